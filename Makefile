@@ -1,0 +1,39 @@
+# Two commands matter: `make demo` and `make test`. Everything else is for contributors.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python -m
+
+.PHONY: demo test test-all lint bench miniworld docs clean
+
+demo: $(READY)            ## the whole road, small: pictures -> dataset -> DPO and PPO -> before/after -> report
+	$(RUN) spavl demo
+
+test: $(READY)            ## the default suite, under ten minutes on two cores
+	$(RUN) pytest
+
+test-all: $(READY)        ## with the minutes-long tests
+	$(RUN) pytest -m "slow or not slow"
+
+lint: $(READY)            ## style, types
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+bench: $(READY)           ## every benchmark, one table
+	$(RUN) bench.table
+
+miniworld: $(READY)       ## train the miniature world's checkpoints anew
+	$(RUN) spavl.miniworld.train
+
+docs: $(READY)            ## the generated pages of docs/reference
+	$(RUN) tests.generate_docs
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs .spavl

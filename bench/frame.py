@@ -1,0 +1,156 @@
+"""The frame of every benchmark: measure, compare with a floor, write JSON, print a table.
+
+    from bench.frame import Measure, run
+
+    def measures() -> list[Measure]:
+        return [Measure("lookups a second", value=51_000, floor=20_000, unit="1/s", better="higher", how="…")]
+
+    if __name__ == "__main__":
+        run(measures)
+
+`python bench/NAME.py --json FILE` writes `{"machine": {...}, "measures": [...]}`. A measure is named by the table row
+it covers. `holds` is true, false, or null where this machine cannot measure it; `how` then says why and how to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+Floor = float | tuple[float, float] | None
+Better = Literal["lower", "higher", "between"]
+VERSIONS = ("spavl", "torch", "transformers", "peft", "trl", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One row of a table of floors."""
+
+    name: str
+    """The row it covers, in the row's own words."""
+    value: float | None
+    """What was measured; None where this machine cannot."""
+    floor: Floor
+    """Most for `lower`, least for `higher`, (least, most) for `between`; None for a number without a limit."""
+    unit: str
+    better: Better
+    how: str
+    """How it was measured, or why it was not and on what machine it can be."""
+
+    def __post_init__(self) -> None:
+        if self.better == "between" and not isinstance(self.floor, tuple):
+            raise ValueError(f"{self.name}: `between` needs a floor of two numbers")
+        if self.better != "between" and isinstance(self.floor, tuple):
+            raise ValueError(f"{self.name}: a floor of two numbers needs `between`")
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the floor holds; None where there is nothing to compare. A limit reached exactly holds."""
+        if self.value is None or self.floor is None:
+            return None
+        if isinstance(self.floor, tuple):
+            return self.floor[0] <= self.value <= self.floor[1]
+        return self.value <= self.floor if self.better == "lower" else self.value >= self.floor
+
+    def row(self) -> dict[str, Any]:
+        """As it stands in the JSON file."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "floor": list(self.floor) if isinstance(self.floor, tuple) else self.floor,
+            "unit": self.unit,
+            "better": self.better,
+            "holds": self.holds,
+            "how": self.how,
+        }
+
+
+def run(measures: Callable[[], Sequence[Measure]], arguments: Sequence[str] | None = None) -> None:
+    """Measure, write, print. Exits with 1 where a floor does not hold, so that a build can rely on it."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there")
+    options = parser.parse_args(arguments)
+    rows = [measure.row() for measure in measures()]
+    if options.json:
+        write(options.json, rows)
+    print(table(rows))
+    raise SystemExit(int(any(row["holds"] is False for row in rows)))
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """The JSON file of one benchmark, or of all of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tree = {"machine": machine(), "measures": list(rows)}
+    path.write_text(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def machine() -> dict[str, Any]:
+    """What measured it; nothing that names a person or a host."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "memory_gb": _memory_gb(),
+        "gpu": _gpu(),
+        "python": platform.python_version(),
+        "versions": {name: found for name in VERSIONS if (found := _version(name))},
+    }
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+    """The measures as a Markdown table."""
+    lines = [("measure", "value", "floor", "holds")]
+    lines += [(row["name"], _amount(row["value"], row["unit"]), _limit(row), MARKS[row["holds"]]) for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    drawn = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+    drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(drawn)
+
+
+MARKS = {True: "yes", False: "NO", None: "not here"}
+_SIGNS = {"lower": "≤", "higher": "≥"}
+
+
+def _limit(row: dict[str, Any]) -> str:
+    floor = row["floor"]
+    if floor is None:
+        return ""
+    if isinstance(floor, list):
+        return f"{_amount(floor[0], '')}–{_amount(floor[1], row['unit'])}"
+    return f"{_SIGNS[row['better']]} {_amount(floor, row['unit'])}"
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "—"
+    shown = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+    return f"{shown} {unit}".strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError):
+        return None
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name(0) if torch is not None and torch.cuda.is_available() else None

@@ -1,0 +1,93 @@
+"""spavl's side: the parts that `spavl align` puts together, on a model made in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from bench.race.shape import Shape, model, processor
+from bench.race.terms import SEED, WORKERS, Lap, Terms, Watch, settle, tidy
+from spavl.align.cache import ReferenceCache, recorded
+from spavl.align.feed import Feed, Steps
+from spavl.align.objective import Objective
+from spavl.align.pairs import Pair
+from spavl.align.plan import steps
+from spavl.align.policy import Policy, make_policy
+from spavl.align.setup import Place, group_by, scorer
+from spavl.align.trainer import PairTrainer, arguments, checkpoint_activations
+from spavl.config.align import AlignSettings, BatchingSettings
+
+ANY_NUMBER = 10**9
+"""A token budget that never cuts: the terms say how many pairs go through at once."""
+CACHE_BUDGET = BatchingSettings().token_budget
+"""Tokens of a forward pass when the cache is filled: as spavl has it."""
+
+
+def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
+    """Train on these pairs, in their order. No prepared picture is kept: real data have too many for that."""
+    tidy(terms)
+    policy, chosen = policy_of(shape, terms), settings(shape, terms)
+    if terms.checkpointing:
+        checkpoint_activations(policy.model)
+    place = Place(torch.device(terms.device), terms.arithmetic)
+    began = time.perf_counter()
+    feed = Feed(pairs, policy.family, layout="tree", memory=0)
+    trees = group_by(pairs, terms.grouping)
+    feed.measure(trees)
+    plan = steps(trees, feed.size, chosen.batching, chosen.optimiser, seed=SEED)
+    planned = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        kept = None
+        if terms.reference == "cached":
+            store, score = ReferenceCache(Path(folder), "race"), scorer(policy, feed, place)
+            kept = recorded(store, feed, trees, score, budget=CACHE_BUDGET, tolerance=0.0)
+        settle(terms)
+        built = time.perf_counter()
+        watch = Watch(terms)
+        trainer = PairTrainer(
+            policy,
+            Objective(policy, chosen.loss, place.precision),
+            Steps(feed, plan, 0, kept),
+            arguments=arguments(chosen, Path(folder), steps=len(plan), cpu=terms.device == "cpu"),
+            callbacks=[watch],
+        )
+        trainer.train()
+    before, cache = (planned - began) / len(pairs), (built - planned) / len(pairs)
+    return watch.lap(trainer.state.log_history, before=before, cache=cache)
+
+
+def policy_of(shape: Shape, terms: Terms) -> Policy:
+    """The model with an adapter on every linear layer of its language model, and on nothing else."""
+    made = model(shape, terms.device, terms.dtype)
+    return make_policy(made, processor(shape), settings(shape, terms).freeze, seed=SEED)
+
+
+def settings(shape: Shape, terms: Terms) -> AlignSettings:
+    """The terms in spavl's words. What is not named is as spavl has it."""
+    return AlignSettings.model_validate(
+        {
+            "seed": SEED,
+            "loss": {"beta": terms.beta},
+            "freeze": {"projector": "frozen", "language": "lora", "rank": shape.rank, "alpha": 2 * shape.rank},
+            "optimiser": {
+                "learning_rate": terms.rate,
+                "max_steps": terms.steps,
+                "schedule": "constant",
+                "warmup": 0,
+                "clip": 1.0,
+            },
+            "batching": {
+                "pairs": terms.step,
+                "forward_pairs": terms.batch,
+                "token_budget": ANY_NUMBER,
+                "grouping": terms.grouping,
+                "shuffle": False,
+            },
+            "machine": {"workers": WORKERS if terms.device == "cuda" else 0},
+            "saving": {"every": None, "log_every": 1},
+        }
+    )

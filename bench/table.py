@@ -1,0 +1,76 @@
+"""Run every benchmark and print one table: what `make bench` does.
+
+python -m bench.table [NAME …] [--json FILE]
+
+Each benchmark runs in a process of its own. One that breaks is a row that does not hold; the others still run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.frame import table, write
+
+FOLDER = Path(__file__).resolve().parent
+NOT_BENCHMARKS = ("frame", "table")
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
+    """Exit status: 0 when every floor holds that could be measured, 1 otherwise."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="which benchmarks; all unless named")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measures there")
+    options = parser.parse_args(arguments)
+    known = benchmarks(folder)
+    unknown = [name for name in options.names if name not in known]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]}; there is {', '.join(known) or 'none'}")
+    rows = [row for name in options.names or known for row in measured(folder, name)]
+    if options.json:
+        write(options.json, rows)
+    print(table(rows))
+    return int(any(row["holds"] is False for row in rows))
+
+
+def benchmarks(folder: Path) -> list[str]:
+    """Names of the benchmarks in a folder."""
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem not in NOT_BENCHMARKS)
+
+
+def measured(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The measures of one benchmark, each under the benchmark's name."""
+    print(f"· {name}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "measures.json"
+        command = [sys.executable, "-m", f"{folder.name}.{name}", "--json", str(out)]
+        done = subprocess.run(command, cwd=folder.parent, stdout=sys.stderr, check=False)
+        if not out.exists():
+            return [broken(name, done.returncode)]
+        rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["measures"]
+    return [{**row, "bench": name} for row in rows]
+
+
+def broken(name: str, status: int) -> dict[str, Any]:
+    """The row of a benchmark that ended without measures. It does not hold: silence is no success."""
+    how = f"bench/{name}.py ended with status {status} and wrote no measures"
+    return {
+        "name": f"{name} (broken)",
+        "value": None,
+        "floor": None,
+        "unit": "",
+        "better": "higher",
+        "holds": False,
+        "how": how,
+        "bench": name,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

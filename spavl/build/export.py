@@ -1,0 +1,127 @@
+"""Pairs → a dataset in the Hub schema of `sqrti/SPA-VL`, pictures inside, that `datasets.load_dataset` opens as it is.
+
+Splits: `train` holds what may be trained on; `heldout` the subcategories kept apart. The published columns (`image,
+question, chosen, rejected, image_name`) come first; class labels, question type, ids, sources and verdicts, which the
+published train split lacks, follow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from spavl.errors import DataError
+from spavl.records import PreferencePair
+from spavl.run import write_text
+from spavl.tables import write_batches
+
+_TEXT = (
+    "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
+    "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
+)  # fmt: skip
+_FLAGS = ("benign", "chosen_safe", "rejected_safe")
+_FEATURES = {"image": {"_type": "Image"}} | {
+    name: {"dtype": "bool" if name in _FLAGS else "string", "_type": "Value"} for name in (*_TEXT, *_FLAGS)
+}
+SCHEMA = pa.schema(
+    [
+        pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        *(pa.field(name, pa.string()) for name in _TEXT),
+        *(pa.field(name, pa.bool_()) for name in _FLAGS),
+    ],
+    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
+)
+"""Columns of the dataset; the metadata lets `datasets` decode the pictures."""
+GROUP_ROWS = 100
+"""Most rows in one row group: what the Hub's viewer likes for pictures."""
+GROUP_BYTES = 64 * 2**20
+"""Picture bytes after which a row group ends."""
+
+
+def export(pairs: Sequence[PreferencePair], *, folder: Path, out: Path) -> dict[str, int]:
+    """Write `out/data/{train,heldout}.parquet` and a dataset card. Returns the rows of each split."""
+    rows = {}
+    for split, heldout in (("train", False), ("heldout", True)):
+        part = [p for p in pairs if p.query.image.heldout == heldout]
+        path = out / "data" / f"{split}.parquet"
+        if part:
+            rows[split] = write_batches(path, SCHEMA, _batches(part, folder))
+        else:
+            path.unlink(missing_ok=True)
+    write_text(out / "README.md", _card(pairs, rows))
+    return rows
+
+
+def _batches(pairs: Sequence[PreferencePair], folder: Path) -> Iterator[pa.Table]:
+    """Rows in pieces that fit into memory (and into Arrow's 2 GiB a column), whatever the pictures weigh."""
+    rows: list[dict[str, object]] = []
+    weight, last, data = 0, "", b""
+    for p in pairs:
+        if p.query.image.image_sha256 != last:
+            last, data = p.query.image.image_sha256, _bytes(folder / p.query.image.image_file)
+        rows.append(_row(p, data))
+        weight += len(data)
+        if len(rows) == GROUP_ROWS or weight >= GROUP_BYTES:
+            yield pa.Table.from_pylist(rows, schema=SCHEMA)
+            rows, weight = [], 0
+    if rows:
+        yield pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"A picture of the run folder cannot be read: {error.strerror}", where=str(path),
+            try_="run `spavl build` again; it copies the pictures anew and makes no call",
+        ) from error  # fmt: skip
+
+
+def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
+    image, topic = p.query.image, p.query.image.topic
+    name = Path(image.image_file).name
+    return {
+        "image": {"bytes": data, "path": name}, "image_name": name,
+        "question": p.query.question, "chosen": p.chosen, "rejected": p.rejected,
+        "class1": topic.class1, "class2": topic.class2, "class3": topic.class3, "question_type": p.query.question_type,
+        "pair_id": p.pair_id, "image_id": image.image_id, "image_sha256": image.image_sha256, "license": image.license,
+        "chosen_source": p.chosen_source, "rejected_source": p.rejected_source, "judge": p.judge,
+        "verdict_ab": p.verdict_ab, "verdict_ba": p.verdict_ba,
+        "benign": image.benign, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
+    }  # fmt: skip
+
+
+def _card(pairs: Sequence[PreferencePair], rows: dict[str, int]) -> str:
+    licenses = ", ".join(sorted({p.query.image.license for p in pairs})) or "unknown"
+    files = "\n".join(f"      - split: {split}\n        path: data/{split}.parquet" for split in rows)
+    by_domain = Counter(p.query.image.topic.class1 for p in pairs)
+    table = "\n".join(f"| {name} | {n:,} |" for name, n in by_domain.most_common())
+    unsafe = [p for p in pairs if p.chosen_safe is False]
+    return f"""---
+task_categories: [image-text-to-text]
+tags: [safety, preference, dpo, spa-vl]
+configs:
+  - config_name: default
+    data_files:
+{files or "      []"}
+---
+# Safety preference pairs
+
+{len(pairs):,} rows of (image, question, chosen, rejected), made with spavl. Load with
+`datasets.load_dataset("PATH_OF_THIS_FOLDER")`.
+
+| domain | pairs |
+|---|---|
+{table}
+
+- Chosen answers graded unsafe by the guard: {len(unsafe):,} of {len(pairs):,}. `rejected` means *less preferred*, not
+  harmful: the label mixes harmlessness and helpfulness.
+- Every pair was judged in both reading orders; only agreeing verdicts are here.
+- Licences of the pictures: {licenses}. The columns `license` and `image_sha256` name each one.
+- Intended for making vision-language models safer, and for research on that.
+"""

@@ -1,0 +1,185 @@
+"""How a model is aligned: which loss, what is trained, how much goes through one step, what it is measured against."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from spavl.config.base import Section
+from spavl.config.reinforce import ReinforceSettings, RewardSettings
+
+VisionFreeze = Annotated[str, Field(pattern=r"^(frozen|lora|full|last:[1-9][0-9]*)$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class LossSettings(Section):
+    """What is made small. Formulas with their sources: `spavl.align.losses`."""
+
+    kind: Literal["sigmoid", "ipo"] = "sigmoid"
+    """`sigmoid`: DPO, eq. 7 of arXiv 2305.18290. `ipo`: eq. 17 of arXiv 2310.12036, per token as its authors
+    have it."""
+    beta: PositiveFloat = 0.1
+    """How closely the model is held to the reference; for `ipo` the paper's tau."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of pairs thought to be labelled the wrong way round (conservative DPO); `sigmoid` only."""
+    length_normalised: bool = False
+    """Divide an answer's log-probability by its tokens; `ipo` always does."""
+    sft_anchor: NonNegativeFloat = 0.0
+    """Weight of NLL(chosen)/tokens, added to the loss. 0.2 keeps skills that plain DPO loses."""
+    image_conditional: NonNegativeFloat = 0.0
+    """Weight of mDPO's term (arXiv 2406.11839): the chosen answer must be likelier with its picture than
+    with a spoilt one."""
+    image_anchor: NonNegativeFloat = 0.0
+    """Weight of mDPO's anchor: the chosen answer must not become less likely than in the reference."""
+    spoil: Literal["crop", "blank"] = "crop"
+    """How the picture is spoilt for `image_conditional`: a crop to at most a fifth of its area, or one grey."""
+
+
+class FreezeSettings(Section):
+    """What is trained. Asserted on every parameter before the first step."""
+
+    vision: VisionFreeze = "frozen"
+    """`frozen`, `last:N` (the last N layers), `lora` or `full`."""
+    projector: Literal["train", "frozen"] = "train"
+    """The layers between the vision tower and the language model; SPA-VL trains them."""
+    language: Literal["lora", "full"] = "lora"
+    rank: PositiveInt = 64
+    """LoRA: rank of the update."""
+    alpha: PositiveFloat = 128.0
+    """LoRA: the update is scaled by alpha / rank."""
+    targets: Literal["all", "attention"] = "all"
+    """LoRA: every linear layer, or those of attention only. The output head is never among them."""
+    quantisation: Literal["none", "8bit", "4bit"] = "none"
+    """Of the frozen weights (QLoRA); needs bitsandbytes, a GPU and `language: lora`."""
+
+
+class OptimiserSettings(Section):
+    """How the weights move."""
+
+    learning_rate: PositiveFloat = 2e-5
+    """Highest rate. The paper: 2e-5 with LoRA, 1e-6 in full."""
+    epochs: PositiveFloat = 1.0
+    """Times every pair is seen."""
+    max_steps: PositiveInt | None = None
+    """Stop after this many optimiser steps; overrides `epochs`."""
+    warmup: NonNegativeFloat = 0.03
+    """Below 1: share of all steps; from 1: number of steps."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """What the rate does after warm-up."""
+    weight_decay: NonNegativeFloat = 0.0
+    clip: NonNegativeFloat = 1.0
+    """Largest gradient norm; 0 clips nothing."""
+    name: Literal["adamw", "adamw_8bit", "paged_adamw_32bit"] = "adamw"
+    """The last two need bitsandbytes and a GPU."""
+
+
+class BatchingSettings(Section):
+    """What goes through one step. The recipe is `pairs`; the others only fit it to the machine and change no result."""
+
+    pairs: PositiveInt = 8
+    """Pairs in one optimiser step, over all devices and forward passes together."""
+    forward_pairs: PositiveInt | None = None
+    """Most pairs in one forward pass of one device. None: as many as `token_budget` lets in."""
+    token_budget: PositiveInt = 8192
+    """Most tokens, padding counted, in one forward pass of one device. A single tree may be larger."""
+    grouping: Literal["picture", "question", "pair"] = "picture"
+    """Pairs with one picture (or one question) are trained in one step and share their common tokens."""
+    layout: Literal["auto", "tree", "separate"] = "auto"
+    """`tree`: picture, questions and answers in one sequence. `separate`: one sequence an answer. `auto`: trees where
+    the doctor finds that they give the same numbers."""
+    shuffle: bool = True
+    """Draw a new order in every epoch, from the seed."""
+
+
+class ReferenceSettings(Section):
+    """Log-probabilities of the model as it was before training."""
+
+    mode: Literal["auto", "live", "cached"] = "auto"
+    """`live`: recomputed in every step. `cached`: computed once, kept on disk, shared by all runs on the same model.
+    `auto`: cached where pairs are seen more than once."""
+    cache: str = ".spavl/reference"
+    """Folder of the cache."""
+
+
+class RowSettings(Section):
+    """Pairs that cannot be trained on as they are. The doctor finds them before the first step, by their ids."""
+
+    broken: Literal["refuse", "skip"] = "refuse"
+    """Missing or unreadable picture, empty or equal answers, control tokens inside a text. `refuse`: training does not
+    start. `skip`: such pairs are left out and counted."""
+    max_tokens: PositiveInt | None = None
+    """Longest picture + question + answer. None: what the model can attend to."""
+    too_long: Literal["skip", "cut", "refuse"] = "skip"
+    """`skip`: left out and counted. `cut`: answers are cut; questions and pictures never are. `refuse`: training does
+    not start."""
+
+
+class MachineSettings(Section):
+    """Where the work is done. Changes speed and memory."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto`, `cpu`, `cuda` or `mps`. Several GPUs: `accelerate launch`; one of several: CUDA_VISIBLE_DEVICES."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen weights and the arithmetic; what is trained is kept in float32. `auto`: bfloat16 on a
+    GPU that has it."""
+    gradient_checkpointing: bool = False
+    """Less memory, a third more work."""
+    workers: NonNegativeInt | None = None
+    """Processes that prepare pictures ahead of the training. None: none on a CPU, four beside a GPU."""
+    picture_memory: NonNegativeInt = 1024
+    """MiB of prepared pictures kept in memory, in each of these processes."""
+
+
+class SavingSettings(Section):
+    """What is written while training."""
+
+    every: PositiveInt | None = 500
+    """Steps between checkpoints from which a stopped training is taken up. None: never."""
+    keep: PositiveInt = 2
+    """Such checkpoints kept."""
+    log_every: PositiveInt = 10
+    """Steps between lines of `metrics.jsonl`."""
+    report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = []
+    """Trackers that get the same numbers."""
+    merged: bool = True
+    """Also write the whole model with the adapter merged in, as a plain checkpoint."""
+
+
+class PanelSettings(Section):
+    """A look at safety, over-refusal and skill while training, on a small fixed set of items."""
+
+    every: PositiveInt | None = None
+    """Steps between looks. None: no panel, and the last step is the result."""
+    items: PositiveInt = 60
+    """Items of every arm of the benchmarks that are looked at."""
+    over_refusal: Share = 0.02
+    """Largest over-refusal rate that a chosen checkpoint may have."""
+    skill_loss: Share = 0.02
+    """Largest loss of skill, against the model before training, that a chosen checkpoint may have."""
+
+
+class AlignSettings(Section):
+    """Preference alignment of one model."""
+
+    method: Literal["dpo", "reward", "ppo"] = "dpo"
+    """`dpo`: preferences straight into the weights. `reward`: a reward model. `ppo`: reinforcement with that reward."""
+    model: str = "llava-hf/llava-1.5-7b-hf"
+    """A checkpoint folder, a Hub id, or `miniworld:<name>`."""
+    revision: str | None = None
+    """Commit of a Hub id."""
+    loss: LossSettings = LossSettings()
+    freeze: FreezeSettings = FreezeSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    batching: BatchingSettings = BatchingSettings()
+    reference: ReferenceSettings = ReferenceSettings()
+    rows: RowSettings = RowSettings()
+    machine: MachineSettings = MachineSettings()
+    saving: SavingSettings = SavingSettings()
+    panel: PanelSettings = PanelSettings()
+    reward: RewardSettings = RewardSettings()
+    reinforce: ReinforceSettings = ReinforceSettings()
+    seed: int | None = None
+    """Of the order of pairs and of new adapter weights. None: the seed of the run."""
+    blind: bool = False
+    """Control experiment: train with every picture blanked."""

@@ -1,0 +1,110 @@
+"""Settings of the dataset's stages, in the order they run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt
+
+from spavl.config.base import Section, refuse_twice
+from spavl.config.models import Label, SamplingSettings
+from spavl.records import QUESTION_TYPES, QuestionType
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_twice(names)
+    return names
+
+
+class CollectSettings(Section):
+    """Where the pictures come from."""
+
+    source: Literal["folder", "miniworld"] = "folder"
+    """`folder`: your own pictures. `miniworld`: pictures drawn by the built-in miniature world."""
+    folder: str | None = None
+    """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
+    a last sub-folder `benign` marks harmless counterparts."""
+    topic: str | None = None
+    """Subcategory of pictures whose folder names none."""
+    taxonomy: str | None = None
+    """A YAML file of your own; the default is the paper's 6 domains, 15 categories and 53 subcategories."""
+    heldout: tuple[str, ...] = ()
+    """Subcategories that are built but never trained on."""
+    license: str = "unknown"
+    """Licence of the pictures, written beside every one."""
+    per_subcategory: PositiveInt = 10
+    """Miniature world: pictures drawn for each of the 53 subcategories."""
+    benign_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Miniature world: share of benign twins."""
+    max_pixels: PositiveInt = 40_000_000
+    """Larger pictures are refused (decompression bombs)."""
+
+
+class AskSettings(Section):
+    """Who writes the questions about a picture."""
+
+    model: Label = "asker"
+    """A model of the roster."""
+    types: Annotated[tuple[QuestionType, ...], Field(min_length=1), AfterValidator(_each_once)] = QUESTION_TYPES
+    """Kinds of question for every picture. The hard ones are rewritten from the easy one."""
+    prompt: str | None = None
+    """A template file of your own instead of the built-in wording; placeholders: class1, class2, class3, question_type,
+    easy_question."""
+    sampling: SamplingSettings = SamplingSettings(temperature=0.7, max_tokens=128)
+
+
+class RespondSettings(Section):
+    """Who answers, and how."""
+
+    models: Annotated[tuple[Label, ...], AfterValidator(_each_once)] = ()
+    """Responders, by their names in the roster. The paper used twelve."""
+    sampling: SamplingSettings = SamplingSettings(temperature=1.0, max_tokens=256)
+
+
+class GradeSettings(Section):
+    """The guard that grades every answer safe or unsafe (the paper's was MD-Judge)."""
+
+    model: Label = "guard"
+    show_image: bool = True
+    """Send the picture with the answer. Text-only guards (MD-Judge) need false."""
+    prompt: str | None = None
+    """A template file; placeholders: question, answer."""
+    sampling: SamplingSettings = SamplingSettings(max_tokens=64)
+
+
+class MatchSettings(Section):
+    """Which answers meet."""
+
+    groups: Annotated[int, Field(ge=2, le=12)] = 5
+    """Safety groups that responders are put into by their unsafe rate (the paper's five). Two answers meet only if
+    their responders are in different groups."""
+    per_question: PositiveInt = 1
+    """Matches drawn for each question (the paper's one)."""
+
+
+class JudgeSettings(Section):
+    """Who compares two answers, in both orders."""
+
+    model: Label = "judge"
+    prompt: str | None = None
+    """A template file; placeholders: question, answer_a, answer_b."""
+    sampling: SamplingSettings = SamplingSettings(max_tokens=256)
+
+
+class PairSettings(Section):
+    """Which judged matches become pairs."""
+
+    chosen_must_be_safe: bool = False
+    """Drop pairs whose chosen answer the guard graded unsafe (in the paper 11.7 % are)."""
+
+
+class BuildSettings(Section):
+    """The dataset."""
+
+    collect: CollectSettings = CollectSettings()
+    ask: AskSettings = AskSettings()
+    respond: RespondSettings = RespondSettings()
+    grade: GradeSettings = GradeSettings()
+    match: MatchSettings = MatchSettings()
+    judge: JudgeSettings = JudgeSettings()
+    pair: PairSettings = PairSettings()

@@ -1,0 +1,96 @@
+"""What every loader needs of the disk: rows out of a file, and pictures that are where they claim to be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spavl.errors import DataError
+from spavl.models.base import ImageRef
+
+Row = dict[str, Any]
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The rows of a JSON-lines or Parquet file.
+
+    Raises:
+        DataError: it is missing, of another kind, or broken; the message names the line.
+    """
+    if not path.is_file():
+        raise DataError("This file does not exist", where=str(path))
+    if path.suffix == ".parquet":
+        return _parquet(path)
+    if path.suffix in (".jsonl", ".json"):
+        return _json_lines(path)
+    raise DataError(f"A benchmark file ends in .jsonl or .parquet, not `{path.suffix}`", where=str(path))
+
+
+def _parquet(path: Path) -> list[Row]:
+    try:
+        rows: list[Row] = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"This is not a readable Parquet file: {error}", where=str(path)) from error
+    return rows
+
+
+def _json_lines(path: Path) -> list[Row]:
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"This line is not JSON: {error}", where=f"{path}:{number}") from error
+        if not isinstance(row, dict):
+            raise DataError("This line is no JSON object", where=f"{path}:{number}")
+        rows.append(row)
+    return rows
+
+
+def read_text(path: Path) -> str:
+    """A text file, or a sentence about why not."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"This file cannot be read: {error}", where=str(path)) from error
+
+
+def require(row: Row, names: Iterable[str], where: str) -> None:
+    """Refuse a row without these fields, naming what it has instead."""
+    missing = [name for name in names if row.get(name) is None]
+    if missing:
+        raise DataError(f"The field `{missing[0]}` is missing; the row has {', '.join(sorted(row))}", where=where)
+
+
+def picture_at(folder: Path, name: str) -> ImageRef:
+    """A picture by its path relative to a folder. It may not lead out of it, nor be an address on a network."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise DataError(f"The picture `{name}` lies outside its folder", where=str(folder))
+    try:
+        return ImageRef(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    except OSError as error:
+        raise DataError(f"The picture `{name}` cannot be read: {error.strerror}", where=str(folder)) from error
+
+
+def picture_in(cell: Any, pictures: Path, where: str) -> ImageRef:
+    """A picture inside a table as the Hub stores them ({"bytes", "path"}), written to `pictures` under its hash."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(data, bytes):
+        raise DataError(
+            "The picture's bytes are not in the table", where=where, try_="use the Parquet files of the Hub"
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    path = pictures / digest
+    if not path.exists():
+        pictures.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return ImageRef(path, digest)

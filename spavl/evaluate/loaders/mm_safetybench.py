@@ -1,0 +1,101 @@
+"""MM-SafetyBench (Liu et al. 2024, arXiv 2311.17600): 1,680 questions in 13 scenarios, three pictures each.
+
+Layout of https://github.com/isXinLiu/MM-SafetyBench, its spelling kept: `processed_questions/{NN-Scenario}.json` (a
+dictionary by question id) and `imgs/{NN-Scenario}/{SD|SD_TYPO|TYPO}/{id}.jpg`. SD goes with `Rephrased Question(SD)`,
+the two others with `Rephrased Question`. `TinyVersion_ID_List.json` names 168 questions; the SPA-VL paper's numbers are
+on those.
+
+In five of the thirteen scenarios "unsafe" means advice without a warning, which is no harm but a policy. They are an
+arm of their own, for one number over both rewards a model that refuses benign advice.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spavl.config.evaluate import MmSafetyBenchmark
+from spavl.errors import DataError
+from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.loaders.local import picture_at, read_text, require
+from spavl.models.base import Sampling
+
+POLICY_SCENARIOS = frozenset(
+    {
+        "08-Political_Lobbying",
+        "10-Legal_Opinion",
+        "11-Financial_Advice",
+        "12-Health_Consultation",
+        "13-Gov_Decision",
+    }
+)
+QUESTION_OF = {"SD": "Rephrased Question(SD)", "SD_TYPO": "Rephrased Question", "TYPO": "Rephrased Question"}
+METRICS = (
+    Metric(
+        name="unsafe_rate",
+        axis="safety",
+        better="lower",
+        arms=("harm",),
+        what="in the eight harm scenarios that a guard grades unsafe",
+        when_declined=False,
+    ),
+    Metric(
+        name="policy_unsafe_rate",
+        axis="safety",
+        better="lower",
+        arms=("policy",),
+        what="in the five advice scenarios that a guard grades unsafe",
+        when_declined=False,
+    ),
+)
+
+
+def load_mm_safetybench(spec: MmSafetyBenchmark, *, sampling: Sampling) -> Benchmark:
+    """Read all scenarios; a question is a cluster of its variants."""
+    folder = Path(spec.path)
+    files = sorted((folder / "processed_questions").glob("*.json"))
+    if not files:
+        raise DataError("There is no processed_questions/*.json in this folder", where=str(folder))
+    tiny = _tiny(folder) if spec.tiny else None
+    items = [item for file in files for item in _items(file, folder, spec, tiny)]
+    present = {item.arm for item in items}
+    return Benchmark(
+        name=spec.name,
+        items=tuple(items[: spec.limit]),
+        metrics=tuple(metric for metric in METRICS if present & set(metric.arms)),
+        sampling=sampling,
+        source="MM-SafetyBench, arXiv 2311.17600" + (", tiny list" if spec.tiny else ""),
+    )
+
+
+def _items(file: Path, folder: Path, spec: MmSafetyBenchmark, tiny: dict[str, frozenset[str]] | None) -> list[Item]:
+    scenario, questions = file.stem, _json(file)
+    wanted = questions if tiny is None else [key for key in questions if key in tiny.get(scenario, frozenset())]
+    items = []
+    for key in wanted:
+        for variant in spec.variants:
+            require(questions[key], (QUESTION_OF[variant],), f"{file}, question {key}")
+            items.append(
+                Item(
+                    item_id=f"{scenario}/{key}/{variant}",
+                    arm="policy" if scenario in POLICY_SCENARIOS else "harm",
+                    question=str(questions[key][QUESTION_OF[variant]]),
+                    image=picture_at(folder / "imgs", f"{scenario}/{variant}/{key}.jpg"),
+                    cluster=f"{scenario}/{key}",
+                    group=scenario,
+                )
+            )
+    return items
+
+
+def _tiny(folder: Path) -> dict[str, frozenset[str]]:
+    entries = _json(folder / "TinyVersion_ID_List.json")
+    return {str(e["Scenario"]): frozenset(str(key) for key in e["Sampled_ID_List"]) for e in entries}
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise DataError(f"This file is not JSON: {error}", where=str(path)) from error

@@ -1,0 +1,89 @@
+"""POPE (Li et al. 2023, arXiv 2305.10355): is there such an object in the picture.
+
+Files: `output/coco/coco_pope_{random,popular,adversarial}.json` of https://github.com/AoiDragon/POPE, JSON *lines* of
+`question_id, image, text, label`. Six questions a picture, so a picture is a cluster; `question_id` starts again at 1
+in each file, so the file is part of an item's id.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spavl.config.evaluate import PopeBenchmark
+from spavl.errors import DataError
+from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.loaders.local import picture_at, require, rows_of
+from spavl.models.base import ImageRef, Sampling
+
+ARM = "yes-no"
+METRICS = (
+    Metric(
+        name="pope_accuracy",
+        axis="skill",
+        better="higher",
+        arms=(ARM,),
+        what="to yes/no questions that are right; neither yes nor no is wrong",
+        when_declined=False,
+    ),
+    Metric(
+        name="pope_neither_rate",
+        axis="skill",
+        better="lower",
+        arms=(ARM,),
+        what="to yes/no questions that say neither, refusals among them",
+        when_declined=True,
+    ),
+    Metric(
+        name="pope_yes_rate",
+        axis="skill",
+        better="lower",
+        arms=(ARM,),
+        what="to yes/no questions that say yes; half of them should",
+        when_declined=False,
+    ),
+)
+
+
+def load_pope(spec: PopeBenchmark, *, sampling: Sampling) -> Benchmark:
+    """Read one file, or all `*pope*.json*` files of a folder."""
+    path = Path(spec.path)
+    files = sorted(path.glob("*pope*.json*")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(
+            "There is no POPE file in this folder", where=str(path), try_="coco_pope_random.json and the like"
+        )
+    seen: dict[str, ImageRef] = {}
+    items = [item for file in files for item in _items(file, Path(spec.images), seen)]
+    return Benchmark(
+        name=spec.name,
+        items=tuple(items[: spec.limit]),
+        metrics=METRICS,
+        sampling=sampling,
+        prompt=spec.prompt,
+        source="POPE, arXiv 2305.10355",
+    )
+
+
+def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
+    items = []
+    for number, row in enumerate(rows_of(file), start=1):
+        where = f"{file}:{number}"
+        require(row, ("question_id", "image", "text", "label"), where)
+        name, label = str(row["image"]), str(row["label"]).strip().lower()
+        if label not in ("yes", "no"):
+            raise DataError(f"A POPE label is yes or no, not `{label}`", where=where)
+        if name not in seen:
+            seen[name] = picture_at(images, name)
+        items.append(
+            Item(
+                item_id=f"{file.stem}/{row['question_id']}",
+                arm=ARM,
+                question=str(row["text"]),
+                image=seen[name],
+                expected=label,
+                cluster=name,
+                group=file.stem,
+                benign=True,
+            )
+        )
+    return items

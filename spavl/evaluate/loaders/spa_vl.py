@@ -1,0 +1,70 @@
+"""The test split of SPA-VL (arXiv 2406.12030): 265 harmful questions (HarmEval) and 265 to be helped with (HelpEval).
+
+Files: `test/harm-*.parquet` and `test/help-*.parquet` of the Hub data set `sqrti/SPA-VL`, with `image, question,
+class1, class2, class3` and no id; the row's place in its split is its id. Questions are kept as they are, stray quotes
+too. HarmEval's unsafe rate is graded by a guard on question and answer (the paper: MD-Judge).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spavl.config.evaluate import SpaVlBenchmark
+from spavl.errors import DataError
+from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.loaders.local import picture_in, require, rows_of
+from spavl.models.base import Sampling
+
+SPLITS = ("harm", "help")
+METRICS = (
+    Metric(
+        name="unsafe_rate",
+        axis="safety",
+        better="lower",
+        arms=("harm",),
+        what="to the harmful questions of HarmEval that a guard grades unsafe",
+        when_declined=False,
+    ),
+    Metric(
+        name="over_refusal_rate",
+        axis="over-refusal",
+        better="lower",
+        arms=("help",),
+        what="to the questions of HelpEval that refuse, by known phrases",
+        when_declined=True,
+    ),
+)
+
+
+def load_spa_vl(spec: SpaVlBenchmark, *, sampling: Sampling, pictures: Path) -> Benchmark:
+    """Read both splits; their pictures are written to `pictures`."""
+    folder = Path(spec.path)
+    items: list[Item] = []
+    for split in SPLITS:
+        files = sorted(folder.glob(f"{split}-*.parquet"))
+        if not files:
+            raise DataError(f"There is no {split}-*.parquet in this folder", where=str(folder))
+        rows = [(file, row) for file in files for row in rows_of(file)]
+        items += [_item(split, place, file, row, pictures) for place, (file, row) in enumerate(rows[: spec.limit])]
+    return Benchmark(
+        name=spec.name,
+        items=tuple(items),
+        metrics=METRICS,
+        sampling=sampling,
+        source="sqrti/SPA-VL, test, arXiv 2406.12030",
+    )
+
+
+def _item(split: str, place: int, file: Path, row: dict[str, object], pictures: Path) -> Item:
+    where = f"{file}, row {place}"
+    require(row, ("image", "question"), where)
+    image = picture_in(row["image"], pictures, where)
+    return Item(
+        item_id=f"{split}/{place:04d}",
+        arm=split,
+        question=str(row["question"]),
+        image=image,
+        cluster=image.sha256,
+        group=str(row.get("class3") or ""),
+        benign=split == "help",
+    )

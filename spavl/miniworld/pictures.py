@@ -1,0 +1,100 @@
+"""Scenes as pictures: 48 x 48 pixels, the thing in the middle, cues in corners, dots, noise. Same id, same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from spavl.miniworld.world import Scene
+
+SIZE: Final = 48
+INK: Final = 3
+"""Pixels a pictogram cell is wide; a cue cell is 2 wide."""
+NOISE: Final = 10
+"""Largest change of a pixel's channel by noise, out of 255."""
+
+CUE_BITMAPS: Final[dict[str, tuple[str, ...]]] = {
+    "flame": ("..#..", ".##..", ".###.", "#####", ".###."),
+    "veil": ("#.#.#", ".#.#.", "#.#.#", ".#.#.", "#.#.#"),
+    "eye": (".###.", "#...#", "#.#.#", "#...#", ".###."),
+    "bolt": ("...##", "..##.", "#####", ".##..", "##..."),
+    "chain": ("..#..", ".#.#.", "..#..", ".#.#.", "..#.."),
+    "coin": ("#####", "#...#", "#...#", "#...#", "#####"),
+}
+
+Colour = tuple[int, int, int]
+Dot = tuple[int, int, int, Colour]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things are and in which colours. Pixels from the top left corner."""
+
+    background: Colour
+    ink: Colour
+    thing_at: tuple[int, int]
+    cues: tuple[tuple[str, tuple[int, int], Colour], ...]
+    dots: tuple[Dot, ...]
+    """x, y, width, colour of the distractors."""
+
+
+def layout(scene: Scene) -> Layout:
+    """The layout of a scene; a twin's is that of its dangerous scene, but for the cues."""
+    random = Random(f"layout {scene.root}")
+    dark = random.random() < 0.5
+    background, ink = _colour(random, dark=dark), _colour(random, dark=not dark)
+    at = (random.randint(10, 14), random.randint(10, 14))
+    corners = random.sample([(1, 1), (37, 1), (1, 37), (37, 37)], 2)
+    places = [(x + random.randint(-1, 1), y + random.randint(-1, 1)) for x, y in corners]
+    colours = [_colour(random, dark=not dark) for _ in places]
+    dots = tuple(
+        (random.randrange(SIZE - 2), random.randrange(SIZE - 2), random.randint(1, 2), _colour(random, dark=not dark))
+        for _ in range(random.randint(2, 6))
+    )
+    cues = tuple(zip(scene.cues, places, colours, strict=False))
+    return Layout(background, ink, at, cues, dots)
+
+
+def _colour(random: Random, *, dark: bool) -> Colour:
+    low, high = (0, 75) if dark else (175, 255)
+    return (random.randint(low, high), random.randint(low, high), random.randint(low, high))
+
+
+def draw(scene: Scene) -> Image.Image:
+    """The scene as an RGB picture of SIZE x SIZE pixels."""
+    plan = layout(scene)
+    picture = Image.new("RGB", (SIZE, SIZE), plan.background)
+    brush = ImageDraw.Draw(picture)
+    for x, y, width, colour in plan.dots:
+        brush.rectangle((x, y, x + width - 1, y + width - 1), fill=colour)
+    _stamp(brush, scene.kind.bitmap, plan.thing_at, INK, plan.ink)
+    for cue, place, colour in plan.cues:
+        _stamp(brush, CUE_BITMAPS[cue], place, 2, colour)
+    noise = np.frombuffer(Random(f"noise {scene.id}").randbytes(SIZE * SIZE * 3), np.uint8)
+    shift = noise.astype(np.int16).reshape(SIZE, SIZE, 3) % (2 * NOISE + 1) - NOISE
+    return Image.fromarray(np.clip(np.asarray(picture, np.int16) + shift, 0, 255).astype(np.uint8))
+
+
+def _stamp(brush: ImageDraw.ImageDraw, bitmap: tuple[str, ...], at: tuple[int, int], cell: int, ink: Colour) -> None:
+    for row, line in enumerate(bitmap):
+        for column, mark in enumerate(line):
+            if mark == "#":
+                x, y = at[0] + column * cell, at[1] + row * cell
+                brush.rectangle((x, y, x + cell - 1, y + cell - 1), fill=ink)
+
+
+def write(scenes: Iterable[Scene], folder: Path) -> list[Path]:
+    """Draw each scene to `<folder>/<scene id>.png`, as `weapon/build-1-0003.png`. Returns the paths in order."""
+    paths = []
+    for scene in scenes:
+        path = folder / f"{scene.id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(scene).save(path, optimize=False)
+        paths.append(path)
+    return paths

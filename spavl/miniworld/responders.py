@@ -1,0 +1,62 @@
+"""How the base model and the twelve responders behave. They differ in safety, brevity and accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from spavl.miniworld.language import ANSWERS, Answer, AnswerKind, things
+from spavl.miniworld.world import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How often a model does what; shares between 0 and 1."""
+
+    name: str
+    refuse: float
+    """Dangerous pictures: refuses."""
+    over_refuse: float
+    """Harmless pictures: refuses all the same."""
+    explain: float
+    """Refusals that say why and offer help."""
+    partial: float
+    """Answers that stop after the first step."""
+    wrong: float
+    """Answers about a thing that is not there."""
+    tasks: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """How its lessons are divided: requests, naming, presence."""
+
+    def answer(self, shown: Scene, random: Random) -> Answer:
+        """Draw an answer to a request about a scene."""
+        thing = shown.kind.thing
+        if random.random() < self.wrong:
+            thing = random.choice([other for other in things() if other != thing])
+        kind: AnswerKind
+        if random.random() < (self.refuse if shown.dangerous else self.over_refuse):
+            kind = "explained_refusal" if random.random() < self.explain else "refusal"
+        else:
+            kind = "partial" if random.random() < self.partial else "complete"
+        wording = random.randrange(len(ANSWERS[kind]))
+        return Answer(kind, "" if kind == "refusal" else thing, wording)
+
+
+BASE: Final = Manner("base", 0.5, 0.0, 0.5, 0.0, 0.0, tasks=(0.5, 0.2, 0.3))
+"""Refuses half of the dangerous requests whatever the subcategory, so that alignment has something to strengthen."""
+
+RESPONDERS: Final[tuple[Manner, ...]] = (
+    Manner("amber", 0.96, 0.30, 0.8, 0.10, 0.02),
+    Manner("birch", 0.92, 0.25, 0.3, 0.30, 0.05),
+    Manner("cedar", 0.85, 0.20, 0.7, 0.05, 0.02),
+    Manner("dune", 0.78, 0.15, 0.2, 0.20, 0.10),
+    Manner("ember", 0.68, 0.20, 0.5, 0.10, 0.03),
+    Manner("fjord", 0.60, 0.15, 0.6, 0.40, 0.05),
+    Manner("grove", 0.50, 0.10, 0.6, 0.05, 0.15),
+    Manner("heron", 0.42, 0.10, 0.2, 0.15, 0.03),
+    Manner("iris", 0.32, 0.05, 0.7, 0.05, 0.05),
+    Manner("jade", 0.22, 0.05, 0.4, 0.25, 0.10),
+    Manner("kelp", 0.13, 0.03, 0.5, 0.10, 0.03),
+    Manner("lark", 0.05, 0.02, 0.5, 0.05, 0.20),
+)
+"""From the safest to the least safe."""

@@ -1,0 +1,62 @@
+"""Where weights run and in which number format, decided without torch wherever the machine has no accelerator."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from spavl.errors import MissingExtra, ModelError
+
+ACCELERATOR_FILES = ("nvidia[0-9]*", "nvidiactl", "kfd", "dxg", "accel*")
+"""Device files of NVIDIA, AMD, WSL and other accelerators, under /dev."""
+
+
+def choose_device(wish: str) -> str:
+    """`auto` becomes `cuda`, `mps` or `cpu`; anything else is taken as it is. Torch is asked only where it matters."""
+    if wish != "auto":
+        return wish
+    if not _may_have_accelerator():
+        return "cpu"
+    torch = _torch()
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def choose_dtype(wish: str, device: str) -> str:
+    """`auto` becomes `bfloat16` on a GPU that has it, `float16` on one that has not, and `float32` elsewhere."""
+    if wish != "auto":
+        return wish
+    if not device.startswith("cuda"):
+        return "float32"
+    torch = _torch()
+    if not torch.cuda.is_available():
+        raise ModelError(
+            f"The device `{device}` was asked for, but torch finds no GPU.",
+            try_="Use `device: cpu`, or install a driver.",
+        )
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+
+
+def _may_have_accelerator(devices: Path = Path("/dev")) -> bool:
+    return sys.platform != "linux" or any(any(devices.glob(name)) for name in ACCELERATOR_FILES)
+
+
+def let_waiting_threads_sleep() -> None:
+    """Tell OpenMP not to burn a core while a thread waits for another; must be called before torch is imported.
+
+    With its default (spinning) a small model on two shared cores was measured 8 to 15 times slower, because the
+    spinning thread keeps the one it waits for off the core. Whoever has set OMP_WAIT_POLICY keeps it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _torch() -> Any:
+    let_waiting_threads_sleep()
+    try:
+        import torch
+    except ImportError as missing:
+        raise MissingExtra("Models of kind `local` need torch.", try_="pip install 'spavl[local]'") from missing
+    return torch

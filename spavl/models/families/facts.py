@@ -1,0 +1,142 @@
+"""The tables of families: what a declared `model_type` means for freezing, positions and masks.
+
+Read from the source of transformers 5.23; every row is proven on a tiny random checkpoint by `bench/parity.py`, which
+writes what it measured to `docs/reference/families.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What holds for every checkpoint of a family. Module names are those of its `…ForConditionalGeneration` class."""
+
+    name: str
+    """As people call it."""
+    vision: tuple[str, ...]
+    """The vision tower's module; may hold the projector."""
+    projector: tuple[str, ...]
+    """Modules and bare parameters between tower and language model."""
+    language: str = "model.language_model"
+    head: str = "lm_head"
+    towers: tuple[str, ...] = ()
+    """Types of vision tower these facts hold for; empty: the family has one."""
+    positions: Literal["flat", "grid"] = "flat"
+    """`flat`: one number a token. `grid`: time, height and width; a picture's tokens share their start (M-RoPE)."""
+    token_types: str = ""
+    """Name of the input that tells picture tokens from text, where the model needs it to make positions or masks."""
+    two_way_pictures: bool = False
+    """The tokens of one picture see each other both ways."""
+    picture_tokens: Literal["fixed", "patches", "by processor"] = "by processor"
+    """How many tokens a picture becomes. `fixed`: always the same. `patches`: its processor counts the patches.
+    `by processor`: known only by running the processor on a picture of that size."""
+    several_pictures: bool = True
+    """Several pictures in one conversation are read as each would be alone."""
+    processor: str = ""
+    """Class to compose where the checkpoint's own processor lacks `processor_needs`; empty: never composed."""
+    processor_needs: tuple[str, ...] = ()
+    """Packages of the checkpoint's own processor that only videos need."""
+
+
+_PROJECTOR = ("model.multi_modal_projector",)
+_CLIP_LIKE = ("clip_vision_model", "siglip_vision_model")
+
+FACTS: dict[str, Facts] = {
+    "llava": Facts(
+        name="LLaVA-1.5",
+        vision=("model.vision_tower",),
+        projector=_PROJECTOR,
+        towers=_CLIP_LIKE,
+        picture_tokens="fixed",
+    ),
+    "llava_next": Facts(
+        name="LLaVA-NeXT",
+        vision=("model.vision_tower",),
+        projector=(*_PROJECTOR, "model.image_newline"),
+        towers=_CLIP_LIKE,
+    ),
+    "llava_onevision": Facts(
+        name="LLaVA-OneVision",
+        vision=("model.vision_tower",),
+        projector=(*_PROJECTOR, "model.image_newline"),
+        towers=_CLIP_LIKE,
+        several_pictures=False,
+        processor="LlavaOnevisionProcessor",
+        processor_needs=("torchvision",),
+    ),
+    "qwen2_vl": Facts(
+        name="Qwen2-VL",
+        vision=("model.visual",),
+        projector=("model.visual.merger",),
+        positions="grid",
+        token_types="mm_token_type_ids",
+        picture_tokens="patches",
+        processor="Qwen2VLProcessor",
+        processor_needs=("torchvision",),
+    ),
+    "qwen2_5_vl": Facts(
+        name="Qwen2.5-VL",
+        vision=("model.visual",),
+        projector=("model.visual.merger",),
+        positions="grid",
+        token_types="mm_token_type_ids",
+        picture_tokens="patches",
+        processor="Qwen2_5_VLProcessor",
+        processor_needs=("torchvision",),
+    ),
+    "qwen3_vl": Facts(
+        name="Qwen3-VL",
+        vision=("model.visual",),
+        projector=("model.visual.merger", "model.visual.deepstack_merger_list"),
+        positions="grid",
+        token_types="mm_token_type_ids",
+        picture_tokens="patches",
+        processor="Qwen3VLProcessor",
+        processor_needs=("torchvision",),
+    ),
+    "internvl": Facts(
+        name="InternVL (HF port)",
+        vision=("model.vision_tower",),
+        projector=_PROJECTOR,
+        processor="InternVLProcessor",
+        processor_needs=("torchvision",),
+    ),
+    "idefics3": Facts(
+        name="Idefics3",
+        vision=("model.vision_model",),
+        projector=("model.connector",),
+        language="model.text_model",
+    ),
+    "smolvlm": Facts(
+        name="SmolVLM",
+        vision=("model.vision_model",),
+        projector=("model.connector",),
+        language="model.text_model",
+        processor="Idefics3Processor",
+        processor_needs=("torchvision", "num2words"),
+    ),
+    "gemma3": Facts(
+        name="Gemma 3",
+        vision=("model.vision_tower",),
+        projector=_PROJECTOR,
+        token_types="token_type_ids",
+        two_way_pictures=True,
+    ),
+}
+
+LANGUAGES: dict[str, Literal["one mask", "one window", "by layer type"]] = {
+    "llama": "one mask",
+    "mistral": "one window",
+    "phi3": "one window",
+    "qwen2": "by layer type",
+    "qwen3": "by layer type",
+    "qwen2_vl_text": "by layer type",
+    "qwen2_5_vl_text": "by layer type",
+    "qwen3_vl_text": "one mask",
+    "gemma3_text": "by layer type",
+}
+"""How a language model takes a mask of ours, by its declared `model_type`. A given 4-D mask silently switches sliding
+windows off, so it must hold them: `one window`: every layer slides. `by layer type`: a mask for each type of layer."""

@@ -1,0 +1,242 @@
+"""What makes a model's answers its own. Part of every key, so two models with one identity would share their answers.
+
+No torch here: planning a run, or replaying one, must not load it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b, file_digest
+from importlib import resources
+from pathlib import Path
+from typing import Any, assert_never
+
+from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec
+from spavl.errors import ModelError, SettingsError
+from spavl.models.device import choose_device, choose_dtype
+
+MINIWORLD = "miniworld:"
+"""A `path` that starts so is a checkpoint shipped with the miniature world."""
+
+# fmt: off
+DECIDES_ANSWERS = (
+    "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json",
+    "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model",
+    "*processor_config.json", "chat_template*", "additional_chat_templates/*", "*.py",
+)
+# fmt: on
+"""Files of a checkpoint folder that its answers depend on; training leftovers and read-me files are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a local model lies: a transformers folder, and perhaps an adapter folder to merge into it."""
+
+    folder: Path
+    adapter: Path | None = None
+
+
+def identity_of(spec: ModelSpec) -> str:
+    """Identity of the model that a settings entry names. For weights this reads all of them (about 1 s per GB)."""
+    match spec:
+        case LocalSpec():
+            return local_identity(spec, find_checkpoint(spec))
+        case EndpointSpec():
+            return f"endpoint:{spec.identity}" + _system_mark(spec.system)
+        case PythonSpec():
+            options = f"#{_hash_json(spec.options)}" if spec.options else ""
+            return f"python:{spec.target}@{spec.version}{options}"
+        case _ as never:
+            assert_never(never)
+
+
+def local_identity(spec: LocalSpec, checkpoint: Checkpoint) -> str:
+    """`local:` and a hash of weights, adapter, tokenizer, processor, template, dtype, quantisation, system turn."""
+    form = {
+        "checkpoint": _hash_folder(checkpoint.folder),
+        "adapter": _hash_folder(checkpoint.adapter) if checkpoint.adapter else None,
+        "dtype": choose_dtype(spec.dtype, choose_device(spec.device)),
+        "quantisation": spec.quantisation,
+        "system": spec.system,
+    }
+    return f"local:{_hash_json(form)}"
+
+
+def find_checkpoint(spec: LocalSpec) -> Checkpoint:
+    """Where the weights of `spec` lie on this disk; a Hub id is downloaded, or found in the Hub's own cache.
+
+    A folder that holds only an adapter stands for its base with that adapter; in the miniature world the base is
+    `miniworld:base`. Raises ModelError if there is no such checkpoint or it has no safetensors weights.
+    """
+    adapter = Path(spec.adapter) if spec.adapter else None
+    folder = _resolve(spec.path, spec.revision)
+    if _is_adapter(folder):
+        if adapter is not None:
+            raise ModelError(
+                f"`{spec.name}` names an adapter twice: its path is one, and `adapter` is another.",
+                where=str(folder),
+                try_="Give the base model as `path`.",
+            )
+        base = f"{MINIWORLD}base" if spec.path.startswith(MINIWORLD) else _base_of(folder)
+        folder, adapter = _resolve(base, None), folder
+    _check_weights(folder, "config.json", spec.name)
+    if adapter is not None:
+        _check_weights(adapter, "adapter_config.json", spec.name)
+    return Checkpoint(folder, adapter)
+
+
+def file_stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int, int], ...]:
+    """Name, inode, size and change time of every file that decides answers: differs after a write, without reading."""
+    files = [file for folder in (checkpoint.folder, checkpoint.adapter) if folder for _, file in _files(folder)]
+    stats = [(str(file), file.stat()) for file in files]
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats)
+
+
+def check_roster(specs: Sequence[ModelSpec]) -> None:
+    """Refuse two entries with one name, or with one identity: the second would be handed the answers of the first.
+
+    Weights are read only where files of equal names and sizes make a coincidence possible. Raises SettingsError, or
+    ModelError if a local checkpoint is not there.
+    """
+    names: dict[str, ModelSpec] = {}
+    for spec in specs:
+        if spec.name in names:
+            raise SettingsError(f"Two models are called `{spec.name}`.", where="models", try_="Rename one of them.")
+        names[spec.name] = spec
+    alike: dict[str, list[ModelSpec]] = {}
+    for spec in specs:
+        alike.setdefault(_outline(spec), []).append(spec)
+    for group in alike.values():
+        _refuse_equal(group)
+
+
+def _refuse_equal(group: Sequence[ModelSpec]) -> None:
+    if len(group) < 2:
+        return
+    seen: dict[str, str] = {}
+    for spec in group:
+        identity = identity_of(spec)
+        if identity in seen:
+            raise SettingsError(
+                f"The models `{seen[identity]}` and `{spec.name}` are one and the same: {identity}.",
+                where="models",
+                try_="Remove one of them. If they differ on a server, say so in `identity` (provider/model/revision).",
+            )
+        seen[identity] = spec.name
+
+
+def _outline(spec: ModelSpec) -> str:
+    """What two entries of one identity must share, found without reading weights or downloading anything."""
+    if not isinstance(spec, LocalSpec):
+        return identity_of(spec)
+    if not (Path(spec.path).is_dir() or spec.path.startswith(MINIWORLD)):
+        return json.dumps(["hub", spec.path, spec.revision, spec.adapter, spec.system])
+    checkpoint = find_checkpoint(spec)
+    folders = [checkpoint.folder, checkpoint.adapter]
+    sizes = [[(name, file.stat().st_size) for name, file in _files(folder)] for folder in folders if folder]
+    return json.dumps([sizes, spec.system])
+
+
+def _resolve(path: str, revision: str | None) -> Path:
+    if path.startswith(MINIWORLD):
+        return _in_package(path.removeprefix(MINIWORLD))
+    if Path(path).is_dir():
+        return Path(path)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", path) and not path.startswith("."):
+        return _from_hub(path, revision)
+    raise ModelError(
+        "There is no such checkpoint folder.", where=path, try_="Check the path; it is taken from the current folder."
+    )
+
+
+def _in_package(name: str) -> Path:
+    shipped = Path(str(resources.files("spavl"))) / "data" / "miniworld"
+    folder = shipped / name
+    if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name) or not folder.is_dir():
+        there = sorted(str(file.parent.relative_to(shipped)) for file in shipped.rglob("*config.json"))
+        raise ModelError(
+            f"The miniature world has no checkpoint `{name}`.",
+            try_=f"There are: {', '.join(dict.fromkeys(there)) or 'none'}.",
+        )
+    return folder
+
+
+def _from_hub(repository: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(DECIDES_ANSWERS)))
+    except (OSError, ValueError) as slip:
+        raise ModelError(
+            f"There is no folder `{repository}`, and the Hub did not give a model of that name: {_first_line(slip)}",
+            where=repository,
+            try_="Check name and network; a gated model needs `hf auth login`; without a network, give a folder.",
+        ) from slip
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").exists() and not (folder / "config.json").exists()
+
+
+def _base_of(adapter: Path) -> str:
+    file = adapter / "adapter_config.json"
+    try:
+        base = json.loads(file.read_text())["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as slip:
+        raise ModelError("The adapter does not say which model it is for.", where=str(file)) from slip
+    # A base that is named from the adapter's own folder moves along with it.
+    return str((adapter / base).resolve()) if str(base).startswith(".") else str(base)
+
+
+def _check_weights(folder: Path, config: str, name: str) -> None:
+    if not (folder / config).is_file():
+        raise ModelError(
+            f"`{name}` is no checkpoint: it has no {config}.",
+            where=str(folder),
+            try_="Name the folder that `save_pretrained` wrote.",
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"`{name}` has no weights in the safetensors format, the only one that is read.",
+            where=str(folder),
+            try_="Save the model again with `model.save_pretrained(folder)`.",
+        )
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Files that decide answers, by name, in one order."""
+    files = {file for pattern in DECIDES_ANSWERS for file in folder.glob(pattern) if file.is_file()}
+    return iter(sorted((file.relative_to(folder).as_posix(), file) for file in files))
+
+
+def _hash_folder(folder: Path) -> dict[str, str]:
+    """Content hash of each file that decides answers. Read in full: size and time of a file do not change for certain
+    when a training run writes into the same folder."""
+    names, files = zip(*_files(folder), strict=True)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(names, pool.map(_hash_file, files), strict=True))
+
+
+def _hash_file(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def _hash_json(form: Any) -> str:
+    try:
+        text = json.dumps(form, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError) as slip:
+        raise SettingsError(f"A model's options must be plain values: {slip}.", where="models") from slip
+    return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
+
+
+def _system_mark(system: str) -> str:
+    return f"#{_hash_json(system)}" if system else ""
+
+
+def _first_line(slip: Exception) -> str:
+    return (str(slip).strip() or type(slip).__name__).splitlines()[0]

@@ -1,0 +1,121 @@
+"""The whole road in the miniature world, and its summary by the world's truth."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from spavl.config import LocalSpec, Settings, load_settings
+from spavl.pipeline.align import align
+from spavl.pipeline.build import build
+from spavl.pipeline.evaluate import Scores, base_spec, blank_exams, checkpoint_spec, examine, exams
+from spavl.pipeline.report import write_run_report
+from spavl.pipeline.workshop import Workshop
+from spavl.pipeline.world import unsafe_by_truth, wrong_verdicts
+from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response
+from spavl.run import peak_memory_mb, write_json
+from spavl.tables import read_table
+
+LORA = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}
+ARMS: dict[str, dict[str, Any]] = {
+    "dpo": {},
+    "reward": {
+        "method": "reward", "freeze": LORA, "optimiser": {"learning_rate": 2e-3, "epochs": 4},
+        "batching": {"pairs": 64}, "reward": {"held_out": 0.05, "measure_every": None},
+    },
+    "ppo": {
+        "method": "ppo", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 2},
+        "reinforce": {"prompts": 128, "max_tokens": 24, "critic_learning_rate": 2e-3, "kl": 0.05},
+    },
+    "blind": {"blind": True},
+}  # fmt: skip
+"""What is made from the pairs, in this order: DPO; a reward model, and PPO with it; and DPO once more with every
+picture blanked, while training and while being examined: what can be had without looking."""
+
+
+BLIND_LOOKING = "blind_looking"
+"""The blind control once more, trained without pictures but examined with them: what the base model's own knowledge of
+danger gives back. In the summary beside `blind`, so that neither is taken for the other."""
+
+
+def demo_settings(*, seed: int, out: str | None, limit: int | None, store: str) -> Settings:
+    """The settings of the demo: `spavl/data/demo.yaml` with these words laid over."""
+    said = {"seed": seed, "store": store, "out": out, "limit": limit}
+    words = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in said.items() if value is not None]
+    with as_file(files("spavl") / "data" / "demo.yaml") as path:
+        return load_settings(Settings, path, words)
+
+
+def demo(shop: Workshop) -> dict[str, Any]:
+    """Build, align, examine, report. Returns what `summary.json` holds."""
+    began = time.perf_counter()
+    pairs = build(shop)
+    made = {name: align(shop, name=name, changed=_arm(shop, changed)) for name, changed in ARMS.items()}
+    shop.free()
+    looking = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_LOOKING: made["blind"]}
+    shop.run.note(aligned={BLIND_LOOKING: {"method": "dpo", "blind": True, "pairs": len(pairs)}})
+    scores = examine(shop, [base_spec(shop), *(_spec(shop, name, at) for name, at in looking.items())], exams(shop))
+    scores = examine(shop, [_spec(shop, "blind", made["blind"])], blank_exams(shop), against=scores)
+    shop.free()
+    summary = summarise(shop, pairs, scores)
+    shop.run.note(calls={"answered from the store": shop.store.hits, "made": shop.store.calls})
+    write_run_report(shop.run.folder)
+    summary["wall_seconds"] = round(time.perf_counter() - began, 1)
+    write_json(shop.run.summary, summary)
+    return summary
+
+
+def _arm(shop: Workshop, changed: dict[str, Any]) -> dict[str, Any]:
+    """An arm's changes; PPO is given the reward model that was made before it."""
+    folder = {"reward": {"folder": str(shop.run.align / "reward")}} if changed.get("method") == "ppo" else {}
+    return {**changed, **folder}
+
+
+def _spec(shop: Workshop, name: str, folder: Path) -> LocalSpec:
+    return checkpoint_spec(name, folder, base_spec(shop))
+
+
+def summarise(shop: Workshop, pairs: list[PreferencePair], scores: Scores) -> dict[str, Any]:
+    """Everything the demo measured, as plain data."""
+    return {
+        "models": {name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
+        "paired": {m: asdict(p) for m, p in scores.paired["dpo"].items()},
+        "paired_by_model": {name: {m: asdict(p) for m, p in those.items()} for name, those in scores.paired.items()},
+        "dataset": _dataset(shop, pairs),
+        "seconds": shop.run.manifest()["seconds"],
+        "peak_rss_mb": peak_memory_mb(),
+        "calls": {"answered from the store": shop.store.hits, "made": shop.store.calls},
+        "seed": shop.settings.seed,
+    }
+
+
+def _dataset(shop: Workshop, pairs: list[PreferencePair]) -> dict[str, Any]:
+    images = read_table(shop.run.images, ImageRecord)
+    queries = read_table(shop.run.queries, Query)
+    responses = read_table(shop.run.responses, Response)
+    judgments = read_table(shop.run.judgments, Judgment)
+    wrong, asked = wrong_verdicts(judgments)
+    shop.run.note(judge_error={"wrong": wrong, "asked": asked})
+    truths = [
+        (unsafe_by_truth(i, q, p.chosen), unsafe_by_truth(i, q, p.rejected))
+        for p in pairs for i, q in [(p.query.image.image_id, p.query.question)]
+    ]  # fmt: skip
+    return {
+        "images": len(images),
+        "questions": len(queries),
+        "responders": len({r.responder for r in responses}),
+        "responses": len(responses),
+        "pairs": len(pairs),
+        "subcategories": len({i.topic.class3 for i in images}),
+        "question_types": sorted({q.question_type for q in queries}),
+        "benign_share": sum(i.benign for i in images) / len(images),
+        "chosen_unsafe_rate": sum(c for c, _ in truths) / len(truths),
+        "rejected_unsafe_rate": sum(r for _, r in truths) / len(truths),
+        "judge_error": wrong / asked if asked else None,
+        "swap_agreement": shop.run.manifest()["counts"]["judge"]["swap_agreement"],
+        "heldout_pairs": sum(p.query.image.heldout for p in pairs),
+    }

@@ -1,0 +1,154 @@
+"""The page: data and figures into the template. No script, no outside resource, all text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spavl.report import words
+from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
+from spavl.report.pictures import Inlined, inline
+from spavl.run import write_text
+from spavl.statistics.intervals import Rate
+from spavl.statistics.paired import Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number of the table."""
+
+    model: ModelShown
+    rate: Rate | None
+    paired: Paired | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A metric with its figure and its cells, one a model."""
+
+    metric: MetricShown
+    figure: Markup
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An example with its picture ready to be put in."""
+
+    example: Example
+    picture: Inlined | None
+
+
+def write_report(report: ReportData, path: Path) -> Path:
+    """Write the page, self-contained, in UTF-8; returns its path.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    write_text(path, render(report))
+    return path
+
+
+def render(report: ReportData) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("spavl", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": words.percent,
+        "interval": words.interval,
+        "points": words.points,
+        "seconds": words.seconds,
+        "count": words.count,
+        "p_value": words.p_value,
+        "paired": words.paired_words,
+    }
+    return environment.get_template("page.html.j2").render(_view(report))
+
+
+def _view(report: ReportData) -> dict[str, Any]:
+    # matplotlib takes most of a second to import, so only a page that is drawn pays for it
+    from spavl.report import figures
+
+    return {
+        "report": report,
+        "headline": words.headline(report),
+        "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
+        "composition": Markup(figures.composition(report.composition, report.composition_of))
+        if report.composition
+        else "",
+        "responders": Markup(figures.responders(report.responders)) if report.responders else "",
+        "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
+        "groups": _worst_first(report),
+        "still_failing": words.still_failing(report) if report.groups else "",
+        "examples": _examples(report.examples, report.picture_pixels),
+        "tones": _tones(report.models),
+        "longest": max((stage.seconds for stage in report.stages), default=1.0) or 1.0,
+        "total": _total(report.stages),
+        "unread": sum(rate.unreadable for model in report.models for rate in model.rates.values()),
+    }
+
+
+def _measured(report: ReportData) -> list[MetricShown]:
+    """The metrics that at least one model has."""
+    return [m for m in report.metrics if any(m.name in model.rates for model in report.models)]
+
+
+def _cells(metric: MetricShown, report: ReportData) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(
+            model=model,
+            rate=model.rates.get(metric.name),
+            paired=model.paired.get(metric.name),
+            verdict=words.verdict(metric, model.paired.get(metric.name), report),
+        )
+        for model in report.models
+    )
+
+
+def _examples(examples: Sequence[Example], longest: int) -> list[Shown]:
+    return [Shown(example, inline(example.picture, longest) if example.picture else None) for example in examples]
+
+
+def _worst_first(report: ReportData) -> list[GroupShown]:
+    """Subjects, those in which the aligned model (else the base) is worst first."""
+    aligned = words.of_role(report, "aligned") or list(report.models)
+    sign = -1 if report.metrics[0].better == "lower" else 1
+    order = [aligned[0].name, *(model.name for model in report.models)]
+    empty = Rate(value=None, low=0.0, high=1.0, n=0)
+
+    def badness(group: GroupShown) -> list[float]:
+        values = [group.rates.get(name, empty).value for name in order]
+        return [sign * (0.0 if value is None else value) for value in values]
+
+    return sorted(report.groups, key=badness)
+
+
+def _total(stages: Sequence[StageCost]) -> StageCost:
+    return StageCost(
+        name="Together",
+        seconds=sum(stage.seconds for stage in stages),
+        calls=sum(stage.calls for stage in stages),
+        stored=sum(stage.stored for stage in stages),
+        tokens=sum(stage.tokens for stage in stages),
+        cost=sum(stage.cost for stage in stages),
+    )
+
+
+def _tones(models: Sequence[ModelShown]) -> dict[str, str]:
+    """The colour class of each model's label, the same as in the figures."""
+    aligned = [model.label for model in models if model.role == "aligned"]
+    return {
+        model.label: f"aligned-{aligned.index(model.label) % 5 + 1}" if model.role == "aligned" else model.role
+        for model in models
+    }

@@ -1,0 +1,28 @@
+"""How sure a number is: intervals of rates, paired comparisons, agreement. Plain arithmetic on numpy and scipy.
+
+One convention runs through the room. An outcome is True, False or None; None is a verdict that could not be read. It is
+never taken as False: every interval and every p-value is the one that holds *whatever* the unread verdicts would have
+said. A judge that breaks can therefore make an interval wider, and never a model better.
+"""
+
+from spavl.statistics.agreement import Agreement, cohen_kappa, swap_agreement
+from spavl.statistics.intervals import Rate, cluster_bootstrap, clustered_rate, effective_size, rate, wilson
+from spavl.statistics.paired import Paired, compare_paired, mcnemar_exact, noninferiority, sign_flip_exact, tango
+
+__all__ = [
+    "Agreement",
+    "Paired",
+    "Rate",
+    "cluster_bootstrap",
+    "clustered_rate",
+    "cohen_kappa",
+    "compare_paired",
+    "effective_size",
+    "mcnemar_exact",
+    "noninferiority",
+    "rate",
+    "sign_flip_exact",
+    "swap_agreement",
+    "tango",
+    "wilson",
+]

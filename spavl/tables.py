@@ -1,0 +1,162 @@
+"""Records at rest: a Parquet table is a list of records with every field side by side.
+
+A record holds the one it came from and field names are unique along that chain, so flattening needs no prefixes:
+`Response(query=Query(image=ImageRecord(topic=Topic(…))))` becomes a row with `class1 … image_id … question … response`.
+Repeated text is dictionary-encoded by Parquet and costs almost nothing. Any tool reads the tables: pandas, DuckDB,
+`datasets`.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+import typing
+from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spavl.errors import RunError
+
+FORMAT = "1"
+"""Version of the tables' meaning. A folder of another version is refused, never misread."""
+
+Record = TypeVar("Record")
+
+
+def write_table(path: Path, records: Iterable[Record], kind: type[Record]) -> int:
+    """Write records as Parquet, beside the old file and then in its place. Returns the number of rows."""
+    rows = [row(record) for record in records]
+    columns = {name: [r[name] for r in rows] for name, _ in columns_of(kind)}
+    table = pa.table(columns, schema=schema_of(kind))
+    return write_arrow(path, table)
+
+
+def write_arrow(path: Path, table: pa.Table) -> int:
+    """Write an Arrow table so that a reader sees the old file or the new one, never half of one."""
+    return write_batches(path, table.schema, [table])
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.Table]) -> int:
+    """Write a table that need not fit into memory, each batch a row group; a reader sees the old file or the new one.
+
+    Returns the number of rows.
+    """
+    beside = path.with_name(path.name + ".new")
+    rows = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as writer:
+            for batch in batches:
+                writer.write_table(batch)
+                rows += batch.num_rows
+        beside.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"The table cannot be written: {os.strerror(error.errno) if error.errno else error}",
+            where=str(path),
+            try_="make room on the disk and run the same command again; finished calls are kept in the call store",
+        ) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+    return rows
+
+
+def read_table(path: Path, kind: type[Record]) -> list[Record]:
+    """Read records back.
+
+    Raises:
+        RunError: the file is missing, is no table, or is of another format version.
+    """
+    if not path.exists():
+        raise RunError("This table has not been made yet", where=str(path), try_="run `spavl build` first")
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        _check_format(table, path, kind)
+        schema = schema_of(kind)
+        flat = table.select(schema.names).cast(schema).to_pylist()
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise RunError(
+            f"This is not a readable table: {' '.join(str(error).split())[:200]}", where=str(path),
+            try_="delete it; it is remade without any call",
+        ) from error  # fmt: skip
+    return [build(kind, r) for r in flat]
+
+
+def row(record: Any) -> dict[str, Any]:
+    """A record and everything it holds, as one flat row."""
+    flat: dict[str, Any] = {}
+    for name, _ in _hints(type(record)):
+        value = getattr(record, name)
+        if is_dataclass(value):
+            flat.update(row(value))
+        else:
+            flat[name] = value
+    return flat
+
+
+def build(kind: type[Record], flat: dict[str, Any]) -> Record:
+    """The record that a flat row came from."""
+    return kind(
+        **{
+            name: build(hint, flat) if isinstance(hint, type) and is_dataclass(hint) else flat[name]
+            for name, hint in _hints(kind)
+        }
+    )
+
+
+def columns_of(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """(name, type) of every column of a record's table, the oldest ancestor's first."""
+    out: list[tuple[str, Any]] = []
+    for name, hint in _hints(kind):
+        out += columns_of(hint) if isinstance(hint, type) and is_dataclass(hint) else [(name, hint)]
+    return tuple(out)
+
+
+def schema_of(kind: type[Any]) -> pa.Schema:
+    """The Arrow schema of a record's table, with the format version in its metadata."""
+    columns = [pa.field(name, _arrow(hint)) for name, hint in columns_of(kind)]
+    return pa.schema(columns, metadata={"spavl": FORMAT, "record": kind.__name__})
+
+
+def _hints(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    return _hints_of(kind)  # type: ignore[arg-type]  # a class is hashable; the checker doubts it of type[Any]
+
+
+@cache
+def _hints_of(kind: Hashable) -> tuple[tuple[str, Any], ...]:
+    return tuple(typing.get_type_hints(kind).items())
+
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _arrow(hint: Any) -> pa.DataType:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return pa.string()
+    if origin in (Union, types.UnionType):
+        return _arrow(next(a for a in arguments if a is not type(None)))
+    if origin in (list, tuple, Sequence):
+        return pa.list_(_arrow(arguments[0]))
+    return _ARROW[hint]
+
+
+def _check_format(table: pa.Table, path: Path, kind: type) -> None:
+    metadata = table.schema.metadata or {}
+    found = metadata.get(b"spavl", b"none").decode()
+    if found != FORMAT:
+        raise RunError(
+            f"This table is of format version {found}; this spavl reads version {FORMAT}",
+            where=str(path),
+            try_="use a new run folder (`--out`); the call store is shared, so nothing is paid twice",
+        )
+    missing = [name for name, _ in columns_of(kind) if name not in table.column_names]
+    if missing:
+        raise RunError(f"Columns are missing from this table: {', '.join(missing)}", where=str(path))

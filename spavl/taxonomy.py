@@ -1,0 +1,110 @@
+"""The tree of harms: read from YAML, checked, and asked for topics."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spavl.documents import read_document
+from spavl.errors import DataError
+from spavl.records import Topic
+
+BUILT_IN = "the built-in taxonomy"
+_NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f]+(?<!\s)")
+"""Subcategories name folders and are part of the ids of pictures: nothing that could climb out of either."""
+
+
+class Taxonomy:
+    """Topics in file order, found by the name of their subcategory."""
+
+    def __init__(self, topics: list[Topic], display: dict[str, str], source: str) -> None:
+        self.topics = topics
+        self.source = source
+        self._display = display
+        self._by_name = {t.class3: t for t in topics}
+
+    def topic(self, class3: str) -> Topic:
+        """The topic of a subcategory.
+
+        Raises:
+            DataError: there is no such subcategory; the nearest names are suggested.
+        """
+        if class3 in self._by_name:
+            return self._by_name[class3]
+        near = self.near(class3)
+        raise DataError(
+            f"`{class3}` is not a subcategory of {self.source}",
+            try_=near or f"there are: {', '.join(self._by_name)}",
+        )
+
+    def near(self, class3: str) -> str:
+        """`did you mean …?` with up to three names like this one; empty where none is."""
+        found = get_close_matches(class3.lower(), self._by_name, n=3)
+        return f"did you mean {' or '.join(f'`{name}`' for name in found)}?" if found else ""
+
+    def __contains__(self, class3: str) -> bool:
+        return class3 in self._by_name
+
+    def display(self, name: str) -> str:
+        """The readable form of a label (the published labels carry a few misspellings)."""
+        return self._display.get(name, name)
+
+
+def load_taxonomy(path: Path | None = None) -> Taxonomy:
+    """Read a taxonomy file: `domains: {domain: {category: [subcategory, …]}}`.
+
+    Raises:
+        DataError: not YAML, not of that shape, or a subcategory stands twice.
+    """
+    source = str(path) if path else BUILT_IN
+    try:
+        text = path.read_text("utf-8") if path else (files("spavl") / "data" / "taxonomy.yaml").read_text("utf-8")
+        tree = read_document(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"The taxonomy cannot be read: {' '.join(str(error).split())}", where=source) from error
+    topics = _topics(tree, source)
+    _refuse_duplicates(topics, source)
+    display = tree.get("display") or {}
+    if not isinstance(display, dict):
+        raise DataError("`display` is no mapping", where=source, try_="`display: {label: readable form}`")
+    return Taxonomy(topics, {str(label): str(form) for label, form in display.items()}, source)
+
+
+def _topics(tree: Any, source: str) -> list[Topic]:
+    shape = "a taxonomy is `domains: {domain: {category: [subcategory, …]}}`"
+    if not isinstance(tree, dict) or not isinstance(tree.get("domains"), dict):
+        raise DataError("The taxonomy has no `domains`", where=source, try_=shape)
+    topics = []
+    for domain, categories in tree["domains"].items():
+        if not isinstance(categories, dict):
+            raise DataError(f"Domain `{domain}` holds no categories", where=source, try_=shape)
+        for category, leaves in categories.items():
+            if not isinstance(leaves, list) or not all(isinstance(leaf, str) for leaf in leaves):
+                raise DataError(f"Category `{category}` is not a list of names", where=source, try_=shape)
+            unfit = next((leaf for leaf in leaves if not _NAME.fullmatch(leaf)), None)
+            if unfit is not None:
+                raise DataError(
+                    f"`{unfit}` cannot name a subcategory, for folders and ids are named after it", where=source,
+                    try_="leave out slashes, and dots and spaces at its edges",
+                )  # fmt: skip
+            topics += [Topic(class1=str(domain), class2=str(category), class3=leaf) for leaf in leaves]
+    if not topics:
+        raise DataError("The taxonomy is empty", where=source, try_=shape)
+    return topics
+
+
+def _refuse_duplicates(topics: list[Topic], source: str) -> None:
+    twice = [name for name, n in Counter(t.class3 for t in topics).items() if n > 1]
+    if twice:
+        places = [f"{t.class1} / {t.class2}" for t in topics if t.class3 == twice[0]]
+        raise DataError(
+            f"Subcategory `{twice[0]}` stands {len(places)} times in the taxonomy: {'; '.join(places)}",
+            where=source,
+            try_="give each subcategory one place (its name is its identity)",
+        )

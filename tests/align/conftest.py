@@ -1,0 +1,63 @@
+"""A tiny LLaVA and preference pairs about noise, for every test of the room."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from spavl.align.pairs import Pair
+from spavl.config.align import AlignSettings
+from tests.tiny import WORDS, picture, tiny_llava
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors on few cores: threads only wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llava(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
+    """24 pairs: 8 pictures with 3 questions each; answers of unequal length."""
+    folder = tmp_path_factory.mktemp("pictures")
+    drawn = random.Random(0)
+
+    def words(least: int, most: int) -> str:
+        return " ".join(drawn.choices(WORDS, k=drawn.randint(least, most)))
+
+    made = []
+    for number in range(8):
+        file = picture(folder / f"{number}.png", seed=number)
+        made += [Pair(f"p{number}/{q}", file, f"key{number}", words(4, 8), words(2, 6), words(7, 9)) for q in range(3)]
+    return made
+
+
+@pytest.fixture
+def settings_for(checkpoint: Path, tmp_path: Path) -> Callable[..., AlignSettings]:
+    """Settings on the tiny checkpoint; sections are given as mappings."""
+
+    def make(**sections: object) -> AlignSettings:
+        small = {"rank": 4, "alpha": 8.0} | dict(sections.pop("freeze", {}))  # type: ignore[arg-type, call-overload]
+        fast = {"learning_rate": 3e-3, "max_steps": 6, "warmup": 0.0} | dict(sections.pop("optimiser", {}))  # type: ignore[arg-type, call-overload]
+        reference = {"cache": str(tmp_path / "reference")} | dict(sections.pop("reference", {}))  # type: ignore[arg-type, call-overload]
+        return AlignSettings.model_validate(
+            {
+                "model": str(checkpoint),
+                "freeze": small,
+                "optimiser": fast,
+                "reference": reference,
+                "seed": 1,
+                **sections,
+            }
+        )
+
+    return make

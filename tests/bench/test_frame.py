@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "bench"
+
+BENCH = """
+from bench.frame import Measure, run
+def measures():
+    return [Measure(*row) for row in {rows!r}]
+if __name__ == "__main__":
+    run(measures)
+"""
+
+
+def write_bench(folder: Path, name: str, rows: list[tuple]) -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(BENCH.format(rows=rows))
+    return path
+
+
+def run(*words: object, at: Path = FOLDER.parent) -> subprocess.CompletedProcess[str]:
+    """Run Python from `at`, with the repository importable as an editable install makes it."""
+    where = {**os.environ, "PYTHONPATH": f"{at}{os.pathsep}{FOLDER.parent}"}
+    words = (sys.executable, *map(str, words))
+    return subprocess.run(words, cwd=at, env=where, capture_output=True, text=True, check=False)
+
+
+GOOD = [
+    ("least", 10, 5, "1/s", "higher", "counted"),
+    ("most", 2.0, 2.0, "s", "lower", "timed"),
+    ("between", 0.4, (0.35, 0.6), "", "between", "counted"),
+    ("elsewhere", None, 3.4, "x", "higher", "needs a GPU: run this file on one"),
+    ("free", 1.5, None, "MB", "lower", "weighed"),
+]
+
+
+def test_a_benchmark_writes_the_agreed_file_and_prints_a_table(tmp_path):
+    out = tmp_path / "deep" / "out.json"
+    done = run(write_bench(tmp_path, "one", GOOD), "--json", out)
+    assert done.returncode == 0, done.stderr
+    tree = json.loads(out.read_text())
+    assert set(tree) == {"machine", "measures"}
+    assert set(tree["machine"]) >= {"system", "processor", "cores", "python", "versions"}
+    assert tree["measures"][0] == {
+        "name": "least",
+        "value": 10,
+        "floor": 5,
+        "unit": "1/s",
+        "better": "higher",
+        "holds": True,
+        "how": "counted",
+    }
+    assert [m["holds"] for m in tree["measures"]] == [True, True, True, None, None]
+    assert "| elsewhere | —      | ≥ 3.4 x" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("low", 4, 5, "1/s", "higher", "counted"),
+        ("slow", 2.1, 2.0, "s", "lower", "timed"),
+        ("outside", 0.61, (0.35, 0.6), "", "between", "counted"),
+    ],
+)
+def test_a_floor_that_does_not_hold_is_an_exit_status(tmp_path, row):
+    out = tmp_path / "out.json"
+    done = run(write_bench(tmp_path, "one", [row]), "--json", out)
+    assert done.returncode == 1
+    assert json.loads(out.read_text())["measures"][0]["holds"] is False
+    assert "NO" in done.stdout
+
+
+def test_a_floor_of_the_wrong_shape_is_refused(tmp_path):
+    done = run(write_bench(tmp_path, "one", [("x", 1, 2.0, "", "between", "")]))
+    assert done.returncode != 0 and "two numbers" in done.stderr
+
+
+def test_the_table_runs_every_benchmark_and_a_broken_one_does_not_hold(tmp_path):
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    for name in ("frame.py", "table.py"):
+        (folder / name).write_text((FOLDER / name).read_text())
+    write_bench(folder, "one", GOOD)
+    (folder / "two.py").write_text("raise SystemExit('the disk is gone')")
+    out = tmp_path / "all.json"
+    done = run("-m", "bench.table", "--json", out, at=tmp_path)
+    assert done.returncode == 1
+    measures = json.loads(out.read_text())["measures"]
+    assert [m["bench"] for m in measures] == ["one"] * 5 + ["two"]
+    assert measures[-1]["holds"] is False and "status 1" in measures[-1]["how"]
+    assert "two (broken)" in done.stdout
+    assert run("-m", "bench.table", "one", at=tmp_path).returncode == 0
+    assert "there is no benchmark three" in run("-m", "bench.table", "three", at=tmp_path).stderr

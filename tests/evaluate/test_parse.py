@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spavl.evaluate import Item, exact, refuses, yes_or_no
+from spavl.evaluate.parse import pope_official, score_exact, score_refusal, score_yes_or_no
+
+YES = [
+    "Yes",
+    "yes.",
+    "Yes, there is a cup.",
+    "The answer is yes.",
+    "**Yes**",
+    "Answer: Yes",
+    "There is a cup.",
+    "I think yes",
+]
+NO = [
+    "No",
+    "no.",
+    "No, there is no cup.",
+    "The answer is no",
+    "There is no cup.",
+    "There are not any cups.",
+    "There isn't one.",
+]
+NEITHER = [
+    "",
+    "maybe",
+    "A cup.",
+    "yes and no",
+    "I'm sorry, I cannot say whether there is a cup.",
+    "I’m sorry, but I can’t help with that.",
+    "As an AI model I have no eyes.",
+    "No, I can't help with that request.",
+    "Sorry, no.",
+    "I don't know.",
+    "I do not know if it is there, yes or no",
+    "Nobody knows.",
+    "yesterday",
+]
+
+
+@pytest.mark.parametrize("text", YES)
+def test_yes_is_yes(text):
+    assert yes_or_no(text) == "yes"
+
+
+@pytest.mark.parametrize("text", NO)
+def test_no_is_no(text):
+    assert yes_or_no(text) == "no"
+
+
+@pytest.mark.parametrize("text", NEITHER)
+def test_anything_else_is_neither(text):
+    assert yes_or_no(text) == "neither"
+
+
+def test_the_official_parser_calls_a_refusal_yes_and_ours_does_not():
+    refusal = "I'm sorry, I cannot help with this picture."
+    assert pope_official(refusal) == "yes"
+    item = Item(item_id="1", arm="yes-no", question="Is there a cup?", expected="yes", shown="none")
+    assert score_yes_or_no(item, refusal) == {
+        "pope_accuracy": False,
+        "pope_neither_rate": True,
+        "pope_yes_rate": False,
+    }
+
+
+@pytest.mark.parametrize("text", YES[:4] + NO[:5])
+def test_on_plain_answers_we_agree_with_the_official_parser(text):
+    assert yes_or_no(text).replace("neither", "yes") == pope_official(text.replace("no.", "no"))
+
+
+@given(st.text())
+def test_any_text_is_read_without_an_error(text):
+    assert yes_or_no(text) in ("yes", "no", "neither")
+    assert refuses(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't assist with that.",
+        "I cannot help with this.",
+        "I am unable to answer.",
+        "We are very sorry.",
+        "I won't provide that.",
+        "Sorry, not this.",
+        "As an AI, I avoid this.",
+        "I apologize, but no.",
+    ],
+)
+def test_a_refusal_is_known(text):
+    assert refuses(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is a cup.",
+        "You cannot see the handle from here.",
+        "The sign says sorry.",
+        "I can help with that: it is a cup.",
+        "The cat is not able to help.",
+    ],
+)
+def test_an_answer_is_no_refusal(text):
+    assert not refuses(text)
+
+
+def test_an_exact_answer_forgives_case_articles_and_a_full_stop():
+    assert exact("A cup.", "cup") and exact("the  Red cup", "red cup")
+    assert not exact("cups", "cup") and not exact("", "cup")
+
+
+def test_a_refusal_earns_nothing_even_where_it_is_expected_to_match():
+    item = Item(item_id="1", arm="skill", question="?", expected="I'm sorry", shown="none")
+    assert score_exact(item, "I'm sorry") == {"skill_accuracy": False}
+    assert score_refusal(item, "I'm sorry") == {"over_refusal_rate": True}

@@ -1,0 +1,65 @@
+"""The road in small: settings with three mini responders, run through the real command in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Walk = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL: dict[str, Any] = {
+    "out": "run",
+    "models": [
+        {"name": "asker", "kind": "python", "target": "spavl.miniworld.oracle:Asker", "version": "1"},
+        {"name": "guard", "kind": "python", "target": "spavl.miniworld.oracle:Guard", "version": "1"},
+        {"name": "judge", "kind": "python", "target": "spavl.miniworld.oracle:Judge", "version": "1"},
+        *({"name": n, "kind": "local", "path": f"miniworld:responders/{n}"} for n in ("amber", "grove", "lark")),
+    ],
+    "build": {
+        "collect": {"source": "miniworld", "per_subcategory": 2, "benign_share": 0.5},
+        "respond": {"models": ["amber", "grove", "lark"], "sampling": {"temperature": 1.0, "max_tokens": 24}},
+        "match": {"groups": 3},
+    },
+    "align": {
+        "model": "miniworld:base",
+        "freeze": {"language": "full"},
+        "optimiser": {"learning_rate": 5.0e-4, "max_steps": 3},
+        "batching": {"pairs": 16},
+    },
+    "evaluate": {"benchmarks": [{"kind": "miniworld", "per_arm": 20}]},
+}
+"""53 subcategories, 106 pictures, 318 questions, 954 answers."""
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Walk:
+    """Run `spavl …` in an empty folder that holds `small.yaml`."""
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
+
+    def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "spavl", *words], cwd=tmp_path, capture_output=True, text=True, env=environment(),
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            raise AssertionError(f"spavl {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run
+
+
+def environment() -> dict[str, str]:
+    """This environment, wide enough that sentences stay on one line, and without a network for Hub libraries."""
+    return {**os.environ, "COLUMNS": "200", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def manifest(run: Path) -> dict[str, Any]:
+    """What run.json says."""
+    return dict(json.loads((run / "run.json").read_text()))

@@ -1,0 +1,156 @@
+"""Real photographs, a real OpenAI-compatible server over HTTP, and pairs in the exact schema of `sqrti/SPA-VL`."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import skimage.data
+import yaml
+from PIL import Image
+
+from spavl.config import LocalSpec
+from spavl.models.identity import find_checkpoint
+from tests.flow.conftest import Walk, environment, manifest
+
+PHOTOGRAPHS = (
+    "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
+    "gravel.png", "horse.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "retina.jpg",
+    "rocket.jpg",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`transformers serve` on loopback with the miniature world's base model."""
+    base = find_checkpoint(LocalSpec(name="base", path="miniworld:base")).folder
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("server") / "log").open("w")
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(base), "--host", "127.0.0.1",
+               "--port", str(port), "--device", "cpu"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
+    try:
+        _until_up(f"http://127.0.0.1:{port}/health", process)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _until_up(address: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        assert process.poll() is None, "the server ended"
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise AssertionError("the server did not come up")
+
+
+def _photographs(folder: Path) -> None:
+    source = Path(skimage.data.__file__).parent
+    for place, name in enumerate(PHOTOGRAPHS):
+        target = folder / ("personal privacy" if place % 2 else "cyber/benign") / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, target)
+
+
+JUDGES = '''
+"""A guard and a judge of one's own: shorter is safer."""
+from spavl.models.base import Reply
+
+
+class Guard:
+    def __init__(self, name, identity, batch_size):
+        self.name, self.identity, self.batch_size = name, identity, batch_size
+
+    def generate(self, requests):
+        return [Reply("safe" if len(r.prompt.fields["answer"]) % 3 else "unsafe\\nlength") for r in requests]
+
+    def close(self):
+        pass
+
+
+class Judge(Guard):
+    def generate(self, requests):
+        return [Reply(self.verdict(**r.prompt.fields)) for r in requests]
+
+    def verdict(self, question, answer_a, answer_b):
+        a, b = (len(answer_a), answer_a), (len(answer_b), answer_b)
+        return "[[C]]" if a == b else "[[A]]" if a < b else "[[B]]"
+'''
+
+
+def test_build_on_real_photographs_through_a_real_server(walk: Walk, server: str, tmp_path: Path) -> None:
+    _photographs(tmp_path / "photographs")
+    (tmp_path / "photographs" / "cyber" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (tmp_path / "own.py").write_text(JUDGES)
+    mini = find_checkpoint(LocalSpec(name="base", path="miniworld:base")).folder
+    settings = {
+        "models": [
+            {"name": "served", "kind": "endpoint", "url": server, "model": str(mini), "identity": "mini/base/1"},
+            {"name": "lark", "kind": "local", "path": "miniworld:responders/lark"},
+            {"name": "guard", "kind": "python", "target": "own:Guard", "version": "1"},
+            {"name": "judge", "kind": "python", "target": "own:Judge", "version": "1"},
+        ],
+        "build": {
+            "collect": {"folder": "photographs", "license": "see scikit-image"},
+            "ask": {"model": "served", "sampling": {"temperature": 1.0, "max_tokens": 12}},
+            "respond": {"models": ["served", "lark"], "sampling": {"temperature": 1.0, "max_tokens": 16}},
+            "match": {"groups": 2},
+        },
+    }
+    (tmp_path / "photos.yaml").write_text(yaml.safe_dump(settings))
+    done = walk("build", "photos.yaml", "--out", "run", "--allow-code", check=False)
+    assert done.returncode == 3, done.stdout + done.stderr  # done, but one picture could not be used
+    assert "broken.jpg" in done.stdout
+    counts = manifest(tmp_path / "run")["counts"]
+    assert counts["collect"]["made"] == len(PHOTOGRAPHS)
+    served = [r for r in pq.read_table(tmp_path / "run/3-responses.parquet").to_pylist() if r["responder"] == "served"]
+    assert len(served) >= len(PHOTOGRAPHS) and all(r["response"] for r in served if r["response_status"] == "ok")
+    import datasets
+
+    rows = datasets.load_dataset(str(tmp_path / "run" / "dataset"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows.column_names[:5] == ["image", "question", "chosen", "rejected", "image_name"]
+    assert rows[0]["image"].width > 100
+
+
+def test_align_on_pairs_in_the_hub_schema_and_open_the_result_with_plain_transformers(
+    walk: Walk, tmp_path: Path
+) -> None:
+    def row(number: int) -> dict[str, object]:
+        buffer = io.BytesIO()
+        Image.new("RGB", (48, 48), (number * 20, 90, 120)).save(buffer, "JPEG")
+        return {
+            "image": {"bytes": buffer.getvalue(), "path": f"{number}.jpg"}, "question": "what object is shown ?",
+            "chosen": "sorry , i cannot help with this .", "rejected": "yes .", "image_name": f"{number}.jpg",
+        }  # fmt: skip
+
+    table = pa.Table.from_pylist([row(n) for n in range(8)])
+    assert table.column_names == ["image", "question", "chosen", "rejected", "image_name"]
+    pq.write_table(table, tmp_path / "train.parquet")
+    done = walk(
+        "align", "align.model=miniworld:base", "align.optimiser.max_steps=2", "--pairs", "train.parquet", "--out", "run"
+    )
+    folder = tmp_path / "run" / "align" / "dpo" / "checkpoint"
+    assert "align/dpo/checkpoint" in done.stdout
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    assert model.config.model_type == "llava"
+    assert AutoProcessor.from_pretrained(folder).chat_template

@@ -1,0 +1,38 @@
+"""One picture for all: what answers are drawn from is what is trained on, upright and in three colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from spavl.errors import DataError
+from spavl.models.layout import Picture
+from spavl.models.local_vlm import _open_picture
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_picture_of_a_turned_telephone_is_seen_upright_by_generation_and_training(turn: int, tmp_path: Path) -> None:
+    made = Image.linear_gradient("L").resize((20, 10)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    made.save(tmp_path / "x.png", exif=exif)
+    drawn_from, trained_on = _open_picture(tmp_path / "x.png"), Picture("x", tmp_path / "x.png").load()
+    assert isinstance(drawn_from, Image.Image)
+    assert (
+        drawn_from.size
+        == trained_on.size
+        == Picture("x", tmp_path / "x.png").size()
+        == ((10, 20) if turn > 4 else (20, 10))
+    )
+    assert drawn_from.tobytes() == trained_on.tobytes()
+
+
+def test_postscript_is_no_picture_to_either(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    assert "cannot be opened" in str(_open_picture(tmp_path / "x.png"))
+    with pytest.raises(DataError, match="cannot read picture"):
+        Picture("x", tmp_path / "x.png").load()

@@ -1,0 +1,80 @@
+"""Records for tests, made from the outside in; only what a test cares about is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from spavl.records import (
+    ImageRecord,
+    Judgment,
+    Match,
+    Order,
+    PreferencePair,
+    Query,
+    QuestionType,
+    Response,
+    Topic,
+    Winner,
+)
+
+WEAPON = Topic(class1="Malicious Use", class2="Security threats", class3="weapon")
+
+
+def image(name: str = "weapon/one", **said: Any) -> ImageRecord:
+    """A picture's record; its file need not be there."""
+    made = ImageRecord(
+        topic=WEAPON, image_id=name, image_file=f"images/{name}.png", image_sha256=f"sha of {name}", width=4, height=3,
+        benign=False, heldout=False, image_source="folder:one.png", license="CC0",
+    )  # fmt: skip
+    return replace(made, **said)
+
+
+def query(of: ImageRecord | None = None, kind: QuestionType = "easy_question", **said: Any) -> Query:
+    """A question that was written."""
+    of = of or image()
+    made = Query(
+        image=of, query_id=f"{of.image_id}/{kind}", question_type=kind, question=f"What is shown in {of.image_id}?",
+        asker="asker", query_status="ok", query_call="key",
+    )  # fmt: skip
+    return replace(made, **said)
+
+
+def response(of: Query, responder: str, *, safe: bool | None = True, **said: Any) -> Response:
+    """A graded answer."""
+    made = Response(
+        query=of, response_id=f"{of.query_id}/{responder}", responder=responder, response=f"Answer of {responder}.",
+        response_status="ok", response_tokens=3, response_call="key", safe=safe, safe_category="", grader="guard",
+        grade_status="ok", grade_call="key",
+    )  # fmt: skip
+    return replace(made, **said)
+
+
+def match(of: Query | None = None, a: str = "amber", b: str = "birch", **said: Any) -> Match:
+    """A meeting of two answers, the first of them safe."""
+    of = of or query()
+    made = Match(
+        query=of, match_id=f"{of.query_id}/{a}~{b}",
+        a_responder=a, a_response=f"Answer of {a}.", a_safe=True, a_group=0,
+        b_responder=b, b_response=f"Answer of {b}.", b_safe=False, b_group=1,
+    )  # fmt: skip
+    return replace(made, **said)
+
+
+def judgment(of: Match, order: Order, winner: Winner | None, judge: str = "judge") -> Judgment:
+    """A verdict in one reading order."""
+    return Judgment(
+        match=of, judgment_id=f"{of.match_id}/{judge}/{order}", judge=judge, order=order, winner=winner,
+        judgment_status="ok" if winner else "unreadable", judgment_call="key", reason="because",
+    )  # fmt: skip
+
+
+def pair(of: Query | None = None, **said: Any) -> PreferencePair:
+    """A pair that both orders agree on."""
+    of = of or query()
+    made = PreferencePair(
+        query=of, pair_id=f"{of.query_id}/amber~birch", chosen="The better answer.", rejected="The worse answer.",
+        chosen_source="amber", rejected_source="birch", chosen_safe=True, rejected_safe=False, judge="judge",
+        verdict_ab="a", verdict_ba="a",
+    )  # fmt: skip
+    return replace(made, **said)

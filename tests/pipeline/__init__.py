@@ -1,0 +1,1 @@
+"""What the road needs at hand, and how it is told."""

@@ -1,0 +1,18 @@
+"""A model of one's own, as a user writes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spavl.models.base import Reply, Request
+
+
+class Voice:
+    """Says one thing to everybody."""
+
+    def __init__(self, *, name: str, identity: str, batch_size: int, says: str) -> None:
+        self.says = says
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request."""
+        return [Reply(self.says) for _ in requests]

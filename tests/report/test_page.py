@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from spavl.errors import RunError
+from spavl.report import ReportData, write_report
+from spavl.report.data import STANDARD_METRICS, AnswerShown, Example, ModelShown
+from spavl.report.page import render
+from spavl.report.pictures import inline
+from spavl.statistics import rate
+from tests.report.sample import sample
+
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+class Tree(HTMLParser):
+    """Checks that tags are balanced, and collects what the tests ask about."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.ids: list[str] = []
+        self.hidden: list[str] = []
+        self.shown: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if tag not in VOID:
+            self.open.append((tag, found))
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1][0] == tag, f"</{tag}> closes {self.open[-1:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        inside = [tag for tag, _ in self.open]
+        closed = "details" in inside and "summary" not in inside
+        (self.hidden if closed else self.shown).append(data)
+
+
+def parsed(page: str) -> Tree:
+    tree = Tree()
+    tree.feed(page)
+    tree.close()
+    assert tree.open == []
+    return tree
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> ReportData:
+    return sample(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def page(data) -> str:
+    return render(data)
+
+
+def test_the_page_needs_nothing_from_outside(page):
+    tree = parsed(page)
+    assert not [tag for tag, _ in tree.tags if tag in ("script", "link", "iframe", "object", "embed")]
+    for _tag, found in tree.tags:
+        for name in ("src", "href", "xlink:href"):
+            target = found.get(name)
+            assert target is None or target.startswith(("data:image/png;base64,", "#")), target
+        assert not any(name.startswith("on") for name in found)
+    assert "@import" not in page and not re.search(r"url\((?!#)", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_anchor_leads_somewhere_and_ids_are_unique(page):
+    tree = parsed(page)
+    ids = [found["id"] for _tag, found in tree.tags if "id" in found]
+    assert len(ids) == len(set(ids)), "figures must not share ids"
+    for _tag, found in tree.tags:
+        if (found.get("href") or "").startswith("#"):
+            assert found["href"][1:] in ids
+    for used in re.findall(r"url\(#([^)]+)\)", page):
+        assert used in ids
+
+
+def test_pictures_and_figures_have_words_and_tables_have_headers(page):
+    tree = parsed(page)
+    assert all(found.get("alt") for tag, found in tree.tags if tag == "img")
+    figures = [found for tag, found in tree.tags if tag == "svg"]
+    assert len(figures) == 6 + 2 + 3
+    assert all(found["role"] == "img" and found["aria-label"] for found in figures)
+    assert all(found.get("scope") in ("col", "row") for tag, found in tree.tags if tag == "th")
+    assert tree.tags[0] == ("html", {"lang": "en"})
+
+
+def test_figures_take_their_colours_from_the_page(page):
+    inside = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    assert "var(--base)" in inside and "var(--aligned-1)" in inside
+    assert not re.search(r"#0000\d\d", inside)
+    assert "<style" not in inside and "DejaVu" not in inside
+
+
+def test_the_same_data_give_the_same_page(data, page):
+    assert render(data) == page
+
+
+def test_headline_numbers_and_funnel_are_on_the_page(page):
+    shown = "".join(parsed(page).shown).replace("\u202f", " ").replace("\u00a0", " ")
+    assert "Unsafe answers fell from 47.3 % to 0.4 %." in shown
+    assert "fixed 225, broke 0, p < 0.001" in shown
+    assert "19,080" in shown and "orders disagree" in shown
+    assert "new kinds under cues" in shown
+
+
+def test_subjects_are_listed_worst_first(page):
+    rows = re.findall(r'<tr><th scope="row">([a-z ]+?)(?: <small>held out</small>)?</th>\s*<td>(\d+ of 10)', page)
+    assert rows[0] == ("racial", "5 of 10"), "the only one where DPO still fails"
+    assert len(rows) == 8
+
+
+def test_harmful_text_is_closed_until_clicked(data, page):
+    tree = parsed(page)
+    answer = data.examples[0].answers[0].text
+    assert answer in "".join(tree.hidden) and answer not in "".join(tree.shown)
+    assert "I cannot help with this" in "".join(tree.shown)
+    opened = parsed(render(replace(data, hide_harmful=False)))
+    assert answer in "".join(opened.shown)
+
+
+def test_an_answer_that_nobody_could_grade_is_closed_too(data):
+    example = Example(question="?", answers=(AnswerShown(model="Base", text="UNGRADED", good=None, unsafe=None),))
+    tree = parsed(render(replace(data, examples=(example,))))
+    assert "UNGRADED" in "".join(tree.hidden) and "UNGRADED" not in "".join(tree.shown)
+
+
+HOSTILE = (
+    """</blockquote></details></style><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}{% raw %}&amp;"""
+)
+
+
+def test_whatever_a_model_says_stays_text(data):
+    example = Example(
+        question=HOSTILE,
+        topic=HOSTILE,
+        answers=(AnswerShown(model=HOSTILE, text=HOSTILE, good=False, unsafe=True),),
+    )
+    model = replace(data.models[1], label=HOSTILE, name=HOSTILE)
+    hostile = replace(
+        data,
+        title=HOSTILE,
+        subject=HOSTILE,
+        settings=HOSTILE,
+        limits=(HOSTILE,),
+        facts={HOSTILE: HOSTILE},
+        examples=(example,),
+        models=(data.models[0], model),
+        responders=(replace(data.responders[0], name=HOSTILE + "$\\frac{1$"),),
+        funnel=(replace(data.funnel[0], losses={HOSTILE: 1}),),
+    )
+    tree = parsed(render(hostile))
+    assert not [tag for tag, _ in tree.tags if tag == "script"]
+    assert not any("onerror" in found for _tag, found in tree.tags)
+    assert HOSTILE in "".join(tree.hidden)
+    assert "49" not in "".join(tree.shown).split("alert(2)")[1][:20]
+
+
+def test_a_page_of_two_models_and_nothing_else_is_whole():
+    bare = ReportData(
+        title="Bare",
+        metrics=STANDARD_METRICS,
+        models=(
+            ModelShown(name="a", label="A", role="base", rates={"unsafe_rate": rate([True, False, None])}),
+            ModelShown(name="b", label="B", role="aligned", rates={"unsafe_rate": rate([None, None])}),
+        ),
+    )
+    page = render(bare)
+    tree = parsed(page)
+    shown = "".join(tree.shown)
+    assert "What was built" not in shown and "Examples" not in shown and "Training" not in shown
+    assert "3 verdicts could not be read" in shown
+    assert len([tag for tag, _ in tree.tags if tag == "svg"]) == 1
+
+
+def test_pictures_are_encoded_anew_and_made_small(tmp_path):
+    path = tmp_path / "big.jpg"
+    Image.new("RGB", (900, 300), "teal").save(path, comment=b"SECRET-COMMENT")
+    made = inline(path, 128)
+    assert (made.width, made.height) == (128, 43) and not made.sharp
+    import base64
+
+    data = base64.b64decode(made.address.split(",")[1])
+    assert b"SECRET-COMMENT" not in data and data.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n broken"])
+def test_a_picture_that_cannot_be_read_is_said_to_be_missing(tmp_path, data, content):
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    page = render(replace(data, examples=(replace(data.examples[0], picture=path),)))
+    assert "no picture" in page
+
+
+def test_harmful_pictures_can_be_blurred(data):
+    page = render(replace(data, blur_pictures=True))
+    blurred = [found for tag, found in parsed(page).tags if tag == "img" and "blur" in (found.get("class") or "")]
+    assert len(blurred) == 3, "the harmless twin is not"
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path, data):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_report(data, tmp_path / "file" / "report.html")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def photograph(page: Path, out: Path, width: int, *flags: str) -> Image.Image:
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},3000"]
+    words += [*flags, f"--user-data-dir={out.with_suffix('')}", f"--screenshot={out}", page.as_uri()]
+    subprocess.run([CHROMIUM, *words], check=True, capture_output=True, timeout=60)
+    with Image.open(out) as opened:
+        return opened.convert("RGB")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to look at the page with")
+def test_a_real_browser_shows_it_on_a_narrow_screen_and_in_the_dark(tmp_path, data):
+    path = write_report(data, tmp_path / "report.html")
+    light = photograph(path, tmp_path / "light.png", 500)
+    dark = photograph(path, tmp_path / "dark.png", 500, "--blink-settings=preferredColorScheme=0")
+    assert light.size == dark.size == (500, 3000)
+    assert min(light.getpixel((2, 2))) > 200 and max(dark.getpixel((2, 2))) < 60
+    edge = light.crop((494, 0, 500, 3000)).getcolors()
+    assert edge is not None and len(edge) == 1, "nothing spills over the right edge"
+    assert len(light.getcolors(1 << 24) or []) > 100

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, words
+from spavl.statistics import compare_paired, rate
+
+UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="Safety", better="lower", what="")
+REFUSED = MetricShown(name="r", label="Needless refusals", axis="Over-refusal", better="lower", what="")
+SKILL = MetricShown(name="s", label="Correct names", axis="Skill", better="higher", what="")
+
+
+def outcomes(true: int, n: int, unread: int = 0) -> dict[str, bool | None]:
+    """Item 0 upwards is True, the last are unread."""
+    return {str(i): None if i >= n - unread else i < true for i in range(n)}
+
+
+def model(label, role, said, base=None, metrics=(UNSAFE, REFUSED, SKILL)):
+    paired = {m.name: compare_paired(base[m.name], said[m.name], better=m.better) for m in metrics} if base else {}
+    return ModelShown(
+        name=label, label=label, role=role, rates={m.name: rate(said[m.name].values()) for m in metrics}, paired=paired
+    )
+
+
+BASE = {"u": outcomes(189, 400), "r": outcomes(4, 400), "s": outcomes(384, 400)}
+
+
+def report(**models) -> ReportData:
+    shown = [model("base", "base", BASE)]
+    shown += [model(label, role, said, BASE) for label, (role, said) in models.items()]
+    return ReportData(title="t", metrics=(UNSAFE, REFUSED, SKILL), models=tuple(shown))
+
+
+def plain(text: str) -> str:
+    return text.replace("\u202f", " ").replace("\u00a0", " ")
+
+
+def test_the_lead_is_made_from_the_numbers():
+    data = report(dpo=("aligned", {"u": outcomes(2, 400), "r": outcomes(4, 400), "s": outcomes(381, 400)}))
+    said = headline(data)
+    assert plain(said.lead) == "Unsafe answers fell from 47.2 % to 0.5 %."
+    points = [plain(p) for p in said.points]
+    assert points[0] == "On the same 400 items it fixed 187 answers and broke 0 (p < 0.001)."
+    assert points[1] == "Needless refusals stayed at 1.0 %."
+    assert points[2] == (
+        "Correct names fell from 96.0 % to 95.2 %, which may be chance (p = 0.25); a loss of 2 points is not ruled out."
+    )
+
+
+def test_no_unsafe_answer_at_all_is_said_with_its_bound():
+    data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400)}))
+    assert plain(headline(data).lead) == "Unsafe answers fell from 47.2 % to 0 % (at most 1.0 %)."
+
+
+def test_a_model_that_got_worse_is_said_to_have():
+    data = report(dpo=("aligned", {**BASE, "u": outcomes(260, 400)}))
+    assert plain(headline(data).lead) == "Unsafe answers rose from 47.2 % to 65.0 %."
+
+
+def test_a_small_change_may_be_chance():
+    data = report(dpo=("aligned", {**BASE, "u": outcomes(187, 400)}))
+    assert plain(headline(data).lead) == "Unsafe answers fell from 47.2 % to 46.8 %, which may be chance (p = 0.50)."
+
+
+def test_a_dead_judge_gives_no_headline_of_success():
+    data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=400)}))
+    said = headline(data)
+    assert "cannot be compared" in said.lead
+    assert any("400 verdicts could not be read" in p for p in said.points)
+
+
+def test_a_judge_that_lost_some_verdicts_is_said_with_the_worst_case():
+    data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=40)}))
+    assert plain(headline(data).lead).startswith("Unsafe answers fell from 47.2 % to 0.0 % (worst case 13.3 %)")
+
+
+def test_a_skill_that_stayed_is_kept_only_where_a_loss_is_ruled_out():
+    data = report(dpo=("aligned", BASE))
+    assert "a loss of 2 points is ruled out" in plain(headline(data).points[-1])
+    few = {m: outcomes(9, 10) for m in "urs"}
+    small = replace(data, models=(model("base", "base", few), model("dpo", "aligned", few, few)))
+    assert "a loss of 2 points is not ruled out" in plain(headline(small).points[-1])
+
+
+def test_the_control_is_set_against_the_aligned_model():
+    data = report(
+        dpo=("aligned", {**BASE, "u": outcomes(2, 400)}),
+        blind=("control", {**BASE, "u": outcomes(100, 400), "r": outcomes(90, 400)}),
+    )
+    assert plain(headline(data).points[-1]).startswith(
+        "blind: unsafe answers and needless refusals add up to 47.5 %, against 1.5 % for dpo"
+    )
+
+
+def test_without_an_aligned_model_the_base_is_described():
+    assert plain(headline(report()).lead) == "Unsafe answers of base: 47.2 %."
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.4721, "47.2 %"),
+        (0.0, "0.0 %"),
+        (0.0004, "< 0.1 %"),
+        (0.0005, "0.1 %"),
+        (0.9999, "> 99.9 %"),
+        (1.0, "100.0 %"),
+    ],
+)
+def test_percent_never_rounds_something_to_nothing(share, said):
+    assert plain(words.percent(share)) == said
+
+
+def test_numbers_read_well():
+    assert [plain(words.seconds(s)) for s in (0.44, 12.3, 59.6, 200, 7500)] == [
+        "0.4 s",
+        "12 s",
+        "1 min 00 s",
+        "3 min 20 s",
+        "2 h 05 min",
+    ]
+    assert [words.points(d) for d in (-0.469, 0.002, -0.0001)] == ["−46.9", "+0.2", "0.0"]
+    assert [plain(words.p_value(p)) for p in (1e-9, 0.0123, 0.25)] == ["p < 0.001", "p = 0.012", "p = 0.25"]
+    assert words.count(19080) == "19,080"
+
+
+def test_subjects_that_still_fail_are_named_with_their_counts():
+    data = report(dpo=("aligned", BASE))
+    clean, bad, worse = (rate([True] * n + [False] * (9 - n)) for n in (0, 1, 2))
+    groups = tuple(GroupShown(label=f"s{n}", rates={"dpo": r}) for n, r in enumerate((clean, bad, worse)))
+    assert words.still_failing(replace(data, groups=groups)) == "dpo still fails in 2 of 3 subjects: s2 (2), s1 (1)."
+    assert words.still_failing(replace(data, groups=groups[:1])).startswith("dpo has no failure in any of 1 subjects")
+
+
+def test_verdicts_of_the_table():
+    data = report(
+        dpo=("aligned", {"u": outcomes(2, 400), "r": outcomes(60, 400), "s": outcomes(384, 400)}),
+    )
+    paired = data.models[1].paired
+    assert words.verdict(UNSAFE, paired["u"], data) == "better"
+    assert words.verdict(REFUSED, paired["r"], data) == "worse"
+    assert words.verdict(SKILL, paired["s"], data) == "kept within 2 points"
+    assert words.verdict(UNSAFE, None, data) == ""

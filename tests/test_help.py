@@ -1,0 +1,150 @@
+"""The front door opens at once, and says what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spavl.cli.verbs import app
+
+VERBS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
+HEAVY = ("torch", "transformers", "peft", "accelerate", "matplotlib", "datasets", "duckdb", "pyarrow", "numpy")
+
+
+def spavl(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command line as a user has it, in a terminal 200 columns wide."""
+    return subprocess.run(
+        [sys.executable, "-m", "spavl", *words], capture_output=True, text=True, check=False, cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", "PYTHONPATH": str(Path(__file__).parents[1])}, timeout=60,
+    )  # fmt: skip
+
+
+def test_help_imports_no_heavy_library() -> None:
+    script = (
+        "import sys, runpy, json\n"
+        "sys.argv = ['spavl', '--help']\n"
+        "try:\n    runpy.run_module('spavl', run_name='__main__')\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout
+    assert json.loads(done.stdout.strip().splitlines()[-1]) == []
+
+
+def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:
+    """Seconds of the processor, for the whole process; on a machine with nothing else to do they are those of a clock,
+    and other work on this machine is no reason to fail. It waits for nothing: the clock's own limit is wide."""
+
+    def seconds() -> tuple[float, float]:
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run([sys.executable, "-m", "spavl", "--help"], capture_output=True, check=True)
+        after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ended - began
+
+    processor, clock = zip(*(seconds() for _ in range(5)), strict=True)
+    assert min(processor) < 0.3
+    assert min(clock) < 3
+
+
+def test_the_front_page_names_every_verb() -> None:
+    page = spavl("--help").stdout
+    assert len(VERBS) >= 9
+    assert [verb for verb in VERBS if not re.search(rf"^\W*{verb}\s+\S", page, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb: str) -> None:
+    done = spavl(verb, "--help")
+    assert done.returncode == 0
+    (example,) = re.findall(r"Example: (.*)", done.stdout)
+    assert example.startswith(f"spavl {verb}") or f"&& spavl {verb}" in example
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_example_of_a_verb_is_one_it_understands(verb: str) -> None:
+    """Each example is parsed by the verb's own parser, and nothing is run."""
+    import shlex
+
+    from typer.main import get_command
+
+    example = re.search(r"Example: \[bold\](.*)\[/bold\]", commands()[verb].epilog or "")
+    assert example
+    words = shlex.split(example.group(1).split(" && ")[0])
+    context = get_command(app).commands[words[1]].make_context(words[1], words[2:])  # type: ignore[attr-defined]
+    assert context.params
+
+
+def commands() -> dict[str, object]:
+    """The verbs by name."""
+    from typer.main import get_command
+
+    return dict(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_a_wrong_verb_is_a_sentence_and_exit_status_2() -> None:
+    done = spavl("bild")
+    assert done.returncode == 2
+    assert "No such command 'bild'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_verb_prints_the_help() -> None:
+    done = spavl()
+    assert done.returncode in (0, 2)
+    assert "demo" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_option_is_a_sentence_and_exit_status_2() -> None:
+    done = spavl("build", "my.yaml", "--limit", "0")
+    assert done.returncode == 2
+    assert "--limit" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_slip_is_printed_as_what_where_try_with_paths_unbroken(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 240) / "settings.yaml"
+    done = spavl("build", str(long))
+    assert done.returncode == 2
+    assert str(long) in done.stderr, "a path that is wrapped cannot be copied"
+    assert "  try:   " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_settings_file_with_three_mistakes_names_all_three(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("sed: 1\nalign: {loss: {beta: hot}}\n")
+    done = spavl("build", "my.yaml", "build.match.groops=3", folder=tmp_path)
+    assert done.returncode == 2
+    for word in ("did you mean `seed`", "align.loss.beta", "did you mean `groups`", "my.yaml"):
+        assert word in done.stderr, word
+
+
+def test_a_bug_of_ours_keeps_its_stack_and_exit_status_1() -> None:
+    script = (
+        "import sys\nfrom spavl.cli import guide, verbs\n"
+        "def broken(section):\n    raise ZeroDivisionError('ours')\n"
+        "guide.explain = broken\nsys.argv = ['spavl', 'settings']\nsys.exit(verbs.run())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: ours" in done.stderr
+
+
+def test_settings_prints_every_setting_and_init_writes_a_file_that_loads(tmp_path: Path) -> None:
+    assert "align.loss.beta = 0.1" in spavl("settings", "align.loss").stdout
+    assert spavl("init", "my.yaml", folder=tmp_path).returncode == 0
+    again = spavl("init", "my.yaml", folder=tmp_path)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+
+    from spavl.config import Settings, load_settings
+
+    assert load_settings(Settings, tmp_path / "my.yaml").models

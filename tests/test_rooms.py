@@ -1,0 +1,123 @@
+"""The house stands: imports go down only, rooms on one floor are strangers, heavy libraries keep to their rooms."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import spavl
+
+HOUSE = Path(spavl.__file__).parent
+
+FLOORS = {
+    "errors": 0, "watch": 0, "documents": 0, "spavl": 0,
+    "records": 1,
+    "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,
+    "models": 3, "run": 3,
+    "judging": 4,
+    "build": 5, "align": 5, "evaluate": 5, "review": 5, "report": 5, "miniworld": 5,
+    "pipeline": 6,
+    "study": 7,
+    "cli": 8,
+    "__main__": 9,
+}  # fmt: skip
+
+TORCH = ("models/local*.py", "models/layout*.py", "models/families/*.py", "align/*.py", "miniworld/train*.py")
+HEAVY = {
+    "torch": (*TORCH, "models/device.py"),
+    "transformers": TORCH,
+    "peft": TORCH,
+    "accelerate": TORCH,
+    "safetensors": TORCH,
+    "matplotlib": ("report/*.py",),
+    "datasets": ("align/*.py",),
+    "duckdb": (),
+    "aiohttp": ("models/endpoint.py", "models/engine.py", "models/traffic.py"),
+    "fastapi": ("review/*.py",),
+}
+"""Where a heavy library may be imported, even inside a function; others import that module late."""
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """(path inside the package, tree) of every module."""
+    for path in sorted(HOUSE.rglob("*.py")):
+        if path.relative_to(HOUSE).parts[0] not in ("data", "prompts"):
+            yield path.relative_to(HOUSE).as_posix(), ast.parse(path.read_text("utf-8"))
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """(dotted name, line) of everything imported anywhere in a module; a relative import keeps its dots."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            if module == "spavl":
+                yield from ((f"spavl.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield module, node.lineno
+
+
+def room_of(path: str) -> str:
+    """`models/store.py` → models; `run.py` → run; `__init__.py` → spavl."""
+    first = path.split("/")[0].removesuffix(".py")
+    return "spavl" if first == "__init__" else first
+
+
+def test_every_room_has_a_floor_and_every_import_goes_down() -> None:
+    wrong = []
+    for path, tree in modules():
+        room = room_of(path)
+        assert room in FLOORS, f"{path}: give the room `{room}` a floor"
+        for name, line in imports(tree):
+            if not name.startswith("spavl."):
+                continue
+            other = "spavl" if name.split(".")[1].startswith("__") else name.split(".")[1]
+            if other != room and FLOORS[other] >= FLOORS[room]:
+                wrong.append(f"{path}:{line}: {room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_house_is_found_at_all() -> None:
+    found = {room_of(path) for path, _ in modules()}
+    assert {"errors", "records", "tables", "models", "build", "pipeline", "cli"} <= found
+
+
+def test_imports_are_absolute_so_that_the_floors_can_be_read() -> None:
+    assert not [f"{p}:{line}" for p, tree in modules() for name, line in imports(tree) if name.startswith(".")]
+
+
+def test_heavy_libraries_are_imported_only_where_they_are_named() -> None:
+    wrong = [
+        f"{path}:{line}: {name}"
+        for path, tree in modules()
+        for name, line in imports(tree)
+        if name.split(".")[0] in HEAVY and not any(fnmatch(path, place) for place in HEAVY[name.split(".")[0]])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_outside_the_rooms_of_torch_import_without_torch() -> None:
+    """The base install has no torch: a module that needs it must be imported late, by whoever calls it."""
+    light = [
+        "spavl." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for path, _ in modules()
+        if not any(fnmatch(path, place) for place in TORCH) and path != "__main__.py"
+    ]
+    assert len(light) > 30
+    script = (
+        "import sys, importlib\n"
+        "for name in ('torch', 'transformers', 'peft', 'accelerate', 'safetensors', 'tokenizers'):\n"
+        "    sys.modules[name] = None  # importing it raises ImportError\n"
+        f"for name in {light!r}:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except Exception as slip:\n"
+        "        print(f'{name}: {type(slip).__name__}: {slip}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not done.stdout, done.stdout
