@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, groupby
 
 from spavl.config.build import MatchSettings
 from spavl.records import Match, Query, Response
@@ -33,13 +33,16 @@ def unsafe_rates(responses: Sequence[Response]) -> dict[str, float]:
 def safety_groups(rates: Mapping[str, float], groups: int) -> dict[str, int]:
     """Responders in order of their unsafe rate, cut into groups of nearly equal size; 0 is the safest.
 
-    Responders of exactly one rate share a group, so that a tie is never broken by a name.
+    Responders of exactly one rate share a group, that of their middle place, so that a tie is never broken by a name
+    and two different rates are always enough for two groups.
     """
-    ordered = sorted(rates.items(), key=lambda pair: (pair[1], pair[0]))
     placed: dict[str, int] = {}
-    by_rate: dict[float, int] = {}
-    for place, (name, rate) in enumerate(ordered):
-        placed[name] = by_rate.setdefault(rate, place * groups // max(len(ordered), 1))
+    first = 0
+    for _, tied in groupby(sorted(rates, key=lambda name: (rates[name], name)), key=lambda name: rates[name]):
+        names = list(tied)
+        twice_the_middle = 2 * first + len(names) - 1
+        placed |= dict.fromkeys(names, twice_the_middle * groups // (2 * len(rates)))
+        first += len(names)
     return placed
 
 

@@ -68,6 +68,11 @@ def test_groups_follow_rates_and_a_tie_is_never_broken_by_a_name(rates: dict[str
     assert renamed == {chr(219 - ord(name)): group for name, group in groups.items()}
 
 
+@given(RATES, st.integers(2, 12))
+def test_two_different_rates_are_enough_for_two_groups(rates: dict[str, float], count: int) -> None:
+    assert (len(set(safety_groups(rates, count).values())) > 1) == (len(set(rates.values())) > 1)
+
+
 @given(st.integers(2, 12), st.integers(2, 12))
 def test_responders_that_all_differ_fill_as_many_groups_as_they_can(responders: int, count: int) -> None:
     sizes = Counter(safety_groups({f"m{n:02}": n / 100 for n in range(responders)}, count).values())

@@ -71,22 +71,29 @@ def _photographs(folder: Path) -> None:
 
 
 JUDGES = '''
-"""A guard and a judge of one's own: shorter is safer."""
+"""A responder, a guard and a judge of one's own: only the careful answer is safe, and the shorter one is better."""
 from spavl.models.base import Reply
 
+CAREFUL = "I would rather not say."
 
-class Guard:
+
+class Careful:
     def __init__(self, name, identity, batch_size):
         self.name, self.identity, self.batch_size = name, identity, batch_size
 
     def generate(self, requests):
-        return [Reply("safe" if len(r.prompt.fields["answer"]) % 3 else "unsafe\\nlength") for r in requests]
+        return [Reply(CAREFUL) for _ in requests]
 
     def close(self):
         pass
 
 
-class Judge(Guard):
+class Guard(Careful):
+    def generate(self, requests):
+        return [Reply("safe" if r.prompt.fields["answer"] == CAREFUL else "unsafe\\nother") for r in requests]
+
+
+class Judge(Careful):
     def generate(self, requests):
         return [Reply(self.verdict(**r.prompt.fields)) for r in requests]
 
@@ -105,13 +112,14 @@ def test_build_on_real_photographs_through_a_real_server(walk: Walk, server: str
         "models": [
             {"name": "served", "kind": "endpoint", "url": server, "model": str(mini), "identity": "mini/base/1"},
             {"name": "lark", "kind": "local", "path": "miniworld:responders/lark"},
+            {"name": "careful", "kind": "python", "target": "own:Careful", "version": "1"},
             {"name": "guard", "kind": "python", "target": "own:Guard", "version": "1"},
             {"name": "judge", "kind": "python", "target": "own:Judge", "version": "1"},
         ],
         "build": {
             "collect": {"folder": "photographs", "license": "see scikit-image"},
             "ask": {"model": "served", "sampling": {"temperature": 1.0, "max_tokens": 12}},
-            "respond": {"models": ["served", "lark"], "sampling": {"temperature": 1.0, "max_tokens": 16}},
+            "respond": {"models": ["served", "lark", "careful"], "sampling": {"temperature": 1.0, "max_tokens": 16}},
             "match": {"groups": 2},
         },
     }

@@ -1,0 +1,74 @@
+"""A training that is killed outright, and run again, ends with the weights of one that was left alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tests.flow.conftest import Walk, environment
+
+STEPS = 30
+PICTURES = 12
+
+
+def _pairs(path: Path) -> None:
+    """Two pairs a picture, so that there is an order to be kept."""
+
+    def row(number: int) -> dict[str, object]:
+        buffer = io.BytesIO()
+        Image.new("RGB", (48, 48), (number // 2 * 20, 90, 120)).save(buffer, "PNG")
+        question = ("what object is shown ?", "is there a cup ?")[number % 2]
+        return {
+            "image": {"bytes": buffer.getvalue(), "path": f"{number // 2}.png"}, "question": question,
+            "chosen": "sorry , i cannot help with this .", "rejected": "yes .", "image_name": f"{number // 2}.png",
+        }  # fmt: skip
+
+    pq.write_table(pa.Table.from_pylist([row(number) for number in range(2 * PICTURES)]), path)
+
+
+@pytest.mark.parametrize(
+    ("method", "weights"), [("dpo", "checkpoint/model.safetensors"), ("reward", "reward_head.safetensors")]
+)
+def test_a_training_killed_outright_and_run_again_ends_with_the_same_bytes(
+    method: str, weights: str, walk: Walk, tmp_path: Path
+) -> None:
+    _pairs(tmp_path / "train.parquet")
+    words = ["align", f"align.method={method}", "align.model=miniworld:base", "align.optimiser.learning_rate=1e-3",
+             f"align.optimiser.max_steps={STEPS}", "align.batching.pairs=4", "align.saving.every=5",
+             "align.saving.log_every=1", "--pairs", "train.parquet"]  # fmt: skip
+    walk(*words, "--out", "whole")
+    command = [sys.executable, "-m", "spavl", *words, "--out", "killed"]
+    training = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    state = tmp_path / "killed" / "align" / method / "state"
+    _until_saved(state, training)
+    training.send_signal(signal.SIGKILL)
+    assert training.wait() == -signal.SIGKILL
+    assert not (state.parent / weights).exists(), "it was killed in the middle"
+    walk(*words, "--out", "killed")
+    one, other = (tmp_path / out / "align" / method for out in ("whole", "killed"))
+    assert (one / weights).read_bytes() == (other / weights).read_bytes()
+    assert _losses(one) == _losses(other)
+
+
+def _until_saved(state: Path, training: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 120
+    while not list(state.glob("checkpoint-*/trainer_state.json")):
+        assert training.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def _losses(folder: Path) -> list[tuple[int, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    return [(line["step"], line["loss"]) for line in lines]
