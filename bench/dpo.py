@@ -14,7 +14,6 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from bench.frame import Measure, run
-from spavl.models.device import let_waiting_threads_sleep
 
 GROUPS = ("cpu", "plain", "checkpointed", "defaults")
 
@@ -29,8 +28,7 @@ def main() -> None:
 
 def measures(wanted: Sequence[str] = GROUPS) -> list[Measure]:
     """The rows of the wanted groups."""
-    let_waiting_threads_sleep()
-    from bench.race import cpu, gpu  # torch reads how its threads wait when it is imported
+    from bench.race import cpu, gpu  # heavy imports, which `--help` can do without
 
     groups: dict[str, Callable[[], list[Measure]]] = {
         "cpu": cpu.measures,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from spavl.threads import let_waiting_threads_sleep
 from tests.tiny import tiny_llava
 
-# Before anything imports torch: see `spavl.models.device.let_waiting_threads_sleep`.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+let_waiting_threads_sleep()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import spavl
 HOUSE = Path(spavl.__file__).parent
 
 FLOORS = {
-    "errors": 0, "watch": 0, "documents": 0, "spavl": 0,
+    "errors": 0, "watch": 0, "documents": 0, "threads": 0, "spavl": 0,
     "records": 1,
     "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,
     "models": 3, "run": 3,

@@ -74,7 +74,8 @@ def run(entry: Entry, shape: Shape) -> Lap:
     """One lap over fresh data, which is the same for all who run under equal terms."""
     terms = entry.terms
     lap = entry.side(shape, pairs(shape, terms.pairs, questions=entry.questions), terms)
-    name = f"{entry.side.__module__.rpartition('.')[2]:6} {terms.batch:3} pairs a pass, {entry.questions} a picture"
+    side = f"{entry.side.__module__.rpartition('.')[2]}.{entry.side.__name__}"
+    name = f"{side:12} {terms.batch:3} pairs a pass, {entry.questions} a picture"
     print(f"{name}, {terms.reference}: {lap.seconds:.3f} s a pair", file=sys.stderr, flush=True)
     return lap
 

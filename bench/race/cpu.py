@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bench.frame import Measure
-from bench.race import flops, ours, theirs
+from bench.race import flops
+from bench.race.apart import ours, theirs
 from bench.race.contest import Entry, run, steps_of, try_sizes, turns
 from bench.race.gain import TRL, gain
 from bench.race.shape import SMALL
@@ -26,20 +27,20 @@ SPAN = 5
 
 def measures() -> list[Measure]:
     """All of them."""
-    tried = try_sizes(theirs.run, SMALL, TRIAL, SIZES, times=2)
-    our_tried = try_sizes(ours.run, SMALL, TRIAL.of(reference="cached"), OUR_SIZES, times=2)
+    tried = try_sizes(theirs, SMALL, TRIAL, SIZES, times=2)
+    our_tried = try_sizes(ours, SMALL, TRIAL.of(reference="cached"), OUR_SIZES, times=2)
     trl = Terms(step=steps_of(LEAST, tried.best), batch=tried.best, timed=2)
     live = trl.of(batch=our_tried.best)
     cached = live.of(reference="cached")
     laps = turns(
         SMALL,
         {
-            "trl": Entry(theirs.run, trl),
-            "cached": Entry(ours.run, cached),
-            "live": Entry(ours.run, live),
-            "trl, helped": Entry(theirs.run, trl.of(answers_only=True)),
-            "cached, pairs only": Entry(ours.run, cached, questions=1),
-            "live, pairs only": Entry(ours.run, live, questions=1),
+            "trl": Entry(theirs, trl),
+            "cached": Entry(ours, cached),
+            "live": Entry(ours, live),
+            "trl, helped": Entry(theirs, trl.of(answers_only=True)),
+            "cached, pairs only": Entry(ours, cached, questions=1),
+            "live, pairs only": Entry(ours, live, questions=1),
         },
     )
     return [*_gains(laps, f"TRL with {tried}; spavl with {our_tried}; {SHAPE}"), *_others(laps), *_paper(), *curve()]
@@ -86,7 +87,7 @@ def _ratio(name: str, how: str, *, live: bool, score_all: bool) -> Measure:
 
 def curve() -> list[Measure]:
     """The same loss, step by step, on the same pairs in the same order."""
-    trl, our = (run(Entry(side, CURVE), SMALL).losses for side in (theirs.run, ours.run))
+    trl, our = (run(Entry(side, CURVE), SMALL).losses for side in (theirs, ours))
     apart = max(abs(one - other) for one, other in zip(trl, our, strict=True))
     fall = (sum(trl[:SPAN]) - sum(trl[-SPAN:])) / SPAN
     how = f"{len(our)} steps of {CURVE.step} pairs, grouping off, rate {CURVE.rate:g}, β {CURVE.beta:g}"

@@ -19,6 +19,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from spavl.align.low_rank import LowRankLinear
 from spavl.align.parts import Part, Parts, Trained, Weights
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.models.families import Family, family_of
@@ -130,6 +131,7 @@ def _with_lora(model: Any, freeze: FreezeSettings, plan: Trained, seed: int) -> 
         modules_to_save=list(plan.kept) or None,
         task_type="CAUSAL_LM",
     )
+    config._register_custom_module({torch.nn.Linear: LowRankLinear})
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft reads a name that transformers is about to drop
         torch.manual_seed(seed)

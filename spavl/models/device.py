@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from spavl.errors import MissingExtra, ModelError
+from spavl.threads import let_waiting_threads_sleep
 
 ACCELERATOR_FILES = ("nvidia[0-9]*", "nvidiactl", "kfd", "dxg", "accel*")
 """Device files of NVIDIA, AMD, WSL and other accelerators, under /dev."""
@@ -42,15 +42,6 @@ def choose_dtype(wish: str, device: str) -> str:
 
 def _may_have_accelerator(devices: Path = Path("/dev")) -> bool:
     return sys.platform != "linux" or any(any(devices.glob(name)) for name in ACCELERATOR_FILES)
-
-
-def let_waiting_threads_sleep() -> None:
-    """Tell OpenMP not to burn a core while a thread waits for another; must be called before torch is imported.
-
-    With its default (spinning) a small model on two shared cores was measured 8 to 15 times slower, because the
-    spinning thread keeps the one it waits for off the core. Whoever has set OMP_WAIT_POLICY keeps it.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _torch() -> Any:

@@ -23,10 +23,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.checkpoint import checkpoint
 
 from spavl.models.families import Family
 from spavl.models.layout_batch import TreeBatch
+from spavl.models.layout_head import logprobs_at
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,8 @@ def answer_logprobs(
 
     `features` are pictures already encoded (`image_features`); without them every distinct picture is encoded once.
     """
-    with _last_hidden(model, hidden) as caught:
-        logits = forward(model, batch, family, features, batch.predicting).logits
-    logprobs = _logprobs(logits, batch.which, batch.targets)
+    with _last_hidden(model, hidden) as caught, _scoring_head(model, batch, family):
+        logprobs = forward(model, batch, family, features, batch.predicting).logits
     return Scores(
         logprobs=logprobs,
         sums=logprobs.new_zeros(batch.answers).index_add(0, batch.owner, logprobs),
@@ -159,24 +158,25 @@ def _last_hidden(model: Any, wanted: bool) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
+@contextmanager
+def _scoring_head(model: Any, batch: TreeBatch, family: Family) -> Iterator[None]:
+    """Inside, the head returns the log-probabilities [N] of the batch's targets in place of its scores.
+
+    It is still called where the model calls it: there every wrapper has gathered its weights.
+    """
+    head = _bare(model).get_submodule(family.facts.head)
+
+    def scored(hidden: Tensor) -> Tensor:
+        return logprobs_at(hidden.flatten(0, -2)[batch.which], head.weight, batch.targets)
+
+    head.forward = scored
+    try:
+        yield
+    finally:
+        del head.forward
+
+
 def _bare(model: Any) -> Any:
     """The transformers model inside wrappers."""
     inside = model.module if isinstance(model, DistributedDataParallel) else model
     return inside.get_base_model() if isinstance(inside, PeftModel) else inside
-
-
-def _logprobs(logits: Tensor, which: Tensor, targets: Tensor, most: int = 1 << 25) -> Tensor:
-    """[N] log softmax at the targets, float32. `logits` [U, V] are of the U distinct tokens that predict.
-
-    Above `most` scores they are normalised a chunk at a time, and again in the backward pass, so that no float32 copy
-    of all of them is kept.
-    """
-    if logits.numel() <= most:
-        return torch.log_softmax(logits, 1, dtype=torch.float32).flatten()[which * logits.shape[1] + targets]
-    chunks = logits.split(max(1, most // logits.shape[1]))
-    norms = torch.cat([checkpoint(_normaliser, chunk, use_reentrant=False) for chunk in chunks])
-    return logits[which, targets].float() - norms[which]
-
-
-def _normaliser(logits: Tensor) -> Tensor:
-    return logits.float().logsumexp(1)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, final
 from spavl.config.models import LocalSpec
 from spavl.errors import MissingExtra, ModelError
 from spavl.models.base import Reply, Request
-from spavl.models.device import choose_device, choose_dtype, let_waiting_threads_sleep
+from spavl.models.device import choose_device, choose_dtype
 from spavl.models.identity import Checkpoint, file_stamp, find_checkpoint, local_identity
+from spavl.threads import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
     from spavl.models.local_vlm import VLM

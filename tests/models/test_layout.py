@@ -22,7 +22,7 @@ from spavl.models.layout import Encoded, Picture, Row, Tree, batches, encode, gr
 from spavl.models.layout_attention import tree_attention
 from spavl.models.layout_batch import collate
 from spavl.models.layout_parity import parity
-from spavl.models.layout_score import _logprobs, answer_logprobs, hidden_at, image_features
+from spavl.models.layout_score import answer_logprobs, hidden_at, image_features
 from tests.families import CASES, build, rows
 
 ROWS = rows()
@@ -398,14 +398,3 @@ def test_pairs_name_chosen_and_rejected(llava: tuple[Any, Family]) -> None:
         encoded(family, [*ROWS, Row("again", ROWS[0].question, ("new", "a red cup"), (PICTURE,), "be kind")]), family
     )
     assert batch.pairs().tolist() == [[0, 1], [3, 4], [5, 6], [2, 0], [7, 8], [9, 10], [11, 12]]
-
-
-def test_scores_in_chunks_are_the_same(llava: tuple[Any, Family]) -> None:
-    logits = torch.randn(7, 11, requires_grad=True)
-    which, targets = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6]), torch.arange(8)
-    slopes = []
-    for most in (10**6, 30):
-        (found,) = torch.autograd.grad(_logprobs(logits, which, targets, most).pow(2).sum(), logits)
-        slopes.append(found)
-    assert torch.allclose(_logprobs(logits, which, targets), _logprobs(logits, which, targets, 30), atol=1e-6)
-    assert torch.allclose(*slopes, atol=1e-5)
