@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from bench.frame import table
 from spavl import records
 from spavl.cli.guide import explain
 
@@ -24,7 +26,12 @@ NOUNS = (
 
 def pages() -> dict[str, str]:
     """Every generated page by file name."""
-    return {"settings.md": settings_page(), "commands.md": commands_page(), "nouns.md": nouns_page()}
+    return {
+        "settings.md": settings_page(),
+        "commands.md": commands_page(),
+        "nouns.md": nouns_page(),
+        "benchmarks.md": benchmarks_page(),
+    }
 
 
 def settings_page() -> str:
@@ -44,6 +51,24 @@ def nouns_page() -> str:
     parts = [_noun(kind) for kind in NOUNS]
     head = "# Nouns\n\nWritten by `make docs`. A record holds the one it came from; a table has all columns.\n\n"
     return head + "\n".join(parts)
+
+
+def benchmarks_page() -> str:
+    """Every committed measurement, with the machine it was made on and how."""
+    head = (
+        "# Benchmarks\n\nWritten by `make docs` from `bench/results/*.json`. `not here`: there is no floor, or this "
+        "machine could not measure it.\n\n"
+    )
+    return head + "\n".join(_measured(path) for path in sorted((ROOT / "bench" / "results").glob("*.json")))
+
+
+def _measured(path: Path) -> str:
+    tree = json.loads(path.read_text("utf-8"))
+    machine = tree["machine"]
+    where = f"{machine['cores']} cores, {machine['memory_gb']:.0f} GiB, {machine['gpu'] or 'no GPU'}"
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    how = "\n".join(f"- *{row['name']}*: {row['how']}" for row in tree["measures"])
+    return f"## {path.stem}\n\n{where}; {versions}.\n\n{table(tree['measures'])}\n\n{how}\n"
 
 
 def _noun(kind: type) -> str:

@@ -12,7 +12,7 @@ from tests import generate_docs
 ROOT = generate_docs.ROOT
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "nouns.md"])
+@pytest.mark.parametrize("name", ["settings.md", "commands.md", "nouns.md", "benchmarks.md"])
 def test_a_generated_page_is_fresh(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == generate_docs.pages()[name], "run `make docs`"
 

@@ -176,11 +176,16 @@ def try_(
 
 
 @app.command(epilog="Example: [bold]spavl report runs/first[/bold]")
-def report(folder: RunFolder) -> None:
+def report(
+    folder: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="The page to write. Default: report.html in the run.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Only so many examples.")] = None,
+) -> None:
     """Write the page that says what happened."""
     from spavl.pipeline.report import write_run_report
 
-    _end(f"Report: {write_run_report(folder)}", "open it in a browser; it needs nothing but itself")
+    page = write_run_report(folder, out=out, examples=limit)
+    _end(f"Report: {page}", "open it in a browser; it needs nothing but itself")
 
 
 @app.command(epilog="Example: [bold]spavl show runs/demo weapon[/bold]")

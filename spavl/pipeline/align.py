@@ -36,7 +36,7 @@ def align(
     limit: int | None = None,
     changed: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Align the settings' model. Returns the checkpoint folder, or a reward model's folder.
+    """Align the settings' model. Returns the folder of a checkpoint, of an adapter, or of a reward model.
 
     Args:
         name: names the result, `RUN/align/NAME`.
@@ -53,17 +53,24 @@ def align(
     folder = shop.run.align / name
     made_from = _made_from(rows, settings, reward)
     shop.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(rows)}})
-    made = folder if settings.method == "reward" else folder / "checkpoint"
-    if made.is_dir() and _kept(folder) == made_from:
+    if _result(folder, settings).is_dir() and _kept(folder) == made_from:
         shop.watch.say(f"  align {name:<28} kept: nothing it was made from has changed")
-        return made
+        return _result(folder, settings)
     shop.free()
     (folder / MADE_FROM).unlink(missing_ok=True)
     with shop.stage(f"align {name}") as counts:
         counts["pairs"] = len(rows)
         _train(shop, settings, rows, folder, reward)
     write_json(folder / MADE_FROM, made_from)
-    return made
+    return _result(folder, settings)
+
+
+def _result(folder: Path, settings: AlignSettings) -> Path:
+    """What a training leaves: a reward model's folder, a checkpoint, or an adapter where nothing is to be merged."""
+    if settings.method == "reward":
+        return folder
+    adapter = folder / "adapter"
+    return adapter if adapter.is_dir() and not settings.saving.merged else folder / "checkpoint"
 
 
 def _train(shop: Workshop, settings: AlignSettings, rows: Sequence[Pair], folder: Path, reward: Path | None) -> None:

@@ -129,9 +129,9 @@ def known_models(shop: Workshop) -> list[ModelSpec]:
     """The model that was aligned, and every checkpoint of this run but blind controls, which are examined blank."""
     base = base_spec(shop)
     made = shop.run.manifest().get("aligned", {})
-    folders = sorted(p.parent for p in shop.run.align.glob("*/checkpoint") if p.is_dir())
-    folders = [folder for folder in folders if not made.get(folder.name, {}).get("blind")]
-    return [base, *(checkpoint_spec(folder.name, folder / "checkpoint", base) for folder in folders)]
+    left_out = {name for name, facts in made.items() if facts.get("blind") or facts.get("method") == "reward"}
+    folders = [folder for folder in sorted(shop.run.align.glob("*")) if folder.name not in left_out]
+    return [base, *(spec for folder in folders if (spec := _made_spec(folder, base)))]
 
 
 def base_spec(shop: Workshop) -> LocalSpec:
@@ -139,6 +139,15 @@ def base_spec(shop: Workshop) -> LocalSpec:
     settings = shop.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
                      batch_size=shop.settings.evaluate.batch_size)  # fmt: skip
+
+
+def _made_spec(folder: Path, base: LocalSpec) -> LocalSpec | None:
+    """The model in a folder of `align`: its checkpoint, or the base with its adapter where nothing was merged."""
+    if (folder / "checkpoint").is_dir():
+        return checkpoint_spec(folder.name, folder / "checkpoint", base)
+    if (folder / "adapter").is_dir():
+        return base.model_copy(update={"name": folder.name, "adapter": str(folder / "adapter")})
+    return None
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:

@@ -40,8 +40,10 @@ Scored = dict[str, Any]
 """A row of a table of scores."""
 
 
-def write_run_report(folder: Path) -> Path:
-    """Write `report.html` from what lies in the run folder.
+def write_run_report(folder: Path, *, out: Path | None = None, examples: int | None = None) -> Path:
+    """Write one page from what lies in the run folder: `report.html` in it, or `out`.
+
+    `examples`: how many are shown, instead of what the run's settings say.
 
     Raises:
         RunError: there is no run, or nothing was measured yet.
@@ -54,11 +56,13 @@ def write_run_report(folder: Path) -> Path:
     if not manifest.get("models"):
         raise RunError("Nothing was measured in this run yet", where=str(folder), try_="run `spavl evaluate` first")
     settings = load_settings(Settings, folder / "settings.yaml")
-    write_report(_data(run, manifest, settings), run.report)
-    return run.report
+    page = out or run.report
+    shown = settings.report.examples if examples is None else examples
+    write_report(_data(run, manifest, settings, shown), page)
+    return page
 
 
-def _data(run: Run, manifest: Mapping[str, Any], settings: Settings) -> ReportData:
+def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: int) -> ReportData:
     metrics = _metrics(manifest)
     models = tuple(_model(name, manifest) for name in manifest["models"])
     return ReportData(
@@ -67,7 +71,7 @@ def _data(run: Run, manifest: Mapping[str, Any], settings: Settings) -> ReportDa
         metrics=metrics, models=models, groups=tuple(_groups(run, manifest, metrics)), limits=_limits(settings),
         funnel=tuple(_funnel(manifest)), composition=_composition(run),
         responders=_responders(run, manifest), judges=_judges(run, manifest),
-        examples=tuple(_examples(run, manifest, settings.report.examples)), curves=tuple(_curves(run)),
+        examples=tuple(_examples(run, manifest, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),
         settings=(run.folder / "settings.yaml").read_text("utf-8"),

@@ -37,7 +37,7 @@ def _pairs(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "weights"), [("dpo", "checkpoint/model.safetensors"), ("reward", "reward_head.safetensors")]
+    ("method", "weights"), [("dpo", "checkpoint/model.safetensors"), ("reward", "adapter/adapter_model.safetensors")]
 )
 def test_a_training_killed_outright_and_run_again_ends_with_the_same_bytes(
     method: str, weights: str, walk: Walk, tmp_path: Path
