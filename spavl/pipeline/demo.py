@@ -24,8 +24,8 @@ LORA = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}
 ARMS: dict[str, dict[str, Any]] = {
     "dpo": {},
     "reward": {
-        "method": "reward", "freeze": LORA, "optimiser": {"learning_rate": 2e-3, "epochs": 4},
-        "batching": {"pairs": 64}, "reward": {"held_out": 0.05, "measure_every": None},
+        "method": "reward", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 8},
+        "batching": {"pairs": 32}, "reward": {"held_out": 0.05, "measure_every": None},
     },
     "ppo": {
         "method": "ppo", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 2},
