@@ -16,13 +16,14 @@ from torch import Tensor
 
 @final
 class LowRankLinear(Linear):  # type: ignore[misc]
-    """peft's LoRA layer around an `nn.Linear`, with one adapter and no dropout."""
+    """peft's LoRA layer, without dropout. Where not exactly one adapter is at work it is peft's own."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[..., in] → [..., out]."""
-        if self.disable_adapters or self.merged:
+        working = [name for name in self.active_adapters if name in self.lora_A]
+        if self.disable_adapters or self.merged or len(working) != 1:
             return super().forward(x, *args, **kwargs)
-        (name,) = self.active_adapters
+        (name,) = working
         down, up = self.lora_A[name].weight, self.lora_B[name].weight * self.scaling[name]
         return _LowRank.apply(self.base_layer(x), x, down, up)
 

@@ -57,3 +57,9 @@ def test_merged_it_gives_the_same():
 
 def test_it_is_stored_under_the_names_of_pefts_own():
     assert layer(True).state_dict().keys() == layer(False).state_dict().keys()
+
+
+def test_an_adapter_that_has_no_part_in_this_layer_leaves_it_as_it_is():
+    model, x = layer(True), torch.randn(3, 6)
+    model.base_model.model[0]._active_adapter = "another"
+    assert torch.equal(model(x), model.base_model.model[0].base_layer(x))
