@@ -46,6 +46,15 @@ class Run:
         self._manifest = folder / "run.json"
         self._settings = folder / "settings.yaml"
 
+    def aligned(self) -> dict[str, Path]:
+        """Models made in this run, by name: a checkpoint, or an adapter where nothing was merged. No reward model."""
+        made: dict[str, Path] = {}
+        for folder in sorted(self.align.glob("*")):
+            found = [folder / kind for kind in ("checkpoint", "adapter") if (folder / kind).is_dir()]
+            if found and not (folder / "reward.json").exists():
+                made[folder.name] = found[0]
+        return made
+
     def open(self) -> Run:
         """Make the folder if need be.
 

@@ -11,9 +11,9 @@ def let_waiting_threads_sleep() -> None:
     """Tell OpenMP to wait for another thread only briefly before it sleeps; must be called before torch is imported.
 
     Measured on two cores with layers of a small model. Sleeping at once takes twice as long where nothing else runs.
-    Waiting long (the default, and more so 100,000 turns) takes up to twenty times as long where three such programs
-    share the cores, because a thread that waits keeps the one it waits for off its core. 2,000 turns cost a tenth in
-    the first case and a third in the second. Whoever has set OMP_WAIT_POLICY keeps it.
+    Waiting long takes two to four times as long (the default) where three such programs share the cores, and up to
+    twenty times (100,000 turns after PASSIVE), because a thread that waits keeps the one it waits for off its core.
+    2,000 turns cost a tenth in the first case and a third in the second. Whoever has set OMP_WAIT_POLICY keeps it.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

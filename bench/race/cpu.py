@@ -13,7 +13,8 @@ from bench.race.terms import Lap, Terms
 NAME = f"DPO against {TRL} on a CPU"
 SHAPE = (
     "float32, language model 256 × 6, vocabulary 8,000, vision 128 × 4, 576 image tokens, 3 questions × 2 answers a "
-    "picture; LoRA 16; medians of 3 alternating runs"
+    "picture; LoRA 16; medians of 3 alternating runs, each in a process of its own, with the "
+    "threads of `spavl` on one side and torch's defaults on the other"
 )
 SIZES, OUR_SIZES = (1, 2, 4, 6, 8, 12), (3, 6, 12)
 LEAST = 12

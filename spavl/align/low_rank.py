@@ -1,8 +1,7 @@
 """LoRA layers in fewer passes over memory: the same update as peft's own layer, added and scaled inside one product.
 
 peft computes `W x + scale · B (A x)` as written: a product with B, a pass that scales it, a pass that adds it, and the
-same again on the way back. Here scale and sum happen inside the products, so no tensor of the layer's size is made but
-the result.
+same again on the way back. Here scale and sum happen inside the products.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ class _LowRank(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, plain: Tensor, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1]).to(plain.dtype)
-        low = rows @ down.to(plain.dtype).t()
-        plain.view(-1, plain.shape[-1]).addmm_(low, up.to(plain.dtype).t())
+        with torch.autocast(plain.device.type, enabled=False):
+            low = x.reshape(-1, x.shape[-1]).to(plain.dtype) @ down.to(plain.dtype).t()
+            plain.view(-1, plain.shape[-1]).addmm_(low, up.to(plain.dtype).t())
         ctx.mark_dirty(plain)
         ctx.save_for_backward(x, low, down, up)
         return plain

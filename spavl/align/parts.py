@@ -65,6 +65,8 @@ class Parts:
         if freeze.vision == "lora":
             left_out = (*self._homes["projector"], *self._unused())
             lora += [name for name in self._linears(self._homes["vision"]) if not _inside(name, left_out)]
+        if freeze.targets == "attention":
+            lora = [name for name in lora if "attn" in name or "attention" in name]
         modules = {name for name, _ in self._model.named_modules()}
         kept = [name for name in whole if name in modules] if freeze.language == "lora" else []
         return Trained(frozenset(in_place), tuple(lora), tuple(kept))

@@ -131,7 +131,8 @@ def _with_lora(model: Any, freeze: FreezeSettings, plan: Trained, seed: int) -> 
         modules_to_save=list(plan.kept) or None,
         task_type="CAUSAL_LM",
     )
-    config._register_custom_module({torch.nn.Linear: LowRankLinear})
+    if freeze.quantisation == "none":  # quantised layers are linear ones too, and peft has its own around them
+        config._register_custom_module({torch.nn.Linear: LowRankLinear})
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft reads a name that transformers is about to drop
         torch.manual_seed(seed)

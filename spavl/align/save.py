@@ -83,6 +83,8 @@ def export(trained: Path, settings: AlignSettings, source: Checkpoint, out: Path
     checkpoint = None
     if settings.saving.merged or adapter is None:
         checkpoint = _write(out / "checkpoint", lambda at: _save_merged(policy, source.folder, dtype, at, card))
+    for old in {out / "adapter", out / "checkpoint"} - {adapter, checkpoint}:
+        shutil.rmtree(old, ignore_errors=True)  # of a training before, which nobody must take for this one
     return Exported(checkpoint, adapter)
 
 

@@ -14,16 +14,16 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 22
-"""Scores at once: 16 MiB in float32, which a processor's cache holds and a GPU is busy with."""
+CHUNK, CHUNK_ON_GPU = 1 << 22, 1 << 25
+"""Scores at once. 16 MiB in float32, which a processor's cache holds; 128 MiB, which keep a GPU busy."""
 
 
-def logprobs_at(hidden: Tensor, weight: Tensor, targets: Tensor, *, chunk: int = CHUNK) -> Tensor:
+def logprobs_at(hidden: Tensor, weight: Tensor, targets: Tensor, *, chunk: int | None = None) -> Tensor:
     """[N] log softmax at `targets` [N], float32, of the scores `hidden` [N, D] · `weight` [V, D]ᵀ.
 
     Differentiable in both. Scores have the number format that a stock linear layer gives them, autocast included.
     """
-    rows = max(1, chunk // weight.shape[0])
+    rows = max(1, (chunk or (CHUNK_ON_GPU if hidden.is_cuda else CHUNK)) // weight.shape[0])
     found: Tensor = _ScoredHead.apply(hidden, weight, targets, rows)
     return found
 
@@ -55,7 +55,7 @@ class _ScoredHead(torch.autograd.Function):  # type: ignore[misc]
             return (towards * gradient[:, None]).to(towards.dtype), None, None, None
         hidden, weight, targets = ctx.saved_tensors
         words = weight.to(ctx.format)
-        to_hidden, to_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        to_hidden, to_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=torch.float32)
         for at in range(0, len(hidden), ctx.rows):
             part = slice(at, at + ctx.rows)
             seen = hidden[part].to(ctx.format)
@@ -63,7 +63,7 @@ class _ScoredHead(torch.autograd.Function):  # type: ignore[misc]
             pull = _pull(probable, targets[part]).mul_(gradient[part, None]).to(ctx.format)
             to_hidden[part] = pull @ words
             to_weight += pull.t() @ seen
-        return to_hidden, to_weight, None, None
+        return to_hidden, to_weight.to(weight.dtype), None, None
 
 
 def _normalised(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

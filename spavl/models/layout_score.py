@@ -165,6 +165,8 @@ def _scoring_head(model: Any, batch: TreeBatch, family: Family) -> Iterator[None
     It is still called where the model calls it: there every wrapper has gathered its weights.
     """
     head = _bare(model).get_submodule(family.facts.head)
+    assert head.bias is None, "no family has a head with a bias"
+    before = vars(head).get("forward")
 
     def scored(hidden: Tensor) -> Tensor:
         return logprobs_at(hidden.flatten(0, -2)[batch.which], head.weight, batch.targets)
@@ -174,6 +176,8 @@ def _scoring_head(model: Any, batch: TreeBatch, family: Family) -> Iterator[None
         yield
     finally:
         del head.forward
+        if before is not None:
+            head.forward = before
 
 
 def _bare(model: Any) -> Any:

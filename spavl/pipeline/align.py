@@ -53,24 +53,28 @@ def align(
     folder = shop.run.align / name
     made_from = _made_from(rows, settings, reward)
     shop.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(rows)}})
-    if _result(folder, settings).is_dir() and _kept(folder) == made_from:
+    made = _result(shop, name, settings)
+    if made and _kept(folder) == made_from:
         shop.watch.say(f"  align {name:<28} kept: nothing it was made from has changed")
-        return _result(folder, settings)
+        return made
     shop.free()
     (folder / MADE_FROM).unlink(missing_ok=True)
     with shop.stage(f"align {name}") as counts:
         counts["pairs"] = len(rows)
         _train(shop, settings, rows, folder, reward)
     write_json(folder / MADE_FROM, made_from)
-    return _result(folder, settings)
+    made = _result(shop, name, settings)
+    assert made is not None, "a training leaves a model"
+    return made
 
 
-def _result(folder: Path, settings: AlignSettings) -> Path:
-    """What a training leaves: a reward model's folder, a checkpoint, or an adapter where nothing is to be merged."""
+def _result(shop: Workshop, name: str, settings: AlignSettings) -> Path | None:
+    """What a training has left: a reward model's folder, a checkpoint, or an adapter where nothing is to be merged."""
+    folder = shop.run.align / name
     if settings.method == "reward":
-        return folder
-    adapter = folder / "adapter"
-    return adapter if adapter.is_dir() and not settings.saving.merged else folder / "checkpoint"
+        return folder if folder.is_dir() else None
+    made = shop.run.aligned().get(name)
+    return made if made and (made.name == "checkpoint" or not settings.saving.merged) else None
 
 
 def _train(shop: Workshop, settings: AlignSettings, rows: Sequence[Pair], folder: Path, reward: Path | None) -> None:

@@ -129,9 +129,8 @@ def known_models(shop: Workshop) -> list[ModelSpec]:
     """The model that was aligned, and every checkpoint of this run but blind controls, which are examined blank."""
     base = base_spec(shop)
     made = shop.run.manifest().get("aligned", {})
-    left_out = {name for name, facts in made.items() if facts.get("blind") or facts.get("method") == "reward"}
-    folders = [folder for folder in sorted(shop.run.align.glob("*")) if folder.name not in left_out]
-    return [base, *(spec for folder in folders if (spec := _made_spec(folder, base)))]
+    found = shop.run.aligned().items()
+    return [base, *(checkpoint_spec(name, at, base) for name, at in found if not made.get(name, {}).get("blind"))]
 
 
 def base_spec(shop: Workshop) -> LocalSpec:
@@ -139,15 +138,6 @@ def base_spec(shop: Workshop) -> LocalSpec:
     settings = shop.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
                      batch_size=shop.settings.evaluate.batch_size)  # fmt: skip
-
-
-def _made_spec(folder: Path, base: LocalSpec) -> LocalSpec | None:
-    """The model in a folder of `align`: its checkpoint, or the base with its adapter where nothing was merged."""
-    if (folder / "checkpoint").is_dir():
-        return checkpoint_spec(folder.name, folder / "checkpoint", base)
-    if (folder / "adapter").is_dir():
-        return base.model_copy(update={"name": folder.name, "adapter": str(folder / "adapter")})
-    return None
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:
@@ -163,8 +153,8 @@ def _spec(shop: Workshop, name: str) -> ModelSpec:
     if name == base.path:
         return base
     folder = Path(name)
-    ours = folder.name == "checkpoint" and folder.parent.parent.resolve() == shop.run.align.resolve()
-    label = folder.parent.name if ours else name.removesuffix("/checkpoint")
+    ours = [own for own, at in shop.run.aligned().items() if at.resolve() == folder.resolve()]
+    label = ours[0] if ours else name.removesuffix("/checkpoint")
     return checkpoint_spec("".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip("-."), folder, base)
 
 

@@ -100,8 +100,7 @@ def _specs(run: Path, models: Sequence[str]) -> list[LocalSpec]:
             try_="`spavl demo` makes one; or name a checkpoint with `--model`",
         )  # fmt: skip
     base = LocalSpec(name="base", path=_settings(run).align.model)
-    made = sorted(p.parent for p in (run / "align").glob("*/checkpoint"))
-    return [base, *(LocalSpec(name=p.name, path=str(p / "checkpoint")) for p in made), *named]
+    return [base, *(LocalSpec(name=name, path=str(at)) for name, at in Run(run).aligned().items()), *named]
 
 
 def _image(picture: Path) -> ImageRef:

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from spavl.align.feed import Feed
+from spavl.align.low_rank import LowRankLinear
 from spavl.align.parts import Weights
 from spavl.align.policy import load_policy, make_policy, plain_name
 from spavl.align.save import export, save_trained
@@ -68,6 +69,34 @@ def test_after_ten_steps_the_reference_is_unchanged_and_only_what_was_asked_for_
         opened_again = answer_logprobs(model, batch, family).logprobs
     assert torch.allclose(opened_again, now, atol=1e-4)
     assert (made.adapter is None) == (freeze["language"] == "full")
+
+
+def test_lora_on_attention_touches_no_other_layer(checkpoint):
+    everywhere, attention = (
+        {plain_name(name).split(".lora_")[0] for name in opened(checkpoint, projector="frozen", **more).trained()}
+        for more in ({}, {"targets": "attention"})
+    )
+    assert attention == {name for name in everywhere if ".self_attn." in name}
+    assert 0 < len(attention) < len(everywhere)
+
+
+def test_quantised_layers_keep_the_adapter_layer_of_peft(checkpoint):
+    plain, quantised = (opened(checkpoint, projector="frozen", quantisation=how) for how in ("none", "4bit"))
+    assert any(isinstance(layer, LowRankLinear) for layer in plain.model.modules())
+    assert not any(isinstance(layer, LowRankLinear) for layer in quantised.model.modules())
+
+
+def test_what_a_training_before_left_is_not_taken_for_what_this_one_made(checkpoint, settings_for, tmp_path):
+    def made(freeze, merged):
+        settings = settings_for(freeze={"rank": 2, "projector": "frozen", **freeze}, saving={"merged": merged})
+        policy = load_policy(settings, Checkpoint(checkpoint), dtype="float32", device="cpu")
+        save_trained(policy.trained(), tmp_path)
+        export(tmp_path, settings, Checkpoint(checkpoint), tmp_path / "out", dtype="float32", card="card")
+        return sorted(path.name for path in (tmp_path / "out").iterdir())
+
+    assert made({}, True) == ["adapter", "checkpoint"]
+    assert made({}, False) == ["adapter"]
+    assert made({"language": "full"}, False) == ["checkpoint"]
 
 
 def test_lora_touches_the_language_model_and_nothing_else(checkpoint):
