@@ -14,7 +14,7 @@ from spavl.errors import RunError
 from spavl.models.base import Reply
 
 GROUP_ROWS = 64
-"""Most rows in one transaction."""
+"""Most rows in one transaction, and most that wait to be committed: what a `kill -9` can lose."""
 GROUP_SECONDS = 0.05
 """Longest time a row waits for others before it is committed."""
 
@@ -32,6 +32,8 @@ class Writer:
         self._path = path
         self._queue: SimpleQueue[Row | threading.Event | None] = SimpleQueue()
         self._guard = threading.Lock()
+        self._room = threading.Condition(self._guard)
+        self._uncommitted = 0
         self._waiting: dict[str, Reply] = {}
         self._unwritten: list[Row] = []
         self._failure: sqlite3.Error | None = None
@@ -39,9 +41,12 @@ class Writer:
         self._thread.start()
 
     def put(self, reply: Reply, row: Row) -> None:
-        """Queue a row. Raises RunError once a group could not be written."""
+        """Queue a row, once there is room. Raises RunError once a group could not be written."""
+        with self._room:
+            self._room.wait_for(lambda: self._uncommitted < GROUP_ROWS or self._failure is not None)
         self._check()
         with self._guard:
+            self._uncommitted += 1
             before = self._waiting.get(row[0])
             if before is None or before.status == "failed":
                 self._waiting[row[0]] = reply
@@ -110,12 +115,16 @@ class Writer:
             # Kept in memory and told to the next caller; committed rows are untouched.
             if self._connection.in_transaction:
                 self._connection.rollback()
-            self._unwritten, self._failure = group, slip
+            with self._room:
+                self._unwritten, self._failure = group, slip
+                self._room.notify_all()
             return
-        self._unwritten, self._failure = [], None
-        with self._guard:
+        with self._room:
+            self._unwritten, self._failure = [], None
+            self._uncommitted -= len(group)
             for row in rows:
                 self._waiting.pop(row[0], None)
+            self._room.notify_all()
 
     def _check(self) -> None:
         failure = self._failure
