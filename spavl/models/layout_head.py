@@ -42,9 +42,9 @@ class _ScoredHead(torch.autograd.Function):  # type: ignore[misc]
             words = weight.to(dtype)
             for at in range(0, len(hidden), rows):
                 part = slice(at, at + rows)
-                found[part], probable = _normalised(hidden[part].to(dtype) @ words.t(), targets[part])
+                found[part], powers, total = _normalised(hidden[part].to(dtype) @ words.t(), targets[part])
                 if towards is not None:
-                    towards[part] = _pull(probable, targets[part]).to(dtype) @ words
+                    towards[part] = _pull(powers, total, targets[part]).to(dtype) @ words
         ctx.save_for_backward(*((towards,) if ahead else (hidden, weight, targets)))
         return found
 
@@ -59,25 +59,25 @@ class _ScoredHead(torch.autograd.Function):  # type: ignore[misc]
         for at in range(0, len(hidden), ctx.rows):
             part = slice(at, at + ctx.rows)
             seen = hidden[part].to(ctx.format)
-            _, probable = _normalised(seen @ words.t(), targets[part])
-            pull = _pull(probable, targets[part]).mul_(gradient[part, None]).to(ctx.format)
+            _, powers, total = _normalised(seen @ words.t(), targets[part])
+            pull = _pull(powers, total, targets[part]).mul_(gradient[part, None]).to(ctx.format)
             to_hidden[part] = pull @ words
             to_weight += pull.t() @ seen
         return to_hidden, to_weight.to(weight.dtype), None, None
 
 
-def _normalised(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """([n] log-probabilities of the targets, [n, V] probabilities of all), float32, the latter over `scores`."""
+def _normalised(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[n] log-probabilities of the targets; [n, V] exponentials of all scores, written over them; [n, 1] their sums."""
     scores = scores.float()
     scores.sub_(scores.amax(1, keepdim=True))
     wanted = scores.gather(1, targets[:, None])
     total = scores.exp_().sum(1, keepdim=True)
-    return (wanted - total.log())[:, 0], scores.div_(total)
+    return (wanted - total.log())[:, 0], scores, total
 
 
-def _pull(probable: Tensor, targets: Tensor) -> Tensor:
+def _pull(powers: Tensor, total: Tensor, targets: Tensor) -> Tensor:
     """[n, V] derivative of the targets' log-probabilities by the scores: one at the target less all probabilities.
 
-    Written over `probable`.
+    Written over `powers`.
     """
-    return probable.neg_().scatter_add_(1, targets[:, None], probable.new_ones(len(targets), 1))
+    return powers.div_(-total).scatter_add_(1, targets[:, None], powers.new_ones(len(targets), 1))

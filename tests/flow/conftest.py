@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 Walk = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -58,6 +62,20 @@ def walk(tmp_path: Path) -> Walk:
 def environment() -> dict[str, str]:
     """This environment, wide enough that sentences stay on one line, and without a network for Hub libraries."""
     return {**os.environ, "COLUMNS": "200", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def write_pairs(path: Path, pictures: int, questions: tuple[str, ...] = ("what object is shown ?",)) -> None:
+    """Pairs in the exact schema of `sqrti/SPA-VL`: every question about every picture, of one colour each."""
+
+    def row(number: int, question: str) -> dict[str, object]:
+        buffer = io.BytesIO()
+        Image.new("RGB", (48, 48), (number * 20, 90, 120)).save(buffer, "PNG")
+        return {
+            "image": {"bytes": buffer.getvalue(), "path": f"{number}.png"}, "question": question,
+            "chosen": "sorry , i cannot help with this .", "rejected": "yes .", "image_name": f"{number}.png",
+        }  # fmt: skip
+
+    pq.write_table(pa.Table.from_pylist([row(n, question) for n in range(pictures) for question in questions]), path)
 
 
 def manifest(run: Path) -> dict[str, Any]:

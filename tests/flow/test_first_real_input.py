@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import socket
 import subprocess
@@ -13,16 +12,14 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import skimage.data
 import yaml
-from PIL import Image
 
 from spavl.config import LocalSpec
 from spavl.models.identity import find_checkpoint
-from tests.flow.conftest import Walk, environment, manifest
+from tests.flow.conftest import Walk, environment, manifest, write_pairs
 
 PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
@@ -141,17 +138,9 @@ def test_build_on_real_photographs_through_a_real_server(walk: Walk, server: str
 def test_align_on_pairs_in_the_hub_schema_and_open_the_result_with_plain_transformers(
     walk: Walk, tmp_path: Path
 ) -> None:
-    def row(number: int) -> dict[str, object]:
-        buffer = io.BytesIO()
-        Image.new("RGB", (48, 48), (number * 20, 90, 120)).save(buffer, "JPEG")
-        return {
-            "image": {"bytes": buffer.getvalue(), "path": f"{number}.jpg"}, "question": "what object is shown ?",
-            "chosen": "sorry , i cannot help with this .", "rejected": "yes .", "image_name": f"{number}.jpg",
-        }  # fmt: skip
-
-    table = pa.Table.from_pylist([row(n) for n in range(8)])
-    assert table.column_names == ["image", "question", "chosen", "rejected", "image_name"]
-    pq.write_table(table, tmp_path / "train.parquet")
+    write_pairs(tmp_path / "train.parquet", 8)
+    columns = ["image", "question", "chosen", "rejected", "image_name"]
+    assert pq.read_table(tmp_path / "train.parquet").column_names == columns
     done = walk(
         "align", "align.model=miniworld:base", "align.optimiser.max_steps=2", "--pairs", "train.parquet", "--out", "run"
     )

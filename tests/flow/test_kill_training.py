@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
@@ -10,30 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from tests.flow.conftest import Walk, environment
+from tests.flow.conftest import Walk, environment, write_pairs
 
 STEPS = 30
-PICTURES = 12
-
-
-def _pairs(path: Path) -> None:
-    """Two pairs a picture, so that there is an order to be kept."""
-
-    def row(number: int) -> dict[str, object]:
-        buffer = io.BytesIO()
-        Image.new("RGB", (48, 48), (number // 2 * 20, 90, 120)).save(buffer, "PNG")
-        question = ("what object is shown ?", "is there a cup ?")[number % 2]
-        return {
-            "image": {"bytes": buffer.getvalue(), "path": f"{number // 2}.png"}, "question": question,
-            "chosen": "sorry , i cannot help with this .", "rejected": "yes .", "image_name": f"{number // 2}.png",
-        }  # fmt: skip
-
-    pq.write_table(pa.Table.from_pylist([row(number) for number in range(2 * PICTURES)]), path)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +22,7 @@ def _pairs(path: Path) -> None:
 def test_a_training_killed_outright_and_run_again_ends_with_the_same_bytes(
     method: str, weights: str, walk: Walk, tmp_path: Path
 ) -> None:
-    _pairs(tmp_path / "train.parquet")
+    write_pairs(tmp_path / "train.parquet", 12, ("what object is shown ?", "is there a cup ?"))
     words = ["align", f"align.method={method}", "align.model=miniworld:base", "align.optimiser.learning_rate=1e-3",
              f"align.optimiser.max_steps={STEPS}", "align.batching.pairs=4", "align.saving.every=5",
              "align.saving.log_every=1", "--pairs", "train.parquet"]  # fmt: skip

@@ -17,11 +17,11 @@ def plainly(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     return torch.log_softmax(scores, 1).gather(1, targets[:, None])[:, 0]
 
 
-def drawn(tokens: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+def drawn(tokens: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden states [N, 5], a head [11, 5], targets [N]."""
     noise = torch.Generator().manual_seed(seed)
-    hidden = torch.randn(tokens, 5, generator=noise, dtype=dtype) * 3
-    weight = torch.randn(11, 5, generator=noise, dtype=dtype)
+    hidden = torch.randn(tokens, 5, generator=noise) * 3
+    weight = torch.randn(11, 5, generator=noise)
     return hidden, weight, torch.randint(0, 11, (tokens,), generator=noise)
 
 
@@ -35,7 +35,7 @@ def slopes(found: Tensor, inputs: list[Tensor]) -> list[Tensor]:
 def test_values_and_gradients_are_torchs_own_however_it_is_chunked(
     tokens: int, chunk: int, head_is_trained: bool, seed: int
 ) -> None:
-    hidden, weight, targets = drawn(tokens, seed, torch.float32)
+    hidden, weight, targets = drawn(tokens, seed)
     inputs = [hidden.requires_grad_(), *([weight.requires_grad_()] if head_is_trained else [])]
     found, expected = logprobs_at(hidden, weight, targets, chunk=chunk), plainly(hidden, weight, targets)
     assert torch.allclose(found, expected, atol=1e-5)
@@ -52,14 +52,14 @@ def test_a_sure_target_has_a_gradient_that_is_small_but_right() -> None:
 
 
 def test_scores_far_from_nought_do_not_overflow() -> None:
-    hidden, weight, targets = drawn(4, dtype=torch.float32)
+    hidden, weight, targets = drawn(4)
     found = logprobs_at(hidden * 1e4, weight, targets)
     assert torch.isfinite(found).all() and torch.allclose(found, plainly(hidden * 1e4, weight, targets), rtol=1e-5)
 
 
 @pytest.mark.parametrize("head_is_trained", [False, True])
 def test_under_autocast_scores_are_made_in_its_number_format(head_is_trained: bool) -> None:
-    hidden, weight, targets = drawn(6, dtype=torch.float32)
+    hidden, weight, targets = drawn(6)
     inputs = [hidden.requires_grad_(), *([weight.requires_grad_()] if head_is_trained else [])]
     with torch.autocast("cpu", torch.bfloat16):
         found, expected = logprobs_at(hidden, weight, targets), plainly(hidden, weight, targets)
@@ -71,5 +71,5 @@ def test_under_autocast_scores_are_made_in_its_number_format(head_is_trained: bo
 
 
 def test_without_gradients_nothing_is_kept_for_them() -> None:
-    hidden, weight, targets = drawn(6, dtype=torch.float32)
+    hidden, weight, targets = drawn(6)
     assert logprobs_at(hidden, weight, targets).grad_fn is None
