@@ -17,9 +17,9 @@ import transformers
 from bench.frame import Measure, run
 from spavl.models.families import family_of
 from spavl.models.families.family import Family
-from spavl.models.layout import Encoded, encode, group
-from spavl.models.layout_batch import TreeBatch, collate
-from spavl.models.layout_parity import parity
+from spavl.models.trees.batch import TreeBatch, collate
+from spavl.models.trees.pack import PackedTree, build_trees, pack_tree
+from spavl.models.trees.parity import parity
 from tests.families import CASES, WINDOW, Case, build, rows
 
 LOGPROBS, GRADIENTS = 1e-4, 1e-5
@@ -88,7 +88,7 @@ def prove(case: Case) -> Proof:
     transformers.logging.set_verbosity_error()
     model, processor = build(case)
     family = family_of(model, processor)
-    trees = [encode(tree, family) for tree in group(rows())]
+    trees = [pack_tree(tree, family) for tree in build_trees(rows())]
     tree, apart = collate(trees, family), collate(trees, family, "separate")
     whole = parity(model, family, tree, apart, gradients=True)
     broken = [parity(model, other, batch, apart).logprobs for other, batch in _broken(family, trees, tree)]
@@ -105,7 +105,7 @@ def prove(case: Case) -> Proof:
     )
 
 
-def _broken(family: Family, trees: list[Encoded], tree: TreeBatch) -> list[tuple[Family, TreeBatch]]:
+def _broken(family: Family, trees: list[PackedTree], tree: TreeBatch) -> list[tuple[Family, TreeBatch]]:
     first, second = trees[0].answers[:2]
     end = tree.end.clone()
     end[0, first.start : first.stop] = second.stop

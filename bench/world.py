@@ -17,11 +17,11 @@ from typing import Any
 from bench.frame import Measure, run
 from spavl.pipeline.align import align
 from spavl.pipeline.build import build
-from spavl.pipeline.demo import ARMS, demo_settings
-from spavl.pipeline.evaluate import base_spec, checkpoint_spec, examine, exams
-from spavl.pipeline.workshop import Workshop
+from spavl.pipeline.demo import TRAININGS, demo_settings
+from spavl.pipeline.evaluate import base_spec, checkpoint_spec, open_tasks, run_tasks
+from spavl.pipeline.session import Session
+from spavl.progress import NoProgress
 from spavl.statistics.paired import Paired, tango
-from spavl.watch import Silent
 
 SEEDS = (1, 2, 3)
 MARGIN = 1.0
@@ -55,20 +55,22 @@ def measures() -> Sequence[Measure]:
 
 def _walk(folder: Path, seed: int) -> Seen:
     settings = demo_settings(seed=seed, out=str(folder / f"{seed}"), limit=None, store=str(folder / f"{seed}.sqlite"))
-    with Workshop(settings, Silent()) as shop:
-        build(shop)
-        single = align(shop, name="single", changed={"batching": {"grouping": "pair"}})
-        grouped = align(shop, name="grouped")
-        align(shop, name="reward", changed=_more(ARMS["reward"], {"reward": {"held_out": HELD_OUT}}))
-        base = base_spec(shop)
-        scores = examine(
-            shop, [checkpoint_spec("single", single, base), checkpoint_spec("grouped", grouped, base)], exams(shop)
+    with Session(settings, NoProgress()) as session:
+        build(session)
+        single = align(session, name="single", changed={"batching": {"grouping": "pair"}})
+        grouped = align(session, name="grouped")
+        align(session, name="reward", changed=_more(TRAININGS["reward"], {"reward": {"held_out": HELD_OUT}}))
+        base = base_spec(session)
+        scores = run_tasks(
+            session,
+            [checkpoint_spec("single", single, base), checkpoint_spec("grouped", grouped, base)],
+            open_tasks(session),
         )
-        return Seen(scores.paired["grouped"], shop.run.manifest()["reward_model"])
+        return Seen(scores.paired["grouped"], session.run.manifest()["reward_model"])
 
 
-def _more(tree: dict[str, Any], laid: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {**tree, **{name: {**tree.get(name, {}), **values} for name, values in laid.items()}}
+def _more(tree: dict[str, Any], packed: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {**tree, **{name: {**tree.get(name, {}), **values} for name, values in packed.items()}}
 
 
 def _worse(what: str, found: Sequence[Paired]) -> Measure:

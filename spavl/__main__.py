@@ -8,7 +8,7 @@ import warnings
 
 def main() -> None:
     """Run a verb; a user's slip is a sentence and exit status 2, a bug of ours keeps its stack."""
-    from spavl.cli.verbs import run
+    from spavl.cli.commands import run
     from spavl.threads import let_waiting_threads_sleep
 
     let_waiting_threads_sleep()

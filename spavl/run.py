@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from spavl.documents import read_document
 from spavl.errors import RunError
+from spavl.strict_yaml import load_yaml
 from spavl.tables import FORMAT
 
 SHOWN_VERSIONS = ("spavl", "torch", "transformers", "peft", "accelerate", "pyarrow", "numpy", "pillow")
@@ -114,7 +114,7 @@ class Run:
         if not self._settings.exists():
             return {}
         try:
-            read = read_document(self._settings.read_text("utf-8"))
+            read = load_yaml(self._settings.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             why = " ".join(str(error).split())
             raise RunError(f"The settings of the last run cannot be read: {why}", where=str(self._settings),

@@ -31,7 +31,7 @@ Record = TypeVar("Record")
 
 def write_table(path: Path, records: Iterable[Record], kind: type[Record]) -> int:
     """Write records as Parquet, beside the old file and then in its place. Returns the number of rows."""
-    rows = [row(record) for record in records]
+    rows = [flat_row(record) for record in records]
     columns = {name: [r[name] for r in rows] for name, _ in columns_of(kind)}
     table = pa.table(columns, schema=schema_of(kind))
     return write_arrow(path, table)
@@ -86,26 +86,26 @@ def read_table(path: Path, kind: type[Record]) -> list[Record]:
             f"This is not a readable table: {' '.join(str(error).split())[:200]}", where=str(path),
             try_="delete it; it is remade without any call",
         ) from error  # fmt: skip
-    return [build(kind, r) for r in flat]
+    return [record_from_row(kind, r) for r in flat]
 
 
-def row(record: Any) -> dict[str, Any]:
+def flat_row(record: Any) -> dict[str, Any]:
     """A record and everything it holds, as one flat row."""
     flat: dict[str, Any] = {}
     for name, _ in _hints(type(record)):
         value = getattr(record, name)
         if is_dataclass(value):
-            flat.update(row(value))
+            flat.update(flat_row(value))
         else:
             flat[name] = value
     return flat
 
 
-def build(kind: type[Record], flat: dict[str, Any]) -> Record:
+def record_from_row(kind: type[Record], flat: dict[str, Any]) -> Record:
     """The record that a flat row came from."""
     return kind(
         **{
-            name: build(hint, flat) if isinstance(hint, type) and is_dataclass(hint) else flat[name]
+            name: record_from_row(hint, flat) if isinstance(hint, type) and is_dataclass(hint) else flat[name]
             for name, hint in _hints(kind)
         }
     )

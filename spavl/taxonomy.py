@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from spavl.documents import read_document
 from spavl.errors import DataError
 from spavl.records import Topic
+from spavl.strict_yaml import load_yaml
 
 BUILT_IN = "the built-in taxonomy"
 _NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f]+(?<!\s)")
@@ -65,7 +65,7 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
     source = str(path) if path else BUILT_IN
     try:
         text = path.read_text("utf-8") if path else (files("spavl") / "data" / "taxonomy.yaml").read_text("utf-8")
-        tree = read_document(text)
+        tree = load_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"The taxonomy cannot be read: {' '.join(str(error).split())}", where=source) from error
     topics = _topics(tree, source)

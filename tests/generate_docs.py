@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.frame import table
 from spavl import records
-from spavl.cli.guide import explain
+from spavl.cli.settings_help import explain
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from spavl.cli.guide import explain
+from spavl.cli.settings_help import explain
 from spavl.config import LocalSpec, Settings, load_settings
-from spavl.config.load import merge, put, read_yaml, sections_in
+from spavl.config.load import apply_override, merge, read_yaml, sections_in
 from spavl.errors import SettingsError
 
 PACKAGE = Path(__file__).parents[1] / "spavl"
@@ -34,9 +34,9 @@ TREES = st.dictionaries(
 
 def problems(*words: str, path: Path | None = None) -> str:
     """The message of settings that are refused."""
-    with pytest.raises(SettingsError) as slip:
+    with pytest.raises(SettingsError) as error:
         load_settings(Settings, path, words)
-    return slip.value.what
+    return error.value.what
 
 
 def written(folder: Path, text: str) -> Path:
@@ -130,7 +130,7 @@ def test_settings_survive_the_run_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slip", "nearest"),
+    ("error", "nearest"),
     [
         ("sed", "seed"),
         ("align.los", "loss"),
@@ -140,12 +140,12 @@ def test_settings_survive_the_run_folder() -> None:
     ],
 )
 def test_an_unknown_setting_is_named_with_the_nearest_in_file_and_word_alike(
-    slip: str, nearest: str, tmp_path: Path
+    error: str, nearest: str, tmp_path: Path
 ) -> None:
-    said = f"`{slip}` is not a setting; did you mean `{nearest}`?"
-    assert problems(f"{slip}=1") == said
+    said = f"`{error}` is not a setting; did you mean `{nearest}`?"
+    assert problems(f"{error}=1") == said
     tree: Any = 1
-    for key in reversed(slip.split(".")):
+    for key in reversed(error.split(".")):
         tree = {key: tree}
     assert problems(path=written(tmp_path, yaml.safe_dump(tree))) == said
 
@@ -236,14 +236,14 @@ def test_a_word_that_does_not_fit_the_file_says_where(word: str, said: str, tmp_
 
 def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
     path = written(tmp_path, "sed: 1\nalign: {loss: {beta: hot}}\nmodels: [{name: a, kind: local}]\n")
-    with pytest.raises(SettingsError) as slip:
+    with pytest.raises(SettingsError) as error:
         load_settings(Settings, path, ["oot=x", "nonsense", "build.match.groups=99"])
-    lines = slip.value.what.splitlines()
+    lines = error.value.what.splitlines()
     assert len(lines) == 6
     for part in ("sed", "align.loss.beta", "models.0.path", "oot", "nonsense", "build.match.groups"):
         assert any(part in line for line in lines), part
-    assert str(path) in slip.value.where
-    assert "command line" in slip.value.where
+    assert str(path) in error.value.where
+    assert "command line" in error.value.where
 
 
 def test_two_models_of_one_name_are_refused_without_printing_the_roster() -> None:
@@ -285,10 +285,10 @@ def test_yaml_anchors_and_merges_work(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as slip:
+    with pytest.raises(SettingsError) as error:
         read_yaml(tmp_path / "none.yaml")
-    assert "There is no settings file" in slip.value.what
-    assert "spavl init" in slip.value.try_
+    assert "There is no settings file" in error.value.what
+    assert "spavl init" in error.value.try_
 
 
 @pytest.mark.parametrize(
@@ -304,10 +304,10 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_settings_is_a_sentence(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_bytes(data)
-    with pytest.raises(SettingsError) as slip:
+    with pytest.raises(SettingsError) as error:
         load_settings(Settings, path)
-    assert str(path) in slip.value.render()
-    assert len(slip.value.what) < 600
+    assert str(path) in error.value.render()
+    assert len(error.value.what) < 600
 
 
 def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_merging_with_nothing_is_nothing(tree: Any) -> None:
 @given(st.lists(LABELS, min_size=1, max_size=4), LEAVES)
 def test_a_word_puts_its_value_where_its_path_says(path: list[str], value: Any) -> None:
     tree: dict[str, Any] = {}
-    put(tree, f"{'.'.join(path)}={yaml.safe_dump(value).removesuffix('...' + chr(10))}")
+    apply_override(tree, f"{'.'.join(path)}={yaml.safe_dump(value).removesuffix('...' + chr(10))}")
     for key in path:
         (only,) = tree
         assert only == key
@@ -364,17 +364,17 @@ def test_any_word_is_put_or_refused_with_a_sentence(tree: Any, path: str, value:
     word = f"{path}={value}"
     tree = copy.deepcopy(tree)
     try:
-        put(tree, word)
-    except ValueError as slip:
-        assert word in str(slip)
+        apply_override(tree, word)
+    except ValueError as error:
+        assert word in str(error)
 
 
 @given(st.lists(st.text(max_size=20), max_size=3))
 def test_any_words_load_or_are_refused_as_a_slip(words: list[str]) -> None:
     try:
         load_settings(Settings, None, words)
-    except SettingsError as slip:
-        assert slip.what
+    except SettingsError as error:
+        assert error.what
 
 
 @given(st.sampled_from(["models.0.path", "align.loss.beta", "build.collect.heldout.0", "seed", "models.0.options"]))
@@ -441,6 +441,6 @@ def test_a_section_is_explained_alone() -> None:
 
 
 def test_an_unknown_section_gets_a_suggestion() -> None:
-    with pytest.raises(SettingsError) as slip:
+    with pytest.raises(SettingsError) as error:
         explain("build.mach")
-    assert "build.match" in slip.value.try_
+    assert "build.match" in error.value.try_

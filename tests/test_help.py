@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from spavl.cli.verbs import app
+from spavl.cli.commands import app
 
 VERBS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
 HEAVY = ("torch", "transformers", "peft", "accelerate", "matplotlib", "datasets", "duckdb", "pyarrow", "numpy")
@@ -129,9 +129,9 @@ def test_a_settings_file_with_three_mistakes_names_all_three(tmp_path: Path) -> 
 
 def test_a_bug_of_ours_keeps_its_stack_and_exit_status_1() -> None:
     script = (
-        "import sys\nfrom spavl.cli import guide, verbs\n"
+        "import sys\nfrom spavl.cli import commands, settings_help\n"
         "def broken(section):\n    raise ZeroDivisionError('ours')\n"
-        "guide.explain = broken\nsys.argv = ['spavl', 'settings']\nsys.exit(verbs.run())\n"
+        "settings_help.explain = broken\nsys.argv = ['spavl', 'settings']\nsys.exit(commands.run())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -16,10 +16,10 @@ HOUSE = Path(spavl.__file__).parent
 MODULES = sorted(p for p in HOUSE.rglob("*.py") if p.relative_to(HOUSE).parts[0] not in ("data", "prompts"))
 
 LONGEST_FUNCTION, LONGEST_FILE, MOST_POSITIONAL, MOST_PARAMETERS = 40, 400, 5, 8
-LONG_FUNCTIONS: set[str] = {"align/ppo.py:train_ppo"}  # the recipe of PPO, told once from top to bottom
+LONG_FUNCTIONS: set[str] = {"align/ppo/train.py:train_ppo"}  # the recipe of PPO, told once from top to bottom
 """Honest debt: functions over the limit, each with a reason beside it. Nothing here is the wish."""
 
-WIDE_FUNCTIONS = {"models/layout_attention.py:tree_attention": "transformers calls an attention function so"}
+WIDE_FUNCTIONS = {"models/families/attention.py:tree_attention": "transformers calls an attention function so"}
 """Functions whose parameters another library decides."""
 
 BANNED_NAMES = re.compile(r"(^|_)(utils?|common|helpers?|misc|registry|core)(_|$)")
@@ -71,7 +71,7 @@ def test_files_are_short() -> None:
 def test_functions_take_few_parameters() -> None:
     wrong = []
     for path, tree in parsed():
-        if path == "cli/verbs.py":  # its parameters are the options of the command line
+        if path == "cli/commands.py":  # its parameters are the options of the command line
             continue
         for name, node in functions(tree):
             given = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls")]

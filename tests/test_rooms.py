@@ -14,21 +14,23 @@ import spavl
 HOUSE = Path(spavl.__file__).parent
 
 FLOORS = {
-    "errors": 0, "watch": 0, "documents": 0, "threads": 0, "spavl": 0,
-    "records": 1,
+    "errors": 0, "spavl": 0,
+    "records": 1, "progress": 1, "strict_yaml": 1, "threads": 1,
     "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,
     "models": 3, "run": 3,
     "judging": 4,
-    "build": 5, "align": 5, "evaluate": 5, "review": 5, "report": 5, "miniworld": 5,
+    "dataset": 5, "align": 5, "evaluate": 5, "report": 5, "miniworld": 5,
     "pipeline": 6,
-    "study": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip
 
-TORCH = ("models/local*.py", "models/layout*.py", "models/families/*.py", "align/*.py", "miniworld/train*.py")
+TORCH = (
+    "models/backends/local*.py", "models/backends/sampling.py", "models/trees/*.py", "models/families/*.py", "align/*.py",
+    "miniworld/train*.py",
+)  # fmt: skip
 HEAVY = {
-    "torch": (*TORCH, "models/device.py"),
+    "torch": (*TORCH, "models/backends/device.py"),
     "transformers": TORCH,
     "peft": TORCH,
     "accelerate": TORCH,
@@ -36,8 +38,7 @@ HEAVY = {
     "matplotlib": ("report/*.py",),
     "datasets": ("align/*.py",),
     "duckdb": (),
-    "aiohttp": ("models/endpoint.py", "models/engine.py", "models/traffic.py"),
-    "fastapi": ("review/*.py",),
+    "aiohttp": ("models/backends/endpoint.py", "models/calls/engine.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 
@@ -63,7 +64,7 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def room_of(path: str) -> str:
-    """`models/store.py` → models; `run.py` → run; `__init__.py` → spavl."""
+    """`models/calls/store.py` → models; `run.py` → run; `__init__.py` → spavl."""
     first = path.split("/")[0].removesuffix(".py")
     return "spavl" if first == "__init__" else first
 
@@ -84,7 +85,7 @@ def test_every_room_has_a_floor_and_every_import_goes_down() -> None:
 
 def test_the_house_is_found_at_all() -> None:
     found = {room_of(path) for path, _ in modules()}
-    assert {"errors", "records", "tables", "models", "build", "pipeline", "cli"} <= found
+    assert {"errors", "records", "tables", "models", "dataset", "pipeline", "cli"} <= found
 
 
 def test_imports_are_absolute_so_that_the_floors_can_be_read() -> None:

@@ -97,11 +97,11 @@ def test_nothing_in_run_json_names_a_person_or_a_host(tmp_path: Path) -> None:
 @pytest.mark.parametrize("found", ["2", 1, None])
 def test_a_run_folder_of_another_format_version_is_refused(found: Any, tmp_path: Path) -> None:
     write_json(tmp_path / "run.json", {"format": found})
-    with pytest.raises(RunError) as slip:
+    with pytest.raises(RunError) as error:
         Run(tmp_path).open()
-    assert f"format version {found}" in slip.value.what
-    assert "--out" in slip.value.try_
-    assert slip.value.where == str(tmp_path)
+    assert f"format version {found}" in error.value.what
+    assert "--out" in error.value.try_
+    assert error.value.where == str(tmp_path)
 
 
 def test_a_run_folder_of_this_version_opens_again(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_run_folder_of_this_version_opens_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"3", b'"x"', b"\xff", b"null"])
 def test_a_broken_run_json_is_a_sentence(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(data)
-    with pytest.raises(RunError, match=r"run\.json") as slip:
+    with pytest.raises(RunError, match=r"run\.json") as error:
         Run(tmp_path).open()
-    assert "delete it" in slip.value.try_
+    assert "delete it" in error.value.try_
 
 
 @pytest.mark.parametrize("data", [b"a: [", b"\xff\xfe\x00", b"a: 1\na: 2"])

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from spavl.errors import RunError
 from spavl.records import ImageRecord, Judgment, Match, PreferencePair, Query, Response, Topic
 from spavl.tables import FORMAT, columns_of, read_table, schema_of, write_arrow, write_batches, write_table
-from tests import nouns
+from tests import samples
 
 KINDS: tuple[type, ...] = (Topic, ImageRecord, Query, Response, Match, Judgment, PreferencePair)
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
@@ -47,7 +47,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 
 def pictures(count: int) -> list[ImageRecord]:
     """Some records of pictures."""
-    return [nouns.image(f"weapon/{n}", width=n, benign=n % 2 == 0) for n in range(count)]
+    return [samples.image(f"weapon/{n}", width=n, benign=n % 2 == 0) for n in range(count)]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_row_holds_everything_that_it_came_from_oldest_first() -> None:
 
 
 def test_a_table_of_responses_can_be_read_for_its_questions_alone(tmp_path: Path) -> None:
-    made = [nouns.response(nouns.query(), name) for name in ("amber", "birch")]
+    made = [samples.response(samples.query(), name) for name in ("amber", "birch")]
     write_table(tmp_path / "r.parquet", made, Response)
     assert read_table(tmp_path / "r.parquet", Query) == [r.query for r in made]
 
@@ -104,8 +104,8 @@ def test_repeated_text_costs_almost_nothing(tmp_path: Path) -> None:
     text = "".join(random.Random(0).choices("abcdefgh ", k=4000))
     once = tmp_path / "once.parquet"
     often = tmp_path / "often.parquet"
-    write_table(once, [nouns.query(question=text)], Query)
-    write_table(often, [nouns.query(question=text, query_id=str(n)) for n in range(500)], Query)
+    write_table(once, [samples.query(question=text)], Query)
+    write_table(often, [samples.query(question=text, query_id=str(n)) for n in range(500)], Query)
     assert often.stat().st_size < once.stat().st_size + 10_000
 
 
@@ -123,7 +123,9 @@ def test_pandas_reads_a_table(tmp_path: Path) -> None:
 
 def test_duckdb_counts_in_a_table(tmp_path: Path) -> None:
     path = tmp_path / "3-responses.parquet"
-    made = [nouns.response(nouns.query(), name, safe=safe) for name, safe in (("a", True), ("b", False), ("c", None))]
+    made = [
+        samples.response(samples.query(), name, safe=safe) for name, safe in (("a", True), ("b", False), ("c", None))
+    ]
     write_table(path, made, Response)
     count = "SELECT safe, count(*) FROM read_parquet(?) GROUP BY safe"
     assert set(duckdb.connect().execute(count, [str(path)]).fetchall()) == {(True, 1), (False, 1), (None, 1)}
@@ -133,7 +135,7 @@ def test_datasets_opens_a_table(tmp_path: Path) -> None:
     from datasets import load_dataset
 
     path = tmp_path / "6-pairs.parquet"
-    write_table(path, [nouns.pair()], PreferencePair)
+    write_table(path, [samples.pair()], PreferencePair)
     opened = load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
     assert opened[0]["chosen"] == "The better answer."
     assert opened[0]["class3"] == "weapon"
@@ -143,11 +145,11 @@ def test_datasets_opens_a_table(tmp_path: Path) -> None:
 
 
 def test_a_table_that_was_never_made_says_which_command_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(RunError) as slip:
+    with pytest.raises(RunError) as error:
         read_table(tmp_path / "6-pairs.parquet", PreferencePair)
-    assert "has not been made yet" in slip.value.what
-    assert "6-pairs.parquet" in slip.value.where
-    assert "spavl build" in slip.value.try_
+    assert "has not been made yet" in error.value.what
+    assert "6-pairs.parquet" in error.value.where
+    assert "spavl build" in error.value.try_
 
 
 @pytest.mark.parametrize("found", ["2", "0", None, b"\xff"])
@@ -155,19 +157,19 @@ def test_another_format_version_is_refused(found: str | bytes | None, tmp_path: 
     path = tmp_path / "t.parquet"
     table = pa.Table.from_pylist([{"class1": "a", "class2": "b", "class3": "c"}])
     write_arrow(path, table.replace_schema_metadata({"spavl": found} if found else None))
-    with pytest.raises(RunError) as slip:
+    with pytest.raises(RunError) as error:
         read_table(path, Topic)
-    assert "format version" in slip.value.what or "not a readable table" in slip.value.what
+    assert "format version" in error.value.what or "not a readable table" in error.value.what
 
 
 def test_the_refusal_names_both_versions_and_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     schema = schema_of(Topic).with_metadata({"spavl": "7"})
     write_arrow(path, pa.Table.from_pylist([], schema=schema))
-    with pytest.raises(RunError) as slip:
+    with pytest.raises(RunError) as error:
         read_table(path, Topic)
-    assert f"format version 7; this spavl reads version {FORMAT}" in slip.value.what
-    assert "--out" in slip.value.try_
+    assert f"format version 7; this spavl reads version {FORMAT}" in error.value.what
+    assert "--out" in error.value.try_
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
@@ -189,10 +191,10 @@ def test_a_torn_table_is_a_sentence_wherever_it_is_torn(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in (0, 1, 4, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(RunError) as slip:
+        with pytest.raises(RunError) as error:
             read_table(path, ImageRecord)
-        assert "not a readable table" in slip.value.what
-        assert "remade" in slip.value.try_
+        assert "not a readable table" in error.value.what
+        assert "remade" in error.value.try_
 
 
 def test_a_flipped_bit_is_a_sentence_and_never_another_record(tmp_path: Path) -> None:
@@ -224,14 +226,14 @@ def test_a_folder_in_the_place_of_a_table_is_a_sentence(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_a_sentence_and_the_old_table_stays(small_disk: Path) -> None:
     path = small_disk / "2-queries.parquet"
-    old = [nouns.query()]
+    old = [samples.query()]
     write_table(path, old, Query)
     draw = random.Random(0)
-    words = [nouns.query(question=draw.randbytes(4000).hex(), query_id=str(n)) for n in range(200)]
-    with pytest.raises(RunError) as slip:
+    words = [samples.query(question=draw.randbytes(4000).hex(), query_id=str(n)) for n in range(200)]
+    with pytest.raises(RunError) as error:
         write_table(path, words, Query)
-    assert "No space left" in slip.value.what
-    assert "make room" in slip.value.try_
+    assert "No space left" in error.value.what
+    assert "make room" in error.value.try_
     assert read_table(path, Query) == old
     assert [p.name for p in small_disk.iterdir()] == [path.name], "a half-written file would keep the disk full"
 
@@ -244,16 +246,16 @@ from pathlib import Path
 from spavl.errors import RunError
 from spavl.records import Query
 from spavl.tables import read_table, write_table
-from tests import nouns
+from tests import samples
 path = Path({str(tmp_path)!r}) / "2-queries.parquet"
-write_table(path, [nouns.query()], Query)
+write_table(path, [samples.query()], Query)
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 draw = random.Random(0)
 try:
-    write_table(path, [nouns.query(question=draw.randbytes(4000).hex(), query_id=str(n)) for n in range(200)], Query)
+    write_table(path, [samples.query(question=draw.randbytes(4000).hex(), query_id=str(n)) for n in range(200)], Query)
 except RunError as slip:
     print(slip.render())
-assert read_table(path, Query) == [nouns.query()]
+assert read_table(path, Query) == [samples.query()]
 assert [p.name for p in path.parent.iterdir()] == [path.name]
 """
     done = subprocess.run(

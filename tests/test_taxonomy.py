@@ -57,11 +57,11 @@ def test_a_tree_of_ones_own_is_read_in_its_order(tmp_path: Path) -> None:
 
 def test_a_subcategory_twice_is_refused_with_both_places(tmp_path: Path) -> None:
     path = written(tmp_path, "domains: {D: {C: [one, two]}, F: {G: [two]}}")
-    with pytest.raises(DataError) as slip:
+    with pytest.raises(DataError) as error:
         load_taxonomy(path)
-    assert "`two` stands 2 times" in slip.value.what
-    assert "D / C; F / G" in slip.value.what
-    assert slip.value.where == str(path)
+    assert "`two` stands 2 times" in error.value.what
+    assert "D / C; F / G" in error.value.what
+    assert error.value.where == str(path)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_subcategory_twice_is_refused_with_both_places(tmp_path: Path) -> None
 def test_a_category_or_domain_twice_is_refused_and_loses_nothing_silently(
     text: str, lines: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError) as slip:
+    with pytest.raises(DataError) as error:
         load_taxonomy(written(tmp_path, text))
-    assert all(part in slip.value.what for part in lines)
+    assert all(part in error.value.what for part in lines)
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_a_category_or_domain_twice_is_refused_and_loses_nothing_silently(
 )
 def test_what_is_no_taxonomy_is_a_sentence(text: str, said: str, tmp_path: Path) -> None:
     path = written(tmp_path, text)
-    with pytest.raises(DataError) as slip:
+    with pytest.raises(DataError) as error:
         load_taxonomy(path)
-    assert said in slip.value.what
-    assert slip.value.where == str(path)
-    assert "\n" not in slip.value.what
+    assert said in error.value.what
+    assert error.value.where == str(path)
+    assert "\n" not in error.value.what
 
 
 def test_a_missing_file_and_one_of_other_bytes_are_sentences(tmp_path: Path) -> None:
@@ -125,14 +125,14 @@ def test_a_missing_file_and_one_of_other_bytes_are_sentences(tmp_path: Path) -> 
         load_taxonomy(tmp_path / "bytes.yaml")
 
 
-@pytest.mark.parametrize(("slip", "nearest"), [("weapons", "weapon"), ("Weapon", "weapon"), ("cyber ", "cyber")])
-def test_an_unknown_subcategory_gets_the_nearest_names(slip: str, nearest: str) -> None:
+@pytest.mark.parametrize(("error", "nearest"), [("weapons", "weapon"), ("Weapon", "weapon"), ("cyber ", "cyber")])
+def test_an_unknown_subcategory_gets_the_nearest_names(error: str, nearest: str) -> None:
     with pytest.raises(DataError) as found:
-        load_taxonomy().topic(slip)
+        load_taxonomy().topic(error)
     assert f"did you mean `{nearest}`" in found.value.try_
 
 
 def test_an_unknown_subcategory_like_no_other_gets_all_names() -> None:
-    with pytest.raises(DataError) as slip:
+    with pytest.raises(DataError) as error:
         load_taxonomy().topic("zzzz")
-    assert all(t.class3 in slip.value.try_ for t in load_taxonomy().topics)
+    assert all(t.class3 in error.value.try_ for t in load_taxonomy().topics)

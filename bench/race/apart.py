@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.race.shape import Shape
 from bench.race.terms import Lap, Terms
-from spavl.align.pairs import Pair
+from spavl.align.data.pairs import Pair
 
 OF_THREADS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 START = """

@@ -11,7 +11,7 @@ import torch
 
 from bench.race.shape import Shape, pairs
 from bench.race.terms import Lap, Terms
-from spavl.align.pairs import Pair
+from spavl.align.data.pairs import Pair
 
 Side = Callable[[Shape, Sequence[Pair], Terms], Lap]
 ROUNDS = 3

@@ -39,11 +39,11 @@ def trl(shape: Shape, *, score_all: bool) -> Work:
 
 def tree(shape: Shape, questions: int) -> Work:
     """One sequence for a picture with its questions, two answers each, and one pass of the tower."""
-    trunk = TRUNK_WORDS + shape.image_tokens
-    before = trunk + QUESTION
-    tokens = trunk + questions * (QUESTION + 2 * ANSWER)
-    branch = QUESTION * trunk + _causal(QUESTION) + 2 * (ANSWER * before + _causal(ANSWER))
-    seen = _causal(trunk) + questions * branch
+    shared_prefix = TRUNK_WORDS + shape.image_tokens
+    before = shared_prefix + QUESTION
+    tokens = shared_prefix + questions * (QUESTION + 2 * ANSWER)
+    branch = QUESTION * shared_prefix + _causal(QUESTION) + 2 * (ANSWER * before + _causal(ANSWER))
+    seen = _causal(shared_prefix) + questions * branch
     scored = 2 * ANSWER * questions
     return Work(_forward(shape, tokens, seen, scored) / questions, _picture(shape) / questions)
 

@@ -11,14 +11,14 @@ import torch
 
 from bench.race.shape import Shape, model, processor
 from bench.race.terms import SEED, WORKERS, Lap, Terms, Watch, settle, tidy
-from spavl.align.cache import ReferenceCache, recorded
-from spavl.align.feed import Feed, Steps
-from spavl.align.objective import Objective
-from spavl.align.pairs import Pair
-from spavl.align.plan import steps
-from spavl.align.policy import Policy, make_policy
-from spavl.align.setup import Place, group_by, scorer
-from spavl.align.trainer import PairTrainer, arguments, checkpoint_activations
+from spavl.align.data.batches import PairDataset, StepDataset
+from spavl.align.data.pairs import Pair
+from spavl.align.data.schedule import schedule_steps
+from spavl.align.dpo.objective import PreferenceObjective
+from spavl.align.policy.policy import Policy, make_policy
+from spavl.align.preflight.prepare import DeviceContext, group_by, reference_scorer
+from spavl.align.preflight.reference_cache import ReferenceCache, reference_logprobs
+from spavl.align.training.trainer import PairTrainer, checkpoint_activations, training_arguments
 from spavl.config.align import AlignSettings, BatchingSettings
 
 ANY_NUMBER = 10**9
@@ -33,31 +33,31 @@ def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
     policy, chosen = policy_of(shape, terms), settings(shape, terms)
     if terms.checkpointing:
         checkpoint_activations(policy.model)
-    place = Place(torch.device(terms.device), terms.arithmetic)
+    place = DeviceContext(torch.device(terms.device), terms.arithmetic)
     began = time.perf_counter()
-    feed = Feed(pairs, policy.family, layout="tree", memory=0)
+    dataset = PairDataset(pairs, policy.family, packing="tree", memory=0)
     trees = group_by(pairs, terms.grouping)
-    feed.measure(trees)
-    plan = steps(trees, feed.size, chosen.batching, chosen.optimiser, seed=SEED)
+    dataset.measure(trees)
+    plan = schedule_steps(trees, dataset.size, chosen.batching, chosen.optimiser, seed=SEED)
     planned = time.perf_counter()
     with TemporaryDirectory() as folder:
         kept = None
         if terms.reference == "cached":
-            store, score = ReferenceCache(Path(folder), "race"), scorer(policy, feed, place)
-            kept = recorded(store, feed, trees, score, budget=CACHE_BUDGET, tolerance=0.0)
+            store, score = ReferenceCache(Path(folder), "race"), reference_scorer(policy, dataset, place)
+            kept = reference_logprobs(store, dataset, trees, score, budget=CACHE_BUDGET, tolerance=0.0)
         settle(terms)
         built = time.perf_counter()
-        watch = Watch(terms)
+        progress = Watch(terms)
         trainer = PairTrainer(
             policy,
-            Objective(policy, chosen.loss, place.precision),
-            Steps(feed, plan, 0, kept),
-            arguments=arguments(chosen, Path(folder), steps=len(plan), cpu=terms.device == "cpu"),
-            callbacks=[watch],
+            PreferenceObjective(policy, chosen.loss, place.precision),
+            StepDataset(dataset, plan, 0, kept),
+            arguments=training_arguments(chosen, Path(folder), steps=len(plan), cpu=terms.device == "cpu"),
+            callbacks=[progress],
         )
         trainer.train()
     before, cache = (planned - began) / len(pairs), (built - planned) / len(pairs)
-    return watch.lap(trainer.state.log_history, before=before, cache=cache)
+    return progress.lap(trainer.state.log_history, before=before, cache=cache)
 
 
 def policy_of(shape: Shape, terms: Terms) -> Policy:
@@ -78,7 +78,7 @@ def settings(shape: Shape, terms: Terms) -> AlignSettings:
                 "max_steps": terms.steps,
                 "schedule": "constant",
                 "warmup": 0,
-                "clip": 1.0,
+                "max_grad_norm": 1.0,
             },
             "batching": {
                 "pairs": terms.step,

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers.utils import is_torchvision_available
 
-from spavl.align.pairs import Pair
+from spavl.align.data.pairs import Pair
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "USER:", "ASSISTANT:")
 QUESTION_WORDS = 37

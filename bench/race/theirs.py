@@ -18,7 +18,7 @@ from trl import DPOConfig, DPOTrainer
 from bench.race import ours
 from bench.race.shape import Shape, model, processor
 from bench.race.terms import SEED, WORKERS, Lap, Terms, Watch, tidy
-from spavl.align.pairs import Pair
+from spavl.align.data.pairs import Pair
 
 
 def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
@@ -26,7 +26,7 @@ def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
     tidy(terms)
     adapter, start = _adapter(shape, terms)
     tidy(terms)
-    watch = Watch(terms)
+    progress = Watch(terms)
     with TemporaryDirectory() as folder, _head(terms):
         trainer = DPOTrainer(
             model(shape, terms.device, terms.dtype),
@@ -34,11 +34,11 @@ def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
             train_dataset=rows(pairs),
             processing_class=processor(shape),
             peft_config=adapter,
-            callbacks=[watch],
+            callbacks=[progress],
         )
         begin_with(trainer.model, start)
         trainer.train()
-    return watch.lap(trainer.state.log_history)
+    return progress.lap(trainer.state.log_history)
 
 
 def arguments(terms: Terms, folder: str) -> DPOConfig:

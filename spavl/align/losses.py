@@ -52,14 +52,14 @@ def sft_anchor(chosen: Tensor, chosen_tokens: Tensor) -> Tensor:
     return -chosen / chosen_tokens.clamp(min=1)
 
 
-def image_conditional(seeing: Tensor, spoilt: Tensor, *, beta: float) -> Tensor:
+def image_conditional(seeing: Tensor, corrupted: Tensor, *, beta: float) -> Tensor:
     """The conditional preference of mDPO (CoPO, section 3 of arXiv 2406.11839): the true picture
     against a spoilt one, the same answer.
 
     `seeing`, `spoilt`: log-ratios of the chosen answer with the true and with the spoilt picture, each (P,). Returns
     -log sigmoid(beta * (seeing - spoilt)), (P,).
     """
-    return -logsigmoid(beta * (seeing - spoilt))
+    return -logsigmoid(beta * (seeing - corrupted))
 
 
 def image_anchor(seeing: Tensor, *, beta: float, delta: float = 0.0) -> Tensor:
@@ -107,7 +107,7 @@ class Advantages(NamedTuple):
     returns: Tensor
 
 
-def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, lam: float = 0.95) -> Advantages:
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, gae_lambda: float = 0.95) -> Advantages:
     """Generalised advantage estimation, eq. 11-16 of arXiv 1506.02438; all (B, T).
 
     `mask` is true on the answer's tokens, which start at 0 in every row. An answer is an episode: beyond its last
@@ -120,7 +120,7 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, la
     steps = []
     for t in range(values.shape[1] - 1, -1, -1):
         delta = rewards[:, t] + gamma * following - values[:, t]
-        carried = (delta + gamma * lam * carried) * mask[:, t]
+        carried = (delta + gamma * gae_lambda * carried) * mask[:, t]
         following = values[:, t]
         steps.append(carried)
     advantages = torch.stack(steps[::-1], dim=1)
@@ -134,18 +134,18 @@ class Clipped(NamedTuple):
     clipped: Tensor
 
 
-def ppo_policy(logps: Tensor, old: Tensor, advantages: Tensor, mask: Tensor, *, clip: float = 0.2) -> Clipped:
+def ppo_policy(logps: Tensor, old: Tensor, advantages: Tensor, mask: Tensor, *, clip_range: float = 0.2) -> Clipped:
     """Clipped surrogate, eq. 7 of arXiv 1707.06347, negated; all (B, T), averaged over the mask's tokens."""
     ratio = torch.exp(logps - old)
     plain = -advantages * ratio
-    bounded = -advantages * ratio.clamp(1 - clip, 1 + clip)
+    bounded = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
     return Clipped(masked_mean(torch.maximum(plain, bounded), mask), masked_mean((bounded > plain).float(), mask))
 
 
-def ppo_value(values: Tensor, old: Tensor, returns: Tensor, mask: Tensor, *, clip: float = 0.2) -> Clipped:
+def ppo_value(values: Tensor, old: Tensor, returns: Tensor, mask: Tensor, *, clip_range: float = 0.2) -> Clipped:
     """Half the critic's squared error, the worse of plain and clipped around `old`; all (B, T), mean over the mask."""
     plain = (values - returns) ** 2
-    bounded = (torch.clamp(values, old - clip, old + clip) - returns) ** 2
+    bounded = (torch.clamp(values, old - clip_range, old + clip_range) - returns) ** 2
     return Clipped(0.5 * masked_mean(torch.maximum(plain, bounded), mask), masked_mean((bounded > plain).float(), mask))
 
 

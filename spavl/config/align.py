@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from spavl.config.base import Section
-from spavl.config.reinforce import ReinforceSettings, RewardSettings
+from spavl.config.ppo import PPOSettings, RewardSettings
 
 VisionFreeze = Annotated[str, Field(pattern=r"^(frozen|lora|full|last:[1-9][0-9]*)$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -32,7 +32,7 @@ class LossSettings(Section):
     with a spoilt one."""
     image_anchor: NonNegativeFloat = 0.0
     """Weight of mDPO's anchor: the chosen answer must not become less likely than in the reference."""
-    spoil: Literal["crop", "blank"] = "crop"
+    corruption: Literal["crop", "blank"] = "crop"
     """How the picture is spoilt for `image_conditional`: a crop to at most a fifth of its area, or one grey."""
 
 
@@ -68,7 +68,7 @@ class OptimiserSettings(Section):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """What the rate does after warm-up."""
     weight_decay: NonNegativeFloat = 0.0
-    clip: NonNegativeFloat = 1.0
+    max_grad_norm: NonNegativeFloat = 1.0
     """Largest gradient norm; 0 clips nothing."""
     name: Literal["adamw", "adamw_8bit", "paged_adamw_32bit"] = "adamw"
     """The last two need bitsandbytes and a GPU."""
@@ -85,7 +85,7 @@ class BatchingSettings(Section):
     """Most tokens, padding counted, in one forward pass of one device. A single tree may be larger."""
     grouping: Literal["picture", "question", "pair"] = "picture"
     """Pairs with one picture (or one question) are trained in one step and share their common tokens."""
-    layout: Literal["auto", "tree", "separate"] = "auto"
+    packing: Literal["auto", "tree", "separate"] = "auto"
     """`tree`: picture, questions and answers in one sequence. `separate`: one sequence an answer. `auto`: trees where
     the doctor finds that they give the same numbers."""
     shuffle: bool = True
@@ -102,7 +102,7 @@ class ReferenceSettings(Section):
     """Folder of the cache."""
 
 
-class RowSettings(Section):
+class DataSettings(Section):
     """Pairs that cannot be trained on as they are. The doctor finds them before the first step, by their ids."""
 
     broken: Literal["refuse", "skip"] = "refuse"
@@ -146,7 +146,7 @@ class SavingSettings(Section):
     """Also write the whole model with the adapter merged in, as a plain checkpoint."""
 
 
-class PanelSettings(Section):
+class ValidationSettings(Section):
     """A look at safety, over-refusal and skill while training, on a small fixed set of items."""
 
     every: PositiveInt | None = None
@@ -173,12 +173,12 @@ class AlignSettings(Section):
     optimiser: OptimiserSettings = OptimiserSettings()
     batching: BatchingSettings = BatchingSettings()
     reference: ReferenceSettings = ReferenceSettings()
-    rows: RowSettings = RowSettings()
+    data: DataSettings = DataSettings()
     machine: MachineSettings = MachineSettings()
     saving: SavingSettings = SavingSettings()
-    panel: PanelSettings = PanelSettings()
+    validation: ValidationSettings = ValidationSettings()
     reward: RewardSettings = RewardSettings()
-    reinforce: ReinforceSettings = ReinforceSettings()
+    ppo: PPOSettings = PPOSettings()
     seed: int | None = None
     """Of the order of pairs and of new adapter weights. None: the seed of the run."""
     blind: bool = False

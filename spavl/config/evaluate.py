@@ -71,7 +71,7 @@ class MiniworldBenchmark(Section):
 
     kind: Literal["miniworld"] = "miniworld"
     name: Label = "miniworld"
-    per_arm: PositiveInt = 480
+    per_subset: PositiveInt = 480
     """Items on each arm: harmful seen, harmful held-out, benign, naming, presence."""
 
 

@@ -13,8 +13,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from spavl.config.base import Section
-from spavl.documents import read_document
 from spavl.errors import SettingsError
+from spavl.strict_yaml import load_yaml
 
 S = TypeVar("S", bound=Section)
 
@@ -37,7 +37,7 @@ def load_settings(
     problems: list[str] = []
     for word in words:
         try:
-            put(tree, word)
+            apply_override(tree, word)
         except ValueError as error:
             problems.append(str(error))
     try:
@@ -59,7 +59,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         SettingsError: missing, unreadable, or no mapping at the top.
     """
     try:
-        tree = read_document(path.read_text("utf-8"))
+        tree = load_yaml(path.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"There is no settings file `{path}`", try_="`spavl init` writes a commented one") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -82,19 +82,19 @@ def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def put(tree: dict[str, Any], word: str) -> None:
+def apply_override(tree: dict[str, Any], word: str) -> None:
     """Set one `key.path=value` word in a tree, in place."""
     path, equals, value = word.partition("=")
     if not equals or not path:
         raise ValueError(f"`{word}` is not of the form `key.path=value`")
     try:
-        parsed = read_document(value)
+        parsed = load_yaml(value)
     except yaml.YAMLError:
         parsed = value
     keys = path.split(".")
     node: Any = tree
     for key in keys[:-1]:
-        node = _step(node, key, word)
+        node = _descend(node, key, word)
     if isinstance(node, list):
         _index(node, keys[-1], word)
         node[int(keys[-1])] = parsed
@@ -104,7 +104,7 @@ def put(tree: dict[str, Any], word: str) -> None:
         raise ValueError(f"`{word}`: `{keys[-2]}` is a value, not a section")
 
 
-def _step(node: Any, key: str, word: str) -> Any:
+def _descend(node: Any, key: str, word: str) -> Any:
     """One section or list further down, copied on the way, so that what a preset holds is never changed."""
     place: Any = key
     if isinstance(node, list):

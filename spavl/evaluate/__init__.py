@@ -5,7 +5,7 @@ benchmark (items, metrics) → answer → score → summarise, compare
 
 from spavl.evaluate.benchmark import Axis, Benchmark, Item, Metric
 from spavl.evaluate.controls import blanked, pictureless
-from spavl.evaluate.judged import judged_scorer
+from spavl.evaluate.guard_scorer import guard_scorer
 from spavl.evaluate.parse import Reading, exact, refuses, yes_or_no
 from spavl.evaluate.run import (
     Answer,
@@ -38,7 +38,7 @@ __all__ = [
     "changed",
     "compare",
     "exact",
-    "judged_scorer",
+    "guard_scorer",
     "pictureless",
     "read_scores",
     "refuses",

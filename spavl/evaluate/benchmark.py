@@ -25,7 +25,7 @@ class Item:
 
     item_id: str
     """Stable and unique in its benchmark; pairs the answers of two models."""
-    arm: str
+    subset: str
     """The part of the benchmark it belongs to; metrics are computed over arms."""
     question: str
     image: ImageRef | None = None
@@ -50,7 +50,7 @@ class Metric:
     name: str
     axis: Axis
     better: Better
-    arms: tuple[str, ...]
+    subsets: tuple[str, ...]
     """Over which arms it is computed."""
     what: str
     """What True means, in words that finish "share of answers …"."""
@@ -78,7 +78,7 @@ class Benchmark:
 
     def metrics_of(self, item: Item) -> Iterator[Metric]:
         """The metrics that this item feeds."""
-        return (metric for metric in self.metrics if item.arm in metric.arms)
+        return (metric for metric in self.metrics if item.subset in metric.subsets)
 
     def prompt_for(self, item: Item) -> Prompt:
         """What is sent for an item. The expected answer is not part of it."""
@@ -101,7 +101,7 @@ def _check(benchmark: Benchmark) -> None:
         if (item.image is None) != (item.shown == "none"):
             has = "no" if item.image is None else "a"
             raise DataError(f"Item `{item.item_id}` says it shows `{item.shown}` but has {has} picture", where=where)
-    arms = {item.arm for item in benchmark.items}
+    subsets = {item.subset for item in benchmark.items}
     for metric in benchmark.metrics:
-        if not arms & set(metric.arms):
-            raise DataError(f"No item is on an arm of metric `{metric.name}`: {', '.join(metric.arms)}", where=where)
+        if not subsets & set(metric.subsets):
+            raise DataError(f"No item is on an arm of metric `{metric.name}`: {', '.join(metric.subsets)}", where=where)

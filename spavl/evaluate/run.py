@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from spavl.errors import DataError, RunError
 from spavl.evaluate.benchmark import Benchmark, Item, Metric
 from spavl.models.base import Model
-from spavl.models.engine import complete
-from spavl.models.store import CallStore
+from spavl.models.calls.engine import complete
+from spavl.models.calls.store import CallStore
 from spavl.records import Status
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
 from spavl.statistics.paired import Paired, compare_paired
@@ -66,11 +66,11 @@ def answer(
     model: Model,
     *,
     store: CallStore,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Answer]:
     """The model's answer to every item, in the order of the items. A failed call is an answer with its status."""
     prompts = [benchmark.prompt_for(item) for item in benchmark.items]
-    replies = complete(model, prompts, sampling=benchmark.sampling, store=store, progress=progress)
+    replies = complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress)
     return [
         Answer(
             item=item,
@@ -224,7 +224,7 @@ def _row(scored: Scored) -> dict[str, Any]:
         "benchmark": given.benchmark,
         "model": given.model,
         "item_id": item.item_id,
-        "arm": item.arm,
+        "arm": item.subset,
         "group": item.group,
         "cluster": item.cluster,
         "picture": item.picture,

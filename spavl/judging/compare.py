@@ -11,12 +11,12 @@ from spavl.records import Match, Order, Winner
 _VERDICT = re.compile(r"\[\[([ABC])\]\]")
 
 
-def compare_template(path: str | None = None) -> Template:
+def comparison_template(path: str | None = None) -> Template:
     """The comparison prompt; placeholders question, answer_a, answer_b."""
     return load_template("compare", ("question", "answer_a", "answer_b"), path, needed=("answer_a", "answer_b"))
 
 
-def ballot(match: Match, order: Order, template: Template, image: ImageRef) -> Prompt:
+def comparison_prompt(match: Match, order: Order, template: Template, image: ImageRef) -> Prompt:
     """The question to the judge; `ab` shows answer a first."""
     first, second = (match.a_response, match.b_response) if order == "ab" else (match.b_response, match.a_response)
     values = {"question": match.query.question, "answer_a": first, "answer_b": second}

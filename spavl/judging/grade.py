@@ -18,12 +18,12 @@ class Grade:
     category: str
 
 
-def grade_template(path: str | None = None) -> Template:
+def grading_template(path: str | None = None) -> Template:
     """The grading prompt; placeholders question, answer."""
     return load_template("grade", ("question", "answer"), path, needed=("answer",))
 
 
-def grade_prompt(question: str, answer: str, template: Template, *, image: ImageRef | None, item: str) -> Prompt:
+def grading_prompt(question: str, answer: str, template: Template, *, image: ImageRef | None, item: str) -> Prompt:
     """The question to the guard about one answer."""
     values = {"question": question, "answer": answer}
     return Prompt(template.fill(values), images=(image,) if image else (), item=item, fields=values)

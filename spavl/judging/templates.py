@@ -52,9 +52,9 @@ def load_template(
     found = set(_PLACEHOLDER.findall(text))
     unknown, missing = sorted(found - set(placeholders)), [p for p in needed if p not in found]
     if unknown or missing:
-        slip = "has a placeholder that nothing fills" if unknown else "lacks a placeholder"
+        fault = "has a placeholder that nothing fills" if unknown else "lacks a placeholder"
         raise DataError(
-            f"The prompt {slip}: {{{{{[*unknown, *missing][0]}}}}}",
+            f"The prompt {fault}: {{{{{[*unknown, *missing][0]}}}}}",
             where=source,
             try_=f"use {', '.join('{{' + p + '}}' for p in placeholders)}",
         )

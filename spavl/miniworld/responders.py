@@ -11,7 +11,7 @@ from spavl.miniworld.world import Scene
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class AnswerStyle:
     """How often a model does what; shares between 0 and 1."""
 
     name: str
@@ -42,21 +42,21 @@ class Manner:
         return Answer(kind, "" if kind == "refusal" else thing, wording)
 
 
-BASE: Final = Manner("base", 0.5, 0.0, 0.5, 0.0, 0.0, tasks=(0.5, 0.2, 0.3))
+BASE: Final = AnswerStyle("base", 0.5, 0.0, 0.5, 0.0, 0.0, tasks=(0.5, 0.2, 0.3))
 """Refuses half of the dangerous requests whatever the subcategory, so that alignment has something to strengthen."""
 
-RESPONDERS: Final[tuple[Manner, ...]] = (
-    Manner("amber", 0.96, 0.30, 0.8, 0.10, 0.02),
-    Manner("birch", 0.92, 0.25, 0.3, 0.30, 0.05),
-    Manner("cedar", 0.85, 0.20, 0.7, 0.05, 0.02),
-    Manner("dune", 0.78, 0.15, 0.2, 0.20, 0.10),
-    Manner("ember", 0.68, 0.20, 0.5, 0.10, 0.03),
-    Manner("fjord", 0.60, 0.15, 0.6, 0.40, 0.05),
-    Manner("grove", 0.50, 0.10, 0.6, 0.05, 0.15),
-    Manner("heron", 0.42, 0.10, 0.2, 0.15, 0.03),
-    Manner("iris", 0.32, 0.05, 0.7, 0.05, 0.05),
-    Manner("jade", 0.22, 0.05, 0.4, 0.25, 0.10),
-    Manner("kelp", 0.13, 0.03, 0.5, 0.10, 0.03),
-    Manner("lark", 0.05, 0.02, 0.5, 0.05, 0.20),
+RESPONDERS: Final[tuple[AnswerStyle, ...]] = (
+    AnswerStyle("amber", 0.96, 0.30, 0.8, 0.10, 0.02),
+    AnswerStyle("birch", 0.92, 0.25, 0.3, 0.30, 0.05),
+    AnswerStyle("cedar", 0.85, 0.20, 0.7, 0.05, 0.02),
+    AnswerStyle("dune", 0.78, 0.15, 0.2, 0.20, 0.10),
+    AnswerStyle("ember", 0.68, 0.20, 0.5, 0.10, 0.03),
+    AnswerStyle("fjord", 0.60, 0.15, 0.6, 0.40, 0.05),
+    AnswerStyle("grove", 0.50, 0.10, 0.6, 0.05, 0.15),
+    AnswerStyle("heron", 0.42, 0.10, 0.2, 0.15, 0.03),
+    AnswerStyle("iris", 0.32, 0.05, 0.7, 0.05, 0.05),
+    AnswerStyle("jade", 0.22, 0.05, 0.4, 0.25, 0.10),
+    AnswerStyle("kelp", 0.13, 0.03, 0.5, 0.10, 0.03),
+    AnswerStyle("lark", 0.05, 0.02, 0.5, 0.05, 0.20),
 )
 """From the safest to the least safe."""

@@ -26,12 +26,19 @@ from transformers import (
     LlavaProcessor,
 )
 
+from spavl.miniworld.items import Item, Subset, benchmark_items
 from spavl.miniworld.oracle import Truth, truth
-from spavl.miniworld.panels import Arm, Item, panels
 from spavl.miniworld.pictures import draw
-from spavl.miniworld.responders import BASE, RESPONDERS, Manner
-from spavl.miniworld.train_language import School, align_projector, new_model, new_processor, open_school, train
-from spavl.miniworld.train_vision import accuracy, look, train_tower
+from spavl.miniworld.responders import BASE, RESPONDERS, AnswerStyle
+from spavl.miniworld.train_language import (
+    TrainingScenes,
+    align_projector,
+    make_training_scenes,
+    new_model,
+    new_processor,
+    train,
+)
+from spavl.miniworld.train_vision import accuracy, label_scenes, train_tower
 from spavl.miniworld.world import kinds, scenes
 
 HOME = Path(__file__).parents[1] / "data" / "miniworld"
@@ -63,7 +70,7 @@ def make(out: Path, *, seed: int = 0) -> dict[str, object]:
     torch.set_num_threads(1)
     classifier = train_tower(steps=2000, seed=seed)
     log.info("vision tower, %.0f s", time.perf_counter() - start)
-    vision = accuracy(classifier, look(scenes("fresh", seed, 20, benign_share=0.5)))
+    vision = accuracy(classifier, label_scenes(scenes("fresh", seed, 20, benign_share=0.5)))
     teach(out, classifier.tower, seed=seed)
     return card(out, seed, vision=vision, seconds=time.perf_counter() - start)
 
@@ -71,7 +78,7 @@ def make(out: Path, *, seed: int = 0) -> dict[str, object]:
 def teach(out: Path, tower: CLIPVisionModel, *, seed: int) -> None:
     """Train and save the base model and the responders on a frozen tower."""
     torch.manual_seed(seed)
-    school = open_school(tower, seed, per_subcategory=200)
+    school = make_training_scenes(tower, seed, per_subcategory=200)
     processor = new_processor()
     model = new_model(tower, processor.tokenizer)
     align_projector(model, processor.tokenizer, school)
@@ -83,7 +90,7 @@ def teach(out: Path, tower: CLIPVisionModel, *, seed: int) -> None:
         train_responder(out, school, manner)
 
 
-def train_responder(out: Path, school: School, manner: Manner) -> None:
+def train_responder(out: Path, school: TrainingScenes, manner: AnswerStyle) -> None:
     """A LoRA adapter over the saved base model, saved to `out/responders/<name>`."""
     torch.manual_seed(0)
     model, processor = load(out)
@@ -111,9 +118,9 @@ def load(out: Path, responder: str = "") -> tuple[LlavaForConditionalGeneration,
 
 def card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> dict[str, object]:
     """Measure every checkpoint on fresh pictures and wordings, drawn at temperature 1, and write `card.json`."""
-    arms = panels(seed + 1000)
+    subsets = benchmark_items(seed + 1000)
     model, processor = load(out)
-    scores = {arm: answered(model, processor, items) for arm, items in arms.items()}
+    scores = {subset: answered(model, processor, items) for subset, items in subsets.items()}
     base = {
         "naming": _share(scores["naming"], "correct"),
         "pope": _share(scores["pope"], "correct"),
@@ -122,12 +129,12 @@ def card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> d
         "over_refusal": _share(scores["benign"], "over_refusal"),
         "helpful": _share(scores["benign"], "helpful"),
     }
-    responders = {manner.name: measure_responder(out, manner, arms) for manner in RESPONDERS}
+    responders = {manner.name: measure_responder(out, manner, subsets) for manner in RESPONDERS}
     weights = sum(file.stat().st_size for file in out.rglob("*.safetensors"))
     facts: dict[str, object] = {
         "made by": "python -m spavl.miniworld.train",
         "seed": seed,
-        "n": {arm: len(items) for arm, items in arms.items()},
+        "n": {subset: len(items) for subset, items in subsets.items()},
         "vision tower on fresh pictures": vision,
         "base": base,
         "responders": responders,
@@ -142,11 +149,11 @@ def card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> d
     return facts
 
 
-def measure_responder(out: Path, manner: Manner, arms: dict[Arm, list[Item]]) -> dict[str, float]:
+def measure_responder(out: Path, manner: AnswerStyle, subsets: dict[Subset, list[Item]]) -> dict[str, float]:
     """Unsafe, over-refusal and helpful rates of a responder."""
     model, processor = load(out, manner.name)
-    unsafe = answered(model, processor, arms["unsafe_seen"])
-    benign = answered(model, processor, arms["benign"])
+    unsafe = answered(model, processor, subsets["unsafe_seen"])
+    benign = answered(model, processor, subsets["benign"])
     return {
         "unsafe": _share(unsafe, "unsafe"),
         "over_refusal": _share(benign, "over_refusal"),

@@ -21,11 +21,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from spavl.miniworld.items import absent_thing
 from spavl.miniworld.language import REQUESTS, Answer, things, vocabulary, wordings
-from spavl.miniworld.panels import absent_thing
 from spavl.miniworld.pictures import SIZE
-from spavl.miniworld.responders import Manner
-from spavl.miniworld.train_vision import MEAN, STD, look, normalise
+from spavl.miniworld.responders import AnswerStyle
+from spavl.miniworld.train_vision import MEAN, STD, label_scenes, normalise
 from spavl.miniworld.world import Scene, scenes
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _attend_to_likes(model: LlavaForConditionalGeneration) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class School:
+class TrainingScenes:
     """Scenes to learn from, with what the frozen tower sees in them: features (n, 36, width)."""
 
     scenes: list[Scene]
@@ -136,16 +136,20 @@ class School:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def open_school(tower: CLIPVisionModel, seed: int, per_subcategory: int) -> School:
+def make_training_scenes(tower: CLIPVisionModel, seed: int, per_subcategory: int) -> TrainingScenes:
     """Fresh pictures, never shown to the tower in training, so that its mistakes are learnt with."""
     shown = scenes("school", seed, per_subcategory, benign_share=0.5)
-    pixels = look(shown).pixels
+    pixels = label_scenes(shown).pixels
     seen = [tower(pixel_values=normalise(part)).last_hidden_state[:, 1:] for part in pixels.split(512)]
-    return School(shown, torch.cat(seen))
+    return TrainingScenes(shown, torch.cat(seen))
 
 
 def align_projector(
-    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, school: School, *, steps: int = 300
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    school: TrainingScenes,
+    *,
+    steps: int = 300,
 ) -> None:
     """First stage, as in LLaVA: only the projector learns. Every patch lands on the sum of `picture`, the name
     of the thing, and `unsafe` if the picture is dangerous, ten times as long as a word so that it is not drowned.
@@ -166,7 +170,7 @@ def align_projector(
         optimiser.zero_grad()
 
 
-def lesson(shown: Scene, manner: Manner, random: Random) -> tuple[str, str]:
+def training_example(shown: Scene, manner: AnswerStyle, random: Random) -> tuple[str, str]:
     """A question about a scene and the answer that a model of this manner gives."""
     task = random.choices(("request", "naming", "presence"), manner.tasks)[0]
     if task == "naming":
@@ -184,8 +188,8 @@ def lesson(shown: Scene, manner: Manner, random: Random) -> tuple[str, str]:
 def train(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    school: School,
-    manner: Manner,
+    school: TrainingScenes,
+    manner: AnswerStyle,
     *,
     steps: int,
     lr: float,
@@ -206,7 +210,7 @@ def train(
     model.train()
     for step in range(1, steps + 1):
         rows = [random.randrange(len(school.scenes)) for _ in range(64)]
-        lessons = [lesson(school.scenes[row], manner, random) for row in rows]
+        lessons = [training_example(school.scenes[row], manner, random) for row in rows]
         danger = torch.tensor([float(school.scenes[row].dangerous) for row in rows])
         said, looked = losses(model, tokenizer, probes, school.features[rows], lessons=lessons, danger=danger)
         (said + 0.1 * looked).backward()
@@ -220,7 +224,7 @@ def train(
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordIds:
     """Ids of the words that the probes look for."""
 
     yes: int
@@ -228,10 +232,10 @@ class Words:
     names: Tensor
 
     @staticmethod
-    def of(tokenizer: PreTrainedTokenizerFast) -> Words:
+    def of(tokenizer: PreTrainedTokenizerFast) -> WordIds:
         """Look them up."""
         yes, no, *names = tokenizer.convert_tokens_to_ids(["yes", "no", *things()])
-        return Words(yes, no, torch.tensor(names))
+        return WordIds(yes, no, torch.tensor(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ class Probes:
     there: nn.Linear
     danger: nn.Linear
 
-    def loss(self, hidden: Tensor, ids: Tensor, labels: Tensor, danger: Tensor, words: Words) -> Tensor:
+    def loss(self, hidden: Tensor, ids: Tensor, labels: Tensor, danger: Tensor, words: WordIds) -> Tensor:
         """Mean negative log-likelihood (nats) over both; hidden (n, length, width), ids and labels (n, length)."""
         n = torch.arange(len(ids))
         before_answer = (labels != -100).int().argmax(1) - 1
@@ -275,7 +279,7 @@ def losses(
     out = inner.language_model(inputs_embeds=embeds, use_cache=False, output_hidden_states=True)
     logits = model.lm_head(out.last_hidden_state[:, :-1])
     said = nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
-    return said, probes.loss(out.hidden_states[1], ids, labels, danger, Words.of(tokenizer))
+    return said, probes.loss(out.hidden_states[1], ids, labels, danger, WordIds.of(tokenizer))
 
 
 def _encode(

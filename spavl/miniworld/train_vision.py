@@ -22,7 +22,7 @@ STD = (0.25, 0.25, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LabelledPictures:
     """Pictures and what is in them: pixels (n, 3, 48, 48) uint8; thing (n,); cues (n, 6) and danger (n,) in {0, 1}."""
 
     pixels: Tensor
@@ -31,11 +31,11 @@ class Seen:
     danger: Tensor
 
 
-def look(shown: list[Scene]) -> Seen:
+def label_scenes(shown: list[Scene]) -> LabelledPictures:
     """Draw scenes and note their truth."""
     things = [kind.thing for kind in kinds().values()]
     pixels = np.stack([np.asarray(draw(scene)) for scene in shown]).transpose(0, 3, 1, 2)
-    return Seen(
+    return LabelledPictures(
         torch.from_numpy(np.ascontiguousarray(pixels)),
         torch.tensor([things.index(scene.kind.thing) for scene in shown]),
         torch.tensor([[float(cue in scene.cues) for cue in CUES] for scene in shown]),
@@ -87,7 +87,7 @@ def train_tower(steps: int, *, seed: int = 0, per_subcategory: int = 800, batch:
     Every subcategory is shown here, the held-out ones too: they are held out of alignment, not out of sight.
     """
     torch.manual_seed(seed)
-    data = look(scenes("vision", seed, per_subcategory, benign_share=0.5))
+    data = label_scenes(scenes("vision", seed, per_subcategory, benign_share=0.5))
     model = Classifier(new_tower())
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=steps, pct_start=0.1)
@@ -113,7 +113,7 @@ def _batches(rows: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def accuracy(model: Classifier, data: Seen) -> dict[str, float]:
+def accuracy(model: Classifier, data: LabelledPictures) -> dict[str, float]:
     """Share of pictures whose thing, whole set of cues, and danger the heads read right."""
     thing, cues, danger = model(normalise(data.pixels))
     return {

@@ -15,15 +15,15 @@ def open_model(spec: ModelSpec, *, allow_code: bool = False) -> Model:
     """
     match spec:
         case LocalSpec():
-            from spavl.models.local import LocalModel
+            from spavl.models.backends.local import LocalModel
 
             return LocalModel(spec)
         case EndpointSpec():
-            from spavl.models.endpoint import EndpointModel
+            from spavl.models.backends.endpoint import EndpointModel
 
             return EndpointModel(spec)
         case PythonSpec():
-            from spavl.models.python import open_python
+            from spavl.models.backends.python import open_python
 
             return open_python(spec, allow_code=allow_code)
         case _ as never:

@@ -115,7 +115,7 @@ class AsyncModel(Protocol):
         ...
 
     async def send(self, session: Any, request: Request) -> Reply:
-        """One attempt. Raises `Retry` (see `spavl.models.engine`) where another attempt may help."""
+        """One attempt. Raises `Retry` (see `spavl.models.calls.engine`) where another attempt may help."""
         ...
 
 

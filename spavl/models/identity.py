@@ -17,7 +17,7 @@ from typing import Any, assert_never
 
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec
 from spavl.errors import ModelError, SettingsError
-from spavl.models.device import choose_device, choose_dtype
+from spavl.models.backends.device import choose_device, choose_dtype
 
 MINIWORLD = "miniworld:"
 """A `path` that starts so is a checkpoint shipped with the miniature world."""
@@ -170,12 +170,12 @@ def _from_hub(repository: str, revision: str | None) -> Path:
 
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(DECIDES_ANSWERS)))
-    except (OSError, ValueError) as slip:
+    except (OSError, ValueError) as error:
         raise ModelError(
-            f"There is no folder `{repository}`, and the Hub did not give a model of that name: {_first_line(slip)}",
+            f"There is no folder `{repository}`, and the Hub did not give a model of that name: {_first_line(error)}",
             where=repository,
             try_="Check name and network; a gated model needs `hf auth login`; without a network, give a folder.",
-        ) from slip
+        ) from error
 
 
 def _is_adapter(folder: Path) -> bool:
@@ -186,8 +186,8 @@ def _base_of(adapter: Path) -> str:
     file = adapter / "adapter_config.json"
     try:
         base = json.loads(file.read_text())["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as slip:
-        raise ModelError("The adapter does not say which model it is for.", where=str(file)) from slip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError("The adapter does not say which model it is for.", where=str(file)) from error
     # A base that is named from the adapter's own folder moves along with it.
     return str((adapter / base).resolve()) if str(base).startswith(".") else str(base)
 
@@ -229,8 +229,8 @@ def _hash_file(file: Path) -> str:
 def _hash_json(form: Any) -> str:
     try:
         text = json.dumps(form, sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError) as slip:
-        raise SettingsError(f"A model's options must be plain values: {slip}.", where="models") from slip
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"A model's options must be plain values: {error}.", where="models") from error
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
@@ -238,5 +238,5 @@ def _system_mark(system: str) -> str:
     return f"#{_hash_json(system)}" if system else ""
 
 
-def _first_line(slip: Exception) -> str:
-    return (str(slip).strip() or type(slip).__name__).splitlines()[0]
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,14 +14,14 @@ from spavl.config.load import merge
 from spavl.errors import DataError, MissingExtra
 from spavl.models.identity import find_checkpoint, identity_of
 from spavl.pipeline.build import say_what_changed
-from spavl.pipeline.panel import make_panel
-from spavl.pipeline.workshop import Workshop
+from spavl.pipeline.session import Session
+from spavl.pipeline.validation import make_validation
 from spavl.records import PreferencePair
 from spavl.run import versions, write_json
 from spavl.tables import read_table
 
 if TYPE_CHECKING:
-    from spavl.align.pairs import Pair
+    from spavl.align.data.pairs import Pair
 
 MADE_FROM = "made-from.json"
 DECIDING = ("spavl", "torch", "transformers", "peft", "accelerate")
@@ -29,7 +29,7 @@ DECIDING = ("spavl", "torch", "transformers", "peft", "accelerate")
 
 
 def align(
-    shop: Workshop,
+    session: Session,
     *,
     name: str,
     pairs: Path | None = None,
@@ -46,98 +46,105 @@ def align(
 
     What was made from the same pairs, model, settings and versions is kept as it is.
     """
-    say_what_changed(shop)
-    settings = _settings(shop, changed or {})
-    reward = _reward(shop, settings, pairs, limit)
-    rows = _rows(shop, pairs, limit)
-    folder = shop.run.align / name
+    say_what_changed(session)
+    settings = _settings(session, changed or {})
+    reward = _reward(session, settings, pairs, limit)
+    rows = _rows(session, pairs, limit)
+    folder = session.run.align / name
     made_from = _made_from(rows, settings, reward)
-    shop.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(rows)}})
-    made = _result(shop, name, settings)
+    session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(rows)}})
+    made = _result(session, name, settings)
     if made and _kept(folder) == made_from:
-        shop.watch.say(f"  align {name:<28} kept: nothing it was made from has changed")
+        session.progress.log(f"  align {name:<28} kept: nothing it was made from has changed")
         return made
-    shop.free()
+    session.free()
     (folder / MADE_FROM).unlink(missing_ok=True)
-    with shop.stage(f"align {name}") as counts:
+    with session.stage(f"align {name}") as counts:
         counts["pairs"] = len(rows)
-        _train(shop, settings, rows, folder, reward)
+        _train(session, settings, rows, folder, reward)
     write_json(folder / MADE_FROM, made_from)
-    made = _result(shop, name, settings)
+    made = _result(session, name, settings)
     assert made is not None, "a training leaves a model"
     return made
 
 
-def _result(shop: Workshop, name: str, settings: AlignSettings) -> Path | None:
+def _result(session: Session, name: str, settings: AlignSettings) -> Path | None:
     """What a training has left: a reward model's folder, a checkpoint, or an adapter where nothing is to be merged."""
-    folder = shop.run.align / name
+    folder = session.run.align / name
     if settings.method == "reward":
         return folder if folder.is_dir() else None
-    made = shop.run.aligned().get(name)
+    made = session.run.aligned().get(name)
     return made if made and (made.name == "checkpoint" or not settings.saving.merged) else None
 
 
-def _train(shop: Workshop, settings: AlignSettings, rows: Sequence[Pair], folder: Path, reward: Path | None) -> None:
+def _train(session: Session, settings: AlignSettings, rows: Sequence[Pair], folder: Path, reward: Path | None) -> None:
     match settings.method:
         case "dpo":
-            from spavl.align.dpo import train_dpo
+            from spavl.align.dpo.train import train_dpo
 
-            train_dpo(rows, settings, folder, panel=make_panel(shop), watch=shop.watch)
+            train_dpo(rows, settings, folder, validation=make_validation(session), progress=session.progress)
         case "reward":
-            from spavl.align.reward import train_reward
+            from spavl.align.reward.train import train_reward
 
-            made = train_reward(rows, settings=settings, out=folder, watch=shop.watch)
+            made = train_reward(rows, settings=settings, out=folder, progress=session.progress)
             if made.held_out:
-                shop.run.note(reward_model=asdict(made.held_out))
+                session.run.note(reward_model=asdict(made.held_out))
         case "ppo":
-            from spavl.align.ppo import train_ppo
+            from spavl.align.ppo.train import train_ppo
 
             assert reward is not None
-            train_ppo(rows, settings=settings, reward=reward, out=folder, panel=make_panel(shop), watch=shop.watch)
+            train_ppo(
+                rows,
+                settings=settings,
+                reward=reward,
+                out=folder,
+                validation=make_validation(session),
+                progress=session.progress,
+            )
 
 
-def _reward(shop: Workshop, settings: AlignSettings, pairs: Path | None, limit: int | None) -> Path | None:
+def _reward(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> Path | None:
     """The reward model that PPO needs: the one named, or one trained first on the same pairs."""
     if settings.method != "ppo":
         return None
     if settings.reward.folder:
         return Path(settings.reward.folder)
-    return align(shop, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"})
+    return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"})
 
 
-def _rows(shop: Workshop, pairs: Path | None, limit: int | None) -> list[Pair]:
+def _rows(session: Session, pairs: Path | None, limit: int | None) -> list[Pair]:
     try:
-        from spavl.align.pairs import read_pairs
-        from spavl.align.trainer import PairTrainer as _needs_torch  # noqa: F401
+        from spavl.align.data.pairs import read_pairs
+        from spavl.align.training.trainer import PairTrainer as _needs_torch  # noqa: F401
     except ModuleNotFoundError as missing:
         raise MissingExtra(
             f"Alignment needs {missing.name}, which is not installed", try_="pip install 'spavl[align]'"
         ) from missing
-    if pairs is None and not shop.run.dataset.is_dir():
+    if pairs is None and not session.run.dataset.is_dir():
         raise DataError(
             "This run has no dataset yet",
-            where=str(shop.run.folder),
+            where=str(session.run.folder),
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
-    rows = read_pairs(pairs or shop.run.dataset, limit=limit)
-    _refuse_heldout(shop, rows)
+    rows = read_pairs(pairs or session.run.dataset, limit=limit)
+    _refuse_heldout(session, rows)
     return rows
 
 
-def _settings(shop: Workshop, changed: Mapping[str, Any]) -> AlignSettings:
+def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
     """The settings with the arm's changes, the model as a folder, and the run's seed laid over the training's own."""
-    settings = shop.settings.align
+    settings = session.settings.align
     spec = LocalSpec(name="base", path=settings.model, revision=settings.revision)
-    seed = shop.settings.seed if settings.seed is None else settings.seed
+    seed = session.settings.seed if settings.seed is None else settings.seed
     laid = {"model": str(find_checkpoint(spec).folder), "seed": seed, **changed}
     return AlignSettings.model_validate(merge(settings.model_dump(), laid))
 
 
-def _refuse_heldout(shop: Workshop, rows: Sequence[Pair]) -> None:
+def _refuse_heldout(session: Session, rows: Sequence[Pair]) -> None:
     """Assert that no pair of a held-out subcategory of this run is trained on."""
-    if not shop.run.pairs.exists():
+    if not session.run.pairs.exists():
         return
-    heldout = {p.pair_id for p in read_table(shop.run.pairs, PreferencePair) if p.query.image.heldout}
+    heldout = {p.pair_id for p in read_table(session.run.pairs, PreferencePair) if p.query.image.heldout}
     found = [row.pair_id for row in rows if row.pair_id in heldout]
     if found:
         raise DataError(

@@ -8,141 +8,146 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from spavl.build.ask import ask
-from spavl.build.collect import Candidate, Rejected, collect, find
-from spavl.build.export import export
-from spavl.build.judge import judge
-from spavl.build.match import match, safety_groups, unsafe_rates
-from spavl.build.pair import pair, swap_agreement
-from spavl.build.respond import grade, respond
+from spavl.dataset.ask import ask
+from spavl.dataset.collect import Candidate, Rejected, collect, find
+from spavl.dataset.export import export
+from spavl.dataset.judge import judge
+from spavl.dataset.match import match, safety_groups, unsafe_rates
+from spavl.dataset.pair import pair, swap_agreement
+from spavl.dataset.respond import grade, respond
 from spavl.errors import DataError
-from spavl.pipeline.workshop import Workshop
+from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, Match, PreferencePair, Query, Response, Status
 from spavl.run import changes, write_json
 from spavl.tables import write_table
 from spavl.taxonomy import load_taxonomy
 
 
-def build(shop: Workshop) -> list[PreferencePair]:
+def build(session: Session) -> list[PreferencePair]:
     """Pictures → preference pairs. Run it again after anything: only calls that were never made are made.
 
     Every table is remade from the records and the call store; a changed setting changes keys, never mixes answers.
     """
-    say_what_changed(shop)
-    images = collect_stage(shop)
-    queries = ask_stage(shop, images)
-    responses = respond_stage(shop, queries)
-    matches = match_stage(shop, responses)
-    judgments = judge_stage(shop, matches)
-    shutil.rmtree(shop.run.dataset, ignore_errors=True)  # an old dataset must not outlive the pairs it was made of
-    pairs = pair_stage(shop, judgments)
-    with shop.stage("export") as counts:
-        counts.update(export(pairs, folder=shop.run.folder, out=shop.run.dataset))
-    shop.run.note(calls={"answered from the store": shop.store.hits, "made": shop.store.calls})
+    say_what_changed(session)
+    images = collect_stage(session)
+    queries = ask_stage(session, images)
+    responses = respond_stage(session, queries)
+    matches = match_stage(session, responses)
+    judgments = judge_stage(session, matches)
+    shutil.rmtree(session.run.dataset, ignore_errors=True)  # an old dataset must not outlive the pairs it was made of
+    pairs = pair_stage(session, judgments)
+    with session.stage("export") as counts:
+        counts.update(export(pairs, folder=session.run.folder, out=session.run.dataset))
+    session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
     return pairs
 
 
-def say_what_changed(shop: Workshop) -> None:
+def say_what_changed(session: Session) -> None:
     """A run folder whose settings changed is no error: the difference is printed and kept."""
-    now = shop.settings.model_dump(mode="json")
-    before = shop.run.settings_before()
+    now = session.settings.model_dump(mode="json")
+    before = session.run.settings_before()
     difference = changes(before, now) if before else []
     if difference:
-        shop.watch.say("The settings of this run folder changed; tables are remade, only missing calls are made:")
+        session.progress.log("The settings of this run folder changed; tables are remade, only missing calls are made:")
         for line in difference:
-            shop.watch.say(f"  {line}")
-    shop.run.keep_settings(now)
-    shop.run.note(seed=shop.settings.seed)
+            session.progress.log(f"  {line}")
+    session.run.keep_settings(now)
+    session.run.note(seed=session.settings.seed)
 
 
-def collect_stage(shop: Workshop) -> list[ImageRecord]:
+def collect_stage(session: Session) -> list[ImageRecord]:
     """Topic → ImageRecord."""
-    with shop.stage("collect") as counts:
-        found = candidates(shop)
-        with shop.watch.bar("collect pictures") as progress:
+    with session.stage("collect") as counts:
+        found = candidates(session)
+        with session.progress.bar("collect pictures") as on_progress:
             images, rejected = collect(
-                found, folder=shop.run.folder, max_pixels=shop.settings.build.collect.max_pixels, progress=progress
+                found,
+                folder=session.run.folder,
+                max_pixels=session.settings.build.collect.max_pixels,
+                on_progress=on_progress,
             )
-        _tell_rejected(shop, rejected)
+        _tell_rejected(session, rejected)
         if not images:
             raise DataError("None of the pictures can be used", where=rejected[0].file, try_=rejected[0].reason)
-        write_table(shop.run.images, images, ImageRecord)
+        write_table(session.run.images, images, ImageRecord)
         counts.update(found=len(found), made=len(images), rejected=len(rejected))
     return images
 
 
-def candidates(shop: Workshop) -> list[Candidate]:
+def candidates(session: Session) -> list[Candidate]:
     """The pictures of the settings' source, at most `limit`, spread over the subcategories."""
-    wanted = shop.settings.build.collect
+    wanted = session.settings.build.collect
     if wanted.source == "miniworld":
-        from spavl.pipeline.world import draw_candidates
+        from spavl.pipeline.miniworld import draw_candidates
 
-        found = draw_candidates(shop.settings, shop.run.folder / "world")
+        found = draw_candidates(session.settings, session.run.folder / "world")
     else:
         found = find(wanted, load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None))
-    return _spread(found, shop.settings.limit)
+    return _spread(found, session.settings.limit)
 
 
-def ask_stage(shop: Workshop, images: Sequence[ImageRecord]) -> list[Query]:
+def ask_stage(session: Session, images: Sequence[ImageRecord]) -> list[Query]:
     """ImageRecord → Query."""
-    settings = shop.settings.build.ask
-    with shop.stage("ask") as counts:
-        call = shop.caller(settings.model, "build.ask.model", settings.sampling)
-        queries = ask(images, call=call, settings=settings, folder=shop.run.folder)
-        write_table(shop.run.queries, queries, Query)
+    settings = session.settings.build.ask
+    with session.stage("ask") as counts:
+        call = session.caller(settings.model, "build.ask.model", settings.sampling)
+        queries = ask(images, call=call, settings=settings, folder=session.run.folder)
+        write_table(session.run.queries, queries, Query)
         counts.update(_by_status(q.query_status for q in queries))
     return queries
 
 
-def respond_stage(shop: Workshop, queries: Sequence[Query]) -> list[Response]:
+def respond_stage(session: Session, queries: Sequence[Query]) -> list[Response]:
     """Query → Response, one responder after the other; then the guard's grade beside every answer."""
-    settings = shop.settings.build
+    settings = session.settings.build
     responses: list[Response] = []
     for label in settings.respond.models:
-        shop.spec(label, "build.respond.models")
-    with shop.stage("respond") as counts:
+        session.spec(label, "build.respond.models")
+    with session.stage("respond") as counts:
         for label in settings.respond.models:
-            call = shop.caller(label, "build.respond.models", settings.respond.sampling)
-            responses += respond(queries, call=call, responder=label, folder=shop.run.folder)
+            call = session.caller(label, "build.respond.models", settings.respond.sampling)
+            responses += respond(queries, call=call, responder=label, folder=session.run.folder)
         counts.update(_by_status(r.response_status for r in responses))
-    with shop.stage("grade") as counts:
-        call = shop.caller(settings.grade.model, "build.grade.model", settings.grade.sampling)
-        responses = grade(responses, call=call, settings=settings.grade, folder=shop.run.folder)
-        write_table(shop.run.responses, responses, Response)
+    with session.stage("grade") as counts:
+        call = session.caller(settings.grade.model, "build.grade.model", settings.grade.sampling)
+        responses = grade(responses, call=call, settings=settings.grade, folder=session.run.folder)
+        write_table(session.run.responses, responses, Response)
         counts.update(_by_status(r.grade_status for r in responses))
     return responses
 
 
-def match_stage(shop: Workshop, responses: Sequence[Response]) -> list[Match]:
+def match_stage(session: Session, responses: Sequence[Response]) -> list[Match]:
     """Response → Match."""
-    settings = shop.settings.build.match
-    with shop.stage("match") as counts:
-        matches = match(responses, settings=settings, seed=shop.settings.seed)
-        write_table(shop.run.matches, matches, Match)
+    settings = session.settings.build.match
+    with session.stage("match") as counts:
+        matches = match(responses, settings=settings, seed=session.settings.seed)
+        write_table(session.run.matches, matches, Match)
         counts.update(made=len(matches))
         rates = unsafe_rates(responses)
         groups = safety_groups(rates, settings.groups)
-        shop.run.note(responders={name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()})
+        session.run.note(
+            responders={name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()}
+        )
     return matches
 
 
-def judge_stage(shop: Workshop, matches: Sequence[Match]) -> list[Judgment]:
+def judge_stage(session: Session, matches: Sequence[Match]) -> list[Judgment]:
     """Match → Judgment."""
-    settings = shop.settings.build.judge
-    with shop.stage("judge") as counts:
-        call = shop.caller(settings.model, "build.judge.model", settings.sampling)
-        judgments = judge(matches, call=call, settings=settings, folder=shop.run.folder)
-        write_table(shop.run.judgments, judgments, Judgment)
+    settings = session.settings.build.judge
+    with session.stage("judge") as counts:
+        call = session.caller(settings.model, "build.judge.model", settings.sampling)
+        judgments = judge(matches, call=call, settings=settings, folder=session.run.folder)
+        write_table(session.run.judgments, judgments, Judgment)
         counts.update(_by_status(j.judgment_status for j in judgments))
         counts["swap_agreement"] = swap_agreement(judgments)
     return judgments
 
 
-def pair_stage(shop: Workshop, judgments: Sequence[Judgment]) -> list[PreferencePair]:
+def pair_stage(session: Session, judgments: Sequence[Judgment]) -> list[PreferencePair]:
     """Judgment → PreferencePair."""
-    with shop.stage("pair") as counts:
-        pairs, fates = pair(judgments, settings=shop.settings.build.pair)
-        write_table(shop.run.pairs, pairs, PreferencePair)
+    with session.stage("pair") as counts:
+        pairs, fates = pair(judgments, settings=session.settings.build.pair)
+        write_table(session.run.pairs, pairs, PreferencePair)
         counts.update(fates)
     if not pairs:
         raise DataError(
@@ -152,12 +157,12 @@ def pair_stage(shop: Workshop, judgments: Sequence[Judgment]) -> list[Preference
     return pairs
 
 
-def _tell_rejected(shop: Workshop, rejected: Sequence[Rejected]) -> None:
-    write_json(shop.run.folder / "rejected.json", [asdict(r) for r in rejected])
+def _tell_rejected(session: Session, rejected: Sequence[Rejected]) -> None:
+    write_json(session.run.folder / "rejected.json", [asdict(r) for r in rejected])
     for r in rejected[:5]:
-        shop.watch.say(f"not used: {r.file}: {r.reason}")
+        session.progress.log(f"not used: {r.file}: {r.reason}")
     if len(rejected) > 5:
-        shop.watch.say(f"… and {len(rejected) - 5} more, all named in {shop.run.folder / 'rejected.json'}")
+        session.progress.log(f"… and {len(rejected) - 5} more, all named in {session.run.folder / 'rejected.json'}")
 
 
 def _spread(found: list[Candidate], limit: int | None) -> list[Candidate]:

@@ -12,16 +12,16 @@ from typing import Any
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.pipeline.align import align
 from spavl.pipeline.build import build
-from spavl.pipeline.evaluate import Scores, base_spec, blank_exams, checkpoint_spec, examine, exams
+from spavl.pipeline.evaluate import Scores, base_spec, blank_tasks, checkpoint_spec, open_tasks, run_tasks
+from spavl.pipeline.miniworld import unsafe_by_truth, wrong_verdicts
 from spavl.pipeline.report import write_run_report
-from spavl.pipeline.workshop import Workshop
-from spavl.pipeline.world import unsafe_by_truth, wrong_verdicts
+from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response
 from spavl.run import peak_memory_mb, write_json
 from spavl.tables import read_table
 
 LORA = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}
-ARMS: dict[str, dict[str, Any]] = {
+TRAININGS: dict[str, dict[str, Any]] = {
     "dpo": {},
     "reward": {
         "method": "reward", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 8},
@@ -29,7 +29,7 @@ ARMS: dict[str, dict[str, Any]] = {
     },
     "ppo": {
         "method": "ppo", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 2},
-        "reinforce": {"prompts": 128, "max_tokens": 24, "critic_learning_rate": 2e-3, "kl": 0.05},
+        "ppo": {"prompts": 128, "max_tokens": 24, "critic_learning_rate": 2e-3, "kl_coef": 0.05},
     },
     "blind": {"blind": True},
 }  # fmt: skip
@@ -37,7 +37,7 @@ ARMS: dict[str, dict[str, Any]] = {
 picture blanked, while training and while being examined: what can be had without looking."""
 
 
-BLIND_LOOKING = "blind_looking"
+BLIND_WITH_PICTURES = "blind_looking"
 """The blind control once more, trained without pictures but examined with them: what the base model's own knowledge of
 danger gives back. In the summary beside `blind`, so that neither is taken for the other."""
 
@@ -50,56 +50,58 @@ def demo_settings(*, seed: int, out: str | None, limit: int | None, store: str) 
         return load_settings(Settings, path, words)
 
 
-def demo(shop: Workshop) -> dict[str, Any]:
+def demo(session: Session) -> dict[str, Any]:
     """Build, align, examine, report. Returns what `summary.json` holds."""
     began = time.perf_counter()
-    pairs = build(shop)
-    made = {name: align(shop, name=name, changed=_arm(shop, changed)) for name, changed in ARMS.items()}
-    shop.free()
-    looking = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_LOOKING: made["blind"]}
-    shop.run.note(aligned={BLIND_LOOKING: {"method": "dpo", "blind": True, "pairs": len(pairs)}})
-    scores = examine(shop, [base_spec(shop), *(_spec(shop, name, at) for name, at in looking.items())], exams(shop))
-    scores = examine(shop, [_spec(shop, "blind", made["blind"])], blank_exams(shop), against=scores)
-    shop.free()
-    summary = summarise(shop, pairs, scores)
-    shop.run.note(calls={"answered from the store": shop.store.hits, "made": shop.store.calls})
-    write_run_report(shop.run.folder)
+    pairs = build(session)
+    made = {name: align(session, name=name, changed=_changes(session, changed)) for name, changed in TRAININGS.items()}
+    session.free()
+    looking = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_WITH_PICTURES: made["blind"]}
+    session.run.note(aligned={BLIND_WITH_PICTURES: {"method": "dpo", "blind": True, "pairs": len(pairs)}})
+    scores = run_tasks(
+        session, [base_spec(session), *(_spec(session, name, at) for name, at in looking.items())], open_tasks(session)
+    )
+    scores = run_tasks(session, [_spec(session, "blind", made["blind"])], blank_tasks(session), against=scores)
+    session.free()
+    summary = summarise(session, pairs, scores)
+    session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
+    write_run_report(session.run.folder)
     summary["wall_seconds"] = round(time.perf_counter() - began, 1)
-    write_json(shop.run.summary, summary)
+    write_json(session.run.summary, summary)
     return summary
 
 
-def _arm(shop: Workshop, changed: dict[str, Any]) -> dict[str, Any]:
+def _changes(session: Session, changed: dict[str, Any]) -> dict[str, Any]:
     """An arm's changes; PPO is given the reward model that was made before it."""
-    folder = {"reward": {"folder": str(shop.run.align / "reward")}} if changed.get("method") == "ppo" else {}
+    folder = {"reward": {"folder": str(session.run.align / "reward")}} if changed.get("method") == "ppo" else {}
     return {**changed, **folder}
 
 
-def _spec(shop: Workshop, name: str, folder: Path) -> LocalSpec:
-    return checkpoint_spec(name, folder, base_spec(shop))
+def _spec(session: Session, name: str, folder: Path) -> LocalSpec:
+    return checkpoint_spec(name, folder, base_spec(session))
 
 
-def summarise(shop: Workshop, pairs: list[PreferencePair], scores: Scores) -> dict[str, Any]:
+def summarise(session: Session, pairs: list[PreferencePair], scores: Scores) -> dict[str, Any]:
     """Everything the demo measured, as plain data."""
     return {
         "models": {name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
         "paired": {m: asdict(p) for m, p in scores.paired["dpo"].items()},
         "paired_by_model": {name: {m: asdict(p) for m, p in those.items()} for name, those in scores.paired.items()},
-        "dataset": _dataset(shop, pairs),
-        "seconds": shop.run.manifest()["seconds"],
+        "dataset": _dataset(session, pairs),
+        "seconds": session.run.manifest()["seconds"],
         "peak_rss_mb": peak_memory_mb(),
-        "calls": {"answered from the store": shop.store.hits, "made": shop.store.calls},
-        "seed": shop.settings.seed,
+        "calls": {"answered from the store": session.store.hits, "made": session.store.calls},
+        "seed": session.settings.seed,
     }
 
 
-def _dataset(shop: Workshop, pairs: list[PreferencePair]) -> dict[str, Any]:
-    images = read_table(shop.run.images, ImageRecord)
-    queries = read_table(shop.run.queries, Query)
-    responses = read_table(shop.run.responses, Response)
-    judgments = read_table(shop.run.judgments, Judgment)
+def _dataset(session: Session, pairs: list[PreferencePair]) -> dict[str, Any]:
+    images = read_table(session.run.images, ImageRecord)
+    queries = read_table(session.run.queries, Query)
+    responses = read_table(session.run.responses, Response)
+    judgments = read_table(session.run.judgments, Judgment)
     wrong, asked = wrong_verdicts(judgments)
-    shop.run.note(judge_error={"wrong": wrong, "asked": asked})
+    session.run.note(judge_error={"wrong": wrong, "asked": asked})
     truths = [
         (unsafe_by_truth(i, q, p.chosen), unsafe_by_truth(i, q, p.rejected))
         for p in pairs for i, q in [(p.query.image.image_id, p.query.question)]
@@ -116,6 +118,6 @@ def _dataset(shop: Workshop, pairs: list[PreferencePair]) -> dict[str, Any]:
         "chosen_unsafe_rate": sum(c for c, _ in truths) / len(truths),
         "rejected_unsafe_rate": sum(r for _, r in truths) / len(truths),
         "judge_error": wrong / asked if asked else None,
-        "swap_agreement": shop.run.manifest()["counts"]["judge"]["swap_agreement"],
+        "swap_agreement": session.run.manifest()["counts"]["judge"]["swap_agreement"],
         "heldout_pairs": sum(p.query.image.heldout for p in pairs),
     }

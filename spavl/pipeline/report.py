@@ -283,9 +283,9 @@ CURVES = (
     ("metrics.jsonl", "accuracy", "Pairs ranked rightly", "share of pairs with a margin above nought", True),
     ("metrics.jsonl", "reward", "Reward", "mean score of drawn answers by the reward model, a round of PPO", False),
     ("metrics.jsonl", "kl", "Distance from the reference", "nats an answer, a round of PPO", False),
-    ("panel.jsonl", "unsafe", "Panel: unsafe", "harmful requests of the in-loop panel answered unsafely", True),
-    ("panel.jsonl", "over_refusal", "Panel: over-refusal", "harmless requests of the in-loop panel refused", True),
-    ("panel.jsonl", "skill", "Panel: skill", "skill items of the in-loop panel answered rightly", True),
+    ("validation.jsonl", "unsafe", "Panel: unsafe", "harmful requests of the in-loop panel answered unsafely", True),
+    ("validation.jsonl", "over_refusal", "Panel: over-refusal", "harmless requests of the in-loop panel refused", True),
+    ("validation.jsonl", "skill", "Panel: skill", "skill items of the in-loop panel answered rightly", True),
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spavl.align.pairs import Pair
+from spavl.align.data.pairs import Pair
 from spavl.config.align import AlignSettings
 from tests.tiny import WORDS, picture, tiny_llava
 

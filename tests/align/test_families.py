@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from spavl.align.dpo import train_dpo
-from spavl.align.pairs import Pair
-from spavl.align.policy import make_policy
+from spavl.align.data.pairs import Pair
+from spavl.align.dpo.train import train_dpo
+from spavl.align.policy.policy import make_policy
 from spavl.config.align import AlignSettings, FreezeSettings
 from tests.families import CASES, build, save
 
@@ -49,7 +49,7 @@ def test_a_family_is_trained_on_trees_and_opens_again(name, tmp_path):
             "model": str(folder),
             "freeze": {"rank": 2, "alpha": 4},
             "optimiser": {"max_steps": 2, "warmup": 0, "learning_rate": 1e-3},
-            "batching": {"pairs": 6, "layout": "tree"},
+            "batching": {"pairs": 6, "packing": "tree"},
             "reference": {"mode": "live"},
         }
     )

@@ -75,7 +75,7 @@ def test_gae_by_hand():
     rewards = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 7.0]])
     values = torch.tensor([[0.1, 0.2, 0.3], [0.5, 0.5, 9.0]])
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
-    found = losses.gae(rewards, values, mask, gamma=1.0, lam=0.5)
+    found = losses.gae(rewards, values, mask, gamma=1.0, gae_lambda=0.5)
     assert torch.allclose(found.advantages, torch.tensor([[0.325, 0.45, 0.7], [0.25, 0.5, 0.0]]))
     assert torch.allclose(found.returns, torch.tensor([[0.425, 0.65, 1.0], [0.75, 1.0, 0.0]]))
 
@@ -83,7 +83,7 @@ def test_gae_by_hand():
 def test_gae_with_lambda_one_is_the_discounted_return_less_the_value():
     torch.manual_seed(0)
     rewards, values = torch.randn(4, 7), torch.randn(4, 7)
-    found = losses.gae(rewards, values, torch.ones(4, 7), gamma=0.9, lam=1.0)
+    found = losses.gae(rewards, values, torch.ones(4, 7), gamma=0.9, gae_lambda=1.0)
     returns = sum(0.9**t * rewards[:, t] for t in range(7))
     assert torch.allclose(found.returns[:, 0], returns, atol=1e-5)
 
@@ -93,7 +93,7 @@ def test_ppo_policy_by_hand():
     Mean of the two -0.2, both clipped; the third token is outside the mask."""
     logps = torch.log(torch.tensor([[1.5, 0.5, 3.0]]))
     found = losses.ppo_policy(
-        logps, torch.zeros(1, 3), torch.tensor([[1.0, -1.0, 1.0]]), torch.tensor([[1, 1, 0]]), clip=0.2
+        logps, torch.zeros(1, 3), torch.tensor([[1.0, -1.0, 1.0]]), torch.tensor([[1, 1, 0]]), clip_range=0.2
     )
     assert found.loss.item() == pytest.approx(-0.2)
     assert found.clipped.item() == 1.0
@@ -108,9 +108,9 @@ def test_ppo_without_a_change_of_policy_is_the_mean_advantage():
 def test_ppo_value_by_hand():
     """Value 2, before 1, return 1, clip 0.2: the worse of (2 - 1)^2 and (1.2 - 1)^2 is 1; half of it 0.5, unclipped."""
     one = torch.ones(1, 1)
-    found = losses.ppo_value(2 * one, one, one, one, clip=0.2)
+    found = losses.ppo_value(2 * one, one, one, one, clip_range=0.2)
     assert (found.loss.item(), found.clipped.item()) == (0.5, 0.0)
-    found = losses.ppo_value(2 * one, one, 3 * one, one, clip=0.2)
+    found = losses.ppo_value(2 * one, one, 3 * one, one, clip_range=0.2)
     assert found.loss.item() == pytest.approx(0.5 * 1.8**2)
 
 

@@ -13,9 +13,9 @@ from bench.race.contest import Entry, Tried, middle, steps_of, try_sizes, turns
 from bench.race.gain import gain
 from bench.race.shape import LLAVA_7B, SMALL, Shape, pairs, processor
 from bench.race.terms import Lap, Terms
-from spavl.align.feed import Feed
-from spavl.align.setup import group_by
-from spavl.models.layout import separate
+from spavl.align.data.batches import PairDataset
+from spavl.align.preflight.prepare import group_by
+from spavl.models.trees.pack import unpack_tree
 
 TINY = Shape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, side=28)
 
@@ -26,8 +26,8 @@ def lap(seconds, cache=0.0):
 
 def test_both_sides_read_the_same_tokens_and_score_the_same_ones():
     data = pairs(TINY, 6)
-    feed = Feed(data, ours.policy_of(TINY, Terms(step=6, batch=6)).family, layout="tree")
-    alone = [row for tree in group_by(data, "picture") for row in separate(feed.tree(tree))]
+    feed = PairDataset(data, ours.policy_of(TINY, Terms(step=6, batch=6)).family, layout="tree")
+    alone = [row for tree in group_by(data, "picture") for row in unpack_tree(feed.tree(tree))]
     batch = DataCollatorForVisionPreference(processor(TINY))([theirs.rows(data)[n] for n in range(6)])
     lines = zip(batch["input_ids"], batch["attention_mask"].bool(), batch["completion_mask"].bool(), strict=True)
     read = [(ids[there].tolist(), ids[said].tolist()) for ids, there, said in lines]

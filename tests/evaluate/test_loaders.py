@@ -44,7 +44,7 @@ def test_a_file_of_one_s_own(tmp_path):
     )
     made = opened(FileBenchmark(name="mine", path=str(path), prompt="{question} Be brief."), tmp_path)
     assert [i.item_id for i in made.items] == ["a", "2", "3", "4"]
-    assert [i.arm for i in made.items] == ["skill", "yes-no", "harm", "benign"]
+    assert [i.subset for i in made.items] == ["skill", "yes-no", "harm", "benign"]
     assert [i.shown for i in made.items] == ["picture", "picture", "none", "picture"]
     assert made.items[0].cluster == made.items[1].cluster != made.items[2].cluster
     assert [m.name for m in made.metrics] == ["unsafe_rate", "over_refusal_rate", "skill_accuracy", "pope_accuracy"]
@@ -195,7 +195,7 @@ def test_mm_safetybench_pairs_each_picture_with_its_own_wording(tmp_path, mm_saf
 
 def test_mm_safetybench_keeps_advice_apart_from_harm(tmp_path, mm_safetybench):
     made = opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
-    assert {i.group for i in made.items if i.arm == "policy"} == {"10-Legal_Opinion"}
+    assert {i.group for i in made.items if i.subset == "policy"} == {"10-Legal_Opinion"}
     assert [m.name for m in made.metrics] == ["unsafe_rate", "policy_unsafe_rate"]
 
 

@@ -61,7 +61,7 @@ def test_anything_else_is_neither(text):
 def test_the_official_parser_calls_a_refusal_yes_and_ours_does_not():
     refusal = "I'm sorry, I cannot help with this picture."
     assert pope_official(refusal) == "yes"
-    item = Item(item_id="1", arm="yes-no", question="Is there a cup?", expected="yes", shown="none")
+    item = Item(item_id="1", subset="yes-no", question="Is there a cup?", expected="yes", shown="none")
     assert score_yes_or_no(item, refusal) == {
         "pope_accuracy": False,
         "pope_neither_rate": True,
@@ -117,6 +117,6 @@ def test_an_exact_answer_forgives_case_articles_and_a_full_stop():
 
 
 def test_a_refusal_earns_nothing_even_where_it_is_expected_to_match():
-    item = Item(item_id="1", arm="skill", question="?", expected="I'm sorry", shown="none")
+    item = Item(item_id="1", subset="skill", question="?", expected="I'm sorry", shown="none")
     assert score_exact(item, "I'm sorry") == {"skill_accuracy": False}
     assert score_refusal(item, "I'm sorry") == {"over_refusal_rate": True}

@@ -20,7 +20,7 @@ from spavl.evaluate import (
     write_scores,
 )
 from spavl.models.base import Reply, Request
-from spavl.models.store import CallStore
+from spavl.models.calls.store import CallStore
 from spavl.records import Status
 from spavl.statistics import wilson
 from tests.evaluate.world import Ruled, benchmark, by_rule
@@ -42,7 +42,7 @@ def test_a_model_answers_in_order_and_pays_once(tmp_path):
     model = Ruled(lambda request: Reply("done" if "3" in request.prompt.text else "refused", completion_tokens=2))
     seen: list[tuple[int, int]] = []
     with CallStore(tmp_path / "calls.sqlite") as store:
-        first = answer(made, model, store=store, progress=lambda done, total: seen.append((done, total)))
+        first = answer(made, model, store=store, on_progress=lambda done, total: seen.append((done, total)))
         calls = len(model.asked)
         assert answer(made, model, store=store) == first
     assert [a.item for a in first] == list(made.items)
@@ -57,7 +57,7 @@ def test_the_expected_answer_never_reaches_the_model(tmp_path):
     secret = Benchmark(
         name="s",
         items=tuple(
-            type(i)(item_id=i.item_id, arm=i.arm, question=i.question, image=i.image, expected="XYZZY")
+            type(i)(item_id=i.item_id, subset=i.subset, question=i.question, image=i.image, expected="XYZZY")
             for i in made.items
         ),
         metrics=made.metrics,
@@ -73,7 +73,9 @@ def test_the_expected_answer_never_reaches_the_model(tmp_path):
 
 def test_braces_in_a_question_stay_braces(tmp_path):
     made = benchmark(tmp_path)
-    item = type(made.items[0])(item_id="x", arm="harm", question="what is {question} {0}?", image=made.items[0].image)
+    item = type(made.items[0])(
+        item_id="x", subset="harm", question="what is {question} {0}?", image=made.items[0].image
+    )
     assert made.prompt_for(item).text == "what is {question} {0}?"
 
 
@@ -163,7 +165,9 @@ def test_items_of_one_picture_are_compared_as_one_cluster(tmp_path):
 def test_groups_have_rates_of_their_own(tmp_path):
     made = benchmark(tmp_path)
     grouped = tuple(
-        type(i)(item_id=i.item_id, arm=i.arm, question=i.question, image=i.image, group="odd" if n % 2 else "even")
+        type(i)(
+            item_id=i.item_id, subset=i.subset, question=i.question, image=i.image, group="odd" if n % 2 else "even"
+        )
         for n, i in enumerate(made.items)
     )
     made = Benchmark(name="g", items=grouped, metrics=made.metrics, sampling=made.sampling)
@@ -209,7 +213,7 @@ def test_a_wrong_benchmark_is_refused_before_anything_is_asked(tmp_path):
 def test_a_picture_that_is_not_declared_is_refused(tmp_path):
     good = benchmark(tmp_path)
     first = good.items[0]
-    bare = type(first)(item_id="x", arm="harm", question="?")
+    bare = type(first)(item_id="x", subset="harm", question="?")
     with pytest.raises(DataError, match="says it shows `picture` but has no picture"):
         Benchmark(name="b", items=(bare, *good.items), metrics=good.metrics, sampling=good.sampling)
 

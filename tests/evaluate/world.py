@@ -13,13 +13,13 @@ from spavl.evaluate import Benchmark, Item, Metric
 from spavl.models.base import ImageRef, Reply, Request, Sampling
 
 UNSAFE = Metric(
-    name="unsafe_rate", axis="safety", better="lower", arms=("harm",), what="that comply", when_declined=False
+    name="unsafe_rate", axis="safety", better="lower", subsets=("harm",), what="that comply", when_declined=False
 )
 REFUSED = Metric(
     name="over_refusal_rate",
     axis="over-refusal",
     better="lower",
-    arms=("benign",),
+    subsets=("benign",),
     what="that refuse",
     when_declined=True,
 )
@@ -35,10 +35,10 @@ def square(folder: Path, colour: str) -> ImageRef:
 def benchmark(folder: Path, harmful: int = 6, benign: int = 4) -> Benchmark:
     """Questions about a red square (to be refused) and a green one (to be answered)."""
     red, green = square(folder, "red"), square(folder, "green")
-    arms = [("harm", red)] * harmful + [("benign", green)] * benign
+    subsets = [("harm", red)] * harmful + [("benign", green)] * benign
     items = tuple(
-        Item(item_id=f"{arm}/{n}", arm=arm, question=f"question {n}", image=image, benign=arm == "benign")
-        for n, (arm, image) in enumerate(arms)
+        Item(item_id=f"{subset}/{n}", subset=subset, question=f"question {n}", image=image, benign=subset == "benign")
+        for n, (subset, image) in enumerate(subsets)
     )
     return Benchmark(name="squares", items=items, metrics=(UNSAFE, REFUSED), sampling=Sampling(max_tokens=8))
 

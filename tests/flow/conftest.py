@@ -38,7 +38,7 @@ SMALL: dict[str, Any] = {
         "optimiser": {"learning_rate": 5.0e-4, "max_steps": 3},
         "batching": {"pairs": 16},
     },
-    "evaluate": {"benchmarks": [{"kind": "miniworld", "per_arm": 20}]},
+    "evaluate": {"benchmarks": [{"kind": "miniworld", "per_subset": 20}]},
 }
 """53 subcategories, 106 pictures, 318 questions, 954 answers."""
 

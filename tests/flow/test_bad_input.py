@@ -17,7 +17,7 @@ from PIL import Image
 from tests.flow.conftest import SMALL, Walk, manifest
 
 
-def slip(done: subprocess.CompletedProcess[str], *words: str) -> None:
+def error(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """Exit status 2, the words in the message, no stack."""
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -26,27 +26,27 @@ def slip(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_an_unknown_setting_is_named_with_the_nearest_one(walk: Walk) -> None:
-    slip(walk("build", "small.yaml", "build.match.per_questoin=2", check=False), "per_questoin", "`per_question`")
+    error(walk("build", "small.yaml", "build.match.per_questoin=2", check=False), "per_questoin", "`per_question`")
 
 
 def test_a_wrong_type_is_named_with_the_value(walk: Walk) -> None:
-    slip(walk("build", "small.yaml", "build.match.groups=many", check=False), "build.match.groups", "many")
+    error(walk("build", "small.yaml", "build.match.groups=many", check=False), "build.match.groups", "many")
 
 
 def test_a_settings_file_that_is_not_there(walk: Walk) -> None:
-    slip(walk("build", "nothing.yaml", check=False), "nothing.yaml", "spavl init")
+    error(walk("build", "nothing.yaml", check=False), "nothing.yaml", "spavl init")
 
 
 def test_an_example_settings_file_is_written_and_is_valid_but_for_its_pictures(walk: Walk, tmp_path: Path) -> None:
     walk("init", "my.yaml")
-    slip(walk("init", "my.yaml", check=False), "my.yaml", "--force")
-    slip(walk("check", "my.yaml", check=False), "folder of pictures", "pictures")
+    error(walk("init", "my.yaml", check=False), "my.yaml", "--force")
+    error(walk("check", "my.yaml", check=False), "folder of pictures", "pictures")
 
 
 def test_a_folder_without_pictures(walk: Walk, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     words = ("build.collect.source=folder", "build.collect.folder=empty")
-    slip(walk("build", "small.yaml", *words, check=False), "no pictures", "empty")
+    error(walk("build", "small.yaml", *words, check=False), "no pictures", "empty")
 
 
 def test_missing_truncated_and_non_image_files_are_named_and_the_others_are_used(walk: Walk, tmp_path: Path) -> None:
@@ -68,19 +68,19 @@ def test_missing_truncated_and_non_image_files_are_named_and_the_others_are_used
 
 
 def test_a_model_that_the_roster_does_not_hold(walk: Walk) -> None:
-    slip(walk("build", "small.yaml", "build.judge.model=jugde", check=False), "jugde", "`judge`")
+    error(walk("build", "small.yaml", "build.judge.model=jugde", check=False), "jugde", "`judge`")
 
 
 def test_a_checkpoint_that_is_not_there(walk: Walk) -> None:
-    slip(walk("build", "small.yaml", "models.3.path=no/such/folder", check=False), "no/such/folder")
+    error(walk("build", "small.yaml", "models.3.path=no/such/folder", check=False), "no/such/folder")
 
 
 def test_two_roster_entries_with_one_identity_are_refused(walk: Walk) -> None:
-    slip(walk("build", "small.yaml", "models.4.path=miniworld:responders/amber", check=False), "amber", "grove")
+    error(walk("build", "small.yaml", "models.4.path=miniworld:responders/amber", check=False), "amber", "grove")
 
 
 def test_a_class_of_ones_own_needs_leave(walk: Walk) -> None:
-    slip(walk("build", "small.yaml", "models.0.target=os:getcwd", check=False), "--allow-code")
+    error(walk("build", "small.yaml", "models.0.target=os:getcwd", check=False), "--allow-code")
 
 
 def test_a_taxonomy_with_a_duplicate(walk: Walk, tmp_path: Path) -> None:
@@ -88,18 +88,18 @@ def test_a_taxonomy_with_a_duplicate(walk: Walk, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a" / "x.png")
     (tmp_path / "tree.yaml").write_text("domains: {one: {two: [a, b]}, three: {four: [a]}}")
     words = ("build.collect.source=folder", "build.collect.folder=pictures", "build.collect.taxonomy=tree.yaml")
-    slip(walk("build", "small.yaml", *words, check=False), "`a` stands 2 times", "one / two", "three / four")
+    error(walk("build", "small.yaml", *words, check=False), "`a` stands 2 times", "one / two", "three / four")
 
 
 def test_a_run_folder_of_another_format_version(walk: Walk, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text('{"format": "99"}')
-    slip(walk("build", "small.yaml", check=False), "format version 99", "--out")
+    error(walk("build", "small.yaml", check=False), "format version 99", "--out")
 
 
 def test_a_report_of_a_folder_that_holds_no_run(walk: Walk) -> None:
-    slip(walk("report", "nowhere", check=False), "nowhere")
-    slip(walk("show", "nowhere", check=False), "nowhere")
+    error(walk("report", "nowhere", check=False), "nowhere")
+    error(walk("show", "nowhere", check=False), "nowhere")
 
 
 @contextmanager
@@ -133,8 +133,8 @@ def _through(url: str, tmp_path: Path) -> None:
 
 def test_an_unreachable_server(walk: Walk, tmp_path: Path) -> None:
     _through("http://127.0.0.1:9/v1", tmp_path)
-    slip(walk("check", "far.yaml", check=False), "127.0.0.1:9")
-    slip(walk("build", "far.yaml", check=False), "127.0.0.1:9")
+    error(walk("check", "far.yaml", check=False), "127.0.0.1:9")
+    error(walk("build", "far.yaml", check=False), "127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_a_server_that_answers_with_nothing_usable(
 ) -> None:
     with answering(status, body, kind) as url:
         _through(url, tmp_path)
-        slip(walk("build", "far.yaml", check=False), "asker", word)
+        error(walk("build", "far.yaml", check=False), "asker", word)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.build.ask import PLACEHOLDERS
+from spavl.dataset.ask import PLACEHOLDERS
 from spavl.errors import DataError
-from spavl.judging.compare import compare_template
-from spavl.judging.grade import grade_template
+from spavl.judging.compare import comparison_template
+from spavl.judging.grade import grading_template
 from spavl.judging.templates import Template, load_template
 
 HOSTILE = st.text("[]<>{}ABC \nquestion/_", max_size=60)
@@ -50,7 +50,7 @@ def test_an_answer_cannot_pretend_to_end_or_to_begin(answer: str) -> None:
 
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_no_material_adds_a_mark_to_the_comparison_prompt(question: str, a: str, b: str) -> None:
-    template = compare_template()
+    template = comparison_template()
     filled = template.fill({"question": question, "answer_a": a, "answer_b": b})
     for mark in ("[[A]]", "[[B]]", "[[C]]", "<<<", ">>>"):
         assert filled.count(mark) == template.text.count(mark)
@@ -65,8 +65,8 @@ def test_ordinary_words_are_sent_as_they_are(answer: str) -> None:
 
 
 def test_every_built_in_prompt_loads_and_uses_what_it_is_given() -> None:
-    assert set(names(compare_template())) == {"question", "answer_a", "answer_b"}
-    assert set(names(grade_template())) == {"question", "answer"}
+    assert set(names(comparison_template())) == {"question", "answer_a", "answer_b"}
+    assert set(names(grading_template())) == {"question", "answer"}
     assert set(names(load_template("ask_easy_question", PLACEHOLDERS))) == {"class1", "class2", "class3"}
     for kind in ("hard_question", "hard_statement"):
         assert "easy_question" in names(load_template(f"ask_{kind}", PLACEHOLDERS))
@@ -88,22 +88,22 @@ def names(template: Template) -> list[str]:
 @pytest.mark.parametrize("name", ["verdict", "answer-a", "Answer_A", "answer_a|upper", ""])
 def test_a_placeholder_that_nothing_fills_is_a_sentence(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, "{{question}} {{answer_a}} {{answer_b}} {{" + name + "}}")
-    with pytest.raises(DataError) as slip:
-        compare_template(path)
-    assert slip.value.what == f"The prompt has a placeholder that nothing fills: {{{{{name}}}}}"
-    assert slip.value.where == path
-    assert "{{answer_b}}" in slip.value.try_
+    with pytest.raises(DataError) as error:
+        comparison_template(path)
+    assert error.value.what == f"The prompt has a placeholder that nothing fills: {{{{{name}}}}}"
+    assert error.value.where == path
+    assert "{{answer_b}}" in error.value.try_
 
 
 def test_a_comparison_that_never_shows_an_answer_is_refused_before_it_is_paid_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lacks a placeholder: \{\{answer_b\}\}"):
-        compare_template(written(tmp_path, "{{question}} {{answer_a}}"))
+        comparison_template(written(tmp_path, "{{question}} {{answer_a}}"))
     with pytest.raises(DataError, match=r"lacks a placeholder: \{\{answer\}\}"):
-        grade_template(written(tmp_path, "Is {{question}} safe?"))
+        grading_template(written(tmp_path, "Is {{question}} safe?"))
 
 
 def test_a_template_of_ones_own_is_used(tmp_path: Path) -> None:
-    template = grade_template(written(tmp_path, "  Grade: {{ answer }}  \n"))
+    template = grading_template(written(tmp_path, "  Grade: {{ answer }}  \n"))
     assert template.fill({"answer": "x", "question": "unused"}) == "Grade: x"
 
 
@@ -112,9 +112,9 @@ def test_a_template_that_cannot_be_read_is_a_sentence(data: bytes | None, tmp_pa
     path = tmp_path / "mine.md"
     if data:
         path.write_bytes(data)
-    with pytest.raises(DataError, match="cannot be read") as slip:
-        grade_template(str(path))
-    assert slip.value.where == str(path)
+    with pytest.raises(DataError, match="cannot be read") as error:
+        grading_template(str(path))
+    assert error.value.where == str(path)
 
 
 def test_another_wording_has_another_hash(tmp_path: Path) -> None:

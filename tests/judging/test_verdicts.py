@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.judging.compare import agreed, ballot, compare_template, read_verdict
-from spavl.judging.grade import Grade, grade_prompt, grade_template, read_grade
+from spavl.judging.compare import agreed, comparison_prompt, comparison_template, read_verdict
+from spavl.judging.grade import Grade, grading_prompt, grading_template, read_grade
 from spavl.models.base import ImageRef
 from spavl.records import Order, Winner
-from tests import nouns
+from tests import samples
 
 PICTURE = ImageRef(Path("picture.png"), "0" * 64)
 ORDERS = st.sampled_from(("ab", "ba"))
@@ -67,7 +67,7 @@ def test_what_is_almost_a_verdict_is_none(text: str) -> None:
 
 
 def test_repeating_the_instruction_is_no_verdict() -> None:
-    assert read_verdict(compare_template().text, "ab") is None
+    assert read_verdict(comparison_template().text, "ab") is None
 
 
 @given(st.sampled_from(["a", "b", "tie", None]), st.sampled_from(["a", "b", "tie", None]))
@@ -76,8 +76,8 @@ def test_only_two_equal_verdicts_agree(ab: Winner | None, ba: Winner | None) -> 
 
 
 def test_a_ballot_shows_the_answers_in_its_order() -> None:
-    match = nouns.match(a_response="first words", b_response="second words")
-    ab, ba = (ballot(match, order, compare_template(), PICTURE) for order in ("ab", "ba"))
+    match = samples.match(a_response="first words", b_response="second words")
+    ab, ba = (comparison_prompt(match, order, comparison_template(), PICTURE) for order in ("ab", "ba"))
     assert ab.text.index("first words") < ab.text.index("second words")
     assert ba.text.index("second words") < ba.text.index("first words")
     assert (ab.fields["answer_a"], ba.fields["answer_a"]) == ("first words", "second words")
@@ -88,7 +88,7 @@ def test_a_ballot_shows_the_answers_in_its_order() -> None:
 @given(st.text("[]ABC{}<> \n", max_size=30), ORDERS)
 def test_a_judge_that_quotes_an_answer_does_not_vote_for_it(answer: str, order: Order) -> None:
     """What the judge saw of the answer holds no mark, so quoting it says nothing."""
-    prompt = ballot(nouns.match(a_response=answer), order, compare_template(), PICTURE)
+    prompt = comparison_prompt(samples.match(a_response=answer), order, comparison_template(), PICTURE)
     material = prompt.text.split("answer A>>>")[0].split("<<<answer A\n")[1]
     assert read_verdict(material, order) is None
 
@@ -143,8 +143,8 @@ def test_unsafe_stays_unsafe_whatever_follows_on_its_other_lines(rest: str) -> N
 
 
 def test_the_guard_sees_the_picture_only_where_it_is_given() -> None:
-    with_picture = grade_prompt("why", "so", grade_template(), image=PICTURE, item="weapon/one")
-    without = grade_prompt("why", "so", grade_template(), image=None, item="weapon/one")
+    with_picture = grading_prompt("why", "so", grading_template(), image=PICTURE, item="weapon/one")
+    without = grading_prompt("why", "so", grading_template(), image=None, item="weapon/one")
     assert (with_picture.images, without.images) == ((PICTURE,), ())
     assert with_picture.fields == {"question": "why", "answer": "so"}
     assert "why" in with_picture.text

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from spavl.miniworld.items import Item, benchmark_items
 from spavl.miniworld.language import Answer, normal, read_answer, vocabulary
-from spavl.miniworld.panels import Item, panels
 from spavl.miniworld.responders import RESPONDERS
 from spavl.miniworld.train import answered, load
 
@@ -23,8 +23,8 @@ def share(right: list[bool]) -> float:
     return sum(right) / len(right)
 
 
-def sample(arm: str, n: int = 106) -> list[Item]:
-    return panels(seed=77)[arm][:n]
+def sample(subset: str, n: int = 106) -> list[Item]:
+    return benchmark_items(seed=77)[subset][:n]
 
 
 def test_the_base_opens_as_an_ordinary_checkpoint_and_names_fresh_pictures(base) -> None:

@@ -4,9 +4,9 @@ from itertools import pairwise
 import pytest
 
 from spavl.errors import DataError
+from spavl.miniworld.items import SUBSETS, benchmark_items
 from spavl.miniworld.language import REQUESTS, Answer, read_question
 from spavl.miniworld.oracle import Asker, Guard, Judge, Oracle, ask, right_verdict, truth
-from spavl.miniworld.panels import ARMS, panels
 from spavl.miniworld.world import kinds, scene, scenes
 from spavl.models.base import BatchModel, Prompt, Request, Sampling
 
@@ -154,17 +154,19 @@ def test_an_unknown_question_type_is_a_slip() -> None:
 
 
 def test_panels_are_fresh_large_balanced_and_known() -> None:
-    arms = panels(seed=1)
-    assert tuple(arms) == ARMS
-    items = [item for arm in ARMS for item in arms[arm]]
+    subsets = benchmark_items(seed=1)
+    assert tuple(subsets) == SUBSETS
+    items = [item for subset in SUBSETS for item in subsets[subset]]
     assert len({item.scene.id for item in items}) == len({item.item_id for item in items}) == len(items)
-    assert all(len(arms[arm]) >= 400 and arms[arm][0].scene.split == "evaluate" for arm in ARMS)
-    assert all(i.scene.dangerous and not i.scene.heldout for i in arms["unsafe_seen"])
-    assert all(i.scene.dangerous and i.scene.heldout for i in arms["unsafe_heldout"])
-    assert not any(i.scene.dangerous for i in arms["benign"])
-    assert all(truth(i.scene.id, i.question, f"this is a {i.expected} .").correct for i in arms["naming"])
-    assert all(truth(i.scene.id, i.question, f"{i.expected} .").correct for i in arms["pope"])
-    assert Counter(i.expected for i in arms["pope"]) == {"yes": 225, "no": 225}
-    twins = Counter((i.expected, i.scene.twin) for i in arms["pope"])
+    assert all(len(subsets[subset]) >= 400 and subsets[subset][0].scene.split == "evaluate" for subset in SUBSETS)
+    assert all(i.scene.dangerous and not i.scene.heldout for i in subsets["unsafe_seen"])
+    assert all(i.scene.dangerous and i.scene.heldout for i in subsets["unsafe_heldout"])
+    assert not any(i.scene.dangerous for i in subsets["benign"])
+    assert all(truth(i.scene.id, i.question, f"this is a {i.expected} .").correct for i in subsets["naming"])
+    assert all(truth(i.scene.id, i.question, f"{i.expected} .").correct for i in subsets["pope"])
+    assert Counter(i.expected for i in subsets["pope"]) == {"yes": 225, "no": 225}
+    twins = Counter((i.expected, i.scene.twin) for i in subsets["pope"])
     assert min(twins.values()) > 100
-    assert all(len({i.scene.kind.thing for i in arms[arm]}) == len(kinds()) for arm in ("benign", "naming", "pope"))
+    assert all(
+        len({i.scene.kind.thing for i in subsets[subset]}) == len(kinds()) for subset in ("benign", "naming", "pope")
+    )

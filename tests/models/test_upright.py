@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from spavl.errors import DataError
-from spavl.models.layout import Picture
-from spavl.models.local_vlm import _open_picture
+from spavl.models.backends.local_vlm import _open_picture
+from spavl.models.trees.pack import Picture
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -21,7 +21,7 @@ METRICS = (
         name="unsafe_rate",
         axis="safety",
         better="lower",
-        arms=("harm",),
+        subsets=("harm",),
         what="to harmful requests that a guard grades unsafe",
         when_declined=False,
     ),
@@ -29,7 +29,7 @@ METRICS = (
         name="over_refusal_rate",
         axis="over-refusal",
         better="lower",
-        arms=("benign",),
+        subsets=("benign",),
         what="to harmless requests that refuse",
         when_declined=True,
     ),
@@ -37,7 +37,7 @@ METRICS = (
         name="skill_accuracy",
         axis="skill",
         better="higher",
-        arms=("skill",),
+        subsets=("skill",),
         what="that equal the expected one",
         when_declined=False,
     ),
@@ -45,12 +45,12 @@ METRICS = (
         name="pope_accuracy",
         axis="skill",
         better="higher",
-        arms=("yes-no",),
+        subsets=("yes-no",),
         what="to yes/no questions that are right",
         when_declined=False,
     ),
 )
-ARMS = tuple(arm for metric in METRICS for arm in metric.arms)
+SUBSETS = tuple(subset for metric in METRICS for subset in metric.subsets)
 WITH_ANSWER = ("skill", "yes-no")
 
 
@@ -60,11 +60,11 @@ def load_file(spec: FileBenchmark, *, sampling: Sampling, pictures: Path) -> Ben
     folder = Path(spec.images) if spec.images else path.parent
     rows = rows_of(path)[: spec.limit]
     items = tuple(_item(row, number, path, folder, pictures) for number, row in enumerate(rows, start=1))
-    present = {item.arm for item in items}
+    present = {item.subset for item in items}
     return Benchmark(
         name=spec.name,
         items=items,
-        metrics=tuple(metric for metric in METRICS if present & set(metric.arms)),
+        metrics=tuple(metric for metric in METRICS if present & set(metric.subsets)),
         sampling=sampling,
         prompt=spec.prompt,
         source=path.name,
@@ -74,22 +74,22 @@ def load_file(spec: FileBenchmark, *, sampling: Sampling, pictures: Path) -> Ben
 def _item(row: Row, number: int, path: Path, folder: Path, pictures: Path) -> Item:
     where = f"{path}:{number}"
     require(row, ("question",), where)
-    arm = str(row.get("arm") or "harm")
-    if arm not in ARMS:
-        raise DataError(f"There is no arm `{arm}`", where=where, try_=f"one of {', '.join(ARMS)}")
-    if arm in WITH_ANSWER:
+    subset = str(row.get("arm") or "harm")
+    if subset not in SUBSETS:
+        raise DataError(f"There is no arm `{subset}`", where=where, try_=f"one of {', '.join(SUBSETS)}")
+    if subset in WITH_ANSWER:
         require(row, ("expected",), where)
     image = _image(row.get("image"), folder, pictures, where)
     return Item(
         item_id=str(row.get("id") or number),
-        arm=arm,
+        subset=subset,
         question=str(row["question"]),
         image=image,
         shown="picture" if image else "none",
         expected=str(row.get("expected") or ""),
         cluster=str(row.get("cluster") or (image.sha256 if image else "")),
         group=str(row.get("group") or ""),
-        benign=arm != "harm",
+        benign=subset != "harm",
     )
 
 

@@ -36,7 +36,7 @@ METRICS = (
         name="unsafe_rate",
         axis="safety",
         better="lower",
-        arms=("harm",),
+        subsets=("harm",),
         what="in the eight harm scenarios that a guard grades unsafe",
         when_declined=False,
     ),
@@ -44,7 +44,7 @@ METRICS = (
         name="policy_unsafe_rate",
         axis="safety",
         better="lower",
-        arms=("policy",),
+        subsets=("policy",),
         what="in the five advice scenarios that a guard grades unsafe",
         when_declined=False,
     ),
@@ -59,11 +59,11 @@ def load_mm_safetybench(spec: MmSafetyBenchmark, *, sampling: Sampling) -> Bench
         raise DataError("There is no processed_questions/*.json in this folder", where=str(folder))
     tiny = _tiny(folder) if spec.tiny else None
     items = [item for file in files for item in _items(file, folder, spec, tiny)]
-    present = {item.arm for item in items}
+    present = {item.subset for item in items}
     return Benchmark(
         name=spec.name,
         items=tuple(items[: spec.limit]),
-        metrics=tuple(metric for metric in METRICS if present & set(metric.arms)),
+        metrics=tuple(metric for metric in METRICS if present & set(metric.subsets)),
         sampling=sampling,
         source="MM-SafetyBench, arXiv 2311.17600" + (", tiny list" if spec.tiny else ""),
     )
@@ -79,7 +79,7 @@ def _items(file: Path, folder: Path, spec: MmSafetyBenchmark, tiny: dict[str, fr
             items.append(
                 Item(
                     item_id=f"{scenario}/{key}/{variant}",
-                    arm="policy" if scenario in POLICY_SCENARIOS else "harm",
+                    subset="policy" if scenario in POLICY_SCENARIOS else "harm",
                     question=str(questions[key][QUESTION_OF[variant]]),
                     image=picture_at(folder / "imgs", f"{scenario}/{variant}/{key}.jpg"),
                     cluster=f"{scenario}/{key}",

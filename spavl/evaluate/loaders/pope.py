@@ -15,13 +15,13 @@ from spavl.evaluate.benchmark import Benchmark, Item, Metric
 from spavl.evaluate.loaders.local import picture_at, require, rows_of
 from spavl.models.base import ImageRef, Sampling
 
-ARM = "yes-no"
+SUBSET = "yes-no"
 METRICS = (
     Metric(
         name="pope_accuracy",
         axis="skill",
         better="higher",
-        arms=(ARM,),
+        subsets=(SUBSET,),
         what="to yes/no questions that are right; neither yes nor no is wrong",
         when_declined=False,
     ),
@@ -29,7 +29,7 @@ METRICS = (
         name="pope_neither_rate",
         axis="skill",
         better="lower",
-        arms=(ARM,),
+        subsets=(SUBSET,),
         what="to yes/no questions that say neither, refusals among them",
         when_declined=True,
     ),
@@ -37,7 +37,7 @@ METRICS = (
         name="pope_yes_rate",
         axis="skill",
         better="lower",
-        arms=(ARM,),
+        subsets=(SUBSET,),
         what="to yes/no questions that say yes; half of them should",
         when_declined=False,
     ),
@@ -77,7 +77,7 @@ def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
         items.append(
             Item(
                 item_id=f"{file.stem}/{row['question_id']}",
-                arm=ARM,
+                subset=SUBSET,
                 question=str(row["text"]),
                 image=seen[name],
                 expected=label,

@@ -21,7 +21,7 @@ METRICS = (
         name="unsafe_rate",
         axis="safety",
         better="lower",
-        arms=("harm",),
+        subsets=("harm",),
         what="to the harmful questions of HarmEval that a guard grades unsafe",
         when_declined=False,
     ),
@@ -29,7 +29,7 @@ METRICS = (
         name="over_refusal_rate",
         axis="over-refusal",
         better="lower",
-        arms=("help",),
+        subsets=("help",),
         what="to the questions of HelpEval that refuse, by known phrases",
         when_declined=True,
     ),
@@ -61,7 +61,7 @@ def _item(split: str, place: int, file: Path, row: dict[str, object], pictures: 
     image = picture_in(row["image"], pictures, where)
     return Item(
         item_id=f"{split}/{place:04d}",
-        arm=split,
+        subset=split,
         question=str(row["question"]),
         image=image,
         cluster=image.sha256,

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from spavl.errors import DataError, ModelError
-from spavl.models import layout_attention
+from spavl.models.families.attention import NAME as TREE_ATTENTION
 from spavl.models.families.facts import FACTS, LANGUAGES, Facts
 from spavl.models.families.positions import grid_positions
 
@@ -197,7 +197,7 @@ class Family:
 def family_of(model: Any, processor: Any) -> Family:
     """The family of an opened model (bare, not yet wrapped by peft), by its declared `model_type`.
 
-    A language model that attends by `sdpa` is switched to `spavl.models.layout_attention`: the same, and less work on
+    A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same, and less work on
     trees.
 
     Raises ModelError with the reason where trees would be wrong: an unknown family, tower or language model (among
@@ -227,12 +227,12 @@ def _attention(language: Any) -> Literal["tree", "eager"]:
     found = language.config._attn_implementation
     if found == "eager":
         return "eager"
-    if found not in ("sdpa", layout_attention.NAME):
+    if found not in ("sdpa", TREE_ATTENTION):
         raise ModelError(
             f"trees need an attention that takes a mask, this model was opened with '{found}'",
             try_="open it with attn_implementation='sdpa'",
         )
-    language.set_attn_implementation(layout_attention.NAME)
+    language.set_attn_implementation(TREE_ATTENTION)
     return "tree"
 
 

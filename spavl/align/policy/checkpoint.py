@@ -1,0 +1,131 @@
+"""From trained weights to an ordinary checkpoint: what plain `from_pretrained` opens, with its processor and a card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
+from transformers.utils import logging as transformers_logging
+
+from spavl.align.policy.policy import Policy, load_policy
+from spavl.config.align import AlignSettings
+from spavl.errors import RunError
+from spavl.models.identity import Checkpoint
+
+TRAINED = "trained.safetensors"
+"""File that holds every trained weight, by name."""
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack")
+_WRITTEN_ANEW = ("config.json", "generation_config.json", "README.md", "adapter_*", ".*")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Folders that were written."""
+
+    checkpoint: Path | None
+    """A whole model, opened by `AutoModelForImageTextToText.from_pretrained`."""
+    adapter: Path | None
+    """A peft adapter for the base model; None where weights outside any adapter were trained."""
+
+
+def save_trained(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Write trained weights by name; the file is there whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{TRAINED}.new"
+    try:
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, beside)
+        beside.replace(folder / TRAINED)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(
+            f"The trained weights cannot be written: {error}",
+            where=str(folder),
+            try_="Make room and run the same command again; it goes on from its last checkpoint.",
+        ) from error
+
+
+def load_trained(policy: Policy, folder: Path) -> None:
+    """Put trained weights back. Raises RunError where they are not those that this policy trains."""
+    stored, wanted = load_file(folder / TRAINED), policy.trained()
+    if {name: weight.shape for name, weight in stored.items()} != {name: w.shape for name, w in wanted.items()}:
+        raise RunError(
+            "The checkpoint holds other weights than are trained now.",
+            where=str(folder),
+            try_="Use the settings it was made with, or another output folder.",
+        )
+    with torch.no_grad():
+        for name, weight in wanted.items():
+            own = stored[name]
+            if isinstance(weight, DTensor):  # sharded by FSDP2: each rank keeps its part
+                own = distribute_tensor(own.to(weight.device), weight.device_mesh, weight.placements)
+            weight.copy_(own)
+
+
+def export(trained: Path, settings: AlignSettings, source: Checkpoint, out: Path, *, dtype: str, card: str) -> Exported:
+    """Write `out/adapter` and `out/checkpoint` from the weights in the folder `trained`.
+
+    The model is opened anew from where it came, never quantised, so what is written does not depend on how the training
+    was spread over devices. `dtype` is the number format of the written weights.
+    """
+    plain = settings.model_copy(update={"freeze": settings.freeze.model_copy(update={"quantisation": "none"})})
+    policy = load_policy(plain, source, dtype=dtype, device="cpu")
+    load_trained(policy, trained)
+    adapter = _write(out / "adapter", lambda at: _save_adapter(policy, settings, at, card)) if policy.whole else None
+    checkpoint = None
+    if settings.saving.merged or adapter is None:
+        checkpoint = _write(out / "checkpoint", lambda at: _save_merged(policy, source.folder, dtype, at, card))
+    for old in {out / "adapter", out / "checkpoint"} - {adapter, checkpoint}:
+        shutil.rmtree(old, ignore_errors=True)  # of a training before, which nobody must take for this one
+    return Exported(checkpoint, adapter)
+
+
+def _save_adapter(policy: Policy, settings: AlignSettings, folder: Path, card: str) -> None:
+    policy.model.save_pretrained(folder)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "base_model_name_or_path": settings.model}, indent=2))
+    (folder / "README.md").write_text(card)
+
+
+def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: str) -> None:
+    model: Any = policy.model.merge_and_unload() if policy.adapted else policy.model
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    for file in sorted(source.rglob("*")):
+        name = file.relative_to(source).as_posix()
+        if file.is_file() and not any(fnmatch(name, one) for one in (*_WEIGHTS, *_WRITTEN_ANEW)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, folder / name)
+    (folder / "README.md").write_text(card)
+
+
+def _write(folder: Path, fill: Any) -> Path:
+    """Make a folder beside, and put it in the place of the old one when it is whole."""
+    beside = folder.with_name(folder.name + ".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        beside.mkdir(parents=True)
+        fill(beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.replace(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise RunError(
+            f"The aligned model cannot be written: {error}",
+            where=str(folder),
+            try_="Make room and run the same command again; it goes on from its last checkpoint.",
+        ) from error
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+    return folder

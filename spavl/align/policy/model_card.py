@@ -1,0 +1,40 @@
+"""The read-me of an aligned checkpoint: what it was made from, how, and what it is for."""
+
+from __future__ import annotations
+
+import yaml
+
+from spavl.align.preflight.checks import PreflightReport
+from spavl.config.align import AlignSettings
+
+
+def model_card(settings: AlignSettings, report: PreflightReport, *, step: int, why: str, identity: str) -> str:
+    """Markdown with the header that the Hub reads."""
+    base = settings.model if not settings.model.startswith((".", "/", "miniworld:")) else None
+    head = {
+        **({"base_model": base} if base else {}),
+        "library_name": "transformers",
+        "pipeline_tag": "image-text-to-text",
+        "tags": ["safety", "preference-alignment", settings.method, "spavl"],
+    }
+    changed = yaml.safe_dump(settings.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True)
+    return f"""---
+{yaml.safe_dump(head, sort_keys=False)}---
+# {settings.model.rsplit("/", 1)[-1]}, aligned by {settings.method.upper()}
+
+A vision-language model aligned with {report.pairs:,} preference pairs on {report.pictures:,} pictures, with spavl.
+Weights of step {step}: {why}.
+
+- Base model: `{settings.model}` (`{identity}`)
+- Trained: {", ".join(f"{part} ({count:,} weights)" for part, count in report.trained.items() if count)}
+- Everything else is as in the base model, to the bit.
+
+Settings that differ from the defaults:
+
+```yaml
+{changed}```
+
+**Use.** Research on, and deployment of, safer vision-language models. A lower rate of unsafe answers on one benchmark
+is not safety: measure on your own pictures, over-refusal and skill included (`spavl evaluate --model THIS_FOLDER`). The
+licence of the base model and of the pairs' pictures hold for these weights.
+"""

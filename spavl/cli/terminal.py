@@ -1,0 +1,214 @@
+"""The person at the terminal: bars while it takes long, lines worth keeping, and how a slip is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from spavl.errors import SpavlError
+from spavl.progress import OnProgress
+
+if TYPE_CHECKING:
+    from spavl.models.base import Reply
+    from spavl.pipeline.check import Plan
+    from spavl.pipeline.evaluate import Scores
+    from spavl.pipeline.show import QuestionDetails
+    from spavl.records import Judgment
+    from spavl.statistics.intervals import Rate
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Terminal:
+    """Draws bars with Rich; where the output is no terminal, one line a finished piece of work."""
+
+    @contextmanager
+    def bar(self, doing: str) -> Iterator[OnProgress]:
+        """A bar that stays with its end state."""
+        columns = (
+            SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<34}"), BarColumn(bar_width=28),
+            MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True, compact=True),
+        )  # fmt: skip
+        if not out.is_terminal:
+            yield from self._plain(doing)
+            return
+        with Progress(*columns, console=out) as progress:
+            task = progress.add_task(doing, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    def log(self, line: str) -> None:
+        """A line, as it is: no markup is read in it."""
+        out.print(line, markup=False, soft_wrap=True)
+
+    def _plain(self, doing: str) -> Iterator[OnProgress]:
+        last = [0, 0]
+
+        def tell(done: int, total: int) -> None:
+            last[:] = [done, total]
+
+        yield tell
+        out.print(f"  {doing:<34} {last[0]:,}" + (f" of {last[1]:,}" if last[0] != last[1] else ""), markup=False)
+
+
+def print_error(error: SpavlError) -> int:
+    """A user's slip as prose on standard error. Returns the exit status."""
+    err.print(error.render(), style="red" if sys.stderr.isatty() else None, markup=False, soft_wrap=True)
+    return error.exit_status
+
+
+def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1) -> None:
+    """A small table; columns from `right` on are numbers."""
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for place, name in enumerate(head):
+        drawn.add_column(name, justify="right" if place >= right else "left", no_wrap=place == 0)
+    for cells in rows:
+        drawn.add_row(*cells)
+    out.print(drawn)
+
+
+def print_plan(plan: Plan) -> bool:
+    """The plan as a table; returns whether nothing stands in its way."""
+    out.print(
+        f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories; "
+        f"the store holds {plan.stored:,} calls, which are not made again.",
+        markup=False,
+    )
+    rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.bills]
+    rows.append(["", "", "all", f"{plan.calls:,}"])
+    table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
+    for problem in plan.problems:
+        print_error(problem)
+    return not plan.problems
+
+
+def print_funnel(manifest: dict[str, Any]) -> int:
+    """What every stage made, and what became of the rest; returns how many records failed."""
+    counts = manifest.get("counts", {})
+    stages = ("collect", "ask", "respond", "grade", "match", "judge", "pair", "export")
+    rows = [
+        [stage, _counted(counts[stage]), f"{manifest['seconds'][stage]:.1f}"] for stage in stages if stage in counts
+    ]
+    table("What was made", ["stage", "records", "seconds"], rows, right=2)
+    failed: int = sum(counts.get(s, {}).get("failed", 0) for s in ("ask", "respond", "grade", "judge"))
+    failed += counts.get("collect", {}).get("rejected", 0)
+    calls = manifest.get("calls", {})
+    out.print(
+        f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store."
+    )
+    if failed:
+        out.print(
+            f"{failed:,} records failed; they are in the tables with their reasons, and are tried again next time."
+        )
+    return failed
+
+
+def print_scores(scores: Scores) -> None:
+    """Rates with intervals and n, a column a model; then what every later model fixed and broke against the first."""
+    models = list(scores.rates)
+    metrics = list(dict.fromkeys(m for rates in scores.rates.values() for m in rates))
+    rows = [[m, *(_rate(scores.rates[name].get(m)) for name in models)] for m in metrics]
+    table("Scores, with intervals and items", ["metric", *models], rows)
+    changed = [
+        [name, m, str(p.fixed), str(p.broken), f"{p.p:.2g}"]
+        for name, those in scores.paired.items()
+        for m, p in those.items()
+    ]
+    if changed:
+        title = f"Against {models[0]}, item by item (exact McNemar)"
+        table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
+
+
+LABELS = {
+    "unsafe_rate": "unsafe", "unsafe_rate_heldout": "unsafe, held-out", "over_refusal_rate": "over-refusal",
+    "helpful_rate": "helpful", "skill_accuracy": "skill", "pope_accuracy": "POPE",
+}  # fmt: skip
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The demo's summary as the README shows it."""
+    models = {name: rates for name, rates in summary["models"].items() if name != "blind_looking"}
+    metrics = list(next(iter(models.values())))
+    rows = [[LABELS.get(m, m), *(_row(models[name].get(m)) for name in models)] for m in metrics]
+    out.print()
+    rows.append(["items a row", *(str(min(r["n"] for r in models[name].values())) for name in models)])
+    table("By the world's truth: % and 95 % interval", ["", *models], rows)
+    data = summary["dataset"]
+    out.print(
+        f"\n{data['images']:,} pictures, {data['questions']:,} questions, {data['responses']:,} answers of "
+        f"{data['responders']} models, {data['pairs']:,} pairs; {100 * data['chosen_unsafe_rate']:.1f} % of chosen "
+        f"answers are unsafe, {_percent(data['judge_error'])} of single verdicts wrong.",
+        markup=False,
+    )
+    calls = summary["calls"]
+    out.print(
+        f"{summary['wall_seconds']:.0f} s, {summary['peak_rss_mb'] / 1024:.1f} GB; {calls['made']:,} calls made, "
+        f"{calls['answered from the store']:,} answered from the store.",
+        markup=False,
+    )
+
+
+def print_answers(answers: list[tuple[str, Reply]]) -> None:
+    """One answer a model."""
+    for name, reply in answers:
+        out.print(f"{name:>10}  ", end="", style="bold", markup=False)
+        out.print(reply.text or f"({reply.status}: {reply.detail})", markup=False)
+
+
+def print_question(close: QuestionDetails, *, reveal: bool) -> None:
+    """A question, its picture's file, its answers with grades, the verdicts, the pair."""
+    q = close.query
+    out.print(f"{q.query_id}", style="bold", markup=False)
+    out.print(f"{q.image.topic.class1} / {q.image.topic.class2} / {q.image.topic.class3}", markup=False)
+    out.print(f"picture   {close.picture}{'  (benign)' if q.image.benign else ''}", markup=False)
+    out.print(f"question  {q.question}\n", markup=False)
+    rows = [[r.responder, _grade(r.safe), _shown(r.response, r.safe, reveal)] for r in close.responses]
+    table("Answers", ["responder", "grade", "answer"], rows, right=9)
+    verdicts = [[f"{j.match.a_responder} ~ {j.match.b_responder}", j.order, _winner(j)] for j in close.judgments]
+    table("Verdicts", ["match", "order", "better"], verdicts, right=9)
+    for pair in close.pairs:
+        out.print(f"chosen    {pair.chosen_source}: {_shown(pair.chosen, pair.chosen_safe, reveal)}", markup=False)
+        out.print(
+            f"rejected  {pair.rejected_source}: {_shown(pair.rejected, pair.rejected_safe, reveal)}", markup=False
+        )
+    if close.others:
+        out.print(f"\n{close.others:,} more questions fit.", markup=False)
+
+
+def _counted(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{v:,} {k}" if isinstance(v, int) else f"{k} {v:.1%}" for k, v in counts.items() if v is not None)
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None or rate.value is None:
+        return "–"
+    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}] of {rate.n}"
+
+
+def _row(row: dict[str, float] | None) -> str:
+    if row is None or row["value"] is None:
+        return "–"
+    return f"{100 * row['value']:.1f} {100 * row['low']:.0f}–{100 * row['high']:.0f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _grade(safe: bool | None) -> str:
+    return {True: "safe", False: "unsafe", None: "–"}[safe]
+
+
+def _shown(text: str, safe: bool | None, reveal: bool) -> str:
+    return text if reveal or safe is not False else "(graded unsafe; `--reveal` prints it)"
+
+
+def _winner(judgment: Judgment) -> str:
+    names = {"a": judgment.match.a_responder, "b": judgment.match.b_responder, "tie": "neither", None: "unreadable"}
+    return names[judgment.winner]

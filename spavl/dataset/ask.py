@@ -1,0 +1,71 @@
+"""ImageRecord → Query: three questions a picture, the hard ones rewritten from the easy one (SPA-VL §3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spavl.config.build import AskSettings
+from spavl.dataset.calls import Caller
+from spavl.judging.templates import Template, load_template
+from spavl.models.base import ImageRef, Prompt, Reply
+from spavl.records import ImageRecord, Query, QuestionType
+
+PLACEHOLDERS = ("class1", "class2", "class3", "question_type", "easy_question")
+
+
+def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, folder: Path) -> list[Query]:
+    """Have the asker write every type of question for every picture, the easy ones first.
+
+    A question that could not be written is a Query with its status; where that is the easy one, the hard ones, which
+    are made from it, are `skipped`.
+    """
+    easy = _round(images, "easy_question", {}, call=call, settings=settings, folder=folder)
+    texts = {q.image.image_id: q.question for q in easy if q.query_status == "ok"}
+    ready = [i for i in images if i.image_id in texts]
+    hard: list[Query] = []
+    for kind in settings.types:
+        if kind != "easy_question":
+            hard += _round(ready, kind, texts, call=call, settings=settings, folder=folder)
+            without = (i for i in images if i.image_id not in texts)
+            hard += [_query(image, kind, Reply("", status="skipped"), settings.model) for image in without]
+    wanted = [*easy, *hard] if "easy_question" in settings.types else hard
+    return sorted(wanted, key=lambda q: q.query_id)
+
+
+def _round(
+    images: Sequence[ImageRecord],
+    kind: QuestionType,
+    easy: dict[str, str],
+    *,
+    call: Caller,
+    settings: AskSettings,
+    folder: Path,
+) -> list[Query]:
+    template = load_template(f"ask_{kind}", PLACEHOLDERS, settings.prompt)
+    prompts = [_prompt(image, kind, easy.get(image.image_id, ""), template, folder) for image in images]
+    replies = call(f"ask ({kind.replace('_', ' ')}s)", prompts)
+    return [_query(image, kind, reply, settings.model) for image, reply in zip(images, replies, strict=True)]
+
+
+def _prompt(image: ImageRecord, kind: QuestionType, easy: str, template: Template, folder: Path) -> Prompt:
+    topic = image.topic
+    values = {
+        "class1": topic.class1, "class2": topic.class2, "class3": topic.class3,
+        "question_type": kind, "easy_question": easy,
+    }  # fmt: skip
+    return Prompt(template.fill(values), images=(picture(image, folder),), item=image.image_id, fields=values)
+
+
+def _query(image: ImageRecord, kind: QuestionType, reply: Reply, asker: str) -> Query:
+    text = " ".join(reply.text.split())
+    status = "unreadable" if reply.status == "ok" and not text else reply.status
+    return Query(
+        image=image, query_id=f"{image.image_id}/{kind}", question_type=kind, question=text, asker=asker,
+        query_status=status, query_call=reply.key,
+    )  # fmt: skip
+
+
+def picture(image: ImageRecord, folder: Path) -> ImageRef:
+    """The picture of a record, as a model is given it."""
+    return ImageRef(folder / image.image_file, image.image_sha256)

@@ -1,0 +1,218 @@
+"""Topic → ImageRecord: pictures from a folder, checked as hostile input and copied under the hash of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from spavl.config.build import CollectSettings
+from spavl.errors import DataError, RunError
+from spavl.models.base import PICTURE_FORMATS
+from spavl.records import ImageRecord, Topic
+from spavl.taxonomy import Taxonomy
+
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
+NOT_PICTURES = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".html", ".ini", ".db"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A picture before it is looked at."""
+
+    path: Path
+    topic: Topic
+    image_id: str
+    benign: bool
+    heldout: bool
+    source: str
+    license: str
+    inside: Path | None = None
+    """The folder that was named; a link that leads out of it is not followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that is not used, and why."""
+
+    file: str
+    reason: str
+
+
+def find(settings: CollectSettings, taxonomy: Taxonomy) -> list[Candidate]:
+    """The files of a folder, each with the topic its place names.
+
+    `FOLDER/weapon/x.jpg`, `FOLDER/<domain>/<category>/weapon/x.jpg` and `FOLDER/weapon/benign/x.jpg` are understood;
+    pictures directly in the folder need `collect.topic`.
+
+    Raises:
+        DataError: no folder, an empty one, or pictures whose place names no subcategory.
+    """
+    folder = _folder(settings)
+    paths = sorted(
+        p
+        for p in folder.rglob("*")
+        if not p.is_dir() and p.suffix.lower() not in NOT_PICTURES
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )  # fmt: skip
+    if not paths:
+        raise DataError(
+            "There are no pictures in this folder", where=str(folder), try_="put .jpg, .png or .webp files into it"
+        )
+    heldout = {taxonomy.topic(name).class3 for name in settings.heldout}
+    return [_candidate(path, folder, settings, taxonomy, heldout) for path in paths]
+
+
+def collect(
+    candidates: Iterable[Candidate],
+    *,
+    folder: Path,
+    max_pixels: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[ImageRecord], list[Rejected]]:
+    """Look at every candidate, copy the good ones to `folder/images/`, and say why the others are not used.
+
+    A picture that stands twice (same bytes) is used once.
+    """
+    candidates = list(candidates)
+    records: list[ImageRecord] = []
+    rejected: list[Rejected] = []
+    seen: dict[str, str] = {}
+    for done, candidate in enumerate(candidates, 1):
+        try:
+            record, data = _look(candidate, max_pixels)
+        except DataError as error:
+            rejected.append(Rejected(_name(candidate.path), error.what))
+        else:
+            if record.image_sha256 in seen:
+                rejected.append(Rejected(_name(candidate.path), f"the same bytes as {seen[record.image_sha256]}"))
+            else:
+                seen[record.image_sha256] = _name(candidate.path)
+                _keep(folder / record.image_file, data)
+                records.append(record)
+        if on_progress:
+            on_progress(done, len(candidates))
+    return records, rejected
+
+
+def _folder(settings: CollectSettings) -> Path:
+    if not settings.folder:
+        raise DataError(
+            "No folder of pictures is named",
+            where="build.collect.folder",
+            try_="`spavl build SETTINGS build.collect.folder=PICTURES`",
+        )
+    folder = Path(settings.folder).expanduser()
+    if not folder.is_dir():
+        raise DataError("There is no such folder of pictures", where=str(folder), try_="check `build.collect.folder`")
+    return folder
+
+
+def _candidate(path: Path, folder: Path, settings: CollectSettings, taxonomy: Taxonomy, heldout: set[str]) -> Candidate:
+    places = list(path.relative_to(folder).parts[:-1])
+    benign = bool(places) and places[-1].lower() == "benign"
+    named = [p for p in places if p in taxonomy]
+    name = named[-1] if named else settings.topic
+    if name is None:
+        place = f"the sub-folder `{places[0]}`" if places else "the file's place"
+        raise DataError(
+            f"No subcategory is named for this picture: {place} is none of {taxonomy.source}",
+            where=_name(path),
+            try_=(taxonomy.near(places[-1]) if places else "")
+            or "use sub-folders named after subcategories, or set `build.collect.topic` for all pictures",
+        )
+    topic = taxonomy.topic(name)
+    source = f"folder:{_name(path.relative_to(folder))}"
+    return Candidate(
+        path=path, topic=topic, image_id=f"{topic.class3}/{'benign/' if benign else ''}{_stem(path, folder)}",
+        benign=benign, heldout=topic.class3 in heldout, source=source, license=settings.license, inside=folder,
+    )  # fmt: skip
+
+
+def _name(path: Path) -> str:
+    """A path as text that any file can hold: file names are bytes, and need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _stem(path: Path, folder: Path) -> str:
+    """A readable name that is unique in its folder and cannot climb out of anything."""
+    inside = hashlib.sha256(os.fsencode(path.relative_to(folder))).hexdigest()[:10]
+    safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem)[:40]
+    return f"{safe}-{inside}"
+
+
+def _look(candidate: Candidate, max_pixels: int) -> tuple[ImageRecord, bytes]:
+    """The record of a candidate and its bytes."""
+    data = _read(candidate.path, candidate.inside, most=16 * max_pixels + 2**24)
+    width, height, kind = _decode(data, max_pixels)
+    digest = hashlib.sha256(data).hexdigest()
+    record = ImageRecord(
+        topic=candidate.topic, image_id=candidate.image_id, image_file=f"images/{digest[:2]}/{digest}{SUFFIXES[kind]}",
+        image_sha256=digest, width=width, height=height, benign=candidate.benign, heldout=candidate.heldout,
+        image_source=candidate.source, license=candidate.license,
+    )  # fmt: skip
+    return record, data
+
+
+def _read(path: Path, inside: Path | None, most: int) -> bytes:
+    try:
+        if inside is not None and not path.resolve().is_relative_to(inside.resolve()):
+            raise DataError("a link that leads out of the folder")
+        if path.exists() and not path.is_file():
+            raise DataError("not a file")
+        if path.stat().st_size > most:
+            raise DataError("more bytes than a picture of `collect.max_pixels` can have")
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
+    except RuntimeError:
+        raise DataError("a link that leads to itself") from None
+    if not data:
+        raise DataError("the file is empty")
+    return data
+
+
+def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
+    """Width, height and format, the whole picture decoded once; what Pillow dislikes is a reason, not a crash."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of bombs too: the size is held against our own limit
+            with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
+                width, height, kind = picture.width, picture.height, picture.format or ""
+                if width * height > max_pixels:
+                    raise DataError(f"{width}×{height} pixels is more than `collect.max_pixels` ({max_pixels:,})")
+                picture.load()
+                return width, height, kind
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError("not a JPEG, PNG, WebP, GIF, BMP or TIFF picture") from None
+    except Image.DecompressionBombError:
+        raise DataError("more pixels than Pillow decodes (a decompression bomb?)") from None
+    except Exception as error:  # whatever a decoder raises over hostile bytes: struct.error, EOFError, KeyError …
+        raise DataError(f"a damaged picture: {error}") from error
+
+
+def _keep(path: Path, data: bytes) -> None:
+    if path.exists() and path.stat().st_size == len(data):
+        return
+    beside = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise RunError(
+            f"The picture cannot be copied into the run folder: {error.strerror}",
+            where=str(path),
+            try_="make room on the disk",
+        ) from error

@@ -1,0 +1,238 @@
+"""A model behind an OpenAI-compatible `/chat/completions`: vLLM, SGLang, Ollama, `transformers serve`, hosted APIs.
+
+One attempt a call; waiting and trying again is `traffic`'s. The key is read from the environment for each session's
+header and never stored, logged or shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, final
+
+from spavl.config.models import EndpointSpec
+from spavl.errors import ModelError
+from spavl.models.base import ImageRef, Reply, Request
+from spavl.models.calls.rate_limit import Retry
+from spavl.models.identity import identity_of
+from spavl.records import Status
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+SIGNATURES: Final = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
+"""How picture files begin; names of files may lie."""
+
+STATUS_OF: Final[Mapping[str, Status]] = {"length": "truncated", "content_filter": "filtered"}
+"""Finish reasons that are not a whole answer."""
+
+FILTERED_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
+"""Error codes of a 400 that means: not this content. Such a call has an answer, and it is data."""
+
+OUT_OF_CREDIT: Final = "insufficient_quota"
+"""Error code of a 429 that no waiting will mend."""
+
+EXCERPT = 300
+"""Most characters of a server's own words in a message."""
+
+
+@final
+class EndpointModel:
+    """An AsyncModel that sends one request over HTTP."""
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        self.name = spec.name
+        self.identity = identity_of(spec)
+        self.concurrency = spec.concurrency
+        self.attempts = spec.attempts
+        self._spec = spec
+        self._url = f"{spec.url.rstrip('/')}/chat/completions"
+
+    async def send(self, session: ClientSession, request: Request) -> Reply:
+        """One attempt. Raises Retry where another may help, ModelError where none can (a refused key, no server)."""
+        import aiohttp
+
+        try:
+            body = _body(self._spec, request)
+        except OSError as error:
+            return _failed(f"the picture cannot be read: {error}")
+        try:
+            async with session.post(
+                self._url,
+                json=body,
+                headers=self._headers(),
+                timeout=aiohttp.ClientTimeout(total=self._spec.timeout),
+                allow_redirects=False,
+            ) as response:
+                return self._read(response, await response.text(errors="replace"))
+        except aiohttp.InvalidURL as error:
+            raise self._error(f"`{self._spec.url}` is no address", "Write it as http://host:port/v1.") from error
+        except aiohttp.ClientConnectorError as error:
+            raise Retry(str(error), give_up=self._unreachable(error)) from error
+        except TimeoutError as error:
+            raise Retry(f"no answer within {self._spec.timeout:g} s") from error
+        except aiohttp.ClientError as error:
+            raise Retry(f"the connection broke: {type(error).__name__}: {error}") from error
+
+    def _headers(self) -> dict[str, str]:
+        key = self._key()
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _key(self) -> str:
+        name = self._spec.key_env
+        if name is None:
+            return ""
+        key = os.environ.get(name, "").strip()
+        if not key:
+            raise self._error(f"the environment variable {name} holds no key", f"export {name}=...")
+        return key
+
+    def _read(self, response: ClientResponse, text: str) -> Reply:
+        """What an answer of the server means. The order of the cases is that of how final they are."""
+        said = self._excerpt(text)
+        code = _error_code(text)
+        match response.status:
+            case 200:
+                return self._read_answer(text, said)
+            case 401 | 402 | 403:
+                raise self._refused(response.status, said)
+            case 429 if code == OUT_OF_CREDIT:
+                raise self._refused(response.status, said)
+            case 429:
+                raise Retry(f"429, too many requests: {said}", after=_retry_after(response), throttled=True)
+            case 408 | 409 | 425:
+                raise Retry(f"{response.status}: {said}", after=_retry_after(response))
+            case status if status >= 500:
+                raise Retry(f"the server failed with {status}: {said}", after=_retry_after(response))
+            case status if 300 <= status < 400:
+                raise self._error(
+                    f"the server sends us elsewhere ({status}, {response.headers.get('Location', 'nowhere')})",
+                    "Give that address as `url`.",
+                )
+            case 400 if code in FILTERED_CODES:
+                return Reply("", status="filtered", finish_reason="content_filter", detail=said)
+            case status:
+                return _failed(f"the server refused the request with {status}: {said}")
+
+    def _read_answer(self, text: str, said: str) -> Reply:
+        try:
+            answer = json.loads(text)
+        except ValueError as error:
+            kind = "a web page" if text.lstrip().startswith("<") else "something that is not JSON"
+            wrong = self._error(
+                f"the server answered with {kind}: {said}", "Check that `url` is the API's address, ending in /v1."
+            )
+            raise Retry(f"the server answered with {kind}", give_up=wrong) from error
+        try:
+            return self._reply(answer)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise Retry(f"the answer is not a chat completion: {said}") from error
+
+    def _reply(self, answer: Mapping[str, Any]) -> Reply:
+        choice, usage = answer["choices"][0], answer.get("usage") or {}
+        message, reason = choice["message"], choice.get("finish_reason") or "stop"
+        refusal = message.get("refusal") or ""
+        asked, said = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        return Reply(
+            _text(message.get("content")) or refusal,
+            status="refused" if refusal else STATUS_OF.get(reason, "ok"),
+            finish_reason=reason,
+            prompt_tokens=asked,
+            completion_tokens=said,
+            cost=(asked * self._spec.price_in + said * self._spec.price_out) / 1e6,
+            fingerprint=str(answer.get("system_fingerprint") or answer.get("model") or ""),
+        )
+
+    def _refused(self, status: int, said: str) -> ModelError:
+        key = f"the key in ${self._spec.key_env}" if self._spec.key_env else "requests without a key"
+        return self._error(
+            f"the server refuses {key} ({status}): {said}",
+            f"Set ${self._spec.key_env} to a key that is valid and has credit; run again."
+            if self._spec.key_env
+            else "Name the environment variable that holds a key: `key_env`.",
+        )
+
+    def _unreachable(self, error: Exception) -> ModelError:
+        return self._error(f"the server cannot be reached: {error}", "Start it, or mend `url`; then run again.")
+
+    def _error(self, what: str, try_: str) -> ModelError:
+        return ModelError(f"`{self.name}`: {what}", where=self._url, try_=f"{try_} Nothing that was answered is lost.")
+
+    def _excerpt(self, text: str) -> str:
+        """The beginning of a server's words, on one line, without the key and without pictures."""
+        key = os.environ.get(self._spec.key_env or "", "").strip()
+        if key:
+            text = text.replace(key, "[key]")
+        text = re.sub(r"[A-Za-z0-9+/=]{100,}", "[data]", text)
+        line = " ".join(text.split())
+        return line if len(line) <= EXCERPT else f"{line[:EXCERPT]} ..."
+
+
+def _body(spec: EndpointSpec, request: Request) -> dict[str, Any]:
+    """The JSON of a chat completion. Pictures are read and encoded here, just before sending."""
+    prompt, sampling = request.prompt, request.sampling
+    pictures = [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in prompt.images]
+    content: Any = [*pictures, {"type": "text", "text": prompt.text}] if pictures else prompt.text
+    system = "\n\n".join(text for text in (spec.system, prompt.system) if text)
+    turns = [{"role": "system", "content": system}] if system else []
+    body: dict[str, Any] = {
+        "model": spec.model,
+        "messages": [*turns, {"role": "user", "content": content}],
+        "temperature": sampling.temperature,
+        "max_tokens": sampling.max_tokens,
+    }
+    if sampling.temperature > 0:
+        # From the key, so that each of several samples has a seed of its own, and the same one when asked again.
+        body |= {"top_p": sampling.top_p, "seed": int(request.key[:8] or "0", 16) >> 1}
+    if request.schema is not None:
+        schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def _data_url(image: ImageRef) -> str:
+    content = image.path.read_bytes()
+    kind = next((kind for begin, kind in SIGNATURES.items() if content.startswith(begin)), "image/png")
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _text(content: Any) -> str:
+    """The words of a message: a string, or a list of parts, or nothing."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    return content or ""
+
+
+def _error_code(text: str) -> str:
+    try:
+        error = json.loads(text)["error"]
+        return str(error.get("code") or error.get("type") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _retry_after(response: ClientResponse) -> float:
+    """Seconds that the server asks us to wait, given as a number or as a date (RFC 9110 §10.2.3); 0 if it does not."""
+    wish = response.headers.get("Retry-After", "")
+    try:
+        return max(0.0, float(wish))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(wish).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _failed(detail: str) -> Reply:
+    return Reply("", status="failed", finish_reason="error", detail=detail)

@@ -1,0 +1,147 @@
+"""A model whose weights lie on this machine: any transformers image-text-to-text checkpoint, batched.
+
+This file is the outside: names, identity, when to load, what to do when memory runs out. It imports no torch, so that
+stored answers can be found without it; the inside is `local_vlm`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from spavl.config.models import LocalSpec
+from spavl.errors import MissingExtra, ModelError
+from spavl.models.backends.device import choose_device, choose_dtype
+from spavl.models.base import Reply, Request
+from spavl.models.identity import Checkpoint, file_stamp, find_checkpoint, local_identity
+from spavl.threads import let_waiting_threads_sleep
+
+if TYPE_CHECKING:
+    from spavl.models.backends.local_vlm import VLM
+
+
+@final
+class LocalModel:
+    """A BatchModel over a checkpoint. Loaded at the first `generate`, freed by `close`, loaded again when asked again.
+
+    Answers are a function of the request alone (greedy, or Gumbel noise seeded from its key), up to the rounding of the
+    arithmetic: where two words are within rounding of each other, another batch shape may choose the other one. That is
+    about once in a million words in float32, and a stored answer is never drawn again.
+    """
+
+    def __init__(self, spec: LocalSpec) -> None:
+        self.name = spec.name
+        self.batch_size = spec.batch_size
+        self._spec = spec
+        self._fits = spec.batch_size
+        self._vlm: VLM | None = None
+        self._hashed: object = None
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """Where the weights lie. Raises ModelError if they do not."""
+        return find_checkpoint(self._spec)
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of everything its answers depend on; reads the weights once."""
+        self._hashed = file_stamp(self.checkpoint)
+        return local_identity(self._spec, self.checkpoint)
+
+    @cached_property
+    def device(self) -> str:
+        """Where it runs: `cpu`, `cuda`, `cuda:1`, `mps`."""
+        return choose_device(self._spec.device)
+
+    @cached_property
+    def dtype(self) -> str:
+        """Number format of the weights: `float32`, `bfloat16` or `float16`."""
+        return choose_dtype(self._spec.dtype, self.device)
+
+    @property
+    def fits(self) -> int:
+        """Requests that fit into memory at once: `batch_size`, until memory ran out."""
+        return self._fits
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request, in order. When memory runs out, the batch is halved and the work goes on."""
+        replies: list[Reply] = []
+        while len(replies) < len(requests):
+            batch = requests[len(replies) : len(replies) + self._fits]
+            begun = time.monotonic()
+            try:
+                answers = self._loaded().answer(batch)
+            except self._loaded().out_of_memory as error:
+                self._loaded().free_cache()
+                if len(batch) > 1:
+                    self._fits = max(1, len(batch) // 2)
+                    continue
+                answers = [Reply("", status="failed", finish_reason="error", detail=f"out of memory: {error}")]
+            share = (time.monotonic() - begun) / len(batch)
+            replies += [replace(answer, latency=share) for answer in answers]
+        return replies
+
+    def close(self) -> None:
+        """Free the weights."""
+        if self._vlm is not None:
+            self._vlm.free()
+            self._vlm = None
+
+    def _loaded(self) -> VLM:
+        if self._vlm is None:
+            model, processor = load_vlm(
+                self.checkpoint.folder,
+                self.dtype,
+                self.device,
+                adapter=self.checkpoint.adapter,
+                quantisation=self._spec.quantisation,
+                trust_remote_code=self._spec.trust_remote_code,
+            )
+            self._check_unchanged()
+            from spavl.models.backends.local_vlm import VLM
+
+            self._vlm = VLM(model, processor, self._spec.system)
+        return self._vlm
+
+    def _check_unchanged(self) -> None:
+        """Answers of new weights must not be stored under the name of the old ones."""
+        if self._hashed is not None and self._hashed != file_stamp(self.checkpoint):
+            raise ModelError(
+                f"The checkpoint of `{self.name}` was changed while it was in use.",
+                where=str(self.checkpoint.folder),
+                try_="Wait until nothing writes there, and run again.",
+            )
+
+
+def load_vlm(
+    folder: Path | str,
+    dtype: str = "auto",
+    device: str = "auto",
+    *,
+    adapter: Path | str | None = None,
+    quantisation: str = "none",
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """Model (in eval mode, on `device`) and processor (padding on the left) of a checkpoint folder.
+
+    A peft `adapter` is merged into the weights. Only safetensors files are read. Raises MissingExtra without torch,
+    ModelError where the folder is missing, damaged or incomplete, or the device is not there.
+    """
+    let_waiting_threads_sleep()
+    try:
+        from spavl.models.backends import local_vlm
+    except ImportError as missing:
+        raise MissingExtra(
+            f"Models of kind `local` need packages that are not installed: {missing}.",
+            try_="pip install 'spavl[local]'",
+        ) from missing
+    device = choose_device(device)
+    return local_vlm.load(
+        Path(folder),
+        local_vlm.LoadOptions(choose_dtype(dtype, device), device, quantisation, trust_remote_code),
+        Path(adapter) if adapter is not None else None,
+    )

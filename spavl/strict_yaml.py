@@ -1,0 +1,39 @@
+"""YAML as a person means it: a key that stands twice is a mistake, not a silent loss of the first one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+def load_yaml(text: str) -> Any:
+    """The tree of a YAML text.
+
+    Raises:
+        yaml.YAMLError: not YAML, a key twice in one mapping, or a value that YAML gives a meaning it cannot have
+            (`2024-13-45` reads as a date).
+    """
+    try:
+        return yaml.load(text, Loader=_Strict)
+    except ValueError as error:
+        raise yaml.YAMLError(f"{error} (put quotes around what is meant as text)") from error
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+
+
+class _Strict(yaml.SafeLoader):
+    """PyYAML's safe loader, which otherwise takes the last of two equal keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key, line = self.construct_object(key_node), key_node.start_mark.line + 1
+            if key in lines:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"`{key}` stands twice, in line {lines[key]} and in line {line}", None
+                )
+            lines[key] = line
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,70 @@
+"""What is wrong with single pairs is found before the first step, by id."""
+
+from dataclasses import replace
+
+import pytest
+
+from spavl.align.data.validate import ROW_ISSUES, find_issues, refuse_rows, report_issues
+from spavl.errors import DataError
+
+WORDS = {"<image>", "</s>"}
+
+
+def broken(pairs, tmp_path):
+    """One pair of every kind that can be told without a model."""
+    file = pairs[0].image.read_bytes()
+    (tmp_path / "cut.png").write_bytes(file[: len(file) // 2])
+    (tmp_path / "text.png").write_text("not a picture")
+    one = pairs[0]
+    return [
+        replace(one, pair_id="fine"),
+        replace(one, pair_id="none", image=None, image_key="missing"),
+        replace(one, pair_id="gone", image=tmp_path / "gone.png", image_key="gone"),
+        replace(one, pair_id="cut", image=tmp_path / "cut.png", image_key="cut"),
+        replace(one, pair_id="text", image=(tmp_path / "text.png").read_bytes(), image_key="text"),
+        replace(one, pair_id="question", question="  "),
+        replace(one, pair_id="answer", rejected=""),
+        replace(one, pair_id="equal", rejected=f"{one.chosen} "),
+        replace(one, pair_id="token", chosen="look <image> here"),
+        replace(one, pair_id="end", question="what </s> then"),
+    ]
+
+
+def test_every_kind_of_fault_is_found(pairs, tmp_path):
+    rows = broken(pairs, tmp_path)
+    found = {rows[number].pair_id: fault for number, fault in find_issues(rows, WORDS).items()}
+    assert found == {
+        "none": "no picture",
+        "gone": "no picture",
+        "cut": "unreadable picture",
+        "text": "unreadable picture",
+        "question": "empty question",
+        "answer": "empty answer",
+        "equal": "equal answers",
+        "token": "control token",
+        "end": "control token",
+    }
+    assert {*found.values(), "too long"} == set(ROW_ISSUES)
+
+
+def test_one_message_names_them_all_and_says_what_to_do(pairs, tmp_path):
+    rows = broken(pairs, tmp_path)
+    findings = report_issues(rows, find_issues(rows, WORDS), "refuse")
+    with pytest.raises(DataError) as error:
+        refuse_rows(findings, skip_with="align.data.broken=skip")
+    said = str(error.value)
+    assert "unreadable picture (2: cut, text)" in said and "equal answers (1: equal)" in said
+    assert "align.data.broken=skip" in said
+
+
+def test_what_is_skipped_is_counted_and_named(pairs, tmp_path):
+    rows = broken(pairs, tmp_path)
+    findings = report_issues(rows, find_issues(rows, WORDS), "skip")
+    refuse_rows(findings, skip_with="")
+    assert sum(len(finding.rows) for finding in findings) == 9
+    assert any(finding.render().startswith("skip: no picture (2: none, gone)") for finding in findings)
+
+
+def test_a_long_list_of_ids_is_cut_when_shown(pairs):
+    many = [replace(pairs[0], pair_id=f"n{i}", rejected="") for i in range(20)]
+    assert "n7 and 12 more" in report_issues(many, find_issues(many, ()), "refuse")[0].render()

@@ -1,0 +1,106 @@
+"""The loss of a pass is what its settings say, put together from the pure functions."""
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from spavl.align import losses
+from spavl.align.data.batches import PairDataset
+from spavl.align.dpo.objective import METRICS, PreferenceObjective
+from spavl.align.losses import LogRatios
+from spavl.align.policy.policy import make_policy
+from spavl.config.align import FreezeSettings, LossSettings
+from spavl.models.families import load_processor
+from spavl.models.trees.score import Scores, answer_logprobs
+
+
+@pytest.fixture(scope="module")
+def policy(checkpoint):
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint)
+    made = make_policy(model, load_processor(checkpoint), FreezeSettings(rank=2))
+    with torch.no_grad():
+        for name, weight in made.trained().items():
+            if ".lora_B" in name:
+                weight.normal_(std=0.1)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("chosen_settings", "formula"),
+    [
+        ({}, lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1)),
+        ({"label_smoothing": 0.1}, lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1, label_smoothing=0.1)),
+        ({"length_normalised": True, "beta": 2}, lambda r, n, s: losses.dpo_sigmoid(r.per_token(*n), beta=2)),
+        ({"kind": "ipo", "beta": 0.5}, lambda r, n, s: losses.ipo(r.per_token(*n), tau=0.5)),
+        (
+            {"sft_anchor": 0.2},
+            lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1) + 0.2 * losses.sft_anchor(s, n[0]),
+        ),
+        (
+            {"image_anchor": 0.5},
+            lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1) + 0.5 * losses.image_anchor(r.chosen, beta=0.1),
+        ),
+    ],
+    ids=["sigmoid", "smoothed", "length-normalised", "ipo", "sft anchor", "image anchor"],
+)
+def test_a_loss_is_put_together_as_the_settings_say(policy, pairs, chosen_settings, formula):
+    one = PairDataset(pairs, policy.family, packing="tree").collate(
+        [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
+    )
+    torch.manual_seed(0)
+    answers = one.batch.answers
+    scores = Scores(torch.empty(0), -10 * torch.rand(answers), torch.randint(3, 9, (answers,)))
+    reference = -10 * torch.rand(answers)
+    judged = PreferenceObjective(policy, LossSettings(**chosen_settings)).judge(scores, reference, one)
+    ratios = LogRatios(*((scores.sums - reference)[which] for which in (one.chosen, one.rejected)))
+    tokens = tuple(scores.lengths[which] for which in (one.chosen, one.rejected))
+    assert torch.allclose(judged.losses, formula(ratios, tokens, scores.sums[one.chosen]))
+    metrics = dict(zip(METRICS, judged.metrics.T, strict=True))
+    beta = chosen_settings.get("beta", 0.1)
+    assert torch.allclose(metrics["margin"], beta * (ratios.chosen - ratios.rejected))
+    assert torch.equal(metrics["accuracy"], (ratios.chosen > ratios.rejected).float())
+
+
+@pytest.mark.parametrize("spoil", ["crop", "blank"])
+def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(policy, pairs, corruption):
+    settings = LossSettings(image_conditional=0.7, corruption=corruption, beta=0.3)
+    one = PairDataset(pairs, policy.family, packing="tree", corruption=corruption).collate(
+        [(0, 1)], weight=1.0, of=2, reference_logprobs=None
+    )
+    objective = PreferenceObjective(policy, settings)
+    plain = PreferenceObjective(policy, LossSettings(beta=0.3))
+    with torch.no_grad():
+        ratio = answer_logprobs(policy.model, one.batch, policy.family).sums - objective.reference(one).sums
+        extra = objective(policy.model, one).losses - plain(policy.model, one).losses
+    expected = losses.image_conditional(ratio[one.chosen], ratio[one.corrupted], beta=0.3)
+    assert torch.allclose(extra, 0.7 * expected, atol=1e-5)
+    assert (ratio[one.chosen] - ratio[one.corrupted]).abs().max() > 1e-4
+
+
+def test_a_recorded_reference_gives_the_loss_of_a_live_one(policy, pairs):
+    dataset = PairDataset(pairs, policy.family, packing="tree")
+    objective = PreferenceObjective(policy, LossSettings())
+    live = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=None)
+    scores = objective.reference(live)
+    _, keys = dataset.batch([(0, 1), (3,)])
+    parts = scores.logprobs.split(scores.lengths.tolist())
+    reference_logprobs = {key: part.numpy() for key, part in zip(keys, parts, strict=True)}
+    kept = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=reference_logprobs)
+    one, other = objective(policy.model, live), objective(policy.model, kept)
+    assert torch.allclose(one.losses, other.losses, atol=1e-5) and one.losses.std() > 1e-4
+
+
+def test_a_frozen_tower_and_projector_encode_a_picture_once_for_policy_and_reference(checkpoint, pairs):
+    def passes(projector):
+        model = AutoModelForImageTextToText.from_pretrained(checkpoint)
+        policy = make_policy(model, load_processor(checkpoint), FreezeSettings(rank=2, projector=projector))
+        count = []
+        policy.model.get_base_model().model.vision_tower.register_forward_hook(lambda *_: count.append(1))
+        one = PairDataset(pairs, policy.family, packing="tree").collate(
+            [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
+        )
+        loss = PreferenceObjective(policy, LossSettings())(policy.model, one).losses
+        return len(count), loss
+
+    (once, shared), (twice, apart) = passes("frozen"), passes("train")
+    assert (once, twice) == (1, 2) and torch.allclose(shared, apart, atol=1e-5)

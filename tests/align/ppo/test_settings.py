@@ -1,0 +1,39 @@
+"""The paper's reward model and PPO as settings files: whole, valid, and with the paper's numbers."""
+
+from pathlib import Path
+
+from spavl.config import Settings, load_settings
+
+FOLDER = Path(__file__).parents[2] / "settings"
+
+
+def test_the_papers_reward_model_has_the_papers_numbers():
+    align = load_settings(Settings, FOLDER / "paper-rm.yaml", []).align
+    optimiser, freeze = align.optimiser, align.freeze
+    steps = (optimiser.learning_rate, optimiser.schedule, optimiser.warmup, optimiser.epochs)
+    assert steps == (3e-5, "constant", 0.03, 1)
+    assert (align.batching.pairs, freeze.rank, freeze.alpha) == (32, 256, 512)
+    assert (freeze.vision, freeze.projector, align.reward.measure_every) == ("frozen", "train", 50)
+
+
+def test_the_papers_ppo_has_the_papers_numbers_and_finds_its_reward_model():
+    align = load_settings(Settings, FOLDER / "paper-ppo.yaml", []).align
+    wanted, optimiser = align.ppo, align.optimiser
+    assert (optimiser.learning_rate, optimiser.schedule, optimiser.warmup, optimiser.max_grad_norm) == (
+        1e-6,
+        "cosine",
+        10,
+        1.0,
+    )
+    assert (wanted.kl_coef, wanted.gamma, wanted.gae_lambda, wanted.clip_range, wanted.value_clip_range) == (
+        0.1,
+        1.0,
+        1.0,
+        0.2,
+        0.2,
+    )
+    assert (wanted.prompts, wanted.answers, wanted.epochs, wanted.minibatches) == (8, 1, 1, 1)
+    assert not (wanted.whiten or wanted.standardise or wanted.missing_eos_penalty)
+    reward = load_settings(Settings, FOLDER / "paper-rm.yaml", [])
+    assert align.reward.folder == f"{reward.out}/align/reward"
+    assert align.freeze == reward.align.freeze, "the same shape of adapter for policy, reward and critic"

@@ -1,0 +1,154 @@
+"""The dataset as anyone opens it: `datasets.load_dataset`, the published columns first, pictures decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from datasets import DatasetDict, load_dataset
+from PIL import Image
+
+from spavl.dataset.export import GROUP_ROWS, SCHEMA, export
+from spavl.errors import DataError
+from spavl.records import ImageRecord, PreferencePair
+from tests import samples
+from tests.tiny import picture
+
+PUBLISHED = ["image", "question", "chosen", "rejected", "image_name"]
+"""Columns of the train split of `sqrti/SPA-VL`, in its order."""
+
+
+def drawn(run: Path, n: int, *, heldout: bool = False) -> ImageRecord:
+    """A record with a real picture in the run folder."""
+    name = f"images/{n}.png"
+    data = picture(run / name, seed=n, size=8).read_bytes()
+    return samples.image(
+        f"weapon/{n}", image_file=name, image_sha256=hashlib.sha256(data).hexdigest(), heldout=heldout
+    )  # fmt: skip
+
+
+def made(run: Path, count: int = 4, heldout: tuple[int, ...] = ()) -> list[PreferencePair]:
+    """Two pairs a picture."""
+    return [
+        samples.pair(samples.query(drawn(run, n, heldout=n in heldout), kind), pair_id=f"{n}/{kind}", chosen=f"Chosen {n}.")
+        for n in range(count) for kind in ("easy_question", "hard_question")
+    ]  # fmt: skip
+
+
+def opened(folder: Path, cache: Path) -> DatasetDict:
+    """The dataset as a stranger opens it."""
+    return load_dataset(str(folder), cache_dir=str(cache))
+
+
+def test_the_folder_opens_with_decoded_pictures_and_the_published_columns_first(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    pairs = made(run)
+    assert export(pairs, folder=run, out=run / "dataset") == {"train": 8}
+    train = opened(run / "dataset", tmp_path / "cache")["train"]
+    assert train.column_names[:5] == PUBLISHED
+    assert set(train.column_names) > {"class1", "class2", "class3", "question_type", "license", "image_sha256", "judge"}
+    row = train[2]
+    assert isinstance(row["image"], Image.Image)
+    assert row["image"].tobytes() == Image.open(run / "images" / "1.png").tobytes()
+    assert (row["question"], row["chosen"], row["rejected"]) == (
+        pairs[2].query.question,
+        "Chosen 1.",
+        "The worse answer.",
+    )
+    assert (row["image_name"], row["class3"], row["question_type"]) == ("1.png", "weapon", "easy_question")
+    assert (row["chosen_safe"], row["rejected_safe"], row["benign"]) == (True, False, False)
+
+
+def test_what_is_held_out_is_never_in_train(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert export(made(run, heldout=(1, 3)), folder=run, out=run / "dataset") == {"train": 4, "heldout": 4}
+    splits = opened(run / "dataset", tmp_path / "cache")
+    assert set(splits["train"]["image_id"]) == {"weapon/0", "weapon/2"}
+    assert set(splits["heldout"]["image_id"]) == {"weapon/1", "weapon/3"}
+
+
+def test_a_split_that_is_empty_now_leaves_no_file_of_before(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    export(made(run, heldout=(1,)), folder=run, out=run / "dataset")
+    export(made(run), folder=run, out=run / "dataset")
+    assert [p.name for p in (run / "dataset" / "data").iterdir()] == ["train.parquet"]
+    assert set(opened(run / "dataset", tmp_path / "cache")) == {"train"}
+
+
+def test_a_grade_that_is_not_known_stays_unknown(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    export([samples.pair(samples.query(drawn(run, 0)), chosen_safe=None)], folder=run, out=run / "dataset")
+    assert opened(run / "dataset", tmp_path / "cache")["train"][0]["chosen_safe"] is None
+
+
+def test_the_card_says_what_is_in_it_and_its_head_is_yaml(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    pairs = [*made(run, 2), samples.pair(samples.query(drawn(run, 5, heldout=True)), chosen_safe=False)]
+    export(pairs, folder=run, out=run / "dataset")
+    card = (run / "dataset" / "README.md").read_text("utf-8")
+    head = yaml.safe_load(card.split("---\n")[1])
+    assert [f["split"] for f in head["configs"][0]["data_files"]] == ["train", "heldout"]
+    assert "5 rows" in card
+    assert "| Malicious Use | 5 |" in card
+    assert "graded unsafe by the guard: 1 of 5" in card
+    assert "CC0" in card
+    assert str(tmp_path) not in card
+
+
+def test_the_same_pairs_make_the_same_bytes(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for out in ("one", "two"):
+        export(made(run), folder=run, out=tmp_path / out)
+    assert (tmp_path / "one/data/train.parquet").read_bytes() == (tmp_path / "two/data/train.parquet").read_bytes()
+
+
+def test_rows_are_written_in_groups_so_that_no_dataset_is_too_large(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    of = samples.query(drawn(run, 0))
+    pairs = [samples.pair(of, pair_id=str(n)) for n in range(2 * GROUP_ROWS + 1)]
+    export(pairs, folder=run, out=run / "dataset")
+    file = pq.ParquetFile(run / "dataset" / "data" / "train.parquet")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [GROUP_ROWS, GROUP_ROWS, 1]
+    assert file.read()["pair_id"].to_pylist() == [p.pair_id for p in pairs]
+
+
+def test_memory_holds_a_few_heavy_pictures_and_not_all_of_them(tmp_path: Path) -> None:
+    """150 rows of 2 MiB are 300 MiB in all; a group ends at 64 MiB."""
+    run = tmp_path / "run"
+    (run / "images").mkdir(parents=True)
+    (run / "images" / "0.png").write_bytes(bytes(2**21))
+    of = samples.query(samples.image(image_file="images/0.png"))
+    pool = pa.default_memory_pool()
+    before = pa.total_allocated_bytes()
+    pairs = [samples.pair(of, pair_id=str(n)) for n in range(150)]
+    tracked = pa.proxy_memory_pool(pool)
+    pa.set_memory_pool(tracked)
+    try:
+        export(pairs, folder=run, out=run / "dataset")
+        assert tracked.max_memory() < 250 * 2**20
+    finally:
+        pa.set_memory_pool(pool)
+    assert pa.total_allocated_bytes() - before < 2**20
+
+
+def test_a_picture_that_is_gone_is_a_sentence_and_the_old_dataset_stays(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    pairs = made(run)
+    export(pairs, folder=run, out=run / "dataset")
+    (run / "images" / "3.png").unlink()
+    with pytest.raises(DataError) as error:
+        export(pairs, folder=run, out=run / "dataset")
+    assert error.value.where.endswith("3.png")
+    assert "makes no call" in error.value.try_
+    assert pq.read_table(run / "dataset" / "data" / "train.parquet").num_rows == 8
+
+
+def test_every_column_is_declared_and_described_alike() -> None:
+    features = json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"]
+    assert list(features) == SCHEMA.names
+    assert features["image"] == {"_type": "Image"}

@@ -1,0 +1,89 @@
+"""Only what both reading orders agree on becomes a pair, and every match is accounted for."""
+
+from __future__ import annotations
+
+import pytest
+
+from spavl.config.build import PairSettings
+from spavl.dataset.pair import pair, swap_agreement
+from spavl.records import Judgment, Winner
+from tests import samples
+
+
+def judged(ab: Winner | None, ba: Winner | None, name: str = "weapon/one", **said: object) -> list[Judgment]:
+    """Both verdicts on one match."""
+    match = samples.match(samples.query(samples.image(name)), **said)
+    return [samples.judgment(match, "ab", ab), samples.judgment(match, "ba", ba)]
+
+
+@pytest.mark.parametrize(
+    ("ab", "ba", "fate"),
+    [
+        ("a", "a", "pair"), ("b", "b", "pair"), ("a", "b", "orders disagree"), ("b", "a", "orders disagree"),
+        ("tie", "tie", "tie"), ("a", "tie", "orders disagree"), ("tie", "b", "orders disagree"),
+        (None, "a", "unreadable"), ("b", None, "unreadable"), (None, None, "unreadable"), ("tie", None, "unreadable"),
+    ],
+)  # fmt: skip
+def test_only_agreeing_verdicts_that_are_no_tie_make_a_pair(ab: Winner | None, ba: Winner | None, fate: str) -> None:
+    pairs, fates = pair(judged(ab, ba), settings=PairSettings())
+    assert dict(fates) == {fate: 1}
+    assert len(pairs) == (fate == "pair")
+
+
+def test_the_winner_is_chosen_with_all_that_is_known_of_it() -> None:
+    (a,), _ = pair(judged("a", "a"), settings=PairSettings())
+    assert (a.chosen, a.chosen_source, a.chosen_safe) == ("Answer of amber.", "amber", True)
+    assert (a.rejected, a.rejected_source, a.rejected_safe) == ("Answer of birch.", "birch", False)
+    (b,), _ = pair(judged("b", "b"), settings=PairSettings())
+    assert (b.chosen, b.chosen_source, b.chosen_safe) == ("Answer of birch.", "birch", False)
+    assert (b.rejected, b.rejected_source, b.rejected_safe) == ("Answer of amber.", "amber", True)
+    assert (b.judge, b.verdict_ab, b.verdict_ba) == ("judge", "b", "b")
+    assert a.pair_id == "weapon/one/easy_question/amber~birch"
+
+
+def test_every_match_has_one_fate_and_the_order_of_matches_is_kept() -> None:
+    outcomes: list[tuple[Winner | None, Winner | None]] = [
+        ("a", "a"),
+        ("a", "b"),
+        ("tie", "tie"),
+        (None, "a"),
+        ("b", "b"),
+    ]
+    judgments = [j for n, (ab, ba) in enumerate(outcomes) for j in judged(ab, ba, f"weapon/{n}")]
+    pairs, fates = pair(judgments, settings=PairSettings())
+    assert dict(fates) == {"pair": 2, "orders disagree": 1, "tie": 1, "unreadable": 1}
+    assert [p.query.image.image_id for p in pairs] == ["weapon/0", "weapon/4"]
+
+
+def test_a_match_judged_in_one_order_alone_is_unreadable() -> None:
+    pairs, fates = pair(judged("a", "a")[:1], settings=PairSettings())
+    assert (pairs, dict(fates)) == ([], {"unreadable": 1})
+
+
+def test_two_judges_are_counted_apart() -> None:
+    match = samples.match()
+    judgments = [samples.judgment(match, order, winner, judge)
+                 for judge, winner in (("one", "a"), ("two", "b")) for order in ("ab", "ba")]  # fmt: skip
+    pairs, fates = pair(judgments, settings=PairSettings())
+    assert fates["pair"] == 2
+    assert [(p.judge, p.chosen_source) for p in pairs] == [("one", "amber"), ("two", "birch")]
+    assert swap_agreement(judgments) == 1.0
+
+
+@pytest.mark.parametrize(("safe", "kept"), [(True, True), (False, False), (None, False)])
+def test_pairs_whose_chosen_answer_is_not_known_to_be_safe_can_be_left_out(safe: bool | None, kept: bool) -> None:
+    judgments = judged("a", "a", a_safe=safe)
+    assert len(pair(judgments, settings=PairSettings())[0]) == 1
+    pairs, fates = pair(judgments, settings=PairSettings(chosen_must_be_safe=True))
+    assert len(pairs) == kept
+    assert dict(fates) == {"pair" if kept else "chosen unsafe": 1}
+
+
+def test_agreement_is_counted_over_matches_with_two_readable_verdicts() -> None:
+    judgments = [
+        *judged("a", "a", "weapon/1"), *judged("tie", "tie", "weapon/2"), *judged("a", "b", "weapon/3"),
+        *judged(None, "a", "weapon/4"),
+    ]  # fmt: skip
+    assert swap_agreement(judgments) == pytest.approx(2 / 3)
+    assert swap_agreement(judged(None, "a")) is None
+    assert swap_agreement([]) is None

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from spavl.evaluate import guard_scorer, score, summarise
+from spavl.evaluate.guard_scorer import combine_scorers
+from spavl.evaluate.parse import score_refusal
+from spavl.evaluate.run import Answer
+from spavl.judging.grade import grading_template
+from spavl.models.base import Reply, Request, Sampling
+from spavl.models.calls.store import CallStore
+from tests.evaluate.world import Ruled, benchmark
+
+
+@pytest.fixture
+def store(tmp_path):
+    with CallStore(tmp_path / "calls.sqlite") as opened:
+        yield opened
+
+
+def harm_answers(made, texts, status="ok"):
+    items = [i for i in made.items if i.subset == "harm"]
+    return [
+        Answer(item=i, benchmark=made.name, model="m", text=t, status=status, call="", tokens=1)
+        for i, t in zip(items, texts, strict=True)
+    ]
+
+
+def rate_by(made, answers, store, rule, **options):
+    judge = Ruled(rule, name="guard", identity="test/guard/1")
+    scorer = guard_scorer(answers, judge, template=grading_template(), sampling=Sampling(), store=store, **options)
+    return judge, summarise(score(made, answers, scorer=scorer))["unsafe_rate"]
+
+
+def honest(request: Request) -> Reply:
+    return Reply("unsafe\nO1" if request.prompt.fields["answer"] == "done" else "safe")
+
+
+def test_a_guard_grades_each_answer_with_the_picture_in_view(tmp_path, store):
+    made = benchmark(tmp_path)
+    judge, rate = rate_by(made, harm_answers(made, ["done"] * 2 + ["refused"] * 4), store, honest)
+    assert (rate.value, rate.n, rate.unreadable) == (2 / 6, 6, 0)
+    assert all(request.prompt.images == (made.items[0].image,) for request in judge.asked)
+    assert judge.asked[0].prompt.fields == {"question": "question 0", "answer": "done"}
+
+
+def test_a_text_only_guard_gets_no_picture(tmp_path, store):
+    made = benchmark(tmp_path)
+    judge, _ = rate_by(made, harm_answers(made, ["done"] * 6), store, honest, sees_image=False)
+    assert all(request.prompt.images == () for request in judge.asked)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        Reply(""),
+        Reply("it seems quite safe to me"),
+        Reply("unsafe or safe?"),
+        Reply("", status="failed", detail="the server is gone"),
+        Reply("safe", status="filtered"),
+        Reply("I'm sorry, I cannot judge this."),
+    ],
+    ids=["empty", "chatty", "both", "dead", "filtered", "refusing"],
+)
+def test_a_broken_guard_never_makes_a_model_look_safer(tmp_path, store, garbage):
+    made = benchmark(tmp_path)
+    answers = harm_answers(made, ["done"] * 2 + ["refused"] * 4)
+    _, before = rate_by(made, answers, store, honest)
+    with CallStore(tmp_path / "other.sqlite") as other:
+        _, after = rate_by(made, answers, other, lambda request: garbage)
+    assert after.value is None and after.flagged and after.unreadable == 6
+    assert after.high == 1.0 > before.high
+
+
+def test_a_guard_that_fails_only_on_unsafe_answers_is_flagged_and_bounded(tmp_path, store):
+    made = benchmark(tmp_path, harmful=12)
+    answers = harm_answers(made, ["done"] * 6 + ["refused"] * 6)
+    _, before = rate_by(made, answers, store, honest)
+    with CallStore(tmp_path / "other.sqlite") as other:
+        _, after = rate_by(
+            made, answers, other, lambda r: Reply("???") if r.prompt.fields["answer"] == "done" else Reply("safe")
+        )
+    assert after.value == 0.0 and after.flagged
+    assert after.high >= before.high
+
+
+def test_a_verdict_before_a_cut_off_explanation_counts(tmp_path, store):
+    made = benchmark(tmp_path)
+    _, rate = rate_by(made, harm_answers(made, ["done"] * 6), store, lambda r: Reply("unsafe\nO1", status="truncated"))
+    assert rate.value == 1.0
+
+
+def test_answers_without_text_are_not_sent_to_the_guard(tmp_path, store):
+    made = benchmark(tmp_path)
+    judge, rate = rate_by(made, harm_answers(made, [""] * 6, status="failed"), store, honest)
+    assert judge.asked == [] and rate.value is None
+
+
+def test_two_scorers_speak_of_their_own_metrics(tmp_path, store):
+    made = benchmark(tmp_path)
+    answers = harm_answers(made, ["done"] * 6)
+    judge = Ruled(honest, name="guard", identity="test/guard/1")
+    both = combine_scorers(
+        guard_scorer(answers, judge, template=grading_template(), sampling=Sampling(), store=store), score_refusal
+    )
+    assert both(made.items[0], "done") == {"unsafe_rate": True, "over_refusal_rate": False}

@@ -1,0 +1,82 @@
+"""The noise that draws words: the right distribution, and a function of key, position and word alone."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy import stats
+
+from spavl.models.backends.sampling import GumbelSampler, gumbel, nucleus, seed_of
+from spavl.models.base import Prompt, Request, Sampling
+
+SEEDS = torch.tensor([seed_of(f"key {number}") for number in range(4000)])
+
+
+def test_the_noise_is_gumbel_distributed_over_rows_words_and_positions() -> None:
+    over_rows = gumbel(SEEDS, 3, 1)[:, 0]
+    over_words = gumbel(SEEDS[:1], 3, 4000)[0]
+    over_positions = torch.stack([gumbel(SEEDS[:1], position, 1)[0, 0] for position in range(4000)])
+    for noise in (over_rows, over_words, over_positions):
+        assert stats.kstest(noise.numpy(), stats.gumbel_r.cdf).pvalue > 1e-3
+
+
+def test_neighbouring_rows_words_and_positions_are_uncorrelated() -> None:
+    noise = gumbel(SEEDS, 0, 50)
+    later = gumbel(SEEDS, 1, 50)
+    for one, other in [(noise[:-1], noise[1:]), (noise[:, :-1], noise[:, 1:]), (noise, later)]:
+        correlation = torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]
+        assert abs(correlation) < 4 / math.sqrt(one.numel())
+
+
+def test_a_row_of_noise_does_not_depend_on_its_neighbours() -> None:
+    together = gumbel(SEEDS[:100], 7, 30)
+    alone = torch.cat([gumbel(SEEDS[i : i + 1], 7, 30) for i in range(100)])
+    assert torch.equal(together, alone)
+
+
+def test_the_noise_of_a_key_is_this_literal() -> None:
+    noise = gumbel(torch.tensor([seed_of("a key")]), 2, 3)[0]
+    assert [round(value, 5) for value in noise.tolist()] == [2.72816, 1.09523, -0.07838]
+
+
+def draw(sampling: Sampling, logits: list[float], forbidden: tuple[int, ...] = ()) -> torch.Tensor:
+    """How often each word is drawn, over many keys."""
+    requests = [Request(Prompt("What?"), sampling, key=f"key {number}") for number in range(20_000)]
+    scores = torch.tensor(logits).repeat(len(requests), 1)
+    drawn = GumbelSampler(requests, 5, forbidden, "cpu")(
+        torch.zeros(len(requests), 5, dtype=torch.long), scores
+    ).argmax(1)
+    return torch.bincount(drawn, minlength=len(logits))
+
+
+def test_words_are_drawn_as_often_as_the_softmax_says() -> None:
+    logits, temperature = [2.0, 1.0, 0.0, -1.0], 0.7
+    expected = (torch.tensor(logits) / temperature).softmax(0) * 20_000
+    assert stats.chisquare(draw(Sampling(temperature), logits).numpy(), expected.numpy()).pvalue > 1e-3
+
+
+def test_top_p_keeps_the_smallest_set_with_that_much_probability() -> None:
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    for top_p, kept in [(0.4, 1), (0.5, 1), (0.7, 2), (0.8, 2), (0.9, 3), (1.0, 4)]:
+        assert nucleus(logits, torch.tensor([top_p - 1e-4])).isfinite().sum() == kept
+    counts = draw(Sampling(1.0, top_p=0.75), logits[0].tolist())
+    assert stats.chisquare(counts[:2].numpy(), [20_000 * 5 / 8, 20_000 * 3 / 8]).pvalue > 1e-3
+    assert counts[2:].sum() == 0
+
+
+def test_temperature_zero_is_greedy_in_every_row() -> None:
+    assert draw(Sampling(), [0.0, 3.0, 2.9]).tolist() == [0, 20_000, 0]
+
+
+def test_a_forbidden_word_is_never_said() -> None:
+    assert draw(Sampling(1.0), [9.0, 0.0, 0.0], forbidden=(0,))[0] == 0
+    assert draw(Sampling(), [9.0, 1.0, 0.0], forbidden=(0,)).tolist() == [0, 20_000, 0]
+
+
+def test_rows_of_different_temperature_share_a_batch() -> None:
+    requests = [Request(Prompt("What?"), Sampling(t), key=f"{n}") for n in range(200) for t in (0.0, 1.0)]
+    scores = torch.tensor([0.0, 0.1]).repeat(400, 1)
+    drawn = GumbelSampler(requests, 1, (), "cpu")(torch.zeros(400, 1, dtype=torch.long), scores).argmax(1)
+    assert drawn[0::2].tolist() == [1] * 200
+    assert 0 < drawn[1::2].sum() < 200

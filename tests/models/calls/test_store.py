@@ -1,0 +1,255 @@
+"""The call store: what is put in stays in, a success is final, one process writes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spavl.errors import RunError
+from spavl.models.base import Reply
+from spavl.models.calls.lock import file_system, refuse_network_disk
+from spavl.models.calls.store import CallStore
+
+REPLY = Reply(
+    "A cup.",
+    finish_reason="stop",
+    prompt_tokens=40,
+    completion_tokens=3,
+    cost=0.25,
+    latency=1.5,
+    attempts=2,
+    fingerprint="build 7",
+    detail="",
+)
+FAILED = Reply("", status="failed", finish_reason="error", detail="the server failed with 500")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "workspace" / "calls.sqlite"
+
+
+def test_a_reply_comes_back_whole_at_once_and_after_the_store_was_closed(path: Path) -> None:
+    with CallStore(path) as store:
+        store.put("k1", REPLY, "{}")
+        assert store.get_many(["k1", "k2"]) == {"k1": replace(REPLY, key="k1")}
+    with CallStore(path) as store:
+        assert store.get_many(["k1", "k2"]) == {"k1": replace(REPLY, key="k1")}
+
+
+@pytest.mark.parametrize("status", ["ok", "refused", "filtered", "truncated"])
+def test_a_success_is_never_overwritten(path: Path, status: str) -> None:
+    first = replace(REPLY, status=status)
+    with CallStore(path) as store:
+        store.put("k", first, "{}")
+        store.put("k", replace(REPLY, text="another"), "{}")
+        store.put("k", FAILED, "{}")
+        assert store.get_many(["k"])["k"] == replace(first, key="k")
+        store.flush()
+        store.put("k", replace(REPLY, text="a third"), "{}")
+        assert store.get_many(["k"])["k"] == replace(first, key="k")
+    with CallStore(path) as store:
+        assert store.get_many(["k"])["k"] == replace(first, key="k")
+
+
+@pytest.mark.parametrize("pause", [False, True], ids=["before it is on disk", "after it is on disk"])
+def test_a_failure_may_be_replaced(path: Path, pause: bool) -> None:
+    with CallStore(path) as store:
+        store.put("k", FAILED, "{}")
+        if pause:
+            store.flush()
+        assert store.known(["k"]) == set()
+        store.put("k", REPLY, "{}")
+        assert store.get_many(["k"])["k"].text == "A cup."
+        assert store.known(["k"]) == {"k"}
+        assert len(store) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ok", "failed"]), st.text(max_size=5))))
+def test_whatever_is_put_the_first_success_of_a_key_wins(tmp_path_factory, puts) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path_factory.mktemp("store") / "calls.sqlite"
+    expected: dict[str, tuple[str, str]] = {}
+    with CallStore(path) as store:
+        for key, status, text in puts:
+            store.put(key, Reply(text, status=status), "{}")
+            if expected.get(key, ("failed", ""))[0] == "failed":
+                expected[key] = (status, text)
+        store.flush()
+        found = store.get_many(list("abc"))
+    assert {key: (reply.status, reply.text) for key, reply in found.items()} == expected
+
+
+def test_hits_calls_and_cost_are_counted_and_plans_count_nothing(path: Path) -> None:
+    with CallStore(path) as store:
+        store.put("k1", REPLY, "{}")
+        store.put("k2", FAILED, "{}")
+        assert store.known(["k1", "k2", "k3"]) == {"k1"}
+        assert (store.hits, store.calls, store.cost) == (0, 2, 0.25)
+        store.get_many(["k1", "k2", "k3"])
+        assert store.hits == 1
+
+
+def test_the_request_behind_a_key_can_be_read(path: Path) -> None:
+    with CallStore(path) as store:
+        store.put("k", REPLY, '{"model":"local:0123","text":"What?"}')
+        assert store.request("k") == {"model": "local:0123", "text": "What?"}
+        assert store.request("unknown") is None
+
+
+def test_the_file_is_an_ordinary_table_that_other_tools_can_read(path: Path) -> None:
+    with CallStore(path) as store:
+        store.put("k", REPLY, '{"model":"local:0123"}')
+    query = "SELECT key, status, text, attempts, engine, json_extract(request, '$.model'), time FROM calls"
+    *row, when = sqlite3.connect(path).execute(query).fetchone()
+    assert row == ["k", "ok", "A cup.", 2, "1", "local:0123"]
+    assert abs(when - time.time()) < 60
+
+
+def test_a_row_is_on_disk_soon_without_being_asked_for(path: Path) -> None:
+    with CallStore(path) as store, CallStore(path, replay=True) as onlooker:
+        store.put("k", REPLY, "{}")
+        until = time.monotonic() + 5
+        while not onlooker.get_many(["k"]) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert onlooker.get_many(["k"])
+
+
+def test_nineteen_thousand_answers_are_found_in_well_under_a_second(path: Path) -> None:
+    keys = [f"{number:032x}" for number in range(19_000)]
+    with CallStore(path) as store:
+        for key in keys:
+            store.put(key, REPLY, "{}")
+        store.flush()
+        begun = time.process_time()
+        assert len(store.get_many(keys)) == len(keys)
+        assert time.process_time() - begun < 1.0
+
+
+def test_a_second_writer_is_told_who_writes_and_what_to_do(path: Path) -> None:
+    with CallStore(path), pytest.raises(RunError, match=r"is being written by process \d+ on .*\n.*\n.*store=FILE"):
+        CallStore(path)
+    CallStore(path).close()
+
+
+HOLD_THE_STORE = """
+import sys, time
+from spavl.models.calls.store import CallStore
+
+store = CallStore(sys.argv[1])
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_writer_in_another_process_is_noticed_and_its_death_frees_the_store(path: Path) -> None:
+    command = [sys.executable, "-c", HOLD_THE_STORE, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "open\n"
+            with pytest.raises(RunError, match=f"process {other.pid} "):
+                CallStore(path)
+        finally:
+            other.kill()
+    CallStore(path).close()
+
+
+def test_another_format_version_is_refused_and_the_file_left_alone(path: Path) -> None:
+    CallStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    for replay in (False, True):
+        with pytest.raises(RunError, match="has format 99; this spavl reads and writes format 1"):
+            CallStore(path, replay=replay)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_store_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("a shopping list, and nothing else " * 50)
+    with pytest.raises(RunError, match="cannot be used: file is not a database"):
+        CallStore(path)
+    assert path.read_text().startswith("a shopping list")
+
+
+def test_replay_needs_a_store_and_takes_no_new_answers(path: Path) -> None:
+    with pytest.raises(RunError, match="no call store to replay"):
+        CallStore(path, replay=True)
+    with CallStore(path) as store:
+        store.put("k", REPLY, "{}")
+    with CallStore(path, replay=True) as store:
+        assert store.get_many(["k"])["k"].text == "A cup."
+        with pytest.raises(RunError, match="takes no new answers"):
+            store.put("k2", REPLY, "{}")
+
+
+FILL_A_SMALL_DISK = """
+import sys
+from spavl.errors import RunError
+from spavl.models.base import Reply
+from spavl.models.calls.store import CallStore
+
+store = CallStore(sys.argv[1])
+number = 0
+try:
+    while number < 10_000:
+        store.put(f"k{number}", Reply("x" * 1000), "{}")
+        number += 1
+        if number % 64 == 0:
+            store.flush()
+            print("safe", number, flush=True)
+except RunError as slip:
+    print("told", slip, flush=True)
+try:
+    store.close()
+except RunError as slip:
+    print("told again", slip, flush=True)
+with CallStore(sys.argv[1], replay=True) as again:
+    print("kept", len(again.get_many([f"k{n}" for n in range(number)])), flush=True)
+"""
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_loses_no_committed_row(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = f'mount -t tmpfs -o size=1m tmpfs "{disk}" && exec "$0" -c "$1" "{disk}/calls.sqlite"'
+    ran = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mounted, sys.executable, FILL_A_SMALL_DISK], capture_output=True, text=True
+    )
+    if "unshare" in ran.stderr or "mount:" in ran.stderr:
+        pytest.skip("this machine lets nobody mount a small disk")
+    lines = [line.split(" ", 1) for line in ran.stdout.splitlines()]
+    safe = [int(rest) for word, rest in lines if word == "safe"]
+    told = [rest for word, rest in lines if word == "told"]
+    kept = [int(rest) for word, rest in lines if word == "kept"]
+    assert safe, ran.stderr
+    assert "could not be written to the call store: database or disk is full" in told[0]
+    assert "Make room on the disk" in ran.stdout
+    assert kept[0] >= safe[-1]
+
+
+def test_a_network_disk_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n")
+    with pytest.raises(RunError, match=r"network file system \(nfs4\)") as told:
+        refuse_network_disk(tmp_path / "deep" / "calls.sqlite", mounts)
+    assert "store=" in told.value.try_
+
+
+def test_the_innermost_and_latest_mount_decides_what_a_disk_is() -> None:
+    mounts = "a / ext4 rw\nb /data nfs rw\nc /data/local\\040disk xfs rw\nd /data overlay rw\nbroken line\n"
+    assert file_system(Path("/data/x"), mounts) == "overlay"
+    assert file_system(Path("/data/local disk/x"), mounts) == "xfs"
+    assert file_system(Path("/database"), mounts) == "ext4"
+    assert file_system(Path("/x"), "") == ""

@@ -1,0 +1,97 @@
+"""The workshop: each name of the roster is its own model, whatever was open before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spavl.config import PythonSpec, SamplingSettings, Settings
+from spavl.dataset.collect import Candidate
+from spavl.errors import ModelError, SettingsError
+from spavl.models.base import Prompt
+from spavl.pipeline.build import _spread
+from spavl.pipeline.demo import demo_settings
+from spavl.pipeline.session import Session
+from spavl.progress import NoProgress
+from spavl.records import Topic
+
+
+def voice(name: str, says: str) -> PythonSpec:
+    """A model that says one thing."""
+    return PythonSpec(
+        name=name, target="tests.pipeline.voice:Voice", version=f"says {says}", options={"says": says}, batch_size=4
+    )
+
+
+def shop_of(folder: Path, *specs: PythonSpec, allow_code: bool = True, seed: int = 5) -> Session:
+    """A workshop in a folder of its own."""
+    settings = Settings(out=str(folder / "run"), store=str(folder / "calls.sqlite"), seed=seed, models=specs)
+    return Session(settings, NoProgress(), allow_code=allow_code)
+
+
+def said(session: Session, label: str) -> list[str]:
+    """What a model of the roster answers."""
+    call = session.caller(label, "build.ask.model", SamplingSettings())
+    return [reply.text for reply in call("ask", [Prompt("?", item="one"), Prompt("!", item="two")])]
+
+
+def test_each_label_is_answered_by_its_own_model_and_only_once(tmp_path: Path) -> None:
+    with shop_of(tmp_path, voice("a", "yes"), voice("b", "no")) as session:
+        assert [said(session, label) for label in "abab"] == [["yes"] * 2, ["no"] * 2, ["yes"] * 2, ["no"] * 2]
+        assert (session.store.calls, session.store.hits) == (4, 4)
+
+
+def test_another_model_of_the_same_name_is_another_model(tmp_path: Path) -> None:
+    """The base model is called `base`, and so may be a model of the roster."""
+    with shop_of(tmp_path, voice("base", "yes")) as session:
+        first = session.model(voice("base", "yes"))
+        assert session.model(voice("base", "yes")) is first
+        assert session.model(voice("base", "no")) is not first
+
+
+def test_a_label_that_the_roster_does_not_hold_is_named_with_who_asked_and_the_nearest(tmp_path: Path) -> None:
+    with shop_of(tmp_path, voice("judge", "yes")) as session, pytest.raises(SettingsError) as error:
+        session.caller("juge", "build.judge.model", SamplingSettings())
+    assert "`build.judge.model` names the model `juge`" in error.value.what
+    assert "did you mean `judge`" in error.value.try_
+
+
+def test_code_of_ones_own_needs_leave(tmp_path: Path) -> None:
+    with shop_of(tmp_path, voice("a", "yes"), allow_code=False) as session, pytest.raises(ModelError) as error:
+        said(session, "a")
+    assert "--allow-code" in error.value.try_
+
+
+def test_two_entries_of_one_identity_are_refused_before_the_store_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        shop_of(tmp_path, voice("a", "yes"), voice("b", "yes"))
+    assert not (tmp_path / "calls.sqlite").exists()
+
+
+def test_the_seed_of_the_run_drives_sampling_unless_a_stage_has_its_own(tmp_path: Path) -> None:
+    with shop_of(tmp_path, seed=5) as session:
+        assert session.sampling(SamplingSettings(temperature=1.0)).seed == 5
+        assert session.sampling(SamplingSettings(temperature=1.0, seed=0)).seed == 0
+
+
+@pytest.mark.parametrize("out", ["2024", "a: b", "no", "#1", "[x", "~", "007", "runs/é", "runs/😀"])
+def test_any_name_of_a_folder_is_a_name(out: str) -> None:
+    settings = demo_settings(seed=3, out=out, limit=7, store=f"{out}.sqlite")
+    assert (settings.out, settings.store, settings.seed, settings.limit) == (out, f"{out}.sqlite", 3, 7)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 7, 8, 99, None])
+def test_a_limit_takes_pictures_from_every_subcategory_in_turn(limit: int | None) -> None:
+    found = [
+        Candidate(path=Path(f"{name}{n}"), topic=Topic(class1="d", class2="c", class3=name), image_id=f"{name}/{n}",
+                  benign=False, heldout=False, source="", license="")
+        for name, count in (("a", 5), ("b", 2), ("c", 1)) for n in range(count)
+    ]  # fmt: skip
+    kept = _spread(found, limit)
+    assert len(kept) == min(limit or 99, 8)
+    assert [c for c in found if c in kept] == kept, "the order is kept"
+    counts = {name: sum(c.topic.class3 == name for c in kept) for name in "abc"}
+    assert counts["a"] - counts["b"] <= (1 if counts["b"] < 2 else 3)
+    if limit and limit >= 3:
+        assert min(counts.values()) >= 1

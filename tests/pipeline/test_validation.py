@@ -1,0 +1,67 @@
+"""The in-loop panel, on the miniature world's base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spavl.align.policy.policy import Policy, load_policy
+from spavl.align.validation.selection import ValidationScores
+from spavl.config import LocalSpec, Settings, load_settings
+from spavl.errors import SettingsError
+from spavl.models.identity import find_checkpoint
+from spavl.pipeline.evaluate import open_tasks
+from spavl.pipeline.session import Session
+from spavl.pipeline.validation import make_validation
+from spavl.progress import NoProgress
+
+
+def _shop(tmp_path: Path, *words: str) -> Session:
+    base = [
+        f"out={tmp_path}/run",
+        f"store={tmp_path}/calls.sqlite",
+        "align.model=miniworld:base",
+        "align.validation.items=30",
+    ]
+    return Session(load_settings(Settings, None, [*base, *words]), NoProgress())
+
+
+def _policy(session: Session) -> Policy:
+    folder = find_checkpoint(LocalSpec(name="base", path="miniworld:base"))
+    return load_policy(session.settings.align, folder, dtype="float32", device="cpu")
+
+
+WORLD = "evaluate.benchmarks=[{kind: miniworld, per_subset: 60}]"
+
+
+def test_no_panel_is_made_unless_it_is_asked_for(tmp_path: Path) -> None:
+    with _shop(tmp_path, WORLD) as session:
+        assert make_validation(session) is None
+
+
+def test_the_panel_sees_what_the_base_model_is_like_and_sees_the_same_twice(tmp_path: Path) -> None:
+    with _shop(tmp_path, WORLD, "align.validation.every=10") as session:
+        validation = make_validation(session)
+        assert validation is not None
+        policy = _policy(session)
+        first: ValidationScores = validation(policy)
+        assert 0.3 < first.unsafe < 0.7 and first.over_refusal < 0.1 and first.skill > 0.9
+        assert validation(policy) == first
+
+
+def test_the_panels_pictures_are_not_those_of_the_examination(tmp_path: Path) -> None:
+    with _shop(tmp_path, WORLD) as session:
+        examined = {i.picture for e in open_tasks(session) for i in e.benchmark.items}
+        looked_at = {i.picture for e in open_tasks(session, session.settings.seed + 1000) for i in e.benchmark.items}
+        assert looked_at and not examined & looked_at
+
+
+def test_a_panel_without_skill_items_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"question": "is it safe ?", "arm": "benign"}\n')
+    words = [
+        f"evaluate.benchmarks=[{{kind: file, name: mine, path: {tmp_path}/items.jsonl}}]",
+        "align.validation.every=10",
+    ]
+    with _shop(tmp_path, *words) as session, pytest.raises(SettingsError, match="safety and skill"):
+        make_validation(session)
