@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from spavl.atomic import write_json, write_text
 from spavl.errors import RunError
 from spavl.strict_yaml import load_yaml
 from spavl.tables import FORMAT
@@ -145,32 +146,6 @@ def changes(before: Any, now: Any, path: str = "") -> list[str]:
     if before == now:
         return []
     return [f"{path}: {_short(before)} → {_short(now)}"]
-
-
-def write_json(path: Path, tree: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one."""
-    write_text(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text beside the old file and then in its place.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    beside = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise RunError(
-            f"The file cannot be written: {error.strerror or error}",
-            where=str(path),
-            try_="make room on the disk and run the same command again; finished calls are kept in the call store",
-        ) from error
 
 
 def machine() -> dict[str, Any]:

@@ -8,11 +8,9 @@ Repeated text is dictionary-encoded by Parquet and costs almost nothing. Any too
 
 from __future__ import annotations
 
-import os
 import types
 import typing
 from collections.abc import Hashable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any, Literal, TypeVar, Union
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spavl.atomic import atomic_write
 from spavl.errors import RunError
 
 FORMAT = "1"
@@ -47,24 +46,14 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.Table]) ->
 
     Returns the number of rows.
     """
-    beside = path.with_name(path.name + ".new")
     rows = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as writer:
-            for batch in batches:
-                writer.write_table(batch)
-                rows += batch.num_rows
-        beside.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"The table cannot be written: {os.strerror(error.errno) if error.errno else error}",
-            where=str(path),
-            try_="make room on the disk and run the same command again; finished calls are kept in the call store",
-        ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+    with (
+        atomic_write(path, what="The table") as tmp,
+        pq.ParquetWriter(tmp, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for batch in batches:
+            writer.write_table(batch)
+            rows += batch.num_rows
     return rows
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from spavl.threads import let_waiting_threads_sleep
-from tests.tiny import tiny_llava
+from tests.shapes import CHECKED
 
 let_waiting_threads_sleep()
+jaxtyping.install_import_hook(list(CHECKED), "beartype.beartype")
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random LLaVA of a few thousand weights; not to be written into."""
+    from tests.tiny import tiny_llava
+
     return tiny_llava(tmp_path_factory.mktemp("tiny-llava"))

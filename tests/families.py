@@ -20,7 +20,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
 from spavl.models.families.processors import NoVideos, without_videos
-from spavl.models.trees.pack import Picture, Row
+from spavl.models.trees.pack import Row
+from spavl.pictures import Picture
 
 WINDOW = 32
 """Sliding window of the models that slide; shorter than any answer's sequence."""

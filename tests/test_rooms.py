@@ -15,7 +15,7 @@ HOUSE = Path(spavl.__file__).parent
 
 FLOORS = {
     "errors": 0, "spavl": 0,
-    "records": 1, "progress": 1, "strict_yaml": 1, "threads": 1,
+    "records": 1, "progress": 1, "atomic": 1, "pictures": 1, "strict_yaml": 1, "threads": 1,
     "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,
     "models": 3, "run": 3,
     "judging": 4,
@@ -26,8 +26,8 @@ FLOORS = {
 }  # fmt: skip
 
 TORCH = (
-    "models/backends/local*.py", "models/backends/sampling.py", "models/trees/*.py", "models/families/*.py", "align/*.py",
-    "miniworld/train*.py",
+    "align/*.py", "models/backends/local*.py", "models/backends/sampling.py", "models/families/*.py",
+    "models/trees/*.py", "miniworld/train*.py",
 )  # fmt: skip
 HEAVY = {
     "torch": (*TORCH, "models/backends/device.py"),

@@ -13,8 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spavl.atomic import write_json, write_text
 from spavl.errors import RunError
-from spavl.run import Run, changes, machine, peak_memory_mb, versions, write_json, write_text
+from spavl.run import Run, changes, machine, peak_memory_mb, versions
 from spavl.tables import FORMAT
 
 TREES = st.recursive(
@@ -181,7 +182,7 @@ def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from spavl.errors import RunError
-from spavl.run import write_text
+from spavl.atomic import write_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 try:
     write_text(Path({str(tmp_path)!r}) / "a.txt", "new" * 10000)

@@ -11,10 +11,10 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from spavl.atomic import write_text
 from spavl.config import Settings
 from spavl.config.load import sections_in
 from spavl.errors import SettingsError
-from spavl.run import write_text
 
 
 def explain(section: str = "") -> str:

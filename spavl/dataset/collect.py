@@ -7,15 +7,15 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from spavl.atomic import atomic_write
 from spavl.config.build import CollectSettings
-from spavl.errors import DataError, RunError
-from spavl.models.base import PICTURE_FORMATS
+from spavl.errors import DataError
+from spavl.pictures import PICTURE_FORMATS
 from spavl.records import ImageRecord, Topic
 from spavl.taxonomy import Taxonomy
 
@@ -203,16 +203,5 @@ def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
 def _keep(path: Path, data: bytes) -> None:
     if path.exists() and path.stat().st_size == len(data):
         return
-    beside = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise RunError(
-            f"The picture cannot be copied into the run folder: {error.strerror}",
-            where=str(path),
-            try_="make room on the disk",
-        ) from error
+    with atomic_write(path, what="The picture", try_="make room on the disk") as tmp:
+        tmp.write_bytes(data)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spavl.atomic import write_text
 from spavl.errors import DataError
 from spavl.records import PreferencePair
-from spavl.run import write_text
 from spavl.tables import write_batches
 
 _TEXT = (

@@ -14,9 +14,8 @@ from pathlib import Path
 from PIL import Image
 
 from spavl.evaluate.benchmark import Benchmark, Item
-from spavl.models.base import PICTURE_FORMATS, ImageRef
-
-GREY = (127, 127, 127)
+from spavl.models.base import ImageRef
+from spavl.pictures import PICTURE_FORMATS, grey_picture
 
 
 def pictureless(benchmark: Benchmark) -> Benchmark:
@@ -38,7 +37,7 @@ def _blank(item: Item, folder: Path, made: dict[tuple[int, int], ImageRef]) -> I
     with Image.open(item.image.path, formats=PICTURE_FORMATS) as picture:
         size = picture.size
     if size not in made:
-        made[size] = _write(Image.new("RGB", size, GREY), folder)
+        made[size] = _write(grey_picture(size), folder)
     return replace(item, image=made[size], shown="blank")
 
 

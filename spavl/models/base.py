@@ -9,11 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from spavl.records import Status
 
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""What is tried on a picture's bytes, wherever they come from. Without such a list Pillow tries all it knows, and would
-hand PostScript to Ghostscript, which runs it as a program. (A telephone's MPO is read as the JPEG that it begins with.)
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spavl.atomic import write_json
 from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
 from spavl.errors import DataError, MissingExtra
@@ -17,7 +18,7 @@ from spavl.pipeline.build import say_what_changed
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
 from spavl.records import PreferencePair
-from spavl.run import versions, write_json
+from spavl.run import versions
 from spavl.tables import read_table
 
 if TYPE_CHECKING:

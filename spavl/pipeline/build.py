@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from spavl.atomic import write_json
 from spavl.dataset.ask import ask
 from spavl.dataset.collect import Candidate, Rejected, collect, find
 from spavl.dataset.export import export
@@ -18,7 +19,7 @@ from spavl.dataset.respond import grade, respond
 from spavl.errors import DataError
 from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, Match, PreferencePair, Query, Response, Status
-from spavl.run import changes, write_json
+from spavl.run import changes
 from spavl.tables import write_table
 from spavl.taxonomy import load_taxonomy
 

@@ -9,6 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from spavl.atomic import write_json
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.pipeline.align import align
 from spavl.pipeline.build import build
@@ -17,7 +18,7 @@ from spavl.pipeline.miniworld import unsafe_by_truth, wrong_verdicts
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response
-from spavl.run import peak_memory_mb, write_json
+from spavl.run import peak_memory_mb
 from spavl.tables import read_table
 
 LORA = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}

@@ -15,6 +15,7 @@ from spavl.miniworld.items import benchmark_items
 from spavl.miniworld.oracle import right_verdict, truth
 from spavl.miniworld.world import scenes
 from spavl.models.base import ImageRef, Sampling
+from spavl.pictures import file_sha256
 from spavl.records import Judgment
 from spavl.statistics.intervals import Outcome
 
@@ -98,13 +99,7 @@ def unsafe_by_truth(image_id: str, question: str, answer: str) -> bool:
 def _item(item: PanelItem, folder: Path) -> Item:
     (path,) = pictures.write([item.scene], folder)
     return Item(
-        item_id=item.item_id, subset=item.subset, question=item.question, image=ImageRef(path, _sha256(path)),
+        item_id=item.item_id, subset=item.subset, question=item.question, image=ImageRef(path, file_sha256(path)),
         expected=item.expected, group=item.scene.kind.topic.class3, benign=not item.scene.dangerous,
         heldout=item.scene.heldout, picture=item.scene.id,
     )  # fmt: skip
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,9 +12,10 @@ from PIL import Image, UnidentifiedImageError
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import DataError
 from spavl.models import open_model
-from spavl.models.base import PICTURE_FORMATS, BatchModel, ImageRef, Prompt, Reply, Sampling
+from spavl.models.base import BatchModel, ImageRef, Prompt, Reply, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
+from spavl.pictures import PICTURE_FORMATS, file_sha256
 from spavl.records import Judgment, PreferencePair, Query, Response
 from spavl.run import Run
 from spavl.tables import read_table
@@ -107,7 +107,7 @@ def _image(picture: Path) -> ImageRef:
     try:
         with Image.open(picture, formats=PICTURE_FORMATS) as opened:
             opened.load()
-        return ImageRef(picture, hashlib.sha256(picture.read_bytes()).hexdigest())
+        return ImageRef(picture, file_sha256(picture))
     except FileNotFoundError:
         raise DataError("There is no such picture", where=str(picture)) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

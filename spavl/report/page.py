@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from spavl.atomic import write_text
 from spavl.report import words
 from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
 from spavl.report.pictures import Inlined, inline
-from spavl.run import write_text
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Paired
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from spavl.models.base import PICTURE_FORMATS
+from spavl.pictures import PICTURE_FORMATS
 
 MAX_PIXELS = 40_000_000
 SHARP_BELOW = 96

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from spavl.atomic import write_json
 from spavl.config.build import CollectSettings
 from spavl.dataset.collect import Candidate, Rejected, collect, find
 from spavl.errors import DataError, RunError
 from spavl.records import ImageRecord
-from spavl.run import write_json
 from spavl.tables import read_table, write_table
 from spavl.taxonomy import load_taxonomy
 from tests import samples

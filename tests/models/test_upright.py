@@ -9,7 +9,7 @@ from PIL import Image
 
 from spavl.errors import DataError
 from spavl.models.backends.local_vlm import _open_picture
-from spavl.models.trees.pack import Picture
+from spavl.pictures import Picture
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -19,7 +19,8 @@ from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, ScheduledStep
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.pack import PackedTree, Picture, Row, build_trees, pack_tree
+from spavl.models.trees.pack import PackedTree, Row, build_trees, pack_tree
+from spavl.pictures import Picture, grey_picture
 
 PictureView = Literal["true", "crop", "blank"]
 """How a picture is shown."""
@@ -295,7 +296,7 @@ def _shown(picture: Picture) -> Image.Image:
     """The picture as the view in its key says."""
     image, view = picture.load(), picture.key.rpartition("#")[2]
     if view == "blank":
-        return Image.new("RGB", image.size, (127, 127, 127))
+        return grey_picture(image.size)
     return corrupted(image, picture.key) if view == "crop" else image
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.errors import DataError
+from spavl.pictures import file_sha256
 
 COLUMNS = ("image", "question", "chosen", "rejected")
 _TRAIN_FILE = re.compile(r"^train(-\d+-of-\d+)?$")
@@ -154,4 +155,4 @@ def _image(value: Any, base: Path, kept: dict[str, bytes]) -> tuple[bytes | Path
     path = (base / str(name)).resolve()
     if not path.is_relative_to(base.resolve()):
         return None, f"outside:{name}"
-    return path, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else f"missing:{path}"
+    return path, file_sha256(path) if path.is_file() else f"missing:{path}"

@@ -12,7 +12,7 @@ from typing import Literal
 
 from spavl.align.data.pairs import Pair
 from spavl.errors import DataError
-from spavl.models.trees.pack import Picture
+from spavl.pictures import Picture
 
 RowIssue = Literal[
     "no picture", "unreadable picture", "empty question", "empty answer", "equal answers", "control token", "too long"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,12 +18,14 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.utils import logging as transformers_logging
 
 from spavl.align.policy.policy import Policy, load_policy
+from spavl.atomic import atomic_write
 from spavl.config.align import AlignSettings
 from spavl.errors import RunError
 from spavl.models.identity import Checkpoint
 
 TRAINED = "trained.safetensors"
 """File that holds every trained weight, by name."""
+TAKES_UP = "make room and run the same command again; it goes on from its last checkpoint"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack")
 _WRITTEN_ANEW = ("config.json", "generation_config.json", "README.md", "adapter_*", ".*")
 
@@ -39,18 +42,8 @@ class Exported:
 
 def save_trained(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
     """Write trained weights by name; the file is there whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{TRAINED}.new"
-    try:
-        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, beside)
-        beside.replace(folder / TRAINED)
-    except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(
-            f"The trained weights cannot be written: {error}",
-            where=str(folder),
-            try_="Make room and run the same command again; it goes on from its last checkpoint.",
-        ) from error
+    with _written(folder / TRAINED, "The trained weights") as tmp:
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, tmp)
 
 
 def load_trained(policy: Policy, folder: Path) -> None:
@@ -107,24 +100,24 @@ def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: s
     (folder / "README.md").write_text(card)
 
 
-def _write(folder: Path, fill: Any) -> Path:
-    """Make a folder beside, and put it in the place of the old one when it is whole."""
-    beside = folder.with_name(folder.name + ".new")
-    shutil.rmtree(beside, ignore_errors=True)
+@contextmanager
+def _written(path: Path, what: str) -> Iterator[Path]:
+    """A file or folder of weights, written atomically; what safetensors says of a full disk is an error of the disk."""
+    with atomic_write(path, what=what, try_=TAKES_UP) as tmp:
+        try:
+            yield tmp
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def _write(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Fill a folder, and put it in the place of the old one when it is whole."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        beside.mkdir(parents=True)
-        fill(beside)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.replace(folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise RunError(
-            f"The aligned model cannot be written: {error}",
-            where=str(folder),
-            try_="Make room and run the same command again; it goes on from its last checkpoint.",
-        ) from error
+        with _written(folder, "The aligned model") as tmp:
+            tmp.mkdir()
+            fill(tmp)
     finally:
         if shown:
             transformers_logging.enable_progress_bar()

@@ -13,13 +13,13 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from spavl.align.policy.checkpoint import TRAINED, save_trained
+from spavl.align.policy.checkpoint import TAKES_UP, TRAINED, save_trained
 from spavl.align.ppo.advantages import RewardNormalizer
 from spavl.align.ppo.update import PPOTrainer
 from spavl.align.training.trainer import inference_mode
 from spavl.align.validation.selection import Validate, ValidationResult, read_results, select_checkpoint, write_results
+from spavl.atomic import atomic_write, write_json
 from spavl.config.align import AlignSettings
-from spavl.run import write_json
 
 STATE, OPTIMISER = "state.json", "optimiser.pt"
 
@@ -62,13 +62,10 @@ class PPOLog:
         """Write a checkpoint, whole or not at all; only the newest `most` stay."""
         if self._accelerator.is_main_process:
             folder = self._state / f"checkpoint-{training.done.rounds}"
-            beside = self._state / f"{folder.name}.new"
-            shutil.rmtree(beside, ignore_errors=True)
-            save_trained(_named(training), beside)
-            torch.save(training.optimiser.state_dict(), beside / OPTIMISER)
-            write_json(beside / STATE, {**asdict(training.done), "schedule": training.schedule.state_dict()})
-            shutil.rmtree(folder, ignore_errors=True)
-            beside.replace(folder)
+            with atomic_write(folder, what="A checkpoint", try_=TAKES_UP) as tmp:
+                save_trained(_named(training), tmp)
+                torch.save(training.optimiser.state_dict(), tmp / OPTIMISER)
+                write_json(tmp / STATE, {**asdict(training.done), "schedule": training.schedule.state_dict()})
             for old in self._checkpoints()[:-most]:
                 shutil.rmtree(old)
         self._accelerator.wait_for_everyone()
@@ -123,7 +120,7 @@ class PPOLog:
 
     def _checkpoints(self) -> list[Path]:
         """Whole checkpoints, the oldest first."""
-        found = [path for path in self._state.glob("checkpoint-*") if path.suffix != ".new"]
+        found = [path for path in self._state.glob("checkpoint-*") if path.suffix != ".tmp"]
         return sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
 

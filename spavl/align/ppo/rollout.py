@@ -18,7 +18,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from spavl.align.data.pairs import Pair
@@ -27,7 +26,8 @@ from spavl.models.backends.sampling import seed_of
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
 from spavl.models.trees.generate import generate, pack_prompts, prompt_ids
-from spavl.models.trees.pack import PackedTree, Picture, Tree, batch_by_tokens, pack_tokens
+from spavl.models.trees.pack import PackedTree, Tree, batch_by_tokens, pack_tokens
+from spavl.pictures import Picture, grey_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def with_blank_picture(pair: Pair) -> Pair:
     """The same pair with a grey picture of the same size, for controls."""
     assert pair.image is not None, "pairs without a picture are left out before"
     file = BytesIO()
-    Image.new("RGB", Picture(pair.image_key, pair.image).size(), (127, 127, 127)).save(file, "PNG")
+    grey_picture(Picture(pair.image_key, pair.image).size()).save(file, "PNG")
     return replace(pair, image=file.getvalue(), image_key=f"{pair.image_key}#blank")
 
 

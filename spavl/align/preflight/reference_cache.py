@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.schedule import PairGroup, cut_micro_batches
+from spavl.atomic import atomic_write
 from spavl.errors import RunError
 
 Scorer = Callable[[Sequence[PairGroup]], Mapping[str, np.ndarray]]
@@ -59,17 +60,9 @@ class ReferenceCache:
         values = pa.array([row.tolist() for row in rows.values()], pa.list_(pa.float32()))
         table = pa.table({"key": list(rows), "logprobs": values}).replace_schema_metadata({"identity": self.identity})
         part = self.folder / f"{uuid.uuid4().hex}.parquet"
-        beside = part.with_suffix(".new")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, beside, compression="zstd")
-            beside.replace(part)
-        except OSError as error:
-            raise RunError(
-                f"The reference cache cannot be written: {error.strerror or error}",
-                where=str(self.folder),
-                try_="Make room, name another folder with align.reference.cache, or use align.reference.mode=live.",
-            ) from error
+        try_ = "make room, name another folder with align.reference.cache, or use align.reference.mode=live"
+        with atomic_write(part, what="The reference cache", try_=try_) as tmp:
+            pq.write_table(table, tmp, compression="zstd")
 
 
 def reference_logprobs(

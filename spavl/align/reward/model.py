@@ -29,8 +29,9 @@ from spavl.models.backends.local import load_vlm
 from spavl.models.families import Family, family_of
 from spavl.models.identity import Checkpoint, find_checkpoint, identity_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.pack import Picture, Row, batch_by_tokens, build_trees, pack_tree
+from spavl.models.trees.pack import Row, batch_by_tokens, build_trees, pack_tree
 from spavl.models.trees.score import hidden_at
+from spavl.pictures import Picture
 
 FORMAT = 1
 CARD, HEAD, ADAPTER_FOLDER, WHOLE_FOLDER = "reward.json", "head.safetensors", "adapter", "checkpoint"

@@ -42,8 +42,9 @@ from spavl.config.align import AlignSettings
 from spavl.config.ppo import RewardSettings
 from spavl.models.identity import identity_of
 from spavl.models.trees.batch import collate
-from spavl.models.trees.pack import Picture, Row, batch_by_tokens, build_trees, pack_tree
+from spavl.models.trees.pack import Row, batch_by_tokens, build_trees, pack_tree
 from spavl.models.trees.score import hidden_at
+from spavl.pictures import Picture
 from spavl.progress import NoProgress, Progress
 
 HEAD_MODULE = "reward_head"

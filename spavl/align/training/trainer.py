@@ -24,7 +24,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from spavl.align.data.batches import MicroBatch, StepDataset
-from spavl.align.policy.checkpoint import TRAINED, load_trained, save_trained
+from spavl.align.policy.checkpoint import TAKES_UP, TRAINED, load_trained, save_trained
 from spavl.align.policy.policy import Policy
 from spavl.config.align import AlignSettings
 from spavl.errors import MissingExtra, RunError
@@ -160,7 +160,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
             raise RunError(
                 f"A checkpoint cannot be written: {str(error).splitlines()[0]}",
                 where=str(self.args.output_dir),
-                try_="Make room and run the same command again; it goes on from the checkpoint before.",
+                try_=TAKES_UP,
             ) from error
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

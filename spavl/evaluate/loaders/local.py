@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from spavl.errors import DataError
 from spavl.models.base import ImageRef
+from spavl.pictures import file_sha256
 
 Row = dict[str, Any]
 
@@ -76,7 +77,7 @@ def picture_at(folder: Path, name: str) -> ImageRef:
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"The picture `{name}` lies outside its folder", where=str(folder))
     try:
-        return ImageRef(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        return ImageRef(path, file_sha256(path))
     except OSError as error:
         raise DataError(f"The picture `{name}` cannot be read: {error.strerror}", where=str(folder)) from error
 

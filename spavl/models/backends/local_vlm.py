@@ -12,14 +12,15 @@ from typing import Any, final
 
 import torch
 import transformers
-from PIL import Image, ImageOps
+from PIL import Image
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from spavl.errors import ModelError
 from spavl.models.backends.sampling import GumbelSampler
-from spavl.models.base import PICTURE_FORMATS, Prompt, Reply, Request
+from spavl.models.base import Prompt, Reply, Request
 from spavl.models.families.processors import load_processor
+from spavl.pictures import open_upright
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -188,8 +189,7 @@ def _open_pictures(requests: Sequence[Request]) -> dict[Path, Image.Image | str]
 
 def _open_picture(path: Path) -> Image.Image | str:
     try:
-        with Image.open(path, formats=PICTURE_FORMATS) as file:
-            return ImageOps.exif_transpose(file).convert("RGB")  # upright, as in training
+        return open_upright(path)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return f"the picture {path.name} cannot be opened: {error}"
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from spavl.models.families import Family
 from spavl.models.families.attention import AttentionBlock, AttentionBlocks
-from spavl.models.trees.pack import PackedTree, Picture, unpack_tree
+from spavl.models.trees.pack import PackedTree, unpack_tree
+from spavl.pictures import Picture
 
 Packing = Literal["tree", "separate"]
 

@@ -22,8 +22,9 @@ from transformers import DynamicCache
 from spavl.models.backends.sampling import gumbel
 from spavl.models.families import Family
 from spavl.models.trees.batch import TreeBatch
-from spavl.models.trees.pack import PackedTree, Picture, Tree, pack_tokens
+from spavl.models.trees.pack import PackedTree, Tree, pack_tokens
 from spavl.models.trees.score import forward
+from spavl.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)

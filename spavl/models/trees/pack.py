@@ -14,55 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from spavl.errors import DataError
-from spavl.models.base import PICTURE_FORMATS
 from spavl.models.families import Family
+from spavl.pictures import Picture
 
 Grouping = Literal["picture", "question", "row"]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture by its key (equal key, equal picture) and where its bytes are."""
-
-    key: str
-    source: Path | bytes | Image.Image
-    """Where its file is, the file itself, or the picture already opened (taken to be upright)."""
-
-    def load(self) -> Image.Image:
-        """Upright RGB."""
-        if isinstance(self.source, Image.Image):
-            return self.source.convert("RGB")
-        try:
-            with Image.open(self._file(), formats=PICTURE_FORMATS) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"cannot read picture: {error}", where=self._name()) from error
-
-    def size(self) -> tuple[int, int]:
-        """(width, height), upright, from the file's header alone."""
-        if isinstance(self.source, Image.Image):
-            return self.source.size
-        try:
-            with Image.open(self._file(), formats=PICTURE_FORMATS) as image:
-                turned = image.getexif().get(0x0112, 1) >= 5
-                return image.size[::-1] if turned else image.size
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"cannot read picture: {error}", where=self._name()) from error
-
-    def _file(self) -> Path | BytesIO:
-        assert not isinstance(self.source, Image.Image)
-        return BytesIO(self.source) if isinstance(self.source, bytes) else self.source
-
-    def _name(self) -> str:
-        return f"picture {self.key}" if isinstance(self.source, bytes) else str(self.source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def test_chosen_and_rejected_are_found_in_the_batch(opened, pairs):
 
 
 @pytest.mark.parametrize("packing", ["tree", "separate"])
-@pytest.mark.parametrize("spoil", [None, "crop"])
+@pytest.mark.parametrize("corruption", [None, "crop"])
 def test_sizes_of_parts_are_known_without_laying_them(opened, pairs, packing, corruption):
     dataset = PairDataset(pairs, opened[1], packing=packing, corruption=corruption)
     dataset.measure([(0, 1, 2)])

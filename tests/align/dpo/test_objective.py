@@ -61,7 +61,7 @@ def test_a_loss_is_put_together_as_the_settings_say(policy, pairs, chosen_settin
     assert torch.equal(metrics["accuracy"], (ratios.chosen > ratios.rejected).float())
 
 
-@pytest.mark.parametrize("spoil", ["crop", "blank"])
+@pytest.mark.parametrize("corruption", ["crop", "blank"])
 def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(policy, pairs, corruption):
     settings = LossSettings(image_conditional=0.7, corruption=corruption, beta=0.3)
     one = PairDataset(pairs, policy.family, packing="tree", corruption=corruption).collate(

@@ -137,7 +137,7 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from spavl.align.dpo.train import train_dpo
-from spavl.align.data.batches import Feed
+from spavl.align.data.batches import PairDataset
 from spavl.align.policy.policy import load_policy
 from spavl.align.policy.checkpoint import load_trained
 from spavl.models.identity import Checkpoint
@@ -148,7 +148,7 @@ pairs, settings, out = pickle.loads(Path(sys.argv[1]).read_bytes())
 train_dpo(pairs, settings, out)
 
 policy = load_policy(settings, Checkpoint(Path(settings.model)), dtype="float32", device="cpu")
-batch, _ = Feed(pairs, policy.family, layout="tree").batch([(0, 1, 2), (3, 4)])
+batch, _ = PairDataset(pairs, policy.family, packing="tree").batch([(0, 1, 2), (3, 4)])
 
 def slopes():
     policy.model.zero_grad()
@@ -184,7 +184,7 @@ def test_two_processes_learn_what_one_does_and_sharded_weights_are_the_same_mode
         [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={"PATH": "/usr/bin:/bin", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
         timeout=200,
     )
@@ -334,7 +334,7 @@ def test_a_disk_that_is_full_is_a_sentence_and_the_training_goes_on_later(pairs,
             train_dpo(pairs, settings, tmp_path / "full", progress=Listener(each=fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, whole)
-    assert "Make room" in error.value.try_
+    assert "make room" in error.value.try_
     train_dpo(pairs, settings, tmp_path / "full")
     train_dpo(pairs, settings, tmp_path / "roomy")
     same(weights(tmp_path / "full"), weights(tmp_path / "roomy"))

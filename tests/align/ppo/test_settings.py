@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spavl.config import Settings, load_settings
 
-FOLDER = Path(__file__).parents[2] / "settings"
+FOLDER = Path(__file__).parents[3] / "settings"
 
 
 def test_the_papers_reward_model_has_the_papers_numbers():

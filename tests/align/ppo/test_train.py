@@ -47,7 +47,7 @@ def reward(pairs, checkpoint, tmp_path_factory):
 
 def with_(settings_for, **sections):
     """PPO's settings, small."""
-    return settings_for(method="ppo", ppo=SMALL | sections.pop("reinforce", {}), **sections)
+    return settings_for(method="ppo", ppo=SMALL | sections.pop("ppo", {}), **sections)
 
 
 def begun(settings, reward, checkpoint):
@@ -231,7 +231,7 @@ def test_a_training_that_was_stopped_and_taken_up_ends_with_the_same_weights_to_
 
 def test_several_steps_on_a_round_move_the_ratio_and_clip_it(pairs, settings_for, reward, checkpoint):
     settings = with_(
-        settings_for, optimiser={"learning_rate": 3e-2}, ppo={"epochs": 3, "minibatches": 2, "max_grad_norm": 0.01}
+        settings_for, optimiser={"learning_rate": 3e-2}, ppo={"epochs": 3, "minibatches": 2, "clip_range": 0.01}
     )
     training = begun(settings, reward, checkpoint)
     told = training.round(prompts_of(pairs)[:12])
@@ -338,7 +338,7 @@ def test_two_processes_learn_what_one_does(pairs, settings_for, reward, tmp_path
         [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={"PATH": "/usr/bin:/bin", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
         timeout=200,
     )

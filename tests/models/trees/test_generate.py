@@ -14,8 +14,9 @@ from spavl.models.backends.sampling import gumbel
 from spavl.models.families import family_of, load_processor
 from spavl.models.trees.batch import collate
 from spavl.models.trees.generate import GeneratedAnswer, generate, pack_prompts, prompt_ids
-from spavl.models.trees.pack import Picture, Tree, pack_tokens
+from spavl.models.trees.pack import Tree, pack_tokens
 from spavl.models.trees.score import answer_logprobs
+from spavl.pictures import Picture
 
 QUESTIONS = ("what is this ?", "tell me about the red cup", "is it round ?")
 

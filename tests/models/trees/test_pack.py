@@ -22,7 +22,6 @@ from spavl.models.families.attention import tree_attention
 from spavl.models.trees.batch import collate
 from spavl.models.trees.pack import (
     PackedTree,
-    Picture,
     Row,
     Tree,
     batch_by_tokens,
@@ -33,6 +32,7 @@ from spavl.models.trees.pack import (
 )
 from spavl.models.trees.parity import parity
 from spavl.models.trees.score import answer_logprobs, hidden_at, image_features
+from spavl.pictures import Picture
 from tests.families import CASES, build, rows
 
 ROWS = rows()
@@ -157,7 +157,7 @@ def test_every_token_of_an_answer_is_scored_from_the_one_before_it(shape: Shape)
 
 
 @pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize("plain_trunk", [True, False])
+@pytest.mark.parametrize("plain_prefix", [True, False])
 def test_attention_in_pieces_is_attention_under_the_mask(together: bool, plain_prefix: bool) -> None:
     shapes_ = [[[4], [2, 3, 1], [1, 2]], [[2], [3, 2, 2]], [[0], [2, 1], [3, 2]]]
     batch = collate([packed(shape) for shape in shapes_], Bare())  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Files and folders that are there whole or not at all: written under a temporary name beside, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from spavl.errors import RunError
+
+MAKE_ROOM = "make room on the disk and run the same command again; finished calls are kept in the call store"
+
+
+@contextmanager
+def atomic_write(path: Path, *, what: str = "The file", try_: str = MAKE_ROOM) -> Iterator[Path]:
+    """The temporary path to write to, as a file or as a folder; it takes the place of `path` when the block ends well.
+
+    A reader sees the old file or the new one, never half of one. What stood under the temporary name is removed.
+
+    Args:
+        path: the file or folder to be written; its parents are made.
+        what: what is being written, the subject of the error's sentence.
+        try_: what the error suggests.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    tmp = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(tmp)
+        yield tmp
+        if tmp.is_dir():
+            _remove(path)
+        tmp.replace(path)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise RunError(f"{what} cannot be written: {why}", where=str(path), try_=try_) from error
+    finally:
+        with suppress(OSError):
+            _remove(tmp)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically.
+
+    Args:
+        path: the file.
+        text: all of its text.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    with atomic_write(path) as tmp:
+        tmp.write_text(text, "utf-8")
+
+
+def write_json(path: Path, tree: Any) -> None:
+    """Write a JSON file atomically, indented, with letters as they are.
+
+    Args:
+        path: the file.
+        tree: what `json.dumps` takes.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    write_text(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""Pictures as every model is shown them: upright, RGB, opened only as one of the formats that are safe."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from spavl.errors import DataError
+
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is tried on a picture's bytes, wherever they come from. Without such a list Pillow tries all it knows, and would
+hand PostScript to Ghostscript, which runs it as a program. (A telephone's MPO is read as the JPEG that it begins with.)
+"""
+GREY = (127, 127, 127)
+_ORIENTATION = 0x0112
+"""The EXIF tag that says how the camera was held; 5 to 8 lie on their side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture by its key (equal key, equal picture) and where its bytes are."""
+
+    key: str
+    """Names its content."""
+    source: Path | bytes | Image.Image
+    """Where its file is, the file itself, or the picture already opened (taken to be upright)."""
+
+    def load(self) -> Image.Image:
+        """The picture, upright, in RGB.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if isinstance(self.source, Image.Image):
+            return self.source.convert("RGB")
+        try:
+            return open_upright(self._file())
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"cannot read picture: {error}", where=self._name()) from error
+
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, upright, from the file's header alone.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if isinstance(self.source, Image.Image):
+            return self.source.size
+        try:
+            with Image.open(self._file(), formats=PICTURE_FORMATS) as image:
+                turned = image.getexif().get(_ORIENTATION, 1) >= 5
+                return image.size[::-1] if turned else image.size
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"cannot read picture: {error}", where=self._name()) from error
+
+    def _file(self) -> Path | BytesIO:
+        assert not isinstance(self.source, Image.Image)
+        return BytesIO(self.source) if isinstance(self.source, bytes) else self.source
+
+    def _name(self) -> str:
+        return f"picture {self.key}" if isinstance(self.source, bytes) else str(self.source)
+
+
+def open_upright(file: Path | BytesIO) -> Image.Image:
+    """The picture in a file, upright, in RGB. What Pillow raises is left to the caller.
+
+    Args:
+        file: a path, or an open file.
+    """
+    with Image.open(file, formats=PICTURE_FORMATS) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def grey_picture(size: tuple[int, int]) -> Image.Image:
+    """A grey RGB picture, shown in place of a real one by the controls that take pictures away.
+
+    Args:
+        size: width and height in pixels.
+    """
+    return Image.new("RGB", size, GREY)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits; what Python raises over the file is left to the caller.
+
+    Args:
+        path: the file, read in pieces.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

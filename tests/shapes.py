@@ -1,0 +1,18 @@
+"""Modules whose annotations, the shapes of tensors among them, are checked at every call while tests run."""
+
+from __future__ import annotations
+
+CHECKED = (
+    "spavl.align.data.batches",
+    "spavl.align.losses",
+    "spavl.align.ppo.advantages",
+    "spavl.align.ppo.rollout",
+    "spavl.models.backends.sampling",
+    "spavl.models.families.attention",
+    "spavl.models.families.positions",
+    "spavl.models.trees.batch",
+    "spavl.models.trees.generate",
+    "spavl.models.trees.head",
+    "spavl.models.trees.score",
+)
+"""Every module in which public functions take or return tensors, or public dataclasses hold them."""
