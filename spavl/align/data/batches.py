@@ -220,20 +220,20 @@ class StepDataset(torch.utils.data.Dataset[list[MicroBatch]]):  # type: ignore[m
     def __init__(
         self,
         dataset: PairDataset,
-        plan: Sequence[ScheduledStep],
+        schedule: Sequence[ScheduledStep],
         rank: int,
         reference_logprobs: ReferenceLogprobs | None,
     ) -> None:
         self.dataset = dataset
-        self.plan = plan
+        self.schedule = schedule
         self.rank = rank
         self.reference_logprobs = reference_logprobs
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.schedule)
 
     def __getitem__(self, number: int) -> list[MicroBatch]:
-        step = self.plan[number]
+        step = self.schedule[number]
         passes = step.micro_batches[self.rank]
         real = len(passes) - step.padding_batches[self.rank]
         return [

@@ -83,7 +83,7 @@ def train_dpo(
         trainer.train(resume_from_checkpoint=_resume(out))
     trainer.save_model(str(out / "state" / "final"))
     made = TrainingResult(
-        out / "checkpoint", out / "adapter", len(ready.plan), *_choice(looks, settings, len(ready.plan))
+        out / "checkpoint", out / "adapter", len(ready.schedule), *_choice(looks, settings, len(ready.schedule))
     )
     if main:
         made = _export(made, looks, ready, settings, out)
@@ -104,9 +104,9 @@ def _trainer(
     trainer = PairTrainer(
         ready.policy,
         PreferenceObjective(ready.policy, settings.loss, ready.context.precision),
-        StepDataset(ready.dataset, ready.plan, ready.context.rank, ready.reference_logprobs),
+        StepDataset(ready.dataset, ready.schedule, ready.context.rank, ready.reference_logprobs),
         training_arguments=training_arguments(
-            settings, out / "state", steps=len(ready.plan), cpu=ready.context.device.type == "cpu"
+            settings, out / "state", steps=len(ready.schedule), cpu=ready.context.device.type == "cpu"
         ),
         callbacks=[Reporter(out / "metrics.jsonl", on_progress), *([looks] if looks else [])],
     )

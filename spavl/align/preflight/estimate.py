@@ -49,9 +49,9 @@ class Estimate:
         )
 
 
-def tokens_of(plan: Sequence[ScheduledStep], size: Any) -> int:
+def tokens_of(schedule: Sequence[ScheduledStep], size: Any) -> int:
     """Tokens of all trees of a plan, fillers included."""
-    return sum(size(tree) for step in plan for own in step.micro_batches for trees in own for tree in trees)
+    return sum(size(tree) for step in schedule for own in step.micro_batches for trees in own for tree in trees)
 
 
 def memory_of(policy: Policy, settings: AlignSettings, *, live: bool) -> int:

@@ -63,7 +63,7 @@ class PreparedTraining:
     pairs: Sequence[Pair]
     """Those that are trained on."""
     dataset: PairDataset
-    plan: Sequence[ScheduledStep]
+    schedule: Sequence[ScheduledStep]
     reference_logprobs: ReferenceLogprobs | None
     """Reference log-probabilities, where they are not computed live."""
     report: PreflightReport
@@ -96,25 +96,25 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     )
     with progress.bar("pairs") as on_progress:
         dataset, trees, findings = _usable_pairs(pairs, settings, policy, on_progress)
-    doctor = PreflightChecks(
+    checks = PreflightChecks(
         policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
     )
-    dataset.packing = doctor.examine(trees)
-    plan = schedule_steps(
+    dataset.packing = checks.examine(trees)
+    schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
-    seconds = doctor.step(plan[0].micro_batches[context.rank][0])
+    seconds = checks.step(schedule[0].micro_batches[context.rank][0])
     estimate = estimate_training(
-        policy, dataset, plan, settings, context, seconds=seconds, live=reference and not cached
+        policy, dataset, schedule, settings, context, seconds=seconds, live=reference and not cached
     )
-    report = _report(policy, dataset, doctor, estimate)
+    report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
     kept = (
         _reference_logprobs(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached
         else None
     )
-    return PreparedTraining(policy, dataset.pairs, dataset, plan, kept, report, context, source, identity)
+    return PreparedTraining(policy, dataset.pairs, dataset, schedule, kept, report, context, source, identity)
 
 
 def find_device_context(settings: AlignSettings) -> DeviceContext:
@@ -209,8 +209,8 @@ def group_by(pairs: Sequence[Pair], grouping: Literal["picture", "question", "pa
     return group_equal(range(len(pairs)))
 
 
-def _report(policy: Policy, dataset: PairDataset, doctor: PreflightChecks, estimate: Estimate) -> PreflightReport:
-    findings = list(doctor.findings)
+def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
+    findings = list(checks.findings)
     if estimate.free is not None and estimate.memory > estimate.free:
         findings.append(
             Finding(
@@ -232,7 +232,7 @@ def _report(policy: Policy, dataset: PairDataset, doctor: PreflightChecks, estim
 def estimate_training(
     policy: Policy,
     dataset: PairDataset,
-    plan: Sequence[ScheduledStep],
+    schedule: Sequence[ScheduledStep],
     settings: AlignSettings,
     context: DeviceContext,
     *,
@@ -240,11 +240,11 @@ def estimate_training(
     live: bool,
 ) -> Estimate:
     """What the training will take, where a token of a step takes `seconds`; a live reference adds a forward pass."""
-    tokens = tokens_of(plan, dataset.size)
+    tokens = tokens_of(schedule, dataset.size)
     return Estimate(
-        steps=len(plan),
+        steps=len(schedule),
         tokens=tokens,
-        separate_tokens=tokens_of(plan, dataset.size_apart),
+        separate_tokens=tokens_of(schedule, dataset.size_apart),
         memory=memory_of(policy, settings, live=live),
         free=free_memory(context.device),
         hours=seconds * tokens / context.ranks / 3600 * (4 / 3 if live else 1),

@@ -113,7 +113,7 @@ def train_reward(
     if main:
         _write(ready, head, accuracy, settings, out)
     PartialState().wait_for_everyone()
-    return RewardResult(out, len(ready.plan), accuracy)
+    return RewardResult(out, len(ready.schedule), accuracy)
 
 
 def split_by_picture(pairs: Sequence[Pair], held_out: float, seed: int) -> tuple[list[Pair], list[Pair]]:
@@ -214,9 +214,9 @@ def _fit(
         trainer = PairTrainer(
             ready.policy,
             BradleyTerry(reader, settings.reward, ready.context.precision),
-            StepDataset(ready.dataset, ready.plan, ready.context.rank, None),
+            StepDataset(ready.dataset, ready.schedule, ready.context.rank, None),
             training_arguments=training_arguments(
-                settings, out / "state", steps=len(ready.plan), cpu=ready.context.device.type == "cpu"
+                settings, out / "state", steps=len(ready.schedule), cpu=ready.context.device.type == "cpu"
             ),
             callbacks=[Reporter(metrics, on_progress), *measuring],
         )
@@ -249,7 +249,7 @@ def _write(
     trained = ready.policy.trained()
     save_trained(trained, out / "state" / "final")
     plain = settings.model_copy(update={"saving": settings.saving.model_copy(update={"merged": False})})
-    text = read_me(settings, ready.report, step=len(ready.plan), why="the last step", identity=ready.identity)
+    text = read_me(settings, ready.report, step=len(ready.schedule), why="the last step", identity=ready.identity)
     export(out / "state" / "final", plain, ready.source, out, dtype=ready.context.dtype, card=text)
     model_card = {
         "base": settings.model,
@@ -257,7 +257,7 @@ def _write(
         "base_identity": identity_of(base_spec(settings.model, settings.revision)),
         "trained": sorted(trained),
         "pairs": len(ready.pairs),
-        "steps": len(ready.plan),
+        "steps": len(ready.schedule),
         "packing": ready.dataset.packing,
         "held_out": asdict(accuracy) if accuracy else None,
         "left_out": {one.what: list(one.rows) for one in ready.report.findings if one.level == "skip"},

@@ -122,7 +122,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         if "loss" in logs:
             seen = self.accelerator.reduce(self._seen.to(self.args.device), reduction="sum")
             logs |= dict(zip(self.judge.metrics, (seen[:-1] / seen[-1].clamp(min=1)).tolist(), strict=True))
-            logs["epochs"] = self.steps.plan[self.state.global_step - 1].epoch
+            logs["epochs"] = self.steps.schedule[self.state.global_step - 1].epoch
             self._seen = torch.zeros_like(self._seen)
         super().log(logs, start_time)
 

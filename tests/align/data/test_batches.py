@@ -118,9 +118,9 @@ def test_a_cut_answer_is_scored_as_the_start_of_the_whole_one(opened, pairs, lim
 def test_passes_that_only_fill_weigh_nothing(opened, pairs):
     dataset = PairDataset(pairs, opened[1], packing="tree")
     dataset.measure(group_equal([pair.image_key for pair in pairs]))
-    plan = schedule_steps(
+    schedule = schedule_steps(
         [(0, 1, 2)], dataset.size, BatchingSettings(pairs=3, forward_pairs=1), OptimiserSettings(), seed=0, ranks=2
     )
-    weights = [[one.weight for one in StepDataset(dataset, plan, rank, None)[0]] for rank in (0, 1)]
+    weights = [[one.weight for one in StepDataset(dataset, schedule, rank, None)[0]] for rank in (0, 1)]
     assert sorted(weights) == [[1.0, 0.0], [1.0, 1.0]]
-    assert {one.of for one in StepDataset(dataset, plan, 0, None)[0]} == {3}
+    assert {one.of for one in StepDataset(dataset, schedule, 0, None)[0]} == {3}

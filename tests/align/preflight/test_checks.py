@@ -26,7 +26,7 @@ def policy(checkpoint):
     return make_policy(model, load_processor(checkpoint), FreezeSettings(rank=2))
 
 
-def doctor(policy, pairs, settings=None, **more):
+def checks(policy, pairs, settings=None, **more):
     dataset = PairDataset(pairs, policy.family, packing="tree", **more)
     trees = group_by(pairs, "picture")
     dataset.measure(trees)
@@ -49,14 +49,14 @@ def break_trees(policy):
 
 
 def test_on_a_sound_model_trees_are_found_exact(policy, pairs):
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     assert one.examine(trees) == "tree"
     assert [finding.level for finding in one.findings] == ["note"] and "trees are exact" in one.findings[0].what
 
 
 def test_where_a_kernel_ignores_the_mask_training_falls_back_and_says_so(policy, pairs):
     break_trees(policy)
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     assert one.examine(trees) == "separate"
     assert one.findings[0].level == "warn" and "fell back to separate sequences" in one.findings[0].what
 
@@ -67,7 +67,7 @@ def test_in_half_precision_a_broken_mask_is_told_from_rounding(checkpoint, pairs
         policy = make_policy(model, load_processor(checkpoint), FreezeSettings(rank=2))
         if broken:
             break_trees(policy)
-        one, trees = doctor(policy, pairs)
+        one, trees = checks(policy, pairs)
         one.precision, one.exact = partial(torch.autocast, "cpu", dtype=torch.bfloat16), False
         return one.examine(trees)
 
@@ -77,7 +77,7 @@ def test_in_half_precision_a_broken_mask_is_told_from_rounding(checkpoint, pairs
 
 def test_where_trees_were_demanded_they_are_refused_instead(policy, pairs):
     break_trees(policy)
-    one, trees = doctor(policy, pairs, AlignSettings.model_validate({"batching": {"packing": "tree"}}))
+    one, trees = checks(policy, pairs, AlignSettings.model_validate({"batching": {"packing": "tree"}}))
     with pytest.raises(ModelError, match="cannot be trained on trees"):
         one.examine(trees)
 
@@ -85,14 +85,14 @@ def test_where_trees_were_demanded_they_are_refused_instead(policy, pairs):
 def test_a_model_in_which_something_drops_out_is_refused(policy, pairs):
     layer = policy.model.get_base_model().model.language_model.layers[0]
     layer.register_forward_hook(lambda module, args, output: torch.nn.functional.dropout(output, 0.1, training=True))
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     with pytest.raises(ModelError, match="something drops out"):
         one.examine(trees)
 
 
 def test_answers_scored_at_the_wrong_tokens_are_noticed(policy, pairs, monkeypatch):
     """align-anything's slip: the window starts one token late, where a refusal begins."""
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     right = one.dataset.tree
 
     def late(numbers, view=None) -> PackedTree:
@@ -109,13 +109,13 @@ def test_a_model_that_does_not_look_is_noticed(policy, pairs):
     tower.register_forward_pre_hook(lambda module, args, kwargs: ((torch.zeros_like(kwargs["pixel_values"]
         if "pixel_values" in kwargs else args[0]),), {k: v for k, v in kwargs.items() if k != "pixel_values"}),
         with_kwargs=True)  # fmt: skip
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     one.examine(trees)
     assert any("does not look" in finding.what for finding in one.findings)
 
 
 def test_pictures_that_do_not_fit_the_tower_are_refused(policy, pairs, monkeypatch):
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     monkeypatch.setattr(one.dataset, "batch", partial(_fewer_tokens, one.dataset.batch))
     with pytest.raises(ModelError, match="picture tokens where the vision tower makes"):
         one.examine(trees)
@@ -133,11 +133,11 @@ def test_a_part_that_the_family_does_not_know_is_not_silently_frozen(policy):
 
 
 def test_the_estimate_counts_what_will_be_done(policy, pairs):
-    one, trees = doctor(policy, pairs)
+    one, trees = checks(policy, pairs)
     settings = AlignSettings.model_validate({"batching": {"pairs": 8}, "optimiser": {"epochs": 2}})
-    plan = schedule_steps(trees, one.dataset.size, settings.batching, settings.optimiser, seed=0)
+    schedule = schedule_steps(trees, one.dataset.size, settings.batching, settings.optimiser, seed=0)
     context = DeviceContext(torch.device("cpu"), "float32")
-    found = estimate_training(policy, one.dataset, plan, settings, context, seconds=one.step(trees[:2]), live=False)
+    found = estimate_training(policy, one.dataset, schedule, settings, context, seconds=one.step(trees[:2]), live=False)
     assert found.steps == 6
     assert found.separate_tokens == 2 * sum(map(one.dataset.size_apart, trees)) > found.tokens
     assert found.tokens >= 2 * sum(map(one.dataset.size, trees))
