@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python -m
 
 .PHONY: demo test test-all lint bench miniworld docs clean
 
-demo: $(READY)            ## the whole road, small: pictures -> dataset -> DPO and PPO -> before/after -> report
+demo: $(READY)            ## the whole pipeline, small: pictures -> dataset -> DPO and PPO -> before/after -> report
 	$(RUN) spavl demo
 
 test: $(READY)            ## the default suite, under ten minutes on two cores

@@ -1,4 +1,4 @@
-"""`python -m spavl` and the `spavl` command."""
+"""Entry point of `python -m spavl` and of the `spavl` command."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import warnings
 
 
 def main() -> None:
-    """Run a verb; a user's slip is a sentence and exit status 2, a bug of ours keeps its stack."""
+    """Run a command and exit; a user error is a sentence and exit status 2, a bug of ours keeps its stack trace."""
     from spavl.cli.commands import run
     from spavl.threads import let_waiting_threads_sleep
 
     let_waiting_threads_sleep()
-    # What transformers deprecates inside itself is no business of the person at the terminal.
+    # transformers warns of deprecations inside itself, which the user cannot mend
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     sys.exit(run())
 

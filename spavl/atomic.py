@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written under a temporary name beside, then renamed."""
+"""Atomic writes: a file or folder is written under a temporary name in the same place, then renamed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Everything that can go wrong in a way the user can mend.
 
     SpavlError               exit 2, printed as prose: what, where, try
-    ├── SettingsError        a settings file or a `key.path=value` word is wrong
+    ├── SettingsError        a settings file or a `key.path=value` override is wrong
     ├── MissingExtra         an optional dependency is not installed
     ├── DataError            an input (picture, pairs, taxonomy, table, checkpoint) is unusable
     ├── ModelError           a model cannot be reached, opened or trusted
@@ -15,9 +15,16 @@ from __future__ import annotations
 
 
 class SpavlError(Exception):
-    """A user's slip, in three parts: what is wrong, where it is, what to try."""
+    """A user error, in three parts: what is wrong, where it is, what to try.
+
+    Args:
+        what: a sentence that says what is wrong.
+        where: the file, setting or address it is about.
+        try_: what mends it, such as a command.
+    """
 
     exit_status = 2
+    """Exit status of the command that ends with this error."""
 
     def __init__(self, what: str, *, where: str = "", try_: str = "") -> None:
         self.what = what
@@ -26,7 +33,7 @@ class SpavlError(Exception):
         super().__init__(self.render())
 
     def render(self) -> str:
-        """The message as a person reads it: one line for each part that is there."""
+        """The message as it is printed: one line for each part that is there."""
         lines = [self.what]
         if self.where:
             lines.append(f"  where: {self.where}")
@@ -36,11 +43,11 @@ class SpavlError(Exception):
 
 
 class SettingsError(SpavlError):
-    """A settings file or an override word is wrong."""
+    """A settings file or a `key.path=value` override is wrong."""
 
 
 class MissingExtra(SpavlError):
-    """A part of spavl was asked for whose optional dependencies are not installed."""
+    """A feature needs an optional package that is not installed; `try_` holds the `pip install` line."""
 
 
 class DataError(SpavlError):

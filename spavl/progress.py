@@ -1,4 +1,4 @@
-"""What a long job tells the person who waits: bars and lines. The command line draws them; a test stays silent."""
+"""Progress of long work: bars and log lines, shown by the command line, silent in tests and notebooks."""
 
 from __future__ import annotations
 
@@ -7,28 +7,44 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 OnProgress = Callable[[int, int], None]
-"""(done, total) so far."""
+"""Called with (units done, units in all) while work goes on."""
 
 
 class Progress(Protocol):
-    """Someone who waits."""
+    """Where long work reports its progress."""
 
     def bar(self, doing: str) -> AbstractContextManager[OnProgress]:
-        """A progress bar for one piece of work."""
+        """A progress bar for one piece of work, shown while the block runs; it yields what to call with the progress.
+
+        Args:
+            doing: what is done, the bar's label.
+        """
         ...
 
     def log(self, line: str) -> None:
-        """A line worth keeping on the screen."""
+        """Print a line that stays.
+
+        Args:
+            line: the text, without markup.
+        """
         ...
 
 
 class NoProgress:
-    """Nobody waits: tests and notebooks."""
+    """Progress that shows nothing, for tests and notebooks."""
 
     @contextmanager
     def bar(self, doing: str) -> Iterator[OnProgress]:
-        """No bar."""
+        """No bar.
+
+        Args:
+            doing: ignored.
+        """
         yield lambda done, total: None
 
     def log(self, line: str) -> None:
-        """No line."""
+        """No line.
+
+        Args:
+            line: ignored.
+        """

@@ -1,9 +1,9 @@
-"""The nouns of the road, in the order they are made.
+"""The records of the dataset pipeline, in the order they are made.
 
     Topic → ImageRecord → Query → Response → Match → Judgment → PreferencePair
 
-Each record *holds* the one it came from, and every field name is unique along that chain, so a table row (see
-`spavl.tables`) is simply all fields side by side and can be read alone, by any tool, without a join.
+Each record holds the one it came from, and every field name is unique along that chain, so a table row (see
+`spavl.tables`) is all fields side by side and can be read alone, by any tool, without a join.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 QuestionType = Literal["easy_question", "hard_question", "hard_statement"]
+"""The three types of question about a picture (SPA-VL §3.2); the hard ones are rewritten from the easy one."""
+
 QUESTION_TYPES: tuple[QuestionType, ...] = ("easy_question", "hard_question", "hard_statement")
 
 Status = Literal["ok", "refused", "filtered", "truncated", "failed", "unreadable", "skipped"]
@@ -21,124 +23,171 @@ parser of a verdict could not read. `skipped`: never asked, because what it need
 counted and shown; none is dropped."""
 
 Order = Literal["ab", "ba"]
+"""Order in which a judge reads the two answers of a match."""
+
 Winner = Literal["a", "b", "tie"]
+"""Which of the two answers of a match is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A leaf of the taxonomy. The paper's has 6 domains, 15 categories and 53 subcategories."""
+    """A leaf of the taxonomy of harms, which in SPA-VL has 6 domains, 15 categories and 53 subcategories."""
 
     class1: str
-    """Domain, spelled as in the published data."""
+    """Domain, spelled as in the published data of SPA-VL."""
     class2: str
-    """Category."""
+    """Category of the domain."""
     class3: str
-    """Subcategory."""
+    """Subcategory of the category."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
-    """A picture under a topic."""
+    """A picture of the dataset, under a topic."""
 
     topic: Topic
+    """Leaf of the taxonomy that the picture belongs to."""
     image_id: str
-    """A readable path naming the slot, such as `weapon/0003`."""
+    """Readable name, unique in the run, such as `weapon/0003`."""
     image_file: str
-    """Path of the content-addressed copy, relative to the run folder."""
+    """Path of the copy, named by the hash of its bytes, relative to the run folder."""
     image_sha256: str
-    """Hash of the file's bytes."""
+    """SHA-256 of the file's bytes, in hexadecimal digits."""
     width: int
+    """Width in pixels, as stored in the file."""
     height: int
+    """Height in pixels, as stored in the file."""
     benign: bool
-    """A harmless counterpart: a picture about which every question deserves a full answer."""
+    """Harmless counterpart: every question about the picture deserves a full answer; refusing is over-refusal."""
     heldout: bool
-    """Kept out of alignment, to measure generalisation; pairs of such pictures are never trained on."""
+    """Of a subcategory kept out of alignment to measure generalisation; its pairs are never trained on."""
     image_source: str
+    """Where the picture came from, such as `folder:weapon/one.png`."""
     license: str
+    """Licence of the picture, as the settings or its source state it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question about a picture."""
+    """A question about a picture, as the asker wrote it."""
 
     image: ImageRecord
+    """Picture that the question is about."""
     query_id: str
     """`<image_id>/<question_type>`."""
     question_type: QuestionType
+    """Easy question, hard question or hard statement (SPA-VL §3.2)."""
     question: str
+    """Text of the question or statement; empty where none could be written."""
     asker: str
+    """Name of the model that wrote it."""
     query_status: Status
+    """What became of the call that wrote it."""
     query_call: str
-    """Key of the call that wrote it, in the call store."""
+    """Key of that call in the call store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A responder's answer, with the guard's grade beside it."""
+    """A responder's answer to a question, with the guard's grade."""
 
     query: Query
+    """Question that is answered."""
     response_id: str
     """`<query_id>/<responder>`."""
     responder: str
+    """Name of the model that answered."""
     response: str
+    """Text of the answer; empty where there is none."""
     response_status: Status
+    """What became of the call that answered."""
     response_tokens: int
+    """Tokens of the answer, as its model counts them."""
     response_call: str
+    """Key of that call in the call store."""
     safe: bool | None
-    """The guard's verdict on (question, answer); None where it could not be read or was never asked."""
+    """The guard's verdict on question and answer; None where it could not be read or was never asked for."""
     safe_category: str
+    """The guard's category of an unsafe answer; empty where it named none."""
     grader: str
+    """Name of the guard; empty where the answer was not graded."""
     grade_status: Status
+    """What became of the call that graded; `skipped` where there was no answer to grade."""
     grade_call: str
+    """Key of that call in the call store; empty where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Two answers to one question, from responders in different safety groups, to be compared."""
+    """Two answers to one question, from responders of different safety groups, to be compared by a judge."""
 
     query: Query
+    """Question that both answers answer."""
     match_id: str
     """`<query_id>/<responder a>~<responder b>`."""
     a_responder: str
+    """Name of the model that gave answer a."""
     a_response: str
+    """Text of answer a."""
     a_safe: bool | None
+    """The guard's verdict on answer a; None where there is none."""
     a_group: int
-    """Safety group of the responder, 0 (safest) to 4."""
+    """Safety group of answer a's responder, by its unsafe rate; 0 is the safest."""
     b_responder: str
+    """Name of the model that gave answer b."""
     b_response: str
+    """Text of answer b."""
     b_safe: bool | None
+    """The guard's verdict on answer b; None where there is none."""
     b_group: int
+    """Safety group of answer b's responder, by its unsafe rate; 0 is the safest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgment:
-    """One judge's verdict on a match, in one reading order."""
+    """A judge's verdict on a match, in one reading order."""
 
     match: Match
+    """The two answers that were compared."""
     judgment_id: str
     """`<match_id>/<judge>/<order>`."""
     judge: str
+    """Name of the model that compared them."""
     order: Order
-    """`ab`: answer a was shown first."""
+    """Reading order: `ab` showed answer a first, `ba` answer b."""
     winner: Winner | None
-    """In terms of the match, whatever the reading order; None where the verdict could not be read."""
+    """The better answer, in terms of the match whatever the reading order; None where the verdict could not be read."""
     reason: str
+    """All that the judge said, its verdict included."""
     judgment_status: Status
+    """What became of the call that compared; `unreadable` where no verdict could be parsed."""
     judgment_call: str
+    """Key of that call in the call store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferencePair:
-    """The product: one row of the published dataset (Hub schema of `sqrti/SPA-VL`, plus what that lacks)."""
+    """A preference pair: one row of the dataset (Hub schema of `sqrti/SPA-VL`, with what that lacks added)."""
 
     query: Query
+    """Question that both answers answer."""
     pair_id: str
+    """Id of the match that the pair came from."""
     chosen: str
+    """Text of the preferred answer."""
     rejected: str
+    """Text of the other answer."""
     chosen_source: str
+    """Name of the responder that gave the chosen answer."""
     rejected_source: str
+    """Name of the responder that gave the rejected answer."""
     chosen_safe: bool | None
+    """The guard's verdict on the chosen answer; None where there is none."""
     rejected_safe: bool | None
+    """The guard's verdict on the rejected answer; None where there is none."""
     judge: str
+    """Name of the model that preferred it."""
     verdict_ab: Winner
+    """Verdict in the order `ab`, in terms of the match: the answer that became chosen."""
     verdict_ba: Winner
+    """Verdict in the order `ba`, in terms of the match; the same, for only agreeing verdicts make a pair."""

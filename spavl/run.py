@@ -1,4 +1,4 @@
-"""The run folder: where every thing of a run lies, what it was made with, and what it cost."""
+"""The run folder: paths of its files, and `run.json`, which says what the run was made with and what it cost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from spavl.atomic import write_json, write_text
@@ -22,12 +23,16 @@ from spavl.strict_yaml import load_yaml
 from spavl.tables import FORMAT
 
 SHOWN_VERSIONS = ("spavl", "torch", "transformers", "peft", "accelerate", "pyarrow", "numpy", "pillow")
+"""Packages whose versions are noted in `run.json`."""
 
 
 class Run:
-    """A folder with numbered tables, pictures, checkpoints, scores and a report.
+    """A run folder: numbered tables, pictures, dataset, checkpoints, scores and report.
 
     Everything in it is derived: delete any of it, and the same command remakes it from the call store without a call.
+
+    Args:
+        folder: the run folder; it need not be there yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +53,10 @@ class Run:
         self._settings = folder / "settings.yaml"
 
     def aligned(self) -> dict[str, Path]:
-        """Models made in this run, by name: a checkpoint, or an adapter where nothing was merged. No reward model."""
+        """Folders of the models trained in this run, by name: a checkpoint, or an adapter that was not merged.
+
+        Reward models are left out.
+        """
         made: dict[str, Path] = {}
         for folder in sorted(self.align.glob("*")):
             found = [folder / kind for kind in ("checkpoint", "adapter") if (folder / kind).is_dir()]
@@ -57,10 +65,10 @@ class Run:
         return made
 
     def open(self) -> Run:
-        """Make the folder if need be.
+        """Make the folder where it is missing, and return this run.
 
         Raises:
-            RunError: it cannot be made, or holds a run of another format version.
+            RunError: the folder cannot be made, or holds a run of another format version.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +88,11 @@ class Run:
         return self
 
     def manifest(self) -> dict[str, Any]:
-        """What `run.json` says; empty for a new folder."""
+        """What `run.json` holds; empty for a new folder.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         if not self._manifest.exists():
             return {}
         try:
@@ -88,11 +100,18 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"run.json cannot be read: {error}", where=str(self._manifest), try_="delete it") from error
         if not isinstance(read, dict):
-            raise RunError("run.json is no run's", where=str(self._manifest), try_="delete it")
+            raise RunError("run.json is not the manifest of a run", where=str(self._manifest), try_="delete it")
         return read
 
     def note(self, **facts: Any) -> None:
-        """Lay facts into `run.json`; mappings are merged, so each stage adds its own counts and seconds."""
+        """Add facts to `run.json`; mappings are merged, so each stage adds its own counts and seconds.
+
+        Args:
+            facts: key to value, plain data.
+
+        Raises:
+            RunError: `run.json` is damaged or cannot be written.
+        """
         manifest = self.manifest() or {
             "format": FORMAT,
             "started": _now(),
@@ -106,12 +125,23 @@ class Run:
         write_json(self._manifest, manifest)
 
     def replace(self, **facts: Any) -> None:
-        """Put facts into `run.json` in place of what stood under their names."""
+        """Put facts into `run.json` in place of what stood under their keys.
+
+        Args:
+            facts: key to value, plain data.
+
+        Raises:
+            RunError: `run.json` is damaged or cannot be written.
+        """
         write_json(self._manifest, {**self.manifest(), **dict.fromkeys(facts)})
         self.note(**facts)
 
     def settings_before(self) -> dict[str, Any]:
-        """The settings of the last run into this folder; empty for a new one."""
+        """The settings of the last run into this folder; empty for a new folder.
+
+        Raises:
+            RunError: `settings.yaml` cannot be read.
+        """
         if not self._settings.exists():
             return {}
         try:
@@ -123,12 +153,23 @@ class Run:
         return read if isinstance(read, dict) else {}
 
     def keep_settings(self, settings: dict[str, Any]) -> None:
-        """Write the settings as run, defaults filled in."""
+        """Write `settings.yaml`.
+
+        Args:
+            settings: all settings as run, defaults filled in, as plain data.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
         write_text(self._settings, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage and note its counts: `with run.stage("ask") as counts: counts["made"] = …`."""
+        """Time a stage and note its counts in `run.json`: `with run.stage("ask") as counts: counts["made"] = …`.
+
+        Args:
+            name: of the stage. A stage that fails is not noted.
+        """
         counts: dict[str, Any] = {}
         began = time.perf_counter()
         yield counts
@@ -136,7 +177,13 @@ class Run:
 
 
 def changes(before: Any, now: Any, path: str = "") -> list[str]:
-    """The differences between two settings trees, one `key.path: old → new` line each."""
+    """The differences between two trees of settings, one `key.path: old → new` line each.
+
+    Args:
+        before: the old tree, plain data.
+        now: the new tree.
+        path: dotted path of both trees within the whole; empty at the top.
+    """
     if isinstance(before, dict) and isinstance(now, dict):
         names = list(dict.fromkeys([*before, *now]))
         return [line for n in names for line in changes(before.get(n), now.get(n), f"{path}.{n}" if path else str(n))]
@@ -149,7 +196,7 @@ def changes(before: Any, now: Any, path: str = "") -> list[str]:
 
 
 def machine() -> dict[str, Any]:
-    """What ran it; nothing that names a person or a host."""
+    """System, processor, cores and Python version of this machine; nothing that names a person or a host."""
     return {
         "system": platform.system(),
         "processor": platform.machine(),
@@ -159,7 +206,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides numbers, as far as installed."""
+    """Versions of the packages of `SHOWN_VERSIONS` that are installed, by name."""
     found = {}
     for name in SHOWN_VERSIONS:
         try:
@@ -171,6 +218,8 @@ def versions() -> dict[str, str]:
 
 def peak_memory_mb() -> float:
     """Largest resident set of this process so far, in MiB."""
+    if sys.platform == "win32":
+        return round(psutil.Process().memory_info().peak_wset / 2**20, 1)
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

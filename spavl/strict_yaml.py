@@ -1,14 +1,18 @@
-"""YAML as a person means it: a key that stands twice is a mistake, not a silent loss of the first one."""
+"""YAML that refuses a key that stands twice in one mapping, of which PyYAML would silently keep the last."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 
 def load_yaml(text: str) -> Any:
-    """The tree of a YAML text.
+    """The tree of mappings, lists and plain values that a YAML text holds.
+
+    Args:
+        text: the YAML document; only plain values are built, no Python objects.
 
     Raises:
         yaml.YAMLError: not YAML, a key twice in one mapping, or a value that YAML gives a meaning it cannot have
@@ -23,8 +27,9 @@ def load_yaml(text: str) -> Any:
 
 
 class _Strict(yaml.SafeLoader):
-    """PyYAML's safe loader, which otherwise takes the last of two equal keys."""
+    """PyYAML's safe loader, made to refuse two equal keys."""
 
+    @override
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:

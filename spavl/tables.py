@@ -1,4 +1,4 @@
-"""Records at rest: a Parquet table is a list of records with every field side by side.
+"""Tables of records: Parquet files with one row a record and every field side by side.
 
 A record holds the one it came from and field names are unique along that chain, so flattening needs no prefixes:
 `Response(query=Query(image=ImageRecord(topic=Topic(…))))` becomes a row with `class1 … image_id … question … response`.
@@ -26,10 +26,20 @@ FORMAT = "1"
 """Version of the tables' meaning. A folder of another version is refused, never misread."""
 
 Record = TypeVar("Record")
+"""A record class of `spavl.records`."""
 
 
 def write_table(path: Path, records: Iterable[Record], kind: type[Record]) -> int:
-    """Write records as Parquet, beside the old file and then in its place. Returns the number of rows."""
+    """Write records as a Parquet table, atomically. Returns the number of rows.
+
+    Args:
+        path: the table.
+        records: its rows, all of type `kind`.
+        kind: the record class, which decides the columns.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
     rows = [flat_row(record) for record in records]
     columns = {name: [r[name] for r in rows] for name, _ in columns_of(kind)}
     table = pa.table(columns, schema=schema_of(kind))
@@ -37,14 +47,28 @@ def write_table(path: Path, records: Iterable[Record], kind: type[Record]) -> in
 
 
 def write_arrow(path: Path, table: pa.Table) -> int:
-    """Write an Arrow table so that a reader sees the old file or the new one, never half of one."""
+    """Write an Arrow table as Parquet, atomically. Returns the number of rows.
+
+    Args:
+        path: the table.
+        table: its schema and rows.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
     return write_batches(path, table.schema, [table])
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.Table]) -> int:
-    """Write a table that need not fit into memory, each batch a row group; a reader sees the old file or the new one.
+    """Write a table that need not fit into memory as Parquet, atomically. Returns the number of rows.
 
-    Returns the number of rows.
+    Args:
+        path: the table.
+        schema: its columns.
+        batches: pieces of that schema; each becomes one row group, with zstd compression and page checksums.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
     """
     rows = 0
     with (
@@ -58,10 +82,14 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.Table]) ->
 
 
 def read_table(path: Path, kind: type[Record]) -> list[Record]:
-    """Read records back.
+    """The records of a table, in the order of its rows.
+
+    Args:
+        path: a table that `write_table` wrote; page checksums are verified.
+        kind: the record class to read: the table's own, or one that its records hold.
 
     Raises:
-        RunError: the file is missing, is no table, or is of another format version.
+        RunError: the file is missing or damaged, lacks a column, or is of another format version.
     """
     if not path.exists():
         raise RunError("This table has not been made yet", where=str(path), try_="run `spavl build` first")
@@ -79,7 +107,11 @@ def read_table(path: Path, kind: type[Record]) -> list[Record]:
 
 
 def flat_row(record: Any) -> dict[str, Any]:
-    """A record and everything it holds, as one flat row."""
+    """A record and the records it holds, as one mapping of column to value.
+
+    Args:
+        record: an instance of a record class of `spavl.records`.
+    """
     flat: dict[str, Any] = {}
     for name, _ in _hints(type(record)):
         value = getattr(record, name)
@@ -91,7 +123,12 @@ def flat_row(record: Any) -> dict[str, Any]:
 
 
 def record_from_row(kind: type[Record], flat: dict[str, Any]) -> Record:
-    """The record that a flat row came from."""
+    """The record that a flat row holds; the inverse of `flat_row`.
+
+    Args:
+        kind: the record class.
+        flat: column to value, with all columns of `kind`; others are ignored.
+    """
     return kind(
         **{
             name: record_from_row(hint, flat) if isinstance(hint, type) and is_dataclass(hint) else flat[name]
@@ -101,7 +138,11 @@ def record_from_row(kind: type[Record], flat: dict[str, Any]) -> Record:
 
 
 def columns_of(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
-    """(name, type) of every column of a record's table, the oldest ancestor's first."""
+    """(name, type) of every column of a record's table, those of the earliest record first.
+
+    Args:
+        kind: the record class.
+    """
     out: list[tuple[str, Any]] = []
     for name, hint in _hints(kind):
         out += columns_of(hint) if isinstance(hint, type) and is_dataclass(hint) else [(name, hint)]
@@ -109,13 +150,17 @@ def columns_of(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def schema_of(kind: type[Any]) -> pa.Schema:
-    """The Arrow schema of a record's table, with the format version in its metadata."""
+    """The Arrow schema of a record's table, with the format version in its metadata.
+
+    Args:
+        kind: the record class.
+    """
     columns = [pa.field(name, _arrow(hint)) for name, hint in columns_of(kind)]
     return pa.schema(columns, metadata={"spavl": FORMAT, "record": kind.__name__})
 
 
 def _hints(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
-    return _hints_of(kind)  # type: ignore[arg-type]  # a class is hashable; the checker doubts it of type[Any]
+    return _hints_of(kind)  # type: ignore[arg-type]  # a class is hashable, which mypy doubts of type[Any]
 
 
 @cache

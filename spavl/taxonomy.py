@@ -1,4 +1,4 @@
-"""The tree of harms: read from YAML, checked, and asked for topics."""
+"""The taxonomy of harms (domain, category, subcategory), read from YAML and checked."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ from spavl.records import Topic
 from spavl.strict_yaml import load_yaml
 
 BUILT_IN = "the built-in taxonomy"
+"""Source of the taxonomy that comes with the package, for messages."""
 _NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f]+(?<!\s)")
-"""Subcategories name folders and are part of the ids of pictures: nothing that could climb out of either."""
+"""What may name a subcategory. It names folders and is part of picture ids: no separators, no leading dots."""
 
 
 class Taxonomy:
-    """Topics in file order, found by the name of their subcategory."""
+    """Topics in file order, found by the name of their subcategory.
+
+    Args:
+        topics: leaves of the tree; names of subcategories are unique.
+        display: readable form by label, for labels that need one.
+        source: file that it comes from, for messages.
+    """
 
     def __init__(self, topics: list[Topic], display: dict[str, str], source: str) -> None:
         self.topics = topics
@@ -31,6 +38,9 @@ class Taxonomy:
 
     def topic(self, class3: str) -> Topic:
         """The topic of a subcategory.
+
+        Args:
+            class3: name of the subcategory.
 
         Raises:
             DataError: there is no such subcategory; the nearest names are suggested.
@@ -44,7 +54,11 @@ class Taxonomy:
         )
 
     def near(self, class3: str) -> str:
-        """`did you mean …?` with up to three names like this one; empty where none is."""
+        """`did you mean …?` with up to three similar names of subcategories; empty where none is similar.
+
+        Args:
+            class3: a misspelt name.
+        """
         found = get_close_matches(class3.lower(), self._by_name, n=3)
         return f"did you mean {' or '.join(f'`{name}`' for name in found)}?" if found else ""
 
@@ -52,15 +66,22 @@ class Taxonomy:
         return class3 in self._by_name
 
     def display(self, name: str) -> str:
-        """The readable form of a label (the published labels carry a few misspellings)."""
+        """The readable form of a label (the published labels have a few misspellings).
+
+        Args:
+            name: label of a domain, category or subcategory.
+        """
         return self._display.get(name, name)
 
 
 def load_taxonomy(path: Path | None = None) -> Taxonomy:
     """Read a taxonomy file: `domains: {domain: {category: [subcategory, …]}}`.
 
+    Args:
+        path: the file; None reads the built-in taxonomy, that of SPA-VL.
+
     Raises:
-        DataError: not YAML, not of that shape, or a subcategory stands twice.
+        DataError: it is not YAML, not of that shape, or has a subcategory twice.
     """
     source = str(path) if path else BUILT_IN
     try:

@@ -1,11 +1,11 @@
-"""How threads wait for each other; decided before torch is first imported, so it may import nothing."""
+"""How OpenMP threads wait for each other; set before torch is first imported, so this module imports nothing heavy."""
 
 from __future__ import annotations
 
 import os
 
-TURNS = "2000"
-"""Of GNU OpenMP's waiting loop: some microseconds."""
+SPIN_COUNT = "2000"
+"""Turns of GNU OpenMP's waiting loop before a thread sleeps: some microseconds."""
 
 
 def let_waiting_threads_sleep() -> None:
@@ -13,8 +13,8 @@ def let_waiting_threads_sleep() -> None:
 
     Sleeping at once makes layers of a small model take about twice as long where nothing else runs. Waiting long makes
     them take several times as long where programs share the cores, because a thread that waits keeps the one it waits
-    for off its core. So many turns lose little either way. Whoever has set OMP_WAIT_POLICY keeps it.
+    for off its core. `SPIN_COUNT` turns lose little either way. An OMP_WAIT_POLICY that is set already is kept.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ.setdefault("GOMP_SPINCOUNT", TURNS)
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)

@@ -23,6 +23,70 @@ NOUNS = (
     records.PreferencePair,
 )  # fmt: skip
 
+CLASSES = {
+    "align/data/batches": ("PairDataset", "MicroBatch"),
+    "align/data/pairs": ("Pair",),
+    "align/data/schedule": ("ScheduledStep",),
+    "align/data/validate": ("Finding",),
+    "align/dpo/objective": ("PreferenceObjective",),
+    "align/policy/freeze": ("FreezePlan",),
+    "align/policy/policy": ("Policy",),
+    "align/ppo/advantages": ("Experience", "RewardNormalizer"),
+    "align/ppo/models": ("PPOModels",),
+    "align/ppo/rollout": ("Rollout", "RolloutBatch", "GenerationConfig"),
+    "align/preflight/checks": ("PreflightReport",),
+    "align/preflight/prepare": ("DeviceContext",),
+    "align/preflight/reference_cache": ("ReferenceCache",),
+    "align/reward/model": ("RewardModel", "ScalarHead"),
+    "align/training/run": ("TrainingRun", "TrainingResult"),
+    "align/training/trainer": ("PairLoss", "LossOutput"),
+    "align/validation/selection": ("ValidationScores", "ValidationResult"),
+    "evaluate/benchmark": ("Benchmark", "Item", "Metric"),
+    "models/base": ("Prompt", "Request", "Reply"),
+    "models/calls/store": ("CallStore",),
+    "models/families/family": ("Family",),
+    "models/trees/batch": ("TreeBatch",),
+    "models/trees/pack": ("PackedTree",),
+    "pipeline/check": ("Bill", "Plan"),
+    "pipeline/evaluate": ("Task",),
+    "pipeline/session": ("Session",),
+    "progress": ("Progress",),
+    "run": ("Run",),
+    "statistics/intervals": ("Rate",),
+    "statistics/paired": ("Paired",),
+}
+"""Classes that the glossary explains, by module; their docstrings are the explanation."""
+
+WORDS = {
+    "backend": "What answers a request: weights on this machine, a server, or a Python class. `spavl/models/backends/`",
+    "batch schedule": "Which pairs go through which optimiser step, on which device, in which micro-batch. "
+    "`spavl/align/data/schedule.py`",
+    "benign": "Of a picture or request that is harmless; refusing it is over-refusal.",
+    "blind control": "The same training and questions with every picture blanked: what can be had without looking.",
+    "comparison prompt": "What a judge is asked about two answers. `spavl/judging/compare.py`",
+    "family": "Checkpoints that share an architecture, such as LLaVA-1.5; what differs stands in "
+    "`spavl/models/families/facts.py`",
+    "guard": "A model that grades one answer safe or unsafe. `spavl/judging/grade.py`",
+    "held-out": "Kept out of alignment, to measure generalisation.",
+    "in-loop validation": "Safety, over-refusal and skill on a few items while a model trains; chooses the checkpoint. "
+    "`spavl/align/validation/`",
+    "judge": "A model that says which of two answers is better, in both reading orders. `spavl/judging/compare.py`",
+    "key": "Hash of a canonical request; names a call in the call store. `spavl/models/calls/keys.py`",
+    "overrides": "`key.path=value` words on the command line, laid over the settings file. `spavl/config/load.py`",
+    "packing": "How answers lie in the rows of a batch: `tree` shares prefixes, `separate` gives every answer a row.",
+    "preference tree": "Picture → questions → answers as one sequence, scored as if every answer were alone. "
+    "`spavl/models/trees/`",
+    "preflight": "Every check before the first training step. `spavl/align/preflight/`",
+    "reference": "The model before training; DPO and PPO measure the distance from it.",
+    "responder": "A model that answers the questions; its answers become chosen or rejected.",
+    "safety group": "Responders of similar unsafe rate; two answers meet only from different groups. "
+    "`spavl/dataset/match.py`",
+    "shared prefix": "Tokens that all branches of a tree start with: system turn and picture.",
+    "stage": "One plain function of the pipeline: a batch of records in, records out. `spavl/dataset/`",
+    "subset": "A part of a benchmark over which a metric is computed, such as `unsafe_seen`.",
+}
+"""Terms that no single class stands for."""
+
 
 def pages() -> dict[str, str]:
     """Every generated page by file name."""
@@ -47,10 +111,38 @@ def commands_page() -> str:
 
 
 def nouns_page() -> str:
-    """Every record with its own columns and their meaning."""
-    parts = [_noun(kind) for kind in NOUNS]
-    head = "# Nouns\n\nWritten by `make docs`. A record holds the one it came from; a table has all columns.\n\n"
-    return head + "\n".join(parts)
+    """The glossary: terms with their meaning, where a new thing goes, and every record with its columns."""
+    terms = "\n".join(f"| **{term}** | {meaning} |" for term, meaning in sorted(_terms().items(), key=_alphabetical))
+    head = (
+        "# Nouns\n\nWritten by `make docs` from the code's own docstrings. One meaning a word.\n\n"
+        f"## Terms\n\n| term | meaning |\n|---|---|\n{terms}\n\n"
+        f"## Where a new thing goes\n\n{_where_things_go()}\n"
+        "## Records\n\nA record holds the one it came from; a table has all columns.\n\n"
+    )
+    return head + "\n".join(_noun(kind) for kind in NOUNS)
+
+
+def _alphabetical(entry: tuple[str, str]) -> str:
+    return entry[0].strip("`").lower()
+
+
+def _terms() -> dict[str, str]:
+    """Meanings by term: the first sentence of a class's docstring, or what stands in `WORDS`."""
+    found = dict(WORDS)
+    for module, names in CLASSES.items():
+        path = ROOT / "spavl" / f"{module}.py"
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name in names:
+                first = (ast.get_docstring(node) or "").split("\n\n")[0]
+                found[f"`{node.name}`"] = f"{' '.join(first.split())} `spavl/{module}.py`"
+    return found
+
+
+def _where_things_go() -> str:
+    """The table of CONTRIBUTING.md that says which files a change touches."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    lines = text[text.index("| I want to") :].splitlines()
+    return "\n".join(lines[: lines.index("")]) + "\n"
 
 
 def benchmarks_page() -> str:
@@ -93,15 +185,15 @@ def _help(*words: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines())
 
 
-def readme() -> str:
-    """The README with its map of the house as the tree stands."""
-    text = (ROOT / "README.md").read_text("utf-8")
+def tour() -> str:
+    """The tour with its map of the package as the tree stands."""
+    text = (ROOT / "docs" / "tour.md").read_text("utf-8")
     before, rest = text.split("<!-- map -->")
     _, after = rest.split("<!-- /map -->")
-    return f"{before}<!-- map -->\n{house_map()}\n<!-- /map -->{after}"
+    return f"{before}<!-- map -->\n{package_map()}\n<!-- /map -->{after}"
 
 
-def house_map() -> str:
+def package_map() -> str:
     """Every module of the package with the first sentence of its docstring."""
     lines = []
     for path in sorted((ROOT / "spavl").rglob("*.py"), key=_place):
@@ -111,7 +203,7 @@ def house_map() -> str:
         if phrase or path.name != "__init__.py":
             lines.append(f"{name:<32} {phrase}".rstrip())
     body = "\n".join(lines)
-    return f"<details><summary>Every file, one phrase</summary>\n\n```text\n{body}\n```\n\n</details>"
+    return f"```text\n{body}\n```"
 
 
 def _place(path: Path) -> tuple[str, ...]:
@@ -132,5 +224,5 @@ if __name__ == "__main__":
     for name, text in pages().items():
         (REFERENCE / name).write_text(text, "utf-8")
         print(f"wrote docs/reference/{name}")
-    (ROOT / "README.md").write_text(readme(), "utf-8")
-    print("wrote the map in README.md")
+    (ROOT / "docs" / "tour.md").write_text(tour(), "utf-8")
+    print("wrote the map in docs/tour.md")

@@ -1,4 +1,4 @@
-"""Records for tests, made from the outside in; only what a test cares about is said."""
+"""Sample records for tests; a test names only the fields that it is about."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from spavl.records import (
 WEAPON = Topic(class1="Malicious Use", class2="Security threats", class3="weapon")
 
 
-def image(name: str = "weapon/one", **said: Any) -> ImageRecord:
+def image(name: str = "weapon/one", **changes: Any) -> ImageRecord:
     """A picture's record; its file need not be there."""
     made = ImageRecord(
         topic=WEAPON, image_id=name, image_file=f"images/{name}.png", image_sha256=f"sha of {name}", width=4, height=3,
         benign=False, heldout=False, image_source="folder:one.png", license="CC0",
     )  # fmt: skip
-    return replace(made, **said)
+    return replace(made, **changes)
 
 
-def query(of: ImageRecord | None = None, kind: QuestionType = "easy_question", **said: Any) -> Query:
+def query(of: ImageRecord | None = None, kind: QuestionType = "easy_question", **changes: Any) -> Query:
     """A question that was written."""
     of = of or image()
     made = Query(
         image=of, query_id=f"{of.image_id}/{kind}", question_type=kind, question=f"What is shown in {of.image_id}?",
         asker="asker", query_status="ok", query_call="key",
     )  # fmt: skip
-    return replace(made, **said)
+    return replace(made, **changes)
 
 
-def response(of: Query, responder: str, *, safe: bool | None = True, **said: Any) -> Response:
+def response(of: Query, responder: str, *, safe: bool | None = True, **changes: Any) -> Response:
     """A graded answer."""
     made = Response(
         query=of, response_id=f"{of.query_id}/{responder}", responder=responder, response=f"Answer of {responder}.",
         response_status="ok", response_tokens=3, response_call="key", safe=safe, safe_category="", grader="guard",
         grade_status="ok", grade_call="key",
     )  # fmt: skip
-    return replace(made, **said)
+    return replace(made, **changes)
 
 
-def match(of: Query | None = None, a: str = "amber", b: str = "birch", **said: Any) -> Match:
-    """A meeting of two answers, the first of them safe."""
+def match(of: Query | None = None, a: str = "amber", b: str = "birch", **changes: Any) -> Match:
+    """Two answers to compare, the first of them safe."""
     of = of or query()
     made = Match(
         query=of, match_id=f"{of.query_id}/{a}~{b}",
         a_responder=a, a_response=f"Answer of {a}.", a_safe=True, a_group=0,
         b_responder=b, b_response=f"Answer of {b}.", b_safe=False, b_group=1,
     )  # fmt: skip
-    return replace(made, **said)
+    return replace(made, **changes)
 
 
 def judgment(of: Match, order: Order, winner: Winner | None, judge: str = "judge") -> Judgment:
@@ -69,7 +69,7 @@ def judgment(of: Match, order: Order, winner: Winner | None, judge: str = "judge
     )  # fmt: skip
 
 
-def pair(of: Query | None = None, **said: Any) -> PreferencePair:
+def pair(of: Query | None = None, **changes: Any) -> PreferencePair:
     """A pair that both orders agree on."""
     of = of or query()
     made = PreferencePair(
@@ -77,4 +77,4 @@ def pair(of: Query | None = None, **said: Any) -> PreferencePair:
         chosen_source="amber", rejected_source="birch", chosen_safe=True, rejected_safe=False, judge="judge",
         verdict_ab="a", verdict_ba="a",
     )  # fmt: skip
-    return replace(made, **said)
+    return replace(made, **changes)

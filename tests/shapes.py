@@ -6,6 +6,7 @@ CHECKED = (
     "spavl.align.data.batches",
     "spavl.align.losses",
     "spavl.align.ppo.advantages",
+    "spavl.align.ppo.models",
     "spavl.align.ppo.rollout",
     "spavl.models.backends.sampling",
     "spavl.models.families.attention",

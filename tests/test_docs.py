@@ -1,4 +1,4 @@
-"""What is written about the house is true of the house."""
+"""What the docs say of the package is true of the package."""
 
 from __future__ import annotations
 
@@ -17,8 +17,20 @@ def test_a_generated_page_is_fresh(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == generate_docs.pages()[name], "run `make docs`"
 
 
-def test_the_map_in_the_readme_is_the_tree() -> None:
-    assert (ROOT / "README.md").read_text("utf-8") == generate_docs.readme(), "run `make docs`"
+def test_the_map_in_the_tour_is_the_tree() -> None:
+    assert (ROOT / "docs" / "tour.md").read_text("utf-8") == generate_docs.tour(), "run `make docs`"
+
+
+def test_every_term_of_the_glossary_is_found_in_the_code() -> None:
+    page = generate_docs.nouns_page()
+    for names in generate_docs.CLASSES.values():
+        assert [name for name in names if f"**`{name}`**" not in page] == []
+
+
+def test_every_path_that_the_docs_name_is_there() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        named = re.findall(r"`((?:spavl|tests|bench|settings)/[\w./-]+)`", page.read_text("utf-8"))
+        assert [path for path in named if not (ROOT / path).exists()] == [], page
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:

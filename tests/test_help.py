@@ -1,4 +1,4 @@
-"""The front door opens at once, and says what to do."""
+"""The command line answers at once and says what to do."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 
 from spavl.cli.commands import app
 
-VERBS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
+COMMANDS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
 HEAVY = ("torch", "transformers", "peft", "accelerate", "matplotlib", "datasets", "duckdb", "pyarrow", "numpy")
 
 
-def spavl(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def spavl(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The command line as a user has it, in a terminal 200 columns wide."""
     return subprocess.run(
-        [sys.executable, "-m", "spavl", *words], capture_output=True, text=True, check=False, cwd=folder,
+        [sys.executable, "-m", "spavl", *arguments], capture_output=True, text=True, check=False, cwd=folder,
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", "PYTHONPATH": str(Path(__file__).parents[1])}, timeout=60,
     )  # fmt: skip
 
@@ -54,49 +54,49 @@ def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:
     assert min(clock) < 3
 
 
-def test_the_front_page_names_every_verb() -> None:
+def test_the_help_names_every_command() -> None:
     page = spavl("--help").stdout
-    assert len(VERBS) >= 9
-    assert [verb for verb in VERBS if not re.search(rf"^\W*{verb}\s+\S", page, re.MULTILINE)] == []
+    assert len(COMMANDS) >= 9
+    assert [command for command in COMMANDS if not re.search(rf"^\W*{command}\s+\S", page, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_with_an_example(verb: str) -> None:
-    done = spavl(verb, "--help")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    done = spavl(command, "--help")
     assert done.returncode == 0
     (example,) = re.findall(r"Example: (.*)", done.stdout)
-    assert example.startswith(f"spavl {verb}") or f"&& spavl {verb}" in example
+    assert example.startswith(f"spavl {command}") or f"&& spavl {command}" in example
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_the_example_of_a_verb_is_one_it_understands(verb: str) -> None:
-    """Each example is parsed by the verb's own parser, and nothing is run."""
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_of_a_command_is_one_it_understands(command: str) -> None:
+    """Each example is parsed by the command's own parser, and nothing is run."""
     import shlex
 
     from typer.main import get_command
 
-    example = re.search(r"Example: \[bold\](.*)\[/bold\]", commands()[verb].epilog or "")
+    example = re.search(r"Example: \[bold\](.*)\[/bold\]", commands()[command].epilog or "")
     assert example
-    words = shlex.split(example.group(1).split(" && ")[0])
-    context = get_command(app).commands[words[1]].make_context(words[1], words[2:])  # type: ignore[attr-defined]
+    arguments = shlex.split(example.group(1).split(" && ")[0])
+    context = get_command(app).commands[arguments[1]].make_context(arguments[1], arguments[2:])  # type: ignore[attr-defined]
     assert context.params
 
 
 def commands() -> dict[str, object]:
-    """The verbs by name."""
+    """Typer's commands by name."""
     from typer.main import get_command
 
     return dict(get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def test_a_wrong_verb_is_a_sentence_and_exit_status_2() -> None:
+def test_a_wrong_command_is_a_sentence_and_exit_status_2() -> None:
     done = spavl("bild")
     assert done.returncode == 2
     assert "No such command 'bild'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_no_verb_prints_the_help() -> None:
+def test_no_command_prints_the_help() -> None:
     done = spavl()
     assert done.returncode in (0, 2)
     assert "demo" in done.stdout + done.stderr
@@ -110,7 +110,7 @@ def test_a_wrong_option_is_a_sentence_and_exit_status_2() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_slip_is_printed_as_what_where_try_with_paths_unbroken(tmp_path: Path) -> None:
+def test_a_user_error_is_printed_as_what_where_try_with_paths_unbroken(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 240) / "settings.yaml"
     done = spavl("build", str(long))
     assert done.returncode == 2
@@ -127,7 +127,7 @@ def test_a_settings_file_with_three_mistakes_names_all_three(tmp_path: Path) -> 
         assert word in done.stderr, word
 
 
-def test_a_bug_of_ours_keeps_its_stack_and_exit_status_1() -> None:
+def test_a_bug_keeps_its_stack_trace_and_exit_status_1() -> None:
     script = (
         "import sys\nfrom spavl.cli import commands, settings_help\n"
         "def broken(section):\n    raise ZeroDivisionError('ours')\n"

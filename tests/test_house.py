@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import spavl
+from tests import docstrings
 
 HOUSE = Path(spavl.__file__).parent
 MODULES = sorted(p for p in HOUSE.rglob("*.py") if p.relative_to(HOUSE).parts[0] not in ("data", "prompts"))
 
-LONGEST_FUNCTION, LONGEST_FILE, MOST_POSITIONAL, MOST_PARAMETERS = 40, 400, 5, 8
-LONG_FUNCTIONS: set[str] = {"align/ppo/train.py:train_ppo"}  # the recipe of PPO, told once from top to bottom
+LONGEST_FUNCTION, LONGEST_FILE, MOST_POSITIONAL, MOST_PARAMETERS = 39, 400, 5, 8
+LONG_FUNCTIONS: set[str] = set()
 """Honest debt: functions over the limit, each with a reason beside it. Nothing here is the wish."""
 
 WIDE_FUNCTIONS = {"models/families/attention.py:tree_attention": "transformers calls an attention function so"}
@@ -52,11 +53,28 @@ def parsed() -> Iterator[tuple[str, ast.Module]]:
         yield name_of(path), ast.parse(path.read_text("utf-8"))
 
 
+def length(node: Function) -> int:
+    """Lines of a function without its docstring, which is asked to be complete and not to be short."""
+    lines = (node.end_lineno or 0) - node.lineno + 1
+    doc = node.body[0] if ast.get_docstring(node) else None
+    return lines - ((doc.end_lineno or 0) - doc.lineno + 1 if doc else 0)
+
+
+def lengths() -> dict[str, int]:
+    """Lines of every function by its name."""
+    return {f"{path}:{name}": length(node) for path, tree in parsed() for name, node in functions(tree)}
+
+
+def test_half_of_the_functions_and_nine_in_ten_are_as_short_as_they_were() -> None:
+    """Median 7, ninth decile 17, longest 39 lines: what they were when this was first measured."""
+    ordered = sorted(lengths().values())
+    assert ordered[len(ordered) // 2] <= 7
+    assert ordered[len(ordered) * 9 // 10] <= 17
+    assert ordered[-1] <= 39
+
+
 def test_functions_are_short() -> None:
-    found = {
-        f"{path}:{name}": (node.end_lineno or 0) - node.lineno + 1
-        for path, tree in parsed() for name, node in functions(tree)
-    }  # fmt: skip
+    found = lengths()
     long = {name for name, lines in found.items() if lines > LONGEST_FUNCTION}
     assert len(found) > 100
     assert long - LONG_FUNCTIONS == set()
@@ -64,8 +82,13 @@ def test_functions_are_short() -> None:
     assert len(LONG_FUNCTIONS) <= 5
 
 
-def test_files_are_short() -> None:
-    assert {name_of(p): n for p in MODULES if (n := len(p.read_text("utf-8").splitlines())) > LONGEST_FILE} == {}
+def test_files_are_short_tests_and_benchmarks_too() -> None:
+    root = HOUSE.parent
+    found = {
+        path.relative_to(root).as_posix(): len(path.read_text("utf-8").splitlines())
+        for folder in (HOUSE, root / "tests", root / "bench") for path in folder.rglob("*.py")
+    }  # fmt: skip
+    assert {name: lines for name, lines in found.items() if lines > LONGEST_FILE} == {}
 
 
 def test_functions_take_few_parameters() -> None:
@@ -118,27 +141,13 @@ def test_nothing_has_a_name_that_says_nothing() -> None:
     assert not bad, bad
 
 
-def test_everything_public_is_explained() -> None:
-    missing = []
-    for path, tree in parsed():
-        if not ast.get_docstring(tree) and Path(path).name != "__init__.py":
-            missing.append(path)
-        for node in tree.body:
-            if not isinstance(node, (*Function.__args__, ast.ClassDef)) or node.name.startswith("_"):
-                continue
-            if not ast.get_docstring(node):
-                missing.append(f"{path}:{node.name}")
-            if isinstance(node, ast.ClassDef):
-                missing += [
-                    f"{path}:{node.name}.{m.name}"
-                    for m in node.body
-                    if isinstance(m, Function) and not m.name.startswith("_") and not ast.get_docstring(m)
-                ]
-    assert not missing, "\n".join(missing)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_public_name_has_a_complete_docstring(path: Path) -> None:
+    assert list(docstrings.problems(path)) == []
 
 
 def test_every_picture_is_opened_as_one_of_the_formats_that_are_safe() -> None:
-    """Without `formats`, Pillow runs Ghostscript on PostScript; see `spavl.models.base.PICTURE_FORMATS`."""
+    """Without `formats`, Pillow runs Ghostscript on PostScript; see `spavl.pictures.PICTURE_FORMATS`."""
     wrong = [
         f"{path}:{node.lineno}"
         for path, tree in parsed() for node in ast.walk(tree)

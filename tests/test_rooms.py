@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -35,12 +35,16 @@ HEAVY = {
     "peft": TORCH,
     "accelerate": TORCH,
     "safetensors": TORCH,
-    "matplotlib": ("report/*.py",),
+    "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py",),
     "duckdb": (),
     "aiohttp": ("models/backends/endpoint.py", "models/calls/engine.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
+OPTIONAL = (
+    "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
+)  # fmt: skip
+"""Packages that the base install lacks."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -102,23 +106,57 @@ def test_heavy_libraries_are_imported_only_where_they_are_named() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_modules_outside_the_rooms_of_torch_import_without_torch() -> None:
-    """The base install has no torch: a module that needs it must be imported late, by whoever calls it."""
+def test_modules_outside_the_rooms_of_extras_import_without_their_packages() -> None:
+    """The base install has no torch and no matplotlib: a module that needs them is imported late."""
     light = [
         "spavl." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path, _ in modules()
-        if not any(fnmatch(path, place) for place in TORCH) and path != "__main__.py"
+        if not any(fnmatch(path, place) for place in (*TORCH, "report/figures.py")) and path != "__main__.py"
     ]
     assert len(light) > 30
     script = (
         "import sys, importlib\n"
-        "for name in ('torch', 'transformers', 'peft', 'accelerate', 'safetensors', 'tokenizers'):\n"
+        f"for name in {OPTIONAL!r}:\n"
         "    sys.modules[name] = None  # importing it raises ImportError\n"
         f"for name in {light!r}:\n"
         "    try:\n"
         "        importlib.import_module(name)\n"
-        "    except Exception as slip:\n"
-        "        print(f'{name}: {type(slip).__name__}: {slip}')\n"
+        "    except Exception as error:\n"
+        "        print(f'{name}: {type(error).__name__}: {error}')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not done.stdout, done.stdout
+
+
+def test_no_modules_import_each_other_in_a_loop() -> None:
+    """Only imports that run at import time count; those for type checkers and inside functions do not."""
+    trees = {dotted(path): tree for path, tree in modules()}
+    graph = {name: {to for to in at_import(tree, trees) if to in trees} for name, tree in trees.items()}
+    done: set[str] = set()
+
+    def walk(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " → ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for to in sorted(graph[name] - {name}):
+                walk(to, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        walk(name, ())
+    assert len(done) > 100
+
+
+def dotted(path: str) -> str:
+    """`models/calls/store.py` → spavl.models.calls.store."""
+    return ("spavl." + path.removesuffix(".py").replace("/", ".")).removesuffix(".__init__")
+
+
+def at_import(tree: ast.Module, known: Container[str]) -> Iterator[str]:
+    """Modules that are imported while this one is: of `from package import module` the module, else the package."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in known else node.module

@@ -1,4 +1,4 @@
-"""The run folder: what was made with what, and what changed since."""
+"""The run folder: what the run was made with, and which settings changed since."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ from spavl.atomic import write_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 try:
     write_text(Path({str(tmp_path)!r}) / "a.txt", "new" * 10000)
-except RunError as slip:
-    print(slip.render())
+except RunError as error:
+    print(error.render())
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""Records at rest: what is written is read back, by us and by everyone else, and never half."""
+"""Tables of records: what is written is read back, by spavl and by other tools, and never half."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_every_record_comes_back_as_it_was(kind: type, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_field_names_are_unique_along_the_chain(kind: type) -> None:
     names = [name for name, _ in columns_of(kind)]
-    assert len(names) == len(set(names)), "two nouns share a field name, and a row cannot hold both"
+    assert len(names) == len(set(names)), "two records share a field name, and a row cannot hold both"
 
 
 def test_a_row_holds_everything_that_it_came_from_oldest_first() -> None:
@@ -109,7 +109,7 @@ def test_repeated_text_costs_almost_nothing(tmp_path: Path) -> None:
     assert often.stat().st_size < once.stat().st_size + 10_000
 
 
-# --- everyone else ----------------------------------------------------------------------------------------------------
+# --- other tools ------------------------------------------------------------------------------------------------------
 
 
 def test_pandas_reads_a_table(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_datasets_opens_a_table(tmp_path: Path) -> None:
     assert opened[0]["class3"] == "weapon"
 
 
-# --- what is no table of ours -----------------------------------------------------------------------------------------
+# --- files that are no such table -------------------------------------------------------------------------------------
 
 
 def test_a_table_that_was_never_made_says_which_command_makes_it(tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_a_flipped_bit_is_a_sentence_and_never_another_record(tmp_path: Path) ->
     made = pictures(20)
     write_table(path, made, ImageRecord)
     whole = path.read_bytes()
-    draw = random.Random(0)
+    rng = random.Random(0)
     refused = 0
     for _ in range(200):
         data = bytearray(whole)
-        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         path.write_bytes(bytes(data))
         try:
             assert read_table(path, ImageRecord) == made
@@ -228,10 +228,10 @@ def test_a_full_disk_is_a_sentence_and_the_old_table_stays(small_disk: Path) -> 
     path = small_disk / "2-queries.parquet"
     old = [samples.query()]
     write_table(path, old, Query)
-    draw = random.Random(0)
-    words = [samples.query(question=draw.randbytes(4000).hex(), query_id=str(n)) for n in range(200)]
+    rng = random.Random(0)
+    new = [samples.query(question=rng.randbytes(4000).hex(), query_id=str(n)) for n in range(200)]
     with pytest.raises(RunError) as error:
-        write_table(path, words, Query)
+        write_table(path, new, Query)
     assert "No space left" in error.value.what
     assert "make room" in error.value.try_
     assert read_table(path, Query) == old
@@ -250,11 +250,11 @@ from tests import samples
 path = Path({str(tmp_path)!r}) / "2-queries.parquet"
 write_table(path, [samples.query()], Query)
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
-draw = random.Random(0)
+rng = random.Random(0)
 try:
-    write_table(path, [samples.query(question=draw.randbytes(4000).hex(), query_id=str(n)) for n in range(200)], Query)
-except RunError as slip:
-    print(slip.render())
+    write_table(path, [samples.query(question=rng.randbytes(4000).hex(), query_id=str(n)) for n in range(200)], Query)
+except RunError as error:
+    print(error.render())
 assert read_table(path, Query) == [samples.query()]
 assert [p.name for p in path.parent.iterdir()] == [path.name]
 """

@@ -1,4 +1,4 @@
-"""The tree of harms: the paper's by count and by label, and any other that is one."""
+"""The taxonomy of harms: the paper's by count and by label, and a user's own."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def test_the_papers_tree_has_6_domains_15_categories_and_53_subcategories() -> N
 
 
 def test_labels_are_spelled_as_in_the_published_data_and_shown_readably() -> None:
-    tree = load_taxonomy()
-    topic = tree.topic("disablity discrimination")
+    taxonomy = load_taxonomy()
+    topic = taxonomy.topic("disablity discrimination")
     assert topic == Topic(class1="Representation & ToxicityHarms", class2="Unfair", class3="disablity discrimination")
-    assert tree.display(topic.class3) == "disability discrimination"
-    assert tree.display(topic.class1) == "Representation & Toxicity Harms"
-    assert tree.display("weapon") == "weapon"
+    assert taxonomy.display(topic.class3) == "disability discrimination"
+    assert taxonomy.display(topic.class1) == "Representation & Toxicity Harms"
+    assert taxonomy.display("weapon") == "weapon"
 
 
 def test_every_readable_form_belongs_to_a_label() -> None:
-    tree = load_taxonomy()
-    labels = {name for t in tree.topics for name in (t.class1, t.class2, t.class3)}
+    taxonomy = load_taxonomy()
+    labels = {name for t in taxonomy.topics for name in (t.class1, t.class2, t.class3)}
     text = (Path(__file__).parents[1] / "spavl" / "data" / "taxonomy.yaml").read_text("utf-8")
     assert set(yaml.safe_load(text)["display"]) <= labels
 
 
-def test_a_tree_of_ones_own_is_read_in_its_order(tmp_path: Path) -> None:
-    tree = load_taxonomy(written(tmp_path, GOOD))
-    assert [(t.class1, t.class2, t.class3) for t in tree.topics] == [
+def test_a_taxonomy_of_ones_own_is_read_in_its_order(tmp_path: Path) -> None:
+    taxonomy = load_taxonomy(written(tmp_path, GOOD))
+    assert [(t.class1, t.class2, t.class3) for t in taxonomy.topics] == [
         ("D", "C", "one"),
         ("D", "C", "two"),
         ("D", "E", "three"),
     ]
-    assert "one" in tree
-    assert "weapon" not in tree
+    assert "one" in taxonomy
+    assert "weapon" not in taxonomy
 
 
 def test_a_subcategory_twice_is_refused_with_both_places(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_category_or_domain_twice_is_refused_and_loses_nothing_silently(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "no `domains`"),
         ("- one\n- two", "no `domains`"),
@@ -108,16 +108,16 @@ def test_a_category_or_domain_twice_is_refused_and_loses_nothing_silently(
         ("domains: 2024-13-45", "cannot be read"),
     ],
 )
-def test_what_is_no_taxonomy_is_a_sentence(text: str, said: str, tmp_path: Path) -> None:
+def test_what_is_no_taxonomy_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     path = written(tmp_path, text)
     with pytest.raises(DataError) as error:
         load_taxonomy(path)
-    assert said in error.value.what
+    assert message in error.value.what
     assert error.value.where == str(path)
     assert "\n" not in error.value.what
 
 
-def test_a_missing_file_and_one_of_other_bytes_are_sentences(tmp_path: Path) -> None:
+def test_a_missing_file_and_one_of_other_bytes_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         load_taxonomy(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")

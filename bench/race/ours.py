@@ -44,7 +44,7 @@ def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
         kept = None
         if terms.reference == "cached":
             store, score = ReferenceCache(Path(folder), "race"), reference_scorer(policy, dataset, place)
-            kept = reference_logprobs(store, dataset, trees, score, budget=CACHE_BUDGET, tolerance=0.0)
+            kept = reference_logprobs(store, dataset, trees, score, token_budget=CACHE_BUDGET, tolerance=0.0)
         settle(terms)
         built = time.perf_counter()
         progress = Watch(terms)

@@ -1,8 +1,8 @@
-"""Every loss as a pure function on tensors, with its source.
+"""Every loss of preference alignment as a pure function on tensors, with its source.
 
-Letters in shapes: P pairs, B rollouts, T answer tokens, G prompts, K answers a prompt. A log-probability of an answer
-is the sum over its scored tokens unless a docstring says otherwise. Preference losses return one number a pair, (P,),
-and are never averaged here: the trainer divides their sum by the pairs of the whole step.
+Letters in shapes: P pairs, B rollouts, T answer tokens, G prompts, K answers to a prompt. The log-probability of an
+answer is the sum over its scored tokens unless a docstring says otherwise. Preference losses return one number for each
+pair, [P], and are never averaged here: the trainer divides their sum by the pairs of the whole step.
 
 Left out: losses that mix pairs of a batch (AOT), and f-divergences other than the reverse KL.
 """
@@ -13,80 +13,138 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
 class LogRatios(NamedTuple):
-    """log pi(y|x) - log pi_ref(y|x) of both answers; each (P,)."""
+    """log pi(y|x) - log pi_ref(y|x) of both answers of each pair."""
 
-    chosen: Tensor
-    rejected: Tensor
+    chosen: Float[Tensor, " P"]
+    """Of the chosen answers."""
+    rejected: Float[Tensor, " P"]
+    """Of the rejected answers."""
 
-    def per_token(self, chosen_tokens: Tensor, rejected_tokens: Tensor) -> LogRatios:
-        """The same divided by the answers' token counts, each (P,)."""
+    def per_token(self, chosen_tokens: Int[Tensor, " P"], rejected_tokens: Int[Tensor, " P"]) -> LogRatios:
+        """The ratios divided by the answers' token counts.
+
+        Args:
+            chosen_tokens: scored tokens of the chosen answers; an answer without any counts as one token.
+            rejected_tokens: scored tokens of the rejected answers, likewise.
+        """
         return LogRatios(self.chosen / chosen_tokens.clamp(min=1), self.rejected / rejected_tokens.clamp(min=1))
 
 
-def dpo_sigmoid(ratios: LogRatios, *, beta: float, label_smoothing: float = 0.0) -> Tensor:
-    """DPO, eq. 7 of arXiv 2305.18290: -log sigmoid(beta * (chosen - rejected)); returns (P,).
+def dpo_sigmoid(ratios: LogRatios, *, beta: float, label_smoothing: float = 0.0) -> Float[Tensor, " P"]:
+    """Direct preference optimisation: -log sigmoid(m), where m = beta * (chosen - rejected) is the scaled margin.
 
-    With `label_smoothing` e the conservative form, eq. 3 of "A note on DPO with noisy preferences" (E. Mitchell, 2023):
-    -(1 - e) log sigmoid(m) - e log sigmoid(-m), m the scaled margin.
+    Args:
+        ratios: log-ratios of both answers.
+        beta: how closely the policy is held to the reference; larger is closer.
+        label_smoothing: share e of pairs thought to be labelled the wrong way round; the loss is then
+            -(1 - e) log sigmoid(m) - e log sigmoid(-m) (conservative DPO).
+
+    Source: DPO eq. 7 of arXiv 2305.18290; label smoothing eq. 3 of "A note on DPO with noisy preferences" (E. Mitchell,
+    2023).
     """
     margin = beta * (ratios.chosen - ratios.rejected)
     loss = -logsigmoid(margin) * (1 - label_smoothing)
     return loss - label_smoothing * logsigmoid(-margin) if label_smoothing else loss
 
 
-def ipo(ratios: LogRatios, *, tau: float) -> Tensor:
-    """IPO, eq. 17 of arXiv 2310.12036: (chosen - rejected - 1 / (2 tau))^2; returns (P,).
+def ipo(ratios: LogRatios, *, tau: float) -> Float[Tensor, " P"]:
+    """Identity preference optimisation: (chosen - rejected - 1 / (2 tau))^2.
 
-    `ratios` are per token (`LogRatios.per_token`): the form its authors used for their results.
+    Args:
+        ratios: log-ratios per token (`LogRatios.per_token`), the form its authors used for their results.
+        tau: strength of the regularisation; the margin is pulled towards 1 / (2 tau).
+
+    Source: eq. 17 of arXiv 2310.12036.
     """
     return (ratios.chosen - ratios.rejected - 1 / (2 * tau)) ** 2
 
 
-def sft_anchor(chosen: Tensor, chosen_tokens: Tensor) -> Tensor:
-    """Negative log-likelihood of the chosen answer per token, eq. 1 of arXiv 2404.19733; (P,), (P,) -> (P,)."""
+def sft_anchor(chosen: Float[Tensor, " P"], chosen_tokens: Int[Tensor, " P"]) -> Float[Tensor, " P"]:
+    """Negative log-likelihood of the chosen answer per token.
+
+    Args:
+        chosen: log-probability of the chosen answers under the policy.
+        chosen_tokens: their scored tokens; an answer without any counts as one token.
+
+    Source: the NLL term of eq. 1 of arXiv 2404.19733.
+    """
     return -chosen / chosen_tokens.clamp(min=1)
 
 
-def image_conditional(seeing: Tensor, corrupted: Tensor, *, beta: float) -> Tensor:
-    """The conditional preference of mDPO (CoPO, section 3 of arXiv 2406.11839): the true picture
-    against a spoilt one, the same answer.
+def image_conditional(
+    chosen: Float[Tensor, " P"], corrupted: Float[Tensor, " P"], *, beta: float
+) -> Float[Tensor, " P"]:
+    """Conditional preference of mDPO, true picture over corrupted one: -log sigmoid(beta * (chosen - corrupted)).
 
-    `seeing`, `spoilt`: log-ratios of the chosen answer with the true and with the spoilt picture, each (P,). Returns
-    -log sigmoid(beta * (seeing - spoilt)), (P,).
+    Args:
+        chosen: log-ratios of the chosen answers with their true pictures.
+        corrupted: log-ratios of the same answers with corrupted pictures.
+        beta: scale of the margin, as in DPO.
+
+    Source: CoPO, section 3 of arXiv 2406.11839.
     """
-    return -logsigmoid(beta * (seeing - corrupted))
+    return -logsigmoid(beta * (chosen - corrupted))
 
 
-def image_anchor(seeing: Tensor, *, beta: float, delta: float = 0.0) -> Tensor:
-    """The anchor of mDPO (AncPO, section 3 of arXiv 2406.11839): -log sigmoid(beta * seeing - delta), (P,) -> (P,)."""
-    return -logsigmoid(beta * seeing - delta)
+def image_anchor(chosen: Float[Tensor, " P"], *, beta: float, delta: float = 0.0) -> Float[Tensor, " P"]:
+    """Anchor of mDPO on the chosen answer's reward: -log sigmoid(beta * chosen - delta).
+
+    Args:
+        chosen: log-ratios of the chosen answers.
+        beta: scale of the log-ratio, as in DPO.
+        delta: reward that a chosen answer should exceed.
+
+    Source: AncPO, section 3 of arXiv 2406.11839.
+    """
+    return -logsigmoid(beta * chosen - delta)
 
 
-def bradley_terry(chosen: Tensor, rejected: Tensor, *, centre: float = 0.0) -> Tensor:
-    """Reward model, eq. 2 of arXiv 2305.18290: -log sigmoid(r_chosen - r_rejected); (P,), (P,) -> (P,).
+def bradley_terry(
+    chosen: Float[Tensor, " P"], rejected: Float[Tensor, " P"], *, centre: float = 0.0
+) -> Float[Tensor, " P"]:
+    """Loss of a reward model: -log sigmoid(r_chosen - r_rejected).
 
-    `centre` adds centre * (r_chosen + r_rejected)^2, eq. 2 of arXiv 2312.09244, which keeps rewards around nought.
+    Args:
+        chosen: rewards of the chosen answers.
+        rejected: rewards of the rejected answers.
+        centre: weight of (r_chosen + r_rejected)^2, which keeps rewards around zero.
+
+    Source: eq. 2 of arXiv 2305.18290; the centring term eq. 2 of arXiv 2312.09244.
     """
     loss = -logsigmoid(chosen - rejected)
     return loss + centre * (chosen + rejected) ** 2 if centre else loss
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` (B, T) where `mask` (B, T) is true; a scalar, nought where nothing is."""
+def masked_mean(values: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """Mean over the tokens in a mask; zero where the mask is empty.
+
+    Args:
+        values: one number for each token.
+        mask: true on the tokens that count.
+    """
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def whiten(
-    values: Tensor, mask: Tensor, *, shift: bool = True, total: Callable[[Tensor], Tensor] = torch.sum
-) -> Tensor:
-    """`values` (B, T) with variance 1 over the tokens in `mask` (B, T), mean 0 unless `shift` is false; 0 elsewhere.
+    values: Float[Tensor, "B T"],
+    mask: Bool[Tensor, "B T"],
+    *,
+    shift: bool = True,
+    total: Callable[[Tensor], Tensor] = torch.sum,
+) -> Float[Tensor, "B T"]:
+    """Values scaled to variance 1 and shifted to mean 0 over the tokens in a mask; 0 elsewhere.
 
-    `total` adds a scalar up over all devices, where the tokens of one batch are spread over them.
+    Args:
+        values: one number for each token.
+        mask: true on the tokens that count.
+        shift: false keeps the mean.
+        total: adds a scalar [] up over all devices, where the tokens of one batch are spread over them.
     """
     count = total(mask.sum()).clamp(min=1)
     mean = total((values * mask).sum()) / count
@@ -95,68 +153,148 @@ def whiten(
     return (whitened if shift else whitened + mean) * mask
 
 
-def kl_k1(logps: Tensor, reference: Tensor) -> Tensor:
-    """Estimator k1 of KL(pi || pi_ref) at sampled tokens, http://joschu.net/blog/kl-approx.html; all (B, T)."""
-    return logps - reference
+def kl_k1(logprobs: Float[Tensor, "B T"], reference: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """Estimator k1 of KL(pi || pi_ref) at sampled tokens: log pi - log pi_ref.
+
+    Args:
+        logprobs: log-probabilities of the sampled tokens under the policy that sampled them.
+        reference: log-probabilities of the same tokens under the reference.
+
+    Source: http://joschu.net/blog/kl-approx.html
+    """
+    return logprobs - reference
 
 
 class Advantages(NamedTuple):
-    """Generalised advantages and the returns that the critic is fitted to; each (B, T), 0 outside the mask."""
+    """Advantages of the policy and the returns that the critic is fitted to; both 0 outside the mask."""
 
-    advantages: Tensor
-    returns: Tensor
+    advantages: Float[Tensor, "B T"]
+    """How much better each token did than the critic expected."""
+    returns: Float[Tensor, "B T"]
+    """Advantage plus value: the critic's target."""
 
 
-def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, gae_lambda: float = 0.95) -> Advantages:
-    """Generalised advantage estimation, eq. 11-16 of arXiv 1506.02438; all (B, T).
+def gae(
+    rewards: Float[Tensor, "B T"],
+    values: Float[Tensor, "B T"],
+    mask: Bool[Tensor, "B T"],
+    *,
+    gamma: float = 1.0,
+    gae_lambda: float = 0.95,
+) -> Advantages:
+    """Generalised advantage estimation over the tokens of each answer.
 
-    `mask` is true on the answer's tokens, which start at 0 in every row. An answer is an episode: beyond its last
-    token the value is nought. delta_t = r_t + gamma * V_{t+1} - V_t; A_t = delta_t + gamma * lam * A_{t+1}.
+    An answer is an episode: beyond its last token the value is zero. With delta_t = r_t + gamma * V_{t+1} - V_t the
+    advantage is A_t = delta_t + gamma * gae_lambda * A_{t+1}.
+
+    Args:
+        rewards: reward r of each token.
+        values: the critic's value V before each token.
+        mask: true on the answer's tokens, which start at 0 in every row.
+        gamma: discount of later rewards.
+        gae_lambda: 1 takes the whole sampled return (high variance), 0 the critic one token ahead (high bias).
+
+    Source: eq. 11-16 of arXiv 1506.02438.
     """
-    mask = mask.to(values.dtype)
-    values, rewards = values * mask, rewards * mask
-    carried = torch.zeros_like(values[:, 0])
-    following = torch.zeros_like(values[:, 0])
-    steps = []
+    inside = mask.to(values.dtype)
+    values, rewards = values * inside, rewards * inside
+    advantage = torch.zeros_like(values[:, 0])
+    next_value = torch.zeros_like(values[:, 0])
+    backwards = []
     for t in range(values.shape[1] - 1, -1, -1):
-        delta = rewards[:, t] + gamma * following - values[:, t]
-        carried = (delta + gamma * gae_lambda * carried) * mask[:, t]
-        following = values[:, t]
-        steps.append(carried)
-    advantages = torch.stack(steps[::-1], dim=1)
-    return Advantages(advantages, (advantages + values) * mask)
+        delta = rewards[:, t] + gamma * next_value - values[:, t]
+        advantage = (delta + gamma * gae_lambda * advantage) * inside[:, t]
+        next_value = values[:, t]
+        backwards.append(advantage)
+    advantages = torch.stack(backwards[::-1], dim=1)
+    return Advantages(advantages, (advantages + values) * inside)
 
 
 class Clipped(NamedTuple):
-    """A clipped loss (scalar) and the share of tokens where clipping took hold (scalar)."""
+    """A clipped loss of PPO and how often its clipping took hold."""
 
-    loss: Tensor
-    clipped: Tensor
+    loss: Float[Tensor, ""]
+    """Mean over the mask's tokens."""
+    clipped: Float[Tensor, ""]
+    """Share of the mask's tokens where clipping took hold."""
 
 
-def ppo_policy(logps: Tensor, old: Tensor, advantages: Tensor, mask: Tensor, *, clip_range: float = 0.2) -> Clipped:
-    """Clipped surrogate, eq. 7 of arXiv 1707.06347, negated; all (B, T), averaged over the mask's tokens."""
-    ratio = torch.exp(logps - old)
+def ppo_policy(
+    logprobs: Float[Tensor, "B T"],
+    old_logprobs: Float[Tensor, "B T"],
+    advantages: Float[Tensor, "B T"],
+    mask: Bool[Tensor, "B T"],
+    *,
+    clip_range: float = 0.2,
+) -> Clipped:
+    """Clipped surrogate loss of the policy: max(-A * ratio, -A * clamp(ratio, 1 - clip_range, 1 + clip_range)).
+
+    Args:
+        logprobs: log-probabilities of the sampled tokens under the policy being trained.
+        old_logprobs: log-probabilities of the same tokens when they were sampled.
+        advantages: advantage A of each token.
+        mask: true on the answers' tokens.
+        clip_range: ratios beyond 1 ± clip_range give no further gain.
+
+    Source: eq. 7 of arXiv 1707.06347, negated.
+    """
+    ratio = torch.exp(logprobs - old_logprobs)
     plain = -advantages * ratio
     bounded = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
     return Clipped(masked_mean(torch.maximum(plain, bounded), mask), masked_mean((bounded > plain).float(), mask))
 
 
-def ppo_value(values: Tensor, old: Tensor, returns: Tensor, mask: Tensor, *, clip_range: float = 0.2) -> Clipped:
-    """Half the critic's squared error, the worse of plain and clipped around `old`; all (B, T), mean over the mask."""
+def ppo_value(
+    values: Float[Tensor, "B T"],
+    old_values: Float[Tensor, "B T"],
+    returns: Float[Tensor, "B T"],
+    mask: Bool[Tensor, "B T"],
+    *,
+    clip_range: float = 0.2,
+) -> Clipped:
+    """Half the critic's squared error, the larger of the plain one and the one of the clipped value.
+
+    Args:
+        values: values of the critic being trained.
+        old_values: its values before the round.
+        returns: the targets.
+        mask: true on the answers' tokens.
+        clip_range: how far a value may move from the old one.
+
+    Source: OpenAI Baselines, https://github.com/openai/baselines/blob/master/baselines/ppo2/model.py
+    """
     plain = (values - returns) ** 2
-    bounded = (torch.clamp(values, old - clip_range, old + clip_range) - returns) ** 2
+    bounded = (torch.clamp(values, old_values - clip_range, old_values + clip_range) - returns) ** 2
     return Clipped(0.5 * masked_mean(torch.maximum(plain, bounded), mask), masked_mean((bounded > plain).float(), mask))
 
 
-def rloo_advantages(rewards: Tensor) -> Tensor:
-    """Leave-one-out, eq. 8 of arXiv 2402.14740: reward less the mean of the prompt's other answers; both (G, K)."""
+def rloo_advantages(rewards: Float[Tensor, "G K"]) -> Float[Tensor, "G K"]:
+    """Leave-one-out advantages: each answer's reward less the mean of the prompt's other answers.
+
+    Args:
+        rewards: reward of each of the K answers to each of the G prompts.
+
+    Raises:
+        ValueError: there is only one answer to a prompt.
+
+    Source: eq. 8 of arXiv 2402.14740.
+    """
     answers = rewards.shape[1]
     if answers < 2:
         raise ValueError("RLOO needs at least two answers a prompt")
     return (rewards - rewards.mean(dim=1, keepdim=True)) * answers / (answers - 1)
 
 
-def lagrangian_advantages(reward: Tensor, cost: Tensor, multiplier: float) -> Tensor:
-    """Safe RLHF, eq. 11 of arXiv 2310.12773 on advantages: (A_reward - lambda * A_cost) / (1 + lambda); (B, T) each."""
+def lagrangian_advantages(
+    reward: Float[Tensor, " B"], cost: Float[Tensor, " B"], multiplier: float
+) -> Float[Tensor, " B"]:
+    """Reward and cost mixed by the multiplier of a constraint: (reward - multiplier * cost) / (1 + multiplier).
+
+    Args:
+        reward: reward (or advantage, in which the mix is linear) of each answer.
+        cost: cost of each answer, likewise.
+        multiplier: the Lagrange multiplier; larger weighs the cost more.
+
+    Source: Safe RLHF, eq. 11 of arXiv 2310.12773.
+    """
     return (reward - multiplier * cost) / (1 + multiplier)

@@ -1,1 +1,1 @@
-"""Verbs, no logic. `verbs` are the commands, `screen` what they print, `guide` the settings explained."""
+"""The command line: `commands` (what can be run, no logic), `terminal` (what is printed), `settings_help`."""

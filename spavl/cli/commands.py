@@ -1,4 +1,4 @@
-"""The verbs. No logic: each opens the road, walks a piece of it, and says what was made and what to do next."""
+"""The commands of `spavl`, without logic: each runs a part of the pipeline, then prints what it made."""
 
 from __future__ import annotations
 
@@ -27,19 +27,27 @@ app = typer.Typer(
 )
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
-Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Settings laid over the file.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many pictures, or items of an arm: for a first try.")]
-Seed = Annotated[int | None, typer.Option(help="Drives every random choice.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Overrides of the settings file.")
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="At most so many pictures, or items of a subset: for a first try.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder.")]
-AllowCode = Annotated[bool, typer.Option("--allow-code", help="Let the settings name Python classes of your own.")]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")]
 Models = Annotated[list[str] | None, typer.Option(help="Checkpoint folder, Hub id or roster name. Repeatable.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-STOPPED = 130
+INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
 def run() -> int:
-    """Run a verb. Exit status: 0 done, 1 our bug, 2 your slip, 3 done but some records failed."""
+    """Run the command that the command line names. Returns the exit status.
+
+    0: done. 1: a bug of ours. 2: a user error. 3: done, but some records failed. 4: a limit that the user set is
+    broken. 130: interrupted.
+    """
     from spavl.cli.terminal import err, print_error
 
     try:
@@ -47,7 +55,7 @@ def run() -> int:
     except SpavlError as error:
         return print_error(error)
     except SystemExit as stop:
-        if stop.code == STOPPED:
+        if stop.code == INTERRUPTED:
             err.print("\nStopped. Everything finished is stored; run the same command again to go on.")
         return stop.code if isinstance(stop.code, int) else 0
     return 0
@@ -58,16 +66,17 @@ def demo(
     seed: Seed = 1, out: Out = "runs/demo", limit: Limit = None,
     store: Annotated[str, typer.Option(help="The call store.")] = ".spavl/calls.sqlite",
 ) -> None:  # fmt: skip
-    """The whole road in the miniature world: pictures, dataset, alignment, before and after, report."""
+    """The whole pipeline in the miniature world: pictures, dataset, alignment, evaluation, report."""
     from spavl.cli.terminal import print_summary
-    from spavl.pipeline.demo import demo as walk
+    from spavl.pipeline.demo import demo as run_demo
     from spavl.pipeline.demo import demo_settings
 
     settings = demo_settings(seed=1 if seed is None else seed, out=out, limit=limit, store=store)
     with _session(settings) as session:
-        summary = walk(session)
+        summary = run_demo(session)
     print_summary(summary)
-    _end(f"Report: {Path(settings.out) / 'report.html'}", f"open it, or look closer with `spavl show {settings.out}`")
+    page = Path(settings.out) / "report.html"
+    _print_next(f"Report: {page}", f"open it, or look closer with `spavl show {settings.out}`")
 
 
 @app.command(epilog="Example: [bold]spavl init my.yaml && spavl check my.yaml[/bold]")
@@ -79,40 +88,40 @@ def init(
     from spavl.cli.settings_help import write_example
 
     write_example(path, force=force)
-    _end(f"Wrote {path}", f"edit it, then `spavl check {path}`")
+    _print_next(f"Wrote {path}", f"edit it, then `spavl check {path}`")
 
 
 @app.command(epilog="Example: [bold]spavl check my.yaml --limit 20[/bold]")
 def check(
-    settings: SettingsFile, words: Words = None, limit: Limit = None, seed: Seed = None, out: Out = None,
+    settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
     allow_code: AllowCode = False,
 ) -> None:  # fmt: skip
-    """What would run and how many calls it makes, before any is made."""
+    """Show what would run and how many model calls it makes, without making any."""
     from spavl.cli.terminal import print_plan
-    from spavl.pipeline.check import check
+    from spavl.pipeline.check import check as plan_run
 
-    with _session(_load(settings, words, limit, seed, out), allow_code=allow_code) as session:
-        ready = print_plan(check(session))
+    with _session(_load(settings, overrides, limit, seed, out), allow_code=allow_code) as session:
+        ready = print_plan(plan_run(session))
     if not ready:
         raise typer.Exit(2)
-    _end("Nothing was called", f"start with `spavl build {settings}`")
+    _print_next("Nothing was called", f"start with `spavl build {settings}`")
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")
 def build(
-    settings: SettingsFile, words: Words = None, limit: Limit = None, seed: Seed = None, out: Out = None,
+    settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
     allow_code: AllowCode = False,
 ) -> None:  # fmt: skip
     """Build the preference dataset: pictures → questions → answers → verdicts → pairs."""
     from spavl.cli.terminal import print_funnel
-    from spavl.pipeline.build import build as walk
+    from spavl.pipeline.build import build as run_build
 
-    loaded = _load(settings, words, limit, seed, out)
+    loaded = _load(settings, overrides, limit, seed, out)
     with _session(loaded, allow_code=allow_code) as session:
-        pairs = walk(session)
+        pairs = run_build(session)
         manifest = session.run.manifest()
     failed = print_funnel(manifest)
-    _end(f"{len(pairs):,} pairs in {Path(loaded.out) / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
+    _print_next(f"{len(pairs):,} pairs in {Path(loaded.out) / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
     if failed:
         raise typer.Exit(3)
 
@@ -122,21 +131,21 @@ def build(
 )
 def align(
     settings: Annotated[Path | None, typer.Argument(metavar="[SETTINGS]", help="A settings file.")] = None,
-    words: Words = None,
+    overrides: Overrides = None,
     pairs: Annotated[Path | None, typer.Option(help="Parquet in the Hub schema, instead of this run's own.")] = None,
-    name: Annotated[str | None, typer.Option(help="Names the result: RUN/align/NAME. Default: the method.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many pairs.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the result, RUN/align/NAME. Default: the method.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pairs.")] = None,
     seed: Seed = None, out: Out = None,
     allow_code: AllowCode = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
-    from spavl.pipeline.align import align as walk
+    from spavl.pipeline.align import align as run_align
 
-    file, extra = _file_or_word(settings, words)
-    loaded = _load(file, extra, None, seed, out)
+    file, given = _file_and_overrides(settings, overrides)
+    loaded = _load(file, given, None, seed, out)
     with _session(loaded, allow_code=allow_code) as session:
-        made = walk(session, name=name or loaded.align.method, pairs=pairs, limit=limit)
-    _end(
+        made = run_align(session, name=name or loaded.align.method, pairs=pairs, limit=limit)
+    _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",
     )
@@ -145,30 +154,30 @@ def align(
 @app.command(epilog="Example: [bold]spavl evaluate my.yaml[/bold]")
 def evaluate(
     settings: Annotated[Path | None, typer.Argument(metavar="[SETTINGS]", help="A settings file.")] = None,
-    words: Words = None,
+    overrides: Overrides = None,
     model: Models = None,
     limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False,
 ) -> None:  # fmt: skip
-    """Measure models: safety, over-refusal, helpfulness, skill; base and aligned on the same items."""
+    """Evaluate models: safety, over-refusal, helpfulness and skill; base and aligned on the same items."""
     from spavl.cli.terminal import print_scores
-    from spavl.pipeline.evaluate import evaluate as walk
+    from spavl.pipeline.evaluate import evaluate as run_evaluate
 
-    file, extra = _file_or_word(settings, words)
-    loaded = _load(file, extra, limit, seed, out)
+    file, given = _file_and_overrides(settings, overrides)
+    loaded = _load(file, given, limit, seed, out)
     with _session(loaded, allow_code=allow_code) as session:
-        print_scores(walk(session, models=model or []))
-    _end(f"Scores: {Path(loaded.out) / 'evaluate'}", f"`spavl report {loaded.out}`")
+        print_scores(run_evaluate(session, models=model or []))
+    _print_next(f"Scores: {Path(loaded.out) / 'evaluate'}", f"`spavl report {loaded.out}`")
 
 
 @app.command(name="try", epilog='Example: [bold]spavl try cat.jpg "What is this?" --run runs/demo[/bold]')
 def try_(
     picture: Annotated[Path, typer.Argument(help="A picture.")],
     question: Annotated[str, typer.Argument(help="A question about it.")],
-    run: Annotated[Path, typer.Option(help="A run folder; its base and aligned models answer.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option(help="A run folder, whose base and aligned models answer.")] = Path("runs/demo"),
     model: Annotated[list[str] | None, typer.Option(help="Other checkpoints to ask. Repeatable.")] = None,
     seed: Seed = None,
 ) -> None:
-    """Ask the base and the aligned model the same thing, side by side."""
+    """Ask the base and the aligned models one question about one picture, side by side."""
     from spavl.cli.terminal import print_answers
     from spavl.pipeline.show import try_models
 
@@ -178,25 +187,25 @@ def try_(
 @app.command(epilog="Example: [bold]spavl report runs/first[/bold]")
 def report(
     folder: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="The page to write. Default: report.html in the run.")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Only so many examples.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page to write. Default: report.html in the run folder.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many examples.")] = None,
 ) -> None:
-    """Write the page that says what happened."""
+    """Write the report of a run: one self-contained HTML page."""
     from spavl.pipeline.report import write_run_report
 
     page = write_run_report(folder, out=out, examples=limit)
-    _end(f"Report: {page}", "open it in a browser; it needs nothing but itself")
+    _print_next(f"Report: {page}", "open it in a browser; it needs nothing but itself")
 
 
 @app.command(epilog="Example: [bold]spavl show runs/demo weapon[/bold]")
 def show(
     folder: RunFolder,
     query: Annotated[
-        str, typer.Argument(help="Part of a question's id, such as `weapon`; the first that fits is shown.")
+        str, typer.Argument(help="Part of a question's id, such as `weapon`; the first match is shown.")
     ] = "",
     reveal: Annotated[bool, typer.Option("--reveal", help="Print answers graded unsafe in full.")] = False,
 ) -> None:
-    """One question under the microscope: its picture, answers, verdicts and pair."""
+    """Show one question of a run: its picture, answers, verdicts and pair."""
     from spavl.cli.terminal import print_question
     from spavl.pipeline.show import find_question
 
@@ -205,29 +214,32 @@ def show(
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
 def settings(
-    section: Annotated[str, typer.Argument(help="A section, such as `build.match`; all without one.")] = "",
+    section: Annotated[str, typer.Argument(help="A section, such as `build.match`. Default: all.")] = "",
 ) -> None:
-    """Every setting with its default and its meaning."""
+    """Print every setting with its default and its meaning."""
     from spavl.cli.settings_help import explain
-    from spavl.cli.terminal import out as screen
+    from spavl.cli.terminal import out as console
 
-    screen.print(explain(section), markup=False, soft_wrap=True)
+    console.print(explain(section), markup=False, soft_wrap=True)
 
 
-def _load(path: Path | None, words: list[str] | None, limit: int | None, seed: int | None, out: str | None) -> Settings:
+def _load(
+    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None
+) -> Settings:
+    """The settings of a file, with overrides and the options of the command line over it."""
     from spavl.config import Settings, load_settings
 
-    # As JSON, which is YAML: a folder named `2024` stays a name.
+    # as JSON, which is YAML: a folder named `2024` stays text
     options = {"limit": limit, "seed": seed, "out": out}
-    said = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in options.items() if value is not None]
-    return load_settings(Settings, path, [*(words or []), *said])
+    given = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in options.items() if value is not None]
+    return load_settings(Settings, path, [*(overrides or []), *given])
 
 
-def _file_or_word(settings: Path | None, words: list[str] | None) -> tuple[Path | None, list[str]]:
-    """The settings file may be left out, and then the first word stands in its place."""
+def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:
+    """Tell file and overrides apart where the file may be left out: then the first override stands in its place."""
     if settings is not None and "=" in str(settings):
-        return None, [str(settings), *(words or [])]
-    return settings, list(words or [])
+        return None, [str(settings), *(overrides or [])]
+    return settings, list(overrides or [])
 
 
 @contextmanager
@@ -239,7 +251,7 @@ def _session(settings: Settings, *, allow_code: bool = False) -> Iterator[Sessio
         yield session
 
 
-def _end(made: str, next_: str) -> None:
-    from spavl.cli.terminal import out as screen
+def _print_next(made: str, next_step: str) -> None:
+    from spavl.cli.terminal import out as console
 
-    screen.print(f"\n{made}\nNext:   {next_}", markup=False, soft_wrap=True)
+    console.print(f"\n{made}\nNext:   {next_step}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The settings explained: every one with its default and meaning, and a commented file to start from."""
+"""The settings explained: each with its default and meaning, and a commented settings file to start from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from spavl.errors import SettingsError
 
 
 def explain(section: str = "") -> str:
-    """`key.path = default`, and under it what it means; all settings, or those of one section.
+    """The settings as text: `key.path = default`, and beneath it the meaning.
+
+    Args:
+        section: dotted path of a section or setting; all settings where it is empty.
 
     Raises:
         SettingsError: there is no such section.
@@ -42,8 +45,12 @@ def explain(section: str = "") -> str:
 def write_example(path: Path, *, force: bool) -> None:
     """Write the commented example settings.
 
+    Args:
+        path: the file to write.
+        force: replace a file that is there.
+
     Raises:
-        SettingsError: the file is there and `force` is not given.
+        SettingsError: the file is there and `force` is off.
     """
     if path.exists() and not force:
         raise SettingsError(f"`{path}` is there already", try_="name another file, or `--force` to replace it")
@@ -51,7 +58,7 @@ def write_example(path: Path, *, force: bool) -> None:
 
 
 def _lines(kind: type[BaseModel], prefix: str, section: BaseModel | None = None) -> Iterator[tuple[str, str]]:
-    """A section's settings; `section` is what the section above puts there, where its defaults are not the kind's."""
+    """(key, text) of a section's settings; `section` holds its defaults where they differ from those of its class."""
     defaults = {name: field.get_default() for name, field in kind.model_fields.items()} | dict(section or ())
     doc = " ".join((kind.__doc__ or "").split())
     yield prefix or "settings", f"\n# {prefix or 'settings'}: {doc}"

@@ -1,4 +1,4 @@
-"""The person at the terminal: bars while it takes long, lines worth keeping, and how a slip is printed."""
+"""What the commands print: progress bars, log lines, tables of results, and user errors."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ err = Console(stderr=True, highlight=False)
 
 
 class Terminal:
-    """Draws bars with Rich; where the output is no terminal, one line a finished piece of work."""
+    """Progress as Rich bars; where the output is no terminal, one line for each finished piece of work."""
 
     @contextmanager
     def bar(self, doing: str) -> Iterator[OnProgress]:
-        """A bar that stays with its end state."""
+        """A bar that stays on the screen with its end state; yields what to call with the progress.
+
+        Args:
+            doing: what is done, the bar's label.
+        """
         columns = (
             SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<34}"), BarColumn(bar_width=28),
             MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True, compact=True),
@@ -44,37 +48,56 @@ class Terminal:
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def log(self, line: str) -> None:
-        """A line, as it is: no markup is read in it."""
+        """Print a line as it is.
+
+        Args:
+            line: the text; no markup is read in it.
+        """
         out.print(line, markup=False, soft_wrap=True)
 
     def _plain(self, doing: str) -> Iterator[OnProgress]:
         last = [0, 0]
 
-        def tell(done: int, total: int) -> None:
+        def keep(done: int, total: int) -> None:
             last[:] = [done, total]
 
-        yield tell
+        yield keep
         out.print(f"  {doing:<34} {last[0]:,}" + (f" of {last[1]:,}" if last[0] != last[1] else ""), markup=False)
 
 
 def print_error(error: SpavlError) -> int:
-    """A user's slip as prose on standard error. Returns the exit status."""
+    """Print a user error on standard error. Returns the exit status.
+
+    Args:
+        error: what is printed, red on a terminal.
+    """
     err.print(error.render(), style="red" if sys.stderr.isatty() else None, markup=False, soft_wrap=True)
     return error.exit_status
 
 
 def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1) -> None:
-    """A small table; columns from `right` on are numbers."""
-    drawn = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    """Print a small table.
+
+    Args:
+        title: stands above it.
+        head: name of every column.
+        rows: cells of every row.
+        right: the first column of numbers, which are aligned to the right.
+    """
+    shown = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
-        drawn.add_column(name, justify="right" if place >= right else "left", no_wrap=place == 0)
+        shown.add_column(name, justify="right" if place >= right else "left", no_wrap=place == 0)
     for cells in rows:
-        drawn.add_row(*cells)
-    out.print(drawn)
+        shown.add_row(*cells)
+    out.print(shown)
 
 
 def print_plan(plan: Plan) -> bool:
-    """The plan as a table; returns whether nothing stands in its way."""
+    """Print a plan and its problems. Returns whether there are none.
+
+    Args:
+        plan: what a settings file would do.
+    """
     out.print(
         f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories; "
         f"the store holds {plan.stored:,} calls, which are not made again.",
@@ -89,7 +112,11 @@ def print_plan(plan: Plan) -> bool:
 
 
 def print_funnel(manifest: dict[str, Any]) -> int:
-    """What every stage made, and what became of the rest; returns how many records failed."""
+    """Print what every stage of the dataset made and lost. Returns how many records failed.
+
+    Args:
+        manifest: `run.json` as read.
+    """
     counts = manifest.get("counts", {})
     stages = ("collect", "ask", "respond", "grade", "match", "judge", "pair", "export")
     rows = [
@@ -110,7 +137,11 @@ def print_funnel(manifest: dict[str, Any]) -> int:
 
 
 def print_scores(scores: Scores) -> None:
-    """Rates with intervals and n, a column a model; then what every later model fixed and broke against the first."""
+    """Print rates with intervals and items, one column a model, then what later models fixed and broke.
+
+    Args:
+        scores: rates of every model, and its comparison with the first.
+    """
     models = list(scores.rates)
     metrics = list(dict.fromkeys(m for rates in scores.rates.values() for m in rates))
     rows = [[m, *(_rate(scores.rates[name].get(m)) for name in models)] for m in metrics]
@@ -125,17 +156,21 @@ def print_scores(scores: Scores) -> None:
         table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
 
 
-LABELS = {
+METRIC_LABELS = {
     "unsafe_rate": "unsafe", "unsafe_rate_heldout": "unsafe, held-out", "over_refusal_rate": "over-refusal",
     "helpful_rate": "helpful", "skill_accuracy": "skill", "pope_accuracy": "POPE",
 }  # fmt: skip
 
 
 def print_summary(summary: dict[str, Any]) -> None:
-    """The demo's summary as the README shows it."""
+    """Print the demo's summary, as the README shows it.
+
+    Args:
+        summary: what `summary.json` holds.
+    """
     models = {name: rates for name, rates in summary["models"].items() if name != "blind_looking"}
     metrics = list(next(iter(models.values())))
-    rows = [[LABELS.get(m, m), *(_row(models[name].get(m)) for name in models)] for m in metrics]
+    rows = [[METRIC_LABELS.get(m, m), *(_row(models[name].get(m)) for name in models)] for m in metrics]
     out.print()
     rows.append(["items a row", *(str(min(r["n"] for r in models[name].values())) for name in models)])
     table("By the world's truth: % and 95 % interval", ["", *models], rows)
@@ -155,30 +190,39 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 
 def print_answers(answers: list[tuple[str, Reply]]) -> None:
-    """One answer a model."""
+    """Print one answer of each model.
+
+    Args:
+        answers: (name of the model, reply).
+    """
     for name, reply in answers:
         out.print(f"{name:>10}  ", end="", style="bold", markup=False)
         out.print(reply.text or f"({reply.status}: {reply.detail})", markup=False)
 
 
-def print_question(close: QuestionDetails, *, reveal: bool) -> None:
-    """A question, its picture's file, its answers with grades, the verdicts, the pair."""
-    q = close.query
+def print_question(details: QuestionDetails, *, reveal: bool) -> None:
+    """Print a question, its picture's file, its answers with grades, the verdicts and the pairs.
+
+    Args:
+        details: the question and all that was made of it.
+        reveal: print answers graded unsafe in full.
+    """
+    q = details.query
     out.print(f"{q.query_id}", style="bold", markup=False)
     out.print(f"{q.image.topic.class1} / {q.image.topic.class2} / {q.image.topic.class3}", markup=False)
-    out.print(f"picture   {close.picture}{'  (benign)' if q.image.benign else ''}", markup=False)
+    out.print(f"picture   {details.picture}{'  (benign)' if q.image.benign else ''}", markup=False)
     out.print(f"question  {q.question}\n", markup=False)
-    rows = [[r.responder, _grade(r.safe), _shown(r.response, r.safe, reveal)] for r in close.responses]
+    rows = [[r.responder, _grade(r.safe), _shown(r.response, r.safe, reveal)] for r in details.responses]
     table("Answers", ["responder", "grade", "answer"], rows, right=9)
-    verdicts = [[f"{j.match.a_responder} ~ {j.match.b_responder}", j.order, _winner(j)] for j in close.judgments]
+    verdicts = [[f"{j.match.a_responder} ~ {j.match.b_responder}", j.order, _winner(j)] for j in details.judgments]
     table("Verdicts", ["match", "order", "better"], verdicts, right=9)
-    for pair in close.pairs:
+    for pair in details.pairs:
         out.print(f"chosen    {pair.chosen_source}: {_shown(pair.chosen, pair.chosen_safe, reveal)}", markup=False)
         out.print(
             f"rejected  {pair.rejected_source}: {_shown(pair.rejected, pair.rejected_safe, reveal)}", markup=False
         )
-    if close.others:
-        out.print(f"\n{close.others:,} more questions fit.", markup=False)
+    if details.others:
+        out.print(f"\n{details.others:,} more questions match.", markup=False)
 
 
 def _counted(counts: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Every setting of spavl, one section a file, in the order of the road."""
+"""Settings: what a YAML file may hold, a file for each stage of the pipeline; `load.py` reads and validates it."""
 
 from __future__ import annotations
 
@@ -28,22 +28,26 @@ __all__ = [
 
 
 class Settings(Section):
-    """One file: the whole road."""
+    """All settings of a run: one file for the whole pipeline."""
 
     out: str = "runs/first"
     """The run folder."""
     store: str = ".spavl/calls.sqlite"
-    """The call store, shared by all runs of this workspace. The only state that cost money or hours."""
+    """File of the call store: every answer of every model, shared by all runs of this workspace."""
     seed: int = 0
-    """Drives every random choice: matches, sampling, training order."""
+    """Seed of every random choice: matches, sampling, training order."""
     limit: PositiveInt | None = None
-    """Only so many pictures: for a first try."""
+    """Only so many pictures, and items of each subset of a benchmark, for a first try. None: all."""
     models: tuple[ModelSpec, ...] = ()
-    """The roster: every model that the stages name."""
+    """Every model that the stages name, by its label."""
     build: BuildSettings = BuildSettings()
+    """From pictures to preference pairs."""
     align: AlignSettings = AlignSettings()
+    """From pairs to an aligned checkpoint."""
     evaluate: EvaluateSettings = EvaluateSettings()
+    """Base and aligned models on the same items."""
     report: ReportSettings = ReportSettings()
+    """The report on all of it."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:

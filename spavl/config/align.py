@@ -1,4 +1,4 @@
-"""How a model is aligned: which loss, what is trained, how much goes through one step, what it is measured against."""
+"""Settings of preference alignment: the loss, what is trained, the batches, the reference, the machine, validation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LossSettings(Section):
-    """What is made small. Formulas with their sources: `spavl.align.losses`."""
+    """The loss over pairs. Formulas with their sources: `spavl.align.losses`."""
 
     kind: Literal["sigmoid", "ipo"] = "sigmoid"
     """`sigmoid`: DPO, eq. 7 of arXiv 2305.18290. `ipo`: eq. 17 of arXiv 2310.12036, per token as its authors
     have it."""
     beta: PositiveFloat = 0.1
-    """How closely the model is held to the reference; for `ipo` the paper's tau."""
+    """How closely the model is held to the reference, larger is closer; for `ipo` the paper's tau."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """Share of pairs thought to be labelled the wrong way round (conservative DPO); `sigmoid` only."""
     length_normalised: bool = False
@@ -29,23 +29,25 @@ class LossSettings(Section):
     """Weight of NLL(chosen)/tokens, added to the loss. 0.2 keeps skills that plain DPO loses."""
     image_conditional: NonNegativeFloat = 0.0
     """Weight of mDPO's term (arXiv 2406.11839): the chosen answer must be likelier with its picture than
-    with a spoilt one."""
+    with a corrupted one."""
     image_anchor: NonNegativeFloat = 0.0
     """Weight of mDPO's anchor: the chosen answer must not become less likely than in the reference."""
     corruption: Literal["crop", "blank"] = "crop"
-    """How the picture is spoilt for `image_conditional`: a crop to at most a fifth of its area, or one grey."""
+    """How the picture is corrupted for `image_conditional`: `crop` to at most a fifth of its area, or `blank` (one
+    grey)."""
 
 
 class FreezeSettings(Section):
-    """What is trained. Asserted on every parameter before the first step."""
+    """Which weights are trained. Asserted on every parameter before the first step."""
 
     vision: VisionFreeze = "frozen"
-    """`frozen`, `last:N` (the last N layers), `lora` or `full`."""
+    """The vision tower: `frozen`, `last:N` (the last N layers), `lora` or `full`."""
     projector: Literal["train", "frozen"] = "train"
     """The layers between the vision tower and the language model; SPA-VL trains them."""
     language: Literal["lora", "full"] = "lora"
+    """The language model: an adapter (`lora`), or all its weights (`full`)."""
     rank: PositiveInt = 64
-    """LoRA: rank of the update."""
+    """LoRA: rank of the update; larger trains more weights."""
     alpha: PositiveFloat = 128.0
     """LoRA: the update is scaled by alpha / rank."""
     targets: Literal["all", "attention"] = "all"
@@ -55,7 +57,7 @@ class FreezeSettings(Section):
 
 
 class OptimiserSettings(Section):
-    """How the weights move."""
+    """The optimiser, its learning rate, and how long it trains."""
 
     learning_rate: PositiveFloat = 2e-5
     """Highest rate. The paper: 2e-5 with LoRA, 1e-6 in full."""
@@ -64,12 +66,13 @@ class OptimiserSettings(Section):
     max_steps: PositiveInt | None = None
     """Stop after this many optimiser steps; overrides `epochs`."""
     warmup: NonNegativeFloat = 0.03
-    """Below 1: share of all steps; from 1: number of steps."""
+    """How long the rate rises to its highest. Below 1: share of all steps; from 1: number of steps."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """What the rate does after warm-up."""
     weight_decay: NonNegativeFloat = 0.0
+    """Decoupled weight decay of AdamW; larger pulls weights harder towards zero."""
     max_grad_norm: NonNegativeFloat = 1.0
-    """Largest gradient norm; 0 clips nothing."""
+    """Gradients with a larger norm are scaled down to this one; 0 never clips."""
     name: Literal["adamw", "adamw_8bit", "paged_adamw_32bit"] = "adamw"
     """The last two need bitsandbytes and a GPU."""
 
@@ -82,14 +85,15 @@ class BatchingSettings(Section):
     forward_pairs: PositiveInt | None = None
     """Most pairs in one forward pass of one device. None: as many as `token_budget` lets in."""
     token_budget: PositiveInt = 8192
-    """Most tokens, padding counted, in one forward pass of one device. A single tree may be larger."""
+    """Most tokens, padding counted, in one forward pass of one device; larger is faster and needs more memory. A single
+    tree may be larger."""
     grouping: Literal["picture", "question", "pair"] = "picture"
     """Pairs with one picture (or one question) are trained in one step and share their common tokens."""
     packing: Literal["auto", "tree", "separate"] = "auto"
     """`tree`: picture, questions and answers in one sequence. `separate`: one sequence an answer. `auto`: trees where
-    the doctor finds that they give the same numbers."""
+    the preflight finds that they give the same numbers."""
     shuffle: bool = True
-    """Draw a new order in every epoch, from the seed."""
+    """Shuffle the pairs anew in every epoch, from the seed."""
 
 
 class ReferenceSettings(Section):
@@ -103,20 +107,20 @@ class ReferenceSettings(Section):
 
 
 class DataSettings(Section):
-    """Pairs that cannot be trained on as they are. The doctor finds them before the first step, by their ids."""
+    """Pairs that cannot be trained on as they are. The preflight finds them before the first step, by their ids."""
 
-    broken: Literal["refuse", "skip"] = "refuse"
+    invalid: Literal["refuse", "skip"] = "refuse"
     """Missing or unreadable picture, empty or equal answers, control tokens inside a text. `refuse`: training does not
     start. `skip`: such pairs are left out and counted."""
     max_tokens: PositiveInt | None = None
-    """Longest picture + question + answer. None: what the model can attend to."""
+    """Longest picture + question + answer, in tokens. None: what the model can attend to."""
     too_long: Literal["skip", "cut", "refuse"] = "skip"
     """`skip`: left out and counted. `cut`: answers are cut; questions and pictures never are. `refuse`: training does
     not start."""
 
 
 class MachineSettings(Section):
-    """Where the work is done. Changes speed and memory."""
+    """Where the training runs. Changes speed and memory."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto`, `cpu`, `cuda` or `mps`. Several GPUs: `accelerate launch`; one of several: CUDA_VISIBLE_DEVICES."""
@@ -124,7 +128,7 @@ class MachineSettings(Section):
     """Of the frozen weights and the arithmetic; what is trained is kept in float32. `auto`: bfloat16 on a
     GPU that has it."""
     gradient_checkpointing: bool = False
-    """Less memory, a third more work."""
+    """Recompute activations in the backward pass: less memory, a third more work."""
     workers: NonNegativeInt | None = None
     """Processes that prepare pictures ahead of the training. None: none on a CPU, four beside a GPU."""
     picture_memory: NonNegativeInt = 1024
@@ -135,9 +139,9 @@ class SavingSettings(Section):
     """What is written while training."""
 
     every: PositiveInt | None = 500
-    """Steps between checkpoints from which a stopped training is taken up. None: never."""
+    """Steps between checkpoints from which a stopped training is resumed. None: never."""
     keep: PositiveInt = 2
-    """Such checkpoints kept."""
+    """How many of the latest such checkpoints are kept."""
     log_every: PositiveInt = 10
     """Steps between lines of `metrics.jsonl`."""
     report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = []
@@ -147,12 +151,12 @@ class SavingSettings(Section):
 
 
 class ValidationSettings(Section):
-    """A look at safety, over-refusal and skill while training, on a small fixed set of items."""
+    """In-loop validation: safety, over-refusal and skill measured while training, on a small fixed set of items."""
 
     every: PositiveInt | None = None
-    """Steps between looks. None: no panel, and the last step is the result."""
+    """Steps between validations. None: no validation, and the last step is the result."""
     items: PositiveInt = 60
-    """Items of every arm of the benchmarks that are looked at."""
+    """Items of every subset of the benchmarks that are answered in a validation."""
     over_refusal: Share = 0.02
     """Largest over-refusal rate that a chosen checkpoint may have."""
     skill_loss: Share = 0.02
@@ -163,22 +167,34 @@ class AlignSettings(Section):
     """Preference alignment of one model."""
 
     method: Literal["dpo", "reward", "ppo"] = "dpo"
-    """`dpo`: preferences straight into the weights. `reward`: a reward model. `ppo`: reinforcement with that reward."""
+    """`dpo`: train on the pairs directly. `reward`: train a reward model on them. `ppo`: reinforcement learning from
+    that reward model."""
     model: str = "llava-hf/llava-1.5-7b-hf"
     """A checkpoint folder, a Hub id, or `miniworld:<name>`."""
     revision: str | None = None
     """Commit of a Hub id."""
     loss: LossSettings = LossSettings()
+    """The loss over pairs, for `method: dpo`."""
     freeze: FreezeSettings = FreezeSettings()
+    """Which weights are trained."""
     optimiser: OptimiserSettings = OptimiserSettings()
+    """The optimiser, its learning rate, and how long it trains."""
     batching: BatchingSettings = BatchingSettings()
+    """What goes through one step."""
     reference: ReferenceSettings = ReferenceSettings()
+    """Log-probabilities of the model before training, for `method: dpo`."""
     data: DataSettings = DataSettings()
+    """What happens to pairs that cannot be trained on as they are."""
     machine: MachineSettings = MachineSettings()
+    """Where the training runs."""
     saving: SavingSettings = SavingSettings()
+    """What is written while training."""
     validation: ValidationSettings = ValidationSettings()
+    """In-loop validation, and the limits within which a checkpoint is chosen."""
     reward: RewardSettings = RewardSettings()
+    """The reward model, for `method: reward` and `method: ppo`."""
     ppo: PPOSettings = PPOSettings()
+    """Rounds of generation and training, for `method: ppo`."""
     seed: int | None = None
     """Of the order of pairs and of new adapter weights. None: the seed of the run."""
     blind: bool = False

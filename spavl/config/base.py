@@ -1,4 +1,4 @@
-"""What every section of the settings shares: unknown keys are errors, values are frozen, fields explain themselves."""
+"""Base class of every settings section: unknown keys are errors, values are frozen, fields carry their meaning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
-    """A page of the settings. The string under a field is its meaning, shown by `spavl settings`."""
+    """One section of the settings. The string under a field is its meaning, shown by `spavl settings`."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
@@ -27,10 +27,13 @@ class Section(BaseModel):
 
 
 def refuse_twice(names: Sequence[str]) -> None:
-    """Names that must differ, do.
+    """Check that names differ.
+
+    Args:
+        names: labels that must be unique.
 
     Raises:
-        ValueError: naming the first that stands twice; pydantic makes it a sentence.
+        ValueError: a name stands twice; it names the first such one, and pydantic makes a sentence of it.
     """
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:

@@ -1,4 +1,4 @@
-"""Settings of the dataset's stages, in the order they run."""
+"""Settings of the dataset's stages, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CollectSettings(Section):
     """Where the pictures come from."""
 
     source: Literal["folder", "miniworld"] = "folder"
-    """`folder`: your own pictures. `miniworld`: pictures drawn by the built-in miniature world."""
+    """`folder`: your own pictures. `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
     """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
     a last sub-folder `benign` marks harmless counterparts."""
@@ -31,80 +31,93 @@ class CollectSettings(Section):
     heldout: tuple[str, ...] = ()
     """Subcategories that are built but never trained on."""
     license: str = "unknown"
-    """Licence of the pictures, written beside every one."""
+    """Licence of the pictures, recorded with every one."""
     per_subcategory: PositiveInt = 10
-    """Miniature world: pictures drawn for each of the 53 subcategories."""
+    """Miniature world: pictures for each of the 53 subcategories."""
     benign_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-    """Miniature world: share of benign twins."""
+    """Miniature world: share of the pictures that are harmless counterparts (benign twins)."""
     max_pixels: PositiveInt = 40_000_000
-    """Larger pictures are refused (decompression bombs)."""
+    """Pictures with more pixels are refused (decompression bombs)."""
 
 
 class AskSettings(Section):
-    """Who writes the questions about a picture."""
+    """The model that writes the questions about a picture."""
 
     model: Label = "asker"
-    """A model of the roster."""
+    """Label of an entry of `models`."""
     types: Annotated[tuple[QuestionType, ...], Field(min_length=1), AfterValidator(_each_once)] = QUESTION_TYPES
     """Kinds of question for every picture. The hard ones are rewritten from the easy one."""
     prompt: str | None = None
     """A template file of your own instead of the built-in wording; placeholders: class1, class2, class3, question_type,
     easy_question."""
     sampling: SamplingSettings = SamplingSettings(temperature=0.7, max_tokens=128)
+    """How questions are generated."""
 
 
 class RespondSettings(Section):
-    """Who answers, and how."""
+    """The models that answer the questions."""
 
     models: Annotated[tuple[Label, ...], AfterValidator(_each_once)] = ()
-    """Responders, by their names in the roster. The paper used twelve."""
+    """Responders, by their labels in `models`. The paper used twelve."""
     sampling: SamplingSettings = SamplingSettings(temperature=1.0, max_tokens=256)
+    """How answers are generated."""
 
 
 class GradeSettings(Section):
     """The guard that grades every answer safe or unsafe (the paper's was MD-Judge)."""
 
     model: Label = "guard"
+    """Label of an entry of `models`."""
     show_image: bool = True
     """Send the picture with the answer. Text-only guards (MD-Judge) need false."""
     prompt: str | None = None
-    """A template file; placeholders: question, answer."""
+    """A template file instead of the built-in prompt; placeholders: question, answer."""
     sampling: SamplingSettings = SamplingSettings(max_tokens=64)
+    """How grades are generated."""
 
 
 class MatchSettings(Section):
-    """Which answers meet."""
+    """Which two answers to a question are compared."""
 
     groups: Annotated[int, Field(ge=2, le=12)] = 5
-    """Safety groups that responders are put into by their unsafe rate (the paper's five). Two answers meet only if
-    their responders are in different groups."""
+    """Safety groups that responders are put into by their unsafe rate (the paper's five). Two answers are compared
+    only if their responders are in different groups."""
     per_question: PositiveInt = 1
-    """Matches drawn for each question (the paper's one)."""
+    """Pairs of answers compared for each question (the paper's one)."""
 
 
 class JudgeSettings(Section):
-    """Who compares two answers, in both orders."""
+    """The model that compares two answers, in both orders."""
 
     model: Label = "judge"
+    """Label of an entry of `models`."""
     prompt: str | None = None
-    """A template file; placeholders: question, answer_a, answer_b."""
+    """A template file instead of the built-in prompt; placeholders: question, answer_a, answer_b."""
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
+    """How comparisons are generated."""
 
 
 class PairSettings(Section):
-    """Which judged matches become pairs."""
+    """Which judged comparisons become preference pairs."""
 
     chosen_must_be_safe: bool = False
     """Drop pairs whose chosen answer the guard graded unsafe (in the paper 11.7 % are)."""
 
 
 class BuildSettings(Section):
-    """The dataset."""
+    """The stages of the preference dataset, from pictures to pairs."""
 
     collect: CollectSettings = CollectSettings()
+    """Where the pictures come from."""
     ask: AskSettings = AskSettings()
+    """The model that writes the questions."""
     respond: RespondSettings = RespondSettings()
+    """The models that answer them."""
     grade: GradeSettings = GradeSettings()
+    """The guard that grades the answers."""
     match: MatchSettings = MatchSettings()
+    """Which answers are compared."""
     judge: JudgeSettings = JudgeSettings()
+    """The model that compares them."""
     pair: PairSettings = PairSettings()
+    """Which comparisons become pairs."""

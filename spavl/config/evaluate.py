@@ -1,4 +1,4 @@
-"""How models are measured, and how the report shows it."""
+"""Settings of the evaluation and of its report."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FileBenchmark(Section):
-    """Items of your own: JSON lines or Parquet with `question` and, where they apply, `image`, `expected`, `arm`."""
+    """Items of your own: JSON lines or Parquet with `question` and, where they apply, `image`, `expected`, `subset`."""
 
     kind: Literal["file"] = "file"
+    """Items of your own."""
     name: Label
-    """Names the benchmark's tables."""
+    """Label of the benchmark in tables and reports."""
     path: str
     """A `.jsonl` or `.parquet` file."""
     images: str | None = None
     """Folder that picture paths are relative to; the file's own folder unless named."""
     prompt: str = "{question}"
-    """What is said to the model about an item."""
+    """Prompt of an item; placeholder: question."""
     limit: PositiveInt | None = None
     """Only the first so many items."""
 
@@ -32,47 +33,59 @@ class PopeBenchmark(Section):
     """POPE: is an object in the picture (arXiv 2305.10355). Its JSON-lines files and the COCO pictures."""
 
     kind: Literal["pope"] = "pope"
+    """POPE."""
     name: Label = "pope"
+    """Label of the benchmark in tables and reports."""
     path: str
     """One `coco_pope_*.json` file, or a folder of them."""
     images: str
     """Folder of the COCO val2014 pictures."""
     prompt: str = "{question}"
-    """LLaVA's runs add "Answer the question using a single word or phrase."; that changes the score, so say so."""
+    """Prompt of an item; placeholder: question. LLaVA's runs add "Answer the question using a single word or phrase.";
+    that changes the score, so say so."""
     limit: PositiveInt | None = None
+    """Only the first so many items."""
 
 
 class SpaVlBenchmark(Section):
     """The test split of SPA-VL: HarmEval and HelpEval, 265 questions each (arXiv 2406.12030)."""
 
     kind: Literal["spa-vl"] = "spa-vl"
+    """HarmEval and HelpEval."""
     name: Label = "spa-vl"
+    """Label of the benchmark in tables and reports."""
     path: str
     """Folder with the `harm-*.parquet` and `help-*.parquet` files of the Hub's `test` configuration."""
     limit: PositiveInt | None = None
+    """Only the first so many items of each of the two."""
 
 
 class MmSafetyBenchmark(Section):
     """MM-SafetyBench (arXiv 2311.17600), in its repository's own folder layout."""
 
     kind: Literal["mm-safetybench"] = "mm-safetybench"
+    """MM-SafetyBench."""
     name: Label = "mm-safetybench"
+    """Label of the benchmark in tables and reports."""
     path: str
     """The folder that holds `processed_questions/` and `imgs/`."""
     variants: tuple[Literal["SD", "SD_TYPO", "TYPO"], ...] = ("SD", "SD_TYPO", "TYPO")
-    """Which pictures of a question."""
+    """Which pictures of a question: Stable Diffusion (`SD`), typography (`TYPO`), or both in one (`SD_TYPO`)."""
     tiny: bool = False
     """Only the 168 questions of `TinyVersion_ID_List.json`, as the SPA-VL paper's numbers have it."""
     limit: PositiveInt | None = None
+    """Only the first so many items."""
 
 
 class MiniworldBenchmark(Section):
     """Fresh pictures and wordings of the built-in miniature world, scored by its truth."""
 
     kind: Literal["miniworld"] = "miniworld"
+    """The miniature world."""
     name: Label = "miniworld"
+    """Label of the benchmark in tables and reports."""
     per_subset: PositiveInt = 480
-    """Items on each arm: harmful seen, harmful held-out, benign, naming, presence."""
+    """Items in each subset: harmful seen, harmful held-out, benign, naming, presence."""
 
 
 BenchmarkSpec = Annotated[
@@ -86,35 +99,38 @@ def _names_differ(benchmarks: tuple[BenchmarkSpec, ...]) -> tuple[BenchmarkSpec,
 
 
 class EvaluateSettings(Section):
-    """What base and aligned models are asked, and who reads the answers."""
+    """The benchmarks that base and aligned models answer, and the guard that grades their answers."""
 
     benchmarks: Annotated[tuple[BenchmarkSpec, ...], AfterValidator(_names_differ)] = ()
     """Every model answers all of them."""
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
-    """Greedy unless told otherwise, as in the paper."""
+    """How the models generate their answers. Greedy by default, as in the paper."""
     judge: Label | None = None
-    """The guard of the roster that grades answers safe or unsafe where no truth is known."""
+    """Label of the guard, an entry of `models`, that grades answers safe or unsafe where no truth is known. None: no
+    guard."""
     judge_prompt: str | None = None
-    """A template file; placeholders: question, answer."""
+    """A template file instead of the built-in prompt; placeholders: question, answer."""
     judge_sees_image: bool = True
     """Send the picture with the answer. Text-only guards (MD-Judge) need false."""
     judge_sampling: SamplingSettings = SamplingSettings(max_tokens=64)
+    """How the guard generates its verdict."""
     batch_size: PositiveInt = 64
     """Questions in one forward pass of a local model; halved when memory runs out, and never changes a word."""
     level: Share = 0.95
-    """Confidence of every interval."""
+    """Confidence level of every interval; larger makes intervals wider."""
     margin: Share = 0.02
     """A skill is kept when a loss of this much is ruled out (non-inferiority)."""
 
 
 class ReportSettings(Section):
-    """The page at the end."""
+    """The report: one HTML page with figures and example answers."""
 
     title: str = "Safety alignment report"
+    """Heading of the page."""
     examples: NonNegativeInt = 12
-    """Answers before and after, shown with their pictures."""
+    """How many answers before and after alignment are shown with their pictures."""
     picture_pixels: PositiveInt = 256
-    """Longest side of a picture in the page."""
+    """Longest side of a picture in the page, in pixels."""
     hide_harmful: bool = True
     """Answers graded unsafe, and the questions that led to them, stay closed until clicked."""
     blur_pictures: bool = True

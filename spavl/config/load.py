@@ -1,4 +1,4 @@
-"""From a YAML file and `key.path=value` words to checked settings; every mistake in one message."""
+"""From a YAML file and `key.path=value` overrides to validated settings; every mistake in one message."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ S = TypeVar("S", bound=Section)
 
 
 def load_settings(
-    kind: type[S], path: Path | None, words: Sequence[str] = (), *, defaults: dict[str, Any] | None = None
+    kind: type[S], path: Path | None, overrides: Sequence[str] = (), *, defaults: dict[str, Any] | None = None
 ) -> S:
-    """Read a settings file, lay the words over it, and check the whole once.
+    """Read a settings file, apply the overrides, and validate the whole once.
 
     Args:
-        kind: the section to fill.
+        kind: class of the settings, usually `Settings`.
         path: a YAML file; None for defaults alone.
-        words: `key.path=value`; the value is read as YAML; a number in the path indexes a list.
-        defaults: a tree under the file's (a preset).
+        overrides: `key.path=value`; the value is read as YAML; a number in the path indexes a list.
+        defaults: values beneath those of the file (a preset).
 
     Raises:
-        SettingsError: with all mistakes, each naming the setting and where it stands.
+        SettingsError: something is wrong; it lists all mistakes, each with its setting.
     """
     tree = merge(defaults or {}, read_yaml(path) if path else {})
     problems: list[str] = []
-    for word in words:
+    for override in overrides:
         try:
-            apply_override(tree, word)
+            apply_override(tree, override)
         except ValueError as error:
             problems.append(str(error))
     try:
@@ -45,18 +45,23 @@ def load_settings(
     except ValidationError as error:
         problems += [_sentence(kind, e) for e in error.errors()]
     if problems:
-        where = ", ".join(filter(None, [str(path) if path else "", "the words on the command line" if words else ""]))
+        sources = [str(path) if path else "", "the overrides on the command line" if overrides else ""]
         raise SettingsError(
-            "\n".join(dict.fromkeys(problems)), where=where, try_="`spavl settings` explains every setting"
+            "\n".join(dict.fromkeys(problems)),
+            where=", ".join(filter(None, sources)),
+            try_="`spavl settings` explains every setting",
         )
     return settings
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's tree.
+    """The mapping that a YAML file holds; empty where the file is.
+
+    Args:
+        path: the settings file.
 
     Raises:
-        SettingsError: missing, unreadable, or no mapping at the top.
+        SettingsError: the file is missing, unreadable, or holds no mapping at the top.
     """
     try:
         tree = load_yaml(path.read_text("utf-8"))
@@ -74,19 +79,32 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid on `under`, mapping by mapping; neither is changed."""
-    out = dict(under)
+    """Two trees merged mapping by mapping; neither is changed.
+
+    Args:
+        under: values that hold where `over` has none.
+        over: values that win.
+    """
+    merged = dict(under)
     for key, value in over.items():
-        below = out.get(key)
-        out[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return out
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
-def apply_override(tree: dict[str, Any], word: str) -> None:
-    """Set one `key.path=value` word in a tree, in place."""
-    path, equals, value = word.partition("=")
+def apply_override(tree: dict[str, Any], override: str) -> None:
+    """Set one `key.path=value` in a tree, in place.
+
+    Args:
+        tree: the settings as nested mappings and lists.
+        override: the key path and its value, read as YAML, or as text where it is none.
+
+    Raises:
+        ValueError: the override has no such form, or its path leads through a value or beyond a list.
+    """
+    path, equals, value = override.partition("=")
     if not equals or not path:
-        raise ValueError(f"`{word}` is not of the form `key.path=value`")
+        raise ValueError(f"`{override}` is not of the form `key.path=value`")
     try:
         parsed = load_yaml(value)
     except yaml.YAMLError:
@@ -94,34 +112,34 @@ def apply_override(tree: dict[str, Any], word: str) -> None:
     keys = path.split(".")
     node: Any = tree
     for key in keys[:-1]:
-        node = _descend(node, key, word)
+        node = _descend(node, key, override)
     if isinstance(node, list):
-        _index(node, keys[-1], word)
+        _check_index(node, keys[-1], override)
         node[int(keys[-1])] = parsed
     elif isinstance(node, dict):
         node[keys[-1]] = parsed
     else:
-        raise ValueError(f"`{word}`: `{keys[-2]}` is a value, not a section")
+        raise ValueError(f"`{override}`: `{keys[-2]}` is a value, not a section")
 
 
-def _descend(node: Any, key: str, word: str) -> Any:
-    """One section or list further down, copied on the way, so that what a preset holds is never changed."""
-    place: Any = key
+def _descend(node: Any, key: str, override: str) -> Any:
+    """The section or list under a key, copied, so that what a preset holds is never changed."""
+    index: Any = key
     if isinstance(node, list):
-        _index(node, key, word)
-        place = int(key)
+        _check_index(node, key, override)
+        index = int(key)
     elif not isinstance(node, dict):
-        raise ValueError(f"`{word}`: `{key}` stands under a value, not under a section")
+        raise ValueError(f"`{override}`: `{key}` stands under a value, not under a section")
     elif node.get(key) is None:  # a section that the file leaves out, or leaves empty
         node[key] = {}
-    if isinstance(node[place], dict | list):
-        node[place] = copy(node[place])
-    return node[place]
+    if isinstance(node[index], dict | list):
+        node[index] = copy(node[index])
+    return node[index]
 
 
-def _index(node: list[Any], key: str, word: str) -> None:
+def _check_index(node: list[Any], key: str, override: str) -> None:
     if not (key.isascii() and key.isdigit()) or int(key) >= len(node):
-        raise ValueError(f"`{word}`: the list has {len(node)} items, counted from 0; `{key}` is none of them")
+        raise ValueError(f"`{override}`: the list has {len(node)} items, counted from 0; `{key}` is none of them")
 
 
 _PLAIN = {
@@ -131,19 +149,19 @@ _PLAIN = {
     "tuple_type": "should be a list: [one, another]",
     "list_type": "should be a list: [one, another]",
 }
-"""What pydantic says in Python's words, in those of a settings file."""
+"""Messages of pydantic that speak of Python types, said in terms of a settings file."""
 
 
 def _sentence(kind: type[BaseModel], error: Any) -> str:
     """One pydantic error as a sentence that names the setting as the user writes it."""
-    names, sections = _place(kind, error["loc"])
+    names, sections = _location(kind, error["loc"])
     name = ".".join(names)
     if error["type"] == "extra_forbidden":
         return f"`{name}` is not a setting{_suggestion(names[-1], sections)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"
     if error["type"] == "union_tag_not_found":
-        kinds = [str(s.model_fields["kind"].default) for s in _place(kind, (*error["loc"], "kind"))[1]]
+        kinds = [str(s.model_fields["kind"].default) for s in _location(kind, (*error["loc"], "kind"))[1]]
         return f"`{name}.kind` is missing (one of: {', '.join(kinds)})"
     if error["type"] == "value_error":
         message = error["msg"].removeprefix("Value error, ")
@@ -159,10 +177,10 @@ def _suggestion(name: str, sections: Sequence[type[BaseModel]]) -> str:
     return f"; did you mean `{near[0]}`?" if near else f" (there are: {', '.join(known)})" if known else ""
 
 
-def _place(kind: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], list[type[BaseModel]]]:
-    """A place as the user writes it, and the sections that its last name may stand in.
+def _location(kind: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], list[type[BaseModel]]]:
+    """The key path of a mistake as the user writes it, and the sections that its last name may stand in.
 
-    Where a list holds sections of several kinds, pydantic puts the kind into the place; the user does not.
+    Where a list holds sections of several kinds, pydantic puts the kind into the path; the user does not.
     """
     names: list[str] = []
     here = [kind]
@@ -178,7 +196,11 @@ def _place(kind: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], list[t
 
 
 def sections_in(hint: Any) -> Iterator[type[BaseModel]]:
-    """The sections that a field of this type holds: one, or several kinds in a list."""
+    """The sections that a field of some type holds: one, or several kinds in a list.
+
+    Args:
+        hint: the field's annotation.
+    """
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         yield hint
     elif get_origin(hint) is Annotated:

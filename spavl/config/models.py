@@ -1,4 +1,4 @@
-"""How a model is named in the settings: a label, a declared kind, and what that kind needs."""
+"""Settings of the models: a label, a kind (local weights, an endpoint, a Python class), and what that kind needs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def _address(url: str) -> str:
 
 
 class SamplingSettings(Section):
-    """How answers are drawn."""
+    """How a model generates."""
 
     temperature: NonNegativeFloat = 0.0
-    """0 is greedy."""
+    """Larger is more varied; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus: the smallest set of words with this much probability."""
+    """Nucleus sampling: only the most probable tokens that together have this much probability."""
     max_tokens: PositiveInt = 256
     """Longest answer, in tokens; an answer that reaches it is marked truncated."""
     seed: int | None = None
-    """Part of the call's key: another seed draws other words. Left out: the run's seed."""
+    """Seed of the sampling, and part of the call's key: another seed gives another answer. None: the run's seed."""
 
 
 class LocalSpec(Section):
@@ -40,16 +40,17 @@ class LocalSpec(Section):
     name: Label
     """Label of the model in tables and reports; also a file name."""
     kind: Literal["local"] = "local"
+    """Weights on this machine."""
     path: str
     """A checkpoint folder, a Hub id, or `miniworld:<name>` for a checkpoint shipped with the miniature world."""
     adapter: str | None = None
-    """A peft adapter folder, merged on loading."""
+    """A peft adapter folder, merged into the weights on loading."""
     revision: str | None = None
-    """Commit of a Hub id."""
+    """Commit, branch or tag of a Hub id. None: its main branch."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto`: bfloat16 on a GPU that has it, float32 on a CPU."""
+    """Number format of the weights. `auto`: bfloat16 on a GPU that has it, float32 on a CPU."""
     quantisation: Literal["none", "8bit", "4bit"] = "none"
-    """Needs bitsandbytes and a GPU."""
+    """Of the weights; needs bitsandbytes and a GPU."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     batch_size: PositiveInt = 32
@@ -64,7 +65,9 @@ class EndpointSpec(Section):
     """An OpenAI-compatible server: vLLM, SGLang, Ollama, `transformers serve`, or a hosted API."""
 
     name: Label
+    """Label of the model in tables and reports; also a file name."""
     kind: Literal["endpoint"] = "endpoint"
+    """An OpenAI-compatible server."""
     url: Annotated[str, AfterValidator(_address)]
     """Base address, up to and including `/v1`."""
     model: str
@@ -75,23 +78,26 @@ class EndpointSpec(Section):
     key_env: str | None = None
     """Name of the environment variable that holds the API key. Keys are never written anywhere."""
     concurrency: PositiveInt = 16
-    """Most calls in flight."""
+    """Most calls in flight at once."""
     timeout: PositiveFloat = 120.0
     """Seconds for one attempt."""
     attempts: PositiveInt = 5
-    """Tries before a call is recorded as failed."""
+    """Attempts before a call is recorded as failed."""
     price_in: NonNegativeFloat = 0.0
     """Price of a million prompt tokens."""
     price_out: NonNegativeFloat = 0.0
     """Price of a million answer tokens."""
     system: str = ""
+    """A system turn put before every prompt."""
 
 
 class PythonSpec(Section):
     """A class of your own: `package.module:Class`, built with `options`. Needs `--allow-code`."""
 
     name: Label
+    """Label of the model in tables and reports; also a file name."""
     kind: Literal["python"] = "python"
+    """A class of your own."""
     target: str
     """`package.module:Class`; the class has `generate(requests) -> list[Reply]`."""
     version: str
@@ -99,6 +105,7 @@ class PythonSpec(Section):
     options: dict[str, Any] = {}
     """Keyword arguments of the class."""
     batch_size: PositiveInt = 256
+    """Requests in one call of `generate`."""
 
 
 ModelSpec = Annotated[LocalSpec | EndpointSpec | PythonSpec, Field(discriminator="kind")]

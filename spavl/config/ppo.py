@@ -1,4 +1,4 @@
-"""How a reward model is trained, and how a policy is trained against it."""
+"""Settings of the reward model and of PPO."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RewardSettings(Section):
     measure_every: PositiveInt | None = 50
     """Steps between measurements on the held-out pairs. None: only at the end."""
     centre: NonNegativeFloat = 0.0
-    """Weight of (r_chosen + r_rejected)², which keeps rewards around nought (arXiv 2312.09244)."""
+    """Weight of (r_chosen + r_rejected)², which keeps rewards around zero (arXiv 2312.09244)."""
 
 
 class CostSettings(Section):
@@ -40,9 +40,9 @@ class CostSettings(Section):
 
 
 class PPOSettings(Section):
-    """Reinforcement from a reward model: rounds of drawing answers, scoring them, and one or a few steps on them.
+    """Reinforcement learning from a reward model: rounds of generating answers, scoring them, and training on them.
 
-    Answers are drawn at temperature 1 from the whole distribution, as they are scored: anything else would make the
+    Answers are sampled at temperature 1 from the whole distribution, as they are scored: anything else would make the
     ratios wrong.
     """
 
@@ -52,9 +52,9 @@ class PPOSettings(Section):
     prompts: PositiveInt = 64
     """Questions in one round, over all devices."""
     answers: PositiveInt = 1
-    """Answers drawn to each; `rloo` needs two or more."""
+    """Answers sampled to each question; `rloo` needs two or more."""
     max_tokens: PositiveInt = 256
-    """Longest answer."""
+    """Longest answer, in tokens."""
     epochs: PositiveInt = 1
     """Times a round's answers are trained on."""
     minibatches: PositiveInt = 1
@@ -62,26 +62,27 @@ class PPOSettings(Section):
     critic_learning_rate: PositiveFloat = 2e-5
     """Highest rate of the critic; the policy's is `optimiser.learning_rate`."""
     kl_coef: NonNegativeFloat = 0.1
-    """Price of a nat of log-probability gained over the reference (estimator k1), token by token."""
+    """Penalty for each nat of log-probability gained over the reference (estimator k1), token by token; larger holds
+    the policy closer to it."""
     gamma: Share = 1.0
-    """Discount of later rewards."""
+    """Discount of later rewards; 1 discounts nothing."""
     gae_lambda: Share = 0.95
-    """GAE: 1 trusts what was drawn, 0 the critic."""
+    """Lambda of GAE: 1 trusts the sampled answers alone, 0 the critic alone."""
     clip_range: PositiveFloat = 0.2
-    """Ratios beyond 1 ± clip give no further gain."""
+    """Probability ratios beyond 1 ± this give no further gain; larger allows larger steps of the policy."""
     value_clip_range: PositiveFloat = 0.2
-    """How far a value may move from the old one within a round."""
+    """How far a value of the critic may move from the old one within a round."""
     whiten: bool = True
     """Advantages of a round get mean 0 and variance 1 over its tokens."""
     normalize_reward: bool = True
     """Rewards are shifted and scaled once, so that the reference's own answers in the first round have mean 0 and
     variance 1."""
     missing_eos_penalty: NonNegativeFloat = 1.0
-    """Taken from the reward of an answer that was cut before its end."""
+    """Taken from the reward of an answer that was cut before its end token."""
     generation_token_budget: PositiveInt = 131_072
-    """Most tokens, questions counted, held in memory while answers are drawn on one device."""
+    """Most tokens, questions counted, held in memory while answers are generated on one device; larger is faster."""
     cost: CostSettings | None = None
-    """A constraint on top of the reward."""
+    """A constraint on top of the reward. None: no constraint."""
 
     @model_validator(mode="after")
     def _compares_something(self) -> PPOSettings:

@@ -1,4 +1,5 @@
-"""Make the preference dataset: collect → ask → respond → grade → match → judge → pair → export.
+"""The stages that make a preference dataset: collect → ask → respond → match → judge → pair → export.
 
-A stage is one plain function: a batch of records in, a list of records out, and what else it needs by name.
+`respond` also grades. A stage is one plain function from a batch of records to a list of records; the models it calls
+come in as `calls.Caller`.
 """

@@ -1,4 +1,4 @@
-"""ImageRecord → Query: three questions a picture, the hard ones rewritten from the easy one (SPA-VL §3.2)."""
+"""ImageRecord → Query: three questions for every picture, the hard ones rewritten from the easy one (SPA-VL §3.2)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from spavl.models.base import ImageRef, Prompt, Reply
 from spavl.records import ImageRecord, Query, QuestionType
 
 PLACEHOLDERS = ("class1", "class2", "class3", "question_type", "easy_question")
+"""Placeholders of the asker's templates: labels of the topic, question type, and the easy question if there is one."""
 
 
 def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, folder: Path) -> list[Query]:
@@ -19,21 +20,30 @@ def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, f
 
     A question that could not be written is a Query with its status; where that is the easy one, the hard ones, which
     are made from it, are `skipped`.
+
+    Args:
+        images: pictures to write questions for.
+        call: the asker.
+        settings: types of questions and the prompt template.
+        folder: the run folder, to which `image_file` is relative.
+
+    Raises:
+        DataError: the prompt template is unusable.
     """
-    easy = _round(images, "easy_question", {}, call=call, settings=settings, folder=folder)
+    easy = _ask_one_type(images, "easy_question", {}, call=call, settings=settings, folder=folder)
     texts = {q.image.image_id: q.question for q in easy if q.query_status == "ok"}
     ready = [i for i in images if i.image_id in texts]
     hard: list[Query] = []
     for kind in settings.types:
         if kind != "easy_question":
-            hard += _round(ready, kind, texts, call=call, settings=settings, folder=folder)
+            hard += _ask_one_type(ready, kind, texts, call=call, settings=settings, folder=folder)
             without = (i for i in images if i.image_id not in texts)
             hard += [_query(image, kind, Reply("", status="skipped"), settings.model) for image in without]
     wanted = [*easy, *hard] if "easy_question" in settings.types else hard
     return sorted(wanted, key=lambda q: q.query_id)
 
 
-def _round(
+def _ask_one_type(
     images: Sequence[ImageRecord],
     kind: QuestionType,
     easy: dict[str, str],
@@ -67,5 +77,10 @@ def _query(image: ImageRecord, kind: QuestionType, reply: Reply, asker: str) -> 
 
 
 def picture(image: ImageRecord, folder: Path) -> ImageRef:
-    """The picture of a record, as a model is given it."""
+    """Reference to the file of a picture, as a prompt takes it.
+
+    Args:
+        image: record of the picture.
+        folder: the run folder, to which `image_file` is relative.
+    """
     return ImageRef(folder / image.image_file, image.image_sha256)

@@ -1,4 +1,4 @@
-"""How a stage reaches a model: prompts in, replies out; the pipeline binds model, store and progress bar."""
+"""The interface by which a stage calls a model; the pipeline binds model, call store and progress bar to it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from spavl.models.base import Prompt, Reply
 
 
 class Caller(Protocol):
-    """One model, ready to be asked."""
+    """A function that sends prompts to one model."""
 
     def __call__(self, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply a prompt, in order; `doing` names the work for the person who waits."""
+        """One reply for every prompt, in order; a failed call is a reply with its status.
+
+        Args:
+            doing: label of the progress bar.
+            prompts: what is sent.
+        """
         ...

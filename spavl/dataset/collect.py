@@ -1,4 +1,4 @@
-"""Topic → ImageRecord: pictures from a folder, checked as hostile input and copied under the hash of their bytes."""
+"""Topic → ImageRecord: pictures of a folder, checked as untrusted input and copied under the hash of their bytes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,31 @@ from spavl.records import ImageRecord, Topic
 from spavl.taxonomy import Taxonomy
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
+"""File name suffix of a copy by Pillow's name of its format."""
 NOT_PICTURES = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".html", ".ini", ".db"}
+"""Suffixes of files that are passed over without a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A picture before it is looked at."""
+    """A picture file that has not been checked yet."""
 
     path: Path
+    """Where the file is."""
     topic: Topic
+    """What the picture shows."""
     image_id: str
+    """Id of its record."""
     benign: bool
+    """Whether it is a harmless counterpart."""
     heldout: bool
+    """Whether its subcategory is kept out of alignment."""
     source: str
+    """Where it comes from, kept in the record."""
     license: str
+    """Its licence, kept in the record."""
     inside: Path | None = None
-    """The folder that was named; a link that leads out of it is not followed."""
+    """The collected folder; a symbolic link that leads out of it is not followed. None: links are followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +52,23 @@ class Rejected:
     """A file that is not used, and why."""
 
     file: str
+    """Its path, bytes that are no UTF-8 escaped."""
     reason: str
+    """Why it is not used, as part of a sentence."""
 
 
 def find(settings: CollectSettings, taxonomy: Taxonomy) -> list[Candidate]:
-    """The files of a folder, each with the topic its place names.
+    """The files of a folder, each with the topic that its sub-folder names.
 
     `FOLDER/weapon/x.jpg`, `FOLDER/<domain>/<category>/weapon/x.jpg` and `FOLDER/weapon/benign/x.jpg` are understood;
     pictures directly in the folder need `collect.topic`.
 
+    Args:
+        settings: the folder, its licence, and the subcategories that are held out.
+        taxonomy: the subcategories that sub-folders may be named after.
+
     Raises:
-        DataError: no folder, an empty one, or pictures whose place names no subcategory.
+        DataError: there is no folder, no picture in it, or a picture whose path names no subcategory.
     """
     folder = _folder(settings)
     paths = sorted(
@@ -77,9 +92,18 @@ def collect(
     max_pixels: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[ImageRecord], list[Rejected]]:
-    """Look at every candidate, copy the good ones to `folder/images/`, and say why the others are not used.
+    """Records of the usable pictures, copied to `folder/images/`, and the other files with their reasons.
 
-    A picture that stands twice (same bytes) is used once.
+    Of several files with the same bytes the first is used.
+
+    Args:
+        candidates: files to check.
+        folder: the run folder.
+        max_pixels: largest width times height of a picture.
+        on_progress: called after every candidate with (checked, all).
+
+    Raises:
+        RunError: a copy cannot be written.
     """
     candidates = list(candidates)
     records: list[ImageRecord] = []
@@ -87,7 +111,7 @@ def collect(
     seen: dict[str, str] = {}
     for done, candidate in enumerate(candidates, 1):
         try:
-            record, data = _look(candidate, max_pixels)
+            record, data = _inspect(candidate, max_pixels)
         except DataError as error:
             rejected.append(Rejected(_name(candidate.path), error.what))
         else:
@@ -95,7 +119,7 @@ def collect(
                 rejected.append(Rejected(_name(candidate.path), f"the same bytes as {seen[record.image_sha256]}"))
             else:
                 seen[record.image_sha256] = _name(candidate.path)
-                _keep(folder / record.image_file, data)
+                _copy(folder / record.image_file, data)
                 records.append(record)
         if on_progress:
             on_progress(done, len(candidates))
@@ -116,16 +140,16 @@ def _folder(settings: CollectSettings) -> Path:
 
 
 def _candidate(path: Path, folder: Path, settings: CollectSettings, taxonomy: Taxonomy, heldout: set[str]) -> Candidate:
-    places = list(path.relative_to(folder).parts[:-1])
-    benign = bool(places) and places[-1].lower() == "benign"
-    named = [p for p in places if p in taxonomy]
-    name = named[-1] if named else settings.topic
+    subfolders = list(path.relative_to(folder).parts[:-1])
+    benign = bool(subfolders) and subfolders[-1].lower() == "benign"
+    known = [name for name in subfolders if name in taxonomy]
+    name = known[-1] if known else settings.topic
     if name is None:
-        place = f"the sub-folder `{places[0]}`" if places else "the file's place"
+        place = f"the sub-folder `{subfolders[0]}`" if subfolders else "the file's place"
         raise DataError(
             f"No subcategory is named for this picture: {place} is none of {taxonomy.source}",
             where=_name(path),
-            try_=(taxonomy.near(places[-1]) if places else "")
+            try_=(taxonomy.near(subfolders[-1]) if subfolders else "")
             or "use sub-folders named after subcategories, or set `build.collect.topic` for all pictures",
         )
     topic = taxonomy.topic(name)
@@ -137,18 +161,18 @@ def _candidate(path: Path, folder: Path, settings: CollectSettings, taxonomy: Ta
 
 
 def _name(path: Path) -> str:
-    """A path as text that any file can hold: file names are bytes, and need not be UTF-8."""
+    """A path as UTF-8 text: file names are bytes, and need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _stem(path: Path, folder: Path) -> str:
-    """A readable name that is unique in its folder and cannot climb out of anything."""
-    inside = hashlib.sha256(os.fsencode(path.relative_to(folder))).hexdigest()[:10]
+    """A readable name without separators, made unique by a hash of the path in the folder."""
+    digest = hashlib.sha256(os.fsencode(path.relative_to(folder))).hexdigest()[:10]
     safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem)[:40]
-    return f"{safe}-{inside}"
+    return f"{safe}-{digest}"
 
 
-def _look(candidate: Candidate, max_pixels: int) -> tuple[ImageRecord, bytes]:
+def _inspect(candidate: Candidate, max_pixels: int) -> tuple[ImageRecord, bytes]:
     """The record of a candidate and its bytes."""
     data = _read(candidate.path, candidate.inside, most=16 * max_pixels + 2**24)
     width, height, kind = _decode(data, max_pixels)
@@ -180,10 +204,10 @@ def _read(path: Path, inside: Path | None, most: int) -> bytes:
 
 
 def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
-    """Width, height and format, the whole picture decoded once; what Pillow dislikes is a reason, not a crash."""
+    """Width, height and format; the whole picture is decoded once, and every error of Pillow is a DataError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bombs too: the size is held against our own limit
+            warnings.simplefilter("ignore")  # decompression bombs too: our own limit is checked instead
             with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
                 width, height, kind = picture.width, picture.height, picture.format or ""
                 if width * height > max_pixels:
@@ -200,7 +224,7 @@ def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
         raise DataError(f"a damaged picture: {error}") from error
 
 
-def _keep(path: Path, data: bytes) -> None:
+def _copy(path: Path, data: bytes) -> None:
     if path.exists() and path.stat().st_size == len(data):
         return
     with atomic_write(path, what="The picture", try_="make room on the disk") as tmp:

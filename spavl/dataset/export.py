@@ -1,6 +1,6 @@
-"""Pairs → a dataset in the Hub schema of `sqrti/SPA-VL`, pictures inside, that `datasets.load_dataset` opens as it is.
+"""Pairs → a dataset in the Hub schema of `sqrti/SPA-VL`, pictures inside, that `datasets.load_dataset` opens.
 
-Splits: `train` holds what may be trained on; `heldout` the subcategories kept apart. The published columns (`image,
+Split `train` is for training; `heldout` has the subcategories that are held out. The published columns (`image,
 question, chosen, rejected, image_name`) come first; class labels, question type, ids, sources and verdicts, which the
 published train split lacks, follow.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,13 +37,44 @@ SCHEMA = pa.schema(
 )
 """Columns of the dataset; the metadata lets `datasets` decode the pictures."""
 GROUP_ROWS = 100
-"""Most rows in one row group: what the Hub's viewer likes for pictures."""
+"""Most rows of a row group: what the Hub's viewer recommends for pictures."""
 GROUP_BYTES = 64 * 2**20
 """Picture bytes after which a row group ends."""
 
 
+_CARD = """---
+{{ card_data }}
+---
+# Safety preference pairs
+
+{{ "{:,}".format(pairs) }} rows of (image, question, chosen, rejected), made with spavl. Load with
+`datasets.load_dataset("PATH_OF_THIS_FOLDER")`.
+
+| domain | pairs |
+|---|---|
+{% for name, count in domains -%}
+| {{ name }} | {{ "{:,}".format(count) }} |
+{% endfor %}
+- Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}. `rejected`
+  means *less preferred*, not harmful: the label mixes harmlessness and helpfulness.
+- Every pair was judged in both reading orders; only agreeing verdicts are here.
+- Licences of the pictures: {{ licenses }}. The columns `license` and `image_sha256` name each one.
+- Intended for making vision-language models safer, and for research on that.
+"""
+
+
 def export(pairs: Sequence[PreferencePair], *, folder: Path, out: Path) -> dict[str, int]:
-    """Write `out/data/{train,heldout}.parquet` and a dataset card. Returns the rows of each split."""
+    """Write `out/data/{train,heldout}.parquet` and the dataset card; returns the number of rows of each split.
+
+    Args:
+        pairs: preference pairs.
+        folder: the run folder, to which `image_file` is relative.
+        out: folder of the dataset; a split without rows leaves no file in it.
+
+    Raises:
+        DataError: a picture of the run folder cannot be read.
+        RunError: the dataset cannot be written.
+    """
     rows = {}
     for split, heldout in (("train", False), ("heldout", True)):
         part = [p for p in pairs if p.query.image.heldout == heldout]
@@ -57,17 +88,17 @@ def export(pairs: Sequence[PreferencePair], *, folder: Path, out: Path) -> dict[
 
 
 def _batches(pairs: Sequence[PreferencePair], folder: Path) -> Iterator[pa.Table]:
-    """Rows in pieces that fit into memory (and into Arrow's 2 GiB a column), whatever the pictures weigh."""
+    """Rows in batches that fit into memory (and into Arrow's 2 GiB a column), however large the pictures are."""
     rows: list[dict[str, object]] = []
-    weight, last, data = 0, "", b""
+    size, last, data = 0, "", b""
     for p in pairs:
         if p.query.image.image_sha256 != last:
             last, data = p.query.image.image_sha256, _bytes(folder / p.query.image.image_file)
         rows.append(_row(p, data))
-        weight += len(data)
-        if len(rows) == GROUP_ROWS or weight >= GROUP_BYTES:
+        size += len(data)
+        if len(rows) == GROUP_ROWS or size >= GROUP_BYTES:
             yield pa.Table.from_pylist(rows, schema=SCHEMA)
-            rows, weight = [], 0
+            rows, size = [], 0
     if rows:
         yield pa.Table.from_pylist(rows, schema=SCHEMA)
 
@@ -96,32 +127,21 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _card(pairs: Sequence[PreferencePair], rows: dict[str, int]) -> str:
-    licenses = ", ".join(sorted({p.query.image.license for p in pairs})) or "unknown"
-    files = "\n".join(f"      - split: {split}\n        path: data/{split}.parquet" for split in rows)
-    by_domain = Counter(p.query.image.topic.class1 for p in pairs)
-    table = "\n".join(f"| {name} | {n:,} |" for name, n in by_domain.most_common())
-    unsafe = [p for p in pairs if p.chosen_safe is False]
-    return f"""---
-task_categories: [image-text-to-text]
-tags: [safety, preference, dpo, spa-vl]
-configs:
-  - config_name: default
-    data_files:
-{files or "      []"}
----
-# Safety preference pairs
+def _card(pairs: Sequence[PreferencePair], splits: Iterable[str]) -> str:
+    """The dataset card: metadata by which the Hub and `datasets` find the splits, then what is in them."""
+    from huggingface_hub import DatasetCard, DatasetCardData
 
-{len(pairs):,} rows of (image, question, chosen, rejected), made with spavl. Load with
-`datasets.load_dataset("PATH_OF_THIS_FOLDER")`.
-
-| domain | pairs |
-|---|---|
-{table}
-
-- Chosen answers graded unsafe by the guard: {len(unsafe):,} of {len(pairs):,}. `rejected` means *less preferred*, not
-  harmful: the label mixes harmlessness and helpfulness.
-- Every pair was judged in both reading orders; only agreeing verdicts are here.
-- Licences of the pictures: {licenses}. The columns `license` and `image_sha256` name each one.
-- Intended for making vision-language models safer, and for research on that.
-"""
+    files = [{"split": split, "path": f"data/{split}.parquet"} for split in splits]
+    metadata = DatasetCardData(
+        task_categories=["image-text-to-text"], tags=["safety", "preference", "dpo", "spa-vl"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )  # fmt: skip
+    card = DatasetCard.from_template(
+        metadata,
+        template_str=_CARD,
+        pairs=len(pairs),
+        domains=Counter(p.query.image.topic.class1 for p in pairs).most_common(),
+        unsafe=sum(p.chosen_safe is False for p in pairs),
+        licenses=", ".join(sorted({p.query.image.license for p in pairs})) or "unknown",
+    )
+    return f"{card}\n"

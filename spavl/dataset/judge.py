@@ -1,4 +1,4 @@
-"""Match → Judgment: one judge reads every match in both orders (SPA-VL §3.4)."""
+"""Match → Judgment: one judge compares the answers of every match in both reading orders (SPA-VL §3.4)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,22 @@ ORDERS: tuple[Order, Order] = ("ab", "ba")
 
 
 def judge(matches: Sequence[Match], *, call: Caller, settings: JudgeSettings, folder: Path) -> list[Judgment]:
-    """Two verdicts a match, `ab` then `ba`. An unreadable one is recorded as such: never a tie, never a loss."""
+    """Two verdicts for every match, `ab` then `ba`; an unreadable one is never a tie and never a loss.
+
+    Args:
+        matches: pairs of answers to compare.
+        call: the judge.
+        settings: name of the judge and the comparison prompt.
+        folder: the run folder, to which `image_file` is relative.
+
+    Raises:
+        DataError: the prompt template is unusable.
+    """
     template = comparison_template(settings.prompt)
-    ballots = [(m, order) for m in matches for order in ORDERS]
-    prompts = [comparison_prompt(m, order, template, picture(m.query.image, folder)) for m, order in ballots]
+    comparisons = [(m, order) for m in matches for order in ORDERS]
+    prompts = [comparison_prompt(m, order, template, picture(m.query.image, folder)) for m, order in comparisons]
     replies = call("judge (both orders)", prompts)
-    return [_judgment(m, order, reply, settings.model) for (m, order), reply in zip(ballots, replies, strict=True)]
+    return [_judgment(m, order, reply, settings.model) for (m, order), reply in zip(comparisons, replies, strict=True)]
 
 
 def _judgment(match: Match, order: Order, reply: Reply, judge: str) -> Judgment:

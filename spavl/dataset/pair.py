@@ -1,4 +1,4 @@
-"""Judgment → PreferencePair: only what both reading orders agree on, and no ties."""
+"""Judgment → PreferencePair: only verdicts that both reading orders agree on, and no ties."""
 
 from __future__ import annotations
 
@@ -8,26 +8,39 @@ from collections.abc import Sequence
 from spavl.config.build import PairSettings
 from spavl.judging.compare import agreed
 from spavl.records import Judgment, PreferencePair, Winner
+from spavl.statistics import agreement
 
 
 def pair(judgments: Sequence[Judgment], *, settings: PairSettings) -> tuple[list[PreferencePair], Counter[str]]:
-    """The pairs, and what became of every match: `pair`, `tie`, `orders disagree`, `unreadable`, `chosen unsafe`."""
-    by_match: dict[tuple[str, str], dict[str, Judgment]] = {}
-    for j in judgments:
-        by_match.setdefault((j.match.match_id, j.judge), {})[j.order] = j
+    """The preference pairs, and how many matches ended as `pair` or as what excluded them.
+
+    Excluded are `tie`, `orders disagree`, `unreadable` and, where the settings ask for it, `chosen unsafe`.
+
+    Args:
+        judgments: verdicts in both reading orders.
+        settings: whether the chosen answer must be graded safe.
+    """
     pairs: list[PreferencePair] = []
-    fates: Counter[str] = Counter()
-    for verdicts in by_match.values():
-        fate, made = _decide(verdicts, settings)
-        fates[fate] += 1
+    outcomes: Counter[str] = Counter()
+    for by_order in _by_match(judgments):
+        outcome, made = _decide(by_order, settings)
+        outcomes[outcome] += 1
         pairs += [made] if made else []
-    return pairs, fates
+    return pairs, outcomes
 
 
-def _decide(verdicts: dict[str, Judgment], settings: PairSettings) -> tuple[str, PreferencePair | None]:
-    if len(verdicts) < 2:
+def _by_match(judgments: Sequence[Judgment]) -> list[dict[str, Judgment]]:
+    """For every match and judge the judgments by reading order."""
+    found: dict[tuple[str, str], dict[str, Judgment]] = {}
+    for j in judgments:
+        found.setdefault((j.match.match_id, j.judge), {})[j.order] = j
+    return list(found.values())
+
+
+def _decide(by_order: dict[str, Judgment], settings: PairSettings) -> tuple[str, PreferencePair | None]:
+    if len(by_order) < 2:
         return "unreadable", None
-    ab, ba = verdicts["ab"].winner, verdicts["ba"].winner
+    ab, ba = by_order["ab"].winner, by_order["ba"].winner
     if ab is None or ba is None:
         return "unreadable", None
     winner = agreed(ab, ba)
@@ -35,7 +48,7 @@ def _decide(verdicts: dict[str, Judgment], settings: PairSettings) -> tuple[str,
         return "orders disagree", None
     if winner == "tie":
         return "tie", None
-    made = _pair(verdicts["ab"], winner, ab, ba)
+    made = _pair(by_order["ab"], winner, ab, ba)
     if settings.chosen_must_be_safe and made.chosen_safe is not True:
         return "chosen unsafe", None
     return "pair", made
@@ -53,10 +66,10 @@ def _pair(judgment: Judgment, winner: Winner, ab: Winner, ba: Winner) -> Prefere
 
 
 def swap_agreement(judgments: Sequence[Judgment]) -> float | None:
-    """Share of matches whose two readable verdicts agree; None where no match has two."""
-    orders: dict[tuple[str, str], dict[str, Winner]] = {}
-    for j in judgments:
-        if j.winner is not None:
-            orders.setdefault((j.match.match_id, j.judge), {})[j.order] = j.winner
-    both = [o for o in orders.values() if len(o) == 2]
-    return sum(o["ab"] == o["ba"] for o in both) / len(both) if both else None
+    """Share of matches whose two readable verdicts agree; None where no match has two.
+
+    Args:
+        judgments: verdicts in both reading orders.
+    """
+    winners = [{order: j.winner for order, j in by_order.items()} for by_order in _by_match(judgments)]
+    return agreement.swap_agreement([(w.get("ab"), w.get("ba")) for w in winners]).agree.value

@@ -1,4 +1,4 @@
-"""Query → Response: one responder answers every question; then the guard grades every answer (SPA-VL §3.3)."""
+"""Query → Response: a responder answers every question, then the guard grades every answer (SPA-VL §3.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from spavl.records import Query, Response, Status
 
 
 def respond(queries: Sequence[Query], *, call: Caller, responder: str, folder: Path) -> list[Response]:
-    """Let one model answer every question that could be written. The order is by picture, so encodings are shared."""
+    """One model's answer to every question that could be written; a failed call is a Response with its status.
+
+    Args:
+        queries: questions, in order of their pictures, so that image features are shared.
+        call: the model.
+        responder: the model's name.
+        folder: the run folder, to which `image_file` is relative.
+    """
     asked = [q for q in queries if q.query_status == "ok"]
     prompts = [Prompt(q.question, images=(picture(q.image, folder),), item=q.image.image_id) for q in asked]
     replies = call(f"respond: {responder}", prompts)
@@ -23,18 +30,28 @@ def respond(queries: Sequence[Query], *, call: Caller, responder: str, folder: P
 
 
 def grade(responses: Sequence[Response], *, call: Caller, settings: GradeSettings, folder: Path) -> list[Response]:
-    """The same responses with the guard's verdict beside each. An answer that is not there is not graded."""
+    """The same responses with the guard's grades; a response without an answer is not graded.
+
+    Args:
+        responses: answers to grade.
+        call: the guard.
+        settings: name of the guard, the grading prompt, and whether the guard sees the picture.
+        folder: the run folder, to which `image_file` is relative.
+
+    Raises:
+        DataError: the prompt template is unusable.
+    """
     template = grading_template(settings.prompt)
-    there = [r for r in responses if r.response_status in ("ok", "truncated")]
+    answered = [r for r in responses if r.response_status in ("ok", "truncated")]
     prompts = [
         grading_prompt(
             r.query.question, r.response, template,
             image=picture(r.query.image, folder) if settings.show_image else None, item=r.query.image.image_id,
         )
-        for r in there
+        for r in answered
     ]  # fmt: skip
     replies = call("grade", prompts)
-    graded = {r.response_id: _graded(r, reply, settings.model) for r, reply in zip(there, replies, strict=True)}
+    graded = {r.response_id: _graded(r, reply, settings.model) for r, reply in zip(answered, replies, strict=True)}
     return [graded.get(r.response_id, r) for r in responses]
 
 

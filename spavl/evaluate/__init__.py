@@ -1,6 +1,7 @@
-"""Benchmarks as data, answers through the call store, scores that a broken judge cannot improve.
+"""Evaluation: benchmarks, model answers, rule-based and guard scorers, rates with intervals, paired comparison.
 
-benchmark (items, metrics) → answer → score → summarise, compare
+In reading order: `benchmark` (items and metrics), `metrics` (the standard ones), `loaders`, `run` (answer → score →
+summarise and compare), `parse` and `guard_scorer` (scorers), `yes_no` (POPE's report), `controls` (no pictures).
 """
 
 from spavl.evaluate.benchmark import Axis, Benchmark, Item, Metric

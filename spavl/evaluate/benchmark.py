@@ -1,4 +1,4 @@
-"""A benchmark is data: items, the metrics they feed, how answers are drawn. Adding one touches one file."""
+"""What a benchmark is: items in subsets, metrics over the subsets, and how answers are sampled."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spavl.models.base import ImageRef, Prompt, Sampling
 from spavl.statistics.paired import Better
 
 Axis = Literal["safety", "over-refusal", "helpfulness", "skill"]
-"""The four sides of the one page: nothing may be bought by silently paying with another."""
+"""What a metric measures. The report shows all four, for a gain on one is often paid with a loss on another."""
 
 Shown = Literal["picture", "blank", "none"]
-"""What the model is shown: the item's own picture, a blank one of the same size, or no picture at all. The SPA-VL
-authors found that blank and none give different safety numbers, so it is declared and written beside every score."""
+"""What the model is shown: the item's own picture, a blank one of the same size, or no picture at all. Blank and none
+give different safety rates (SPA-VL), so this is written beside every score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,71 +24,94 @@ class Item:
     """One question of a benchmark."""
 
     item_id: str
-    """Stable and unique in its benchmark; pairs the answers of two models."""
+    """Unique in its benchmark and stable; the answers of two models are paired by it."""
     subset: str
-    """The part of the benchmark it belongs to; metrics are computed over arms."""
+    """The part of the benchmark that it belongs to; a metric is computed over some of the subsets."""
     question: str
+    """The question, before the benchmark's prompt is put around it."""
     image: ImageRef | None = None
+    """The picture that the model is shown; None where `shown` is `none`."""
     shown: Shown = "picture"
+    """Whether that is the item's own picture."""
     expected: str = ""
     """The right answer, where there is one. Never sent to the model."""
     cluster: str = ""
-    """Items with the same cluster share a picture or a question and are not independent; empty: on its own."""
+    """Items of one cluster share a picture or a question and are not independent; empty: a cluster of its own."""
     group: str = ""
     """Subject, such as a subcategory or a scenario."""
     benign: bool = False
+    """Whether the request is harmless."""
     heldout: bool = False
-    """Of a subject that was never trained on."""
+    """Whether its subcategory was never trained on."""
     picture: str = ""
-    """Name of the picture, by which a model of kind `python` knows it; the item's id unless given."""
+    """Name of the picture, by which a model of kind `python` knows it; empty: the item's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """What is counted. The rate is the share of items for which the scorer says True."""
+    """A rate: the share of the items of some subsets for which the scorer says True."""
 
     name: str
+    """Name in tables and reports."""
     axis: Axis
+    """What it measures."""
     better: Better
+    """Direction of an improvement."""
     subsets: tuple[str, ...]
-    """Over which arms it is computed."""
+    """Subsets over which it is computed."""
     what: str
     """What True means, in words that finish "share of answers …"."""
     when_declined: bool | None = None
-    """The outcome where the service itself refused or filtered the call, so that there is no answer to score: the whole
-    system then did not comply, which is safe, unhelpful, and wrong. None: no verdict."""
+    """The outcome where the service itself refused or filtered the call, so that there is no answer to score: such a
+    response is safe, unhelpful and wrong. None: no verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """Items, metrics and how to ask."""
+    """Items, metrics and how the model is asked.
+
+    Raises:
+        DataError: there is no item, two share an id, the prompt lacks the question, an item's picture contradicts
+            `shown`, or a metric has no items.
+    """
 
     name: str
+    """Name in tables and reports."""
     items: tuple[Item, ...]
+    """Its questions, in the order in which they are asked."""
     metrics: tuple[Metric, ...]
-    """The first is the headline."""
+    """What is measured; the first is the headline."""
     sampling: Sampling
+    """How answers are sampled."""
     prompt: str = "{question}"
-    """What is said about an item; `{question}` is replaced, once."""
+    """Prompt of an item; `{question}` is replaced, once."""
     source: str = ""
-    """Where the items come from: paper, revision, file."""
+    """Where the items come from, such as paper, revision or file."""
 
     def __post_init__(self) -> None:
         _check(self)
 
     def metrics_of(self, item: Item) -> Iterator[Metric]:
-        """The metrics that this item feeds."""
+        """The metrics that an item counts in.
+
+        Args:
+            item: an item of this benchmark.
+        """
         return (metric for metric in self.metrics if item.subset in metric.subsets)
 
     def prompt_for(self, item: Item) -> Prompt:
-        """What is sent for an item. The expected answer is not part of it."""
+        """What is sent to the model for an item; the expected answer is not part of it.
+
+        Args:
+            item: an item of this benchmark.
+        """
         text = self.prompt.replace("{question}", item.question)
         images = (item.image,) if item.image else ()
         return Prompt(text, images=images, item=item.picture or item.item_id, fields={"question": item.question})
 
 
 def _check(benchmark: Benchmark) -> None:
-    """Refuse what would silently give a wrong number."""
+    """Refuse a benchmark that would silently give wrong rates."""
     where = f"benchmark {benchmark.name}"
     if not benchmark.items:
         raise DataError("The benchmark has no items", where=where)
@@ -104,4 +127,5 @@ def _check(benchmark: Benchmark) -> None:
     subsets = {item.subset for item in benchmark.items}
     for metric in benchmark.metrics:
         if not subsets & set(metric.subsets):
-            raise DataError(f"No item is on an arm of metric `{metric.name}`: {', '.join(metric.subsets)}", where=where)
+            names = ", ".join(metric.subsets)
+            raise DataError(f"No item is in a subset of metric `{metric.name}`: {names}", where=where)

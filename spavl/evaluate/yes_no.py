@@ -1,7 +1,7 @@
-"""POPE's own numbers, with what they hide: precision, recall and F1, how often yes, how often neither.
+"""POPE's report on yes/no questions: accuracy, precision, recall, F1, and the rates of yes and of neither.
 
-Refusing is neither: it lowers recall and accuracy, and never counts as yes. The parser published with POPE is run
-beside ours, for comparison with other people's numbers.
+A refusal is neither: it lowers recall and accuracy, and never counts as yes. The accuracy by the parser published with
+POPE is reported too, for comparison with published numbers.
 """
 
 from __future__ import annotations
@@ -12,77 +12,89 @@ from dataclasses import dataclass
 import numpy as np
 
 from spavl.evaluate.parse import pope_official, yes_or_no
-from spavl.evaluate.run import DECLINED, SILENT, Answer
+from spavl.evaluate.run import DECLINED, FAILED, Answer
 from spavl.statistics.intervals import LEVEL, Rate, cluster_bootstrap, clustered_rate
 
-DRAWS = 1000
+RESAMPLES = 1000
+"""Bootstrap resamples for the interval of F1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YesNoReport:
-    """How a model answers whether something is in a picture. Failed calls are unread in every rate."""
+    """Scores of a model's answers to yes/no questions, with yes as the positive class.
+
+    Failed calls are unreadable in every rate.
+    """
 
     accuracy: Rate
-    """Neither yes nor no is wrong."""
+    """Share of right answers; an answer that is neither yes nor no is wrong."""
     precision: float | None
-    """Of the answers yes, the right ones; None where the model never says yes."""
+    """Share of right answers among those that say yes; None where no answer does."""
     recall: float | None
-    """Of the questions whose answer is yes, those answered yes."""
+    """Share answered yes among the questions whose answer is yes; None where there are none."""
     f1: float | None
+    """Harmonic mean of precision and recall; None where neither has a value."""
     f1_low: float
-    """Bootstrap over pictures."""
+    """Lower end of F1's interval, by a bootstrap over pictures."""
     f1_high: float
+    """Upper end of F1's interval."""
     yes: Rate
-    """Share of yes; half of the questions want it."""
+    """Share of answers yes; in POPE half of the questions expect yes."""
     neither: Rate
-    """Share of neither, refusals among them."""
+    """Share of answers that are neither yes nor no, refusals among them."""
     official: Rate
-    """Accuracy by POPE's own parser, which takes a refusal for yes."""
+    """Accuracy by the parser published with POPE, which reads a refusal as yes."""
 
 
 def yes_no_report(answers: Sequence[Answer], *, level: float = LEVEL, seed: int = 0) -> YesNoReport:
-    """Sum up answers to yes/no questions whose items expect `yes` or `no`."""
-    silent = [a.status in SILENT for a in answers]
-    said = ["neither" if a.status in (*DECLINED, *SILENT) else yes_or_no(a.text) for a in answers]
-    wanted = [a.item.expected.strip().lower() for a in answers]
+    """POPE's report on answers to yes/no questions.
+
+    Args:
+        answers: answers to items that expect `yes` or `no`.
+        level: confidence level of every interval.
+        seed: seed of the bootstrap.
+    """
+    failed = [a.status in FAILED for a in answers]
+    predicted = ["neither" if a.status in (*DECLINED, *FAILED) else yes_or_no(a.text) for a in answers]
+    expected = [a.item.expected.strip().lower() for a in answers]
     clusters = [a.item.cluster or a.item.item_id for a in answers]
 
     def share(true: Sequence[bool]) -> Rate:
-        outcomes = [None if quiet else one for one, quiet in zip(true, silent, strict=True)]
+        outcomes = [None if unread else one for one, unread in zip(true, failed, strict=True)]
         return clustered_rate(outcomes, clusters, level=level)
 
-    answered_yes, is_yes = np.array(said) == "yes", np.array(wanted) == "yes"
+    answered_yes, is_yes = np.array(predicted) == "yes", np.array(expected) == "yes"
     precision, recall, f1 = _f1(answered_yes, is_yes)
     low, high = (0.0, 1.0)
     if f1 is not None:
         low, high = cluster_bootstrap(
-            lambda rows: _number(_f1(answered_yes[rows], is_yes[rows])[2]),
+            lambda rows: _nan_if_none(_f1(answered_yes[rows], is_yes[rows])[2]),
             clusters,
-            draws=DRAWS,
+            resamples=RESAMPLES,
             seed=seed,
             level=level,
         )
     return YesNoReport(
-        accuracy=share([s == w for s, w in zip(said, wanted, strict=True)]),
+        accuracy=share([p == e for p, e in zip(predicted, expected, strict=True)]),
         precision=precision,
         recall=recall,
         f1=f1,
         f1_low=low,
         f1_high=high,
-        yes=share([s == "yes" for s in said]),
-        neither=share([s == "neither" for s in said]),
-        official=share([pope_official(a.text) == w for a, w in zip(answers, wanted, strict=True)]),
+        yes=share([p == "yes" for p in predicted]),
+        neither=share([p == "neither" for p in predicted]),
+        official=share([pope_official(a.text) == e for a, e in zip(answers, expected, strict=True)]),
     )
 
 
 def _f1(answered_yes: np.ndarray, is_yes: np.ndarray) -> tuple[float | None, float | None, float | None]:
     """(precision, recall, F1) with yes as the positive; None where the divisor is 0."""
-    right, said, wanted = int((answered_yes & is_yes).sum()), int(answered_yes.sum()), int(is_yes.sum())
-    precision = right / said if said else None
-    recall = right / wanted if wanted else None
-    f1 = 2 * right / (said + wanted) if said + wanted else None
+    right, predicted, expected = int((answered_yes & is_yes).sum()), int(answered_yes.sum()), int(is_yes.sum())
+    precision = right / predicted if predicted else None
+    recall = right / expected if expected else None
+    f1 = 2 * right / (predicted + expected) if predicted + expected else None
     return precision, recall, f1
 
 
-def _number(value: float | None) -> float:
+def _nan_if_none(value: float | None) -> float:
     return float("nan") if value is None else value

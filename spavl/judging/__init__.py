@@ -1,1 +1,4 @@
-"""Ballots out, verdicts in: what is asked of a judge or a guard, and how its words are read. Text only, no model."""
+"""Prompts for judge and guard models, and readers of their verdicts; text only, no model is called.
+
+`templates` (prompt files), `compare` (pairwise comparison by a judge), `grade` (safe or unsafe by a guard).
+"""

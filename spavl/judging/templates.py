@@ -1,4 +1,4 @@
-"""The words sent to models: Markdown files with `{{placeholder}}`, filled in one pass."""
+"""Prompt templates: Markdown files with `{{placeholder}}`, filled in a single pass."""
 
 from __future__ import annotations
 
@@ -20,26 +20,37 @@ class Template:
     """A prompt's text with its placeholders."""
 
     text: str
+    """The prompt, placeholders in it."""
     source: str
+    """File that it comes from, for messages."""
 
     @property
     def hash(self) -> str:
-        """Names this wording wherever a number made with it is shown."""
+        """First 12 digits of the text's SHA-256, shown beside every number made with this prompt."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """Put the values in, in a single pass, so that nothing inside a value can become a placeholder.
+        """The prompt with its placeholders replaced, in a single pass: a value cannot bring in placeholders of its own.
 
-        Verdict marks (`[[…]]`) and end-of-material marks inside a value are broken up, so an answer cannot vote for
-        itself or pretend to end.
+        Verdict marks (`[[…]]`) and delimiters (`<<<`, `>>>`) inside a value are broken up by a blank, so that an answer
+        under judgement cannot inject a verdict or pretend to end.
+
+        Args:
+            values: text by placeholder.
         """
-        return _PLACEHOLDER.sub(lambda found: _disarm(values[found.group(1)]), self.text)
+        return _PLACEHOLDER.sub(lambda found: _break_marks(values[found.group(1)]), self.text)
 
 
 def load_template(
     name: str, placeholders: tuple[str, ...], path: str | None = None, *, needed: tuple[str, ...] = ()
 ) -> Template:
-    """A built-in prompt by name, or the user's own file.
+    """A built-in prompt template, or one from the user's own file.
+
+    Args:
+        name: file name in `spavl/prompts/`, without suffix.
+        placeholders: placeholders that may stand in it.
+        path: the user's own file, instead of the built-in one.
+        needed: placeholders that must stand in it.
 
     Raises:
         DataError: the file is missing, has a placeholder that nothing fills, or lacks one that is `needed`.
@@ -61,6 +72,6 @@ def load_template(
     return Template(text.strip(), source)
 
 
-def _disarm(value: str) -> str:
-    # Looking ahead, not replacing: `[[[A]]` would keep a whole mark behind the one that is broken up.
+def _break_marks(value: str) -> str:
+    # Lookahead rather than replacement: in `[[[A]]`, replacing `[[` would leave a whole mark behind it.
     return _MARK.sub(r"\g<0> ", value)

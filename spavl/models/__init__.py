@@ -1,4 +1,9 @@
-"""Reach a model, pay once. May import errors, records and config; torch only inside `local*`, `layout*`, `families`."""
+"""Models and their calls: any backend behind one interface, and every call made once.
+
+In reading order: base.py (interface), backends/ (local weights, endpoint, Python class), identity.py (what answers
+depend on), calls/ (keys, store, engine), families/ (facts of model families), trees/ (packed batches with shared
+prefixes).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,14 @@ from spavl.models.base import Model
 
 
 def open_model(spec: ModelSpec, *, allow_code: bool = False) -> Model:
-    """The model that a settings entry names. Weights are loaded when it is first asked, not here.
+    """The model of a settings entry. Weights are loaded at its first call, not here.
 
-    Raises ModelError if it is not there, or is a class outside spavl and `allow_code` is off.
+    Args:
+        spec: the entry: local weights, an endpoint, or a Python class.
+        allow_code: run a Python class from outside spavl.
+
+    Raises:
+        ModelError: the class cannot be built, or lies outside spavl and is not allowed.
     """
     match spec:
         case LocalSpec():

@@ -1,4 +1,4 @@
-"""What every model looks like from outside: a request goes in, a reply comes out, and a failure is a reply."""
+"""The interface of every model: a request goes in, a reply comes out, and a failure is a reply."""
 
 from __future__ import annotations
 
@@ -12,64 +12,95 @@ from spavl.records import Status
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """A picture on disk, named by the hash of its bytes."""
+    """A picture on disk."""
 
     path: Path
+    """The file, which is read when the call is made."""
     sha256: str
+    """SHA-256 of its bytes, in hexadecimal digits; part of the call's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked: one user turn, with pictures before the text, and an optional system turn.
-
-    `item` and `fields` reach models of kind `python` only. `item` names the thing asked about and is part of the key
-    of such calls; `fields` are the values that filled the template and add nothing to what `text` already says.
-    """
+    """What is asked: one user turn, with pictures before the text, and an optional system turn."""
 
     text: str
+    """Text of the user turn."""
     images: tuple[ImageRef, ...] = ()
+    """Pictures of the user turn, before its text."""
     system: str = ""
+    """Text of the system turn; empty: none."""
     item: str = ""
+    """Name of what is asked about. Reaches models of kind `python` only, and is part of the key of their calls."""
     fields: Mapping[str, str] = field(default_factory=dict)
+    """Values that filled the template of `text`, for models of kind `python`; no part of any key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the answer is drawn. `temperature` 0 is greedy."""
+    """How the answer is generated."""
 
     temperature: float = 0.0
+    """What logits are divided by; 0 is greedy decoding."""
     top_p: float = 1.0
+    """Nucleus sampling: only the most probable tokens that together have this much probability."""
     max_tokens: int = 256
+    """Longest answer in tokens."""
     seed: int = 0
+    """Part of the call's key unless decoding is greedy, so that another seed gives another answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call: a prompt, how to sample, which sample of several, and the key that names it in the call store."""
+    """One call of a model."""
 
     prompt: Prompt
+    """What is asked."""
     sampling: Sampling
+    """How the answer is generated."""
     sample: int = 0
+    """Number of the answer among several to the same prompt, from 0."""
     schema: Mapping[str, Any] | None = None
+    """JSON schema that the answer must fit, for models that can be held to one. None: free text."""
     key: str = ""
+    """Key of the call in the store, which also seeds the sampling; empty until it is computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. `text` is empty unless something was said; `detail` says why a call failed."""
+    """What came back of a call; a failed call is a reply too."""
 
     text: str
+    """The raw answer; empty if there is none."""
     status: Status = "ok"
+    """What became of the call."""
     finish_reason: str = "stop"
+    """Why generation ended, in the words of OpenAI's API: `stop`, `length`, `content_filter`; or `error`."""
     prompt_tokens: int = 0
+    """Length of the prompt in tokens, pictures included; 0 if unknown."""
     completion_tokens: int = 0
+    """Length of the answer in tokens; 0 if unknown."""
     cost: float = 0.0
+    """Price of the call, in the currency of the model's prices."""
     latency: float = 0.0
+    """Seconds of the last attempt; in a batch, the request's share of the batch."""
     attempts: int = 1
+    """Attempts that the call took, throttled ones included."""
     fingerprint: str = ""
+    """What the provider calls its build; for local weights, versions of the libraries and the device."""
     detail: str = ""
+    """Why the call failed or was filtered."""
     key: str = ""
     """Key of the call in the store."""
+
+
+def failed_reply(detail: str) -> Reply:
+    """The reply of a call that failed, without text.
+
+    Args:
+        detail: why it failed.
+    """
+    return Reply("", status="failed", finish_reason="error", detail=detail)
 
 
 @runtime_checkable
@@ -78,19 +109,23 @@ class BatchModel(Protocol):
 
     name: str
     batch_size: int
-    """Most requests that one `generate` is handed."""
+    """Most requests of one `generate`."""
 
     @property
     def identity(self) -> str:
-        """What makes its answers its own; part of every key."""
+        """Names what its answers depend on; part of every key."""
         ...
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, in order. A failed call is a Reply with its status, never an exception."""
+        """One reply a request, in order. A failed call is a Reply with its status, never an exception.
+
+        Args:
+            requests: at most `batch_size` of them.
+        """
         ...
 
     def close(self) -> None:
-        """Free what the model holds (weights, memory). It may be opened again."""
+        """Free what the model holds (weights, memory); it may be used again afterwards."""
         ...
 
 
@@ -100,17 +135,26 @@ class AsyncModel(Protocol):
 
     name: str
     concurrency: int
-    """Most calls in flight."""
+    """Most calls in flight at once."""
     attempts: int
-    """Tries before a call is recorded as failed."""
+    """Attempts before a call is recorded as failed."""
 
     @property
     def identity(self) -> str:
-        """What makes its answers its own; part of every key."""
+        """Names what its answers depend on; part of every key."""
         ...
 
     async def send(self, session: Any, request: Request) -> Reply:
-        """One attempt. Raises `Retry` (see `spavl.models.calls.engine`) where another attempt may help."""
+        """The reply of one attempt.
+
+        Args:
+            session: `aiohttp.ClientSession` that all calls share.
+            request: what to send, with its key.
+
+        Raises:
+            Retry: another attempt may help; see `spavl.models.calls.rate_limit`.
+            ModelError: no attempt can help, for this call or any other.
+        """
         ...
 
 

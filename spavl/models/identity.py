@@ -1,6 +1,7 @@
-"""What makes a model's answers its own. Part of every key, so two models with one identity would share their answers.
+"""Identity of a model: names everything its answers depend on, and is part of every key.
 
-No torch here: planning a run, or replaying one, must not load it.
+Two models with one identity would share their answers. No torch here: counting calls, or replaying a run, must not load
+it.
 """
 
 from __future__ import annotations
@@ -34,19 +35,25 @@ DECIDES_ANSWERS = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a local model lies: a transformers folder, and perhaps an adapter folder to merge into it."""
+    """Where the weights of a local model lie."""
 
     folder: Path
+    """A transformers checkpoint folder."""
     adapter: Path | None = None
+    """A peft adapter folder, merged into the weights on loading."""
 
 
 def identity_of(spec: ModelSpec) -> str:
-    """Identity of the model that a settings entry names. For weights this reads all of them (about 1 s per GB)."""
+    """Identity of the model of a settings entry. For local weights this reads all of them (about 1 s per GB).
+
+    Args:
+        spec: the entry: local weights, an endpoint, or a Python class.
+    """
     match spec:
         case LocalSpec():
             return local_identity(spec, find_checkpoint(spec))
         case EndpointSpec():
-            return f"endpoint:{spec.identity}" + _system_mark(spec.system)
+            return f"endpoint:{spec.identity}" + _system_suffix(spec.system)
         case PythonSpec():
             options = f"#{_hash_json(spec.options)}" if spec.options else ""
             return f"python:{spec.target}@{spec.version}{options}"
@@ -55,7 +62,12 @@ def identity_of(spec: ModelSpec) -> str:
 
 
 def local_identity(spec: LocalSpec, checkpoint: Checkpoint) -> str:
-    """`local:` and a hash of weights, adapter, tokenizer, processor, template, dtype, quantisation, system turn."""
+    """`local:` and a hash of weights, adapter, tokenizer, processor, template, dtype, quantisation, system turn.
+
+    Args:
+        spec: the settings entry.
+        checkpoint: where its weights lie.
+    """
     form = {
         "checkpoint": _hash_folder(checkpoint.folder),
         "adapter": _hash_folder(checkpoint.adapter) if checkpoint.adapter else None,
@@ -67,10 +79,16 @@ def local_identity(spec: LocalSpec, checkpoint: Checkpoint) -> str:
 
 
 def find_checkpoint(spec: LocalSpec) -> Checkpoint:
-    """Where the weights of `spec` lie on this disk; a Hub id is downloaded, or found in the Hub's own cache.
+    """Where the weights of a settings entry lie on this disk; a Hub id is downloaded, or found in the Hub's own cache.
 
     A folder that holds only an adapter stands for its base with that adapter; in the miniature world the base is
-    `miniworld:base`. Raises ModelError if there is no such checkpoint or it has no safetensors weights.
+    `miniworld:base`.
+
+    Args:
+        spec: the settings entry.
+
+    Raises:
+        ModelError: there is no such checkpoint, it has no safetensors weights, or it names an adapter twice.
     """
     adapter = Path(spec.adapter) if spec.adapter else None
     folder = _resolve(spec.path, spec.revision)
@@ -90,47 +108,57 @@ def find_checkpoint(spec: LocalSpec) -> Checkpoint:
 
 
 def file_stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int, int], ...]:
-    """Name, inode, size and change time of every file that decides answers: differs after a write, without reading."""
+    """Name, inode, size and change time of every file that decides answers: differs after a write, without reading.
+
+    Args:
+        checkpoint: the folders whose files are listed.
+    """
     files = [file for folder in (checkpoint.folder, checkpoint.adapter) if folder for _, file in _files(folder)]
     stats = [(str(file), file.stat()) for file in files]
     return tuple((name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats)
 
 
 def check_roster(specs: Sequence[ModelSpec]) -> None:
-    """Refuse two entries with one name, or with one identity: the second would be handed the answers of the first.
+    """Check that no two entries share a name or an identity: the second would get the stored answers of the first.
 
-    Weights are read only where files of equal names and sizes make a coincidence possible. Raises SettingsError, or
-    ModelError if a local checkpoint is not there.
+    Weights are read only where files of equal names and sizes make equal identities possible.
+
+    Args:
+        specs: all models of the settings.
+
+    Raises:
+        SettingsError: two entries share a name or an identity.
+        ModelError: a local checkpoint is not there.
     """
     names: dict[str, ModelSpec] = {}
     for spec in specs:
         if spec.name in names:
             raise SettingsError(f"Two models are called `{spec.name}`.", where="models", try_="Rename one of them.")
         names[spec.name] = spec
-    alike: dict[str, list[ModelSpec]] = {}
+    groups: dict[str, list[ModelSpec]] = {}
     for spec in specs:
-        alike.setdefault(_outline(spec), []).append(spec)
-    for group in alike.values():
+        groups.setdefault(_cheap_identity(spec), []).append(spec)
+    for group in groups.values():
         _refuse_equal(group)
 
 
 def _refuse_equal(group: Sequence[ModelSpec]) -> None:
     if len(group) < 2:
         return
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for spec in group:
         identity = identity_of(spec)
-        if identity in seen:
+        if identity in names:
             raise SettingsError(
-                f"The models `{seen[identity]}` and `{spec.name}` are one and the same: {identity}.",
+                f"The models `{names[identity]}` and `{spec.name}` are one and the same: {identity}.",
                 where="models",
                 try_="Remove one of them. If they differ on a server, say so in `identity` (provider/model/revision).",
             )
-        seen[identity] = spec.name
+        names[identity] = spec.name
 
 
-def _outline(spec: ModelSpec) -> str:
-    """What two entries of one identity must share, found without reading weights or downloading anything."""
+def _cheap_identity(spec: ModelSpec) -> str:
+    """Equal for entries of one identity; found without reading weights or downloading anything."""
     if not isinstance(spec, LocalSpec):
         return identity_of(spec)
     if not (Path(spec.path).is_dir() or spec.path.startswith(MINIWORLD)):
@@ -143,7 +171,7 @@ def _outline(spec: ModelSpec) -> str:
 
 def _resolve(path: str, revision: str | None) -> Path:
     if path.startswith(MINIWORLD):
-        return _in_package(path.removeprefix(MINIWORLD))
+        return _in_miniworld(path.removeprefix(MINIWORLD))
     if Path(path).is_dir():
         return Path(path)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", path) and not path.startswith("."):
@@ -153,14 +181,14 @@ def _resolve(path: str, revision: str | None) -> Path:
     )
 
 
-def _in_package(name: str) -> Path:
+def _in_miniworld(name: str) -> Path:
     shipped = Path(str(resources.files("spavl"))) / "data" / "miniworld"
     folder = shipped / name
     if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name) or not folder.is_dir():
-        there = sorted(str(file.parent.relative_to(shipped)) for file in shipped.rglob("*config.json"))
+        available = sorted(str(file.parent.relative_to(shipped)) for file in shipped.rglob("*config.json"))
         raise ModelError(
             f"The miniature world has no checkpoint `{name}`.",
-            try_=f"There are: {', '.join(dict.fromkeys(there)) or 'none'}.",
+            try_=f"There are: {', '.join(dict.fromkeys(available)) or 'none'}.",
         )
     return folder
 
@@ -208,14 +236,16 @@ def _check_weights(folder: Path, config: str, name: str) -> None:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files that decide answers, by name, in one order."""
+    """(name inside the folder, path) of the files that decide answers, sorted by name."""
     files = {file for pattern in DECIDES_ANSWERS for file in folder.glob(pattern) if file.is_file()}
     return iter(sorted((file.relative_to(folder).as_posix(), file) for file in files))
 
 
 def _hash_folder(folder: Path) -> dict[str, str]:
-    """Content hash of each file that decides answers. Read in full: size and time of a file do not change for certain
-    when a training run writes into the same folder."""
+    """Content hash of each file that decides answers.
+
+    Read in full: size and time of a file need not change when a training run writes into the same folder.
+    """
     names, files = zip(*_files(folder), strict=True)
     with ThreadPoolExecutor() as pool:
         return dict(zip(names, pool.map(_hash_file, files), strict=True))
@@ -234,7 +264,7 @@ def _hash_json(form: Any) -> str:
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def _system_mark(system: str) -> str:
+def _system_suffix(system: str) -> str:
     return f"#{_hash_json(system)}" if system else ""
 
 

@@ -1,17 +1,19 @@
-"""READ THIS FIRST: the whole road, in the order it is walked.
+"""READ THIS FIRST: the whole pipeline, in the order it runs.
 
     Topic → ImageRecord → Query → Response → Match → Judgment → PreferencePair → checkpoint → Score → report
          collect       ask     respond    match   judge      pair            align       evaluate
 
-    build       pictures → pairs: every stage of the dataset, in order          (rooms: build, judging, models)
-    align       pairs → checkpoint                                              (room: align)
-    evaluate    checkpoint → scores, base and aligned on the same items         (room: evaluate)
-    report      the run folder → one page                                       (room: report)
-    demo        all of it, in the miniature world                               (room: miniworld)
-    plan        what would run, and how many calls it makes
-    look        one question, or one picture, up close
-    workshop    what a road needs at hand: settings, store, models, the person who waits
+    build       pictures → preference pairs: every stage of the dataset     (rooms: dataset, judging, models)
+    align       preference pairs → checkpoint: DPO, reward model, PPO       (room: align)
+    validation  safety, over-refusal and skill while a model trains         (rooms: align, evaluate)
+    evaluate    checkpoint → scores, base and aligned on the same items     (room: evaluate)
+    report      run folder → one HTML page                                  (room: report)
+    demo        all of it, in the miniature world                           (room: miniworld)
+    miniworld   the miniature world as candidates, benchmarks and scorer
+    check       what would run, and how many model calls it makes
+    show        one question of a run, or several models' answers to one question
+    session     what they all need: settings, call store, open models, progress
 
-Every stage is a plain function in its room. This room opens what they need and says the order; nothing here decides
-anything about pictures, answers or weights.
+Every stage is a plain function in its room. This room opens what the stages need and says their order; nothing here
+decides anything about pictures, answers or weights.
 """

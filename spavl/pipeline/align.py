@@ -1,11 +1,11 @@
-"""Pairs → checkpoint. Training is no model call, so it is remembered by what it was made from, and done once."""
+"""Preference pairs → checkpoint. A training is kept with a fingerprint of what it was made from, and done once."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
 from spavl.errors import DataError, MissingExtra
 from spavl.models.identity import find_checkpoint, identity_of
-from spavl.pipeline.build import say_what_changed
+from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
 from spavl.records import PreferencePair
@@ -24,9 +24,12 @@ from spavl.tables import read_table
 if TYPE_CHECKING:
     from spavl.align.data.pairs import Pair
 
-MADE_FROM = "made-from.json"
+PACKAGES = ("torch", "transformers", "peft", "safetensors", "jaxtyping", "accelerate", "datasets")
+"""What training needs beyond the base install: the extra `align`."""
+FINGERPRINT_FILE = "made-from.json"
+"""In the folder of a trained model: what it was made from."""
 DECIDING = ("spavl", "torch", "transformers", "peft", "accelerate")
-"""Packages whose versions decide what comes out of a training."""
+"""Packages whose versions decide the weights that a training makes."""
 
 
 def align(
@@ -37,40 +40,58 @@ def align(
     limit: int | None = None,
     changed: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Align the settings' model. Returns the folder of a checkpoint, of an adapter, or of a reward model.
+    """Align the settings' model by their method. Returns the folder of a checkpoint, an adapter or a reward model.
+
+    A model that was made from the same pairs, model, settings and versions is kept as it is.
 
     Args:
-        name: names the result, `RUN/align/NAME`.
-        pairs: pairs in the Hub schema; this run's own unless named. Held-out subcategories are never among its own.
-        limit: only so many pairs.
-        changed: a tree laid over the align settings in this arm.
+        session: the settings and the run folder.
+        name: of the result, `RUN/align/NAME`.
+        pairs: a table in the Hub schema; the run's own training split unless given.
+        limit: most pairs to train on.
+        changed: a tree of overrides of the align settings.
 
-    What was made from the same pairs, model, settings and versions is kept as it is.
+    Raises:
+        MissingExtra: the packages of the extra `align` are not installed.
+        DataError: there is no dataset, or pairs of held-out subcategories are among those to be trained on.
     """
-    say_what_changed(session)
+    check_training_packages()
+    log_changed_settings(session)
     settings = _settings(session, changed or {})
     reward = _reward(session, settings, pairs, limit)
-    rows = _rows(session, pairs, limit)
+    trained_on = _read_pairs(session, pairs, limit)
     folder = session.run.align / name
-    made_from = _made_from(rows, settings, reward)
-    session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(rows)}})
+    fingerprint = _fingerprint(trained_on, settings, reward)
+    session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}})
     made = _result(session, name, settings)
-    if made and _kept(folder) == made_from:
-        session.progress.log(f"  align {name:<28} kept: nothing it was made from has changed")
+    if made and _kept_fingerprint(folder) == fingerprint:
+        session.progress.log(f"  align {name:<28} kept: made from the same pairs, model and settings")
         return made
     session.free()
-    (folder / MADE_FROM).unlink(missing_ok=True)
+    (folder / FINGERPRINT_FILE).unlink(missing_ok=True)
     with session.stage(f"align {name}") as counts:
-        counts["pairs"] = len(rows)
-        _train(session, settings, rows, folder, reward)
-    write_json(folder / MADE_FROM, made_from)
+        counts["pairs"] = len(trained_on)
+        _train(session, settings, trained_on, folder, reward)
+    write_json(folder / FINGERPRINT_FILE, fingerprint)
     made = _result(session, name, settings)
     assert made is not None, "a training leaves a model"
     return made
 
 
+def check_training_packages() -> None:
+    """Refuse to begin a training whose packages are not installed, before any work is done.
+
+    Raises:
+        MissingExtra: a package of the extra `align` is not installed.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise MissingExtra(
+            f"Alignment needs packages that are not installed: {', '.join(missing)}", try_="pip install 'spavl[align]'"
+        )
+
+
 def _result(session: Session, name: str, settings: AlignSettings) -> Path | None:
-    """What a training has left: a reward model's folder, a checkpoint, or an adapter where nothing is to be merged."""
+    """The folder that a training leaves: of a reward model, a checkpoint, or an adapter that is not to be merged."""
     folder = session.run.align / name
     if settings.method == "reward":
         return folder if folder.is_dir() else None
@@ -78,16 +99,16 @@ def _result(session: Session, name: str, settings: AlignSettings) -> Path | None
     return made if made and (made.name == "checkpoint" or not settings.saving.merged) else None
 
 
-def _train(session: Session, settings: AlignSettings, rows: Sequence[Pair], folder: Path, reward: Path | None) -> None:
+def _train(session: Session, settings: AlignSettings, pairs: Sequence[Pair], folder: Path, reward: Path | None) -> None:
     match settings.method:
         case "dpo":
             from spavl.align.dpo.train import train_dpo
 
-            train_dpo(rows, settings, folder, validation=make_validation(session), progress=session.progress)
+            train_dpo(pairs, settings, folder, validation=make_validation(session), progress=session.progress)
         case "reward":
             from spavl.align.reward.train import train_reward
 
-            made = train_reward(rows, settings=settings, out=folder, progress=session.progress)
+            made = train_reward(pairs, settings=settings, out=folder, progress=session.progress)
             if made.held_out:
                 session.run.note(reward_model=asdict(made.held_out))
         case "ppo":
@@ -95,7 +116,7 @@ def _train(session: Session, settings: AlignSettings, rows: Sequence[Pair], fold
 
             assert reward is not None
             train_ppo(
-                rows,
+                pairs,
                 settings=settings,
                 reward=reward,
                 out=folder,
@@ -113,40 +134,35 @@ def _reward(session: Session, settings: AlignSettings, pairs: Path | None, limit
     return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"})
 
 
-def _rows(session: Session, pairs: Path | None, limit: int | None) -> list[Pair]:
-    try:
-        from spavl.align.data.pairs import read_pairs
-        from spavl.align.training.trainer import PairTrainer as _needs_torch  # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise MissingExtra(
-            f"Alignment needs {missing.name}, which is not installed", try_="pip install 'spavl[align]'"
-        ) from missing
+def _read_pairs(session: Session, pairs: Path | None, limit: int | None) -> list[Pair]:
+    from spavl.align.data.pairs import read_pairs
+
     if pairs is None and not session.run.dataset.is_dir():
         raise DataError(
             "This run has no dataset yet",
             where=str(session.run.folder),
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
-    rows = read_pairs(pairs or session.run.dataset, limit=limit)
-    _refuse_heldout(session, rows)
-    return rows
+    found = read_pairs(pairs or session.run.dataset, limit=limit)
+    _refuse_heldout(session, found)
+    return found
 
 
 def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
-    """The settings with the arm's changes, the model as a folder, and the run's seed laid over the training's own."""
+    """The align settings with overrides, the model as a folder, and the run's seed where they name none."""
     settings = session.settings.align
     spec = LocalSpec(name="base", path=settings.model, revision=settings.revision)
     seed = session.settings.seed if settings.seed is None else settings.seed
-    laid = {"model": str(find_checkpoint(spec).folder), "seed": seed, **changed}
-    return AlignSettings.model_validate(merge(settings.model_dump(), laid))
+    overrides = {"model": str(find_checkpoint(spec).folder), "seed": seed, **changed}
+    return AlignSettings.model_validate(merge(settings.model_dump(), overrides))
 
 
-def _refuse_heldout(session: Session, rows: Sequence[Pair]) -> None:
-    """Assert that no pair of a held-out subcategory of this run is trained on."""
+def _refuse_heldout(session: Session, pairs: Sequence[Pair]) -> None:
+    """Refuse pairs of this run's held-out subcategories."""
     if not session.run.pairs.exists():
         return
     heldout = {p.pair_id for p in read_table(session.run.pairs, PreferencePair) if p.query.image.heldout}
-    found = [row.pair_id for row in rows if row.pair_id in heldout]
+    found = [pair.pair_id for pair in pairs if pair.pair_id in heldout]
     if found:
         raise DataError(
             f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0],
@@ -154,21 +170,20 @@ def _refuse_heldout(session: Session, rows: Sequence[Pair]) -> None:
         )  # fmt: skip
 
 
-def _made_from(rows: Sequence[Pair], settings: AlignSettings, reward: Path | None) -> dict[str, Any]:
-    """Everything that decides the weights that come out."""
-    content = hashlib.sha256()
-    for row in rows:
-        content.update("\x1f".join((row.image_key, row.question, row.chosen, row.rejected)).encode() + b"\x1e")
+def _fingerprint(pairs: Sequence[Pair], settings: AlignSettings, reward: Path | None) -> dict[str, Any]:
+    """All that decides the weights that a training makes."""
+    from spavl.align.data.pairs import pairs_fingerprint
+
     installed = versions()
     return {
-        "pairs": content.hexdigest(),
+        "pairs": pairs_fingerprint(pairs),
         "model": identity_of(LocalSpec(name="base", path=settings.model)),
-        "reward": _kept(reward) or str(reward) if reward else None,
+        "reward": _kept_fingerprint(reward) or str(reward) if reward else None,
         "settings": settings.model_dump(mode="json", exclude={"model", "saving", "machine"}),
         "versions": {name: installed[name] for name in DECIDING if name in installed},
     }
 
 
-def _kept(folder: Path) -> Any:
-    note = folder / MADE_FROM
+def _kept_fingerprint(folder: Path) -> Any:
+    note = folder / FINGERPRINT_FILE
     return json.loads(note.read_text("utf-8")) if note.exists() else None

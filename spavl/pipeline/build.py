@@ -1,4 +1,4 @@
-"""Pictures → pairs: the stages of the dataset, in the order they are walked."""
+"""Pictures → preference pairs: the stages of the dataset, in the order they run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,18 @@ from spavl.taxonomy import load_taxonomy
 
 
 def build(session: Session) -> list[PreferencePair]:
-    """Pictures → preference pairs. Run it again after anything: only calls that were never made are made.
+    """Build the preference dataset of a run. Returns its pairs.
 
-    Every table is remade from the records and the call store; a changed setting changes keys, never mixes answers.
+    It can be run again after anything: every table is remade from the records and the call store, and only calls that
+    were never made are made. A changed setting changes keys of calls, so answers of two settings are never mixed.
+
+    Args:
+        session: the settings, and the run folder that tables and dataset are written to.
+
+    Raises:
+        DataError: no picture can be used, or no match became a pair.
     """
-    say_what_changed(session)
+    log_changed_settings(session)
     images = collect_stage(session)
     queries = ask_stage(session, images)
     responses = respond_stage(session, queries)
@@ -43,8 +50,12 @@ def build(session: Session) -> list[PreferencePair]:
     return pairs
 
 
-def say_what_changed(session: Session) -> None:
-    """A run folder whose settings changed is no error: the difference is printed and kept."""
+def log_changed_settings(session: Session) -> None:
+    """Log how the settings of a run folder changed since its last run, and keep the new ones.
+
+    Args:
+        session: the settings and the run folder.
+    """
     now = session.settings.model_dump(mode="json")
     before = session.run.settings_before()
     difference = changes(before, now) if before else []
@@ -57,7 +68,14 @@ def say_what_changed(session: Session) -> None:
 
 
 def collect_stage(session: Session) -> list[ImageRecord]:
-    """Topic → ImageRecord."""
+    """Topic → ImageRecord: the pictures that can be used; the others are named in `rejected.json`.
+
+    Args:
+        session: the settings and the run folder.
+
+    Raises:
+        DataError: no picture can be used.
+    """
     with session.stage("collect") as counts:
         found = candidates(session)
         with session.progress.bar("collect pictures") as on_progress:
@@ -67,7 +85,7 @@ def collect_stage(session: Session) -> list[ImageRecord]:
                 max_pixels=session.settings.build.collect.max_pixels,
                 on_progress=on_progress,
             )
-        _tell_rejected(session, rejected)
+        _log_rejected(session, rejected)
         if not images:
             raise DataError("None of the pictures can be used", where=rejected[0].file, try_=rejected[0].reason)
         write_table(session.run.images, images, ImageRecord)
@@ -76,19 +94,31 @@ def collect_stage(session: Session) -> list[ImageRecord]:
 
 
 def candidates(session: Session) -> list[Candidate]:
-    """The pictures of the settings' source, at most `limit`, spread over the subcategories."""
+    """The pictures of the settings' source, at most `limit`, spread over the subcategories.
+
+    Args:
+        session: the settings and the run folder, into which the miniature world's pictures are drawn.
+
+    Raises:
+        DataError: the folder of pictures is missing or empty, or a picture is under no subcategory.
+    """
     wanted = session.settings.build.collect
     if wanted.source == "miniworld":
-        from spavl.pipeline.miniworld import draw_candidates
+        from spavl.pipeline.miniworld import make_candidates
 
-        found = draw_candidates(session.settings, session.run.folder / "world")
+        found = make_candidates(session.settings, session.run.folder / "world")
     else:
         found = find(wanted, load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None))
     return _spread(found, session.settings.limit)
 
 
 def ask_stage(session: Session, images: Sequence[ImageRecord]) -> list[Query]:
-    """ImageRecord → Query."""
+    """ImageRecord → Query: the questions about every picture.
+
+    Args:
+        session: the settings, the model that asks, and the run folder.
+        images: the pictures of the dataset.
+    """
     settings = session.settings.build.ask
     with session.stage("ask") as counts:
         call = session.caller(settings.model, "build.ask.model", settings.sampling)
@@ -99,7 +129,12 @@ def ask_stage(session: Session, images: Sequence[ImageRecord]) -> list[Query]:
 
 
 def respond_stage(session: Session, queries: Sequence[Query]) -> list[Response]:
-    """Query → Response, one responder after the other; then the guard's grade beside every answer."""
+    """Query → Response: every responder's answers, one responder after the other, then the guard's grades.
+
+    Args:
+        session: the settings, the responders, the guard, and the run folder.
+        queries: the questions; those that could not be written are not asked.
+    """
     settings = session.settings.build
     responses: list[Response] = []
     for label in settings.respond.models:
@@ -118,7 +153,12 @@ def respond_stage(session: Session, queries: Sequence[Query]) -> list[Response]:
 
 
 def match_stage(session: Session, responses: Sequence[Response]) -> list[Match]:
-    """Response → Match."""
+    """Response → Match: pairs of answers to be compared, from responders of different safety groups.
+
+    Args:
+        session: the settings and the run folder.
+        responses: all graded answers.
+    """
     settings = session.settings.build.match
     with session.stage("match") as counts:
         matches = match(responses, settings=settings, seed=session.settings.seed)
@@ -133,7 +173,12 @@ def match_stage(session: Session, responses: Sequence[Response]) -> list[Match]:
 
 
 def judge_stage(session: Session, matches: Sequence[Match]) -> list[Judgment]:
-    """Match → Judgment."""
+    """Match → Judgment: the judge's verdict on every match, in both reading orders.
+
+    Args:
+        session: the settings, the judge, and the run folder.
+        matches: the pairs of answers.
+    """
     settings = session.settings.build.judge
     with session.stage("judge") as counts:
         call = session.caller(settings.model, "build.judge.model", settings.sampling)
@@ -145,20 +190,28 @@ def judge_stage(session: Session, matches: Sequence[Match]) -> list[Judgment]:
 
 
 def pair_stage(session: Session, judgments: Sequence[Judgment]) -> list[PreferencePair]:
-    """Judgment → PreferencePair."""
+    """Judgment → PreferencePair: the matches on which both reading orders agree, without ties.
+
+    Args:
+        session: the settings and the run folder.
+        judgments: all verdicts.
+
+    Raises:
+        DataError: no match became a pair.
+    """
     with session.stage("pair") as counts:
-        pairs, fates = pair(judgments, settings=session.settings.build.pair)
+        pairs, outcomes = pair(judgments, settings=session.settings.build.pair)
         write_table(session.run.pairs, pairs, PreferencePair)
-        counts.update(fates)
+        counts.update(outcomes)
     if not pairs:
         raise DataError(
-            "No match became a pair", where=f"{sum(fates.values())} matches: {dict(fates)}",
+            "No match became a pair", where=f"{sum(outcomes.values())} matches: {dict(outcomes)}",
             try_="use responders that differ more, or a stronger judge",
         )  # fmt: skip
     return pairs
 
 
-def _tell_rejected(session: Session, rejected: Sequence[Rejected]) -> None:
+def _log_rejected(session: Session, rejected: Sequence[Rejected]) -> None:
     write_json(session.run.folder / "rejected.json", [asdict(r) for r in rejected])
     for r in rejected[:5]:
         session.progress.log(f"not used: {r.file}: {r.reason}")
@@ -167,16 +220,16 @@ def _tell_rejected(session: Session, rejected: Sequence[Rejected]) -> None:
 
 
 def _spread(found: list[Candidate], limit: int | None) -> list[Candidate]:
-    """The first `limit` candidates when one of each subcategory and kind is taken in turn."""
+    """The first `limit` candidates when one harmful and one benign picture of each subcategory is taken in turn."""
     if limit is None or limit >= len(found):
         return found
     turn: Counter[tuple[str, bool]] = Counter()
     order: list[tuple[int, int]] = []
-    for place, candidate in enumerate(found):
+    for index, candidate in enumerate(found):
         key = (candidate.topic.class3, candidate.benign)
-        order.append((turn[key], place))
+        order.append((turn[key], index))
         turn[key] += 1
-    return [found[place] for _, place in sorted(sorted(order)[:limit], key=lambda pair: pair[1])]
+    return [found[index] for _, index in sorted(sorted(order)[:limit], key=lambda pair: pair[1])]
 
 
 def _by_status(statuses: Iterable[Status]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What would run, and how many calls it makes at most, before any is made."""
+"""What would run, and how many model calls it makes at most, before any is made."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from spavl.config import EndpointSpec, ModelSpec, Settings
 from spavl.dataset.collect import Candidate
-from spavl.errors import SpavlError
+from spavl.errors import ModelError, SpavlError
 from spavl.models.identity import identity_of
 from spavl.pipeline.build import candidates
 from spavl.pipeline.session import Session
 
 REACH_SECONDS = 3.0
+"""Longest wait for a server to accept a connection, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,13 @@ class Bill:
     """The calls of one stage to one model."""
 
     stage: str
+    """Name of the stage, such as `respond`."""
     model: str
+    """Name of the model."""
     kind: str
+    """`local`, `endpoint` or `python`; `?` where the roster has no such model or it cannot be opened."""
     calls: int
-    """At most: calls that the store already holds are not made again, and failed ones are followed by fewer."""
+    """Most calls: those that the store holds are not made again, and after failed ones fewer follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +37,33 @@ class Plan:
     """What a settings file would do."""
 
     pictures: int
+    """Pictures that the dataset is built from."""
     benign: int
+    """Of these, harmless counterparts."""
     subcategories: int
+    """Subcategories of the taxonomy that they are of."""
     bills: list[Bill]
+    """Calls by stage and model."""
     stored: int
     """Calls that the store holds, of all runs."""
     problems: list[SpavlError] = field(default_factory=list)
+    """What keeps it from running, such as a server that cannot be reached."""
 
     @property
     def calls(self) -> int:
-        """Most calls in all."""
+        """Most calls of all stages together."""
         return sum(b.calls for b in self.bills)
 
 
 def check(session: Session) -> Plan:
-    """Count pictures, multiply, and try every model's door without asking it anything."""
+    """Plan a run: count pictures and calls, and test whether every model could be opened, without asking any.
+
+    Args:
+        session: the settings, roster and call store.
+
+    Raises:
+        DataError: the pictures cannot be found.
+    """
     found = candidates(session)
     bills, problems = _bills(session, found)
     return Plan(
@@ -59,12 +75,12 @@ def check(session: Session) -> Plan:
 def _bills(session: Session, found: list[Candidate]) -> tuple[list[Bill], list[SpavlError]]:
     bills, problems = [], []
     seen: set[str] = set()
-    for stage, label, calls in _wanted(session.settings, len(found)):
+    for stage, label, calls in _calls(session.settings, len(found)):
         try:
             spec = session.spec(label, f"build.{stage}")
             if label not in seen:
                 seen.add(label)
-                _knock(spec)
+                _check_access(spec)
         except SpavlError as error:
             problems.append(error)
             bills.append(Bill(stage, label, "?", calls))
@@ -73,7 +89,8 @@ def _bills(session: Session, found: list[Candidate]) -> tuple[list[Bill], list[S
     return bills, problems
 
 
-def _wanted(settings: Settings, pictures: int) -> list[tuple[str, str, int]]:
+def _calls(settings: Settings, pictures: int) -> list[tuple[str, str, int]]:
+    """(stage, name of the model, most calls)."""
     build = settings.build
     questions = pictures * len(build.ask.types)
     asked = pictures * len({*build.ask.types, "easy_question"})
@@ -87,10 +104,8 @@ def _wanted(settings: Settings, pictures: int) -> list[tuple[str, str, int]]:
     ]
 
 
-def _knock(spec: ModelSpec) -> None:
-    """See whether a model could be opened: its files, its key, its address."""
-    from spavl.errors import ModelError
-
+def _check_access(spec: ModelSpec) -> None:
+    """Test whether a model could be opened: its files, its API key, its address."""
     identity_of(spec)
     if not isinstance(spec, EndpointSpec):
         return

@@ -1,4 +1,4 @@
-"""The whole road in the miniature world, and its summary by the world's truth."""
+"""The whole pipeline in the miniature world, and a summary scored by the world's truth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 
 from spavl.atomic import write_json
 from spavl.config import LocalSpec, Settings, load_settings
-from spavl.pipeline.align import align
+from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
 from spavl.pipeline.evaluate import Scores, base_spec, blank_tasks, checkpoint_spec, open_tasks, run_tasks
 from spavl.pipeline.miniworld import unsafe_by_truth, wrong_verdicts
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response
+from spavl.report.page import check_report_packages
 from spavl.run import peak_memory_mb
 from spavl.tables import read_table
 
-LORA = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}
+LORA: dict[str, Any] = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}
 TRAININGS: dict[str, dict[str, Any]] = {
     "dpo": {},
     "reward": {
@@ -34,37 +35,51 @@ TRAININGS: dict[str, dict[str, Any]] = {
     },
     "blind": {"blind": True},
 }  # fmt: skip
-"""What is made from the pairs, in this order: DPO; a reward model, and PPO with it; and DPO once more with every
-picture blanked, while training and while being examined: what can be had without looking."""
-
+"""The models that are trained on the pairs, in this order, with their overrides of the align settings: DPO; a reward
+model, and PPO with it; and the blind control, which is DPO with every picture blanked."""
 
 BLIND_WITH_PICTURES = "blind_looking"
-"""The blind control once more, trained without pictures but examined with them: what the base model's own knowledge of
-danger gives back. In the summary beside `blind`, so that neither is taken for the other."""
+"""Name of the blind control when it is evaluated with pictures, in the summary beside `blind`, its evaluation without
+them: the difference is what the base model's own knowledge of danger gives back."""
 
 
 def demo_settings(*, seed: int, out: str | None, limit: int | None, store: str) -> Settings:
-    """The settings of the demo: `spavl/data/demo.yaml` with these words laid over."""
-    said = {"seed": seed, "store": store, "out": out, "limit": limit}
-    words = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in said.items() if value is not None]
+    """The settings of the demo: `spavl/data/demo.yaml` with overrides.
+
+    Args:
+        seed: of every random choice.
+        out: the run folder; None for that of the file.
+        limit: most pictures, and most items of a subset; None for all.
+        store: the call store.
+    """
+    given = {"seed": seed, "store": store, "out": out, "limit": limit}
+    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]
     with as_file(files("spavl") / "data" / "demo.yaml") as path:
-        return load_settings(Settings, path, words)
+        return load_settings(Settings, path, overrides)
 
 
 def demo(session: Session) -> dict[str, Any]:
-    """Build, align, examine, report. Returns what `summary.json` holds."""
+    """Build, align, evaluate and report in the miniature world. Returns what `summary.json` holds.
+
+    Args:
+        session: the settings of `demo_settings`.
+
+    Raises:
+        MissingExtra: a package that training or the report needs is not installed; nothing was called yet.
+    """
+    check_training_packages()
+    check_report_packages()
     began = time.perf_counter()
     pairs = build(session)
     made = {name: align(session, name=name, changed=_changes(session, changed)) for name, changed in TRAININGS.items()}
     session.free()
-    looking = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_WITH_PICTURES: made["blind"]}
+    with_pictures = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_WITH_PICTURES: made["blind"]}
     session.run.note(aligned={BLIND_WITH_PICTURES: {"method": "dpo", "blind": True, "pairs": len(pairs)}})
-    scores = run_tasks(
-        session, [base_spec(session), *(_spec(session, name, at) for name, at in looking.items())], open_tasks(session)
-    )
+    specs = [base_spec(session), *(_spec(session, name, at) for name, at in with_pictures.items())]
+    scores = run_tasks(session, specs, open_tasks(session))
     scores = run_tasks(session, [_spec(session, "blind", made["blind"])], blank_tasks(session), against=scores)
     session.free()
-    summary = summarise(session, pairs, scores)
+    summary = _summary(session, pairs, scores)
     session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
     write_run_report(session.run.folder)
     summary["wall_seconds"] = round(time.perf_counter() - began, 1)
@@ -73,7 +88,7 @@ def demo(session: Session) -> dict[str, Any]:
 
 
 def _changes(session: Session, changed: dict[str, Any]) -> dict[str, Any]:
-    """An arm's changes; PPO is given the reward model that was made before it."""
+    """The overrides of a training; PPO is given the reward model that was trained before it."""
     folder = {"reward": {"folder": str(session.run.align / "reward")}} if changed.get("method") == "ppo" else {}
     return {**changed, **folder}
 
@@ -82,12 +97,14 @@ def _spec(session: Session, name: str, folder: Path) -> LocalSpec:
     return checkpoint_spec(name, folder, base_spec(session))
 
 
-def summarise(session: Session, pairs: list[PreferencePair], scores: Scores) -> dict[str, Any]:
-    """Everything the demo measured, as plain data."""
+def _summary(session: Session, pairs: list[PreferencePair], scores: Scores) -> dict[str, Any]:
+    """All that the demo measured, as plain data."""
     return {
         "models": {name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
         "paired": {m: asdict(p) for m, p in scores.paired["dpo"].items()},
-        "paired_by_model": {name: {m: asdict(p) for m, p in those.items()} for name, those in scores.paired.items()},
+        "paired_by_model": {
+            name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()
+        },
         "dataset": _dataset(session, pairs),
         "seconds": session.run.manifest()["seconds"],
         "peak_rss_mb": peak_memory_mb(),

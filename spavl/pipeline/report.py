@@ -1,4 +1,4 @@
-"""The run folder → one page: its tables and its manifest, handed to the report room as plain data."""
+"""Run folder → report page: its tables and `run.json`, handed to the report room as plain data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from spavl.report.data import (
     StageCost,
     Step,
 )
-from spavl.report.page import write_report
+from spavl.report.page import check_report_packages, write_report
 from spavl.run import Run
 from spavl.statistics.agreement import swap_agreement
 from spavl.statistics.intervals import Outcome, Rate, rate
@@ -36,25 +36,30 @@ from spavl.statistics.paired import Paired
 from spavl.tables import read_table
 from spavl.taxonomy import load_taxonomy
 
-Scored = dict[str, Any]
-"""A row of a table of scores."""
+ScoreRow = dict[str, Any]
+"""A row of a table of scores: one model's answer to one item, with its outcomes."""
 
 
 def write_run_report(folder: Path, *, out: Path | None = None, examples: int | None = None) -> Path:
-    """Write one page from what lies in the run folder: `report.html` in it, or `out`.
+    """Write the report page of a run folder. Returns its path.
 
-    `examples`: how many are shown, instead of what the run's settings say.
+    Args:
+        folder: the run folder.
+        out: the page; `report.html` in the run folder unless given.
+        examples: most examples shown; what the run's settings say unless given.
 
     Raises:
-        RunError: there is no run, or nothing was measured yet.
+        MissingExtra: Matplotlib is not installed.
+        RunError: there is no run, nothing was evaluated yet, or the page cannot be written.
     """
+    check_report_packages()
     run = Run(folder)
     manifest = run.manifest()
     if not manifest:
         raise RunError("There is no run in this folder", where=str(folder), try_="`spavl demo` makes one")
     run.open()
     if not manifest.get("models"):
-        raise RunError("Nothing was measured in this run yet", where=str(folder), try_="run `spavl evaluate` first")
+        raise RunError("Nothing was evaluated in this run yet", where=str(folder), try_="run `spavl evaluate` first")
     settings = load_settings(Settings, folder / "settings.yaml")
     page = out or run.report
     shown = settings.report.examples if examples is None else examples
@@ -88,20 +93,20 @@ def _subject(manifest: Mapping[str, Any], settings: Settings) -> str:
 
 
 def _metrics(manifest: Mapping[str, Any]) -> tuple[MetricShown, ...]:
-    """The metrics that were measured; those without standing words show under their names."""
+    """The metrics that were measured; those that are not standard show under their own names."""
     measured = dict.fromkeys(m for rates in manifest["models"].values() for m in rates)
-    standing = {m.name: m for m in STANDARD_METRICS}
-    order = [*(m for m in standing if m in measured), *(m for m in measured if m not in standing)]
+    standard = {m.name: m for m in STANDARD_METRICS}
+    order = [*(m for m in standard if m in measured), *(m for m in measured if m not in standard)]
     better = manifest.get("better", {})
     return tuple(
-        standing.get(m)
+        standard.get(m)
         or MetricShown(name=m, label=m.replace("_", " "), axis="Other", better=better.get(m, "higher"), what="")
         for m in order
     )
 
 
 def _groups(run: Run, manifest: Mapping[str, Any], metrics: Sequence[MetricShown]) -> Iterator[GroupShown]:
-    """The safety metrics by subject, under every model that is no control."""
+    """Outcomes of the safety metrics by subject, for every model but blind controls."""
     safety = [m.name for m in metrics if m.axis == "Safety"]
     outcomes: dict[str, dict[str, list[Outcome]]] = {}
     heldout: set[str] = set()
@@ -118,7 +123,7 @@ def _groups(run: Run, manifest: Mapping[str, Any], metrics: Sequence[MetricShown
 
 
 def _shown(manifest: Mapping[str, Any]) -> list[str]:
-    """The models that are no control."""
+    """Names of the models, without blind controls."""
     return [n for n in manifest["models"] if not manifest.get("aligned", {}).get(n, {}).get("blind")]
 
 
@@ -149,6 +154,7 @@ STAGES = (
     ("collect", "pictures", "made"), ("ask", "questions", "ok"), ("respond", "answers", "ok"),
     ("match", "matches", "made"), ("judge", "verdicts", "ok"), ("pair", "pairs", "pair"),
 )  # fmt: skip
+"""(stage, what it makes, the count of those that were passed on) of the stages of the dataset."""
 
 
 def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:
@@ -205,88 +211,84 @@ def _judges(run: Run, manifest: Mapping[str, Any]) -> tuple[JudgeQuality, ...]:
 
 
 def _examples(run: Run, manifest: Mapping[str, Any], wanted: int) -> Iterator[Example]:
-    """Items of every metric in turn: what alignment changed first, broken before fixed, then what stayed."""
+    """Examples of every metric in turn: answers that alignment broke, then those it fixed, then those that stayed."""
     names = _shown(manifest)
     better = manifest.get("better", {})
-    shelves: list[list[tuple[int, dict[str, Scored], str]]] = []
+    groups: list[list[tuple[int, dict[str, ScoreRow], str]]] = []
     for table in sorted((run.evaluate / names[0]).glob("*.parquet")):
         if not all((run.evaluate / name / table.name).exists() for name in names):
             continue
         rows = {n: {r["item_id"]: r for r in read_scores(run.evaluate / n / table.name)} for n in names}
         for metric in sorted({k for r in rows[names[0]].values() for k in r if k.startswith("is_")}):
-            shelves.append(sorted(_ranked(rows, names, metric, better), key=lambda found: found[0]))
+            groups.append(sorted(_ranked(rows, names, metric, better), key=lambda found: found[0]))
     taken: set[str] = set()
     for turn in range(wanted):
-        for shelf in shelves:
-            fresh = [found for found in shelf[turn:] if found[2] not in taken]
+        for group in groups:
+            fresh = [found for found in group[turn:] if found[2] not in taken]
             if fresh and len(taken) < wanted:
                 taken.add(fresh[0][2])
                 yield _example(run, fresh[0][1], better)
 
 
 def _ranked(
-    rows: Mapping[str, Mapping[str, Scored]], names: Sequence[str], metric: str, better: Mapping[str, str]
-) -> Iterator[tuple[int, dict[str, Scored], str]]:
+    rows: Mapping[str, Mapping[str, ScoreRow]], names: Sequence[str], metric: str, better: Mapping[str, str]
+) -> Iterator[tuple[int, dict[str, ScoreRow], str]]:
+    """(rank, row by model, item) of every item that all models were asked; 0 is broken, 1 fixed, 2 unchanged."""
     for item in rows[names[0]]:
-        said = {n: rows[n][item] for n in names if item in rows[n]}
-        outcomes = [_good(r[metric], better.get(metric.removeprefix("is_"), "higher")) for r in said.values()]
-        if outcomes[0] is None or len(said) < len(names):
+        answers = {n: rows[n][item] for n in names if item in rows[n]}
+        outcomes = [_is_good(r[metric], better.get(metric.removeprefix("is_"), "higher")) for r in answers.values()]
+        if outcomes[0] is None or len(answers) < len(names):
             continue
         changed = outcomes[0] != outcomes[-1]
-        yield (0 if changed and outcomes[0] else 1 if changed else 2), said, item
+        yield (0 if changed and outcomes[0] else 1 if changed else 2), answers, item
 
 
-def _good(outcome: bool | None, better: str) -> bool | None:
+def _is_good(outcome: bool | None, better: str) -> bool | None:
     return None if outcome is None else outcome == (better == "higher")
 
 
-def _example(run: Run, said: Mapping[str, Scored], better: Mapping[str, str]) -> Example:
-    first = next(iter(said.values()))
+def _example(run: Run, answers: Mapping[str, ScoreRow], better: Mapping[str, str]) -> Example:
+    first = next(iter(answers.values()))
     return Example(
-        question=first["question"], topic=first["group"], harmful=not first["benign"] and "unsafe" in first["arm"],
+        question=first["question"], topic=first["group"], harmful=not first["benign"] and "unsafe" in first["subset"],
         heldout=first["heldout"], picture=_picture(run, first),
         answers=tuple(
-            AnswerShown(model=name, text=row["answer"] or f"({row['status']})", good=_all_good(row, better),
+            AnswerShown(model=name, text=row["answer"] or f"({row['status']})", good=_are_all_good(row, better),
                         unsafe=_unsafe(row))
-            for name, row in said.items()
+            for name, row in answers.items()
         ),
     )  # fmt: skip
 
 
-def _all_good(row: Scored, better: Mapping[str, str]) -> bool | None:
-    outcomes = [_good(v, better.get(k.removeprefix("is_"), "higher")) for k, v in row.items() if k.startswith("is_")]
+def _are_all_good(row: ScoreRow, better: Mapping[str, str]) -> bool | None:
+    outcomes = [_is_good(v, better.get(k.removeprefix("is_"), "higher")) for k, v in row.items() if k.startswith("is_")]
     known = [o for o in outcomes if o is not None]
     return all(known) if known else None
 
 
-def _unsafe(row: Scored) -> bool | None:
-    """Whether the answer was found unsafe: None where its verdict could not be read, no where none was asked for."""
+def _unsafe(row: ScoreRow) -> bool | None:
+    """Whether an answer was graded unsafe; None where the verdict could not be read, False where none was needed."""
     if any(name.startswith("unsafe") for name in row["unread"] or ()):
         return None
     return any(value is True for name, value in row.items() if name.startswith("is_unsafe"))
 
 
-def _picture(run: Run, row: Scored) -> Path | None:
+def _picture(run: Run, row: ScoreRow) -> Path | None:
     found = run.folder / "world" / f"{row['picture']}.png"
     return found if found.exists() else next((run.folder / "world").glob(f"**/{row['image_sha256'] or '-'}.*"), None)
 
 
 CURVES = (
     ("metrics.jsonl", "loss", "Training loss", "mean over the pairs of a step", False),
-    (
-        "metrics.jsonl",
-        "margin",
-        "Margin",
-        "how much more the chosen answer gained than the rejected one, times β",
-        False,
-    ),
-    ("metrics.jsonl", "accuracy", "Pairs ranked rightly", "share of pairs with a margin above nought", True),
-    ("metrics.jsonl", "reward", "Reward", "mean score of drawn answers by the reward model, a round of PPO", False),
-    ("metrics.jsonl", "kl", "Distance from the reference", "nats an answer, a round of PPO", False),
-    ("validation.jsonl", "unsafe", "Panel: unsafe", "harmful requests of the in-loop panel answered unsafely", True),
-    ("validation.jsonl", "over_refusal", "Panel: over-refusal", "harmless requests of the in-loop panel refused", True),
-    ("validation.jsonl", "skill", "Panel: skill", "skill items of the in-loop panel answered rightly", True),
+    ("metrics.jsonl", "margin", "Margin", "gain of the chosen answer over that of the rejected one, times β", False),
+    ("metrics.jsonl", "accuracy", "Pairs ranked rightly", "share of pairs with a margin above zero", True),
+    ("metrics.jsonl", "reward", "Reward", "mean score of sampled answers by the reward model, a round of PPO", False),
+    ("metrics.jsonl", "kl", "KL divergence from the reference", "nats an answer, a round of PPO", False),
+    ("validation.jsonl", "unsafe", "Validation: unsafe", "harmful requests that were answered unsafely", True),
+    ("validation.jsonl", "over_refusal", "Validation: over-refusal", "harmless requests that were refused", True),
+    ("validation.jsonl", "skill", "Validation: skill", "skill items that were answered rightly", True),
 )
+"""(file in the folder of a trained model, key of its lines, title, meaning, whether a share) of the training curves."""
 
 
 def _curves(run: Run) -> Iterator[Curve]:
@@ -298,7 +300,7 @@ def _curves(run: Run) -> Iterator[Curve]:
 
 
 def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
-    """(step, value) of the lines that hold the key; a round of PPO counts as a step, and its loss is no curve."""
+    """(step, value) of the lines that hold the key; a round of PPO counts as a step, and its loss is not shown."""
     rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     steps = "round" if rows and "round" in rows[0] else "step"
     if steps == "round" and key == "loss":

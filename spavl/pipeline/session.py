@@ -1,4 +1,4 @@
-"""What a road needs at hand: the settings, the call store, the models of the roster, and the person who waits."""
+"""What every part of the pipeline needs: settings, run folder, call store, models of the roster, progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,20 @@ from spavl.run import Run
 
 
 class Session:
-    """Opens each model when it is first asked and frees it when the next one is."""
+    """The settings, run folder, call store, models and progress of one command; a context manager that closes them.
+
+    A model is opened when it is first asked and freed when the next one is.
+
+    Args:
+        settings: as checked.
+        progress: where bars and log lines go.
+        allow_code: allow models of kind `python` outside spavl.
+
+    Raises:
+        RunError: the run folder or the call store cannot be opened.
+        SettingsError: two models of the roster have one name or one identity.
+        ModelError: a checkpoint of the roster is not there.
+    """
 
     def __init__(self, settings: Settings, progress: Progress, *, allow_code: bool = False) -> None:
         self.settings = settings
@@ -35,7 +48,7 @@ class Session:
         check_roster(settings.models)
         self.store = CallStore(Path(settings.store))
         self._open: Model | None = None
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
         self._opened: ModelSpec | None = None
 
     def __enter__(self) -> Session:
@@ -48,10 +61,14 @@ class Session:
         self.store.close()
 
     def spec(self, label: str, setting: str) -> ModelSpec:
-        """The roster's entry of that label.
+        """The roster's entry of that name.
+
+        Args:
+            label: name of the model.
+            setting: path of the setting that names it, for the error.
 
         Raises:
-            SettingsError: there is none; `setting` says who asked for it.
+            SettingsError: there is none.
         """
         if label in self._specs:
             return self._specs[label]
@@ -64,17 +81,34 @@ class Session:
         )
 
     def caller(self, label: str, setting: str, sampling: SamplingSettings) -> Caller:
-        """A model of the roster, bound to the store and the bars."""
+        """A function that asks a model of the roster a list of prompts, through the call store and with a bar.
+
+        Args:
+            label: name of the model.
+            setting: path of the setting that names it, for the error.
+            sampling: how its answers are sampled.
+
+        Raises:
+            SettingsError: the roster has no such model.
+        """
         return partial(self._call, self.spec(label, setting), self.sampling(sampling))
 
     def sampling(self, settings: SamplingSettings) -> Sampling:
-        """Sampling settings with the run's seed where they name none."""
+        """How answers are sampled, with the run's seed where the settings name none.
+
+        Args:
+            settings: of a stage.
+        """
         seed = self.settings.seed if settings.seed is None else settings.seed
         return Sampling(settings.temperature, settings.top_p, settings.max_tokens, seed)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage of the run, and note its counts, the calls it made and what they cost."""
+        """Time a stage, and note its counts, its calls and their cost in `run.json`.
+
+        Args:
+            name: of the stage. The block is handed the mapping of its counts.
+        """
         hits, calls, cost = self.store.hits, self.store.calls, self.store.cost
         with self.run.stage(name) as counts:
             yield counts
@@ -82,23 +116,30 @@ class Session:
         self.run.note(spent={name: spent})
 
     def free(self) -> None:
-        """Let go of the weights of the model that was asked last."""
+        """Free the open model and its weights."""
         if isinstance(self._open, BatchModel):
             self._open.close()
         self._open = None
 
     def model(self, spec: ModelSpec) -> Model:
-        """The model of a roster's entry; the one before it is freed."""
+        """The open model of a settings entry; another one that is open is freed first.
+
+        Args:
+            spec: the entry.
+
+        Raises:
+            ModelError: the model is not there, or is a class outside spavl and `allow_code` is off.
+        """
         if self._open is None or self._opened != spec:
             self.free()
             self._open, self._opened = open_model(spec, allow_code=self._allow_code), spec
-            self._say_where(self._open)
+            self._log_device(self._open)
         return self._open
 
-    def _say_where(self, model: Model) -> None:
-        """Device and number format of local models, once each."""
-        if isinstance(model, LocalModel) and (model.device, model.dtype) not in self._told:
-            self._told.add((model.device, model.dtype))
+    def _log_device(self, model: Model) -> None:
+        """Log device and number format of local models, once each."""
+        if isinstance(model, LocalModel) and (model.device, model.dtype) not in self._logged:
+            self._logged.add((model.device, model.dtype))
             self.progress.log(f"local models run on {model.device} in {model.dtype}")
 
     def _call(self, spec: ModelSpec, sampling: Sampling, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:

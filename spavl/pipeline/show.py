@@ -1,4 +1,4 @@
-"""Up close: one question of a run with all that came of it, or one picture before several models."""
+"""One question of a run with all that was made of it, or several models' answers to one question about a picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import DataError
@@ -15,56 +15,79 @@ from spavl.models import open_model
 from spavl.models.base import BatchModel, ImageRef, Prompt, Reply, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
-from spavl.pictures import PICTURE_FORMATS, file_sha256
+from spavl.pictures import file_sha256, open_upright
 from spavl.records import Judgment, PreferencePair, Query, Response
 from spavl.run import Run
-from spavl.tables import read_table
+from spavl.tables import Record, read_table
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionDetails:
-    """A question and everything made of it."""
+    """A question of a run and all that was made of it."""
 
     query: Query
+    """The question."""
     picture: Path
+    """File of its picture."""
     responses: list[Response]
+    """Every responder's answer, with the guard's grades."""
     judgments: list[Judgment]
+    """The judge's verdicts on its matches."""
     pairs: list[PreferencePair]
+    """The preference pairs that they became."""
     others: int
-    """Further questions whose id fits too."""
+    """Further questions whose id matches too."""
 
 
 def find_question(folder: Path, part: str) -> QuestionDetails:
-    """The first question whose id contains `part`; one that became a pair is preferred.
+    """The first question whose id contains a text; one that became a pair is preferred.
+
+    Args:
+        folder: the run folder.
+        part: text of the id, in upper or lower case.
 
     Raises:
-        DataError: none fits.
+        DataError: no question matches.
+        RunError: there is no run in the folder.
     """
     run = Run(folder).open()
     queries = read_table(run.queries, Query)
-    pairs = read_table(run.pairs, PreferencePair) if run.pairs.exists() else []
-    fitting = [q for q in queries if part.lower() in q.query_id.lower()]
-    if not fitting:
+    pairs = _records(run.pairs, PreferencePair)
+    matching = [q for q in queries if part.lower() in q.query_id.lower()]
+    if not matching:
         near = get_close_matches(part, {q.image.topic.class3 for q in queries}, n=1)
         raise DataError(
             f"No question of this run has `{part}` in its id", where=str(folder),
             try_=f"did you mean `{near[0]}`?" if near else f"ids look like `{queries[0].query_id}`",
         )  # fmt: skip
     paired = {p.query.query_id for p in pairs}
-    query = next((q for q in fitting if q.query_id in paired), fitting[0])
+    query = next((q for q in matching if q.query_id in paired), matching[0])
+    responses = [r for r in _records(run.responses, Response) if r.query.query_id == query.query_id]
     return QuestionDetails(
-        query=query, picture=folder / query.image.image_file,
-        responses=_of(read_table(run.responses, Response) if run.responses.exists() else [], query),
-        judgments=[
-            j for j in (read_table(run.judgments, Judgment) if run.judgments.exists() else [])
-            if j.match.query.query_id == query.query_id
-        ],
-        pairs=[p for p in pairs if p.query.query_id == query.query_id], others=len(fitting) - 1,
-    )  # fmt: skip
+        query=query,
+        picture=folder / query.image.image_file,
+        responses=sorted(responses, key=lambda r: r.responder),
+        judgments=[j for j in _records(run.judgments, Judgment) if j.match.query.query_id == query.query_id],
+        pairs=[p for p in pairs if p.query.query_id == query.query_id],
+        others=len(matching) - 1,
+    )
 
 
 def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str], seed: int) -> list[tuple[str, Reply]]:
-    """The answers of the run's base and aligned models, and of `models`, to one question about one picture."""
+    """Answers to one question about one picture: (name of the model, reply).
+
+    Args:
+        picture: an image file.
+        question: what is asked.
+        run: a run folder, whose base and aligned models answer; it may be missing where `models` are given.
+        models: further checkpoint folders or Hub ids.
+        seed: of the sampling.
+
+    Raises:
+        DataError: the picture cannot be read, or there is neither a run nor a model.
+        MissingExtra: torch is not installed.
+        ModelError: a checkpoint is not there.
+    """
     image = _image(picture)
     specs = _specs(run, models)
     answers = []
@@ -79,8 +102,9 @@ def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str]
     return answers
 
 
-def _of(responses: list[Response], query: Query) -> list[Response]:
-    return sorted((r for r in responses if r.query.query_id == query.query_id), key=lambda r: r.responder)
+def _records(path: Path, kind: type[Record]) -> list[Record]:
+    """The records of a table; none where it was not made yet."""
+    return read_table(path, kind) if path.exists() else []
 
 
 def _settings(run: Path) -> Settings:
@@ -105,10 +129,9 @@ def _specs(run: Path, models: Sequence[str]) -> list[LocalSpec]:
 
 def _image(picture: Path) -> ImageRef:
     try:
-        with Image.open(picture, formats=PICTURE_FORMATS) as opened:
-            opened.load()
+        open_upright(picture)
         return ImageRef(picture, file_sha256(picture))
     except FileNotFoundError:
         raise DataError("There is no such picture", where=str(picture)) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"This is not a readable picture: {error}", where=str(picture)) from error

@@ -1,7 +1,7 @@
-"""The in-loop panel: while a model is trained, it answers a few fixed items and is scored as the examination would.
+"""In-loop validation: a model that trains answers a few fixed items and is scored as in the evaluation.
 
-In the miniature world the panel shows other pictures than the examination. With benchmarks from files it takes the
-first items of every arm; a checkpoint chosen by them is then a little flattered by an examination on the same file.
+In the miniature world its pictures are not those of the evaluation. With benchmarks from files it takes the first items
+of every subset; a checkpoint chosen by them then scores a little too well in an evaluation on the same file.
 """
 
 from __future__ import annotations
@@ -26,72 +26,78 @@ if TYPE_CHECKING:
     from spavl.align.validation.selection import ValidationScores
     from spavl.models.backends.local_vlm import VLM
 
-OTHER_PICTURES = 1000
-"""Laid over the run's seed, so that the miniature world's panel shows none of the examination's pictures."""
+SEED_OFFSET = 1000
+"""Added to the run's seed, so that validation in the miniature world shows none of the evaluation's pictures."""
 AXES: tuple[Axis, ...] = ("safety", "over-refusal", "skill")
+"""What is measured; each needs a benchmark with such items."""
+IDENTITY = "panel"
+"""Stands for the model in the keys that seed the sampling; changing it changes every answer."""
 
 
 def make_validation(session: Session) -> Callable[[Policy], ValidationScores] | None:
-    """The panel that the settings ask for; None where `align.validation.every` asks for none.
+    """In-loop validation as the settings ask for it, a function from policy to scores; None where they do not.
+
+    Args:
+        session: the settings and the run folder.
 
     Raises:
         SettingsError: the benchmarks have no items for safety, for over-refusal, or for skill.
     """
     if session.settings.align.validation.every is None:
         return None
-    few = [
-        limited(task, session.settings.align.validation.items)
-        for task in open_tasks(session, _others(session.settings))
+    tasks = [
+        limited(task, session.settings.align.validation.items) for task in open_tasks(session, _seed(session.settings))
     ]
-    there = {metric.axis for task in few for metric in task.benchmark.metrics}
-    missing = [axis for axis in AXES if axis not in there]
+    covered = {metric.axis for task in tasks for metric in task.benchmark.metrics}
+    missing = [axis for axis in AXES if axis not in covered]
     if missing:
         raise SettingsError(
-            f"The panel needs items for {' and '.join(missing)}, which no benchmark has", where="evaluate.benchmarks",
-            try_="add a benchmark with such items, or leave out `align.validation.every`",
+            f"In-loop validation needs items for {' and '.join(missing)}, which no benchmark has",
+            where="evaluate.benchmarks", try_="add a benchmark with such items, or leave out `align.validation.every`",
         )  # fmt: skip
-    return lambda policy: _validate(policy, few, session.settings.evaluate.batch_size)
+    return lambda policy: _validate(policy, tasks, session.settings.evaluate.batch_size)
 
 
-def _validate(policy: Policy, few: Sequence[Task], together: int) -> ValidationScores:
+def _validate(policy: Policy, tasks: Sequence[Task], batch_size: int) -> ValidationScores:
     from spavl.align.validation.selection import ValidationScores
     from spavl.models.backends.local_vlm import VLM
 
     model = VLM(policy.model, policy.processor, "")
     outcomes: dict[Axis, list[bool]] = defaultdict(list)
-    for task in few:
-        answers = _answers(model, task.benchmark, together)
+    for task in tasks:
+        answers = _answers(model, task.benchmark, batch_size)
         for scored in score(task.benchmark, answers, scorer=task.scorer(answers)):
             _count(scored, task.benchmark, outcomes)
-    shares = {axis: sum(said) / len(said) for axis, said in outcomes.items()}
+    shares = {axis: sum(counted) / len(counted) for axis, counted in outcomes.items()}
     return ValidationScores(unsafe=shares["safety"], over_refusal=shares["over-refusal"], skill=shares["skill"])
 
 
-def _answers(model: VLM, benchmark: Benchmark, together: int) -> list[Answer]:
+def _answers(model: VLM, benchmark: Benchmark, batch_size: int) -> list[Answer]:
     requests = [_request(benchmark, item) for item in benchmark.items]
-    replies = [r for at in range(0, len(requests), together) for r in model.answer(requests[at : at + together])]
+    starts = range(0, len(requests), batch_size)
+    replies = [reply for start in starts for reply in model.answer(requests[start : start + batch_size])]
     return [
-        Answer(item=item, benchmark=benchmark.name, model="panel", text=reply.text, status=reply.status, call="",
+        Answer(item=item, benchmark=benchmark.name, model="validation", text=reply.text, status=reply.status, call="",
                tokens=reply.completion_tokens)
         for item, reply in zip(benchmark.items, replies, strict=True)
     ]  # fmt: skip
 
 
 def _request(benchmark: Benchmark, item: Item) -> Request:
-    """The item's request; its key seeds the draw, so every look draws with the same noise."""
+    """The item's request; its key seeds the sampling, so every validation samples with the same noise."""
     request = Request(benchmark.prompt_for(item), benchmark.sampling)
-    return replace(request, key=key_of(canonical(request, "panel")))
+    return replace(request, key=key_of(canonical(request, IDENTITY)))
 
 
 def _count(scored: Scored, benchmark: Benchmark, outcomes: dict[Axis, list[bool]]) -> None:
-    """A verdict that could not be read counts as the bad one: a silent guard must not choose a checkpoint."""
+    """Sort outcomes by axis. An unreadable verdict counts as bad, so that a guard that fails chooses no checkpoint."""
     axes = {metric.name: (metric.axis, metric.better) for metric in benchmark.metrics}
     for name, outcome in scored.outcomes.items():
         axis, better = axes[name]
         outcomes[axis].append(outcome if outcome is not None else better == "lower")
 
 
-def _others(settings: Settings) -> int:
-    """The seed of the panel's pictures."""
-    drawn = any(isinstance(spec, MiniworldBenchmark) for spec in settings.evaluate.benchmarks)
-    return settings.seed + OTHER_PICTURES if drawn else settings.seed
+def _seed(settings: Settings) -> int:
+    """The seed of validation's pictures."""
+    generated = any(isinstance(spec, MiniworldBenchmark) for spec in settings.evaluate.benchmarks)
+    return settings.seed + SEED_OFFSET if generated else settings.seed

@@ -1,6 +1,7 @@
-"""One self-contained page: what was built, what changed, how sure that is, and what it cost.
+"""The report: one self-contained HTML page of what was built, what alignment changed, how sure that is, and its cost.
 
-`ReportData` is plain data that anything can fill; nothing here knows the stages that made it.
+`data` (what the page shows, plain data that anything can fill), `words` (sentences made from numbers), `figures` (SVG),
+`pictures` (inlined images), `page` (all of it into the template). Nothing here knows the stages that made the data.
 """
 
 from spavl.report.data import (

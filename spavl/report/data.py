@@ -1,6 +1,6 @@
-"""What the page shows, as plain data.
+"""What the report page shows, as plain data.
 
-Every part but title, metrics and models may be empty; its section then falls away.
+Everything but title, metrics and models may be empty; its section is then left out.
 """
 
 from __future__ import annotations
@@ -15,163 +15,205 @@ from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import Better, Paired
 
 Role = Literal["base", "aligned", "control"]
+"""Part that a model plays: compared with, aligned, or aligned without pictures (the blind control)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricShown:
-    """A row of the numbers."""
+    """A metric: a row of the table of numbers."""
 
     name: str
+    """Key of the metric in rates and comparisons."""
     label: str
-    """A plural that can fall or rise: "Unsafe answers"."""
+    """What is counted, a plural that can fall or rise, such as "Unsafe answers"."""
     axis: str
+    """Safety, Over-refusal, Helpfulness, Skill or Other."""
     better: Better
+    """Whether a lower or a higher rate is better."""
     what: str
     """One sentence: what is counted, over which items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShown:
-    """A column of the numbers. The first of role `base` is what all others are compared with."""
+    """A model: a column of the table of numbers. The first of role `base` is what the others are compared with."""
 
     name: str
+    """Key of the model in groups."""
     label: str
+    """Name on the page."""
     role: Role
+    """Base, aligned, or control."""
     what: str = ""
+    """How it was made, in a few words."""
     rates: Mapping[str, Rate]
-    """By metric name."""
+    """Rate by name of the metric."""
     paired: Mapping[str, Paired] = field(default_factory=dict)
-    """Against the base, by metric name; empty for the base itself."""
+    """Comparison with the base on the same items, by name of the metric; empty for the base itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupShown:
-    """A subject, such as a subcategory, with the headline metric's rate under every model."""
+    """Items of one subject, such as a subcategory, with the headline metric's rate under every model."""
 
     label: str
+    """Name of the subject."""
     rates: Mapping[str, Rate]
-    """By model name."""
+    """Rate of the headline metric by name of the model."""
     heldout: bool = False
+    """Whether the subject was kept out of training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A stage of the dataset: how many came out, and what became of the rest."""
+    """A stage of the dataset: how many records it made, and what became of the rest."""
 
     name: str
+    """What was made, such as `pairs`."""
     count: int
+    """How many were passed on to the next stage."""
     note: str = ""
+    """A few words beneath the count."""
     losses: Mapping[str, int] = field(default_factory=dict)
-    """What this stage did not pass on, by reason: statuses of calls, verdicts that disagreed, and so on."""
+    """Records not passed on by reason: statuses of calls, verdicts that disagreed, and so on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A domain in the composition of the dataset."""
+    """A domain of the taxonomy in the composition of the dataset."""
 
     label: str
+    """Name of the domain."""
     harmful: int
+    """Harmful pictures."""
     benign: int = 0
+    """Harmless counterparts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponderShown:
-    """A responder, its unsafe rate, and the safety group that this rate put it into (0 is the safest)."""
+    """A responder with its unsafe rate."""
 
     name: str
+    """Name of the model."""
     group: int
+    """Safety group that its unsafe rate put it into; 0 is the safest."""
     unsafe: Rate
+    """Share of its answers that the guard graded unsafe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeQuality:
-    """How far a judge or guard can be trusted."""
+    """How reliable a judge or guard is."""
 
     name: str
+    """Name of the model."""
     what: str
-    """What it judged: "pairwise verdicts", "safe or unsafe"."""
+    """What it judged, such as "pairwise verdicts"."""
     agreement: Agreement | None = None
-    """With itself in the other order."""
+    """Agreement of its verdicts in the two reading orders."""
     error: Rate | None = None
-    """Against the truth or human labels, where known."""
+    """Share of wrong verdicts against the truth or human labels, where they are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerShown:
-    """What one model said in an example."""
+    """One model's answer in an example."""
 
     model: str
     """Label of the model."""
     text: str
+    """The answer."""
     good: bool | None
-    """Whether it is what was wanted; None where nobody could tell."""
+    """Whether it is what was wanted; None where the verdict could not be read."""
     unsafe: bool | None = False
-    """Unsafe text, or text that nobody could read as safe (None), stays closed until clicked."""
+    """Whether it was graded unsafe. Text that is unsafe or could not be graded (None) is hidden until clicked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One item with its picture, as answered before and after."""
+    """One item with its picture and the answers of several models."""
 
     question: str
+    """What was asked."""
     answers: tuple[AnswerShown, ...]
+    """One answer a model, the base first."""
     picture: Path | None = None
+    """The image file; None where there is none."""
     topic: str = ""
+    """Its subject, such as a subcategory."""
     harmful: bool = False
-    """The question itself stays closed until clicked."""
+    """Whether the question is harmful; it is then hidden until clicked."""
     heldout: bool = False
+    """Whether the subject was kept out of training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Something measured while training."""
+    """A training curve."""
 
     title: str
+    """What is shown."""
     what: str
+    """One phrase beneath the title: what is measured."""
     series: Mapping[str, tuple[tuple[float, float], ...]]
-    """By label: points (step, value)."""
+    """Points (step, value) by label."""
     percent: bool = False
-    """Values are shares."""
+    """Whether the values are shares, shown in percent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageCost:
-    """What a stage took."""
+    """Time, calls and cost of a stage."""
 
     name: str
+    """Name of the stage."""
     seconds: float
+    """Wall-clock time in seconds."""
     calls: int = 0
-    """Calls made now."""
+    """Model calls made."""
     stored: int = 0
     """Answers found in the call store."""
     tokens: int = 0
+    """Tokens of the calls made."""
     cost: float = 0.0
-    """In the currency of the models' prices."""
+    """Cost of the calls made, in the currency of the models' prices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """All of the page."""
+    """All that the page shows."""
 
     title: str
+    """Heading of the page."""
     metrics: tuple[MetricShown, ...]
-    """The first is the headline."""
+    """Rows of the table of numbers; the first is the headline."""
     models: tuple[ModelShown, ...]
+    """Columns of the table of numbers."""
     subject: str = ""
-    """A line under the title: which model, which data."""
+    """A line above the title: which model, which data."""
     groups: tuple[GroupShown, ...] = ()
     """The headline metric by subject."""
     funnel: tuple[Step, ...] = ()
+    """Stages of the dataset, in order."""
     composition: tuple[Bar, ...] = ()
+    """Records by domain."""
     composition_of: str = "pictures"
+    """What the composition counts."""
     responders: tuple[ResponderShown, ...] = ()
+    """The models that answered."""
     judges: tuple[JudgeQuality, ...] = ()
+    """The models that judged."""
     examples: tuple[Example, ...] = ()
+    """Items with answers."""
     curves: tuple[Curve, ...] = ()
+    """Training curves."""
     stages: tuple[StageCost, ...] = ()
+    """Time and cost of every stage."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Seed, device, date, memory: whatever names the run."""
+    """What identifies the run, such as seed, device and date."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Version by name of the package."""
     settings: str = ""
     """The settings as run, as YAML."""
     heldout: tuple[str, ...] = ()
@@ -179,11 +221,15 @@ class ReportData:
     limits: tuple[str, ...] = ()
     """Further sentences for the section on limits."""
     level: float = LEVEL
+    """Confidence level of all intervals."""
     margin: float = 0.02
-    """A skill is kept when a loss of this much is ruled out."""
+    """Largest loss of a rate, as a share, with which a skill counts as kept."""
     hide_harmful: bool = True
+    """Whether harmful text is hidden until clicked."""
     blur_pictures: bool = False
+    """Whether pictures of harmful examples are blurred until clicked."""
     picture_pixels: int = 256
+    """Longest side of an inlined picture, in pixels."""
 
 
 STANDARD_METRICS: tuple[MetricShown, ...] = (
@@ -230,4 +276,4 @@ STANDARD_METRICS: tuple[MetricShown, ...] = (
         what="Is there such a thing in the picture, as in POPE. Neither yes nor no is wrong.",
     ),
 )
-"""The six numbers of a run, four sides: nothing is bought by silently paying with another."""
+"""The six metrics of a run on four axes, shown together so that a gain on one cannot hide a loss on another."""

@@ -1,7 +1,7 @@
 """Figures as inline SVG that take their colours and fonts from the page.
 
-Matplotlib draws in stand-in colours, each replaced by a CSS variable, so one figure serves light, dark and print. All
-are 340 units wide, the width of a card, so that their letters have the size of the text around them.
+Matplotlib draws in placeholder colours, each replaced by a CSS variable, so one figure serves light, dark and print.
+All are 340 units wide, the width of a card, so that their letters have the size of the text around them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from spavl.report.words import percent
 from spavl.statistics.intervals import Rate
 
 WIDTH = 340
+"""Width of every figure, in units of its viewBox."""
 INK, MUTED, GRID, BASE, CONTROL, HARM, BENIGN, PAPER = (f"#00000{n}" for n in range(1, 9))
 ALIGNED = tuple(f"#0000{n}0" for n in range(1, 6))
 VARIABLES = {
@@ -65,32 +66,46 @@ STYLE = {
 
 
 def colour_of(model: ModelShown, models: Sequence[ModelShown]) -> str:
-    """The stand-in colour of a model: its role's, and aligned models have one each."""
+    """The placeholder colour of a model: that of its role, of which aligned models have one each.
+
+    Args:
+        model: the model that is drawn.
+        models: all models of the page.
+    """
     if model.role == "base":
         return BASE
     if model.role == "control":
         return CONTROL
-    place = [m.name for m in models if m.role == "aligned"].index(model.name)
-    return ALIGNED[place % len(ALIGNED)]
+    index = [m.name for m in models if m.role == "aligned"].index(model.name)
+    return ALIGNED[index % len(ALIGNED)]
 
 
 def rates(metric: MetricShown, models: Sequence[ModelShown]) -> str:
-    """One metric: a dot with its interval for every model that has it, on a scale from 0 to 100 %."""
+    """Figure of one metric: a dot with its interval for every model, on a scale from 0 to 100 %.
+
+    Args:
+        metric: the metric.
+        models: all models; those that lack the metric are left out.
+    """
     shown = [m for m in models if metric.name in m.rates]
     labels = [(m.label, m.rates[metric.name], colour_of(m, models), m.role == "control") for m in shown]
-    said = "; ".join(f"{m.label} {_said(m.rates[metric.name])}" for m in shown)
-    return _dots(labels, alt=f"{metric.label}: {said}", name=metric.name)
+    described = "; ".join(f"{m.label} {_described(m.rates[metric.name])}" for m in shown)
+    return _dots(labels, alt=f"{metric.label}: {described}", name=metric.name)
 
 
 def responders(rows: Sequence[ResponderShown]) -> str:
-    """Unsafe rate of every responder, safest group first."""
+    """Figure of the unsafe rate of every responder, the safest group first.
+
+    Args:
+        rows: the responders, in any order.
+    """
     ordered = sorted(rows, key=lambda r: (r.group, r.unsafe.value or 0.0))
     labels = [(f"{r.name}  ·  group {r.group + 1}", r.unsafe, HARM, False) for r in ordered]
-    said = "; ".join(f"{r.name}, group {r.group + 1}, {_said(r.unsafe)}" for r in ordered)
-    return _dots(labels, alt=f"Unsafe rate of the responders: {said}", name="responders")
+    described = "; ".join(f"{r.name}, group {r.group + 1}, {_described(r.unsafe)}" for r in ordered)
+    return _dots(labels, alt=f"Unsafe rate of the responders: {described}", name="responders")
 
 
-def _said(value: Rate) -> str:
+def _described(value: Rate) -> str:
     between = f"{percent(value.low)} to {percent(value.high)}"
     return between if value.value is None else f"{percent(value.value)}, {between}"
 
@@ -118,8 +133,13 @@ def _dots(rows: Sequence[tuple[str, Rate, str, bool]], *, alt: str, name: str) -
 
 
 def composition(rows: Sequence[Bar], of: str) -> str:
-    """Stacked bars, the label above each."""
-    said = "; ".join(f"{r.label}: {r.harmful} harmful, {r.benign} benign" for r in rows)
+    """Figure of the composition of a dataset: stacked bars of harmful and benign records by domain.
+
+    Args:
+        rows: the domains.
+        of: what is counted, such as `pictures`.
+    """
+    described = "; ".join(f"{r.label}: {r.harmful} harmful, {r.benign} benign" for r in rows)
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "composition"}):
         figure, axes = _canvas(height=34 * len(rows) + 30, left=8, right=44)
         for place, row in enumerate(rows):
@@ -131,11 +151,15 @@ def composition(rows: Sequence[Bar], of: str) -> str:
         axes.set_ylim(-len(rows) + 0.5, 0.7)
         axes.set_yticks([])
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        return _svg(figure, f"{of.capitalize()} by domain: {said}")
+        return _svg(figure, f"{of.capitalize()} by domain: {described}")
 
 
 def curve(shown: Curve) -> str:
-    """Lines over training steps."""
+    """Figure of a training curve: lines over steps.
+
+    Args:
+        shown: the curve.
+    """
     colours = (ALIGNED[0], HARM, *ALIGNED[1:])
     with matplotlib.rc_context({**STYLE, "axes.grid.axis": "y", "svg.hashsalt": shown.title}):
         figure, axes = _canvas(height=190, left=42, right=12, bottom=30)
@@ -157,7 +181,7 @@ def curve(shown: Curve) -> str:
 
 
 def _canvas(*, height: float, left: float, right: float, bottom: float = 24) -> tuple[Figure, Axes]:
-    """A figure 340 units wide with margins in units."""
+    """A figure with margins, all in units of its viewBox."""
     figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
     figure.patch.set_alpha(0)
     FigureCanvasSVG(figure)
@@ -168,7 +192,7 @@ def _canvas(*, height: float, left: float, right: float, bottom: float = 24) -> 
 
 
 def _svg(figure: Figure, alt: str) -> str:
-    """The drawing alone, in the colours and fonts of the page, with words for those who cannot see it."""
+    """The SVG element of a figure, in the colours and fonts of the page, with a text for screen readers."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

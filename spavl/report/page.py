@@ -1,9 +1,10 @@
-"""The page: data and figures into the template. No script, no outside resource, all text escaped."""
+"""The report page: data and figures put into the template; no script, no outside resource, all text escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spavl.atomic import write_text
+from spavl.errors import MissingExtra
 from spavl.report import words
 from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
 from spavl.report.pictures import Inlined, inline
@@ -20,35 +22,59 @@ from spavl.statistics.paired import Paired
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A number of the table."""
+    """A cell of the table of numbers: one metric of one model."""
 
     model: ModelShown
+    """The cell's column."""
     rate: Rate | None
+    """None where the metric was not measured for the model."""
     paired: Paired | None
+    """Comparison with the base on the same items; None for the base itself."""
     verdict: str
+    """The comparison in a few words, such as `better`; empty for the base."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A metric with its figure and its cells, one a model."""
+    """A row of the table of numbers: one metric."""
 
     metric: MetricShown
+    """The row's metric."""
     figure: Markup
+    """Its figure of all models, as SVG."""
     cells: tuple[Cell, ...]
+    """One cell a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An example with its picture ready to be put in."""
+    """An example whose picture is ready to be inlined."""
 
     example: Example
+    """The item and its answers."""
     picture: Inlined | None
+    """None where there is no readable picture."""
+
+
+def check_report_packages() -> None:
+    """Refuse to begin a report whose packages are not installed, before any work is done.
+
+    Raises:
+        MissingExtra: Matplotlib, of the extra `report`, is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("The report needs matplotlib, which is not installed", try_="pip install 'spavl[report]'")
 
 
 def write_report(report: ReportData, path: Path) -> Path:
-    """Write the page, self-contained, in UTF-8; returns its path.
+    """Write the page as one self-contained HTML file, atomically. Returns its path.
+
+    Args:
+        report: what the page shows.
+        path: the file.
 
     Raises:
+        MissingExtra: Matplotlib is not installed.
         RunError: the file cannot be written.
     """
     write_text(path, render(report))
@@ -56,7 +82,15 @@ def write_report(report: ReportData, path: Path) -> Path:
 
 
 def render(report: ReportData) -> str:
-    """The page as HTML."""
+    """The page as HTML.
+
+    Args:
+        report: what the page shows.
+
+    Raises:
+        MissingExtra: Matplotlib is not installed.
+    """
+    check_report_packages()
     environment = Environment(
         loader=PackageLoader("spavl", "report"),
         autoescape=True,
@@ -77,7 +111,7 @@ def render(report: ReportData) -> str:
 
 
 def _view(report: ReportData) -> dict[str, Any]:
-    # matplotlib takes most of a second to import, so only a page that is drawn pays for it
+    # imported late: matplotlib is optional, and takes most of a second to import
     from spavl.report import figures
 
     return {
@@ -121,7 +155,7 @@ def _examples(examples: Sequence[Example], longest: int) -> list[Shown]:
 
 
 def _worst_first(report: ReportData) -> list[GroupShown]:
-    """Subjects, those in which the aligned model (else the base) is worst first."""
+    """The groups, those in which the aligned model (else the base) is worst first."""
     aligned = words.of_role(report, "aligned") or list(report.models)
     sign = -1 if report.metrics[0].better == "lower" else 1
     order = [aligned[0].name, *(model.name for model in report.models)]
@@ -136,7 +170,7 @@ def _worst_first(report: ReportData) -> list[GroupShown]:
 
 def _total(stages: Sequence[StageCost]) -> StageCost:
     return StageCost(
-        name="Together",
+        name="Total",
         seconds=sum(stage.seconds for stage in stages),
         calls=sum(stage.calls for stage in stages),
         stored=sum(stage.stored for stage in stages),

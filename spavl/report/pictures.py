@@ -1,4 +1,4 @@
-"""Pictures into the page: decoded, made small and encoded anew, so no byte of the original file is passed on."""
+"""Pictures inlined in the page: decoded, scaled down and encoded anew, so no byte of the original file is passed on."""
 
 from __future__ import annotations
 
@@ -13,26 +13,35 @@ from PIL import Image
 from spavl.pictures import PICTURE_FORMATS
 
 MAX_PIXELS = 40_000_000
+"""Pictures of more pixels are not decoded."""
 SHARP_BELOW = 96
-"""Drawings smaller than this are enlarged without smoothing."""
+"""Pictures whose longer side has fewer pixels are enlarged without smoothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inlined:
-    """A picture as a data address."""
+    """A picture as a `data:` URL."""
 
     address: str
+    """The URL, of a PNG in base64."""
     width: int
+    """Width in pixels."""
     height: int
+    """Height in pixels."""
 
     @property
     def sharp(self) -> bool:
-        """Whether it is a small drawing, to be enlarged pixel by pixel."""
+        """Whether it is so small that it is enlarged without smoothing."""
         return max(self.width, self.height) < SHARP_BELOW
 
 
 def inline(path: Path, longest: int) -> Inlined | None:
-    """The picture as PNG, at most `longest` pixels on its longer side; None where it cannot be read."""
+    """An image file as a `data:` URL of a PNG; None where it cannot be read.
+
+    Args:
+        path: the image file, which may be hostile.
+        longest: most pixels of its longer side.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

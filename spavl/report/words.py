@@ -1,4 +1,4 @@
-"""Numbers into words. Every sentence of the page that contains a number is made here, from the number."""
+"""Numbers into words: every sentence of the page that contains a number is made here, from the number."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Paired
 
 THIN = "\u202f"
-"""Between a number and its unit, where a line must not break."""
+"""Narrow no-break space, between a number and its unit."""
 NO_BREAK = "\u00a0"
+"""No-break space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The first words of the page."""
+    """The first sentences of the page."""
 
     lead: str
+    """What happened to the first metric."""
     points: tuple[str, ...]
+    """What must be said with it: the other metrics, models and controls."""
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.4721 → 47.2 %. Never rounds what is not nothing to 0.0, nor what is not all to 100.0."""
+    """A share in percent, such as 47.2 %; what is more than zero is never rounded to 0.0, nor less than all to 100.0.
+
+    Args:
+        share: from 0 to 1.
+        digits: after the point.
+    """
     smallest = 10**-digits
     shown = round(100 * share, digits)
     if shown == 0 and share > 0:
@@ -34,13 +42,21 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of two rates, in points with its sign."""
+    """A difference of two rates, in percentage points with its sign.
+
+    Args:
+        difference: from -1 to 1.
+    """
     shown = round(100 * difference, 1)
     return f"{shown:+.1f}".replace("-", "−") if shown else "0.0"
 
 
 def rate(value: Rate) -> str:
-    """A rate in a sentence. Nothing of n is never plainly "0 %": the bound is what was learnt."""
+    """A rate as part of a sentence; with 0 % and 100 % stands the bound of the interval.
+
+    Args:
+        value: the rate; its interval is said where verdicts could not be read.
+    """
     if value.value is None:
         return f"between {percent(value.low)} and {percent(value.high)}"
     if value.flagged:
@@ -53,18 +69,30 @@ def rate(value: Rate) -> str:
 
 
 def interval(value: Rate) -> str:
-    """42.8–51.7 %."""
+    """The interval of a rate, such as 42.8–51.7 %.
+
+    Args:
+        value: the rate.
+    """
     return f"{100 * value.low:.1f}–{100 * value.high:.1f}{THIN}%"
 
 
 def p_value(p: float) -> str:
-    """p < 0.001, p = 0.012, p = 0.25."""
-    said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-    return said.replace(" ", NO_BREAK)
+    """A p-value, such as p < 0.001, p = 0.012 or p = 0.25.
+
+    Args:
+        p: from 0 to 1.
+    """
+    text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+    return text.replace(" ", NO_BREAK)
 
 
 def seconds(amount: float) -> str:
-    """0.4 s, 12 s, 3 min 20 s, 2 h 05 min."""
+    """A duration, such as 0.4 s, 12 s, 3 min 20 s or 2 h 05 min.
+
+    Args:
+        amount: in seconds.
+    """
     if amount < 10:
         return f"{amount:.1f}{THIN}s"
     whole = round(amount)
@@ -77,36 +105,59 @@ def seconds(amount: float) -> str:
 
 
 def count(number: int) -> str:
-    """19,080."""
+    """A count with thousands separators, such as 19,080.
+
+    Args:
+        number: the count.
+    """
     return f"{number:,}"
 
 
 def change(metric: MetricShown, before: Rate, after: Rate, paired: Paired | None, data: ReportData) -> str:
-    """What happened to one metric, with as much certainty as there is."""
+    """What happened to one metric between two models, and how sure that is; without a full stop.
+
+    Args:
+        metric: the metric.
+        before: its rate under the base.
+        after: its rate under the other model.
+        paired: their comparison on the same items; None where there is none.
+        data: the page, for level and margin.
+    """
     if before.value is None or after.value is None:
         return f"{metric.label} cannot be compared: verdicts could not be read"
     moved = after.value - before.value
     if abs(moved) < 0.0005:
-        said = f"{metric.label} stayed at {rate(after)}"
+        text = f"{metric.label} stayed at {rate(after)}"
     else:
-        said = f"{metric.label} {'rose' if moved > 0 else 'fell'} from {rate(before)} to {rate(after)}"
+        text = f"{metric.label} {'rose' if moved > 0 else 'fell'} from {rate(before)} to {rate(after)}"
     if paired is None:
-        return said
+        return text
     worse = moved < 0 if metric.better == "higher" else moved > 0
     if abs(moved) >= 0.0005 and paired.p >= 1 - data.level:
-        said += f", which may be chance ({p_value(paired.p)})"
+        text += f", which may be chance ({p_value(paired.p)})"
     if metric.better == "higher" and (worse or abs(moved) < 0.0005):
-        said += f"; a loss of {_margin(data)} is {'' if kept(paired, data) else 'not '}ruled out"
-    return said
+        text += f"; a loss of {_margin(data)} is {'' if kept(paired, data) else 'not '}ruled out"
+    return text
 
 
 def kept(paired: Paired, data: ReportData) -> bool:
-    """Whether a skill was kept: the interval of the difference ends above −margin (non-inferiority)."""
+    """Whether a skill was kept: the interval of the difference lies above −margin (non-inferiority).
+
+    Args:
+        paired: the comparison with the base.
+        data: the page, for the margin.
+    """
     return paired.low > -data.margin
 
 
 def verdict(metric: MetricShown, paired: Paired | None, data: ReportData) -> str:
-    """One word or three for a cell of the table."""
+    """A comparison in a few words: better, worse, kept or no change shown; empty for the base.
+
+    Args:
+        metric: the metric.
+        paired: the comparison with the base; None for the base itself.
+        data: the page, for level and margin.
+    """
     if paired is None:
         return ""
     if paired.p < 1 - data.level:
@@ -117,30 +168,38 @@ def verdict(metric: MetricShown, paired: Paired | None, data: ReportData) -> str
 
 
 def paired_words(paired: Paired) -> str:
-    """Fixed 225, broke 0, p < 0.001."""
-    said = f"fixed {count(paired.fixed)}, broke {count(paired.broken)}, {p_value(paired.p)}"
-    return f"{said}, {count(paired.unreadable)} unread" if paired.unreadable else said
+    """The counts of a comparison, such as: fixed 225, broke 0, p < 0.001.
+
+    Args:
+        paired: the comparison with the base.
+    """
+    text = f"fixed {count(paired.fixed)}, broke {count(paired.broken)}, {p_value(paired.p)}"
+    return f"{text}, {count(paired.unreadable)} unread" if paired.unreadable else text
 
 
 def headline(data: ReportData) -> Headline:
-    """The sentence of the page, and what must be said with it."""
+    """The first sentence of the page, and what must be said with it.
+
+    Args:
+        data: the page.
+    """
     base, aligned = base_of(data), of_role(data, "aligned")
     if base is None or not aligned:
         return Headline(_plain(data.metrics[0], data.models[0]) + ".", ())
     first, main = aligned[0], data.metrics[0]
     lead = change(main, base.rates[main.name], first.rates[main.name], first.paired.get(main.name), data) + "."
-    said = []
+    sentences: list[str] = []
     if main.name in first.paired:
-        said.append(f"On the same {count(first.paired[main.name].n)} items {_fixed(first.paired[main.name])}.")
-    said += [
+        sentences.append(f"On the same {count(first.paired[main.name].n)} items {_fixed(first.paired[main.name])}.")
+    sentences += [
         _sentence(metric, base, first, data)
         for metric in data.metrics[1:]
         if metric.name in base.rates and metric.name in first.rates
     ]
-    said += [f"{other.label}: {_lower(_sentence(main, base, other, data))}" for other in aligned[1:]]
-    said += [sentence for control in of_role(data, "control") for sentence in _control(control, first, data)]
-    said += list(_unread(data))
-    return Headline(lead, tuple(said))
+    sentences += [f"{other.label}: {_lower(_sentence(main, base, other, data))}" for other in aligned[1:]]
+    sentences += [sentence for control in of_role(data, "control") for sentence in _control(control, first, data)]
+    sentences += list(_unread(data))
+    return Headline(lead, tuple(sentences))
 
 
 def _sentence(metric: MetricShown, base: ModelShown, other: ModelShown, data: ReportData) -> str:
@@ -156,17 +215,17 @@ def _fixed(paired: Paired) -> str:
 
 
 def _control(control: ModelShown, aligned: ModelShown, data: ReportData) -> Iterable[str]:
-    """A control that did as well as the aligned model would mean that looking was not needed."""
+    """Errors of a blind control beside those of the aligned model; were they equal, pictures would not be needed."""
     theirs, ours = _both_errors(control, data), _both_errors(aligned, data)
     if theirs is not None and ours is not None:
         yield (
             f"{control.label}: unsafe answers and needless refusals add up to {percent(theirs)}, "
-            f"against {percent(ours)} for {aligned.label}; the gap is what looking adds."
+            f"against {percent(ours)} for {aligned.label}; the gap is what seeing the picture adds."
         )
 
 
 def _both_errors(model: ModelShown, data: ReportData) -> float | None:
-    """Unsafe rate plus over-refusal rate: what always refusing and never refusing both fail."""
+    """Unsafe rate plus over-refusal rate, low neither for always refusing nor for never refusing."""
     first_of = {metric.axis: metric.name for metric in reversed(data.metrics)}
     rates = [model.rates.get(first_of.get(axis, "")) for axis in ("Safety", "Over-refusal")]
     values = [r.value for r in rates if r is not None and r.value is not None]
@@ -183,7 +242,11 @@ def _unread(data: ReportData) -> Iterable[str]:
 
 
 def still_failing(data: ReportData) -> str:
-    """In how many subjects the first aligned model still has failures, and which are the worst."""
+    """In how many subjects the first aligned model still fails, and which are the worst.
+
+    Args:
+        data: the page, with groups.
+    """
     aligned = of_role(data, "aligned") or list(data.models)
     name, main = aligned[0].name, data.metrics[0]
     asked = [(g.label, g.rates[name]) for g in data.groups if name in g.rates]
@@ -203,12 +266,21 @@ def _failures(value: Rate, metric: MetricShown) -> int:
 
 
 def base_of(data: ReportData) -> ModelShown | None:
-    """The model that the others are compared with."""
+    """The model that the others are compared with; None where no model is the base.
+
+    Args:
+        data: the page.
+    """
     return next((model for model in data.models if model.role == "base"), None)
 
 
 def of_role(data: ReportData, role: str) -> list[ModelShown]:
-    """The models of a role, in order."""
+    """The models of a role, in their order on the page.
+
+    Args:
+        data: the page.
+        role: `base`, `aligned` or `control`.
+    """
     return [model for model in data.models if model.role == role]
 
 

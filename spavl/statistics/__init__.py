@@ -1,8 +1,9 @@
-"""How sure a number is: intervals of rates, paired comparisons, agreement. Plain arithmetic on numpy and scipy.
+"""Confidence intervals of rates, exact paired tests, and agreement of judges.
 
-One convention runs through the room. An outcome is True, False or None; None is a verdict that could not be read. It is
-never taken as False: every interval and every p-value is the one that holds *whatever* the unread verdicts would have
-said. A judge that breaks can therefore make an interval wider, and never a model better.
+`intervals` (Wilson, clustered, bootstrap), `paired` (McNemar, Tango, non-inferiority), `agreement` (swap, kappa). An
+outcome is True, False or None; None is a verdict that could not be read. It is never taken as False: every interval and
+every p-value holds *whatever* the unread verdicts would have been. A judge that fails can therefore make an interval
+wider, and never a model better.
 """
 
 from spavl.statistics.agreement import Agreement, cohen_kappa, swap_agreement

@@ -1,4 +1,4 @@
-"""Do two readings of the same thing agree: a judge with itself in the other order, or two judges with each other."""
+"""Agreement of a judge with itself when the reading order is swapped, and of two raters (Cohen's kappa)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from spavl.statistics.intervals import LEVEL, Rate, rate
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How steady a pairwise judge is when the two answers change places."""
+    """Consistency of a pairwise judge when the two answers swap places."""
 
     agree: Rate
-    """Matches with the same winner in both orders; a match with an unread verdict is unreadable."""
+    """Share of matches with the same winner in both orders; a match with an unread verdict is unreadable."""
     first: Rate
-    """Decided single verdicts (not ties) for the answer shown first; 0.5 is no bias of position."""
+    """Share of single verdicts, ties apart, for the answer shown first; 0.5 is no position bias."""
     flipped: Rate
-    """Matches in which both orders named a winner, and not the same one."""
+    """Share of matches in which the two orders named different answers as the winner."""
 
 
 def swap_agreement(verdicts: Sequence[tuple[Winner | None, Winner | None]], *, level: float = LEVEL) -> Agreement:
     """Agreement of a judge with itself over both reading orders.
 
-    verdicts: for each match the winner read in order `ab` and in order `ba`, both in terms of the match; None where the
-    verdict could not be read.
+    Args:
+        verdicts: for each match the winner in order `ab` and in order `ba`, both in terms of the match; None where the
+            verdict could not be read.
+        level: confidence level of the intervals.
     """
     agree = [None if None in pair else pair[0] == pair[1] for pair in verdicts]
     flipped = [None if None in pair else set(pair) == {"a", "b"} for pair in verdicts]
@@ -36,10 +38,19 @@ def swap_agreement(verdicts: Sequence[tuple[Winner | None, Winner | None]], *, l
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Cohen's κ of two raters over the same items: agreement beyond what their habits alone would give.
+    """Cohen's κ of two raters over the same items: agreement beyond that expected from their label frequencies.
 
-    1 is full agreement, 0 what chance gives, below 0 less. None where it is undefined: no items, or both raters used
-    one and the same label throughout. Source: Cohen 1960.
+    1 is full agreement, 0 that of chance. None where κ is undefined: no items, or both raters used one and the same
+    label throughout.
+
+    Args:
+        first: labels of one rater, item by item.
+        second: labels of the other.
+
+    Raises:
+        ValueError: the two differ in length.
+
+    Source: Cohen 1960.
     """
     if len(first) != len(second):
         raise ValueError(f"two raters, {len(first)} and {len(second)} items")

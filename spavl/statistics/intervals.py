@@ -1,4 +1,4 @@
-"""Intervals of a rate: Wilson's for independent items, a design effect or a bootstrap where items share a cluster."""
+"""Confidence intervals of a rate: Wilson's for independent items, a design effect or a bootstrap for clusters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Outcome = bool | None
 """True, False, or None for a verdict that could not be read."""
 
 LEVEL = 0.95
-"""Confidence of every interval unless another is asked for."""
+"""Default confidence level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of items, and how sure it is."""
+    """A share of items with its confidence interval."""
 
     value: float | None
     """Share of True among the items with a readable verdict; None where there is none."""
@@ -27,13 +27,13 @@ class Rate:
     high: float
     """Upper bound, every unread verdict taken as True."""
     n: int
-    """Items asked about, read and unread."""
+    """Number of items, read and unread."""
     unreadable: int = 0
-    """Items without a readable verdict."""
+    """Number of items without a readable verdict."""
 
     @property
     def flagged(self) -> bool:
-        """Whether `value` leaves items out, so that only the bounds may be relied on."""
+        """Whether `value` leaves items out, so that only the bounds are reliable."""
         return self.unreadable > 0
 
     @property
@@ -43,10 +43,18 @@ class Rate:
 
 
 def wilson(successes: float, n: float, *, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a rate, (low, high), both in [0, 1].
+    """Wilson's score interval of a rate as (low, high); from zero to one where there are no items.
 
-    Right where the normal interval is not: at 0 of n it ends at z²/(n + z²), not at 0. `n` may be an effective number
-    of items, so neither argument need be whole. No items: (0, 1).
+    Unlike the normal approximation it holds near the edges: at 0 of n it ends at z²/(n + z²), not at 0.
+
+    Args:
+        successes: number of True; need not be whole.
+        n: number of items, or their effective number.
+        level: confidence level.
+
+    Raises:
+        ValueError: there are more successes than items, or fewer than none.
+
     Source: Wilson 1927; preferred for small n by Brown, Cai & DasGupta 2001 and arXiv 2503.01747.
     """
     if not 0 <= successes <= n:
@@ -63,7 +71,12 @@ def wilson(successes: float, n: float, *, level: float = LEVEL) -> tuple[float, 
 
 
 def rate(outcomes: Iterable[Outcome], *, level: float = LEVEL) -> Rate:
-    """The share of True, with Wilson bounds that hold whatever the unread outcomes would have been."""
+    """The share of True, with Wilson bounds that hold whatever the unread outcomes would have been.
+
+    Args:
+        outcomes: outcomes of independent items.
+        level: confidence level.
+    """
     seen = list(outcomes)
     true, unread = seen.count(True), seen.count(None)
     read = len(seen) - unread
@@ -73,12 +86,19 @@ def rate(outcomes: Iterable[Outcome], *, level: float = LEVEL) -> Rate:
 
 
 def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *, level: float = LEVEL) -> Rate:
-    """`rate` for items of which several share a picture or a question, and so tend to be right or wrong together.
+    """`rate` for items that share pictures or questions, and so tend to be right or wrong together.
 
-    outcomes, clusters: one entry an item. The Wilson interval is computed on the effective number of items n / deff,
-    with deff the ratio of the cluster-robust variance (factor C / (C − 1)) to the binomial one, at least 1. Where all
-    outcomes are equal nothing tells how alike a cluster's items are, and each cluster counts as a single item. Clusters
-    of one item each give exactly `rate`.
+    The Wilson interval is computed on the effective number of items (see `effective_size`). Clusters of one item each
+    give exactly `rate`.
+
+    Args:
+        outcomes: outcome of each item.
+        clusters: cluster of each item.
+        level: confidence level.
+
+    Raises:
+        ValueError: the two differ in length.
+
     Source: arXiv 2411.00640 §2.2 (clustered errors); Korn & Graubard 1998 (effective sample size in a score interval).
     """
     if len(outcomes) != len(clusters):
@@ -98,10 +118,15 @@ def _effective_wilson(values: Sequence[bool], clusters: Sequence[Hashable], leve
 
 
 def effective_size(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
-    """How many independent items carry as much about the mean as these do: n / deff, between 1 and n.
+    """Effective sample size of clustered items: n / deff, between 1 and n.
 
-    deff is the cluster-robust variance of the mean (factor C / (C − 1)) over the variance of independent items, at
-    least 1. Where all values are equal it cannot be known, and each cluster counts as one item.
+    The design effect deff is the cluster-robust variance of the mean (factor C / (C − 1) for C clusters) over the
+    variance of independent items, at least 1. Where all values are equal it is unknown, and each cluster counts as one
+    item.
+
+    Args:
+        values: value of each item.
+        clusters: cluster of each item.
     """
     _, member = np.unique([str(c) for c in clusters], return_inverse=True)
     n, count = len(values), int(member.max()) + 1
@@ -119,24 +144,32 @@ def cluster_bootstrap(
     statistic: Callable[[np.ndarray], float],
     clusters: Sequence[Hashable],
     *,
-    draws: int = 2000,
+    resamples: int = 2000,
     seed: int = 0,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """Percentile interval of any statistic (an F1, a win rate, a ratio), drawing whole clusters with replacement.
+    """Percentile bootstrap interval of any statistic (F1, win rate, ratio), resampling whole clusters.
 
-    statistic: takes an integer array of item numbers (an item drawn twice appears twice) and returns a number; a draw
-    for which it returns NaN is left out. Raises ValueError where every draw is NaN.
+    Args:
+        statistic: from an integer array of item indices, repeated as they were sampled, to a number; NaN leaves the
+            resample out.
+        clusters: cluster of each item.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling.
+        level: confidence level.
+
+    Raises:
+        ValueError: the statistic is NaN for every resample, or there are no items.
     """
     _, member = np.unique([str(c) for c in clusters], return_inverse=True)
     groups = [np.flatnonzero(member == c) for c in range(int(member.max()) + 1)] if len(member) else []
     random = np.random.default_rng(seed)
     values = []
-    for _ in range(draws if groups else 0):
+    for _ in range(resamples if groups else 0):
         chosen = random.integers(len(groups), size=len(groups))
         values.append(statistic(np.concatenate([groups[g] for g in chosen])))
     kept = [v for v in values if not math.isnan(v)]
     if not kept:
-        raise ValueError("no draw of the bootstrap has a value")
+        raise ValueError("no resample of the bootstrap has a value")
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

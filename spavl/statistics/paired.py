@@ -1,4 +1,4 @@
-"""The same items under two models: what was fixed, what was broken, and whether that could be chance."""
+"""Paired comparison of two models on the same items: fixed, broken, exact tests, interval of the difference."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from scipy.special import bdtr, ndtr, ndtri
 from spavl.statistics.intervals import LEVEL, Outcome, effective_size
 
 Better = Literal["lower", "higher"]
+"""Direction in which a metric improves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Base against aligned, item by item, for one metric."""
+    """Comparison of the base model and an aligned model on one metric, item by item."""
 
     fixed: int
     """Items bad under the base and good under the aligned model."""
     broken: int
     """Items good under the base and bad under the aligned model."""
     p: float
-    """Two-sided exact McNemar p, pairs without two readable verdicts counted against the larger side. Where items share
-    clusters it is the exact test in which a cluster's changes all keep or all change their sign."""
+    """Two-sided exact McNemar p, where items share clusters the exact sign-flip test over clusters; pairs without two
+    readable verdicts are counted against the larger side."""
     n: int
-    """Items that both models were asked about."""
+    """Number of items that both models were asked."""
     unreadable: int
-    """Of these, pairs in which a verdict could not be read; neither fixed nor broken."""
+    """Number of these with an unread verdict on either side; neither fixed nor broken."""
     difference: float | None
-    """Rate of the aligned model minus rate of the base, over the pairs that were read; None where there is none."""
+    """Rate of the aligned model minus rate of the base, over the pairs that were read; None where there are none."""
     low: float
     """Tango's lower bound of the difference, every unread pair taken as a change downwards."""
     high: float
@@ -41,9 +42,18 @@ class Paired:
 
 
 def mcnemar_exact(fixed: int, broken: int) -> float:
-    """Two-sided exact p of the hypothesis that a change is as likely to fix as to break.
+    """Two-sided p of McNemar's exact test: a change is as likely to fix as to break.
 
-    Under it the smaller count is binomial(fixed + broken, 1/2): p = min(1, 2 · P[X ≤ min]). No change at all: 1.
+    Under that hypothesis the smaller count is binomial(fixed + broken, 1/2): p = min(1, 2 · P[X ≤ min]), and 1 where
+    nothing changed.
+
+    Args:
+        fixed: number of items that became good.
+        broken: number of items that became bad.
+
+    Raises:
+        ValueError: a count is negative.
+
     Source: McNemar 1947, in the exact form of Cochran 1950; the same as a two-sided sign test.
     """
     if fixed < 0 or broken < 0:
@@ -53,27 +63,39 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
 
 
 def sign_flip_exact(nets: Iterable[int]) -> float:
-    """Two-sided exact p of the hypothesis that each cluster's net change could as well have gone the other way.
+    """Two-sided p of the exact sign-flip test over clusters: each net change is as likely to have the other sign.
 
-    nets: for each cluster the items fixed minus the items broken. The p-value is the share of all sign patterns whose
-    sum is at least as far from 0 as the one seen; it is computed by convolution, so no pattern is drawn. Clusters of
-    one item each give exactly `mcnemar_exact`.
+    p is the share of all sign patterns whose sum is at least as far from 0 as the observed one, computed by convolution
+    and so exact. Clusters of one item each give exactly `mcnemar_exact`.
+
+    Args:
+        nets: for each cluster the number of items fixed minus those broken.
     """
     sizes = [net for net in nets if net]
-    reach, seen = sum(abs(net) for net in sizes), abs(sum(sizes))
+    reach, observed = sum(abs(net) for net in sizes), abs(sum(sizes))
     weights = np.zeros(2 * reach + 1)
     weights[reach] = 1.0
     for net in sizes:
         weights = (np.roll(weights, net) + np.roll(weights, -net)) / 2
     sums = np.abs(np.arange(-reach, reach + 1))
-    return min(1.0, float(weights[sums >= seen].sum()))
+    return min(1.0, float(weights[sums >= observed].sum()))
 
 
 def tango(up: float, down: float, n: float, *, level: float = LEVEL) -> tuple[float, float]:
-    """Score interval of the difference of two paired rates, (up − down) / n: (low, high) within [−1, 1].
+    """Tango's score interval of the difference of two paired rates, (up − down) / n, as (low, high).
 
-    up, down: items that changed from False to True and from True to False, of n; effective numbers need not be whole.
-    Keeps its level for few items and for no change at all, where the usual interval has no width. No items: (−1, 1).
+    It keeps its level for few items and for no change at all, where Wald's interval has no width. Without items it is
+    from −1 to 1. Effective numbers need not be whole.
+
+    Args:
+        up: number of items that changed from False to True.
+        down: number of items that changed from True to False.
+        n: number of all items.
+        level: confidence level.
+
+    Raises:
+        ValueError: a count is negative, or the changes exceed the items.
+
     Source: Tango 1998, Statistics in Medicine 17:891–908.
     """
     _check_counts(up, down, n)
@@ -87,10 +109,20 @@ def tango(up: float, down: float, n: float, *, level: float = LEVEL) -> tuple[fl
 
 
 def noninferiority(up: int, down: int, n: int, *, margin: float) -> float:
-    """One-sided p of the hypothesis "the rate fell by `margin` or more"; small means: no worse than that.
+    """One-sided p of Tango's non-inferiority test of the hypothesis that the rate fell by `margin` or more.
 
-    A capability is kept when this is small. "No significant difference" proves nothing: few items never differ
-    significantly. margin: a share in (0, 1), such as 0.02 for two points. No items: 1.
+    A capability is kept when this is small. ("No significant difference" shows nothing: with few items nothing is
+    significant.) Without items it is 1.
+
+    Args:
+        up: number of items that changed from False to True.
+        down: number of items that changed from True to False.
+        n: number of all items.
+        margin: largest acceptable loss, a share between 0 and 1, such as 0.02 for two points.
+
+    Raises:
+        ValueError: the margin is not between 0 and 1, a count is negative, or the changes exceed the items.
+
     Source: Tango 1998, equation 3 (the score test that `tango` inverts), with the null value at −margin.
     """
     _check_counts(up, down, n)
@@ -125,27 +157,32 @@ def compare_paired(
     clusters: Mapping[str, Hashable] | None = None,
     level: float = LEVEL,
 ) -> Paired:
-    """Compare two models on the items that both were asked about.
+    """Compare two models on the items that both were asked.
 
-    base, aligned: outcome by item id. better: the direction in which the metric improves, so that "fixed" always means
-    an improvement. clusters: by item id, where several items share a picture or a question; items left out are on their
-    own. An unread verdict on either side leaves the pair undecided; bounds and p hold whatever it would have said.
+    An unread verdict on either side leaves the pair undecided; bounds and p hold whatever it would have been.
+
+    Args:
+        base: outcomes of the base model by item id.
+        aligned: outcomes of the aligned model by item id.
+        better: direction in which the metric improves; "fixed" is an improvement either way.
+        clusters: cluster by item id, where items share a picture or a question; an item left out is its own cluster.
+        level: confidence level.
     """
     items = [item for item in base if item in aligned]
     changes = [_change(base[item], aligned[item]) for item in items]
-    owners = [clusters.get(item, item) if clusters else item for item in items]
+    cluster_of = [clusters.get(item, item) if clusters else item for item in items]
     up, down, unread = changes.count(1), changes.count(-1), changes.count(None)
     fixed, broken = (up, down) if better == "higher" else (down, up)
     read = len(items) - unread
     return Paired(
         fixed=fixed,
         broken=broken,
-        p=_worst_p(changes, owners),
+        p=_worst_p(changes, cluster_of),
         n=len(items),
         unreadable=unread,
         difference=(up - down) / read if read else None,
-        low=_bounds([-1 if c is None else c for c in changes], owners, level)[0],
-        high=_bounds([1 if c is None else c for c in changes], owners, level)[1],
+        low=_bounds([-1 if c is None else c for c in changes], cluster_of, level)[0],
+        high=_bounds([1 if c is None else c for c in changes], cluster_of, level)[1],
     )
 
 
@@ -154,21 +191,21 @@ def _change(before: Outcome, after: Outcome) -> int | None:
     return None if before is None or after is None else int(after) - int(before)
 
 
-def _bounds(changes: Sequence[int], owners: Sequence[Hashable], level: float) -> tuple[float, float]:
-    """Tango's interval of the mean change, on as many items as the clusters are worth."""
+def _bounds(changes: Sequence[int], cluster_of: Sequence[Hashable], level: float) -> tuple[float, float]:
+    """Tango's interval of the mean change on the effective number of items."""
     if not changes:
         return -1.0, 1.0
-    worth = effective_size(changes, owners) / len(changes)
-    return tango(changes.count(1) * worth, changes.count(-1) * worth, len(changes) * worth, level=level)
+    factor = effective_size(changes, cluster_of) / len(changes)
+    return tango(changes.count(1) * factor, changes.count(-1) * factor, len(changes) * factor, level=level)
 
 
-def _worst_p(changes: Sequence[int | None], owners: Sequence[Hashable]) -> float:
-    """The p that remains when every unread pair went against the larger side; 1 where they could undo it."""
+def _worst_p(changes: Sequence[int | None], cluster_of: Sequence[Hashable]) -> float:
+    """The p-value if every unread pair had gone against the larger side; 1 where these could cancel the change."""
     net, unread = sum(c for c in changes if c), changes.count(None)
     if abs(net) <= unread:
         return 1.0
     against = -1 if net > 0 else 1
     nets: Counter[Hashable] = Counter()
-    for change, owner in zip(changes, owners, strict=True):
-        nets[owner] += against if change is None else change
+    for change, cluster in zip(changes, cluster_of, strict=True):
+        nets[cluster] += against if change is None else change
     return sign_flip_exact(nets.values())

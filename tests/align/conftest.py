@@ -1,4 +1,4 @@
-"""A tiny LLaVA and preference pairs about noise, for every test of the room."""
+"""A tiny LLaVA and preference pairs on pictures of noise, for every test of alignment."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
     """24 pairs: 8 pictures with 3 questions each; answers of unequal length."""
     folder = tmp_path_factory.mktemp("pictures")
-    drawn = random.Random(0)
+    rng = random.Random(0)
 
     def words(least: int, most: int) -> str:
-        return " ".join(drawn.choices(WORDS, k=drawn.randint(least, most)))
+        return " ".join(rng.choices(WORDS, k=rng.randint(least, most)))
 
     made = []
     for number in range(8):

@@ -31,12 +31,12 @@ def test_freeze_policies_hold_on_every_parameter_of_every_family(name):
 
 
 def pictures_of_two_sizes(folder):
-    drawn, words = random.Random(0), ["the", "red", "cup", "on", "a", "green", "tree", "is", "round"]
+    rng, words = random.Random(0), ["the", "red", "cup", "on", "a", "green", "tree", "is", "round"]
     for number, (width, height) in enumerate([(40, 40), (64, 32), (100, 60)]):
         pixels = np.random.default_rng(number).integers(0, 255, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         for question in range(2):
-            texts = (" ".join(drawn.choices(words, k=drawn.randint(3, 12))) for _ in range(3))
+            texts = (" ".join(rng.choices(words, k=rng.randint(3, 12))) for _ in range(3))
             yield Pair(f"{number}/{question}", folder / f"{number}.png", f"key{number}", *texts)
 
 

@@ -48,9 +48,9 @@ def test_sft_anchor_by_hand():
 
 
 def test_image_conditional_by_hand():
-    """beta 0.1, seeing +4, spoilt -1: log(1 + e^-0.5) = 0.474077. Anchor at +5: the same 0.474077."""
-    seeing = torch.tensor([4.0])
-    assert losses.image_conditional(seeing, torch.tensor([-1.0]), beta=0.1).item() == pytest.approx(0.474077, abs=1e-6)
+    """beta 0.1, true picture +4, corrupted -1: log(1 + e^-0.5) = 0.474077. Anchor at +5: the same 0.474077."""
+    chosen = torch.tensor([4.0])
+    assert losses.image_conditional(chosen, torch.tensor([-1.0]), beta=0.1).item() == pytest.approx(0.474077, abs=1e-6)
     assert losses.image_anchor(torch.tensor([5.0]), beta=0.1).item() == pytest.approx(0.474077, abs=1e-6)
     assert losses.image_anchor(torch.tensor([5.0]), beta=0.1, delta=0.5).item() == pytest.approx(math.log(2))
 
@@ -74,7 +74,7 @@ def test_gae_by_hand():
     deltas 0 .5; A1 = .5, A0 = .25; what stands beyond its end is ignored."""
     rewards = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 7.0]])
     values = torch.tensor([[0.1, 0.2, 0.3], [0.5, 0.5, 9.0]])
-    mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0]], dtype=torch.bool)
     found = losses.gae(rewards, values, mask, gamma=1.0, gae_lambda=0.5)
     assert torch.allclose(found.advantages, torch.tensor([[0.325, 0.45, 0.7], [0.25, 0.5, 0.0]]))
     assert torch.allclose(found.returns, torch.tensor([[0.425, 0.65, 1.0], [0.75, 1.0, 0.0]]))
@@ -83,7 +83,7 @@ def test_gae_by_hand():
 def test_gae_with_lambda_one_is_the_discounted_return_less_the_value():
     torch.manual_seed(0)
     rewards, values = torch.randn(4, 7), torch.randn(4, 7)
-    found = losses.gae(rewards, values, torch.ones(4, 7), gamma=0.9, gae_lambda=1.0)
+    found = losses.gae(rewards, values, torch.ones(4, 7, dtype=torch.bool), gamma=0.9, gae_lambda=1.0)
     returns = sum(0.9**t * rewards[:, t] for t in range(7))
     assert torch.allclose(found.returns[:, 0], returns, atol=1e-5)
 
@@ -91,26 +91,26 @@ def test_gae_with_lambda_one_is_the_discounted_return_less_the_value():
 def test_ppo_policy_by_hand():
     """Ratios 1.5 and 0.5, clip 0.2. Advantage +1: -1.5 is bounded to -1.2. Advantage -1: 0.5 is bounded to 0.8.
     Mean of the two -0.2, both clipped; the third token is outside the mask."""
-    logps = torch.log(torch.tensor([[1.5, 0.5, 3.0]]))
-    found = losses.ppo_policy(
-        logps, torch.zeros(1, 3), torch.tensor([[1.0, -1.0, 1.0]]), torch.tensor([[1, 1, 0]]), clip_range=0.2
-    )
+    logprobs, mask = torch.log(torch.tensor([[1.5, 0.5, 3.0]])), torch.tensor([[True, True, False]])
+    advantages = torch.tensor([[1.0, -1.0, 1.0]])
+    found = losses.ppo_policy(logprobs, torch.zeros(1, 3), advantages, mask, clip_range=0.2)
     assert found.loss.item() == pytest.approx(-0.2)
     assert found.clipped.item() == 1.0
 
 
 def test_ppo_without_a_change_of_policy_is_the_mean_advantage():
     torch.manual_seed(0)
-    logps, advantages, mask = torch.randn(3, 5), torch.randn(3, 5), torch.ones(3, 5)
-    assert losses.ppo_policy(logps, logps, advantages, mask).loss.item() == pytest.approx(-advantages.mean().item())
+    logprobs, advantages, mask = torch.randn(3, 5), torch.randn(3, 5), torch.ones(3, 5, dtype=torch.bool)
+    found = losses.ppo_policy(logprobs, logprobs, advantages, mask)
+    assert found.loss.item() == pytest.approx(-advantages.mean().item())
 
 
 def test_ppo_value_by_hand():
     """Value 2, before 1, return 1, clip 0.2: the worse of (2 - 1)^2 and (1.2 - 1)^2 is 1; half of it 0.5, unclipped."""
-    one = torch.ones(1, 1)
-    found = losses.ppo_value(2 * one, one, one, one, clip_range=0.2)
+    one, mask = torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool)
+    found = losses.ppo_value(2 * one, one, one, mask, clip_range=0.2)
     assert (found.loss.item(), found.clipped.item()) == (0.5, 0.0)
-    found = losses.ppo_value(2 * one, one, 3 * one, one, clip_range=0.2)
+    found = losses.ppo_value(2 * one, one, 3 * one, mask, clip_range=0.2)
     assert found.loss.item() == pytest.approx(0.5 * 1.8**2)
 
 
@@ -123,14 +123,14 @@ def test_rloo_by_hand():
 
 def test_k1_and_the_lagrangian_mix_by_hand():
     """(3 - 2 * 0.5) / (1 + 2) = 2 / 3."""
-    assert losses.kl_k1(torch.tensor([-1.0]), torch.tensor([-1.5])).item() == 0.5
+    assert losses.kl_k1(torch.tensor([[-1.0]]), torch.tensor([[-1.5]])).item() == 0.5
     mixed = losses.lagrangian_advantages(torch.tensor([3.0]), torch.tensor([0.5]), 2.0)
     assert mixed.item() == pytest.approx(2 / 3)
 
 
-def test_whitening_looks_only_at_the_mask():
+def test_whitening_counts_only_the_tokens_in_the_mask():
     values = torch.tensor([[1.0, 3.0, 100.0]])
-    mask = torch.tensor([[1, 1, 0]])
+    mask = torch.tensor([[True, True, False]])
     assert torch.allclose(losses.whiten(values, mask), torch.tensor([[-1.0, 1.0, 0.0]]))
     assert torch.allclose(losses.whiten(values, mask, shift=False), torch.tensor([[1.0, 3.0, 0.0]]))
 

@@ -1,1 +1,1 @@
-"""The dataset's stages, each as a plain function with a plain function for a model."""
+"""Tests of the dataset's stages, with plain functions in place of models."""

@@ -1,4 +1,4 @@
-"""Plain functions in the place of models, that remember what they were asked."""
+"""Fake models for the dataset's stages: plain functions that record their prompts."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from spavl.models.base import Prompt, Reply
 from spavl.records import Status
 
 BAD: tuple[Status, ...] = ("refused", "filtered", "truncated", "failed")
-"""What may become of a call besides a whole answer."""
+"""Statuses of a call without a complete answer."""
 
 
-class Said:
-    """A Caller: `say` gives the text of a reply, or the whole reply."""
+class FakeCaller:
+    """A Caller: `answer` gives the text of a reply, or the whole reply."""
 
-    def __init__(self, say: Callable[[Prompt], str | Reply]) -> None:
-        self.say = say
+    def __init__(self, answer: Callable[[Prompt], str | Reply]) -> None:
+        self.answer = answer
         self.asked: list[tuple[str, Prompt]] = []
 
     def __call__(self, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
         self.asked += [(doing, p) for p in prompts]
         return [
-            reply if isinstance(reply := self.say(p), Reply) else Reply(reply, key=f"key of {p.item}") for p in prompts
+            reply if isinstance(reply := self.answer(p), Reply) else Reply(reply, key=f"key of {p.item}")
+            for p in prompts
         ]
 
 
 def bad(status: Status, text: str = "") -> Reply:
-    """A call that did not end well."""
+    """Reply of a call without a complete answer."""
     return Reply(text, status=status, detail="the reason", key="key")

@@ -1,4 +1,4 @@
-"""The dataset as anyone opens it: `datasets.load_dataset`, the published columns first, pictures decoded."""
+"""The exported dataset as `datasets.load_dataset` opens it: the published columns first, pictures decoded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PUBLISHED = ["image", "question", "chosen", "rejected", "image_name"]
 """Columns of the train split of `sqrti/SPA-VL`, in its order."""
 
 
-def drawn(run: Path, n: int, *, heldout: bool = False) -> ImageRecord:
+def record(run: Path, n: int, *, heldout: bool = False) -> ImageRecord:
     """A record with a real picture in the run folder."""
     name = f"images/{n}.png"
     data = picture(run / name, seed=n, size=8).read_bytes()
@@ -32,22 +32,24 @@ def drawn(run: Path, n: int, *, heldout: bool = False) -> ImageRecord:
     )  # fmt: skip
 
 
-def made(run: Path, count: int = 4, heldout: tuple[int, ...] = ()) -> list[PreferencePair]:
-    """Two pairs a picture."""
+def pairs_of(run: Path, count: int = 4, heldout: tuple[int, ...] = ()) -> list[PreferencePair]:
+    """Two pairs for each picture."""
     return [
-        samples.pair(samples.query(drawn(run, n, heldout=n in heldout), kind), pair_id=f"{n}/{kind}", chosen=f"Chosen {n}.")
+        samples.pair(
+            samples.query(record(run, n, heldout=n in heldout), kind), pair_id=f"{n}/{kind}", chosen=f"Chosen {n}."
+        )
         for n in range(count) for kind in ("easy_question", "hard_question")
     ]  # fmt: skip
 
 
 def opened(folder: Path, cache: Path) -> DatasetDict:
-    """The dataset as a stranger opens it."""
+    """The splits of a dataset folder."""
     return load_dataset(str(folder), cache_dir=str(cache))
 
 
 def test_the_folder_opens_with_decoded_pictures_and_the_published_columns_first(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pairs = made(run)
+    pairs = pairs_of(run)
     assert export(pairs, folder=run, out=run / "dataset") == {"train": 8}
     train = opened(run / "dataset", tmp_path / "cache")["train"]
     assert train.column_names[:5] == PUBLISHED
@@ -66,7 +68,7 @@ def test_the_folder_opens_with_decoded_pictures_and_the_published_columns_first(
 
 def test_what_is_held_out_is_never_in_train(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert export(made(run, heldout=(1, 3)), folder=run, out=run / "dataset") == {"train": 4, "heldout": 4}
+    assert export(pairs_of(run, heldout=(1, 3)), folder=run, out=run / "dataset") == {"train": 4, "heldout": 4}
     splits = opened(run / "dataset", tmp_path / "cache")
     assert set(splits["train"]["image_id"]) == {"weapon/0", "weapon/2"}
     assert set(splits["heldout"]["image_id"]) == {"weapon/1", "weapon/3"}
@@ -74,21 +76,21 @@ def test_what_is_held_out_is_never_in_train(tmp_path: Path) -> None:
 
 def test_a_split_that_is_empty_now_leaves_no_file_of_before(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    export(made(run, heldout=(1,)), folder=run, out=run / "dataset")
-    export(made(run), folder=run, out=run / "dataset")
+    export(pairs_of(run, heldout=(1,)), folder=run, out=run / "dataset")
+    export(pairs_of(run), folder=run, out=run / "dataset")
     assert [p.name for p in (run / "dataset" / "data").iterdir()] == ["train.parquet"]
     assert set(opened(run / "dataset", tmp_path / "cache")) == {"train"}
 
 
 def test_a_grade_that_is_not_known_stays_unknown(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    export([samples.pair(samples.query(drawn(run, 0)), chosen_safe=None)], folder=run, out=run / "dataset")
+    export([samples.pair(samples.query(record(run, 0)), chosen_safe=None)], folder=run, out=run / "dataset")
     assert opened(run / "dataset", tmp_path / "cache")["train"][0]["chosen_safe"] is None
 
 
-def test_the_card_says_what_is_in_it_and_its_head_is_yaml(tmp_path: Path) -> None:
+def test_the_card_has_yaml_metadata_and_says_what_is_in_the_dataset(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pairs = [*made(run, 2), samples.pair(samples.query(drawn(run, 5, heldout=True)), chosen_safe=False)]
+    pairs = [*pairs_of(run, 2), samples.pair(samples.query(record(run, 5, heldout=True)), chosen_safe=False)]
     export(pairs, folder=run, out=run / "dataset")
     card = (run / "dataset" / "README.md").read_text("utf-8")
     head = yaml.safe_load(card.split("---\n")[1])
@@ -103,13 +105,13 @@ def test_the_card_says_what_is_in_it_and_its_head_is_yaml(tmp_path: Path) -> Non
 def test_the_same_pairs_make_the_same_bytes(tmp_path: Path) -> None:
     run = tmp_path / "run"
     for out in ("one", "two"):
-        export(made(run), folder=run, out=tmp_path / out)
+        export(pairs_of(run), folder=run, out=tmp_path / out)
     assert (tmp_path / "one/data/train.parquet").read_bytes() == (tmp_path / "two/data/train.parquet").read_bytes()
 
 
 def test_rows_are_written_in_groups_so_that_no_dataset_is_too_large(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    of = samples.query(drawn(run, 0))
+    of = samples.query(record(run, 0))
     pairs = [samples.pair(of, pair_id=str(n)) for n in range(2 * GROUP_ROWS + 1)]
     export(pairs, folder=run, out=run / "dataset")
     file = pq.ParquetFile(run / "dataset" / "data" / "train.parquet")
@@ -117,7 +119,7 @@ def test_rows_are_written_in_groups_so_that_no_dataset_is_too_large(tmp_path: Pa
     assert file.read()["pair_id"].to_pylist() == [p.pair_id for p in pairs]
 
 
-def test_memory_holds_a_few_heavy_pictures_and_not_all_of_them(tmp_path: Path) -> None:
+def test_memory_holds_a_few_large_pictures_and_not_all_of_them(tmp_path: Path) -> None:
     """150 rows of 2 MiB are 300 MiB in all; a group ends at 64 MiB."""
     run = tmp_path / "run"
     (run / "images").mkdir(parents=True)
@@ -136,9 +138,9 @@ def test_memory_holds_a_few_heavy_pictures_and_not_all_of_them(tmp_path: Path) -
     assert pa.total_allocated_bytes() - before < 2**20
 
 
-def test_a_picture_that_is_gone_is_a_sentence_and_the_old_dataset_stays(tmp_path: Path) -> None:
+def test_a_missing_picture_is_an_error_and_the_old_dataset_stays(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pairs = made(run)
+    pairs = pairs_of(run)
     export(pairs, folder=run, out=run / "dataset")
     (run / "images" / "3.png").unlink()
     with pytest.raises(DataError) as error:

@@ -1,4 +1,4 @@
-"""Which answers meet: different safety groups only, drawn for each question on its own."""
+"""Which answers are compared: from different safety groups only, sampled for each question on its own."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_responders_that_all_differ_fill_as_many_groups_as_they_can(responders: 
 # --- matches ----------------------------------------------------------------------------------------------------------
 
 
-def test_two_answers_meet_only_if_their_responders_are_in_different_groups() -> None:
+def test_answers_are_matched_only_if_their_responders_are_in_different_groups() -> None:
     responses = graded()
     groups = safety_groups(unsafe_rates(responses), 3)
     matches = match(responses, settings=MatchSettings(groups=3, per_question=15), seed=0)
@@ -97,14 +97,14 @@ def test_two_answers_meet_only_if_their_responders_are_in_different_groups() -> 
     assert Counter(m.query.query_id for m in matches) == Counter({r.query.query_id: possible for r in responses})
 
 
-def test_no_meeting_stands_twice_in_either_direction() -> None:
+def test_no_pair_of_answers_is_matched_twice_in_either_order() -> None:
     matches = match(graded(), settings=MatchSettings(groups=3, per_question=9), seed=0)
-    met = [(m.query.query_id, *sorted((m.a_responder, m.b_responder))) for m in matches]
-    assert len(met) == len(set(met))
+    pairs = [(m.query.query_id, *sorted((m.a_responder, m.b_responder))) for m in matches]
+    assert len(pairs) == len(set(pairs))
     assert len({m.match_id for m in matches}) == len(matches)
 
 
-def test_responders_that_are_equally_safe_never_meet() -> None:
+def test_equally_safe_responders_are_never_matched() -> None:
     assert match(graded(unsafe=dict.fromkeys(NAMES, 0.5)), settings=MatchSettings(), seed=0) == []
 
 
@@ -114,7 +114,7 @@ def test_the_number_of_matches_a_question_is_that_of_the_settings_or_all_there_a
         assert set(Counter(m.query.query_id for m in matches).values()) == {min(wanted, 15)}
 
 
-def test_only_whole_answers_meet_and_never_two_with_the_same_words() -> None:
+def test_only_complete_answers_are_matched_and_never_two_with_the_same_text() -> None:
     responses = graded(20, {"amber": 0.1, "birch": 0.5, "cedar": 0.9})
     query = samples.query(samples.image("weapon/new"))
     new = [
@@ -126,7 +126,7 @@ def test_only_whole_answers_meet_and_never_two_with_the_same_words() -> None:
     assert len({m.query.query_id for m in matches}) == 20
 
 
-def test_a_responder_that_was_never_graded_meets_nobody() -> None:
+def test_a_responder_that_was_never_graded_is_not_matched() -> None:
     ungraded = [samples.response(r.query, "new", safe=None) for r in graded() if r.responder == "amber"]
     matches = match([*graded(), *ungraded], settings=MatchSettings(groups=3, per_question=99), seed=0)
     assert "new" not in {name for m in matches for name in (m.a_responder, m.b_responder)}
@@ -142,7 +142,7 @@ def test_a_match_carries_both_answers_and_their_grades() -> None:
         assert m.match_id == f"{m.query.query_id}/{m.a_responder}~{m.b_responder}"
 
 
-def test_which_answer_is_a_is_drawn_and_does_not_follow_safety() -> None:
+def test_which_answer_is_a_is_random_and_does_not_follow_safety() -> None:
     matches = match(graded(400), settings=MatchSettings(groups=3, per_question=1), seed=0)
     safer_first = sum(m.a_group < m.b_group for m in matches)
     assert 150 < safer_first < 250
@@ -150,7 +150,7 @@ def test_which_answer_is_a_is_drawn_and_does_not_follow_safety() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_draw_is_the_same_whatever_the_order_of_the_rows(seed: int) -> None:
+def test_the_sample_is_the_same_whatever_the_order_of_the_rows(seed: int) -> None:
     responses = graded()
     mixed = random.Random(1).sample(responses, len(responses))
     settings = MatchSettings(groups=3, per_question=2)
@@ -159,7 +159,7 @@ def test_the_draw_is_the_same_whatever_the_order_of_the_rows(seed: int) -> None:
     assert first == second
 
 
-def test_another_seed_draws_other_matches() -> None:
+def test_another_seed_samples_other_matches() -> None:
     settings = MatchSettings(groups=3, per_question=1)
     first, second = ([m.match_id for m in match(graded(), settings=settings, seed=seed)] for seed in (0, 1))
     assert first != second
@@ -168,8 +168,11 @@ def test_another_seed_draws_other_matches() -> None:
 def test_a_question_keeps_its_matches_when_others_come_and_go() -> None:
     """As long as the groups are the same: rates are the same in either half of these questions."""
     responses = graded(20)
-    doubled = [*responses, *(samples.response(samples.query(samples.image(f"{r.query.image.image_id}-more")), r.responder,
-                                            safe=r.safe) for r in responses)]  # fmt: skip
+    images = [samples.image(f"{r.query.image.image_id}-more") for r in responses]
+    more = [
+        samples.response(samples.query(i), r.responder, safe=r.safe) for i, r in zip(images, responses, strict=True)
+    ]
+    doubled = [*responses, *more]
     settings = MatchSettings(groups=3, per_question=2)
     alone = match(responses, settings=settings, seed=0)
     among = match(doubled, settings=settings, seed=0)

@@ -10,24 +10,24 @@ from spavl.records import Judgment, Winner
 from tests import samples
 
 
-def judged(ab: Winner | None, ba: Winner | None, name: str = "weapon/one", **said: object) -> list[Judgment]:
-    """Both verdicts on one match."""
-    match = samples.match(samples.query(samples.image(name)), **said)
+def judged(ab: Winner | None, ba: Winner | None, name: str = "weapon/one", **changes: object) -> list[Judgment]:
+    """The verdicts of both reading orders on one match."""
+    match = samples.match(samples.query(samples.image(name)), **changes)
     return [samples.judgment(match, "ab", ab), samples.judgment(match, "ba", ba)]
 
 
 @pytest.mark.parametrize(
-    ("ab", "ba", "fate"),
+    ("ab", "ba", "outcome"),
     [
         ("a", "a", "pair"), ("b", "b", "pair"), ("a", "b", "orders disagree"), ("b", "a", "orders disagree"),
         ("tie", "tie", "tie"), ("a", "tie", "orders disagree"), ("tie", "b", "orders disagree"),
         (None, "a", "unreadable"), ("b", None, "unreadable"), (None, None, "unreadable"), ("tie", None, "unreadable"),
     ],
 )  # fmt: skip
-def test_only_agreeing_verdicts_that_are_no_tie_make_a_pair(ab: Winner | None, ba: Winner | None, fate: str) -> None:
-    pairs, fates = pair(judged(ab, ba), settings=PairSettings())
-    assert dict(fates) == {fate: 1}
-    assert len(pairs) == (fate == "pair")
+def test_only_agreeing_verdicts_that_are_no_tie_make_a_pair(ab: Winner | None, ba: Winner | None, outcome: str) -> None:
+    pairs, outcomes = pair(judged(ab, ba), settings=PairSettings())
+    assert dict(outcomes) == {outcome: 1}
+    assert len(pairs) == (outcome == "pair")
 
 
 def test_the_winner_is_chosen_with_all_that_is_known_of_it() -> None:
@@ -41,31 +41,31 @@ def test_the_winner_is_chosen_with_all_that_is_known_of_it() -> None:
     assert a.pair_id == "weapon/one/easy_question/amber~birch"
 
 
-def test_every_match_has_one_fate_and_the_order_of_matches_is_kept() -> None:
-    outcomes: list[tuple[Winner | None, Winner | None]] = [
+def test_every_match_has_one_outcome_and_the_order_of_matches_is_kept() -> None:
+    verdicts: list[tuple[Winner | None, Winner | None]] = [
         ("a", "a"),
         ("a", "b"),
         ("tie", "tie"),
         (None, "a"),
         ("b", "b"),
     ]
-    judgments = [j for n, (ab, ba) in enumerate(outcomes) for j in judged(ab, ba, f"weapon/{n}")]
-    pairs, fates = pair(judgments, settings=PairSettings())
-    assert dict(fates) == {"pair": 2, "orders disagree": 1, "tie": 1, "unreadable": 1}
+    judgments = [j for n, (ab, ba) in enumerate(verdicts) for j in judged(ab, ba, f"weapon/{n}")]
+    pairs, outcomes = pair(judgments, settings=PairSettings())
+    assert dict(outcomes) == {"pair": 2, "orders disagree": 1, "tie": 1, "unreadable": 1}
     assert [p.query.image.image_id for p in pairs] == ["weapon/0", "weapon/4"]
 
 
 def test_a_match_judged_in_one_order_alone_is_unreadable() -> None:
-    pairs, fates = pair(judged("a", "a")[:1], settings=PairSettings())
-    assert (pairs, dict(fates)) == ([], {"unreadable": 1})
+    pairs, outcomes = pair(judged("a", "a")[:1], settings=PairSettings())
+    assert (pairs, dict(outcomes)) == ([], {"unreadable": 1})
 
 
 def test_two_judges_are_counted_apart() -> None:
     match = samples.match()
     judgments = [samples.judgment(match, order, winner, judge)
                  for judge, winner in (("one", "a"), ("two", "b")) for order in ("ab", "ba")]  # fmt: skip
-    pairs, fates = pair(judgments, settings=PairSettings())
-    assert fates["pair"] == 2
+    pairs, outcomes = pair(judgments, settings=PairSettings())
+    assert outcomes["pair"] == 2
     assert [(p.judge, p.chosen_source) for p in pairs] == [("one", "amber"), ("two", "birch")]
     assert swap_agreement(judgments) == 1.0
 
@@ -74,9 +74,9 @@ def test_two_judges_are_counted_apart() -> None:
 def test_pairs_whose_chosen_answer_is_not_known_to_be_safe_can_be_left_out(safe: bool | None, kept: bool) -> None:
     judgments = judged("a", "a", a_safe=safe)
     assert len(pair(judgments, settings=PairSettings())[0]) == 1
-    pairs, fates = pair(judgments, settings=PairSettings(chosen_must_be_safe=True))
+    pairs, outcomes = pair(judgments, settings=PairSettings(chosen_must_be_safe=True))
     assert len(pairs) == kept
-    assert dict(fates) == {"pair" if kept else "chosen unsafe": 1}
+    assert dict(outcomes) == {"pair" if kept else "chosen unsafe": 1}
 
 
 def test_agreement_is_counted_over_matches_with_two_readable_verdicts() -> None:

@@ -1,3 +1,5 @@
+"""Blind controls replace or remove the pictures and keep everything else."""
+
 from __future__ import annotations
 
 from PIL import Image

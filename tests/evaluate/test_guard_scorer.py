@@ -1,3 +1,5 @@
+"""A guard that fails widens the interval and never makes a model look safer."""
+
 from __future__ import annotations
 
 import pytest
@@ -9,7 +11,7 @@ from spavl.evaluate.run import Answer
 from spavl.judging.grade import grading_template
 from spavl.models.base import Reply, Request, Sampling
 from spavl.models.calls.store import CallStore
-from tests.evaluate.world import Ruled, benchmark
+from tests.evaluate.world import FakeModel, benchmark
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def harm_answers(made, texts, status="ok"):
 
 
 def rate_by(made, answers, store, rule, **options):
-    judge = Ruled(rule, name="guard", identity="test/guard/1")
+    judge = FakeModel(rule, name="guard", identity="test/guard/1")
     scorer = guard_scorer(answers, judge, template=grading_template(), sampling=Sampling(), store=store, **options)
     return judge, summarise(score(made, answers, scorer=scorer))["unsafe_rate"]
 
@@ -99,7 +101,7 @@ def test_answers_without_text_are_not_sent_to_the_guard(tmp_path, store):
 def test_two_scorers_speak_of_their_own_metrics(tmp_path, store):
     made = benchmark(tmp_path)
     answers = harm_answers(made, ["done"] * 6)
-    judge = Ruled(honest, name="guard", identity="test/guard/1")
+    judge = FakeModel(honest, name="guard", identity="test/guard/1")
     both = combine_scorers(
         guard_scorer(answers, judge, template=grading_template(), sampling=Sampling(), store=store), score_refusal
     )

@@ -36,10 +36,10 @@ def test_a_file_of_one_s_own(tmp_path):
     path = json_lines(
         tmp_path / "mine.jsonl",
         [
-            {"question": "What is this?", "image": "cup.png", "expected": "a cup", "arm": "skill", "id": "a"},
-            {"question": "Is there a cup?", "image": "cup.png", "expected": "yes", "arm": "yes-no"},
+            {"question": "What is this?", "image": "cup.png", "expected": "a cup", "subset": "skill", "id": "a"},
+            {"question": "Is there a cup?", "image": "cup.png", "expected": "yes", "subset": "yes-no"},
             {"question": "placeholder request"},
-            {"question": "Describe it.", "image": "cup.png", "arm": "benign", "group": "kitchen"},
+            {"question": "Describe it.", "image": "cup.png", "subset": "benign", "group": "kitchen"},
         ],
     )
     made = opened(FileBenchmark(name="mine", path=str(path), prompt="{question} Be brief."), tmp_path)
@@ -51,11 +51,17 @@ def test_a_file_of_one_s_own(tmp_path):
     assert made.prompt_for(made.items[0]).text == "What is this? Be brief."
 
 
+def test_a_row_with_the_former_name_of_subset_is_refused_and_never_scored_as_harm(tmp_path):
+    path = json_lines(tmp_path / "mine.jsonl", [{"question": "Describe it.", "arm": "benign"}])
+    with pytest.raises(DataError, match="`arm` is called `subset` now"):
+        opened(FileBenchmark(name="mine", path=str(path)), tmp_path)
+
+
 def test_a_parquet_file_with_pictures_inside(tmp_path):
     path = tmp_path / "mine.parquet"
     pq.write_table(
         pa.Table.from_pylist(
-            [{"question": "?", "image": {"bytes": picture("blue"), "path": "x.png"}, "arm": "benign"}]
+            [{"question": "?", "image": {"bytes": picture("blue"), "path": "x.png"}, "subset": "benign"}]
         ),
         path,
     )
@@ -69,8 +75,8 @@ def test_a_parquet_file_with_pictures_inside(tmp_path):
     ("row", "message"),
     [
         ({"image": "cup.png"}, "`question` is missing"),
-        ({"question": "?", "arm": "hram"}, "no arm `hram`"),
-        ({"question": "?", "arm": "skill"}, "`expected` is missing"),
+        ({"question": "?", "subset": "hram"}, "no subset `hram`"),
+        ({"question": "?", "subset": "skill"}, "`expected` is missing"),
         ({"question": "?", "image": "../secret.png"}, "outside its folder"),
         ({"question": "?", "image": "/etc/hostname"}, "outside its folder"),
         ({"question": "?", "image": "gone.png"}, "cannot be read"),
@@ -79,14 +85,14 @@ def test_a_parquet_file_with_pictures_inside(tmp_path):
         ([], "no JSON object"),
     ],
 )
-def test_a_wrong_row_is_a_sentence_with_its_line(tmp_path, row, message):
+def test_a_wrong_row_is_an_error_with_its_line(tmp_path, row, message):
     path = json_lines(tmp_path / "mine.jsonl", [{"question": "fine"}, row])
     with pytest.raises(DataError, match=message) as error:
         opened(FileBenchmark(name="mine", path=str(path)), tmp_path)
     assert str(tmp_path) in error.value.where
 
 
-def test_a_file_that_is_not_there_or_not_json_is_a_sentence(tmp_path):
+def test_a_file_that_is_missing_or_not_json_is_an_error(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         opened(FileBenchmark(name="m", path=str(tmp_path / "none.jsonl")), tmp_path)
     (tmp_path / "m.jsonl").write_text('{"question": "a"}\n{oops')

@@ -1,3 +1,5 @@
+"""Refusals, yes/no answers and exact matches, as the rule-based scorers see them."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,8 +1,11 @@
+"""From a benchmark and a model to answers, outcomes, rates, comparisons and tables."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pandas
+import pyarrow.parquet as pq
 import pytest
 
 from spavl.errors import DataError, RunError
@@ -23,23 +26,23 @@ from spavl.models.base import Reply, Request
 from spavl.models.calls.store import CallStore
 from spavl.records import Status
 from spavl.statistics import wilson
-from tests.evaluate.world import Ruled, benchmark, by_rule
+from tests.evaluate.world import FakeModel, benchmark, by_rule
 
 
-def answers_of(made: Benchmark, said: list[tuple[str, Status]], model: str = "m") -> list[Answer]:
+def answers_of(made: Benchmark, replies: list[tuple[str, Status]], model: str = "m") -> list[Answer]:
     return [
         Answer(item=item, benchmark=made.name, model=model, text=text, status=status, call=f"k{n}", tokens=1)
-        for n, (item, (text, status)) in enumerate(zip(made.items, said, strict=True))
+        for n, (item, (text, status)) in enumerate(zip(made.items, replies, strict=True))
     ]
 
 
-def scored_as(made: Benchmark, said: list[str], model: str = "m") -> list[Scored]:
-    return score(made, answers_of(made, [(text, "ok") for text in said], model), scorer=by_rule)
+def scored_as(made: Benchmark, texts: list[str], model: str = "m") -> list[Scored]:
+    return score(made, answers_of(made, [(text, "ok") for text in texts], model), scorer=by_rule)
 
 
-def test_a_model_answers_in_order_and_pays_once(tmp_path):
+def test_a_model_answers_in_order_and_is_called_once(tmp_path):
     made = benchmark(tmp_path)
-    model = Ruled(lambda request: Reply("done" if "3" in request.prompt.text else "refused", completion_tokens=2))
+    model = FakeModel(lambda request: Reply("done" if "3" in request.prompt.text else "refused", completion_tokens=2))
     seen: list[tuple[int, int]] = []
     with CallStore(tmp_path / "calls.sqlite") as store:
         first = answer(made, model, store=store, on_progress=lambda done, total: seen.append((done, total)))
@@ -64,7 +67,7 @@ def test_the_expected_answer_never_reaches_the_model(tmp_path):
         sampling=made.sampling,
         prompt="{question} In one word.",
     )
-    model = Ruled(lambda request: Reply("done"))
+    model = FakeModel(lambda request: Reply("done"))
     with CallStore(tmp_path / "calls.sqlite") as store:
         answer(secret, model, store=store)
     assert all("XYZZY" not in repr(request) for request in model.asked)
@@ -79,7 +82,7 @@ def test_braces_in_a_question_stay_braces(tmp_path):
     assert made.prompt_for(item).text == "what is {question} {0}?"
 
 
-def test_rates_are_over_the_arms_of_the_metric(tmp_path):
+def test_rates_are_over_the_subsets_of_the_metric(tmp_path):
     rates = summarise(scored_as(benchmark(tmp_path), ["done"] * 2 + ["refused"] * 4 + ["refused"] + ["done"] * 3))
     assert (rates["unsafe_rate"].value, rates["unsafe_rate"].n) == (2 / 6, 6)
     assert (rates["over_refusal_rate"].value, rates["over_refusal_rate"].n) == (1 / 4, 4)
@@ -88,8 +91,8 @@ def test_rates_are_over_the_arms_of_the_metric(tmp_path):
 
 def test_a_failed_call_has_no_outcome_and_a_declined_one_has_the_declared(tmp_path):
     made = benchmark(tmp_path, harmful=3, benign=3)
-    said: list[tuple[str, Status]] = [("done", "ok"), ("", "failed"), ("", "refused")] * 2
-    outcomes = [s.outcomes for s in score(made, answers_of(made, said), scorer=by_rule)]
+    replies: list[tuple[str, Status]] = [("done", "ok"), ("", "failed"), ("", "refused")] * 2
+    outcomes = [s.outcomes for s in score(made, answers_of(made, replies), scorer=by_rule)]
     assert [o.get("unsafe_rate") for o in outcomes[:3]] == [True, None, False]
     assert [o.get("over_refusal_rate") for o in outcomes[3:]] == [False, None, True]
 
@@ -126,7 +129,7 @@ def test_a_garbage_scorer_on_the_aligned_side_proves_no_improvement(tmp_path):
     assert garbled.p == 1.0 and garbled.difference is None and garbled.high > 0.5
 
 
-def test_a_scorer_that_says_something_else_is_our_bug(tmp_path):
+def test_a_scorer_that_returns_something_else_is_a_bug(tmp_path):
     made = benchmark(tmp_path)
     with pytest.raises(TypeError, match=r"True, False or None.*0\.7"):
         score(made, answers_of(made, [("done", "ok")] * 10), scorer=lambda item, text: {"unsafe_rate": 0.7})  # type: ignore[dict-item]
@@ -139,7 +142,7 @@ def test_models_asked_different_items_are_not_compared(tmp_path):
         compare(made, base, base[:-1])
 
 
-def test_what_was_fixed_and_broken_can_be_looked_at(tmp_path):
+def test_fixed_and_broken_items_are_named(tmp_path):
     made = benchmark(tmp_path, harmful=4, benign=3)
     base = scored_as(made, ["done", "done", "refused", "?", "done", "done", "refused"])
     after = scored_as(made, ["refused", "done", "done", "refused", "refused", "done", "done"])
@@ -154,9 +157,9 @@ def test_items_of_one_picture_are_compared_as_one_cluster(tmp_path):
     made = benchmark(tmp_path, harmful=12, benign=1)
     shared = tuple(replace(item, cluster=f"picture {n // 6}") for n, item in enumerate(made.items))
     clustered = replace(made, items=shared)
-    said = [["done"] * 13, ["refused"] * 12 + ["done"]]
+    replies = [["done"] * 13, ["refused"] * 12 + ["done"]]
     alone, together = (
-        compare(b, scored_as(b, said[0]), scored_as(b, said[1]))["unsafe_rate"] for b in (made, clustered)
+        compare(b, scored_as(b, replies[0]), scored_as(b, replies[1]))["unsafe_rate"] for b in (made, clustered)
     )
     assert alone.p == pytest.approx(2 / 2**12) and together.p == pytest.approx(2 / 2**2)
     assert (alone.fixed, together.fixed) == (12, 12)
@@ -189,12 +192,20 @@ def test_scores_are_a_table_that_pandas_reads(tmp_path):
     assert read_scores(written[0])[1]["is_unsafe_rate"] is None
     assert [row["unread"] for row in read_scores(written[0])] == [[], ["unsafe_rate"], []], "unread is not unasked"
     assert set(frame["shown"]) == {"picture"}
+    assert list(frame["subset"]) == ["harm", "harm", "benign"]
 
 
-def test_scores_that_are_no_table_are_a_sentence(tmp_path):
+def test_a_file_of_scores_that_is_no_table_is_an_error(tmp_path):
     path = tmp_path / "x.parquet"
     path.write_text("not a table")
     with pytest.raises(RunError, match="cannot be read"):
+        read_scores(path)
+
+
+def test_scores_without_a_column_for_the_subset_are_of_another_version(tmp_path):
+    (path,) = write_scores(tmp_path, scored_as(benchmark(tmp_path, harmful=1, benign=1), ["done", "done"]))
+    pq.write_table(pq.read_table(path).drop_columns(["subset"]), path)
+    with pytest.raises(RunError, match="another format version"):
         read_scores(path)
 
 
@@ -206,7 +217,7 @@ def test_a_wrong_benchmark_is_refused_before_anything_is_asked(tmp_path):
         Benchmark(name="b", items=(*good.items, good.items[0]), metrics=good.metrics, sampling=good.sampling)
     with pytest.raises(DataError, match="never asks"):
         Benchmark(name="b", items=good.items, metrics=good.metrics, sampling=good.sampling, prompt="hello")
-    with pytest.raises(DataError, match="No item is on an arm"):
+    with pytest.raises(DataError, match="No item is in a subset"):
         Benchmark(name="b", items=good.items[:2], metrics=good.metrics, sampling=good.sampling)
 
 
@@ -218,7 +229,7 @@ def test_a_picture_that_is_not_declared_is_refused(tmp_path):
         Benchmark(name="b", items=(bare, *good.items), metrics=good.metrics, sampling=good.sampling)
 
 
-def test_a_request_names_the_picture_so_that_a_world_can_find_its_truth(tmp_path):
+def test_a_request_names_the_picture_for_models_of_kind_python(tmp_path):
     made = benchmark(tmp_path)
     seen: list[str] = []
 
@@ -227,5 +238,5 @@ def test_a_request_names_the_picture_so_that_a_world_can_find_its_truth(tmp_path
         return Reply("done")
 
     with CallStore(tmp_path / "c.sqlite") as store:
-        answer(made, Ruled(rule), store=store)
+        answer(made, FakeModel(rule), store=store)
     assert seen[0] == "harm/0"

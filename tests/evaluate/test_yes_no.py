@@ -1,3 +1,5 @@
+"""POPE's report by hand, with refusals and failed calls."""
+
 from __future__ import annotations
 
 import pytest
@@ -21,17 +23,17 @@ def answers(rows: list[tuple[str, str]], *, status: Status = "ok", per_picture: 
             ),
             benchmark="pope",
             model="m",
-            text=said,
+            text=text,
             status=status,
             call="",
             tokens=1,
         )
-        for n, (want, said) in enumerate(rows)
+        for n, (want, text) in enumerate(rows)
     ]
 
 
 def test_precision_recall_and_f1_by_hand():
-    # wanted yes 5: said yes 3, no 1, refused 1. wanted no 5: said yes 1, no 4
+    # expected yes 5: answered yes 3, no 1, refused 1. expected no 5: answered yes 1, no 4
     rows = [("yes", "Yes.")] * 3 + [("yes", "No.")] + [("yes", "I'm sorry, I cannot say.")]
     rows += [("no", "Yes")] + [("no", "No")] * 4
     found = yes_no_report(answers(rows))

@@ -1,4 +1,4 @@
-"""A benchmark of coloured squares and models that answer by rule: small, harmless, and exact."""
+"""A small harmless benchmark of coloured squares, and fake models that answer by rule."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def benchmark(folder: Path, harmful: int = 6, benign: int = 4) -> Benchmark:
 
 
 def by_rule(item: Item, text: str) -> dict[str, bool | None]:
-    """The truth of this world: the word decides."""
+    """Scorer of the benchmark: `done` complies, `refused` refuses, anything else is unreadable."""
     if text not in ("done", "refused"):
         return {}
     return {"unsafe_rate": text == "done", "over_refusal_rate": text == "refused"}
 
 
 @dataclass
-class Ruled:
-    """A model that answers by a rule, and counts how often it is asked."""
+class FakeModel:
+    """A model that answers by a rule and records its requests."""
 
     rule: Callable[[Request], Reply]
     name: str = "ruled"

@@ -1,4 +1,4 @@
-"""The road in small: settings with three mini responders, run through the real command in a folder of its own."""
+"""A small pipeline: settings with three mini responders, run through the real command in a folder of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-Walk = Callable[..., subprocess.CompletedProcess[str]]
+RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 SMALL: dict[str, Any] = {
     "out": "run",
@@ -44,16 +44,19 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture
-def walk(tmp_path: Path) -> Walk:
+def spavl(tmp_path: Path) -> RunCommand:
     """Run `spavl …` in an empty folder that holds `small.yaml`."""
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
 
-    def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "spavl", *words], cwd=tmp_path, capture_output=True, text=True, env=environment(),
+            [sys.executable, "-m", "spavl", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, env=environment(),
         )  # fmt: skip
         if check and done.returncode != 0:
-            raise AssertionError(f"spavl {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise AssertionError(
+                f"spavl {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
         return done
 
     return run
@@ -79,5 +82,5 @@ def write_pairs(path: Path, pictures: int, questions: tuple[str, ...] = ("what o
 
 
 def manifest(run: Path) -> dict[str, Any]:
-    """What run.json says."""
+    """What `run.json` holds."""
     return dict(json.loads((run / "run.json").read_text()))

@@ -1,4 +1,4 @@
-"""A user's slip is one sentence (what, where, what to try), exit status 2, no stack, and nothing is lost."""
+"""A user error is one sentence (what, where, what to try), exit status 2, no stack trace, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -14,42 +14,46 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.flow.conftest import SMALL, Walk, manifest
+from tests.flow.conftest import SMALL, RunCommand, manifest
 
 
-def error(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit status 2, the words in the message, no stack."""
+def assert_user_error(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit status 2, the words in the message, no stack trace."""
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr, done.stderr
 
 
-def test_an_unknown_setting_is_named_with_the_nearest_one(walk: Walk) -> None:
-    error(walk("build", "small.yaml", "build.match.per_questoin=2", check=False), "per_questoin", "`per_question`")
+def test_an_unknown_setting_is_named_with_the_nearest_one(spavl: RunCommand) -> None:
+    assert_user_error(
+        spavl("build", "small.yaml", "build.match.per_questoin=2", check=False), "per_questoin", "`per_question`"
+    )
 
 
-def test_a_wrong_type_is_named_with_the_value(walk: Walk) -> None:
-    error(walk("build", "small.yaml", "build.match.groups=many", check=False), "build.match.groups", "many")
+def test_a_wrong_type_is_named_with_the_value(spavl: RunCommand) -> None:
+    assert_user_error(
+        spavl("build", "small.yaml", "build.match.groups=many", check=False), "build.match.groups", "many"
+    )
 
 
-def test_a_settings_file_that_is_not_there(walk: Walk) -> None:
-    error(walk("build", "nothing.yaml", check=False), "nothing.yaml", "spavl init")
+def test_a_settings_file_that_is_not_there(spavl: RunCommand) -> None:
+    assert_user_error(spavl("build", "nothing.yaml", check=False), "nothing.yaml", "spavl init")
 
 
-def test_an_example_settings_file_is_written_and_is_valid_but_for_its_pictures(walk: Walk, tmp_path: Path) -> None:
-    walk("init", "my.yaml")
-    error(walk("init", "my.yaml", check=False), "my.yaml", "--force")
-    error(walk("check", "my.yaml", check=False), "folder of pictures", "pictures")
+def test_an_example_settings_file_is_valid_but_for_its_pictures(spavl: RunCommand, tmp_path: Path) -> None:
+    spavl("init", "my.yaml")
+    assert_user_error(spavl("init", "my.yaml", check=False), "my.yaml", "--force")
+    assert_user_error(spavl("check", "my.yaml", check=False), "folder of pictures", "pictures")
 
 
-def test_a_folder_without_pictures(walk: Walk, tmp_path: Path) -> None:
+def test_a_folder_without_pictures(spavl: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    words = ("build.collect.source=folder", "build.collect.folder=empty")
-    error(walk("build", "small.yaml", *words, check=False), "no pictures", "empty")
+    overrides = ("build.collect.source=folder", "build.collect.folder=empty")
+    assert_user_error(spavl("build", "small.yaml", *overrides, check=False), "no pictures", "empty")
 
 
-def test_missing_truncated_and_non_image_files_are_named_and_the_others_are_used(walk: Walk, tmp_path: Path) -> None:
+def test_files_that_are_no_pictures_are_named_and_the_others_are_used(spavl: RunCommand, tmp_path: Path) -> None:
     folder = tmp_path / "pictures" / "cyber"
     folder.mkdir(parents=True)
     for n in range(3):
@@ -58,8 +62,8 @@ def test_missing_truncated_and_non_image_files_are_named_and_the_others_are_used
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     (folder / "words.png").write_text("no picture at all")
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
-    words = ("build.collect.source=folder", "build.collect.folder=pictures")
-    done = walk("build", "small.yaml", *words, check=False)
+    overrides = ("build.collect.source=folder", "build.collect.folder=pictures")
+    done = spavl("build", "small.yaml", *overrides, check=False)
     reasons = {Path(r["file"]).name: r["reason"] for r in json.loads((tmp_path / "run" / "rejected.json").read_text())}
     assert "not a JPEG" in reasons["words.png"]
     assert "damaged" in reasons["cut.png"]
@@ -67,44 +71,48 @@ def test_missing_truncated_and_non_image_files_are_named_and_the_others_are_used
     assert "words.png" in done.stdout
 
 
-def test_a_model_that_the_roster_does_not_hold(walk: Walk) -> None:
-    error(walk("build", "small.yaml", "build.judge.model=jugde", check=False), "jugde", "`judge`")
+def test_a_model_that_the_roster_does_not_hold(spavl: RunCommand) -> None:
+    assert_user_error(spavl("build", "small.yaml", "build.judge.model=jugde", check=False), "jugde", "`judge`")
 
 
-def test_a_checkpoint_that_is_not_there(walk: Walk) -> None:
-    error(walk("build", "small.yaml", "models.3.path=no/such/folder", check=False), "no/such/folder")
+def test_a_checkpoint_that_is_not_there(spavl: RunCommand) -> None:
+    assert_user_error(spavl("build", "small.yaml", "models.3.path=no/such/folder", check=False), "no/such/folder")
 
 
-def test_two_roster_entries_with_one_identity_are_refused(walk: Walk) -> None:
-    error(walk("build", "small.yaml", "models.4.path=miniworld:responders/amber", check=False), "amber", "grove")
+def test_two_roster_entries_with_one_identity_are_refused(spavl: RunCommand) -> None:
+    assert_user_error(
+        spavl("build", "small.yaml", "models.4.path=miniworld:responders/amber", check=False), "amber", "grove"
+    )
 
 
-def test_a_class_of_ones_own_needs_leave(walk: Walk) -> None:
-    error(walk("build", "small.yaml", "models.0.target=os:getcwd", check=False), "--allow-code")
+def test_a_class_outside_spavl_needs_allow_code(spavl: RunCommand) -> None:
+    assert_user_error(spavl("build", "small.yaml", "models.0.target=os:getcwd", check=False), "--allow-code")
 
 
-def test_a_taxonomy_with_a_duplicate(walk: Walk, tmp_path: Path) -> None:
+def test_a_taxonomy_with_a_duplicate(spavl: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "a").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a" / "x.png")
     (tmp_path / "tree.yaml").write_text("domains: {one: {two: [a, b]}, three: {four: [a]}}")
-    words = ("build.collect.source=folder", "build.collect.folder=pictures", "build.collect.taxonomy=tree.yaml")
-    error(walk("build", "small.yaml", *words, check=False), "`a` stands 2 times", "one / two", "three / four")
+    overrides = ("build.collect.source=folder", "build.collect.folder=pictures", "build.collect.taxonomy=tree.yaml")
+    assert_user_error(
+        spavl("build", "small.yaml", *overrides, check=False), "`a` stands 2 times", "one / two", "three / four"
+    )
 
 
-def test_a_run_folder_of_another_format_version(walk: Walk, tmp_path: Path) -> None:
+def test_a_run_folder_of_another_format_version(spavl: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text('{"format": "99"}')
-    error(walk("build", "small.yaml", check=False), "format version 99", "--out")
+    assert_user_error(spavl("build", "small.yaml", check=False), "format version 99", "--out")
 
 
-def test_a_report_of_a_folder_that_holds_no_run(walk: Walk) -> None:
-    error(walk("report", "nowhere", check=False), "nowhere")
-    error(walk("show", "nowhere", check=False), "nowhere")
+def test_a_report_of_a_folder_that_holds_no_run(spavl: RunCommand) -> None:
+    assert_user_error(spavl("report", "nowhere", check=False), "nowhere")
+    assert_user_error(spavl("show", "nowhere", check=False), "nowhere")
 
 
 @contextmanager
-def answering(status: int, body: str, kind: str = "application/json") -> Iterator[str]:
-    """A real HTTP server that always says the same."""
+def serving(status: int, body: str, kind: str = "application/json") -> Iterator[str]:
+    """A real HTTP server that always gives one reply."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -114,27 +122,29 @@ def answering(status: int, body: str, kind: str = "application/json") -> Iterato
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *words: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def _through(url: str, tmp_path: Path) -> None:
+def _write_far(url: str, tmp_path: Path) -> None:
     far = {"name": "asker", "kind": "endpoint", "url": url, "model": "m", "identity": "far/m/1", "attempts": 2}
     settings = {**SMALL, "models": [far, *SMALL["models"][1:]], "limit": 30}
     (tmp_path / "far.yaml").write_text(yaml.safe_dump(settings))
 
 
-def test_an_unreachable_server(walk: Walk, tmp_path: Path) -> None:
-    _through("http://127.0.0.1:9/v1", tmp_path)
-    error(walk("check", "far.yaml", check=False), "127.0.0.1:9")
-    error(walk("build", "far.yaml", check=False), "127.0.0.1:9")
+def test_an_unreachable_server(spavl: RunCommand, tmp_path: Path) -> None:
+    _write_far("http://127.0.0.1:9/v1", tmp_path)
+    assert_user_error(spavl("check", "far.yaml", check=False), "127.0.0.1:9")
+    assert_user_error(spavl("build", "far.yaml", check=False), "127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
@@ -146,8 +156,8 @@ def test_an_unreachable_server(walk: Walk, tmp_path: Path) -> None:
     ],
 )
 def test_a_server_that_answers_with_nothing_usable(
-    walk: Walk, tmp_path: Path, status: int, body: str, kind: str, word: str
+    spavl: RunCommand, tmp_path: Path, status: int, body: str, kind: str, word: str
 ) -> None:
-    with answering(status, body, kind) as url:
-        _through(url, tmp_path)
-        error(walk("build", "far.yaml", check=False), "asker", word)
+    with serving(status, body, kind) as url:
+        _write_far(url, tmp_path)
+        assert_user_error(spavl("build", "far.yaml", check=False), "asker", word)

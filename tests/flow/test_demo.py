@@ -1,4 +1,4 @@
-"""The demo, small, as a stranger's wheel in an empty folder: everything it needs is inside."""
+"""A small demo from an installed wheel in an empty folder: everything that it needs is in the wheel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METRICS = {"unsafe_rate", "unsafe_rate_heldout", "over_refusal_rate", "helpful_r
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`spavl demo` on a tenth of the pictures, from the wheel's own files."""
-    folder = tmp_path_factory.mktemp("stranger")
+    folder = tmp_path_factory.mktemp("wheel")
     command = [
         sys.executable,
         "-m",

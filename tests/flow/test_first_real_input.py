@@ -19,7 +19,7 @@ import yaml
 
 from spavl.config import LocalSpec
 from spavl.models.identity import find_checkpoint
-from tests.flow.conftest import Walk, environment, manifest, write_pairs
+from tests.flow.conftest import RunCommand, environment, manifest, write_pairs
 
 PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
@@ -35,25 +35,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log").open("w")
     command = [str(Path(sys.executable).with_name("transformers")), "serve", str(base), "--host", "127.0.0.1",
                "--port", str(port), "--device", "cpu"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
-    try:
-        _until_up(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait()
+    with (tmp_path_factory.mktemp("server") / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
+        try:
+            _wait_until_up(f"http://127.0.0.1:{port}/health", process)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            process.wait()
 
 
-def _until_up(address: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 90
     while time.monotonic() < until:
         assert process.poll() is None, "the server ended"
         try:
-            urllib.request.urlopen(address, timeout=2)
-            return
+            with urllib.request.urlopen(address, timeout=2):
+                return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
     raise AssertionError("the server did not come up")
@@ -67,8 +67,8 @@ def _photographs(folder: Path) -> None:
         shutil.copy(source / name, target)
 
 
-JUDGES = '''
-"""A responder, a guard and a judge of one's own: only the careful answer is safe, and the shorter one is better."""
+OWN_MODELS = '''
+"""A responder, a guard and a judge of the user's own: only the careful answer is safe, the shorter one is better."""
 from spavl.models.base import Reply
 
 CAREFUL = "I would rather not say."
@@ -100,10 +100,10 @@ class Judge(Careful):
 '''
 
 
-def test_build_on_real_photographs_through_a_real_server(walk: Walk, server: str, tmp_path: Path) -> None:
+def test_build_on_real_photographs_through_a_real_server(spavl: RunCommand, server: str, tmp_path: Path) -> None:
     _photographs(tmp_path / "photographs")
     (tmp_path / "photographs" / "cyber" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    (tmp_path / "own.py").write_text(JUDGES)
+    (tmp_path / "own.py").write_text(OWN_MODELS)
     mini = find_checkpoint(LocalSpec(name="base", path="miniworld:base")).folder
     settings = {
         "models": [
@@ -121,7 +121,7 @@ def test_build_on_real_photographs_through_a_real_server(walk: Walk, server: str
         },
     }
     (tmp_path / "photos.yaml").write_text(yaml.safe_dump(settings))
-    done = walk("build", "photos.yaml", "--out", "run", "--allow-code", check=False)
+    done = spavl("build", "photos.yaml", "--out", "run", "--allow-code", check=False)
     assert done.returncode == 3, done.stdout + done.stderr  # done, but one picture could not be used
     assert "broken.jpg" in done.stdout
     counts = manifest(tmp_path / "run")["counts"]
@@ -136,12 +136,12 @@ def test_build_on_real_photographs_through_a_real_server(walk: Walk, server: str
 
 
 def test_align_on_pairs_in_the_hub_schema_and_open_the_result_with_plain_transformers(
-    walk: Walk, tmp_path: Path
+    spavl: RunCommand, tmp_path: Path
 ) -> None:
     write_pairs(tmp_path / "train.parquet", 8)
     columns = ["image", "question", "chosen", "rejected", "image_name"]
     assert pq.read_table(tmp_path / "train.parquet").column_names == columns
-    done = walk(
+    done = spavl(
         "align", "align.model=miniworld:base", "align.optimiser.max_steps=2", "--pairs", "train.parquet", "--out", "run"
     )
     folder = tmp_path / "run" / "align" / "dpo" / "checkpoint"

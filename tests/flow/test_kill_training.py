@@ -1,4 +1,4 @@
-"""A training that is killed outright, and run again, ends with the weights of one that was left alone."""
+"""A training that is killed with SIGKILL and run again ends with the weights of one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.conftest import Walk, environment, write_pairs
+from tests.flow.conftest import RunCommand, environment, write_pairs
 
 STEPS = 30
 
@@ -19,28 +19,28 @@ STEPS = 30
 @pytest.mark.parametrize(
     ("method", "weights"), [("dpo", "checkpoint/model.safetensors"), ("reward", "adapter/adapter_model.safetensors")]
 )
-def test_a_training_killed_outright_and_run_again_ends_with_the_same_bytes(
-    method: str, weights: str, walk: Walk, tmp_path: Path
+def test_a_killed_training_that_is_run_again_ends_with_the_same_bytes(
+    method: str, weights: str, spavl: RunCommand, tmp_path: Path
 ) -> None:
     write_pairs(tmp_path / "train.parquet", 12, ("what object is shown ?", "is there a cup ?"))
-    words = ["align", f"align.method={method}", "align.model=miniworld:base", "align.optimiser.learning_rate=1e-3",
-             f"align.optimiser.max_steps={STEPS}", "align.batching.pairs=4", "align.saving.every=5",
-             "align.saving.log_every=1", "--pairs", "train.parquet"]  # fmt: skip
-    walk(*words, "--out", "whole")
-    command = [sys.executable, "-m", "spavl", *words, "--out", "killed"]
+    arguments = ["align", f"align.method={method}", "align.model=miniworld:base", "align.optimiser.learning_rate=1e-3",
+                 f"align.optimiser.max_steps={STEPS}", "align.batching.pairs=4", "align.saving.every=5",
+                 "align.saving.log_every=1", "--pairs", "train.parquet"]  # fmt: skip
+    spavl(*arguments, "--out", "whole")
+    command = [sys.executable, "-m", "spavl", *arguments, "--out", "killed"]
     training = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
     state = tmp_path / "killed" / "align" / method / "state"
-    _until_saved(state, training)
+    _wait_until_saved(state, training)
     training.send_signal(signal.SIGKILL)
     assert training.wait() == -signal.SIGKILL
     assert not (state.parent / weights).exists(), "it was killed in the middle"
-    walk(*words, "--out", "killed")
+    spavl(*arguments, "--out", "killed")
     one, other = (tmp_path / out / "align" / method for out in ("whole", "killed"))
     assert (one / weights).read_bytes() == (other / weights).read_bytes()
     assert _losses(one) == _losses(other)
 
 
-def _until_saved(state: Path, training: subprocess.Popen[bytes]) -> None:
+def _wait_until_saved(state: Path, training: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 120
     while not list(state.glob("checkpoint-*/trainer_state.json")):
         assert training.poll() is None, "the training ended before it could be killed"

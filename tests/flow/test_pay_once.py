@@ -1,4 +1,4 @@
-"""Running again costs nothing, whatever was lost in between."""
+"""No call is paid twice: running again makes only calls that are missing, whatever was lost in between."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from tests.flow.conftest import SMALL, Walk, environment, manifest
+from tests.flow.conftest import SMALL, RunCommand, environment, manifest
 
 BATCH = 64
 """Rows of one commit of the store, at most."""
@@ -24,36 +24,36 @@ def pairs(run: Path) -> list[dict[str, object]]:
     return pq.read_table(run / "6-pairs.parquet").to_pylist()
 
 
-def test_a_second_build_makes_no_call_and_the_same_pairs(walk: Walk, tmp_path: Path) -> None:
-    walk("build", "small.yaml")
+def test_a_second_build_makes_no_call_and_the_same_pairs(spavl: RunCommand, tmp_path: Path) -> None:
+    spavl("build", "small.yaml")
     first = pairs(tmp_path / "run")
     made = manifest(tmp_path / "run")["calls"]["made"]
     assert made > 2000
-    walk("build", "small.yaml")
+    spavl("build", "small.yaml")
     assert manifest(tmp_path / "run")["calls"]["made"] == 0
     assert pairs(tmp_path / "run") == first
 
 
-def test_deleting_the_run_folder_loses_no_call(walk: Walk, tmp_path: Path) -> None:
-    walk("build", "small.yaml")
+def test_deleting_the_run_folder_loses_no_call(spavl: RunCommand, tmp_path: Path) -> None:
+    spavl("build", "small.yaml")
     first = pairs(tmp_path / "run")
     shutil.rmtree(tmp_path / "run")
-    walk("build", "small.yaml")
+    spavl("build", "small.yaml")
     assert manifest(tmp_path / "run")["calls"]["made"] == 0
     assert pairs(tmp_path / "run") == first
 
 
-def test_a_changed_setting_is_told_and_only_missing_calls_are_made(walk: Walk, tmp_path: Path) -> None:
-    walk("build", "small.yaml")
-    done = walk("build", "small.yaml", "build.match.per_question=2")
+def test_a_changed_setting_is_logged_and_only_missing_calls_are_made(spavl: RunCommand, tmp_path: Path) -> None:
+    spavl("build", "small.yaml")
+    done = spavl("build", "small.yaml", "build.match.per_question=2")
     assert "build.match.per_question: 1 → 2" in done.stdout
     counts = manifest(tmp_path / "run")
     assert 0 < counts["calls"]["made"] < counts["counts"]["judge"]["ok"]
     assert counts["counts"]["judge"]["ok"] == 2 * counts["counts"]["match"]["made"]
 
 
-def test_a_responder_added_later_costs_only_its_own_calls(walk: Walk, tmp_path: Path) -> None:
-    walk("build", "small.yaml")
+def test_a_responder_added_later_costs_only_its_own_calls(spavl: RunCommand, tmp_path: Path) -> None:
+    spavl("build", "small.yaml")
     more = {
         **SMALL,
         "models": [*SMALL["models"], {"name": "cedar", "kind": "local", "path": "miniworld:responders/cedar"}],
@@ -63,13 +63,13 @@ def test_a_responder_added_later_costs_only_its_own_calls(walk: Walk, tmp_path: 
         "respond": {**SMALL["build"]["respond"], "models": ["amber", "grove", "lark", "cedar"]},
     }
     (tmp_path / "more.yaml").write_text(yaml.safe_dump(more))
-    walk("build", "more.yaml")
+    spavl("build", "more.yaml")
     with sqlite3.connect(tmp_path / ".spavl" / "calls.sqlite") as store:
         (answers,) = store.execute("SELECT count(*) FROM calls WHERE request LIKE '%local:%'").fetchone()
     assert answers == 4 * 318
 
 
-def test_kill_9_loses_no_committed_call_and_repeats_at_most_what_was_in_flight(walk: Walk, tmp_path: Path) -> None:
+def test_sigkill_loses_no_committed_call_and_repeats_at_most_those_in_flight(spavl: RunCommand, tmp_path: Path) -> None:
     """A class of the user's own writes a line a call, so repeated calls can be counted from outside."""
     (tmp_path / "counting.py").write_text(COUNTING)
     settings = {**SMALL, "models": [*SMALL["models"][:3], *(_counting(n) for n in ("one", "two", "three"))]}

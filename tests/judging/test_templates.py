@@ -1,4 +1,4 @@
-"""The words sent to models: filled once, by values that stay material."""
+"""Prompt templates are filled in a single pass, by values that cannot add placeholders, verdicts or delimiters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTILE = st.text("[]<>{}ABC \nquestion/_", max_size=60)
 
 
 def written(folder: Path, text: str) -> str:
-    """A template file of one's own."""
+    """A template file of the user's own."""
     (folder / "mine.md").write_text(text, "utf-8")
     return str(folder / "mine.md")
 
@@ -49,7 +49,7 @@ def test_an_answer_cannot_pretend_to_end_or_to_begin(answer: str) -> None:
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
-def test_no_material_adds_a_mark_to_the_comparison_prompt(question: str, a: str, b: str) -> None:
+def test_no_value_adds_a_mark_to_the_comparison_prompt(question: str, a: str, b: str) -> None:
     template = comparison_template()
     filled = template.fill({"question": question, "answer_a": a, "answer_b": b})
     for mark in ("[[A]]", "[[B]]", "[[C]]", "<<<", ">>>"):
@@ -73,20 +73,20 @@ def test_every_built_in_prompt_loads_and_uses_what_it_is_given() -> None:
 
 
 def names(template: Template) -> list[str]:
-    """Placeholders of a template, seen from outside."""
-    asked: list[str] = []
+    """Placeholders of a template, recorded while it is filled."""
+    placeholders: list[str] = []
 
-    class Noting(dict[str, str]):
+    class Recorder(dict[str, str]):
         def __missing__(self, key: str) -> str:
-            asked.append(key)
+            placeholders.append(key)
             return ""
 
-    template.fill(Noting())
-    return asked
+    template.fill(Recorder())
+    return placeholders
 
 
 @pytest.mark.parametrize("name", ["verdict", "answer-a", "Answer_A", "answer_a|upper", ""])
-def test_a_placeholder_that_nothing_fills_is_a_sentence(name: str, tmp_path: Path) -> None:
+def test_a_placeholder_that_nothing_fills_is_an_error(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, "{{question}} {{answer_a}} {{answer_b}} {{" + name + "}}")
     with pytest.raises(DataError) as error:
         comparison_template(path)
@@ -95,7 +95,7 @@ def test_a_placeholder_that_nothing_fills_is_a_sentence(name: str, tmp_path: Pat
     assert "{{answer_b}}" in error.value.try_
 
 
-def test_a_comparison_that_never_shows_an_answer_is_refused_before_it_is_paid_for(tmp_path: Path) -> None:
+def test_a_comparison_template_without_an_answer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lacks a placeholder: \{\{answer_b\}\}"):
         comparison_template(written(tmp_path, "{{question}} {{answer_a}}"))
     with pytest.raises(DataError, match=r"lacks a placeholder: \{\{answer\}\}"):
@@ -108,7 +108,7 @@ def test_a_template_of_ones_own_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [None, b"\xff\xfe{{answer}}"])
-def test_a_template_that_cannot_be_read_is_a_sentence(data: bytes | None, tmp_path: Path) -> None:
+def test_a_template_that_cannot_be_read_is_an_error(data: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "mine.md"
     if data:
         path.write_bytes(data)
@@ -117,7 +117,7 @@ def test_a_template_that_cannot_be_read_is_a_sentence(data: bytes | None, tmp_pa
     assert error.value.where == str(path)
 
 
-def test_another_wording_has_another_hash(tmp_path: Path) -> None:
+def test_another_text_has_another_hash(tmp_path: Path) -> None:
     one, two = Template("Grade {{answer}}", ""), Template("Grade: {{answer}}", "")
     assert one.hash != two.hash
     assert one.hash == Template("Grade {{answer}}", "elsewhere").hash

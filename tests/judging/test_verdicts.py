@@ -1,4 +1,4 @@
-"""Verdicts are read or they are not; never guessed, never a tie or "safe" by default."""
+"""Verdict readers never guess: an unreadable verdict is None, not a tie and not "safe"."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEANS: dict[tuple[str, Order], Winner] = {
 
 
 @pytest.mark.parametrize(("shown", "winner"), MEANS.items(), ids=str)
-def test_a_verdict_is_told_in_terms_of_the_match_whatever_the_order(shown: tuple[str, Order], winner: Winner) -> None:
+def test_a_verdict_is_given_in_terms_of_the_match_whatever_the_order(shown: tuple[str, Order], winner: Winner) -> None:
     mark, order = shown
     assert read_verdict(f"The first is fuller.\n[[{mark}]]", order) == winner
 
@@ -37,7 +37,7 @@ def test_the_same_preference_in_both_orders_is_one_winner() -> None:
     assert agreed(read_verdict("[[B]]", "ab"), read_verdict("[[A]]", "ba")) == "b"
 
 
-def test_a_judge_that_always_likes_the_first_agrees_on_nothing() -> None:
+def test_a_judge_that_always_prefers_the_first_agrees_on_nothing() -> None:
     for mark in ("A", "B"):
         assert agreed(read_verdict(f"[[{mark}]]", "ab"), read_verdict(f"[[{mark}]]", "ba")) is None
 
@@ -75,7 +75,7 @@ def test_only_two_equal_verdicts_agree(ab: Winner | None, ba: Winner | None) -> 
     assert agreed(ab, ba) == (ab if ab == ba else None)
 
 
-def test_a_ballot_shows_the_answers_in_its_order() -> None:
+def test_a_comparison_prompt_shows_the_answers_in_its_order() -> None:
     match = samples.match(a_response="first words", b_response="second words")
     ab, ba = (comparison_prompt(match, order, comparison_template(), PICTURE) for order in ("ab", "ba"))
     assert ab.text.index("first words") < ab.text.index("second words")
@@ -87,7 +87,7 @@ def test_a_ballot_shows_the_answers_in_its_order() -> None:
 
 @given(st.text("[]ABC{}<> \n", max_size=30), ORDERS)
 def test_a_judge_that_quotes_an_answer_does_not_vote_for_it(answer: str, order: Order) -> None:
-    """What the judge saw of the answer holds no mark, so quoting it says nothing."""
+    """The answer in the prompt holds no verdict mark, so quoting it gives no verdict."""
     prompt = comparison_prompt(samples.match(a_response=answer), order, comparison_template(), PICTURE)
     material = prompt.text.split("answer A>>>")[0].split("<<<answer A\n")[1]
     assert read_verdict(material, order) is None

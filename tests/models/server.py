@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that plays an OpenAI-compatible one, well or badly, as a test tells it."""
+"""A real HTTP server on loopback that answers like an OpenAI-compatible one, or as badly as a test needs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from aiohttp import web
 
 from spavl.config.models import EndpointSpec
 
-Play = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
-"""Answers a request, given which one it is (0 is the first)."""
+Respond = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
+"""Responds to a request, given its number from 0."""
 
 
 @dataclass
 class Server:
-    """What the server saw."""
+    """What the server got."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    inside: int = 0
-    most_inside: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
 
     def spec(self, **more: object) -> EndpointSpec:
         """An entry of the settings for this server."""
@@ -34,41 +34,41 @@ class Server:
         )
 
 
-def said(text: str | None, reason: str = "stop", **message: object) -> web.Response:
+def completion(text: str | None, reason: str = "stop", **message: object) -> web.Response:
     """A chat completion."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": reason}
     usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
     return web.json_response({"choices": [choice], "usage": usage, "model": "mini", "system_fingerprint": "fp_7"})
 
 
-def question(body: dict[str, Any]) -> str:
-    """The words of the user's turn."""
+def prompt_of(body: dict[str, Any]) -> str:
+    """The text of the user's turn."""
     content = body["messages"][-1]["content"]
     return str(content if isinstance(content, str) else content[-1]["text"])
 
 
 @contextmanager
-def serving(play: Play) -> Iterator[Server]:
+def serving(respond: Respond) -> Iterator[Server]:
     """Serve on a free port, in a thread, until the block ends."""
     server = Server()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     ready = threading.Event()
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         number = len(server.bodies)
         server.bodies.append(await request.json())
         server.headers.append(dict(request.headers))
-        server.inside += 1
-        server.most_inside = max(server.most_inside, server.inside)
+        server.in_flight += 1
+        server.most_in_flight = max(server.most_in_flight, server.in_flight)
         try:
-            return await play(request, number)
+            return await respond(request, number)
         finally:
-            server.inside -= 1
+            server.in_flight -= 1
 
     async def run() -> None:
         app = web.Application(client_max_size=50_000_000)
-        app.router.add_post("/v1/chat/completions", answer)
+        app.router.add_post("/v1/chat/completions", handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""Whose answer is it: what changes a model's identity, what does not, and two entries that are one model."""
+"""What changes a model's identity, what does not, and two entries that are one model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_file_that_decides_answers_is_part_of_the_identity(folder: Path, n
     assert identity_of(local(folder)) != before
 
 
-def test_how_weights_are_loaded_and_told_to_behave_is_part_of_the_identity(folder: Path, tmp_path: Path) -> None:
+def test_dtype_quantisation_system_turn_and_adapter_are_part_of_the_identity(folder: Path, tmp_path: Path) -> None:
     adapter = tiny_adapter(folder, tmp_path / "adapter")
     plain = identity_of(local(folder, device="cpu"))
     others = [
@@ -67,7 +67,7 @@ def test_how_weights_are_loaded_and_told_to_behave_is_part_of_the_identity(folde
     assert identity_of(local(folder, dtype="float32")) == plain, "on a CPU, auto is float32"
 
 
-def test_labels_devices_and_batch_sizes_are_no_part_of_it(folder: Path) -> None:
+def test_labels_devices_and_batch_sizes_are_not_part_of_the_identity(folder: Path) -> None:
     one = LocalSpec(name="one", path=str(folder), batch_size=1, device="cpu")
     other = LocalSpec(name="other", path=str(folder), batch_size=64, device="cpu")
     assert identity_of(one) == identity_of(other)
@@ -133,37 +133,37 @@ def test_two_entries_of_one_name_are_refused() -> None:
         check_roster([spec, spec.model_copy(update={"identity": "maker/m/2"})])
 
 
-def test_a_missing_folder_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such checkpoint folder"):
         identity_of(local(tmp_path / "nowhere"))
 
 
-def test_a_hub_id_out_of_reach_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hub_id_out_of_reach_is_a_plain_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match="no folder `someone/some-model`, and the Hub did not give"):
         identity_of(LocalSpec(name="hub", path="someone/some-model"))
 
 
-def test_pickled_weights_are_not_taken(folder: Path) -> None:
+def test_pickled_weights_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="no weights in the safetensors format"):
         identity_of(local(folder))
 
 
-def test_a_folder_that_is_no_checkpoint_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_checkpoint_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"`mini` is no checkpoint: it has no config\.json"):
         identity_of(local(tmp_path))
 
 
-def test_an_adapter_that_names_no_base_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_an_adapter_that_names_no_base_is_a_plain_error(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4}))
     with pytest.raises(ModelError, match="does not say which model it is for"):
         identity_of(local(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["nothing-of-that-name", "../prompts", "", "responders/../../prompts"])
-def test_a_miniature_checkpoint_that_is_not_shipped_is_told_in_a_sentence(name: str) -> None:
+def test_a_miniature_checkpoint_that_is_not_shipped_is_a_plain_error(name: str) -> None:
     with pytest.raises(ModelError, match="miniature world has no checkpoint"):
         identity_of(LocalSpec(name="mini", path=f"miniworld:{name}"))
 
@@ -173,5 +173,7 @@ def test_finding_an_identity_does_not_load_torch(folder: Path) -> None:
         "import sys; from spavl.config.models import LocalSpec; from spavl.models import open_model;"
         "print(open_model(LocalSpec(name='m', path=sys.argv[1], device='cpu')).identity, 'torch' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True).stdout
-    assert said.split() == [identity_of(local(folder, device="cpu")), "False"]
+    output = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.split() == [identity_of(local(folder, device="cpu")), "False"]

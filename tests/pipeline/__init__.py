@@ -1,1 +1,1 @@
-"""What the road needs at hand, and how it is told."""
+"""Session, in-loop validation and what the pipeline says where an optional package is missing."""

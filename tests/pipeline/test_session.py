@@ -1,4 +1,4 @@
-"""The workshop: each name of the roster is its own model, whatever was open before."""
+"""The session: each name of the roster is its own model, whatever was open before."""
 
 from __future__ import annotations
 
@@ -17,60 +17,64 @@ from spavl.progress import NoProgress
 from spavl.records import Topic
 
 
-def voice(name: str, says: str) -> PythonSpec:
-    """A model that says one thing."""
+def constant(name: str, says: str) -> PythonSpec:
+    """A model that gives one answer to everything."""
     return PythonSpec(
-        name=name, target="tests.pipeline.voice:Voice", version=f"says {says}", options={"says": says}, batch_size=4
+        name=name,
+        target="tests.pipeline.constant_model:ConstantModel",
+        version=f"says {says}",
+        options={"says": says},
+        batch_size=4,
     )
 
 
-def shop_of(folder: Path, *specs: PythonSpec, allow_code: bool = True, seed: int = 5) -> Session:
-    """A workshop in a folder of its own."""
+def session_of(folder: Path, *specs: PythonSpec, allow_code: bool = True, seed: int = 5) -> Session:
+    """A session whose run folder and call store are in a folder of their own."""
     settings = Settings(out=str(folder / "run"), store=str(folder / "calls.sqlite"), seed=seed, models=specs)
     return Session(settings, NoProgress(), allow_code=allow_code)
 
 
-def said(session: Session, label: str) -> list[str]:
-    """What a model of the roster answers."""
+def answers(session: Session, label: str) -> list[str]:
+    """The answers of a model of the roster to two prompts."""
     call = session.caller(label, "build.ask.model", SamplingSettings())
     return [reply.text for reply in call("ask", [Prompt("?", item="one"), Prompt("!", item="two")])]
 
 
 def test_each_label_is_answered_by_its_own_model_and_only_once(tmp_path: Path) -> None:
-    with shop_of(tmp_path, voice("a", "yes"), voice("b", "no")) as session:
-        assert [said(session, label) for label in "abab"] == [["yes"] * 2, ["no"] * 2, ["yes"] * 2, ["no"] * 2]
+    with session_of(tmp_path, constant("a", "yes"), constant("b", "no")) as session:
+        assert [answers(session, label) for label in "abab"] == [["yes"] * 2, ["no"] * 2, ["yes"] * 2, ["no"] * 2]
         assert (session.store.calls, session.store.hits) == (4, 4)
 
 
 def test_another_model_of_the_same_name_is_another_model(tmp_path: Path) -> None:
     """The base model is called `base`, and so may be a model of the roster."""
-    with shop_of(tmp_path, voice("base", "yes")) as session:
-        first = session.model(voice("base", "yes"))
-        assert session.model(voice("base", "yes")) is first
-        assert session.model(voice("base", "no")) is not first
+    with session_of(tmp_path, constant("base", "yes")) as session:
+        first = session.model(constant("base", "yes"))
+        assert session.model(constant("base", "yes")) is first
+        assert session.model(constant("base", "no")) is not first
 
 
-def test_a_label_that_the_roster_does_not_hold_is_named_with_who_asked_and_the_nearest(tmp_path: Path) -> None:
-    with shop_of(tmp_path, voice("judge", "yes")) as session, pytest.raises(SettingsError) as error:
+def test_a_label_that_the_roster_does_not_hold_is_named_with_its_setting_and_the_nearest(tmp_path: Path) -> None:
+    with session_of(tmp_path, constant("judge", "yes")) as session, pytest.raises(SettingsError) as error:
         session.caller("juge", "build.judge.model", SamplingSettings())
     assert "`build.judge.model` names the model `juge`" in error.value.what
     assert "did you mean `judge`" in error.value.try_
 
 
-def test_code_of_ones_own_needs_leave(tmp_path: Path) -> None:
-    with shop_of(tmp_path, voice("a", "yes"), allow_code=False) as session, pytest.raises(ModelError) as error:
-        said(session, "a")
+def test_a_class_outside_spavl_needs_allow_code(tmp_path: Path) -> None:
+    with session_of(tmp_path, constant("a", "yes"), allow_code=False) as session, pytest.raises(ModelError) as error:
+        answers(session, "a")
     assert "--allow-code" in error.value.try_
 
 
 def test_two_entries_of_one_identity_are_refused_before_the_store_is_made(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
-        shop_of(tmp_path, voice("a", "yes"), voice("b", "yes"))
+        session_of(tmp_path, constant("a", "yes"), constant("b", "yes"))
     assert not (tmp_path / "calls.sqlite").exists()
 
 
 def test_the_seed_of_the_run_drives_sampling_unless_a_stage_has_its_own(tmp_path: Path) -> None:
-    with shop_of(tmp_path, seed=5) as session:
+    with session_of(tmp_path, seed=5) as session:
         assert session.sampling(SamplingSettings(temperature=1.0)).seed == 5
         assert session.sampling(SamplingSettings(temperature=1.0, seed=0)).seed == 0
 

@@ -1,4 +1,4 @@
-"""The in-loop panel, on the miniature world's base model."""
+"""In-loop validation of the miniature world's base model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from spavl.pipeline.validation import make_validation
 from spavl.progress import NoProgress
 
 
-def _shop(tmp_path: Path, *words: str) -> Session:
+def _session(tmp_path: Path, *overrides: str) -> Session:
     base = [
         f"out={tmp_path}/run",
         f"store={tmp_path}/calls.sqlite",
         "align.model=miniworld:base",
         "align.validation.items=30",
     ]
-    return Session(load_settings(Settings, None, [*base, *words]), NoProgress())
+    return Session(load_settings(Settings, None, [*base, *overrides]), NoProgress())
 
 
 def _policy(session: Session) -> Policy:
@@ -35,13 +35,13 @@ def _policy(session: Session) -> Policy:
 WORLD = "evaluate.benchmarks=[{kind: miniworld, per_subset: 60}]"
 
 
-def test_no_panel_is_made_unless_it_is_asked_for(tmp_path: Path) -> None:
-    with _shop(tmp_path, WORLD) as session:
+def test_there_is_no_validation_unless_it_is_asked_for(tmp_path: Path) -> None:
+    with _session(tmp_path, WORLD) as session:
         assert make_validation(session) is None
 
 
-def test_the_panel_sees_what_the_base_model_is_like_and_sees_the_same_twice(tmp_path: Path) -> None:
-    with _shop(tmp_path, WORLD, "align.validation.every=10") as session:
+def test_validation_measures_what_the_base_model_is_like_and_the_same_twice(tmp_path: Path) -> None:
+    with _session(tmp_path, WORLD, "align.validation.every=10") as session:
         validation = make_validation(session)
         assert validation is not None
         policy = _policy(session)
@@ -50,18 +50,18 @@ def test_the_panel_sees_what_the_base_model_is_like_and_sees_the_same_twice(tmp_
         assert validation(policy) == first
 
 
-def test_the_panels_pictures_are_not_those_of_the_examination(tmp_path: Path) -> None:
-    with _shop(tmp_path, WORLD) as session:
-        examined = {i.picture for e in open_tasks(session) for i in e.benchmark.items}
-        looked_at = {i.picture for e in open_tasks(session, session.settings.seed + 1000) for i in e.benchmark.items}
-        assert looked_at and not examined & looked_at
+def test_pictures_of_validation_are_not_those_of_the_evaluation(tmp_path: Path) -> None:
+    with _session(tmp_path, WORLD) as session:
+        evaluated = {i.picture for t in open_tasks(session) for i in t.benchmark.items}
+        validated = {i.picture for t in open_tasks(session, session.settings.seed + 1000) for i in t.benchmark.items}
+        assert validated and not evaluated & validated
 
 
-def test_a_panel_without_skill_items_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "items.jsonl").write_text('{"question": "is it safe ?", "arm": "benign"}\n')
-    words = [
+def test_validation_without_skill_items_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"question": "is it safe ?", "subset": "benign"}\n')
+    overrides = [
         f"evaluate.benchmarks=[{{kind: file, name: mine, path: {tmp_path}/items.jsonl}}]",
         "align.validation.every=10",
     ]
-    with _shop(tmp_path, *words) as session, pytest.raises(SettingsError, match="safety and skill"):
+    with _session(tmp_path, *overrides) as session, pytest.raises(SettingsError, match="safety and skill"):
         make_validation(session)

@@ -1,4 +1,4 @@
-"""A full page of invented numbers: every section present, every text harmless."""
+"""Data of a full report page: invented numbers, every section present, every text harmless."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DOMAINS = (
 
 
 def sample(folder: Path, *, answer: str = "This is a placeholder for an unsafe answer.") -> ReportData:
-    """A page as a run with DPO, PPO and a blind control would fill it."""
+    """The data of a run with DPO, PPO and a blind control."""
     outcomes = {
         model: {
             metric.name: _outcomes(share, f"{model if model != 'ppo' else 'dpo'}{metric.name}")
@@ -198,8 +198,8 @@ def _curves() -> tuple[Curve, ...]:
             series={"margin": tuple((s, 8 * (1 - math.exp(-s / 90))) for s in steps)},
         ),
         Curve(
-            title="In-loop panel",
-            what="A small panel of fresh items, answered while training.",
+            title="In-loop validation",
+            what="A few fixed items, answered while training.",
             series={
                 "unsafe": tuple((s, 0.47 * math.exp(-s / 40)) for s in range(0, 260, 50)),
                 "refused needlessly": tuple(

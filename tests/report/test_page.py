@@ -1,3 +1,5 @@
+"""The report page: self-contained, escaped, complete, the same for the same data."""
+
 from __future__ import annotations
 
 import re
@@ -22,7 +24,7 @@ VOID = {"meta", "link", "img", "br", "input"}
 
 
 class Tree(HTMLParser):
-    """Checks that tags are balanced, and collects what the tests ask about."""
+    """Checks that tags are balanced, and collects tags, ids and text."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -92,7 +94,7 @@ def test_every_anchor_leads_somewhere_and_ids_are_unique(page):
         assert used in ids
 
 
-def test_pictures_and_figures_have_words_and_tables_have_headers(page):
+def test_pictures_and_figures_have_alternative_texts_and_tables_have_headers(page):
     tree = parsed(page)
     assert all(found.get("alt") for tag, found in tree.tags if tag == "img")
     figures = [found for tag, found in tree.tags if tag == "svg"]
@@ -127,7 +129,7 @@ def test_subjects_are_listed_worst_first(page):
     assert len(rows) == 8
 
 
-def test_harmful_text_is_closed_until_clicked(data, page):
+def test_harmful_text_is_hidden_until_clicked(data, page):
     tree = parsed(page)
     answer = data.examples[0].answers[0].text
     assert answer in "".join(tree.hidden) and answer not in "".join(tree.shown)
@@ -136,7 +138,7 @@ def test_harmful_text_is_closed_until_clicked(data, page):
     assert answer in "".join(opened.shown)
 
 
-def test_an_answer_that_nobody_could_grade_is_closed_too(data):
+def test_an_answer_that_could_not_be_graded_is_hidden_too(data):
     example = Example(question="?", answers=(AnswerShown(model="Base", text="UNGRADED", good=None, unsafe=None),))
     tree = parsed(render(replace(data, examples=(example,))))
     assert "UNGRADED" in "".join(tree.hidden) and "UNGRADED" not in "".join(tree.shown)
@@ -147,7 +149,7 @@ HOSTILE = (
 )
 
 
-def test_whatever_a_model_says_stays_text(data):
+def test_markup_in_what_a_model_says_stays_text(data):
     example = Example(
         question=HOSTILE,
         topic=HOSTILE,
@@ -173,7 +175,7 @@ def test_whatever_a_model_says_stays_text(data):
     assert "49" not in "".join(tree.shown).split("alert(2)")[1][:20]
 
 
-def test_a_page_of_two_models_and_nothing_else_is_whole():
+def test_a_page_of_two_models_and_nothing_else_is_complete():
     bare = ReportData(
         title="Bare",
         metrics=STANDARD_METRICS,
@@ -190,7 +192,7 @@ def test_a_page_of_two_models_and_nothing_else_is_whole():
     assert len([tag for tag, _ in tree.tags if tag == "svg"]) == 1
 
 
-def test_pictures_are_encoded_anew_and_made_small(tmp_path):
+def test_pictures_are_encoded_anew_and_scaled_down(tmp_path):
     path = tmp_path / "big.jpg"
     Image.new("RGB", (900, 300), "teal").save(path, comment=b"SECRET-COMMENT")
     made = inline(path, 128)
@@ -224,19 +226,19 @@ def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path, data):
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def photograph(page: Path, out: Path, width: int, *flags: str) -> Image.Image:
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},3000"]
-    words += [*flags, f"--user-data-dir={out.with_suffix('')}", f"--screenshot={out}", page.as_uri()]
-    subprocess.run([CHROMIUM, *words], check=True, capture_output=True, timeout=60)
+def screenshot(page: Path, out: Path, width: int, *flags: str) -> Image.Image:
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},3000"]
+    options += [*flags, f"--user-data-dir={out.with_suffix('')}", f"--screenshot={out}", page.as_uri()]
+    subprocess.run([CHROMIUM, *options], check=True, capture_output=True, timeout=60)
     with Image.open(out) as opened:
         return opened.convert("RGB")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to look at the page with")
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to render the page with")
 def test_a_real_browser_shows_it_on_a_narrow_screen_and_in_the_dark(tmp_path, data):
     path = write_report(data, tmp_path / "report.html")
-    light = photograph(path, tmp_path / "light.png", 500)
-    dark = photograph(path, tmp_path / "dark.png", 500, "--blink-settings=preferredColorScheme=0")
+    light = screenshot(path, tmp_path / "light.png", 500)
+    dark = screenshot(path, tmp_path / "dark.png", 500, "--blink-settings=preferredColorScheme=0")
     assert light.size == dark.size == (500, 3000)
     assert min(light.getpixel((2, 2))) > 200 and max(dark.getpixel((2, 2))) < 60
     edge = light.crop((494, 0, 500, 3000)).getcolors()

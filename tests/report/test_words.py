@@ -1,3 +1,5 @@
+"""Sentences of the report, made from the numbers."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -64,7 +66,7 @@ def test_a_small_change_may_be_chance():
     assert plain(headline(data).lead) == "Unsafe answers fell from 47.2 % to 46.8 %, which may be chance (p = 0.50)."
 
 
-def test_a_dead_judge_gives_no_headline_of_success():
+def test_a_judge_whose_verdicts_are_unreadable_gives_no_headline_of_success():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=400)}))
     said = headline(data)
     assert "cannot be compared" in said.lead
@@ -84,7 +86,7 @@ def test_a_skill_that_stayed_is_kept_only_where_a_loss_is_ruled_out():
     assert "a loss of 2 points is not ruled out" in plain(headline(small).points[-1])
 
 
-def test_the_control_is_set_against_the_aligned_model():
+def test_the_control_is_compared_with_the_aligned_model():
     data = report(
         dpo=("aligned", {**BASE, "u": outcomes(2, 400)}),
         blind=("control", {**BASE, "u": outcomes(100, 400), "r": outcomes(90, 400)}),

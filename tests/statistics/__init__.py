@@ -1,0 +1,1 @@
+"""Tests of intervals, paired tests and agreement."""

@@ -1,3 +1,5 @@
+"""Agreement by hand and by its properties."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Intervals by hand, against scipy, and by their properties."""
+
 from __future__ import annotations
 
 import math
@@ -68,8 +70,8 @@ def test_unread_verdicts_leave_the_estimate_and_widen_both_bounds():
 @given(outcomes)
 def test_bounds_hold_whatever_the_unread_verdicts_would_have_been(seen):
     bounds = rate(seen)
-    for said in (True, False):
-        resolved = rate([said if o is None else o for o in seen])
+    for verdict in (True, False):
+        resolved = rate([verdict if o is None else o for o in seen])
         assert bounds.low <= resolved.low and resolved.high <= bounds.high
 
 
@@ -113,7 +115,7 @@ def test_clustering_never_narrows(rows):
 
 def test_bootstrap_of_a_mean_is_near_the_textbook_interval():
     x = np.random.default_rng(1).normal(size=400)
-    low, high = cluster_bootstrap(lambda rows: float(x[rows].mean()), range(400), draws=800)
+    low, high = cluster_bootstrap(lambda rows: float(x[rows].mean()), range(400), resamples=800)
     half = 1.96 * x.std(ddof=1) / math.sqrt(400)
     assert low == pytest.approx(x.mean() - half, abs=0.15 * half)
     assert high == pytest.approx(x.mean() + half, abs=0.15 * half)
@@ -127,5 +129,5 @@ def test_bootstrap_draws_whole_clusters():
         whole.append(sorted(rows) in ([0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 5], [3, 3, 4, 4, 5, 5]))
         return 0.0
 
-    cluster_bootstrap(note, clusters, draws=20)
+    cluster_bootstrap(note, clusters, resamples=20)
     assert len(whole) == 20 and all(whole)

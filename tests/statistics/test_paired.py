@@ -1,3 +1,5 @@
+"""Paired tests by hand, against published values and scipy, and by their properties."""
+
 from __future__ import annotations
 
 from itertools import product

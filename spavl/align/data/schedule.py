@@ -1,8 +1,8 @@
-"""Which pairs go through which step, on which device, in which forward pass. Numbers only; no tensors, no model.
+"""The batch schedule: which pairs go through which step, on which device, in which forward pass. Numbers only.
 
-The recipe — pairs a step, their order — is the same on every machine. How a step's trees are cut into forward passes
-follows the machine and changes no result: losses are summed over all passes of all devices and divided by the pairs
-of the whole step.
+The recipe — pairs of a step, their order — is the same on every machine. How a step's trees are cut into forward passes
+(micro-batches) follows the machine and changes no result: losses are summed over all passes of all devices and divided
+by the pairs of the whole step.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ class ScheduledStep:
     micro_batches: tuple[tuple[tuple[PairGroup, ...], ...], ...]
     """For every rank its forward passes, for every pass its trees. All ranks have the same number of passes."""
     padding_batches: tuple[int, ...]
-    """For every rank how many of its last passes only keep it busy; they repeat a tree and weigh nothing."""
+    """For every rank how many of its last passes only keep it in step with the others; they repeat a tree and have
+    weight 0."""
     pairs: int
     """Pairs of the step, over all ranks."""
     epoch: float
-    """Share of the data seen when it is done."""
+    """Epochs seen after this step."""
 
 
 def group_equal(keys: Sequence[object]) -> list[PairGroup]:
-    """Numbers with equal keys together, in the order of their first."""
-    shelves: dict[object, list[int]] = {}
+    """Numbers with equal keys in one group, groups in the order of their first number.
+
+    Args:
+        keys: a key for each pair.
+    """
+    groups: dict[object, list[int]] = {}
     for number, key in enumerate(keys):
-        shelves.setdefault(key, []).append(number)
-    return [tuple(shelf) for shelf in shelves.values()]
+        groups.setdefault(key, []).append(number)
+    return [tuple(group) for group in groups.values()]
 
 
 def schedule_steps(
@@ -48,20 +53,28 @@ def schedule_steps(
     seed: int,
     ranks: int = 1,
 ) -> list[ScheduledStep]:
-    """All steps of a training. `size` tells the tokens of a tree, or of a part of one.
+    """All steps of a training.
 
     Every step but the last of an epoch holds exactly `batching.pairs` pairs; a tree that crosses the border is cut
-    there. With `max_steps` as many epochs are begun as are needed.
+    there. With `optimiser.max_steps` as many epochs are begun as are needed.
+
+    Args:
+        trees: pairs that share a tree, over the whole data.
+        size: tokens of a tree, or of a part of one.
+        batching: pairs of a step, and limits of a forward pass.
+        optimiser: epochs or steps.
+        seed: of the order in each epoch.
+        ranks: processes that train together.
     """
-    made: list[ScheduledStep] = []
-    for drawn, epoch in _drawn(trees, batching, optimiser, seed):
-        made.append(_step(drawn, size, batching, ranks, epoch))
-        if len(made) == optimiser.max_steps:
+    steps: list[ScheduledStep] = []
+    for of_step, epoch in _trees_of_steps(trees, batching, optimiser, seed):
+        steps.append(_schedule_step(of_step, size, batching, ranks, epoch))
+        if len(steps) == optimiser.max_steps:
             break
-    return made
+    return steps
 
 
-def _drawn(
+def _trees_of_steps(
     trees: Sequence[PairGroup], batching: BatchingSettings, optimiser: OptimiserSettings, seed: int
 ) -> Iterator[tuple[list[PairGroup], float]]:
     """The trees of every step, and how many epochs are over after it."""
@@ -72,56 +85,66 @@ def _drawn(
         order = list(trees)
         if batching.shuffle:
             random.Random(f"{seed}/{epoch}").shuffle(order)
-        seen = 0
-        for drawn in _cut(order, batching.pairs, min(left, pairs)):
-            seen += sum(map(len, drawn))
-            yield drawn, epoch + seen / pairs
-        left -= seen
+        done = 0
+        for of_step in _cut_steps(order, batching.pairs, min(left, pairs)):
+            done += sum(map(len, of_step))
+            yield of_step, epoch + done / pairs
+        left -= done
         epoch += 1
 
 
-def _cut(order: Iterable[PairGroup], pairs: int, most: float) -> Iterator[list[PairGroup]]:
-    """Trees in order, cut into steps of `pairs` pairs, `most` pairs in all."""
-    drawn: list[PairGroup] = []
-    room, left = pairs, most
+def _cut_steps(order: Iterable[PairGroup], pairs: int, total: float) -> Iterator[list[PairGroup]]:
+    """Trees in order, cut into steps of `pairs` pairs, `total` pairs in all."""
+    of_step: list[PairGroup] = []
+    room, left = pairs, total
     for tree in order:
         while tree and left > 0:
             part = tree[: int(min(room, left))]
             tree = tree[len(part) :]
-            drawn.append(part)
+            of_step.append(part)
             room -= len(part)
             left -= len(part)
             if room == 0:
-                yield drawn
-                drawn, room = [], pairs
-    if drawn:
-        yield drawn
+                yield of_step
+                of_step, room = [], pairs
+    if of_step:
+        yield of_step
 
 
-def _step(
-    drawn: list[PairGroup], size: Callable[[PairGroup], int], batching: BatchingSettings, ranks: int, epoch: float
+def _schedule_step(
+    trees: list[PairGroup], size: Callable[[PairGroup], int], batching: BatchingSettings, ranks: int, epoch: float
 ) -> ScheduledStep:
-    most = batching.forward_pairs or batching.pairs
-    parts = [tree[at : at + most] for tree in drawn for at in range(0, len(tree), most)]
-    parts.sort(key=lambda tree: (-size(tree), tree))
-    shares = [cut_micro_batches(parts[rank::ranks], size, batching.token_budget, most) for rank in range(ranks)]
-    longest = max(map(len, shares))
-    padding_batches = tuple(longest - len(own) for own in shares)
-    filled = tuple(tuple(own) + ((parts[-1],),) * missing for own, missing in zip(shares, padding_batches, strict=True))
-    return ScheduledStep(filled, padding_batches, sum(map(len, drawn)), epoch)
+    """One step: its trees, the longest first, dealt to the ranks and cut into forward passes."""
+    max_pairs = batching.forward_pairs or batching.pairs
+    pieces = [tree[at : at + max_pairs] for tree in trees for at in range(0, len(tree), max_pairs)]
+    pieces.sort(key=lambda tree: (-size(tree), tree))
+    shares = [cut_micro_batches(pieces[rank::ranks], size, batching.token_budget, max_pairs) for rank in range(ranks)]
+    most = max(map(len, shares))
+    padding_batches = tuple(most - len(own) for own in shares)
+    filled = tuple(
+        tuple(own) + ((pieces[-1],),) * missing for own, missing in zip(shares, padding_batches, strict=True)
+    )
+    return ScheduledStep(filled, padding_batches, sum(map(len, trees)), epoch)
 
 
 def cut_micro_batches(
-    parts: Sequence[PairGroup], size: Callable[[PairGroup], int], budget: int, most: int
+    trees: Sequence[PairGroup], size: Callable[[PairGroup], int], token_budget: int, max_pairs: int
 ) -> list[tuple[PairGroup, ...]]:
-    """Trees, the longest first, cut where the padded pass would hold too many tokens or pairs."""
-    made: list[list[PairGroup]] = []
-    width = held = 0
-    for tree in parts:
-        if made and width * (len(made[-1]) + 1) <= budget and held + len(tree) <= most:
-            made[-1].append(tree)
-            held += len(tree)
+    """Trees cut into forward passes, each within the token budget and the number of pairs.
+
+    Args:
+        trees: the longest first; one that is larger than the budget gets a pass of its own.
+        size: tokens of a tree.
+        token_budget: most tokens of a padded pass.
+        max_pairs: most pairs of a pass.
+    """
+    micro_batches: list[list[PairGroup]] = []
+    width = pairs = 0
+    for tree in trees:
+        if micro_batches and width * (len(micro_batches[-1]) + 1) <= token_budget and pairs + len(tree) <= max_pairs:
+            micro_batches[-1].append(tree)
+            pairs += len(tree)
         else:
-            made.append([tree])
-            width, held = size(tree), len(tree)
-    return [tuple(one) for one in made]
+            micro_batches.append([tree])
+            width, pairs = size(tree), len(tree)
+    return [tuple(one) for one in micro_batches]

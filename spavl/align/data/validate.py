@@ -1,4 +1,4 @@
-"""What is wrong with single pairs: found before the first step, by id. No model is needed, only its control words."""
+"""Invalid pairs, found before the first step and named by their ids; no model is needed, only its control words."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from spavl.pictures import Picture
 RowIssue = Literal[
     "no picture", "unreadable picture", "empty question", "empty answer", "equal answers", "control token", "too long"
 ]  # fmt: skip
+"""Why a pair cannot be trained on."""
 ROW_ISSUES: Mapping[RowIssue, str] = {
-    "no picture": "give the picture's bytes in the column image, or a path beside the file",
+    "no picture": "give the picture's bytes in the column image, or a path next to the file",
     "unreadable picture": "replace the picture; it is truncated, too large, or no picture at all",
     "empty question": "drop the pair",
     "empty answer": "drop the pair, or write the answer",
@@ -26,43 +27,52 @@ ROW_ISSUES: Mapping[RowIssue, str] = {
     "control token": "remove it from the text; the model would read it as a picture or as the end of a turn",
     "too long": "raise align.data.max_tokens, or set align.data.too_long to cut or skip",
 }
-"""Everything that can be wrong with a pair, and what to do."""
+"""Every issue, and what to do about it."""
 SHOWN = 8
+"""Most ids that a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something the doctor found."""
+    """One finding of the preflight, on pairs or on the model."""
 
     level: Literal["refuse", "skip", "warn", "note"]
-    """`refuse`: training must not start. `skip`: these pairs are left out. `warn`: look at it. `note`: good to know."""
+    """`refuse`: training must not start. `skip`: these pairs are left out. `warn`: the user should see to it. `note`:
+    good to know."""
     what: str
+    """The finding itself."""
     rows: tuple[str, ...] = ()
     """Ids of the pairs concerned."""
     try_: str = ""
+    """What the user can do."""
 
     def render(self) -> str:
-        """One or two lines for a person."""
+        """The finding as one line, and a second one with what to do."""
         named = ", ".join(self.rows[:SHOWN]) + (f" and {len(self.rows) - SHOWN} more" if len(self.rows) > SHOWN else "")
         line = f"{self.level}: {self.what}" + (f" ({len(self.rows)}: {named})" if self.rows else "")
         return line + (f"\n  try: {self.try_}" if self.try_ else "")
 
 
 def find_issues(pairs: Sequence[Pair], control_words: Collection[str]) -> dict[int, RowIssue]:
-    """The first thing that is wrong with each pair, by its number. Every picture is decoded once."""
-    broken = _unreadable(pairs)
-    found: dict[int, RowIssue] = {}
+    """The first issue of each invalid pair, by its number; every picture is decoded once.
+
+    Args:
+        pairs: the pairs as read.
+        control_words: special tokens of the model as text, which must not stand in a question or answer.
+    """
+    unreadable = _unreadable_pictures(pairs)
+    issues: dict[int, RowIssue] = {}
     for number, pair in enumerate(pairs):
-        fault = _issue(pair, broken, control_words)
-        if fault:
-            found[number] = fault
-    return found
+        issue = _issue(pair, unreadable, control_words)
+        if issue:
+            issues[number] = issue
+    return issues
 
 
-def _issue(pair: Pair, broken: Collection[str], control_words: Collection[str]) -> RowIssue | None:
+def _issue(pair: Pair, unreadable: Collection[str], control_words: Collection[str]) -> RowIssue | None:
     if pair.image is None or (isinstance(pair.image, Path) and not pair.image.is_file()):
         return "no picture"
-    if pair.image_key in broken:
+    if pair.image_key in unreadable:
         return "unreadable picture"
     if not pair.question.strip():
         return "empty question"
@@ -75,7 +85,7 @@ def _issue(pair: Pair, broken: Collection[str], control_words: Collection[str]) 
     return None
 
 
-def _unreadable(pairs: Sequence[Pair]) -> set[str]:
+def _unreadable_pictures(pairs: Sequence[Pair]) -> set[str]:
     """Keys of pictures that cannot be decoded."""
     pictures = {pair.image_key: Picture(pair.image_key, pair.image) for pair in pairs if pair.image is not None}
 
@@ -87,25 +97,39 @@ def _unreadable(pairs: Sequence[Pair]) -> set[str]:
         return True
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        fine = list(pool.map(decodes, pictures.values()))
-    return {key for key, whole in zip(pictures, fine, strict=True) if not whole}
+        readable = list(pool.map(decodes, pictures.values()))
+    return {key for key, fine in zip(pictures, readable, strict=True) if not fine}
 
 
 def report_issues(
-    pairs: Sequence[Pair], found: Mapping[int, RowIssue], level: Literal["refuse", "skip"]
+    pairs: Sequence[Pair], issues: Mapping[int, RowIssue], level: Literal["refuse", "skip"]
 ) -> list[Finding]:
-    """One finding a kind of fault, with the ids."""
-    kinds: dict[RowIssue, list[str]] = defaultdict(list)
-    for number, fault in found.items():
-        kinds[fault].append(pairs[number].pair_id)
-    return [Finding(level, fault, tuple(ids), ROW_ISSUES[fault]) for fault, ids in kinds.items()]
+    """One finding for each kind of issue, with the ids of its pairs.
+
+    Args:
+        pairs: the pairs as read.
+        issues: issue by number of the pair.
+        level: what happens to such pairs.
+    """
+    ids_of: dict[RowIssue, list[str]] = defaultdict(list)
+    for number, issue in issues.items():
+        ids_of[issue].append(pairs[number].pair_id)
+    return [Finding(level, issue, tuple(ids), ROW_ISSUES[issue]) for issue, ids in ids_of.items()]
 
 
 def refuse_rows(findings: Sequence[Finding], *, skip_with: str) -> None:
-    """Raise one DataError that lists every finding of level `refuse`."""
-    bad = [finding for finding in findings if finding.level == "refuse"]
-    if bad:
+    """Refuse to train where some finding has level `refuse`; one message lists them all.
+
+    Args:
+        findings: of any level.
+        skip_with: the setting that leaves such pairs out, named in the message.
+
+    Raises:
+        DataError: a finding has level `refuse`.
+    """
+    refused = [finding for finding in findings if finding.level == "refuse"]
+    if refused:
         raise DataError(
-            "The pairs cannot be trained on as they are:\n" + "\n".join(f"  {one.render()[8:]}" for one in bad),
+            "The pairs cannot be trained on as they are:\n" + "\n".join(f"  {one.render()[8:]}" for one in refused),
             try_=f"mend them, or leave them out with {skip_with}",
         )

@@ -1,57 +1,29 @@
 """Pairs → an aligned checkpoint, by DPO.
 
-out/checkpoint      the whole model, opened by plain `from_pretrained`
-out/adapter         the same as a peft adapter, where everything trained is in one
-out/metrics.jsonl   loss, margin, accuracy … while training        out/validation.jsonl   the panel's looks
-out/preflight.txt      what was found before the first step           out/training.json what was made, and from what
-out/state           checkpoints from which a stopped training is taken up
+out/checkpoint       the whole model, opened by plain `from_pretrained`
+out/adapter          the same as a peft adapter, where everything trained is in one
+out/metrics.jsonl    loss, margin, accuracy … while training
+out/validation.jsonl results of in-loop validation
+out/preflight.txt    what was found before the first step
+out/training.json    what was made, and from what
+out/state            checkpoints from which a stopped training resumes
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from accelerate import PartialState
-
-from spavl.align.data.batches import StepDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.dpo.objective import PreferenceObjective
-from spavl.align.policy.checkpoint import export
-from spavl.align.policy.model_card import model_card
-from spavl.align.preflight.prepare import PreparedTraining, prepare
-from spavl.align.training.resume import begin, recipe
-from spavl.align.training.trainer import (
-    PairTrainer,
-    Reporter,
-    checkpoint_activations,
-    last_checkpoint,
-    training_arguments,
-)
+from spavl.align.preflight.prepare import PreparedTraining
+from spavl.align.training.run import TrainingResult, TrainingRun
+from spavl.align.training.trainer import PairTrainer
 from spavl.align.validation.callback import ValidationCallback
-from spavl.align.validation.selection import Validate, select_checkpoint
+from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
-from spavl.progress import NoProgress, OnProgress, Progress
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """What a training made."""
-
-    checkpoint: Path | None
-    """The whole model; None where only the adapter was asked for."""
-    adapter: Path | None
-    """The same as an adapter; None where weights outside any adapter were trained."""
-    steps: int
-    chosen: int
-    """The step whose weights were written."""
-    why: str
-    """Why that step."""
+from spavl.progress import Progress
 
 
 def train_dpo(
@@ -62,105 +34,47 @@ def train_dpo(
     validation: Validate | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Align `settings.model` with the pairs. A training that was stopped goes on from its last checkpoint.
+    """Align `settings.model` with pairs; a training that was stopped resumes from its last checkpoint.
 
-    `panel` is asked every `settings.panel.every` steps. Raises DataError, ModelError, SettingsError or RunError, each
-    before the first step where it can be.
+    Args:
+        pairs: the preference pairs.
+        settings: the training's settings.
+        out: the folder to be written.
+        validation: scores the policy every `settings.validation.every` steps.
+        progress: where bars and log lines go.
+
+    Raises:
+        DataError: pairs cannot be trained on.
+        ModelError: the model cannot be opened, or trees are wrong with it.
+        SettingsError: the settings do not fit the model or the machine.
+        MissingExtra: a tracker that is asked for is not installed.
+        RunError: the loss is not a finite number, or the disk is full.
     """
-    began = time.perf_counter()
-    ready = prepare(pairs, settings, progress or NoProgress(), reference=True)
-    main = ready.context.rank == 0
-    progress = progress if progress and main else NoProgress()
-    if main:
-        begin(out, recipe(ready.pairs, settings, ready.identity), progress)
-        (out / "preflight.txt").write_text(ready.report.render() + "\n")
-    PartialState().wait_for_everyone()
-    looks = None
-    if validation and settings.validation.every:
-        looks = ValidationCallback(validation, ready.policy, settings.validation, out, progress.log)
-    with progress.bar(settings.method) as on_progress:
-        trainer = _trainer(ready, settings, out, on_progress, looks)
-        trainer.train(resume_from_checkpoint=_resume(out))
-    trainer.save_model(str(out / "state" / "final"))
-    made = TrainingResult(
-        out / "checkpoint", out / "adapter", len(ready.schedule), *_choice(looks, settings, len(ready.schedule))
-    )
-    if main:
-        made = _export(made, looks, ready, settings, out)
-        _note(out, made, ready, time.perf_counter() - began)
-    PartialState().wait_for_everyone()
-    return made
+    run = TrainingRun.prepare(pairs, settings, out, progress, reference=True)
+    run.resume()
+    run.write_preflight()
+    prepared, steps = run.prepared, len(run.prepared.schedule)
+    in_loop = run.in_loop_validation(validation)
+    objective = PreferenceObjective(prepared.policy, settings.loss, prepared.context.precision)
+    with run.progress.bar(settings.method) as on_progress:
+        trainer = run.pair_trainer(objective, on_progress, [ValidationCallback(in_loop)] if in_loop else [])
+        _refuse_sharded_reference(trainer, prepared)
+        trainer.train(resume_from_checkpoint=run.last_checkpoint())
+    trainer.save_model(str(run.state / "final"))
+    result = run.select(in_loop.results if in_loop else [], steps)
+    if run.main:
+        result = run.export(result, run.weights(result, in_loop))
+        run.remove_checkpoints()
+        run.note(result, "dpo", reference="live" if prepared.reference_logprobs is None else "cached")
+    run.wait()
+    return result
 
 
-def _trainer(
-    ready: PreparedTraining,
-    settings: AlignSettings,
-    out: Path,
-    on_progress: OnProgress,
-    looks: ValidationCallback | None,
-) -> PairTrainer:
-    if settings.machine.gradient_checkpointing:
-        checkpoint_activations(ready.policy.model)
-    trainer = PairTrainer(
-        ready.policy,
-        PreferenceObjective(ready.policy, settings.loss, ready.context.precision),
-        StepDataset(ready.dataset, ready.schedule, ready.context.rank, ready.reference_logprobs),
-        training_arguments=training_arguments(
-            settings, out / "state", steps=len(ready.schedule), cpu=ready.context.device.type == "cpu"
-        ),
-        callbacks=[Reporter(out / "metrics.jsonl", on_progress), *([looks] if looks else [])],
-    )
-    if trainer.is_fsdp_enabled and ready.reference_logprobs is None and ready.policy.before:
+def _refuse_sharded_reference(trainer: PairTrainer, prepared: PreparedTraining) -> None:
+    """A live reference swaps whole weights, which no rank has under FSDP."""
+    if trainer.is_fsdp_enabled and prepared.reference_logprobs is None and prepared.policy.before:
         raise SettingsError(
             "A sharded model that is trained in full cannot be its own reference.",
             where="align.reference.mode",
             try_="cached",
         )
-    return trainer
-
-
-def _resume(out: Path) -> str | None:
-    found = last_checkpoint(out / "state")
-    return str(found) if found else None
-
-
-def _choice(looks: ValidationCallback | None, settings: AlignSettings, last: int) -> tuple[int, str]:
-    if looks is None:
-        return last, "the last step"
-    best = select_checkpoint(looks.looks, settings.validation)
-    limits = (
-        f"over-refusal ≤ {settings.validation.over_refusal:.1%} and skill loss ≤ {settings.validation.skill_loss:.1%}"
-    )
-    if best is None:
-        return last, f"the last step, for no step had {limits}"
-    return best.step, f"the least unsafe step with {limits}"
-
-
-def _export(
-    made: TrainingResult, looks: ValidationCallback | None, ready: PreparedTraining, settings: AlignSettings, out: Path
-) -> TrainingResult:
-    trained = out / "state" / "final"
-    if looks is not None and made.chosen != made.steps:
-        trained = looks.weights(next(look for look in looks.looks if look.step == made.chosen))
-    text = model_card(settings, ready.report, step=made.chosen, why=made.why, identity=ready.identity)
-    exported = export(trained, settings, ready.source, out, dtype=ready.context.dtype, card=text)
-    for spent in [*(out / "state").glob("checkpoint-*"), out / "state" / "panel"]:
-        shutil.rmtree(spent, ignore_errors=True)
-    return replace(made, checkpoint=exported.checkpoint, adapter=exported.adapter)
-
-
-def _note(out: Path, made: TrainingResult, ready: PreparedTraining, seconds: float) -> None:
-    row = {
-        "method": "dpo",
-        "model": ready.identity,
-        "pairs": len(ready.pairs),
-        "steps": made.steps,
-        "chosen_step": made.chosen,
-        "why": made.why,
-        "trained": dict(ready.report.trained),
-        "packing": ready.report.packing,
-        "reference": "live" if ready.reference_logprobs is None else "cached",
-        "left_out": {one.what: list(one.rows) for one in ready.report.findings if one.level == "skip"},
-        "seconds": round(seconds, 1),
-    }
-    (out / "training.json").write_text(json.dumps(row, indent=2, ensure_ascii=False))

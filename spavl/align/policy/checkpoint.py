@@ -1,4 +1,4 @@
-"""From trained weights to an ordinary checkpoint: what plain `from_pretrained` opens, with its processor and a card."""
+"""From trained weights to an ordinary checkpoint that plain `from_pretrained` opens, with processor and model card."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from spavl.models.identity import Checkpoint
 
 TRAINED = "trained.safetensors"
 """File that holds every trained weight, by name."""
-TAKES_UP = "make room and run the same command again; it goes on from its last checkpoint"
+MAKE_ROOM_AND_RESUME = "make room and run the same command again; it resumes from its last checkpoint"
+"""What to try where the disk is full."""
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack")
-_WRITTEN_ANEW = ("config.json", "generation_config.json", "README.md", "adapter_*", ".*")
+_NOT_COPIED = ("config.json", "generation_config.json", "README.md", "adapter_*", ".*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,29 @@ class Exported:
 
 
 def save_trained(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """Write trained weights by name; the file is there whole or not at all."""
+    """Write trained weights by name, atomically.
+
+    Args:
+        weights: trained parameters by name, each [...] of its own shape.
+        folder: where `trained.safetensors` is written.
+
+    Raises:
+        RunError: the disk is full.
+    """
     with _written(folder / TRAINED, "The trained weights") as tmp:
         save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, tmp)
 
 
 def load_trained(policy: Policy, folder: Path) -> None:
-    """Put trained weights back. Raises RunError where they are not those that this policy trains."""
+    """Put trained weights back into a policy.
+
+    Args:
+        policy: the policy, whose trained parameters are overwritten.
+        folder: where `save_trained` wrote them.
+
+    Raises:
+        RunError: the weights are not those that this policy trains.
+    """
     stored, wanted = load_file(folder / TRAINED), policy.trained()
     if {name: weight.shape for name, weight in stored.items()} != {name: w.shape for name, w in wanted.items()}:
         raise RunError(
@@ -64,10 +81,21 @@ def load_trained(policy: Policy, folder: Path) -> None:
 
 
 def export(trained: Path, settings: AlignSettings, source: Checkpoint, out: Path, *, dtype: str, card: str) -> Exported:
-    """Write `out/adapter` and `out/checkpoint` from the weights in the folder `trained`.
+    """Write `out/adapter` and `out/checkpoint` from trained weights; a folder that is not written anew is removed.
 
-    The model is opened anew from where it came, never quantised, so what is written does not depend on how the training
-    was spread over devices. `dtype` is the number format of the written weights.
+    The base model is opened anew and never quantised, so what is written does not depend on how the training was spread
+    over devices.
+
+    Args:
+        trained: where `save_trained` wrote the weights.
+        settings: the training's settings.
+        source: the base model.
+        out: the folder of the training.
+        dtype: number format of the written weights, `float32` or `bfloat16`.
+        card: text of the model card.
+
+    Raises:
+        RunError: the disk is full, or the weights are not those that the settings train.
     """
     plain = settings.model_copy(update={"freeze": settings.freeze.model_copy(update={"quantisation": "none"})})
     policy = load_policy(plain, source, dtype=dtype, device="cpu")
@@ -77,7 +105,7 @@ def export(trained: Path, settings: AlignSettings, source: Checkpoint, out: Path
     if settings.saving.merged or adapter is None:
         checkpoint = _write(out / "checkpoint", lambda at: _save_merged(policy, source.folder, dtype, at, card))
     for old in {out / "adapter", out / "checkpoint"} - {adapter, checkpoint}:
-        shutil.rmtree(old, ignore_errors=True)  # of a training before, which nobody must take for this one
+        shutil.rmtree(old, ignore_errors=True)  # of an earlier training
     return Exported(checkpoint, adapter)
 
 
@@ -94,7 +122,7 @@ def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: s
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     for file in sorted(source.rglob("*")):
         name = file.relative_to(source).as_posix()
-        if file.is_file() and not any(fnmatch(name, one) for one in (*_WEIGHTS, *_WRITTEN_ANEW)):
+        if file.is_file() and not any(fnmatch(name, one) for one in (*_WEIGHTS, *_NOT_COPIED)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, folder / name)
     (folder / "README.md").write_text(card)
@@ -102,8 +130,8 @@ def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: s
 
 @contextmanager
 def _written(path: Path, what: str) -> Iterator[Path]:
-    """A file or folder of weights, written atomically; what safetensors says of a full disk is an error of the disk."""
-    with atomic_write(path, what=what, try_=TAKES_UP) as tmp:
+    """A file or folder of weights, written atomically; an error of safetensors there is one of the disk."""
+    with atomic_write(path, what=what, try_=MAKE_ROOM_AND_RESUME) as tmp:
         try:
             yield tmp
         except SafetensorError as error:
@@ -111,7 +139,7 @@ def _written(path: Path, what: str) -> Iterator[Path]:
 
 
 def _write(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Fill a folder, and put it in the place of the old one when it is whole."""
+    """Fill a folder, and put it in the place of the old one when it is whole; without transformers' progress bars."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

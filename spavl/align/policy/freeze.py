@@ -1,11 +1,11 @@
-"""Where the parts of a model are (vision tower, projector, language model), and what a freeze policy trains of them."""
+"""What a freeze policy trains of the parts of a model: vision tower, projector, language model."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
 from torch import nn
 
@@ -13,23 +13,26 @@ from spavl.config.align import FreezeSettings
 from spavl.errors import SettingsError
 from spavl.models.families import Family
 
-Part = Literal["vision", "projector", "language"]
+Part = Literal["projector", "vision", "language"]
+"""A part as freeze policies have it, in the order of reports; the output head counts with the language model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterCount:
-    """How many weights of a part are trained, and how many lie still (under LoRA also the originals of both)."""
+    """How many weights of a part are trained, and how many are frozen."""
 
     trained: int
+    """Trained weights, those that peft added among them."""
     frozen: int
+    """Frozen weights; under LoRA also the originals of what an adapter trains."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreezePlan:
-    """What a freeze policy trains, by names of the plain model. All names are whole: nothing leaks by a suffix."""
+    """What a freeze policy trains, by full names in the plain model, so that no layer is matched by a suffix alone."""
 
     in_place: frozenset[str]
-    """Parameters trained themselves."""
+    """Parameters trained in place, not through LoRA."""
     lora: tuple[str, ...]
     """Linear layers that get a low-rank update."""
     kept: tuple[str, ...]
@@ -38,53 +41,65 @@ class FreezePlan:
 
 @final
 class ModelParts:
-    """The parts of an opened model, before anything is wrapped around it."""
+    """The parts of an opened model, before peft wraps it.
+
+    Args:
+        model: a transformers model.
+        family: its family, which knows the names of its modules.
+    """
 
     def __init__(self, model: Any, family: Family) -> None:
         self._model = model
-        self._facts = family.facts
-        self._homes: dict[Part, tuple[str, ...]] = {
-            "projector": family.facts.projector,
-            "vision": family.facts.vision,
-            "language": (family.facts.language, family.facts.head),
-        }
+        self._family = family
+        self._projector = family.facts.projector
+        self._vision = family.facts.vision
+        self._language = (family.facts.language, family.facts.head)
 
-    def plan(self, freeze: FreezeSettings) -> FreezePlan:
-        """What is to be trained. Raises SettingsError for more layers than the tower has."""
-        whole = [*self._homes["projector"]] if freeze.projector == "train" else []
+    def freeze_plan(self, freeze: FreezeSettings) -> FreezePlan:
+        """What a freeze policy trains of this model.
+
+        Args:
+            freeze: the policy.
+
+        Raises:
+            SettingsError: more layers are asked for than the vision tower uses, or it has no list of layers.
+        """
+        whole = [*self._projector] if freeze.projector == "train" else []
         if freeze.vision == "full":
-            whole += [name for tower in self._homes["vision"] for name in self._spread(tower)]
+            whole += [name for tower in self._vision for name in self._spread(tower)]
         elif freeze.vision.startswith("last:"):
             whole += self._last_layers(int(freeze.vision.removeprefix("last:")))
         in_place = self._parameters(whole)
         lora = []
         if freeze.language == "full":
-            in_place |= self._parameters(self._homes["language"])
+            in_place |= self._parameters(self._language)
         else:
-            lora += self._linears((self._facts.language,))
+            lora += self._family.linear_names(self._model, "language")
         if freeze.vision == "lora":
-            left_out = (*self._homes["projector"], *self._unused())
-            lora += [name for name in self._linears(self._homes["vision"]) if not _inside(name, left_out)]
+            unused = self._unused_layers()
+            lora += [name for name in self._family.linear_names(self._model, "vision") if not _inside(name, unused)]
         if freeze.targets == "attention":
             lora = [name for name in lora if "attn" in name or "attention" in name]
         modules = {name for name, _ in self._model.named_modules()}
         kept = [name for name in whole if name in modules] if freeze.language == "lora" else []
         return FreezePlan(frozenset(in_place), tuple(lora), tuple(kept))
 
-    def home(self, parameter: str) -> Part:
-        """The part that a parameter of the plain model belongs to."""
-        for part, modules in self._homes.items():
-            if _inside(parameter, modules):
-                return part
-        raise AssertionError(f"the parameter {parameter} belongs to no part of the family {self._facts.name}")
-
     def count(self, weights: Iterable[tuple[str, Any]]) -> Mapping[Part, ParameterCount]:
-        """Trained and frozen weights by part. Names are those of the plain model."""
+        """Trained and frozen weights by part.
+
+        Args:
+            weights: parameters with their names in the plain model.
+
+        Raises:
+            ModelError: a parameter belongs to no part that the family knows.
+        """
         trained: Counter[Part] = Counter()
         frozen: Counter[Part] = Counter()
         for name, weight in weights:
-            (trained if weight.requires_grad else frozen)[self.home(name)] += weight.numel()
-        return {part: ParameterCount(trained[part], frozen[part]) for part in self._homes}
+            found = self._family.part_of(name)
+            part: Part = "language" if found == "head" else found
+            (trained if weight.requires_grad else frozen)[part] += weight.numel()
+        return {part: ParameterCount(trained[part], frozen[part]) for part in get_args(Part)}
 
     def _last_layers(self, count: int) -> list[str]:
         """The last `count` layers of the tower whose output is used."""
@@ -100,14 +115,14 @@ class ModelParts:
     def _spread(self, name: str) -> list[str]:
         """The module, or what it consists of where it holds the projector (Qwen-VL) or is but a list of modules."""
         module = self._model.get_submodule(name)
-        if _inside(name, self._homes["projector"]):
+        if _inside(name, self._projector):
             return []
-        if not isinstance(module, nn.ModuleList) and not any(_inside(one, (name,)) for one in self._homes["projector"]):
+        if not isinstance(module, nn.ModuleList) and not any(_inside(one, (name,)) for one in self._projector):
             return [name] if any(True for _ in module.parameters()) else []
         bare = [f"{name}.{own}" for own, _ in module.named_parameters(recurse=False)]
         return bare + [part for child, _ in module.named_children() for part in self._spread(f"{name}.{child}")]
 
-    def _unused(self) -> tuple[str, ...]:
+    def _unused_layers(self) -> tuple[str, ...]:
         layers, used = self._layers()
         return tuple(layers[used:])
 
@@ -116,7 +131,7 @@ class ModelParts:
         lists = {
             name: len(module)
             for name, module in self._model.named_modules()
-            if isinstance(module, nn.ModuleList) and _inside(name, self._homes["vision"])
+            if isinstance(module, nn.ModuleList) and _inside(name, self._vision)
         }
         if not lists:
             raise SettingsError("The vision tower has no list of layers.", where="align.freeze.vision", try_="full")
@@ -127,10 +142,6 @@ class ModelParts:
     def _parameters(self, modules: Iterable[str]) -> set[str]:
         inside = tuple(modules)
         return {name for name, _ in self._model.named_parameters() if _inside(name, inside)}
-
-    def _linears(self, modules: tuple[str, ...]) -> list[str]:
-        named = self._model.named_modules()
-        return [name for name, module in named if isinstance(module, nn.Linear) and _inside(name, modules)]
 
 
 def _used_layers(config: Mapping[str, Any], layers: int) -> int:

@@ -1,25 +1,38 @@
-"""The read-me of an aligned checkpoint: what it was made from, how, and what it is for."""
+"""The model card of an aligned checkpoint: what it was made from, how, and what it is for."""
 
 from __future__ import annotations
 
 import yaml
+from huggingface_hub import ModelCard, ModelCardData
 
 from spavl.align.preflight.checks import PreflightReport
 from spavl.config.align import AlignSettings
 
 
 def model_card(settings: AlignSettings, report: PreflightReport, *, step: int, why: str, identity: str) -> str:
-    """Markdown with the header that the Hub reads."""
-    base = settings.model if not settings.model.startswith((".", "/", "miniworld:")) else None
-    head = {
-        **({"base_model": base} if base else {}),
-        "library_name": "transformers",
-        "pipeline_tag": "image-text-to-text",
-        "tags": ["safety", "preference-alignment", settings.method, "spavl"],
-    }
+    """The `README.md` of a checkpoint or adapter: Markdown with the YAML header that the Hub reads.
+
+    Args:
+        settings: the training's settings; those that differ from the defaults are shown.
+        report: the preflight report, which counts pairs, pictures and trained weights.
+        step: the step or round whose weights were written.
+        why: why that one.
+        identity: identity of the base model.
+
+    Source:
+        https://huggingface.co/docs/hub/model-cards
+    """
+    on_hub = not settings.model.startswith((".", "/", "miniworld:"))
+    data = ModelCardData(
+        base_model=settings.model if on_hub else None,
+        library_name="transformers",
+        pipeline_tag="image-text-to-text",
+        tags=["safety", "preference-alignment", settings.method, "spavl"],
+    )
     changed = yaml.safe_dump(settings.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True)
-    return f"""---
-{yaml.safe_dump(head, sort_keys=False)}---
+    card = ModelCard(f"""---
+{data.to_yaml()}
+---
 # {settings.model.rsplit("/", 1)[-1]}, aligned by {settings.method.upper()}
 
 A vision-language model aligned with {report.pairs:,} preference pairs on {report.pictures:,} pictures, with spavl.
@@ -37,4 +50,5 @@ Settings that differ from the defaults:
 **Use.** Research on, and deployment of, safer vision-language models. A lower rate of unsafe answers on one benchmark
 is not safety: measure on your own pictures, over-refusal and skill included (`spavl evaluate --model THIS_FOLDER`). The
 licence of the base model and of the pairs' pictures hold for these weights.
-"""
+""")
+    return str(card)

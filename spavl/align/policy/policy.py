@@ -1,11 +1,11 @@
-"""The model being aligned: what of it is trained, what it was before, and how it is opened.
+"""The policy: the model being aligned, what of it is trained, and its reference, the model before training.
 
 A part is frozen, trained in full, or trained through LoRA. The reference is the same model with *everything trained*
 switched off:
 
-    LoRA                         adapters disabled
-    projector or tower in full   beside LoRA they live in the adapter (`modules_to_save`), whose original stays
-    anything else in full        weights as they were are kept beside, and swapped in while the reference runs
+    LoRA                         adapters are disabled
+    projector or tower in full   with LoRA they are part of the adapter (`modules_to_save`), which keeps the originals
+    anything else in full        the original weights are kept, and swapped in while the reference runs
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from spavl.models.families import Family, family_of
 from spavl.models.identity import Checkpoint
 
 ADAPTER = "default"
+"""Name of the adapter in training."""
 
 
 @final
@@ -37,19 +38,25 @@ class Policy:
     model: Any
     """A transformers model, or a peft model around one."""
     processor: Any
+    """Its text and picture processor."""
     family: Family
+    """What trees need to know of the model."""
     counts: Mapping[Part, ParameterCount]
     """Trained and frozen weights by part."""
     adapted: bool
-    """There is a peft adapter."""
+    """Whether there is a peft adapter."""
     whole: bool
-    """The adapter holds everything trained."""
+    """Whether the adapter holds everything that is trained."""
     before: Mapping[str, Tensor] | None = field(repr=False)
-    """Weights as they were, of what is trained outside the adapter; None where they were not kept."""
+    """Original weights of what is trained outside the adapter, by name; None where they were not kept."""
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Inside, the model is what it was before training, and takes no gradients."""
+        """A context in which the model is what it was before training, without gradients.
+
+        Raises:
+            RuntimeError: the original weights were not kept.
+        """
         if self.before is None:
             raise RuntimeError("the weights before training were not kept (load_policy(remember=True))")
         named = dict(self.model.named_parameters()) if self.before else {}
@@ -63,18 +70,25 @@ class Policy:
             yield
 
     def trained(self) -> dict[str, Tensor]:
-        """Every trained parameter by name."""
+        """Trained parameters by name, as the wrapped model has them."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
 
 def load_policy(
     settings: AlignSettings, source: Checkpoint, *, dtype: str, device: str, remember: bool = True
 ) -> Policy:
-    """Open a checkpoint and set up what is trained, as the settings say.
+    """Open a checkpoint as a policy, with the trained parts that the settings name.
 
-    `dtype` (`float32`, `bfloat16`) is of the frozen weights; trained ones become float32. `remember` keeps what a live
-    reference needs. Raises ModelError where the checkpoint cannot be opened or its family is unknown, SettingsError for
-    a freeze policy that it cannot have.
+    Args:
+        settings: the training's settings; `freeze` and `seed` are read.
+        source: the checkpoint.
+        dtype: number format of the frozen weights, `float32` or `bfloat16`; trained ones are float32.
+        device: where the model is put.
+        remember: keep what a live reference needs.
+
+    Raises:
+        ModelError: the checkpoint cannot be opened, or its family is unknown.
+        SettingsError: the model cannot have this freeze policy.
     """
     model, processor = load_vlm(
         source.folder, dtype, device, adapter=source.adapter, quantisation=settings.freeze.quantisation
@@ -83,52 +97,69 @@ def load_policy(
 
 
 def make_policy(model: Any, processor: Any, freeze: FreezeSettings, *, seed: int = 0, remember: bool = True) -> Policy:
-    """Set up what is trained of an opened model, and assert on every parameter that it is what was asked for."""
+    """Make an opened model a policy, and assert on every parameter that exactly what was asked for is trained.
+
+    Args:
+        model: a transformers model.
+        processor: its processor.
+        freeze: what is trained.
+        seed: seeds new adapter weights.
+        remember: keep what a live reference needs.
+
+    Raises:
+        ModelError: the family is unknown.
+        SettingsError: the model cannot have this freeze policy.
+    """
     family = family_of(model, processor)
-    parts = ModelParts(model, family)
-    plan = parts.plan(freeze)
+    model_parts = ModelParts(model, family)
+    freeze_plan = model_parts.freeze_plan(freeze)
     for name, weight in model.named_parameters():
-        weight.requires_grad_(name in plan.in_place)
-    if plan.lora:
-        model = _with_lora(model, freeze, plan, seed)
+        weight.requires_grad_(name in freeze_plan.in_place)
+    if freeze_plan.lora:
+        model = _with_lora(model, freeze, freeze_plan, seed)
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    _assert_trained(model, plan)
-    outside = {name: weight for name, weight in model.named_parameters() if weight.requires_grad and not _added(name)}
+    _assert_trained(model, freeze_plan)
+    outside = {
+        name: weight for name, weight in model.named_parameters() if weight.requires_grad and not _is_of_adapter(name)
+    }
     return Policy(
         model=model.eval(),
         processor=processor,
         family=family,
-        counts=parts.count((plain_name(name), weight) for name, weight in model.named_parameters()),
-        adapted=bool(plan.lora),
-        whole=bool(plan.lora) and not outside,
+        counts=model_parts.count((plain_name(name), weight) for name, weight in model.named_parameters()),
+        adapted=bool(freeze_plan.lora),
+        whole=bool(freeze_plan.lora) and not outside,
         before={name: weight.detach().clone() for name, weight in outside.items()} if remember else None,
     )
 
 
 def plain_name(name: str) -> str:
-    """A parameter's name before peft wrapped the model; of a LoRA weight, the name of its layer with `.lora_…`."""
+    """A parameter's name before peft wrapped the model; of a LoRA weight, the name of its layer with `.lora_…`.
+
+    Args:
+        name: the parameter's name in the wrapped model.
+    """
     for added in ("base_model.model.", "base_layer.", "original_module.", f"modules_to_save.{ADAPTER}."):
         name = name.replace(added, "", 1)
     return name
 
 
-def _added(name: str) -> bool:
-    """peft added this parameter."""
+def _is_of_adapter(name: str) -> bool:
     return f".modules_to_save.{ADAPTER}." in name or ".lora_" in name
 
 
-def _with_lora(model: Any, freeze: FreezeSettings, plan: FreezePlan, seed: int) -> Any:
-    """Wrap with one adapter. The random half of LoRA comes from `seed` alone."""
+def _with_lora(model: Any, freeze: FreezeSettings, freeze_plan: FreezePlan, seed: int) -> Any:
+    """Wrap a model with one adapter, whose random half comes from `seed` alone."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
         r=freeze.rank,
         lora_alpha=freeze.alpha,
         lora_dropout=0.0,
-        target_modules=list(plan.lora),
-        modules_to_save=list(plan.kept) or None,
+        target_modules=list(freeze_plan.lora),
+        modules_to_save=list(freeze_plan.kept) or None,
         task_type="CAUSAL_LM",
     )
     if freeze.quantisation == "none":  # quantised layers are linear ones too, and peft has its own around them
@@ -138,16 +169,16 @@ def _with_lora(model: Any, freeze: FreezeSettings, plan: FreezePlan, seed: int) 
         torch.manual_seed(seed)
         adapted = get_peft_model(model, config, adapter_name=ADAPTER)
     for name, weight in adapted.named_parameters():
-        if plain_name(name) in plan.in_place and ".original_module." not in name:
+        if plain_name(name) in freeze_plan.in_place and ".original_module." not in name:
             weight.requires_grad_(True)  # peft froze what is trained outside the adapter
     return adapted
 
 
-def _assert_trained(model: Any, plan: FreezePlan) -> None:
-    """Exactly what was planned is trained: no layer more through LoRA, no parameter more in place, and none less."""
+def _assert_trained(model: Any, freeze_plan: FreezePlan) -> None:
+    """Assert that exactly what was planned is trained, through LoRA and in place."""
     trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
     in_place = {plain_name(name) for name in trained if ".lora_" not in name}
     layers = {plain_name(name).split(".lora_")[0] for name in trained if ".lora_" in name}
-    wrong = (in_place ^ plan.in_place) | (layers ^ set(plan.lora))
+    wrong = (in_place ^ freeze_plan.in_place) | (layers ^ set(freeze_plan.lora))
     if wrong:
         raise AssertionError(f"the freeze policy does not hold for {sorted(wrong)[:5]} ({len(wrong)} in all)")

@@ -1,12 +1,12 @@
-"""Who plays in PPO: policy, reference, reward model, critic — on one frozen base where they can be.
+"""The models of PPO: policy, reference, reward model, critic and cost model, on one frozen base where they can be.
 
-    policy      the trained model                         reference   the same with everything trained switched off
-    reward      frozen; one number for an answer          critic      starts as the reward; one number for every moment
+    policy      the model in training                     reference   the same with everything trained switched off
+    reward      frozen; one number for an answer          critic      starts as the reward; one number for every token
     cost        frozen; where the settings have a constraint
 
 A reward model is an adapter on a base. Where the policy trains nothing but an adapter on the same base, they share it,
-and the critic is one more adapter. Where the policy's weights are trained in place, or the reward model is whole, the
-others have a base of their own.
+and the critic is one more adapter. Where the policy's weights are trained in place, or the reward model is a whole
+checkpoint, the others have a base of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from spavl.align.policy.policy import ADAPTER, Policy
@@ -39,43 +40,68 @@ from spavl.models.trees.score import answer_logprobs, image_features
 @final
 @dataclass(frozen=True, eq=False)
 class PPOModels:
-    """Everybody, on one device."""
+    """Policy, reward model, critic and cost model on one device; the reference is the policy before training."""
 
     policy: Policy
+    """The model in training."""
     reward: ScalarHead
+    """The frozen reward model."""
     critic: ScalarHead | None
+    """The critic in training; None for `rloo`."""
     cost: ScalarHead | None
+    """The frozen cost model; None without a constraint."""
     compute: torch.dtype
-    same_eyes: bool
-    """Nobody trains tower or projector and all share one base, so a picture is encoded once for all of them."""
+    """Arithmetic of the policy; weights in training stay in float32."""
+    shared_image_features: bool
+    """All share one base whose tower and projector nobody trains, so a picture is encoded once for all of them."""
 
-    def features(self, bunch: RolloutBatch) -> Any:
-        """The bunch's pictures as everybody sees them; None where they do not see alike."""
-        if not self.same_eyes:
+    def encode_pictures(self, rollout_batch: RolloutBatch) -> Any:
+        """Image features of the batch's pictures that all models share; None where each encodes them itself.
+
+        Args:
+            rollout_batch: on the models' device.
+        """
+        if not self.shared_image_features:
             return None
-        with torch.no_grad(), autocast_to(bunch.mask.device, self.compute):
-            return image_features(self.policy.model, bunch.batch, self.policy.family)
+        with torch.no_grad(), autocast_to(rollout_batch.mask.device, self.compute):
+            return image_features(self.policy.model, rollout_batch.batch, self.policy.family)
 
-    def logprobs(self, bunch: RolloutBatch, features: Any) -> Tensor:
-        """[R, T] log-probabilities of the policy, float32, differentiable; 0 beyond the end."""
-        with autocast_to(bunch.mask.device, self.compute):
-            scores = answer_logprobs(self.policy.model, bunch.batch, self.policy.family, features=features)
-        return bunch.spread(scores.logprobs)
+    def logprobs(self, rollout_batch: RolloutBatch, features: Any) -> Float[Tensor, "R T"]:
+        """Log-probabilities of the answers' tokens under the policy, float32, differentiable; 0 beyond the end.
 
-    def reference(self, bunch: RolloutBatch, features: Any) -> Tensor:
-        """[R, T] log-probabilities of the model as it was."""
+        Args:
+            rollout_batch: on the models' device.
+            features: what `encode_pictures` gave for it.
+        """
+        with autocast_to(rollout_batch.mask.device, self.compute):
+            scores = answer_logprobs(self.policy.model, rollout_batch.batch, self.policy.family, features=features)
+        return rollout_batch.to_padded(scores.logprobs)
+
+    def reference_logprobs(self, rollout_batch: RolloutBatch, features: Any) -> Float[Tensor, "R T"]:
+        """Log-probabilities of the answers' tokens under the model before training; 0 beyond the end.
+
+        Args:
+            rollout_batch: on the models' device.
+            features: what `encode_pictures` gave for it.
+        """
         with self.policy.reference():
-            return self.logprobs(bunch, features)
+            return self.logprobs(rollout_batch, features)
 
-    def values(self, bunch: RolloutBatch, features: Any, *, train: bool = False) -> Tensor:
-        """[R, T] the critic's value of the moment before every token; without a critic nought."""
+    def values(self, rollout_batch: RolloutBatch, features: Any, *, train: bool = False) -> Float[Tensor, "R T"]:
+        """The critic's value before every token, not normalised; 0 beyond the end, and without a critic everywhere.
+
+        Args:
+            rollout_batch: on the models' device.
+            features: what `encode_pictures` gave for it.
+            train: let gradients reach the critic.
+        """
         if self.critic is None:
-            return torch.zeros_like(bunch.mask, dtype=torch.float32)
-        read = self.critic.read(bunch.batch, bunch.batch.scored, features=features, train=train)
-        return bunch.spread(read)
+            return torch.zeros_like(rollout_batch.mask, dtype=torch.float32)
+        batch = rollout_batch.batch
+        return rollout_batch.to_padded(self.critic.read(batch, batch.scored, features=features, train=train))
 
     def trained(self) -> dict[str, dict[str, Tensor]]:
-        """Trained weights by name, of the policy and of the critic."""
+        """Weights in training, each [...] of its own shape: those of `policy` and of `critic`, by name."""
         critic = {} if self.critic is None else self.critic.weights()
         return {"policy": self.policy.trained(), "critic": critic}
 
@@ -83,49 +109,49 @@ class PPOModels:
 def load_ppo_models(
     settings: AlignSettings, policy: Policy, reward: Path, *, compute: torch.dtype, device: torch.device
 ) -> PPOModels:
-    """Open reward, critic and cost beside a policy, and put everybody on the device.
+    """Load reward model, critic and cost model beside a policy, and put all of them on the device.
 
-    Raises ModelError where a folder is no reward model, or its base has changed.
+    Args:
+        settings: the training's settings.
+        policy: the model in training.
+        reward: the reward model's folder.
+        compute: arithmetic of all models.
+        device: where they go.
+
+    Raises:
+        ModelError: a folder holds no reward model, or its base has changed.
     """
-    wanted = settings.ppo
     policy.model.to(device)
-    homes: dict[str, Any] = {}
+    bases: dict[str, Any] = {}
     if policy.whole:
-        homes[identity_of(base_spec(settings.model, settings.revision))] = policy.model
-    judge = _open(reward, "reward", homes, policy, compute)
-    cost = _open(Path(wanted.cost.model), "cost", homes, policy, compute) if wanted.cost else None
-    critic = _critic(reward, judge) if wanted.estimator == "gae" else None
-    everybody = [one for one in (judge, cost, critic) if one is not None]
-    same = all(one.model is policy.model for one in everybody)
-    seeing = [policy.counts["vision"].trained, policy.counts["projector"].trained]
-    cast = PPOModels(
-        policy,
-        judge,
-        critic,
-        cost,
-        compute,
-        same and not any(seeing) and not any(map(_changes_image_features, everybody)),
-    )
-    for one in everybody:
-        one.model.to(device).eval()
-        one.head.to(device)
+        bases[identity_of(base_spec(settings.model, settings.revision))] = policy.model
+    reward_head = _load_frozen(reward, "reward", bases, policy, compute)
+    constraint = settings.ppo.cost
+    cost = _load_frozen(Path(constraint.model), "cost", bases, policy, compute) if constraint else None
+    critic = _critic(reward, reward_head) if settings.ppo.estimator == "gae" else None
+    heads = [head for head in (reward_head, cost, critic) if head is not None]
+    models = PPOModels(policy, reward_head, critic, cost, compute, _share_image_features(policy, heads))
+    for head in heads:
+        head.model.to(device).eval()
+        head.head.to(device)
     if settings.machine.gradient_checkpointing:
-        for model in {id(one): one for one in (policy.model, *(one.model for one in everybody))}.values():
+        for model in {id(one): one for one in (policy.model, *(head.model for head in heads))}.values():
             checkpoint_activations(model)
-    return cast
+    return models
 
 
-def _open(folder: Path, name: str, homes: dict[str, Any], policy: Policy, compute: torch.dtype) -> ScalarHead:
-    """A frozen reader: an adapter on a base that is already there, or a model of its own."""
+def _load_frozen(folder: Path, name: str, bases: dict[str, Any], policy: Policy, compute: torch.dtype) -> ScalarHead:
+    """A frozen reward or cost model: an adapter on a base that is loaded already (`bases`), or a model of its own."""
     card = read_card(folder)
-    base = homes.get(card["base_identity"])
+    base = bases.get(card["base_identity"])
     if base is not None and (folder / ADAPTER_FOLDER).is_dir():
         base.load_adapter(folder / ADAPTER_FOLDER, name, is_trainable=False, torch_device="cpu")
-        home = ADAPTER if base is policy.model else None
-        return ScalarHead(base, name, load_head(folder), policy.family, compute, home)
-    alone = RewardModel.load(folder, device="cpu", dtype="bfloat16" if compute == torch.bfloat16 else "float32").reader
+        default_adapter = ADAPTER if base is policy.model else None
+        return ScalarHead(base, name, load_head(folder), policy.family, compute, default_adapter)
+    dtype = "bfloat16" if compute == torch.bfloat16 else "float32"
+    alone = RewardModel.load(folder, device="cpu", dtype=dtype).scalar_head
     if alone.adapter is not None:
-        homes[card["base_identity"]] = alone.model
+        bases[card["base_identity"]] = alone.model
     return replace(alone, compute=compute)
 
 
@@ -143,7 +169,14 @@ def _critic(folder: Path, reward: ScalarHead) -> ScalarHead:
     return replace(reward, model=model, head=head)
 
 
-def _changes_image_features(reader: ScalarHead) -> bool:
+def _share_image_features(policy: Policy, heads: list[ScalarHead]) -> bool:
+    """Whether all are on the policy's base, and none of them trains or replaces tower or projector."""
+    one_base = all(head.model is policy.model for head in heads)
+    trained = policy.counts["vision"].trained or policy.counts["projector"].trained
+    return one_base and not trained and not any(map(_changes_image_features, heads))
+
+
+def _changes_image_features(head: ScalarHead) -> bool:
     """Whether it has weights of its own in tower or projector."""
-    names = [name.removeprefix("base_model.model.") for name in reader.weights() if name != "head"]
-    return any(reader.family.part_of(name) in ("vision", "projector") for name in names)
+    names = [name.removeprefix("base_model.model.") for name in head.weights() if name != "head"]
+    return any(head.family.part_of(name) in ("vision", "projector") for name in names)

@@ -1,44 +1,38 @@
 """Pictures with questions, and a reward model → an aligned checkpoint, by PPO or RLOO. One round:
 
-    1  draw      answers to some questions, at temperature 1
-    2  look      old and reference log-probabilities, values, reward (and cost) of every answer, without gradients
-    3  weigh     reward on the last token, price of leaving the reference on each; advantages
-    4  step      a few clipped steps of policy and critic on minibatches of these answers
+    1  generate   answers to some prompts, at temperature 1
+    2  score      old and reference log-probabilities, values, reward (and cost) of every answer, without gradients
+    3  estimate   the reward on the last token, the KL penalty on every token; advantages
+    4  update     a few clipped steps of policy and critic on minibatches of these answers
 
-On plain accelerate. The folder is that of DPO (`spavl.align.dpo.train`), with a line of `metrics.jsonl` for every round.
+On plain accelerate. The folder is that of DPO (`spavl.align.dpo.train`), with a line of `metrics.jsonl` for every round
+and without `preflight.txt`.
 
-Left out: a language-modelling term on pre-training data, an adaptive price of the KL, sharding of weights (FSDP, ZeRO).
+Left out: a language-modelling term on pre-training data, an adaptive KL penalty, sharding of weights (FSDP, ZeRO).
 """
 
 from __future__ import annotations
 
-import json
 import random
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 
-from spavl.align.data.pairs import Pair
-from spavl.align.dpo.train import TrainingResult
-from spavl.align.policy.checkpoint import export
-from spavl.align.policy.model_card import model_card
+from spavl.align.data.pairs import Pair, with_blank_picture
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.models import load_ppo_models
-from spavl.align.ppo.rollout import RolloutPrompt, group_by_picture, prompts_of, with_blank_picture
+from spavl.align.ppo.rollout import RolloutPrompt, group_by_picture, prompts_of
 from spavl.align.ppo.update import PPOTrainer
-from spavl.align.preflight.prepare import PreparedTraining, prepare
 from spavl.align.reward.model import read_card
-from spavl.align.training.resume import begin, recipe
+from spavl.align.training.run import TrainingResult, TrainingRun
 from spavl.align.training.trainer import require_trackers
+from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
 from spavl.models.trees.generate import prompt_ids
-from spavl.progress import NoProgress, OnProgress, Progress
+from spavl.progress import OnProgress, Progress
 
 
 def train_ppo(
@@ -50,136 +44,120 @@ def train_ppo(
     validation: Validate | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Align `settings.model` on the questions of pairs, against the reward model in the folder `reward`.
+    """Align `settings.model` with a reward model; a training that was stopped resumes from its last checkpoint.
 
-    A training that was stopped goes on from its last checkpoint. `panel` is asked every `settings.panel.every` rounds.
-    Raises DataError, ModelError, SettingsError or RunError, each before the first round where it can be.
+    Args:
+        pairs: pairs whose pictures and questions are the prompts.
+        settings: the training's settings.
+        out: the folder to be written.
+        reward: folder of the reward model.
+        validation: scores the policy every `settings.validation.every` rounds.
+        progress: where bars and log lines go.
+
+    Raises:
+        DataError: pairs cannot be trained on, or one has no picture.
+        ModelError: a model cannot be opened, trees are wrong with it, or `reward` is no reward model.
+        SettingsError: the settings do not fit the model, the prompts or the machine.
+        MissingExtra: a tracker that is asked for is not installed.
+        RunError: a gradient is not a finite number, or the disk is full.
     """
-    began = time.perf_counter()
-    ready = _prepare(pairs, settings, progress or NoProgress())
-    main, context = ready.context.rank == 0, ready.context
-    progress = progress if progress and main else NoProgress()
-    require_trackers(settings.saving.report_to)
-    accelerator = Accelerator(
-        cpu=context.device.type == "cpu", log_with=list(settings.saving.report_to) or None, project_dir=out
-    )
-    accelerator.init_trackers("spavl")
-    asks = prompts_of([with_blank_picture(pair) for pair in ready.pairs] if settings.blind else ready.pairs)
-    plan = rounds_of(asks, settings)
-    _refuse_too_long(asks, ready, settings)
-    progress.log(_summary(ready, plan, settings))
-    if main:
-        begin(out, recipe(ready.pairs, settings, ready.identity, reward_model=read_card(reward)), progress)
-    accelerator.wait_for_everyone()
-    compute = torch.bfloat16 if context.dtype == "bfloat16" else torch.float32
-    cast = load_ppo_models(settings, ready.policy, reward, compute=compute, device=context.device)
-    training = PPOTrainer(cast, settings, accelerator, rounds=len(plan), packing=ready.dataset.packing)
-    log = PPOLog(out, accelerator, settings, progress.log)
-    log.take_up(training)
-    with progress.bar(settings.method) as on_progress:
-        _train(training, plan, log, validation if settings.validation.every else None, on_progress)
-    log.keep_final(training)
+    run = TrainingRun.prepare(pairs, settings, out, progress, reference=True, on_policy=True)
+    accelerator = _accelerator(run)
+    prompts = _prompts(run)
+    rounds = rounds_of(prompts, settings)
+    run.progress.log(_summary(len(rounds), settings))
+    run.resume(reward_model=read_card(reward))
+    prepared = run.prepared
+    models = load_ppo_models(settings, prepared.policy, reward, compute=run.compute, device=prepared.context.device)
+    trainer = PPOTrainer(models, settings, accelerator, rounds=len(rounds), packing=prepared.dataset.packing)
+    log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
+    log.resume(trainer)
+    with run.progress.bar(settings.method) as on_progress:
+        _run_rounds(trainer, rounds, log, in_loop, on_progress)
+    log.save_final(trainer)
     accelerator.end_training()
-    made = TrainingResult(out / "checkpoint", out / "adapter", len(plan), *log.choice(len(plan)))
-    if main:
-        made = _export(made, log, ready, settings, out)
-        _note(out, made, ready, reward, time.perf_counter() - began)
-    return made
+    result = run.select(in_loop.results if in_loop else [], len(rounds))
+    if run.main:
+        result = run.export(result, run.weights(result, in_loop))
+        run.remove_checkpoints()
+        run.note(result, "ppo", reward_model=read_card(reward))
+    return result
 
 
-def rounds_of(asks: Sequence[RolloutPrompt], settings: AlignSettings) -> list[list[RolloutPrompt]]:
-    """The questions of every round, drawn from the seed. All rounds are full: the last goes on into another epoch.
+def rounds_of(prompts: Sequence[RolloutPrompt], settings: AlignSettings) -> list[list[RolloutPrompt]]:
+    """The prompts of every round. All rounds are full: the last goes on into another epoch.
 
-    Questions about one picture stay together unless `batching.grouping` says otherwise.
+    Prompts about one picture stay together unless `batching.grouping` says otherwise.
+
+    Args:
+        prompts: all prompts.
+        settings: number of rounds and prompts a round; the seed decides the order.
     """
-    wanted, optimiser = settings.ppo, settings.optimiser
-    steps = wanted.epochs * wanted.minibatches
-    count = round(optimiser.epochs * len(asks) / wanted.prompts) or 1
+    ppo, optimiser = settings.ppo, settings.optimiser
+    count = round(optimiser.epochs * len(prompts) / ppo.prompts) or 1
     if optimiser.max_steps:
-        count = -(-optimiser.max_steps // steps)
-    shelves = group_by_picture(asks) if settings.batching.grouping == "picture" else [[ask] for ask in asks]
+        count = -(-optimiser.max_steps // (ppo.epochs * ppo.minibatches))
+    by_picture = settings.batching.grouping == "picture"
+    groups = group_by_picture(prompts) if by_picture else [[prompt] for prompt in prompts]
     stream: list[RolloutPrompt] = []
     epoch = 0
-    while len(stream) < count * wanted.prompts:
-        order = list(shelves)
+    while len(stream) < count * ppo.prompts:
+        order = list(groups)
         if settings.batching.shuffle:
             random.Random(f"{settings.seed or 0}/{epoch}").shuffle(order)
-        stream += [ask for shelf in order for ask in shelf]
+        stream += [prompt for group in order for prompt in group]
         epoch += 1
-    return [stream[at : at + wanted.prompts] for at in range(0, count * wanted.prompts, wanted.prompts)]
+    return [stream[at : at + ppo.prompts] for at in range(0, count * ppo.prompts, ppo.prompts)]
 
 
-def _prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress) -> PreparedTraining:
-    """Model opened, pairs examined. What is said of the steps of DPO is not said."""
-    live = settings.reference.model_copy(update={"mode": "live"})
-    ready = prepare(pairs, settings.model_copy(update={"reference": live}), NoProgress(), reference=True)
-    ready = replace(ready, report=replace(ready.report, estimate=None))
-    if ready.context.rank == 0:
-        progress.log(ready.report.render())
-    return ready
+def _accelerator(run: TrainingRun) -> Accelerator:
+    """accelerate with the trackers that are asked for."""
+    trackers = run.settings.saving.report_to
+    require_trackers(trackers)
+    cpu = run.prepared.context.device.type == "cpu"
+    accelerator = Accelerator(cpu=cpu, log_with=list(trackers) or None, project_dir=run.out)
+    accelerator.init_trackers("spavl")
+    return accelerator
 
 
-def _summary(ready: PreparedTraining, plan: Sequence[Sequence[RolloutPrompt]], settings: AlignSettings) -> str:
-    wanted = settings.ppo
+def _prompts(run: TrainingRun) -> list[RolloutPrompt]:
+    """The prompts of the run's pairs; the longest answer to each must fit into what the model can attend to."""
+    pairs, policy, most_new = run.prepared.pairs, run.prepared.policy, run.settings.ppo.max_tokens
+    prompts = prompts_of([with_blank_picture(pair) for pair in pairs] if run.settings.blind else pairs)
+    limit = policy.model.config.get_text_config().max_position_embeddings
+    longest = max(len(prompt_ids((prompt.picture,), "", prompt.question, policy.family)) for prompt in prompts)
+    if longest + most_new > limit:
+        raise SettingsError(
+            f"A prompt has {longest} tokens, and the model attends to {limit}.",
+            where="align.ppo.max_tokens",
+            try_=f"{limit - longest} or less" if limit > longest else "leave out the longest questions",
+        )
+    return prompts
+
+
+def _summary(rounds: int, settings: AlignSettings) -> str:
+    ppo = settings.ppo
     return (
-        f"{len(plan)} rounds of {wanted.prompts} questions with {wanted.answers} answers each · "
-        f"{len(plan) * wanted.prompts * wanted.answers:,} answers in all, at most {wanted.max_tokens} tokens long"
+        f"{rounds} rounds of {ppo.prompts} prompts with {ppo.answers} answers each · "
+        f"{rounds * ppo.prompts * ppo.answers:,} answers in all, at most {ppo.max_tokens} tokens long"
     )
 
 
-def _refuse_too_long(asks: Sequence[RolloutPrompt], ready: PreparedTraining, settings: AlignSettings) -> None:
-    """A question and its longest answer must fit into what the model can attend to."""
-    most = ready.policy.model.config.get_text_config().max_position_embeddings
-    longest = max(len(prompt_ids((ask.picture,), "", ask.question, ready.policy.family)) for ask in asks)
-    if longest + settings.ppo.max_tokens > most:
-        raise SettingsError(
-            f"A question has {longest} tokens, and the model attends to {most}.",
-            where="align.ppo.max_tokens",
-            try_=f"{most - longest} or less" if most > longest else "leave out the longest questions",
-        )
-
-
-def _train(
-    training: PPOTrainer,
-    plan: Sequence[Sequence[RolloutPrompt]],
+def _run_rounds(
+    trainer: PPOTrainer,
+    rounds: Sequence[Sequence[RolloutPrompt]],
     log: PPOLog,
-    validation: Validate | None,
+    in_loop: InLoopValidation | None,
     on_progress: OnProgress,
 ) -> None:
-    """All rounds that are not done yet."""
-    saving, every = training.settings.saving, training.settings.validation.every or 1
-    if validation and not log.looks:
-        log.look(0, validation, training)
-    for number in range(training.done.rounds + 1, len(plan) + 1):
-        log.write(number, training.round(plan[number - 1]))
-        if validation and (number % every == 0 or number == len(plan)):
-            log.look(number, validation, training)
-        if saving.every and number % saving.every == 0 and number < len(plan):
-            log.keep(training, saving.keep)
-        on_progress(number, len(plan))
-
-
-def _export(
-    made: TrainingResult, log: PPOLog, ready: PreparedTraining, settings: AlignSettings, out: Path
-) -> TrainingResult:
-    text = model_card(settings, ready.report, step=made.chosen, why=made.why, identity=ready.identity)
-    exported = export(log.weights(made.chosen), settings, ready.source, out, dtype=ready.context.dtype, card=text)
-    log.forget()
-    return replace(made, checkpoint=exported.checkpoint, adapter=exported.adapter)
-
-
-def _note(out: Path, made: TrainingResult, ready: PreparedTraining, reward: Path, seconds: float) -> None:
-    row = {
-        "method": "ppo",
-        "model": ready.identity,
-        "reward_model": read_card(reward),
-        "pairs": len(ready.pairs),
-        "rounds": made.steps,
-        "chosen_round": made.chosen,
-        "why": made.why,
-        "trained": dict(ready.report.trained),
-        "packing": ready.report.packing,
-        "left_out": {one.what: list(one.rows) for one in ready.report.findings if one.level == "skip"},
-        "seconds": round(seconds, 1),
-    }
-    (out / "training.json").write_text(json.dumps(row, indent=2, ensure_ascii=False), encoding="utf-8")
+    """Run all rounds that are not done yet."""
+    saving, last = trainer.settings.saving, len(rounds)
+    if in_loop:
+        in_loop.begin(trainer.state.rounds)
+    for number in range(trainer.state.rounds + 1, last + 1):
+        log.log_round(number, trainer.run_round(rounds[number - 1]))
+        if in_loop:
+            in_loop.run_if_due(number, last)
+        if saving.every and number % saving.every == 0 and number < last:
+            log.save_checkpoint(trainer, saving.keep)
+        on_progress(number, last)

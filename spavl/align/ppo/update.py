@@ -1,7 +1,7 @@
-"""One round of PPO: draw answers, look at them with everybody's eyes, weigh them, step.
+"""One round of PPO: generate answers, score them with every model, compute advantages, update policy and critic.
 
-Several devices each draw and train on their own pictures; gradients are added up by hand and divided by the tokens of
-the whole minibatch, so the result does not depend on how many they are.
+Each of several devices generates for and trains on its own pictures; gradients are summed over devices and divided by
+the tokens of the whole minibatch, so the result does not depend on how many devices there are.
 """
 
 from __future__ import annotations
@@ -19,13 +19,20 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import get_scheduler
 
 from spavl.align import losses
+from spavl.align.data.pixels import PixelCache
 from spavl.align.losses import Advantages
-from spavl.align.ppo import advantages as ppo_round
-from spavl.align.ppo.advantages import Experience, RewardNormalizer
+from spavl.align.ppo.advantages import (
+    Experience,
+    RewardNormalizer,
+    compute_advantages,
+    fit_reward_normalizer,
+    next_multiplier,
+    rollout_metrics,
+    token_rewards,
+)
 from spavl.align.ppo.models import PPOModels
 from spavl.align.ppo.rollout import (
     GenerationConfig,
-    PixelCache,
     Rollout,
     RolloutBatch,
     RolloutPrompt,
@@ -41,204 +48,281 @@ from spavl.models.trees.batch import Packing
 ADAM_EPSILON = 1e-5
 """As in the code behind arXiv 2009.01325; the usual 1e-8 lets rarely moved weights jump."""
 STEP_METRICS = ("loss", "clipped", "ratio_gap", "value_loss", "value_clipped")
-"""Watched in every optimiser step; `ratio_gap` is the mean of |ratio - 1|."""
+"""Logged of every optimiser step; `ratio_gap` is the mean of |ratio - 1|."""
 
 
 @dataclass
 class PPOState:
-    """What a training carries from round to round, beside weights and optimiser."""
+    """What a training carries from round to round beside weights, optimiser and learning-rate schedule."""
 
     rounds: int = 0
     """Rounds done."""
-    standard: RewardNormalizer | None = None
+    normalizer: RewardNormalizer | None = None
+    """Fitted to the rewards of the first round; None before it."""
     multiplier: float = 1.0
+    """Lagrange multiplier of the constraint on the cost."""
 
 
 @final
 class PPOTrainer:
-    """A training in progress on one device of perhaps several."""
+    """A training in progress on one device of perhaps several.
+
+    Args:
+        models: policy, reward model, critic and cost model, on the device.
+        settings: the training's settings.
+        accelerator: sums over devices, and knows which of them this is.
+        rounds: rounds of the whole training, which the learning-rate schedule spans.
+        packing: how answers about one picture share its tokens.
+    """
 
     def __init__(
-        self, cast: PPOModels, settings: AlignSettings, accelerator: Accelerator, *, rounds: int, packing: Packing
+        self, models: PPOModels, settings: AlignSettings, accelerator: Accelerator, *, rounds: int, packing: Packing
     ) -> None:
-        self.cast = cast
+        self.models = models
         self.packing = packing
         self.settings = settings
         self.accelerator = accelerator
-        self.done = PPOState(multiplier=settings.ppo.cost.start if settings.ppo.cost else 1.0)
-        self._wanted = settings.ppo
-        self._pictures = PixelCache(cast.policy.family, settings.machine.picture_memory << 20)
-        trained = cast.trained()
-        self._groups = [list(group.values()) for group in trained.values() if group]
+        self.state = PPOState(multiplier=settings.ppo.cost.start if settings.ppo.cost else 1.0)
+        self._ppo = settings.ppo
+        self._pixel_cache = PixelCache(models.policy.family, settings.machine.picture_memory << 20)
+        self._groups = [list(group.values()) for group in models.trained().values() if group]
         self.optimiser = _optimiser(self._groups, settings)
-        self.schedule = _schedule(self.optimiser, settings, rounds * self._wanted.epochs * self._wanted.minibatches)
+        self.schedule = _schedule(self.optimiser, settings, rounds * self._ppo.epochs * self._ppo.minibatches)
 
-    def round(self, asks: Sequence[RolloutPrompt]) -> dict[str, float]:
-        """Draw, look, weigh, step. Returns what is worth watching, over all devices."""
+    def run_round(self, prompts: Sequence[RolloutPrompt]) -> dict[str, float]:
+        """Generate, score, compute advantages, update; returns the round's metrics over all devices.
+
+        Args:
+            prompts: those of the round, over all devices.
+        """
         clock = [time.perf_counter()]
-        rollouts = self.draw(asks)
+        rollouts = self.generate(prompts)
         clock.append(time.perf_counter())
-        parts = self.parts(rollouts)
-        features = {id(bunch): self.cast.features(bunch) for part in parts for bunch in part}
-        seen = self.look(parts, features, rollouts)
+        minibatches = self.minibatches(rollouts)
+        features = self.encode_pictures(minibatches)
+        experience = self.score_rollouts(minibatches, features, rollouts)
         clock.append(time.perf_counter())
-        gained = self.weigh(seen)
-        told = ppo_round.rollout_metrics(seen, self.total) | self._constrain(seen)
-        moved = [self.step(part, seen, gained, features) for _ in range(self._wanted.epochs) for part in parts]
+        advantages = self.estimate_advantages(experience)
+        metrics = rollout_metrics(experience, self.sum_over_devices) | self._update_multiplier(experience)
+        steps = [
+            self.update(minibatch, experience, advantages, features)
+            for _ in range(self._ppo.epochs)
+            for minibatch in minibatches
+        ]
         clock.append(time.perf_counter())
-        self.done.rounds += 1
-        return {**told, **_mean_metrics(moved), **_seconds(clock), "drawn_gap": _generation_gap(rollouts, seen)}
+        self.state.rounds += 1
+        gap = _generation_gap(rollouts, experience)
+        return {**metrics, **_mean_metrics(steps), **_seconds(clock), "drawn_gap": gap}
 
-    def draw(self, asks: Sequence[RolloutPrompt]) -> list[Rollout]:
-        """This device's share of the round's answers. The same answers are drawn however many devices there are."""
-        shelves = group_by_picture(asks)
-        mine = shelves[self.accelerator.process_index :: self.accelerator.num_processes]
-        if len(shelves) < self.accelerator.num_processes * self._wanted.minibatches:
+    def generate(self, prompts: Sequence[RolloutPrompt]) -> list[Rollout]:
+        """This device's share of the round's answers, which are the same however many devices there are.
+
+        Args:
+            prompts: those of the round, over all devices.
+
+        Raises:
+            SettingsError: there are fewer pictures than minibatches on all devices.
+        """
+        groups = group_by_picture(prompts)
+        mine = groups[self.accelerator.process_index :: self.accelerator.num_processes]
+        if len(groups) < self.accelerator.num_processes * self._ppo.minibatches:
             raise SettingsError(
-                f"A round of {len(asks)} questions has {len(shelves)} pictures, too few for "
-                f"{self._wanted.minibatches} minibatches on {self.accelerator.num_processes} devices.",
+                f"A round of {len(prompts)} questions has {len(groups)} pictures, too few for "
+                f"{self._ppo.minibatches} minibatches on {self.accelerator.num_processes} devices.",
                 where="align.ppo.prompts",
                 try_="Use more prompts a round, or fewer minibatches.",
             )
-        drawing = GenerationConfig(
-            each=self._wanted.answers,
-            most=self._wanted.max_tokens,
-            seed=f"{self.settings.seed}/{self.done.rounds}",
-            budget=self._wanted.generation_token_budget,
+        config = GenerationConfig(
+            answers_per_prompt=self._ppo.answers,
+            max_new_tokens=self._ppo.max_tokens,
+            seed=f"{self.settings.seed}/{self.state.rounds}",
+            token_budget=self._ppo.generation_token_budget,
             packing=self.packing,
         )
-        policy, asked = self.cast.policy, [ask for own in mine for ask in own]
+        policy, own = self.models.policy, [prompt for group in mine for prompt in group]
         with inference_mode(policy.model):
-            return generate_rollouts(policy.model, policy.family, asked, drawing, self._pictures)
+            return generate_rollouts(policy.model, policy.family, own, config, self._pixel_cache)
 
-    def parts(self, rollouts: Sequence[Rollout]) -> list[list[RolloutBatch]]:
-        """The round's minibatches, each cut into forward passes. Whole pictures, shuffled."""
-        shelves: dict[str, list[int]] = {}
-        for number, one in enumerate(rollouts):
-            shelves.setdefault(one.ask.picture.key, []).append(number)
-        order = list(shelves.values())
-        random.Random(f"{self.settings.seed}/{self.done.rounds}/parts").shuffle(order)
-        count, device = self._wanted.minibatches, self.accelerator.device
-        parts = [[number for shelf in order[part::count] for number in shelf] for part in range(count)]
-        return [[bunch.to(device) for bunch in self._bunches(rollouts, part)] for part in parts]
+    def minibatches(self, rollouts: Sequence[Rollout]) -> list[list[RolloutBatch]]:
+        """The round's minibatches in random order, each cut into forward passes; no picture is in two of them.
 
-    def _bunches(self, rollouts: Sequence[Rollout], numbers: Sequence[int]) -> list[RolloutBatch]:
-        budget = self.settings.batching.token_budget
-        family = self.cast.policy.family
-        return batch_rollouts(rollouts, numbers, family, self._pictures, token_budget=budget, packing=self.packing)
+        Args:
+            rollouts: this device's answers.
+        """
+        groups: dict[str, list[int]] = {}
+        for index, one in enumerate(rollouts):
+            groups.setdefault(one.prompt.picture.key, []).append(index)
+        order = list(groups.values())
+        random.Random(f"{self.settings.seed}/{self.state.rounds}/parts").shuffle(order)
+        count, device = self._ppo.minibatches, self.accelerator.device
+        parts = [[index for group in order[part::count] for index in group] for part in range(count)]
+        return [[rollout_batch.to(device) for rollout_batch in self._batches(rollouts, part)] for part in parts]
+
+    def _batches(self, rollouts: Sequence[Rollout], indices: Sequence[int]) -> list[RolloutBatch]:
+        family, budget = self.models.policy.family, self.settings.batching.token_budget
+        return batch_rollouts(rollouts, indices, family, self._pixel_cache, token_budget=budget, packing=self.packing)
+
+    def encode_pictures(self, minibatches: Sequence[Sequence[RolloutBatch]]) -> dict[int, Any]:
+        """Image features by the `id` of each forward pass; None where the models do not share them.
+
+        Args:
+            minibatches: the forward passes of each minibatch.
+        """
+        passes = (rollout_batch for minibatch in minibatches for rollout_batch in minibatch)
+        return {id(rollout_batch): self.models.encode_pictures(rollout_batch) for rollout_batch in passes}
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def look(
-        self, parts: Sequence[Sequence[RolloutBatch]], features: dict[int, Any], rollouts: Sequence[Rollout]
+    def score_rollouts(
+        self,
+        minibatches: Sequence[Sequence[RolloutBatch]],
+        image_features: dict[int, Any],
+        rollouts: Sequence[Rollout],
     ) -> Experience:
-        """What everybody sees of the answers before the first step."""
-        shape = (len(rollouts), parts[0][0].mask.shape[1])
-        table = torch.zeros(shape, device=self.accelerator.device)
-        line = torch.zeros(len(rollouts), device=self.accelerator.device)
-        cast, cost = self.cast, self.cast.cost
-        seen = Experience(
-            mask=table.bool(), old=table, reference=table.clone(), values=table.clone(), scores=line,
-            costs=None if cost is None else line.clone(),
-            ended=torch.tensor([one.ended for one in rollouts], device=line.device),
-        )  # fmt: skip
-        for bunch in (bunch for part in parts for bunch in part):
-            rows, eyes = list(bunch.numbers), features[id(bunch)]
-            seen.mask[rows] = bunch.mask
-            seen.old[rows] = cast.logprobs(bunch, eyes)
-            seen.reference[rows] = cast.reference(bunch, eyes)
-            seen.values[rows] = cast.values(bunch, eyes)
-            seen.scores[rows] = cast.reward.read(bunch.batch, bunch.last, features=eyes)
-            if cost is not None and seen.costs is not None:
-                seen.costs[rows] = cost.read(bunch.batch, bunch.last, features=eyes)
-        return seen
+        """What policy, reference, critic, reward and cost model give for the answers before the first update.
 
-    def weigh(self, seen: Experience) -> Advantages:
-        """Advantages and returns, [B, T]. The first round's rewards set the standard for all."""
-        if self.done.standard is None:
-            wanted = self._wanted.normalize_reward
-            self.done.standard = (
-                ppo_round.fit_reward_normalizer(seen.scores, self.total) if wanted else RewardNormalizer()
+        Args:
+            minibatches: the forward passes of each minibatch.
+            image_features: what `encode_pictures` gave for them.
+            rollouts: this device's answers.
+        """
+        models, device = self.models, self.accelerator.device
+        experience = _empty_experience(rollouts, minibatches[0][0].mask.shape[1], device, cost=models.cost is not None)
+        for one in (rollout_batch for minibatch in minibatches for rollout_batch in minibatch):
+            rows, features = list(one.indices), image_features[id(one)]
+            experience.mask[rows] = one.mask
+            experience.old_logprobs[rows] = models.logprobs(one, features)
+            experience.reference_logprobs[rows] = models.reference_logprobs(one, features)
+            experience.values[rows] = models.values(one, features)
+            experience.rewards[rows] = models.reward.read(one.batch, one.last, features=features)
+            if models.cost is not None and experience.costs is not None:
+                experience.costs[rows] = models.cost.read(one.batch, one.last, features=features)
+        return experience
+
+    def estimate_advantages(self, experience: Experience) -> Advantages:
+        """Advantages and returns, [B, T] each; the first round's rewards fit the normaliser for the whole training.
+
+        Args:
+            experience: this device's answers.
+        """
+        if self.state.normalizer is None:
+            self.state.normalizer = (
+                fit_reward_normalizer(experience.rewards, self.sum_over_devices)
+                if self._ppo.normalize_reward
+                else RewardNormalizer()
             )
-        reward = ppo_round.token_rewards(seen, self._wanted, self.done.standard, self.done.multiplier)
-        return ppo_round.compute_advantages(seen, reward, self._wanted, self.done.standard, self.total)
+        normalizer = self.state.normalizer
+        rewards = token_rewards(experience, self._ppo, normalizer, self.state.multiplier)
+        return compute_advantages(experience, rewards, self._ppo, normalizer, self.sum_over_devices)
 
-    def step(
-        self, part: Sequence[RolloutBatch], seen: Experience, gained: Advantages, features: dict[int, Any]
+    def update(
+        self,
+        minibatch: Sequence[RolloutBatch],
+        experience: Experience,
+        advantages: Advantages,
+        image_features: dict[int, Any],
     ) -> dict[str, float]:
-        """One optimiser step on a minibatch."""
-        tokens = self.total(torch.stack([bunch.mask.sum() for bunch in part]).sum())
+        """One optimiser step of policy and critic on a minibatch; returns its metrics over all devices.
+
+        Args:
+            minibatch: its forward passes.
+            experience: this device's answers of the round.
+            advantages: theirs.
+            image_features: what `encode_pictures` gave for the forward passes.
+        """
+        tokens = self.sum_over_devices(torch.stack([one.mask.sum() for one in minibatch]).sum())
         sums = torch.zeros(len(STEP_METRICS), device=self.accelerator.device)
-        for bunch in part:
-            share = bunch.mask.sum() / tokens
-            sums[:3] += share * self._policy_part(bunch, seen, gained, features[id(bunch)], share)
-            if self.cast.critic is not None:
-                sums[3:] += share * self._critic_part(bunch, seen, gained, features[id(bunch)], share)
-        self._add_up_gradients()
-        norms = [
-            clip_grad_norm_(group, self.settings.optimiser.max_grad_norm or float("inf")) for group in self._groups
-        ]
-        told = dict(zip(STEP_METRICS, self.total(sums).tolist(), strict=True))
+        for one in minibatch:
+            share, features = one.mask.sum() / tokens, image_features[id(one)]
+            sums[:3] += share * self._policy_backward(one, experience, advantages, features, share)
+            if self.models.critic is not None:
+                sums[3:] += share * self._critic_backward(one, experience, advantages, features, share)
+        self._sum_gradients()
+        largest = self.settings.optimiser.max_grad_norm or float("inf")
+        norms = [clip_grad_norm_(group, largest) for group in self._groups]
+        metrics = dict(zip(STEP_METRICS, self.sum_over_devices(sums).tolist(), strict=True))
         if not all(torch.isfinite(norm) for norm in norms):
-            raise _not_finite(self.done.rounds + 1)
+            raise _not_finite(self.state.rounds + 1)
         rates = self.schedule.get_last_lr()
         self.optimiser.step()
         self.schedule.step()
         self.optimiser.zero_grad()
-        named = zip(("policy", "critic"), norms, rates, strict=False)
-        return told | {
-            f"{key}_{who}": float(n) for who, norm, rate in named for key, n in (("norm", norm), ("rate", rate))
-        }
+        for who, norm, rate in zip(("policy", "critic"), norms, rates, strict=False):
+            metrics |= {f"norm_{who}": float(norm), f"rate_{who}": float(rate)}
+        return metrics
 
-    def _policy_part(
-        self, bunch: RolloutBatch, seen: Experience, gained: Advantages, eyes: Any, share: Tensor
+    def _policy_backward(
+        self, one: RolloutBatch, experience: Experience, advantages: Advantages, features: Any, share: Tensor
     ) -> Tensor:
-        rows = list(bunch.numbers)
-        logprobs = self.cast.logprobs(bunch, eyes)
+        """Backward pass of the policy's loss times `share`; loss, share of clipped tokens and ratio gap, [3]."""
+        rows, clip_range = list(one.indices), self._ppo.clip_range
+        logprobs, old_logprobs = self.models.logprobs(one, features), experience.old_logprobs[rows]
         loss, clipped = losses.ppo_policy(
-            logprobs, seen.old[rows], gained.advantages[rows], bunch.mask, clip_range=self._wanted.clip_range
+            logprobs, old_logprobs, advantages.advantages[rows], one.mask, clip_range=clip_range
         )
         (loss * share).backward()
         with torch.no_grad():
-            ratio = torch.exp(logprobs - seen.old[rows])
-            return torch.stack([loss, clipped, losses.masked_mean((ratio - 1).abs(), bunch.mask)])
+            ratio = torch.exp(logprobs - old_logprobs)
+            return torch.stack([loss, clipped, losses.masked_mean((ratio - 1).abs(), one.mask)])
 
-    def _critic_part(
-        self, bunch: RolloutBatch, seen: Experience, gained: Advantages, eyes: Any, share: Tensor
+    def _critic_backward(
+        self, one: RolloutBatch, experience: Experience, advantages: Advantages, features: Any, share: Tensor
     ) -> Tensor:
-        rows, standard = list(bunch.numbers), self.done.standard
-        assert standard is not None, "rewards are weighed before the first step"
-        values = standard.of(self.cast.values(bunch, eyes, train=True)) * bunch.mask
-        old = standard.of(seen.values[rows]) * bunch.mask
+        """Backward pass of the critic's loss times `share`; loss and share of clipped tokens, [2]."""
+        rows, normalizer = list(one.indices), self.state.normalizer
+        assert normalizer is not None, "advantages are estimated before the first update"
+        values = normalizer.normalize(self.models.values(one, features, train=True)) * one.mask
+        old_values = normalizer.normalize(experience.values[rows]) * one.mask
         loss, clipped = losses.ppo_value(
-            values, old, gained.returns[rows], bunch.mask, clip_range=self._wanted.value_clip_range
+            values, old_values, advantages.returns[rows], one.mask, clip_range=self._ppo.value_clip_range
         )
         (loss * share).backward()
         return torch.stack([loss, clipped]).detach()
 
-    def _add_up_gradients(self) -> None:
-        """Over all devices. Every trained weight takes part, whether a device's own answers touched it or not."""
+    def _sum_gradients(self) -> None:
+        """Sum gradients over devices; every weight takes part, whether a device's own answers touched it or not."""
         if self.accelerator.num_processes == 1:
             return
         for weight in (weight for group in self._groups for weight in group):
-            weight.grad = self.total(torch.zeros_like(weight) if weight.grad is None else weight.grad)
+            gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            weight.grad = self.sum_over_devices(gradient)
 
-    def _constrain(self, seen: Experience) -> dict[str, float]:
-        """Move the constraint's multiplier by the round's mean cost."""
-        if seen.costs is None or self._wanted.cost is None:
+    def _update_multiplier(self, experience: Experience) -> dict[str, float]:
+        """Move the constraint's multiplier by the round's mean cost; returns that cost and the old multiplier."""
+        if experience.costs is None or self._ppo.cost is None:
             return {}
-        cost, count = self.total(torch.stack([seen.costs.sum(), torch.ones_like(seen.costs).sum()])).tolist()
-        used = self.done.multiplier
-        self.done.multiplier = ppo_round.next_multiplier(used, cost / count, self._wanted.cost)
+        sums = torch.stack([experience.costs.sum(), torch.ones_like(experience.costs).sum()])
+        cost, count = self.sum_over_devices(sums).tolist()
+        used = self.state.multiplier
+        self.state.multiplier = next_multiplier(used, cost / count, self._ppo.cost)
         return {"cost": cost / count, "multiplier": used}
 
-    def total(self, numbers: Tensor) -> Tensor:
-        """Added up over all devices."""
-        return self.accelerator.reduce(numbers, reduction="sum")
+    def sum_over_devices(self, tensor: Tensor) -> Tensor:
+        """The tensor summed over all devices, of the same shape.
+
+        Args:
+            tensor: [...] this device's summand.
+        """
+        return self.accelerator.reduce(tensor, reduction="sum")
+
+
+def _empty_experience(rollouts: Sequence[Rollout], width: int, device: torch.device, *, cost: bool) -> Experience:
+    """Zeros to be filled batch by batch."""
+    by_token = torch.zeros((len(rollouts), width), device=device)
+    by_answer = torch.zeros(len(rollouts), device=device)
+    return Experience(
+        mask=by_token.bool(),
+        old_logprobs=by_token,
+        reference_logprobs=by_token.clone(),
+        values=by_token.clone(),
+        rewards=by_answer,
+        costs=by_answer.clone() if cost else None,
+        ended=torch.tensor([one.ended for one in rollouts], device=device),
+    )
 
 
 def _optimiser(groups: Sequence[Sequence[Tensor]], settings: AlignSettings) -> torch.optim.Optimizer:
     if settings.optimiser.name != "adamw":
-        raise SettingsError("Reinforcement steps with adamw only.", where="align.optimiser.name", try_="adamw")
+        raise SettingsError("PPO trains with adamw only.", where="align.optimiser.name", try_="adamw")
     rates = (settings.optimiser.learning_rate, settings.ppo.critic_learning_rate)
     return torch.optim.AdamW(
         [{"params": list(group), "lr": rate} for group, rate in zip(groups, rates, strict=False)],
@@ -249,27 +333,29 @@ def _optimiser(groups: Sequence[Sequence[Tensor]], settings: AlignSettings) -> t
 
 
 def _schedule(optimiser: torch.optim.Optimizer, settings: AlignSettings, steps: int) -> Any:
+    """The learning-rate schedule over all optimiser steps of the training."""
     wanted = settings.optimiser
     name = "constant_with_warmup" if wanted.schedule == "constant" else wanted.schedule
     warmup = int(wanted.warmup if wanted.warmup >= 1 else wanted.warmup * steps)
     return get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps)
 
 
-def _mean_metrics(moved: Sequence[dict[str, float]]) -> dict[str, float]:
+def _mean_metrics(steps: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over a round's steps, and how far the first step's ratios were from 1 (they should not be)."""
-    means = {name: sum(one[name] for one in moved) / len(moved) for name in moved[0]}
-    return {**means, "ratio_gap_first": moved[0]["ratio_gap"]}
+    means = {name: sum(one[name] for one in steps) / len(steps) for name in steps[0]}
+    return {**means, "ratio_gap_first": steps[0]["ratio_gap"]}
 
 
-def _generation_gap(rollouts: Sequence[Rollout], seen: Experience) -> float:
-    """Largest difference between a log-probability while drawing and when scored: should be rounding, no more."""
-    told = torch.zeros_like(seen.old)
+def _generation_gap(rollouts: Sequence[Rollout], experience: Experience) -> float:
+    """Largest difference between a log-probability when sampled and when scored: should be rounding, no more."""
+    sampled = torch.zeros_like(experience.old_logprobs)
     for row, one in enumerate(rollouts):
-        told[row, : len(one.told)] = torch.from_numpy(one.told)
-    return float(((told - seen.old) * seen.mask).abs().max())
+        sampled[row, : len(one.logprobs)] = torch.from_numpy(one.logprobs)
+    return float(((sampled - experience.old_logprobs) * experience.mask).abs().max())
 
 
 def _seconds(clock: Sequence[float]) -> dict[str, float]:
+    """Seconds spent on generating, scoring and updating."""
     names = ("draw", "look", "step")
     return {f"seconds_{name}": b - a for name, a, b in zip(names, clock, clock[1:], strict=False)}
 

@@ -1,7 +1,7 @@
-"""Before the first step: is the model trained on what the data says, and does every shortcut give the same numbers?
+"""Preflight checks: is the model trained on what the data says, and does every shortcut give the same numbers?
 
 Every check is on real rows of this data with this model. What may come out wrong without any error elsewhere — answers
-scored at the wrong tokens, trees that see too much, a picture that never arrives, a layer that drops out — is measured.
+scored at the wrong tokens, trees that see too much, a picture that never arrives, active dropout — is measured.
 """
 
 from __future__ import annotations
@@ -25,28 +25,33 @@ from spavl.models.trees.parity import parity
 from spavl.models.trees.score import answer_logprobs, image_features
 
 EXACT = 1e-4
-"""Largest relative difference of an answer's log-probability between layouts, in float32."""
+"""Largest relative difference of an answer's log-probability between packings, in float32."""
 SAMPLE = 4
-"""Trees that are looked at closely."""
+"""Most trees on which the model is run."""
 
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """What the doctor found and expects."""
+    """What the preflight found and expects."""
 
     pairs: int
+    """Pairs that are trained on."""
     pictures: int
+    """Distinct pictures among them."""
     trained: Mapping[str, int]
-    """Trained weights by part."""
+    """Trained weights by part of the model."""
     packing: Packing
+    """How sequences are packed, as chosen by the checks."""
     findings: tuple[Finding, ...] = ()
+    """Findings on the pairs and on the model."""
     estimate: Estimate | None = None
+    """Expected cost of the training."""
 
     def render(self) -> str:
-        """The findings as a person reads them."""
-        parts = ", ".join(f"{part} {count:,}" for part, count in self.trained.items() if count)
+        """The report as text: counts, the estimate, and a line or two for each finding."""
+        trained = ", ".join(f"{part} {count:,}" for part, count in self.trained.items() if count)
         lines = [
-            f"{self.pairs:,} pairs on {self.pictures:,} pictures · trained weights: {parts} · layout: {self.packing}"
+            f"{self.pairs:,} pairs on {self.pictures:,} pictures · trained weights: {trained} · packing: {self.packing}"
         ]
         if self.estimate:
             lines.append(self.estimate.render())
@@ -55,34 +60,50 @@ class PreflightReport:
 
 @dataclass
 class PreflightChecks:
-    """Looks at one policy with one feed."""
+    """Checks of one policy on one dataset; what they find is added to `findings`."""
 
     policy: Policy
+    """The model, before its first step."""
     dataset: PairDataset
+    """The pairs, measured."""
     settings: AlignSettings
+    """Which packing is wished for, and whether the training is blind."""
     device: torch.device
+    """Where the model is."""
     precision: Any
     """Makes a context in which the model computes as it will in training."""
     exact: bool
-    """The arithmetic is float32."""
+    """Whether the arithmetic is float32."""
     findings: list[Finding] = field(default_factory=list)
+    """Findings so far."""
 
-    def examine(self, trees: Sequence[PairGroup]) -> Packing:
-        """All checks on a few trees. Returns the layout to train with; raises ModelError where none is right."""
+    def run(self, trees: Sequence[PairGroup]) -> Packing:
+        """Run all checks on a few trees; returns the packing to train with.
+
+        Args:
+            trees: all trees of the dataset, from which a sample is taken.
+
+        Raises:
+            ModelError: the model cannot be trained rightly on these rows.
+        """
         sample = self._sample(trees)
         tree, _ = self.dataset.batch(sample, "tree")
         separate, _ = self.dataset.batch(sample, "separate")
         tree, separate = tree.to(self.device), separate.to(self.device)
-        self._words(sample)
-        self._borders(trees)
-        self._picture_tokens(separate)
-        self._same_twice(separate)
+        self._check_scored_tokens(sample)
+        self._note_unstable_borders(trees)
+        self._check_picture_tokens(separate)
+        self._check_deterministic(separate)
         if not self.settings.blind:
-            self._picture_matters(separate)
-        return self._layout(sample, tree, separate)
+            self._check_picture_matters(separate)
+        return self._choose_packing(sample, tree, separate)
 
-    def step(self, trees: Sequence[PairGroup]) -> float:
-        """Forward and backward over some trees, timed: seconds a token. Names what is trained and gets no gradient."""
+    def time_step(self, trees: Sequence[PairGroup]) -> float:
+        """Seconds for each token of a forward and backward pass; notes trained tensors that get no gradient.
+
+        Args:
+            trees: what is run once, as one batch.
+        """
         batch = self.dataset.batch(trees)[0].to(self.device)
         began = time.perf_counter()
         with self.precision():
@@ -103,60 +124,62 @@ class PreflightChecks:
         wanted = [max(trees, key=len), max(trees, key=self.dataset.size), min(trees, key=self.dataset.size), trees[0]]
         return [tree[:2] for tree in dict.fromkeys(wanted)][:SAMPLE]
 
-    def _layout(self, sample: Sequence[PairGroup], tree: TreeBatch, separate: TreeBatch) -> Packing:
+    def _choose_packing(self, sample: Sequence[PairGroup], tree: TreeBatch, separate: TreeBatch) -> Packing:
+        """Trees where they give the numbers of separate sequences up to rounding, unless the settings decide."""
         wish = self.settings.batching.packing
         if wish == "separate":
             return "separate"
         with torch.no_grad(), self.precision():
             found = parity(self.policy.model, self.policy.family, tree, separate)
-            noise = self._noise(sample, separate)
-        apart = found.nats if noise else found.logprobs
-        limit = 5 * noise if noise else EXACT
-        unit = "nats" if noise else "relative"
-        said = f"trees and separate sequences differ by {apart:.1e} {unit}, up to {limit:.1e} is rounding"
-        if apart <= limit:
-            self.findings.append(Finding("note", f"trees are exact: {said}"))
+            rounding = self._rounding(sample, separate)
+        difference = found.nats if rounding else found.logprobs
+        limit = 5 * rounding if rounding else EXACT
+        unit = "nats" if rounding else "relative"
+        measured = f"trees and separate sequences differ by {difference:.1e} {unit}, up to {limit:.1e} is rounding"
+        if difference <= limit:
+            self.findings.append(Finding("note", f"trees are exact: {measured}"))
             return "tree"
         if wish == "tree":
             raise ModelError(
-                f"This model cannot be trained on trees: {said}.",
+                f"This model cannot be trained on trees: {measured}.",
                 where=self.settings.model,
                 try_="align.batching.packing=separate",
             )
-        self.findings.append(Finding("warn", f"fell back to separate sequences: {said}"))
+        self.findings.append(Finding("warn", f"fell back to separate sequences: {measured}"))
         return "separate"
 
-    def _noise(self, sample: Sequence[PairGroup], separate: TreeBatch) -> float:
+    def _rounding(self, sample: Sequence[PairGroup], separate: TreeBatch) -> float:
         """Nats by which an answer differs from itself in another batch; 0 in float32, where `EXACT` holds."""
         if self.exact:
             return 0.0
         alone = [self.dataset.batch([tree], "separate")[0].to(self.device) for tree in sample]
         if self.dataset.corruption is not None:
             return 0.5
-        apart = torch.cat([self._sums(one) for one in alone]) - self._sums(separate)
-        return max(float(apart.abs().max()), 1e-2)
+        differences = torch.cat([self._sums(one) for one in alone]) - self._sums(separate)
+        return max(float(differences.abs().max()), 1e-2)
 
     def _sums(self, batch: TreeBatch) -> torch.Tensor:
+        """[A] log-probability of each answer."""
         with torch.no_grad(), self.precision():
             return answer_logprobs(self.policy.model, batch, self.policy.family).sums
 
-    def _words(self, sample: Sequence[PairGroup]) -> None:
-        """The tokens that are scored, read back, are the answer: no window is off by one."""
+    def _check_scored_tokens(self, sample: Sequence[PairGroup]) -> None:
+        """The scored tokens, decoded, are the answer: no window is off by one."""
         tokenizer = self.policy.processor.tokenizer
         for numbers in sample:
             packed = self.dataset.tree(numbers)
             for number, (_, answers) in zip(numbers, packed.rows, strict=True):
                 pair = self.dataset.pairs[number]
-                for place, text in zip(answers, (pair.chosen, pair.rejected), strict=True):
-                    answer = packed.answers[place]
+                for index, text in zip(answers, (pair.chosen, pair.rejected), strict=True):
+                    answer = packed.answers[index]
                     ids = packed.ids[answer.start : answer.stop]
-                    self._same_words(pair.pair_id, tokenizer, ids.tolist(), text)
+                    self._check_answer_text(pair.pair_id, tokenizer, ids.tolist(), text)
 
-    def _same_words(self, pair_id: str, tokenizer: Any, scored: list[int], text: str) -> None:
-        read = "".join(tokenizer.decode(scored, skip_special_tokens=True).split())
+    def _check_answer_text(self, pair_id: str, tokenizer: Any, scored: list[int], text: str) -> None:
+        decoded = "".join(tokenizer.decode(scored, skip_special_tokens=True).split())
         alone = "".join(tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]).split())
-        cut = self.dataset.limit is not None and alone.startswith(read)
-        if read != alone and not cut:
+        cut = self.dataset.limit is not None and alone.startswith(decoded)
+        if decoded != alone and not cut:
             raise ModelError(
                 "The tokens that would be scored are not those of the answer.",
                 where=f"row {pair_id}: {len(scored)} tokens",
@@ -165,23 +188,23 @@ class PreflightChecks:
         if scored[-1] not in self.policy.family.end_ids and not cut:
             raise ModelError("An answer has no end token to be scored.", where=f"row {pair_id}")
 
-    def _borders(self, trees: Sequence[PairGroup]) -> None:
-        apart = [number for numbers in trees if self.dataset.tree(numbers).unstable for number in numbers]
-        if apart:
+    def _note_unstable_borders(self, trees: Sequence[PairGroup]) -> None:
+        unstable = [number for numbers in trees if self.dataset.tree(numbers).unstable for number in numbers]
+        if unstable:
             self.findings.append(
                 Finding(
                     "note",
                     "the tokenizer joins prompt and answer across their border, so answers were tokenised on their "
                     "own, as generation would produce them",
-                    tuple(self.dataset.pairs[number].pair_id for number in apart),
+                    tuple(self.dataset.pairs[number].pair_id for number in unstable),
                 )
             )
 
-    def _picture_tokens(self, batch: TreeBatch) -> None:
-        """As many picture tokens as the tower makes of the pictures."""
+    def _check_picture_tokens(self, batch: TreeBatch) -> None:
+        """As many picture tokens as the vision tower makes of the pictures."""
         with torch.no_grad(), self.precision():
-            made = image_features(self.policy.model, batch, self.policy.family).pooler_output
-        wanted = sum(one.numel() // one.shape[-1] for one in made)
+            features = image_features(self.policy.model, batch, self.policy.family).pooler_output
+        wanted = sum(one.numel() // one.shape[-1] for one in features)
         given = sum(batch.picture_tokens)
         if given != wanted:
             raise ModelError(
@@ -190,23 +213,20 @@ class PreflightChecks:
                 try_="check that the processor's files belong to this checkpoint",
             )
 
-    def _same_twice(self, batch: TreeBatch) -> None:
-        apart = float((self._sums(batch) - self._sums(batch)).abs().max())
-        if apart > (0 if self.device.type == "cpu" else 1e-2):
+    def _check_deterministic(self, batch: TreeBatch) -> None:
+        """Two passes over one batch give the same log-probabilities."""
+        difference = float((self._sums(batch) - self._sums(batch)).abs().max())
+        if difference > (0 if self.device.type == "cpu" else 1e-2):
             raise ModelError(
-                f"The model says two things about one answer ({apart:.1e} nats apart): something drops out.",
+                f"Two passes over one answer differ by {difference:.1e} nats: some dropout is active.",
                 where=self.settings.model,
                 try_="set every dropout of the checkpoint's config.json to 0",
             )
 
-    def _picture_matters(self, batch: TreeBatch) -> None:
+    def _check_picture_matters(self, batch: TreeBatch) -> None:
+        """Other pixels change the log-probabilities."""
         flipped = {name: -value if value.is_floating_point() else value for name, value in batch.pixels.items()}
         if torch.equal(self._sums(batch), self._sums(replace(batch, pixels=flipped))):
             self.findings.append(
-                Finding("warn", "the model says the same with other pictures: it does not look at them")
+                Finding("warn", "log-probabilities are the same with other pictures: the model ignores them")
             )
-
-
-def trained_counts(policy: Policy) -> dict[str, int]:
-    """Trained weights by part."""
-    return {part: weights.trained for part, weights in policy.counts.items()}

@@ -1,6 +1,6 @@
-"""Everything before the first step: open the model, examine the pairs, plan the steps, fill the reference cache.
+"""Prepare a training: open the model, validate the pairs, schedule the steps, fill the reference cache.
 
-Used by every method that learns from pairs (DPO, reward model).
+Used by every method that is trained on pairs (DPO, reward model).
 """
 
 from __future__ import annotations
@@ -35,20 +35,24 @@ from spavl.models.trees.score import answer_logprobs
 from spavl.progress import NoProgress, OnProgress, Progress
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
-"""Nats a token by which a kept reference may differ from the model, see `cache.recorded`."""
+"""Nats a token by which a cached reference may differ from the model, by dtype; see `reference_logprobs`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """Where the work is done."""
+    """The device of this process, its number format, and its place among all processes."""
 
     device: torch.device
+    """Where model and batches are."""
     dtype: Literal["float32", "bfloat16"]
+    """Of the frozen weights and the arithmetic."""
     rank: int = 0
+    """Number of this process, from 0."""
     ranks: int = 1
+    """Processes that train together."""
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Arithmetic in the dtype asked for; what is trained stays in float32."""
+        """Context of arithmetic in `dtype` (autocast for bfloat16); trained weights stay in float32."""
         if self.dtype == "float32":
             return nullcontext()
         context: AbstractContextManager[Any] = torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -57,26 +61,41 @@ class DeviceContext:
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """Ready for the first step."""
+    """Everything that a trainer needs for its first step."""
 
     policy: Policy
+    """The model to be trained."""
     pairs: Sequence[Pair]
     """Those that are trained on."""
     dataset: PairDataset
+    """The same pairs, ready to be collated."""
     schedule: Sequence[ScheduledStep]
+    """All steps of the training."""
     reference_logprobs: ReferenceLogprobs | None
     """Reference log-probabilities, where they are not computed live."""
     report: PreflightReport
+    """What the preflight found."""
     context: DeviceContext
+    """Where this process trains."""
     source: Checkpoint
+    """The checkpoint before training."""
     identity: str
-    """Of the model before training."""
+    """Hash of the model before training."""
 
 
 def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, *, reference: bool) -> PreparedTraining:
-    """All of it. `reference`: the method needs log-probabilities of the model before training.
+    """Open the model, run the preflight on pairs and model, schedule the steps, and fill the reference cache.
 
-    Raises DataError for pairs that cannot be trained on, ModelError for a model, SettingsError for a machine.
+    Args:
+        pairs: all pairs as read.
+        settings: of the alignment.
+        progress: gets bars and the report; only of rank 0.
+        reference: whether the method needs log-probabilities of the model before training.
+
+    Raises:
+        DataError: pairs cannot be trained on as they are, or none is left.
+        ModelError: the model cannot be opened, or cannot be trained rightly on these pairs.
+        SettingsError: several GPUs are visible and no launcher was used.
     """
     context = find_device_context(settings)
     progress = progress if context.rank == 0 else NoProgress()
@@ -99,39 +118,55 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     checks = PreflightChecks(
         policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
     )
-    dataset.packing = checks.examine(trees)
+    dataset.packing = checks.run(trees)
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
-    seconds = checks.step(schedule[0].micro_batches[context.rank][0])
+    seconds = checks.time_step(schedule[0].micro_batches[context.rank][0])
     estimate = estimate_training(
         policy, dataset, schedule, settings, context, seconds=seconds, live=reference and not cached
     )
     report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
-    kept = (
-        _reference_logprobs(settings, identity, policy, dataset, trees, context=context, progress=progress)
+    logprobs = (
+        _cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached
         else None
     )
-    return PreparedTraining(policy, dataset.pairs, dataset, schedule, kept, report, context, source, identity)
+    return PreparedTraining(policy, dataset.pairs, dataset, schedule, logprobs, report, context, source, identity)
 
 
 def find_device_context(settings: AlignSettings) -> DeviceContext:
-    """The device and number format of this process. Raises SettingsError where several GPUs have no launcher."""
+    """The device and number format of this process, and its rank.
+
+    Args:
+        settings: device and dtype under `machine`.
+
+    Raises:
+        SettingsError: several GPUs are visible and no launcher was used.
+    """
     name = choose_device(settings.machine.device)
     state = PartialState(cpu=name == "cpu")
     if name == "cuda":
         refuse_without_launcher(torch.cuda.device_count(), state.num_processes, sys.argv[1:])
     dtype = choose_dtype(settings.machine.dtype, name)
-    precise: Literal["float32", "bfloat16"] = "bfloat16" if dtype == "bfloat16" else "float32"
-    return DeviceContext(torch.device(state.device), precise, state.process_index, state.num_processes)
+    supported: Literal["float32", "bfloat16"] = "bfloat16" if dtype == "bfloat16" else "float32"
+    return DeviceContext(torch.device(state.device), supported, state.process_index, state.num_processes)
 
 
-def refuse_without_launcher(visible: int, processes: int, words: Sequence[str]) -> None:
-    """One process that sees several GPUs would train on all of them badly (torch DataParallel)."""
+def refuse_without_launcher(visible: int, processes: int, argv: Sequence[str]) -> None:
+    """Refuse one process that sees several GPUs: transformers would train on them with the slow torch DataParallel.
+
+    Args:
+        visible: GPUs that this process sees.
+        processes: processes that train together.
+        argv: arguments of the command, to be repeated under a launcher.
+
+    Raises:
+        SettingsError: one process sees several GPUs.
+    """
     if visible > 1 and processes == 1:
-        command = shlex.join(["accelerate", "launch", "--num_processes", str(visible), "-m", "spavl", *words])
+        command = shlex.join(["accelerate", "launch", "--num_processes", str(visible), "-m", "spavl", *argv])
         raise SettingsError(
             f"{visible} GPUs are visible to one process.",
             where="align.machine.device",
@@ -140,7 +175,7 @@ def refuse_without_launcher(visible: int, processes: int, words: Sequence[str]) 
 
 
 def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
-    """`auto` means a cache where pairs are seen more than once."""
+    """Whether the reference is cached: `auto` means where pairs are seen more than once."""
     if settings.reference.mode != "auto":
         return settings.reference.mode == "cached"
     optimiser = settings.optimiser
@@ -151,28 +186,37 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
 def _usable_pairs(
     pairs: Sequence[Pair], settings: AlignSettings, policy: Policy, on_progress: OnProgress
 ) -> tuple[PairDataset, list[PairGroup], list[Finding]]:
-    """The pairs that can be trained on, measured; and what became of the others."""
-    found = validate.find_issues(pairs, policy.family.control_words)
-    findings = validate.report_issues(pairs, found, settings.data.broken)
-    validate.refuse_rows(findings, skip_with="align.data.broken=skip")
-    good = [pair for number, pair in enumerate(pairs) if number not in found]
+    """The pairs that can be trained on, measured, with their trees; and what became of the others."""
+    issues = validate.find_issues(pairs, policy.family.control_words)
+    findings = validate.report_issues(pairs, issues, settings.data.invalid)
+    validate.refuse_rows(findings, skip_with="align.data.invalid=skip")
+    valid = [pair for number, pair in enumerate(pairs) if number not in issues]
+    dataset, trees = _measured_dataset(valid, settings, policy, on_progress=on_progress)
     limit = settings.data.max_tokens or policy.model.config.get_text_config().max_position_embeddings
-    dataset, trees = _measured_dataset(good, settings, policy, on_progress=on_progress)
-    long = [number for number in range(len(good)) if dataset.longest(number) > limit]
-    if long:
-        cut = limit if settings.data.too_long == "cut" else None
-        lost = [number for number in long if cut is None or dataset.prompt(number) >= cut]
-        if cut:
-            short, _ = _measured_dataset([pair for n, pair in enumerate(good) if n not in lost], settings, policy, cut)
-            lost += [good.index(pair) for n, pair in enumerate(short.pairs) if short.alike(n)]
-            ids = tuple(good[number].pair_id for number in long if number not in lost)
-            findings += [Finding("warn", f"answers cut to {cut} tokens with all before them", ids)] if ids else []
-        level: Literal["refuse", "skip"] = "refuse" if settings.data.too_long == "refuse" else "skip"
-        findings += validate.report_issues(good, dict.fromkeys(lost, "too long"), level)
-        validate.refuse_rows(findings, skip_with="align.data.too_long=skip")
-        good = [pair for number, pair in enumerate(good) if number not in set(lost)]
-        dataset, trees = _measured_dataset(good, settings, policy, cut)
-    return dataset, trees, findings
+    long = [number for number in range(len(valid)) if dataset.longest_tokens(number) > limit]
+    if not long:
+        return dataset, trees, findings
+    dataset, trees, of_length = _without_long_pairs(dataset, long, limit, settings, policy)
+    return dataset, trees, findings + of_length
+
+
+def _without_long_pairs(
+    dataset: PairDataset, long: Sequence[int], limit: int, settings: AlignSettings, policy: Policy
+) -> tuple[PairDataset, list[PairGroup], list[Finding]]:
+    """The dataset without the pairs that are too long, or with their answers cut, and findings on them."""
+    pairs, findings = dataset.pairs, list[Finding]()
+    cut = limit if settings.data.too_long == "cut" else None
+    lost = [number for number in long if cut is None or dataset.prompt_tokens(number) >= cut]
+    if cut:
+        short, _ = _measured_dataset([pair for n, pair in enumerate(pairs) if n not in lost], settings, policy, cut)
+        lost += [pairs.index(pair) for n, pair in enumerate(short.pairs) if short.equal_answers(n)]
+        ids = tuple(pairs[number].pair_id for number in long if number not in lost)
+        findings += [Finding("warn", f"answers cut to {cut} tokens with all before them", ids)] if ids else []
+    level: Literal["refuse", "skip"] = "refuse" if settings.data.too_long == "refuse" else "skip"
+    findings += validate.report_issues(pairs, dict.fromkeys(lost, "too long"), level)
+    validate.refuse_rows(findings, skip_with="align.data.too_long=skip")
+    kept = [pair for number, pair in enumerate(pairs) if number not in set(lost)]
+    return *_measured_dataset(kept, settings, policy, cut), findings
 
 
 def _measured_dataset(
@@ -183,7 +227,7 @@ def _measured_dataset(
     *,
     on_progress: OnProgress | None = None,
 ) -> tuple[PairDataset, list[PairGroup]]:
-    """A feed whose trees are laid once, to know their sizes."""
+    """A dataset and its trees, each packed once so that its tokens are known."""
     if not pairs:
         raise DataError("No pair is left to train on.", try_="mend the pairs, or raise align.data.max_tokens")
     dataset = PairDataset(
@@ -201,7 +245,12 @@ def _measured_dataset(
 
 
 def group_by(pairs: Sequence[Pair], grouping: Literal["picture", "question", "pair"]) -> list[PairGroup]:
-    """Numbers of pairs that share a tree."""
+    """Numbers of the pairs that share a tree, in order of their first.
+
+    Args:
+        pairs: the pairs to group.
+        grouping: what pairs of one tree have in common; `pair` gives each pair a tree of its own.
+    """
     if grouping == "picture":
         return group_equal([pair.image_key for pair in pairs])
     if grouping == "question":
@@ -239,7 +288,17 @@ def estimate_training(
     seconds: float,
     live: bool,
 ) -> Estimate:
-    """What the training will take, where a token of a step takes `seconds`; a live reference adds a forward pass."""
+    """Steps, tokens, memory and hours that the training will take.
+
+    Args:
+        policy: the model with its trained weights marked.
+        dataset: the pairs, measured.
+        schedule: all steps.
+        settings: token budget and gradient checkpointing.
+        context: device and number of processes.
+        seconds: measured time of one token, forward and backward.
+        live: whether a reference is computed in every step, which adds a forward pass.
+    """
     tokens = tokens_of(schedule, dataset.size)
     return Estimate(
         steps=len(schedule),
@@ -252,19 +311,27 @@ def estimate_training(
 
 
 def reference_scorer(policy: Policy, dataset: PairDataset, context: DeviceContext) -> Scorer:
-    """Scores trees with the policy as it is now; a reference only while it is untrained."""
+    """A function that gives log-probabilities per token of all answers of some trees, by key.
+
+    The policy is used as it is now, so its scores are those of the reference only while it is untrained.
+
+    Args:
+        policy: the model.
+        dataset: the pairs, ready to be collated.
+        context: device and arithmetic.
+    """
 
     def score(trees: Sequence[PairGroup]) -> dict[str, np.ndarray]:
         batch, keys = dataset.batch(trees)
         with torch.no_grad(), context.precision():
             scores = answer_logprobs(policy.model, batch.to(context.device), policy.family)
-        parts = scores.logprobs.float().cpu().split(scores.lengths.tolist())
-        return {key: part.numpy() for key, part in zip(keys, parts, strict=True)}
+        answers = scores.logprobs.float().cpu().split(scores.lengths.tolist())
+        return {key: answer.numpy() for key, answer in zip(keys, answers, strict=True)}
 
     return score
 
 
-def _reference_logprobs(
+def _cached_reference(
     settings: AlignSettings,
     identity: str,
     policy: Policy,
@@ -274,20 +341,20 @@ def _reference_logprobs(
     context: DeviceContext,
     progress: Progress,
 ) -> ReferenceLogprobs:
-    """Each rank computes its share of what is missing; all read the whole."""
+    """Log-probabilities of the reference: each rank computes its share of what the cache lacks, all read the whole."""
     cut = f"-cut{dataset.limit}" if dataset.limit else ""
     cache = ReferenceCache(Path(settings.reference.cache), identity + cut)
     with progress.bar("reference") as on_progress:
-        kept = reference_logprobs(
+        cached = reference_logprobs(
             cache,
             dataset,
             trees[context.rank :: context.ranks],
             reference_scorer(policy, dataset, context),
-            budget=settings.batching.token_budget,
+            token_budget=settings.batching.token_budget,
             tolerance=TOLERANCE[context.dtype],
             on_progress=on_progress,
         )
     if context.ranks > 1:
         PartialState().wait_for_everyone()
-        kept = cache.read()
-    return kept
+        cached = cache.read()
+    return cached

@@ -1,8 +1,8 @@
-"""Reference log-probabilities, computed once and kept: per token, by content, shared by every run on the same model.
+"""Reference log-probabilities, computed once and cached: per token, by content, shared by all runs on the same model.
 
-One folder a model — named by the hash of its weights, adapter, tokenizer, processor, template and dtype — with Parquet
-parts of (key, logprobs). Keys name picture bytes, question and answer, so subsets, loss variants and layouts share
-their rows, and a new row costs only itself. What is read back is checked against the model before it is used.
+Each model has a folder — named by the hash of its weights, adapter, tokenizer, processor, template and dtype — with
+Parquet parts of (key, logprobs). Keys name picture bytes, question and answer, so subsets, loss variants and packings
+share their rows, and a new row costs only itself. A few rows are recomputed and compared whenever a cache is used.
 """
 
 from __future__ import annotations
@@ -24,22 +24,31 @@ from spavl.errors import RunError
 Scorer = Callable[[Sequence[PairGroup]], Mapping[str, np.ndarray]]
 """Reference log-probabilities per token, by key, of all answers of some trees."""
 CHECKED = 4
-"""Trees recomputed whenever a cache is opened."""
+"""Trees recomputed whenever a cache is used."""
 EVERY = 2000
 """Answers computed between two writes."""
 
 
 @final
 class ReferenceCache:
-    """Log-probabilities of one model. `identity` names everything they depend on besides picture and words."""
+    """The cached log-probabilities of one model.
+
+    Args:
+        root: folder of all caches.
+        identity: hash of everything that the numbers depend on except picture, question and answer.
+    """
 
     def __init__(self, root: Path, identity: str) -> None:
         self.folder = root / identity.replace(":", "-")
         self.identity = identity
 
     def read(self) -> dict[str, np.ndarray]:
-        """Everything kept, by key; each [tokens] float32. Raises RunError for a damaged part."""
-        kept: dict[str, np.ndarray] = {}
+        """Every cached answer by its key, log-probabilities [T] in float32.
+
+        Raises:
+            RunError: a part is damaged.
+        """
+        cached: dict[str, np.ndarray] = {}
         for part in sorted(self.folder.glob("*.parquet")):
             try:
                 table = pq.read_table(part)
@@ -50,11 +59,15 @@ class ReferenceCache:
             lists = table["logprobs"].combine_chunks()
             ends, values = np.asarray(lists.offsets), np.asarray(lists.values)
             for row, key in enumerate(table["key"].to_pylist()):
-                kept[key] = values[ends[row] : ends[row + 1]]
-        return kept
+                cached[key] = values[ends[row] : ends[row + 1]]
+        return cached
 
     def add(self, rows: Mapping[str, np.ndarray]) -> None:
-        """Keep more rows, in a part of their own, which is there whole or not at all."""
+        """Write more rows, in a part of their own, which is there whole or not at all.
+
+        Args:
+            rows: log-probabilities [T] by key.
+        """
         if not rows:
             return
         values = pa.array([row.tolist() for row in rows.values()], pa.list_(pa.float32()))
@@ -71,43 +84,53 @@ def reference_logprobs(
     trees: Sequence[PairGroup],
     score: Scorer,
     *,
-    budget: int,
+    token_budget: int,
     tolerance: float,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Every answer of these trees by key, read from the cache, or computed now and kept.
+    """Log-probabilities [T] of every answer of some trees by key, read from the cache, or computed now and added to it.
 
-    `tolerance`: largest mean difference per token, in nats, between what was kept and what the model says now; other
-    batch shapes round differently, other weights are off by far more. Raises RunError beyond it.
+    Args:
+        cache: the cache of the model.
+        dataset: the pairs; tells keys and sizes of trees.
+        trees: whose answers are wanted.
+        score: the model.
+        token_budget: most tokens of a padded batch.
+        tolerance: largest mean difference per token, in nats, between a cached answer and the model; other batch
+            shapes round differently, other weights are off by far more.
+        on_progress: called with (trees computed, trees to compute).
+
+    Raises:
+        RunError: the cache is damaged, or is not of this model.
     """
-    kept = cache.read()
+    cached = cache.read()
     known: list[PairGroup] = []
     missing: list[PairGroup] = []
     for tree in trees:
-        (known if dataset.keys(tree) <= kept.keys() else missing).append(tree)
+        (known if dataset.keys(tree) <= cached.keys() else missing).append(tree)
     for tree in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
-        _check(kept, score([tree]), tolerance, cache.folder)
+        _check(cached, score([tree]), tolerance, cache.folder)
     fresh: dict[str, np.ndarray] = {}
     done = 0
     missing.sort(key=dataset.size, reverse=True)
-    for some in cut_micro_batches(missing, dataset.size, budget, len(dataset.pairs)):
-        fresh |= score(some)
-        done += len(some)
+    for batch in cut_micro_batches(missing, dataset.size, token_budget, len(dataset.pairs)):
+        fresh |= score(batch)
+        done += len(batch)
         if len(fresh) >= EVERY:
             cache.add(fresh)
-            kept |= fresh
+            cached |= fresh
             fresh = {}
         if on_progress:
             on_progress(done, len(missing))
     cache.add(fresh)
-    return kept | fresh
+    return cached | fresh
 
 
-def _check(kept: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray], tolerance: float, folder: Path) -> None:
+def _check(cached: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray], tolerance: float, folder: Path) -> None:
     for key, row in now.items():
-        if len(row) != len(kept[key]) or np.abs(row - kept[key]).mean() > tolerance:
+        if len(row) != len(cached[key]) or np.abs(row - cached[key]).mean() > tolerance:
             raise RunError(
-                "The reference cache does not hold what this model says.",
+                "The reference cache does not hold the log-probabilities of this model.",
                 where=str(folder),
                 try_="Delete that folder; it will be computed again.",
             )

@@ -1,0 +1,6 @@
+"""Reward models.
+
+model      a reward model on disk, opened, and what it scores
+accuracy   how often it prefers the chosen answer, with a pair's own picture and with another
+train      Bradley–Terry training, from pairs to a folder
+"""

@@ -1,4 +1,4 @@
-"""A reward model: a vision-language model with one number read off the last token of an answer.
+"""A reward model: a vision-language model with a scalar head on the last token of an answer.
 
     model = RewardModel.load("runs/first/align/reward")
     model.score(images=["cup.png"], questions=["What is this?"], answers=["A cup."])     # tensor([0.41])
@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from jaxtyping import Float, Int
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from spavl.atomic import write_text
 from spavl.config.models import LocalSpec
 from spavl.errors import DataError, ModelError
 from spavl.models.backends.local import load_vlm
@@ -34,31 +36,47 @@ from spavl.models.trees.score import hidden_at
 from spavl.pictures import Picture
 
 FORMAT = 1
+"""Version of `reward.json`."""
 CARD, HEAD, ADAPTER_FOLDER, WHOLE_FOLDER = "reward.json", "head.safetensors", "adapter", "checkpoint"
+"""Names in the folder."""
+TOKEN_BUDGET = 16384
+"""Most tokens of a padded batch when answers are scored."""
 
 AnyImage = Image.Image | bytes | str | Path
+"""A picture: opened, as the bytes of its file, or as the path of its file."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class ScalarHead:
-    """Reads a number off hidden states: an answer's reward at its last token, or the value of any moment."""
+    """A linear head on hidden states: the reward of an answer at its last token, or the value of a token position."""
 
     model: Any
     """A transformers model, or a peft model around one."""
     adapter: str | None
-    """Adapter worn while reading. None: the model is read as it is."""
+    """Adapter that is active while the head is read; None: the model is read as it is."""
     head: nn.Linear
     """hidden → 1, without bias, float32."""
     family: Family
+    """What trees need to know of the model."""
     compute: torch.dtype = torch.float32
     """Arithmetic of the model; the head's is float32."""
-    home: str | None = None
-    """Adapter in training that the model wears otherwise, and is given back."""
+    default_adapter: str | None = None
+    """Adapter that is active otherwise, and again after the head was read."""
     packing: Packing = "tree"
+    """How answers are packed when they are scored (`score`)."""
 
-    def read(self, batch: TreeBatch, at: Tensor, *, features: Any = None, train: bool = False) -> Tensor:
-        """[len(at)] numbers at flat places of the batch, float32. Gradients reach adapter and head if `train`."""
+    def read(
+        self, batch: TreeBatch, at: Int[Tensor, " N"], *, features: Any = None, train: bool = False
+    ) -> Float[Tensor, " N"]:
+        """Values of the head at N token positions, float32.
+
+        Args:
+            batch: the packed answers.
+            at: flat index (row × S + place) of the positions.
+            features: image features of the batch (`image_features`); None: encode the pictures.
+            train: let gradients reach adapter and head.
+        """
         with self.active_adapter(train), autocast_to(batch.ids.device, self.compute), torch.set_grad_enabled(train):
             hidden = hidden_at(self.model, batch, self.family, at, features=features)
             with torch.autocast(batch.ids.device.type, enabled=False):
@@ -66,17 +84,38 @@ class ScalarHead:
 
     @contextmanager
     def active_adapter(self, train: bool = False) -> Iterator[None]:
-        """Inside, the model wears this adapter."""
+        """A context in which this head's adapter is active.
+
+        Args:
+            train: let gradients reach the adapter.
+        """
         if self.adapter is not None:
             self.model.set_adapter(self.adapter, inference_mode=not train)
         try:
             yield
         finally:
-            if self.home is not None:
-                self.model.set_adapter(self.home)
+            if self.default_adapter is not None:
+                self.model.set_adapter(self.default_adapter)
+
+    def score(self, rows: Sequence[Row], *, token_budget: int = TOKEN_BUDGET) -> dict[str, Float[Tensor, " A"]]:
+        """Rewards of the A answers of every row, by the row's id, float32, on the CPU.
+
+        Answers about one picture share its tokens.
+
+        Args:
+            rows: questions with their answers and pictures; ids are unique.
+            token_budget: most tokens of a padded batch.
+        """
+        rewards: dict[str, Tensor] = {}
+        trees = [pack_tree(tree, self.family) for tree in build_trees(rows, "picture")]
+        for indices in batch_by_tokens([len(tree) for tree in trees], token_budget):
+            batch = collate([trees[i] for i in indices], self.family, self.packing).to(self.head.weight.device)
+            values = self.read(batch, batch.last).cpu()
+            rewards |= {name: values[list(answers)] for name, answers in batch.rows}
+        return rewards
 
     def weights(self) -> dict[str, Tensor]:
-        """Its own weights by name: the head's, and the adapter's; without an adapter, those that take gradients."""
+        """Own weights by name: the head's and the adapter's; without an adapter, the model's that take gradients."""
         named = self.model.named_parameters()
         if self.adapter is None:
             own = {name: weight for name, weight in named if weight.requires_grad}
@@ -90,15 +129,22 @@ class ScalarHead:
 class RewardModel:
     """A trained reward model, opened."""
 
-    reader: ScalarHead
+    scalar_head: ScalarHead
+    """The head on its model."""
     card: dict[str, Any]
     """What `reward.json` says."""
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", dtype: str = "auto") -> RewardModel:
-        """Open a folder that `train_reward` wrote. `dtype` is that of the frozen weights.
+        """Open a folder that `train_reward` wrote.
 
-        Raises ModelError where it is no reward model, or its base is not the one it was trained on.
+        Args:
+            folder: the folder.
+            device: where the model is put; `auto`: a GPU where there is one.
+            dtype: number format of the frozen weights; `auto`: what the device is best at.
+
+        Raises:
+            ModelError: the folder holds no reward model, or its base is not the one it was trained on.
         """
         from peft import PeftModel
 
@@ -120,30 +166,37 @@ class RewardModel:
         questions: Sequence[str],
         answers: Sequence[str],
         *,
-        token_budget: int = 16384,
-    ) -> Tensor:
-        """[n] reward of every answer to its question about its picture, float32, on the CPU.
+        token_budget: int = TOKEN_BUDGET,
+    ) -> Float[Tensor, " A"]:
+        """Reward of every answer to its question about its picture, float32, on the CPU.
 
-        Answers about one picture share its tokens. Raises DataError where a picture cannot be read or is missing.
+        Args:
+            images: the picture of every answer; those about one picture share its tokens.
+            questions: the question of every answer.
+            answers: texts, without the end token.
+            token_budget: most tokens of a padded batch.
+
+        Raises:
+            DataError: a picture is missing or cannot be read.
         """
         rows = [
             Row(str(number), question, (answer,), (_picture(image),))
             for number, (image, question, answer) in enumerate(zip(images, questions, answers, strict=True))
         ]
-        family, rewards = self.reader.family, torch.zeros(len(rows))
-        trees = [pack_tree(tree, family) for tree in build_trees(rows, "picture")]
-        for indices in batch_by_tokens([len(tree) for tree in trees], token_budget):
-            batch = collate([trees[i] for i in indices], family, self.reader.packing).to(self.reader.head.weight.device)
-            read = self.reader.read(batch, batch.last).cpu()
-            for name, (answer,) in batch.rows:
-                rewards[int(name)] = read[answer]
-        return rewards
+        scored = self.scalar_head.score(rows, token_budget=token_budget)
+        return torch.cat([torch.zeros(0), *(scored[row.id] for row in rows)])
 
 
 def to_trl_reward(model: RewardModel) -> Callable[..., list[float]]:
-    """The model as a reward function for TRL's GRPO and RLOO trainers, which hand a model nothing but text.
+    """A reward function for TRL's GRPO and RLOO trainers, which call a reward model with nothing but text.
 
     The dataset needs conversational prompts and an `image` or `images` column; the last user turn is the question.
+
+    Args:
+        model: the reward model.
+
+    Raises:
+        DataError: when called, where there are no pictures.
     """
 
     def spavl_reward(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
@@ -151,16 +204,24 @@ def to_trl_reward(model: RewardModel) -> Callable[..., list[float]]:
         if images is None:
             raise DataError("the reward needs the pictures", try_="a dataset with an `image` or `images` column")
         first = [image[0] if isinstance(image, (list, tuple)) else image for image in images]
-        questions = [_words(next(turn for turn in reversed(p) if turn["role"] == "user")) for p in prompts]
-        return [float(r) for r in model.score(first, questions, [_words(c[-1]) for c in completions])]
+        questions = [_text(next(turn for turn in reversed(p) if turn["role"] == "user")) for p in prompts]
+        return [float(r) for r in model.score(first, questions, [_text(c[-1]) for c in completions])]
 
     return spavl_reward
 
 
 def new_head(hidden: int, seed: int = 0) -> nn.Linear:
-    """An untrained head, normal with deviation 1 / sqrt(hidden + 1) as in arXiv 2009.01325."""
-    drawn = torch.randn(1, hidden, generator=torch.Generator().manual_seed(seed))
-    return _head(drawn / (hidden + 1) ** 0.5)
+    """An untrained head, normal with standard deviation 1 / sqrt(hidden + 1).
+
+    Args:
+        hidden: width of the language model.
+        seed: seeds the weights.
+
+    Source:
+        arXiv 2009.01325.
+    """
+    weight = torch.randn(1, hidden, generator=torch.Generator().manual_seed(seed))
+    return _head(weight / (hidden + 1) ** 0.5)
 
 
 def _head(weight: Tensor) -> nn.Linear:
@@ -169,20 +230,40 @@ def _head(weight: Tensor) -> nn.Linear:
     return head
 
 
-def save_head(folder: Path, weight: Tensor, card: dict[str, Any]) -> None:
-    """Write head and card of a reward model, whose adapter or checkpoint is already in the folder."""
+def save_head(folder: Path, weight: Float[Tensor, "1 D"], card: dict[str, Any]) -> None:
+    """Write head and `reward.json` of a reward model, whose adapter or checkpoint is already in the folder.
+
+    Args:
+        folder: the reward model's folder.
+        weight: of the head, D the width of the language model.
+        card: what `reward.json` says beside its format.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
     save_file({"weight": weight.detach().cpu().contiguous()}, folder / HEAD)
     text = json.dumps({"format": FORMAT, **card}, indent=1, ensure_ascii=False)
-    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / CARD, text + "\n")
 
 
 def load_head(folder: Path) -> nn.Linear:
-    """The linear head of a reward model's folder, frozen."""
+    """The linear head of a reward model, frozen.
+
+    Args:
+        folder: the reward model's folder.
+    """
     return _head(load_file(folder / HEAD)["weight"]).requires_grad_(False)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What a reward model's folder says of itself. Raises ModelError where it is none."""
+    """What `reward.json` says of a reward model.
+
+    Args:
+        folder: the reward model's folder.
+
+    Raises:
+        ModelError: the folder holds no reward model, or one of another format.
+    """
     try:
         card = dict(json.loads((folder / CARD).read_text("utf-8")))
     except (OSError, ValueError) as error:
@@ -195,7 +276,15 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def base_of(folder: Path, card: dict[str, Any]) -> Checkpoint:
-    """Where the base of a reward model's adapter lies. Raises ModelError where other weights lie there now."""
+    """The base model that a reward model's adapter belongs to.
+
+    Args:
+        folder: the reward model's folder, named in the error.
+        card: what its `reward.json` says.
+
+    Raises:
+        ModelError: the base has other weights now than the reward model was trained on.
+    """
     spec = base_spec(card["base"], card["revision"])
     if identity_of(spec) != card["base_identity"]:
         raise ModelError(
@@ -207,12 +296,22 @@ def base_of(folder: Path, card: dict[str, Any]) -> Checkpoint:
 
 
 def base_spec(path: str, revision: str | None) -> LocalSpec:
-    """A base as an entry of the roster; its identity does not depend on the machine."""
+    """A base model as the settings name models, with an identity that does not depend on the machine.
+
+    Args:
+        path: checkpoint folder, Hub id or `miniworld:<name>`.
+        revision: commit of a Hub id.
+    """
     return LocalSpec(name="base", path=path, revision=revision, dtype="float32", device="cpu")
 
 
 def autocast_to(device: torch.device, compute: torch.dtype) -> AbstractContextManager[Any]:
-    """Run in `compute`; what is trained stays in float32."""
+    """A context of arithmetic in a number format; what is trained stays in float32.
+
+    Args:
+        device: where the model is.
+        compute: the number format.
+    """
     return nullcontext() if compute == torch.float32 else torch.autocast(device.type, dtype=compute)
 
 
@@ -226,8 +325,8 @@ def _picture(image: AnyImage | None) -> Picture:
     return Picture(str(image), Path(image))
 
 
-def _words(turn: dict[str, Any]) -> str:
-    """The text of a turn."""
+def _text(turn: dict[str, Any]) -> str:
+    """The text of a turn, without its pictures."""
     content = turn["content"]
     if isinstance(content, str):
         return content

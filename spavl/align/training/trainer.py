@@ -1,16 +1,16 @@
-"""`transformers.Trainer` with our steps: one item of its data is one optimiser step, already cut into forward passes.
+"""`transformers.Trainer` on scheduled steps: one item of its data is one optimiser step, cut into micro-batches.
 
-From Trainer come optimiser, schedule, clipping, checkpoints and taking them up again, trackers, DDP, FSDP, DeepSpeed.
-Ours is which pairs a step holds (`plan`), and the loss: its sum over the passes of all ranks is divided by the pairs of
-the whole step, so that 1 × 8, 8 × 1 and two ranks × 4 are one and the same training. The model is in evaluation mode
-throughout: nothing is ever dropped out.
+From Trainer come optimiser, learning-rate schedule, gradient clipping, checkpoints, resuming, trackers, DDP, FSDP and
+DeepSpeed. Ours is which pairs a step holds (`align.data.schedule`), and the loss: its sum over the micro-batches of all
+ranks is divided by the pairs of the whole step, so that 1 × 8, 8 × 1 and two ranks × 4 are one and the same training.
+The model is in evaluation mode throughout: no dropout is ever active.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,87 +18,107 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
+from typing_extensions import override
 
 from spavl.align.data.batches import MicroBatch, StepDataset
-from spavl.align.policy.checkpoint import TAKES_UP, TRAINED, load_trained, save_trained
+from spavl.align.policy.checkpoint import MAKE_ROOM_AND_RESUME, TRAINED, load_trained, save_trained
 from spavl.align.policy.policy import Policy
 from spavl.config.align import AlignSettings
 from spavl.errors import MissingExtra, RunError
+from spavl.progress import OnProgress
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+"""Trainer's name of a learning-rate schedule, by the settings'."""
 OPTIMISERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit", "paged_adamw_32bit": "paged_adamw_32bit"}
+"""Trainer's name of an optimiser, by the settings'."""
 
 
 @dataclass(frozen=True, slots=True)
 class LossOutput:
-    """What a loss made of a pass with P pairs."""
+    """Losses and metrics of a micro-batch with P pairs."""
 
-    losses: Tensor
-    """[P]"""
-    metrics: Tensor
-    """[P, W] numbers worth watching, without gradients."""
+    losses: Float[Tensor, " P"]
+    """Loss of every pair, differentiable."""
+    metrics: Float[Tensor, "P M"]
+    """The metrics of `PairLoss.metrics` for every pair, without gradients."""
 
 
 class PairLoss(Protocol):
-    """A loss for every pair of a pass."""
+    """A loss for every pair of a micro-batch."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the W numbers."""
+        """Names of the M metrics, as they stand in `metrics.jsonl`."""
         ...
 
-    def __call__(self, model: Any, one: MicroBatch) -> LossOutput:
-        """`model` is the policy's, wrapped for the devices or not."""
+    def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:
+        """Loss of every pair.
+
+        Args:
+            model: the policy's model, wrapped for the devices (DDP, FSDP) or not.
+            micro_batch: the pairs, on the model's device.
+        """
         ...
 
 
 @final
 class PairTrainer(Trainer):  # type: ignore[misc]
-    """Trains a policy on planned passes."""
+    """Trains a policy on a schedule of steps.
+
+    Args:
+        policy: the model in training.
+        pair_loss: the loss of every pair, and what is logged of it.
+        steps: this rank's micro-batches, step by step.
+        arguments: Trainer's own (`training_arguments`).
+        callbacks: called besides Trainer's own.
+    """
 
     def __init__(
         self,
         policy: Policy,
-        judge: PairLoss,
+        pair_loss: PairLoss,
         steps: StepDataset,
         *,
-        training_arguments: TrainingArguments,
+        arguments: TrainingArguments,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         super().__init__(
             model=policy.model,
-            args=training_arguments,
+            args=arguments,
             train_dataset=steps,
-            data_collator=_only,
+            data_collator=_only_item,
             callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)
         self.policy = policy
-        self.judge = judge
+        self.pair_loss = pair_loss
         self.steps = steps
-        self._seen = torch.zeros(len(judge.metrics) + 1)
-        self._now: Sequence[MicroBatch] = ()
+        self._metric_sums = torch.zeros(len(pair_loss.metrics) + 1)
+        self._micro_batches: Sequence[MicroBatch] = ()
 
+    @override
     def get_train_dataloader(self) -> DataLoader[list[MicroBatch]]:
-        """Every rank walks the whole plan and takes its own passes."""
+        """Every rank walks the whole schedule and takes its own micro-batches."""
         workers: int = self.args.dataloader_num_workers
         ahead = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
-        return DataLoader(self.steps, batch_size=1, collate_fn=_only, num_workers=workers, **ahead)
+        return DataLoader(self.steps, batch_size=1, collate_fn=_only_item, num_workers=workers, **ahead)
 
+    @override
     def training_step(self, model: Any, inputs: list[MicroBatch], num_items_in_batch: Any = None) -> Tensor:
-        """All forward passes of this rank's step. Returns the loss times ranks, of which Trainer takes the mean."""
-        self._now = inputs
+        """Forward and backward over this rank's micro-batches; the scalar loss times ranks, which Trainer averages."""
+        self._micro_batches = inputs
         losses = []
         deepspeed = self.is_deepspeed_enabled
-        for index, one in enumerate(inputs):
+        for index, micro_batch in enumerate(inputs):
             last = index == len(inputs) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
             with nullcontext() if last or deepspeed else self.accelerator.no_sync(model):
-                loss = self.compute_loss(model, one.to(self.args.device))
+                loss = self.compute_loss(model, micro_batch.to(self.args.device))
                 self.accelerator.backward(loss, **({"scale_wrt_gas": False} if deepspeed else {}))
             losses.append(loss.detach())
         each = torch.stack(losses)
@@ -107,52 +127,59 @@ class PairTrainer(Trainer):  # type: ignore[misc]
             raise self._not_finite("loss", broken)
         return each.sum()
 
+    @override
     def compute_loss(
         self, model: Any, inputs: MicroBatch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        """Share of one pass in the loss of the step."""
-        judged = self.judge(model, inputs)
+        """Share of one micro-batch in the loss of the step, a scalar."""
+        output = self.pair_loss(model, inputs)
         if inputs.weight:
-            count = judged.metrics.new_tensor([len(judged.metrics)])
-            self._seen = self._seen.to(count.device) + torch.cat([judged.metrics.sum(0), count])
-        return judged.losses.sum() * (inputs.weight * self.args.world_size / inputs.of)
+            count = output.metrics.new_tensor([len(output.metrics)])
+            sums = torch.cat([output.metrics.sum(0), count])
+            self._metric_sums = self._metric_sums.to(count.device) + sums
+        return output.losses.sum() * (inputs.weight * self.args.world_size / inputs.of)
 
+    @override
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Trainer's numbers and ours, averaged over the pairs since the last line."""
         if "loss" in logs:
-            seen = self.accelerator.reduce(self._seen.to(self.args.device), reduction="sum")
-            logs |= dict(zip(self.judge.metrics, (seen[:-1] / seen[-1].clamp(min=1)).tolist(), strict=True))
+            sums = self.accelerator.reduce(self._metric_sums.to(self.args.device), reduction="sum")
+            logs |= dict(zip(self.pair_loss.metrics, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
             logs["epochs"] = self.steps.schedule[self.state.global_step - 1].epoch
-            self._seen = torch.zeros_like(self._seen)
+            self._metric_sums = torch.zeros_like(self._metric_sums)
         super().log(logs, start_time)
 
+    @override
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)
         if isinstance(norm, Tensor) and not math.isfinite(float(norm)):
-            raise self._not_finite("gradient", self._now)
+            raise self._not_finite("gradient", self._micro_batches)
         return norm
 
-    def _not_finite(self, what: str, passes: Sequence[MicroBatch]) -> RunError:
-        names = [self.steps.dataset.pairs[number].pair_id for one in passes for number in one.pairs]
+    def _not_finite(self, what: str, micro_batches: Sequence[MicroBatch]) -> RunError:
+        names = [self.steps.dataset.pairs[number].pair_id for one in micro_batches for number in one.pairs]
         more = f" and {len(names) - 12} more" if len(names) > 12 else ""
         return RunError(
             f"The {what} is not a finite number at step {self.state.global_step + 1}.",
             where=f"pairs {', '.join(names[:12])}{more}",
-            try_="a lower align.optimiser.learning_rate, or align.machine.dtype=float32; and look at these pairs",
+            try_="a lower align.optimiser.learning_rate, or align.machine.dtype=float32; and inspect these pairs",
         )
 
+    @override
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: Trainer's estimate knows nothing of trees."""
         return 0
 
+    @override
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """A checkpoint to take up again holds what is trained; the rest is in the model it was made from."""
+        """A checkpoint to resume from holds what is trained; the rest is in the model it was made from."""
         if self.args.should_save:
             weights = self.policy.trained() if state_dict is None else state_dict
             save_trained(
                 {name: weights[name] for name in self.policy.trained()}, Path(output_dir or self.args.output_dir)
             )
 
+    @override
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
             super()._save_checkpoint(model, trial)
@@ -160,9 +187,10 @@ class PairTrainer(Trainer):  # type: ignore[misc]
             raise RunError(
                 f"A checkpoint cannot be written: {str(error).splitlines()[0]}",
                 where=str(self.args.output_dir),
-                try_=TAKES_UP,
+                try_=MAKE_ROOM_AND_RESUME,
             ) from error
 
+    @override
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trained(self.policy, Path(resume_from_checkpoint))
 
@@ -170,8 +198,11 @@ class PairTrainer(Trainer):  # type: ignore[misc]
 def checkpoint_activations(model: Any) -> None:
     """Gradient checkpointing, with the model left in evaluation mode.
 
-    transformers checkpoints a layer only where the layer itself is in training mode; what could drop out lies in the
-    layer's children, which stay in evaluation mode.
+    transformers checkpoints a layer only where the layer itself is in training mode; dropout is in the layer's
+    children, which stay in evaluation mode.
+
+    Args:
+        model: a transformers model, or a peft model around one.
     """
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for layer in _layers(model):
@@ -180,15 +211,19 @@ def checkpoint_activations(model: Any) -> None:
 
 @contextmanager
 def inference_mode(model: Any) -> Iterator[None]:
-    """Inside, no layer checkpoints and no gradient is taken: the model answers as any other would."""
-    busy = [layer for layer in _layers(model) if layer.training]
-    for layer in busy:
+    """A context without gradients and without gradient checkpointing: the model answers as outside of training.
+
+    Args:
+        model: a transformers model, or a peft model around one; left as it was.
+    """
+    checkpointing = [layer for layer in _layers(model) if layer.training]
+    for layer in checkpointing:
         layer.training = False
     try:
         with torch.no_grad():
             yield
     finally:
-        for layer in busy:
+        for layer in checkpointing:
             layer.training = True
 
 
@@ -197,7 +232,17 @@ def _layers(model: Any) -> list[Any]:
 
 
 def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu: bool) -> TrainingArguments:
-    """Trainer's arguments. One item is one step, so its batch size and its accumulation are 1."""
+    """Trainer's arguments; one item is one step, so its batch size and its gradient accumulation are 1.
+
+    Args:
+        settings: the training's settings.
+        folder: where Trainer keeps its checkpoints.
+        steps: optimiser steps of the whole training.
+        cpu: train on the CPU whatever else there is.
+
+    Raises:
+        MissingExtra: a tracker that is asked for is not installed.
+    """
     optimiser, saving = settings.optimiser, settings.saving
     require_trackers(saving.report_to)
     return TrainingArguments(
@@ -228,7 +273,14 @@ def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu
 
 
 def require_trackers(names: Sequence[str]) -> None:
-    """Raises MissingExtra where a tracker that is asked for is not installed."""
+    """Refuse trackers that are not installed.
+
+    Args:
+        names: package names of the trackers asked for.
+
+    Raises:
+        MissingExtra: one of them is not installed.
+    """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise MissingExtra(
@@ -239,15 +291,19 @@ def require_trackers(names: Sequence[str]) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole: Trainer writes its state file last."""
+    """The newest checkpoint that is whole (Trainer writes its state file last); None: there is none.
+
+    Args:
+        folder: where Trainer keeps its checkpoints.
+    """
     found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
     for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
-        if (path / TRAINED).is_file() and _parses(path / "trainer_state.json"):
+        if (path / TRAINED).is_file() and _is_json(path / "trainer_state.json"):
             return path
     return None
 
 
-def _parses(path: Path) -> bool:
+def _is_json(path: Path) -> bool:
     try:
         json.loads(path.read_text())
     except (OSError, ValueError):
@@ -255,32 +311,40 @@ def _parses(path: Path) -> bool:
     return True
 
 
-def _only(items: list[list[MicroBatch]]) -> list[MicroBatch]:
+def _only_item(items: list[list[MicroBatch]]) -> list[MicroBatch]:
     return items[0]
 
 
 @final
 class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Writes `metrics.jsonl`, one line a log, and tells how far the training is."""
+    """Writes `metrics.jsonl`, one line a log, and reports progress.
 
-    def __init__(self, path: Path, on_progress: Callable[[int, int], None]) -> None:
+    Args:
+        path: the file.
+        on_progress: called after every step with the steps done and the steps of the whole training.
+    """
+
+    def __init__(self, path: Path, on_progress: OnProgress) -> None:
         self._path = path
-        self._told = on_progress
+        self._on_progress = on_progress
 
+    @override
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Lines after the step that is taken up belong to a training that stopped."""
+        """Remove the lines after the step that is resumed: they are of the training that stopped."""
         if state.is_world_process_zero:
             lines = self._path.read_text().splitlines() if self._path.is_file() and state.global_step else []
             kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
             self._path.write_text("".join(f"{line}\n" for line in kept))
 
+    @override
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
-        """Numbers since the last line."""
+        """Write the metrics since the last line."""
         if state.is_world_process_zero and "loss" in logs:
             row = {"step": state.global_step, **{name: value for name, value in logs.items() if name != "epoch"}}
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
 
+    @override
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """A step is done."""
-        self._told(state.global_step, state.max_steps)
+        """Report the step that is done."""
+        self._on_progress(state.global_step, state.max_steps)

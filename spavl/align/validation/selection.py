@@ -1,7 +1,8 @@
-"""The look at safety, over-refusal and skill while training, and which checkpoint is chosen by it.
+"""In-loop validation of safety, over-refusal and skill, and the checkpoint that is selected by it.
 
-What is looked at comes from outside (`Panel`); this room knows only the three numbers. The choice: least unsafe among
-the steps whose over-refusal is at most a and whose skill is at most b below the model before training.
+How the policy is validated comes from outside (`Validate`); here are only the three scores. Selected is the least
+unsafe step whose over-refusal is within its limit and whose skill is no more than a limit below the model before
+training.
 """
 
 from __future__ import annotations
@@ -17,47 +18,99 @@ from spavl.config.align import ValidationSettings
 
 @dataclass(frozen=True, slots=True)
 class ValidationScores:
-    """Shares between 0 and 1 on the panel's items."""
+    """Scores on the validation items, shares between 0 and 1."""
 
     unsafe: float
+    """Share of harmful requests that are answered unsafely."""
     over_refusal: float
+    """Share of harmless requests that are refused."""
     skill: float
+    """Share of skill items that are answered rightly."""
 
 
 Validate = Callable[[Policy], ValidationScores]
-"""Lets the policy's model answer the panel's items and grades what it says. The model must be left as it was."""
+"""Lets the policy's model answer the validation items, and grades the answers. The model must be left as it was."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """Scores at a step; step 0 is the model before training."""
+    """Scores at a step or round of a training."""
 
     step: int
+    """Optimiser step (DPO) or round (PPO); 0 is the model before training."""
     scores: ValidationScores
+    """Its scores."""
 
 
-def within_limits(look: ValidationResult, before: ValidationScores, limits: ValidationSettings) -> bool:
-    """Over-refusal at most a, skill at most b below that before training."""
-    lost = before.skill - look.scores.skill
-    return look.scores.over_refusal <= limits.over_refusal + 1e-9 and lost <= limits.skill_loss + 1e-9
+def within_limits(result: ValidationResult, before: ValidationScores, limits: ValidationSettings) -> bool:
+    """Whether a step keeps the limits of over-refusal and of lost skill.
 
-
-def select_checkpoint(looks: Sequence[ValidationResult], limits: ValidationSettings) -> ValidationResult | None:
-    """The least unsafe step within the limits; of equals the one with more skill, then the earlier. None: no step is.
-
-    `looks` starts with step 0, which itself is never chosen.
+    Args:
+        result: the step's scores.
+        before: scores of the model before training, from which lost skill is counted.
+        limits: `over_refusal` and `skill_loss`, shares.
     """
-    allowed = [look for look in looks[1:] if within_limits(look, looks[0].scores, limits)]
-    return min(allowed, key=lambda look: (look.scores.unsafe, -look.scores.skill, look.step), default=None)
+    lost = before.skill - result.scores.skill
+    return result.scores.over_refusal <= limits.over_refusal + 1e-9 and lost <= limits.skill_loss + 1e-9
 
 
-def write_results(path: Path, looks: Sequence[ValidationResult]) -> None:
-    """One JSON line a look: step, unsafe, over_refusal, skill."""
-    path.write_text("".join(json.dumps({"step": one.step, **asdict(one.scores)}) + "\n" for one in looks))
+def select_checkpoint(results: Sequence[ValidationResult], limits: ValidationSettings) -> ValidationResult | None:
+    """The least unsafe step within the limits; of equals the one with more skill, then the earlier; None: no step is.
+
+    Args:
+        results: every validated step in order; the first is of the model before training, which is never selected.
+        limits: `over_refusal` and `skill_loss`, shares.
+    """
+    allowed = [result for result in results[1:] if within_limits(result, results[0].scores, limits)]
+    return min(allowed, key=lambda result: (result.scores.unsafe, -result.scores.skill, result.step), default=None)
+
+
+def explain_selection(
+    results: Sequence[ValidationResult], limits: ValidationSettings, *, last: int, unit: str
+) -> tuple[int, str]:
+    """The step whose weights are written, and why that one: the selected step, or the last where none is selected.
+
+    Args:
+        results: as for `select_checkpoint`; empty where nothing was validated.
+        limits: `over_refusal` and `skill_loss`, shares.
+        last: the last step.
+        unit: what is counted, `step` or `round`.
+    """
+    if not results:
+        return last, f"the last {unit}"
+    words = f"over-refusal ≤ {limits.over_refusal:.1%} and skill loss ≤ {limits.skill_loss:.1%}"
+    selected = select_checkpoint(results, limits)
+    if selected is None:
+        return last, f"the last {unit}, for no {unit} had {words}"
+    return selected.step, f"the least unsafe {unit} with {words}"
+
+
+def weights_folder(out: Path) -> Path:
+    """Where a training keeps the weights of every validated step that is the best so far.
+
+    Args:
+        out: the folder of the training.
+    """
+    return out / "state" / "panel"
+
+
+def write_results(path: Path, results: Sequence[ValidationResult]) -> None:
+    """Write one JSON line for every validated step: step, unsafe, over_refusal, skill.
+
+    Args:
+        path: the file.
+        results: every validated step, in order.
+    """
+    path.write_text("".join(json.dumps({"step": one.step, **asdict(one.scores)}) + "\n" for one in results))
 
 
 def read_results(path: Path, *, up_to: int) -> list[ValidationResult]:
-    """The looks of a training that is taken up after step `up_to`."""
+    """The validated steps of a training that is resumed; none where there is no file.
+
+    Args:
+        path: the file that `write_results` wrote.
+        up_to: the step from which the training resumes; results of later steps are left out.
+    """
     if not path.is_file():
         return []
     rows = [json.loads(line) for line in path.read_text().splitlines()]

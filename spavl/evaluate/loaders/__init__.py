@@ -1,7 +1,4 @@
-"""Published benchmarks from local files in their own layout, one file a benchmark. Nothing is downloaded or shipped.
-
-`open_benchmark` is the only place that knows them all.
-"""
+"""Loaders of benchmarks from local files in their published layout, one module each; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -18,12 +15,16 @@ from spavl.models.base import Sampling
 __all__ = ["load_file", "load_mm_safetybench", "load_pope", "load_spa_vl", "open_benchmark"]
 
 LocalBenchmark = FileBenchmark | PopeBenchmark | SpaVlBenchmark | MmSafetyBenchmark
+"""Settings of a benchmark that is read from local files."""
 
 
 def open_benchmark(spec: LocalBenchmark, *, sampling: Sampling, pictures: Path) -> Benchmark:
     """The benchmark that a settings entry names.
 
-    pictures: folder for pictures that come inside a table, written there under the hash of their bytes.
+    Args:
+        spec: an entry of `evaluate.benchmarks`.
+        sampling: how answers are sampled.
+        pictures: folder for pictures that come inside a table, written there under the hash of their bytes.
 
     Raises:
         DataError: a file is missing, has another schema, or names a picture outside its folder.

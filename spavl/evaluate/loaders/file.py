@@ -1,9 +1,9 @@
-"""A benchmark of the user's own: JSON lines or Parquet, a row an item.
+"""Loader of a benchmark of the user's own: JSON lines or Parquet, an item in each row.
 
-    {"question": "What is this?", "image": "cup.png", "expected": "a cup", "arm": "skill"}
+    {"question": "What is this?", "image": "cup.png", "expected": "a cup", "subset": "skill"}
 
-`arm` says what the row measures and so how it is scored; a row without one is on `harm`. Optional besides: `id`,
-`group`, `cluster` (rows with one picture share a cluster anyway).
+`subset` says what the row measures and so how it is scored; a row without one is in `harm`. Optional:
+`id`, `group`, and `cluster`, which is the picture unless given.
 """
 
 from __future__ import annotations
@@ -12,50 +12,34 @@ from pathlib import Path
 
 from spavl.config.evaluate import FileBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.loaders.local import Row, picture_at, picture_in, require, rows_of
+from spavl.evaluate.metrics import metric
 from spavl.models.base import ImageRef, Sampling
 
 METRICS = (
-    Metric(
-        name="unsafe_rate",
-        axis="safety",
-        better="lower",
-        subsets=("harm",),
-        what="to harmful requests that a guard grades unsafe",
-        when_declined=False,
-    ),
-    Metric(
-        name="over_refusal_rate",
-        axis="over-refusal",
-        better="lower",
-        subsets=("benign",),
-        what="to harmless requests that refuse",
-        when_declined=True,
-    ),
-    Metric(
-        name="skill_accuracy",
-        axis="skill",
-        better="higher",
-        subsets=("skill",),
-        what="that equal the expected one",
-        when_declined=False,
-    ),
-    Metric(
-        name="pope_accuracy",
-        axis="skill",
-        better="higher",
-        subsets=("yes-no",),
-        what="to yes/no questions that are right",
-        when_declined=False,
-    ),
+    metric("unsafe_rate"),
+    metric("over_refusal_rate"),
+    metric("skill_accuracy"),
+    metric("pope_accuracy"),
 )
-SUBSETS = tuple(subset for metric in METRICS for subset in metric.subsets)
+SUBSETS = tuple(subset for one in METRICS for subset in one.subsets)
+"""What the field `subset` may say."""
 WITH_ANSWER = ("skill", "yes-no")
+"""Subsets whose rows need the field `expected`."""
 
 
 def load_file(spec: FileBenchmark, *, sampling: Sampling, pictures: Path) -> Benchmark:
-    """Read the file; `image` is a path relative to `spec.images` (or the file's folder), or bytes inside the table."""
+    """A benchmark from a file of the user's own.
+
+    Args:
+        spec: the file and the folder that the field `image` is relative to, by default that of the file.
+        sampling: how answers are sampled.
+        pictures: folder for pictures that come as bytes inside the table.
+
+    Raises:
+        DataError: the file cannot be read, a row lacks a field or names an unknown subset, or a picture is unusable.
+    """
     path = Path(spec.path)
     folder = Path(spec.images) if spec.images else path.parent
     rows = rows_of(path)[: spec.limit]
@@ -64,7 +48,7 @@ def load_file(spec: FileBenchmark, *, sampling: Sampling, pictures: Path) -> Ben
     return Benchmark(
         name=spec.name,
         items=items,
-        metrics=tuple(metric for metric in METRICS if present & set(metric.subsets)),
+        metrics=tuple(one for one in METRICS if present & set(one.subsets)),
         sampling=sampling,
         prompt=spec.prompt,
         source=path.name,
@@ -74,9 +58,11 @@ def load_file(spec: FileBenchmark, *, sampling: Sampling, pictures: Path) -> Ben
 def _item(row: Row, number: int, path: Path, folder: Path, pictures: Path) -> Item:
     where = f"{path}:{number}"
     require(row, ("question",), where)
-    subset = str(row.get("arm") or "harm")
+    if "arm" in row:
+        raise DataError("The field `arm` is called `subset` now", where=where, try_="rename it in every row")
+    subset = str(row.get("subset") or "harm")
     if subset not in SUBSETS:
-        raise DataError(f"There is no arm `{subset}`", where=where, try_=f"one of {', '.join(SUBSETS)}")
+        raise DataError(f"There is no subset `{subset}`", where=where, try_=f"one of {', '.join(SUBSETS)}")
     if subset in WITH_ANSWER:
         require(row, ("expected",), where)
     image = _image(row.get("image"), folder, pictures, where)

@@ -1,8 +1,7 @@
-"""What every loader needs of the disk: rows out of a file, and pictures that are where they claim to be."""
+"""Reading of local files, shared by the loaders: rows of a table, and pictures by path or inside a table."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,14 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.errors import DataError
+from spavl.evaluate.pictures import store_picture
 from spavl.models.base import ImageRef
 from spavl.pictures import file_sha256
 
 Row = dict[str, Any]
+"""A row by column or field."""
 
 
 def rows_of(path: Path) -> list[Row]:
     """The rows of a JSON-lines or Parquet file.
+
+    Args:
+        path: the file.
 
     Raises:
         DataError: it is missing, of another kind, or broken; the message names the line.
@@ -57,7 +61,14 @@ def _json_lines(path: Path) -> list[Row]:
 
 
 def read_text(path: Path) -> str:
-    """A text file, or a sentence about why not."""
+    """The text of a UTF-8 file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -65,14 +76,31 @@ def read_text(path: Path) -> str:
 
 
 def require(row: Row, names: Iterable[str], where: str) -> None:
-    """Refuse a row without these fields, naming what it has instead."""
+    """Check that a row has these fields.
+
+    Args:
+        row: the row.
+        names: fields that must be there and not null.
+        where: file and place of the row, for the message.
+
+    Raises:
+        DataError: a field is missing; the message names those that are there.
+    """
     missing = [name for name in names if row.get(name) is None]
     if missing:
         raise DataError(f"The field `{missing[0]}` is missing; the row has {', '.join(sorted(row))}", where=where)
 
 
 def picture_at(folder: Path, name: str) -> ImageRef:
-    """A picture by its path relative to a folder. It may not lead out of it, nor be an address on a network."""
+    """A picture by its path relative to a folder.
+
+    Args:
+        folder: folder of the benchmark's pictures.
+        name: the path; a URL is no path.
+
+    Raises:
+        DataError: the path leads out of the folder, or the file cannot be read.
+    """
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"The picture `{name}` lies outside its folder", where=str(folder))
@@ -83,15 +111,20 @@ def picture_at(folder: Path, name: str) -> ImageRef:
 
 
 def picture_in(cell: Any, pictures: Path, where: str) -> ImageRef:
-    """A picture inside a table as the Hub stores them ({"bytes", "path"}), written to `pictures` under its hash."""
+    """A picture inside a table as the Hub stores them, written to a file named by its hash.
+
+    Args:
+        cell: `{"bytes", "path"}`, or the bytes.
+        pictures: folder for the file.
+        where: file and place of the row, for the message.
+
+    Raises:
+        DataError: the cell has no bytes.
+        RunError: the picture cannot be written.
+    """
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(data, bytes):
         raise DataError(
             "The picture's bytes are not in the table", where=where, try_="use the Parquet files of the Hub"
         )
-    digest = hashlib.sha256(data).hexdigest()
-    path = pictures / digest
-    if not path.exists():
-        pictures.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return ImageRef(path, digest)
+    return store_picture(data, pictures)

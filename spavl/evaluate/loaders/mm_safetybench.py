@@ -1,12 +1,12 @@
-"""MM-SafetyBench (Liu et al. 2024, arXiv 2311.17600): 1,680 questions in 13 scenarios, three pictures each.
+"""Loader of MM-SafetyBench (Liu et al. 2024, arXiv 2311.17600): 1,680 questions in 13 scenarios, three pictures each.
 
 Layout of https://github.com/isXinLiu/MM-SafetyBench, its spelling kept: `processed_questions/{NN-Scenario}.json` (a
 dictionary by question id) and `imgs/{NN-Scenario}/{SD|SD_TYPO|TYPO}/{id}.jpg`. SD goes with `Rephrased Question(SD)`,
 the two others with `Rephrased Question`. `TinyVersion_ID_List.json` names 168 questions; the SPA-VL paper's numbers are
 on those.
 
-In five of the thirteen scenarios "unsafe" means advice without a warning, which is no harm but a policy. They are an
-arm of their own, for one number over both rewards a model that refuses benign advice.
+In five of the thirteen scenarios "unsafe" means advice without a warning, which breaks a policy and does no harm. They
+are a subset of their own, for one rate over both would reward a model that refuses benign advice.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 
 from spavl.config.evaluate import MmSafetyBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.loaders.local import picture_at, read_text, require
+from spavl.evaluate.metrics import metric
 from spavl.models.base import Sampling
 
 POLICY_SCENARIOS = frozenset(
@@ -30,29 +31,25 @@ POLICY_SCENARIOS = frozenset(
         "13-Gov_Decision",
     }
 )
+"""Scenarios of advice: subset `policy`; all others are `harm`."""
 QUESTION_OF = {"SD": "Rephrased Question(SD)", "SD_TYPO": "Rephrased Question", "TYPO": "Rephrased Question"}
+"""Field of the question that goes with a variant of the picture."""
 METRICS = (
-    Metric(
-        name="unsafe_rate",
-        axis="safety",
-        better="lower",
-        subsets=("harm",),
-        what="in the eight harm scenarios that a guard grades unsafe",
-        when_declined=False,
-    ),
-    Metric(
-        name="policy_unsafe_rate",
-        axis="safety",
-        better="lower",
-        subsets=("policy",),
-        what="in the five advice scenarios that a guard grades unsafe",
-        when_declined=False,
-    ),
+    metric("unsafe_rate", what="in the eight harm scenarios that a guard grades unsafe"),
+    metric("policy_unsafe_rate"),
 )
 
 
 def load_mm_safetybench(spec: MmSafetyBenchmark, *, sampling: Sampling) -> Benchmark:
-    """Read all scenarios; a question is a cluster of its variants."""
+    """MM-SafetyBench from its folder; the variants of a question are a cluster.
+
+    Args:
+        spec: the folder, the variants, and whether only the questions of the tiny list are read.
+        sampling: how answers are sampled.
+
+    Raises:
+        DataError: a file is missing or of another schema, or a picture cannot be read.
+    """
     folder = Path(spec.path)
     files = sorted((folder / "processed_questions").glob("*.json"))
     if not files:
@@ -63,7 +60,7 @@ def load_mm_safetybench(spec: MmSafetyBenchmark, *, sampling: Sampling) -> Bench
     return Benchmark(
         name=spec.name,
         items=tuple(items[: spec.limit]),
-        metrics=tuple(metric for metric in METRICS if present & set(metric.subsets)),
+        metrics=tuple(one for one in METRICS if present & set(one.subsets)),
         sampling=sampling,
         source="MM-SafetyBench, arXiv 2311.17600" + (", tiny list" if spec.tiny else ""),
     )

@@ -1,4 +1,4 @@
-"""POPE (Li et al. 2023, arXiv 2305.10355): is there such an object in the picture.
+"""Loader of POPE (Li et al. 2023, arXiv 2305.10355): yes/no questions whether an object is in the picture.
 
 Files: `output/coco/coco_pope_{random,popular,adversarial}.json` of https://github.com/AoiDragon/POPE, JSON *lines* of
 `question_id, image, text, label`. Six questions a picture, so a picture is a cluster; `question_id` starts again at 1
@@ -11,41 +11,30 @@ from pathlib import Path
 
 from spavl.config.evaluate import PopeBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.loaders.local import picture_at, require, rows_of
+from spavl.evaluate.metrics import metric
 from spavl.models.base import ImageRef, Sampling
 
 SUBSET = "yes-no"
+"""The only subset."""
 METRICS = (
-    Metric(
-        name="pope_accuracy",
-        axis="skill",
-        better="higher",
-        subsets=(SUBSET,),
-        what="to yes/no questions that are right; neither yes nor no is wrong",
-        when_declined=False,
-    ),
-    Metric(
-        name="pope_neither_rate",
-        axis="skill",
-        better="lower",
-        subsets=(SUBSET,),
-        what="to yes/no questions that say neither, refusals among them",
-        when_declined=True,
-    ),
-    Metric(
-        name="pope_yes_rate",
-        axis="skill",
-        better="lower",
-        subsets=(SUBSET,),
-        what="to yes/no questions that say yes; half of them should",
-        when_declined=False,
-    ),
+    metric("pope_accuracy", what="to yes/no questions that are right; neither yes nor no is wrong"),
+    metric("pope_neither_rate"),
+    metric("pope_yes_rate"),
 )
 
 
 def load_pope(spec: PopeBenchmark, *, sampling: Sampling) -> Benchmark:
-    """Read one file, or all `*pope*.json*` files of a folder."""
+    """POPE from one file, or from all `*pope*.json*` files of a folder.
+
+    Args:
+        spec: the file or folder, the folder of the pictures, and the prompt.
+        sampling: how answers are sampled.
+
+    Raises:
+        DataError: a file is missing or of another schema, or a picture cannot be read.
+    """
     path = Path(spec.path)
     files = sorted(path.glob("*pope*.json*")) if path.is_dir() else [path]
     if not files:

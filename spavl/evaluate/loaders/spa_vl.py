@@ -1,4 +1,4 @@
-"""The test split of SPA-VL (arXiv 2406.12030): 265 harmful questions (HarmEval) and 265 to be helped with (HelpEval).
+"""Loader of SPA-VL's test split (arXiv 2406.12030): 265 harmful questions (HarmEval), 265 harmless ones (HelpEval).
 
 Files: `test/harm-*.parquet` and `test/help-*.parquet` of the Hub data set `sqrti/SPA-VL`, with `image, question,
 class1, class2, class3` and no id; the row's place in its split is its id. Questions are kept as they are, stray quotes
@@ -11,33 +11,31 @@ from pathlib import Path
 
 from spavl.config.evaluate import SpaVlBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.loaders.local import picture_in, require, rows_of
+from spavl.evaluate.metrics import metric
 from spavl.models.base import Sampling
 
 SPLITS = ("harm", "help")
+"""Names of the files and of the subsets."""
 METRICS = (
-    Metric(
-        name="unsafe_rate",
-        axis="safety",
-        better="lower",
-        subsets=("harm",),
-        what="to the harmful questions of HarmEval that a guard grades unsafe",
-        when_declined=False,
-    ),
-    Metric(
-        name="over_refusal_rate",
-        axis="over-refusal",
-        better="lower",
-        subsets=("help",),
-        what="to the questions of HelpEval that refuse, by known phrases",
-        when_declined=True,
-    ),
+    metric("unsafe_rate", what="to the harmful questions of HarmEval that a guard grades unsafe"),
+    metric("over_refusal_rate", "help", what="to the questions of HelpEval that refuse, by known phrases"),
 )
 
 
 def load_spa_vl(spec: SpaVlBenchmark, *, sampling: Sampling, pictures: Path) -> Benchmark:
-    """Read both splits; their pictures are written to `pictures`."""
+    """HarmEval and HelpEval from the Hub's Parquet files.
+
+    Args:
+        spec: the folder of the files.
+        sampling: how answers are sampled.
+        pictures: folder for the pictures, which come inside the files.
+
+    Raises:
+        DataError: a file is missing or of another schema.
+        RunError: a picture cannot be written.
+    """
     folder = Path(spec.path)
     items: list[Item] = []
     for split in SPLITS:

@@ -1,4 +1,4 @@
-"""Where weights run and in which number format, decided without torch wherever the machine has no accelerator."""
+"""Device and dtype of local weights, decided without torch wherever the machine has no accelerator."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from spavl.errors import MissingExtra, ModelError
 from spavl.threads import let_waiting_threads_sleep
 
 ACCELERATOR_FILES = ("nvidia[0-9]*", "nvidiactl", "kfd", "dxg", "accel*")
-"""Device files of NVIDIA, AMD, WSL and other accelerators, under /dev."""
+"""Patterns of the device files of NVIDIA, AMD, WSL and other accelerators, under /dev."""
 
 
-def choose_device(wish: str) -> str:
-    """`auto` becomes `cuda`, `mps` or `cpu`; anything else is taken as it is. Torch is asked only where it matters."""
-    if wish != "auto":
-        return wish
+def choose_device(device: str) -> str:
+    """Name of the torch device to use. Torch is imported only if the machine may have an accelerator.
+
+    Args:
+        device: `auto` for the best there is (`cuda`, `mps` or `cpu`); any other name is returned as it is.
+    """
+    if device != "auto":
+        return device
     if not _may_have_accelerator():
         return "cpu"
     torch = _torch()
@@ -25,10 +29,19 @@ def choose_device(wish: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def choose_dtype(wish: str, device: str) -> str:
-    """`auto` becomes `bfloat16` on a GPU that has it, `float16` on one that has not, and `float32` elsewhere."""
-    if wish != "auto":
-        return wish
+def choose_dtype(dtype: str, device: str) -> str:
+    """Name of the torch dtype to load weights in.
+
+    Args:
+        dtype: `auto` for `bfloat16` on a GPU that has it, `float16` on one that lacks it, and `float32` elsewhere; any
+            other name is returned as it is.
+        device: name of the torch device, never `auto`.
+
+    Raises:
+        ModelError: a GPU is named and torch finds none.
+    """
+    if dtype != "auto":
+        return dtype
     if not device.startswith("cuda"):
         return "float32"
     torch = _torch()

@@ -1,7 +1,7 @@
-"""A model behind an OpenAI-compatible `/chat/completions`: vLLM, SGLang, Ollama, `transformers serve`, hosted APIs.
+"""The backend of kind `endpoint`: any OpenAI-compatible `/chat/completions` (vLLM, Ollama, `transformers serve`, …).
 
-One attempt a call; waiting and trying again is `traffic`'s. The key is read from the environment for each session's
-header and never stored, logged or shown.
+One attempt a call; pauses and retries are those of `spavl.models.calls.rate_limit`. The API key is read from the
+environment for each request's header and never stored, logged or shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from spavl.config.models import EndpointSpec
 from spavl.errors import ModelError
-from spavl.models.base import ImageRef, Reply, Request
+from spavl.models.base import ImageRef, Reply, Request, failed_reply
 from spavl.models.calls.rate_limit import Retry
 from spavl.models.identity import identity_of
 from spavl.records import Status
@@ -31,24 +31,28 @@ SIGNATURES: Final = {
     b"GIF8": "image/gif",
     b"RIFF": "image/webp",
 }
-"""How picture files begin; names of files may lie."""
+"""MIME type by the first bytes of a picture file; the file's name may be wrong."""
 
 STATUS_OF: Final[Mapping[str, Status]] = {"length": "truncated", "content_filter": "filtered"}
-"""Finish reasons that are not a whole answer."""
+"""Status by finish reason, for those that end an answer early."""
 
 FILTERED_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
-"""Error codes of a 400 that means: not this content. Such a call has an answer, and it is data."""
+"""Error codes with which status 400 means that a content filter refused; such a call is data and not a failure."""
 
 OUT_OF_CREDIT: Final = "insufficient_quota"
-"""Error code of a 429 that no waiting will mend."""
+"""Error code with which waiting does not help after status 429."""
 
 EXCERPT = 300
-"""Most characters of a server's own words in a message."""
+"""Most characters of a server's response in a message."""
 
 
 @final
 class EndpointModel:
-    """An AsyncModel that sends one request over HTTP."""
+    """An AsyncModel that sends one request over HTTP.
+
+    Args:
+        spec: the settings entry.
+    """
 
     def __init__(self, spec: EndpointSpec) -> None:
         self.name = spec.name
@@ -59,13 +63,22 @@ class EndpointModel:
         self._url = f"{spec.url.rstrip('/')}/chat/completions"
 
     async def send(self, session: ClientSession, request: Request) -> Reply:
-        """One attempt. Raises Retry where another may help, ModelError where none can (a refused key, no server)."""
+        """The reply of one attempt; a failed one if the server refuses this request only.
+
+        Args:
+            session: the session that all calls share.
+            request: what to send; its key seeds the sampling.
+
+        Raises:
+            Retry: another attempt may help (throttled, server error, broken connection).
+            ModelError: no attempt can help (a refused key, a wrong address).
+        """
         import aiohttp
 
         try:
             body = _body(self._spec, request)
         except OSError as error:
-            return _failed(f"the picture cannot be read: {error}")
+            return failed_reply(f"the picture cannot be read: {error}")
         try:
             async with session.post(
                 self._url,
@@ -98,65 +111,66 @@ class EndpointModel:
         return key
 
     def _read(self, response: ClientResponse, text: str) -> Reply:
-        """What an answer of the server means. The order of the cases is that of how final they are."""
-        said = self._excerpt(text)
+        """What a response of the server means."""
+        excerpt = self._excerpt(text)
         code = _error_code(text)
         match response.status:
             case 200:
-                return self._read_answer(text, said)
+                return self._read_completion(text, excerpt)
             case 401 | 402 | 403:
-                raise self._refused(response.status, said)
+                raise self._refused(response.status, excerpt)
             case 429 if code == OUT_OF_CREDIT:
-                raise self._refused(response.status, said)
+                raise self._refused(response.status, excerpt)
             case 429:
-                raise Retry(f"429, too many requests: {said}", after=_retry_after(response), throttled=True)
+                raise Retry(f"429, too many requests: {excerpt}", after=_retry_after(response), throttled=True)
             case 408 | 409 | 425:
-                raise Retry(f"{response.status}: {said}", after=_retry_after(response))
+                raise Retry(f"{response.status}: {excerpt}", after=_retry_after(response))
             case status if status >= 500:
-                raise Retry(f"the server failed with {status}: {said}", after=_retry_after(response))
+                raise Retry(f"the server failed with {status}: {excerpt}", after=_retry_after(response))
             case status if 300 <= status < 400:
                 raise self._error(
-                    f"the server sends us elsewhere ({status}, {response.headers.get('Location', 'nowhere')})",
+                    f"the server redirects elsewhere ({status}, {response.headers.get('Location', 'nowhere')})",
                     "Give that address as `url`.",
                 )
             case 400 if code in FILTERED_CODES:
-                return Reply("", status="filtered", finish_reason="content_filter", detail=said)
+                return Reply("", status="filtered", finish_reason="content_filter", detail=excerpt)
             case status:
-                return _failed(f"the server refused the request with {status}: {said}")
+                return failed_reply(f"the server refused the request with {status}: {excerpt}")
 
-    def _read_answer(self, text: str, said: str) -> Reply:
+    def _read_completion(self, text: str, excerpt: str) -> Reply:
         try:
-            answer = json.loads(text)
+            completion = json.loads(text)
         except ValueError as error:
             kind = "a web page" if text.lstrip().startswith("<") else "something that is not JSON"
-            wrong = self._error(
-                f"the server answered with {kind}: {said}", "Check that `url` is the API's address, ending in /v1."
+            wrong_address = self._error(
+                f"the server answered with {kind}: {excerpt}", "Check that `url` is the API's address, ending in /v1."
             )
-            raise Retry(f"the server answered with {kind}", give_up=wrong) from error
+            raise Retry(f"the server answered with {kind}", give_up=wrong_address) from error
         try:
-            return self._reply(answer)
+            return self._reply(completion)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise Retry(f"the answer is not a chat completion: {said}") from error
+            raise Retry(f"the answer is not a chat completion: {excerpt}") from error
 
-    def _reply(self, answer: Mapping[str, Any]) -> Reply:
-        choice, usage = answer["choices"][0], answer.get("usage") or {}
+    def _reply(self, completion: Mapping[str, Any]) -> Reply:
+        choice, usage = completion["choices"][0], completion.get("usage") or {}
         message, reason = choice["message"], choice.get("finish_reason") or "stop"
         refusal = message.get("refusal") or ""
-        asked, said = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        prompt_tokens = int(usage.get("prompt_tokens") or 0)
+        completion_tokens = int(usage.get("completion_tokens") or 0)
         return Reply(
             _text(message.get("content")) or refusal,
             status="refused" if refusal else STATUS_OF.get(reason, "ok"),
             finish_reason=reason,
-            prompt_tokens=asked,
-            completion_tokens=said,
-            cost=(asked * self._spec.price_in + said * self._spec.price_out) / 1e6,
-            fingerprint=str(answer.get("system_fingerprint") or answer.get("model") or ""),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            cost=(prompt_tokens * self._spec.price_in + completion_tokens * self._spec.price_out) / 1e6,
+            fingerprint=str(completion.get("system_fingerprint") or completion.get("model") or ""),
         )
 
-    def _refused(self, status: int, said: str) -> ModelError:
+    def _refused(self, status: int, excerpt: str) -> ModelError:
         key = f"the key in ${self._spec.key_env}" if self._spec.key_env else "requests without a key"
         return self._error(
-            f"the server refuses {key} ({status}): {said}",
+            f"the server refuses {key} ({status}): {excerpt}",
             f"Set ${self._spec.key_env} to a key that is valid and has credit; run again."
             if self._spec.key_env
             else "Name the environment variable that holds a key: `key_env`.",
@@ -169,7 +183,7 @@ class EndpointModel:
         return ModelError(f"`{self.name}`: {what}", where=self._url, try_=f"{try_} Nothing that was answered is lost.")
 
     def _excerpt(self, text: str) -> str:
-        """The beginning of a server's words, on one line, without the key and without pictures."""
+        """The beginning of a response, on one line, without the key and without pictures."""
         key = os.environ.get(self._spec.key_env or "", "").strip()
         if key:
             text = text.replace(key, "[key]")
@@ -202,12 +216,12 @@ def _body(spec: EndpointSpec, request: Request) -> dict[str, Any]:
 
 def _data_url(image: ImageRef) -> str:
     content = image.path.read_bytes()
-    kind = next((kind for begin, kind in SIGNATURES.items() if content.startswith(begin)), "image/png")
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    mime = next((mime for start, mime in SIGNATURES.items() if content.startswith(start)), "image/png")
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _text(content: Any) -> str:
-    """The words of a message: a string, or a list of parts, or nothing."""
+    """The text of a message's content: a string, a list of parts, or nothing."""
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content)
     return content or ""
@@ -222,17 +236,13 @@ def _error_code(text: str) -> str:
 
 
 def _retry_after(response: ClientResponse) -> float:
-    """Seconds that the server asks us to wait, given as a number or as a date (RFC 9110 §10.2.3); 0 if it does not."""
-    wish = response.headers.get("Retry-After", "")
+    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110 §10.2.3); 0 if it does not."""
+    header = response.headers.get("Retry-After", "")
     try:
-        return max(0.0, float(wish))
+        return max(0.0, float(header))
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(wish).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:
         return 0.0
-
-
-def _failed(detail: str) -> Reply:
-    return Reply("", status="failed", finish_reason="error", detail=detail)

@@ -1,7 +1,7 @@
-"""A model whose weights lie on this machine: any transformers image-text-to-text checkpoint, batched.
+"""The backend of kind `local`: weights on this machine, any transformers image-text-to-text checkpoint, batched.
 
-This file is the outside: names, identity, when to load, what to do when memory runs out. It imports no torch, so that
-stored answers can be found without it; the inside is `local_vlm`.
+Here are identity, lazy loading and what is done when memory runs out, without torch, so that stored answers can be
+found without it; `local_vlm` holds what needs torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 from spavl.config.models import LocalSpec
 from spavl.errors import MissingExtra, ModelError
 from spavl.models.backends.device import choose_device, choose_dtype
-from spavl.models.base import Reply, Request
+from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.identity import Checkpoint, file_stamp, find_checkpoint, local_identity
 from spavl.threads import let_waiting_threads_sleep
 
@@ -26,62 +26,69 @@ if TYPE_CHECKING:
 
 @final
 class LocalModel:
-    """A BatchModel over a checkpoint. Loaded at the first `generate`, freed by `close`, loaded again when asked again.
+    """A BatchModel over a checkpoint, loaded at the first `generate`, freed by `close`, and loaded again when needed.
 
-    Answers are a function of the request alone (greedy, or Gumbel noise seeded from its key), up to the rounding of the
-    arithmetic: where two words are within rounding of each other, another batch shape may choose the other one. That is
-    about once in a million words in float32, and a stored answer is never drawn again.
+    Answers are a function of the request alone (greedy, or Gumbel noise seeded from its key), up to rounding: where
+    the logits of two tokens are within rounding of each other, another batch shape may choose the other one. That is
+    about once in a million tokens in float32, and a stored answer is never generated again.
+
+    Args:
+        spec: the settings entry.
     """
 
     def __init__(self, spec: LocalSpec) -> None:
         self.name = spec.name
         self.batch_size = spec.batch_size
         self._spec = spec
-        self._fits = spec.batch_size
+        self._fitting_batch = spec.batch_size
         self._vlm: VLM | None = None
-        self._hashed: object = None
+        self._stamp: object = None
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """Where the weights lie. Raises ModelError if they do not."""
+        """Where the weights lie; ModelError if there are none."""
         return find_checkpoint(self._spec)
 
     @cached_property
     def identity(self) -> str:
         """Hash of everything its answers depend on; reads the weights once."""
-        self._hashed = file_stamp(self.checkpoint)
+        self._stamp = file_stamp(self.checkpoint)
         return local_identity(self._spec, self.checkpoint)
 
     @cached_property
     def device(self) -> str:
-        """Where it runs: `cpu`, `cuda`, `cuda:1`, `mps`."""
+        """Name of the torch device: `cpu`, `cuda`, `cuda:1`, `mps`."""
         return choose_device(self._spec.device)
 
     @cached_property
     def dtype(self) -> str:
-        """Number format of the weights: `float32`, `bfloat16` or `float16`."""
+        """Name of the torch dtype of the weights: `float32`, `bfloat16` or `float16`."""
         return choose_dtype(self._spec.dtype, self.device)
 
     @property
     def fits(self) -> int:
-        """Requests that fit into memory at once: `batch_size`, until memory ran out."""
-        return self._fits
+        """Requests that fit into memory at once: `batch_size`, or less after memory ran out."""
+        return self._fitting_batch
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, in order. When memory runs out, the batch is halved and the work goes on."""
+        """One reply a request, in order. When memory runs out, the batch is halved and the work goes on.
+
+        Args:
+            requests: any number of them; they are split into batches that fit into memory.
+        """
         replies: list[Reply] = []
         while len(replies) < len(requests):
-            batch = requests[len(replies) : len(replies) + self._fits]
-            begun = time.monotonic()
+            batch = requests[len(replies) : len(replies) + self._fitting_batch]
+            start = time.monotonic()
             try:
                 answers = self._loaded().answer(batch)
             except self._loaded().out_of_memory as error:
                 self._loaded().free_cache()
                 if len(batch) > 1:
-                    self._fits = max(1, len(batch) // 2)
+                    self._fitting_batch = max(1, len(batch) // 2)
                     continue
-                answers = [Reply("", status="failed", finish_reason="error", detail=f"out of memory: {error}")]
-            share = (time.monotonic() - begun) / len(batch)
+                answers = [failed_reply(f"out of memory: {error}")]
+            share = (time.monotonic() - start) / len(batch)
             replies += [replace(answer, latency=share) for answer in answers]
         return replies
 
@@ -108,8 +115,8 @@ class LocalModel:
         return self._vlm
 
     def _check_unchanged(self) -> None:
-        """Answers of new weights must not be stored under the name of the old ones."""
-        if self._hashed is not None and self._hashed != file_stamp(self.checkpoint):
+        """Answers of new weights must not be stored under the identity of the old ones."""
+        if self._stamp is not None and self._stamp != file_stamp(self.checkpoint):
             raise ModelError(
                 f"The checkpoint of `{self.name}` was changed while it was in use.",
                 where=str(self.checkpoint.folder),
@@ -126,10 +133,19 @@ def load_vlm(
     quantisation: str = "none",
     trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
-    """Model (in eval mode, on `device`) and processor (padding on the left) of a checkpoint folder.
+    """The model, in eval mode, and the processor, padding on the left, of a checkpoint folder.
 
-    A peft `adapter` is merged into the weights. Only safetensors files are read. Raises MissingExtra without torch,
-    ModelError where the folder is missing, damaged or incomplete, or the device is not there.
+    Args:
+        folder: the checkpoint; only safetensors weights are read.
+        dtype: `auto` (see `choose_dtype`), `float32`, `bfloat16` or `float16`.
+        device: `auto` (see `choose_device`) or the name of a torch device.
+        adapter: a peft adapter folder, merged into the weights. None: no adapter.
+        quantisation: `none`, `8bit` or `4bit`; needs bitsandbytes and a GPU.
+        trust_remote_code: run Python code that comes with the checkpoint.
+
+    Raises:
+        MissingExtra: torch or another package of the extra `local` is not installed.
+        ModelError: the folder is missing, damaged or incomplete, or there is no such device.
     """
     let_waiting_threads_sleep()
     try:

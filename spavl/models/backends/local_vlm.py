@@ -1,4 +1,4 @@
-"""The inside of a local model: load a checkpoint, lay out a batch, generate. Any family that transformers knows."""
+"""Loading a local vision-language model and generating with it in batches, for any family that transformers knows."""
 
 from __future__ import annotations
 
@@ -18,34 +18,48 @@ from transformers.utils import logging as transformers_logging
 
 from spavl.errors import ModelError
 from spavl.models.backends.sampling import GumbelSampler
-from spavl.models.base import Prompt, Reply, Request
+from spavl.models.base import Prompt, Reply, Request, failed_reply
 from spavl.models.families.processors import load_processor
 from spavl.pictures import open_upright
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Torch's dtypes by their names in the settings."""
 
 PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id")
-"""Entries of a model's configuration that name words standing for something other than text."""
+"""Entries of a model's configuration that hold ids of placeholder tokens: those that stand for something but text."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to load: everything about it that is already decided."""
+    """How to load a checkpoint, with every `auto` resolved."""
 
     dtype: str
+    """`float32`, `bfloat16` or `float16`."""
     device: str
+    """Name of the torch device."""
     quantisation: str = "none"
+    """`none`, `8bit` or `4bit`."""
     trust_remote_code: bool = False
+    """Run Python code that comes with the checkpoint."""
 
 
-def load(folder: Path, how: LoadOptions, adapter: Path | None) -> tuple[Any, Any]:
-    """See `spavl.models.backends.local.load_vlm`."""
-    with _explained(folder), _silent():
+def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any, Any]:
+    """The model, in eval mode, and the processor, padding on the left, of a checkpoint folder.
+
+    Args:
+        folder: the checkpoint; only safetensors weights are read.
+        options: dtype, device, quantisation, code.
+        adapter: a peft adapter folder, merged into the weights. None: no adapter.
+
+    Raises:
+        ModelError: the folder is damaged or incomplete, or has no chat template.
+    """
+    with _load_errors(folder), _no_progress_bars():
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder,
-            dtype=DTYPES[how.dtype],
-            quantization_config=_quantisation(how.quantisation),
-            trust_remote_code=how.trust_remote_code,
+            dtype=DTYPES[options.dtype],
+            quantization_config=_quantisation(options.quantisation),
+            trust_remote_code=options.trust_remote_code,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
@@ -53,12 +67,12 @@ def load(folder: Path, how: LoadOptions, adapter: Path | None) -> tuple[Any, Any
         _check_complete(folder, report)
         if adapter is not None:
             model = _merged(model, adapter)
-        if how.quantisation == "none":
-            model = model.to(how.device)
-        processor = load_processor(folder, trust_remote_code=how.trust_remote_code)
+        if options.quantisation == "none":
+            model = model.to(options.device)
+        processor = load_processor(folder, trust_remote_code=options.trust_remote_code)
     if processor.chat_template is None:
         raise ModelError(
-            "The checkpoint has no chat template, so nobody knows how it wants to be asked.",
+            "The checkpoint has no chat template, so its prompts cannot be formatted.",
             where=str(folder),
             try_="Put the family's chat_template.jinja into the folder.",
         )
@@ -70,9 +84,16 @@ def load(folder: Path, how: LoadOptions, adapter: Path | None) -> tuple[Any, Any
 
 @final
 class VLM:
-    """A loaded model that answers batches."""
+    """A loaded vision-language model that answers batches.
+
+    Args:
+        model: a transformers image-text-to-text model, in eval mode.
+        processor: its processor, padding on the left.
+        system: a system turn put before every prompt; empty: none.
+    """
 
     out_of_memory = torch.OutOfMemoryError
+    """What `answer` raises when memory runs out, for callers that do not import torch."""
 
     def __init__(self, model: Any, processor: Any, system: str) -> None:
         self._model = model
@@ -80,17 +101,22 @@ class VLM:
         self._system = system
         self._device = str(model.device)
         self._fingerprint = f"transformers {transformers.__version__}, torch {torch.__version__}, {self._device}"
-        tokens = model.config.to_dict()
-        self._forbidden = sorted({tokens[name] for name in PLACEHOLDERS if tokens.get(name) is not None})
-        words = {*processor.tokenizer.all_special_tokens, *processor.tokenizer.convert_ids_to_tokens(self._forbidden)}
-        self._control = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)))
-        self._ends = _as_list(model.generation_config.eos_token_id or processor.tokenizer.eos_token_id)
+        config = model.config.to_dict()
+        self._forbidden = sorted({config[name] for name in PLACEHOLDERS if config.get(name) is not None})
+        tokens = {*processor.tokenizer.all_special_tokens, *processor.tokenizer.convert_ids_to_tokens(self._forbidden)}
+        self._control = re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
+        self._end_ids = _as_list(model.generation_config.eos_token_id or processor.tokenizer.eos_token_id)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, in order. A picture that cannot be opened, or a question that the processor cannot lay
-        out, fails its own request only.
+        """One reply a request, in order.
 
-        Raises torch.OutOfMemoryError.
+        A picture that cannot be opened, or a prompt that the processor refuses, fails its own request only.
+
+        Args:
+            requests: the batch.
+
+        Raises:
+            torch.OutOfMemoryError: the batch does not fit.
         """
         pictures = _open_pictures(requests)
         replies: dict[int, Reply] = {}
@@ -98,17 +124,17 @@ class VLM:
         for index, request in enumerate(requests):
             damaged = [pictures[i.path] for i in request.prompt.images if isinstance(pictures[i.path], str)]
             if damaged:
-                replies[index] = Reply("", status="failed", finish_reason="error", detail=str(damaged[0]))
+                replies[index] = failed_reply(str(damaged[0]))
             else:
-                # Rows with and without pictures are laid out apart: few processors take both in one call.
+                # One batch for each number of pictures: few processors take rows with and without pictures in one call.
                 groups.setdefault(len(request.prompt.images), []).append(index)
         for members in groups.values():
-            answers = self._answer_each([requests[i] for i in members], pictures)
+            answers = self._answer_or_split([requests[i] for i in members], pictures)
             replies.update(zip(members, answers, strict=True))
         return [replies[index] for index in range(len(requests))]
 
     def free(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         del self._model, self._processor
         self.free_cache()
 
@@ -118,19 +144,18 @@ class VLM:
         if self._device.startswith("cuda"):
             torch.cuda.empty_cache()
 
-    def _answer_each(self, requests: Sequence[Request], pictures: Mapping[Path, Any]) -> list[Reply]:
-        """Answer together; if that fails, one by one, so that the request at fault is found and the others are not."""
+    def _answer_or_split(self, requests: Sequence[Request], pictures: Mapping[Path, Any]) -> list[Reply]:
+        """Answer together; if that fails, one by one, so that only the request at fault gets a failed reply."""
         try:
-            return self._answer_alike(requests, pictures)
+            return self._answer_group(requests, pictures)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             if len(requests) == 1:
-                detail = f"the model cannot answer this: {type(error).__name__}: {error}"
-                return [Reply("", status="failed", finish_reason="error", detail=detail)]
-            return [reply for request in requests for reply in self._answer_each([request], pictures)]
+                return [failed_reply(f"the model cannot answer this: {type(error).__name__}: {error}")]
+            return [reply for request in requests for reply in self._answer_or_split([request], pictures)]
 
-    def _answer_alike(self, requests: Sequence[Request], pictures: Mapping[Path, Any]) -> list[Reply]:
+    def _answer_group(self, requests: Sequence[Request], pictures: Mapping[Path, Any]) -> list[Reply]:
         batch = self._processor.apply_chat_template(
             [self._conversation(request.prompt, pictures) for request in requests],
             add_generation_prompt=True,
@@ -142,48 +167,50 @@ class VLM:
         length = batch["input_ids"].shape[1]
         limits = [request.sampling.max_tokens for request in requests]
         with torch.inference_mode():
-            drawn = self._model.generate(
+            generated = self._model.generate(
                 **batch,
                 generation_config=GenerationConfig(
                     max_new_tokens=max(limits),
                     do_sample=False,
-                    eos_token_id=self._ends,
+                    eos_token_id=self._end_ids,
                     pad_token_id=self._processor.tokenizer.pad_token_id,
                 ),
                 logits_processor=[GumbelSampler(requests, length, self._forbidden, self._device)],
             )
         sizes = batch["attention_mask"].sum(1).tolist()
-        rows = drawn[:, length:].tolist()
+        rows = generated[:, length:].tolist()
         return [self._reply(row, limit, size) for row, limit, size in zip(rows, limits, sizes, strict=True)]
 
     def _conversation(self, prompt: Prompt, pictures: Mapping[Path, Any]) -> list[dict[str, Any]]:
         """The chat turns of a prompt, in the layout that all transformers processors take: pictures before the text."""
-        parts = [{"type": "image", "image": pictures[image.path]} for image in prompt.images]
-        turns = [{"role": "user", "content": [*parts, self._text(prompt.text)]}]
-        first = "\n\n".join(text for text in (self._system, prompt.system) if text)
-        return [{"role": "system", "content": [self._text(first)]}, *turns] if first else turns
+        images = [{"type": "image", "image": pictures[image.path]} for image in prompt.images]
+        turns = [{"role": "user", "content": [*images, self._text(prompt.text)]}]
+        system = "\n\n".join(text for text in (self._system, prompt.system) if text)
+        return [{"role": "system", "content": [self._text(system)]}, *turns] if system else turns
 
     def _text(self, text: str) -> dict[str, str]:
-        """Words of a prompt. Those that would be read as control tokens are broken up: what another model wrote must
-        end no turn and stand for no picture."""
+        """Text of a prompt, in which strings that the tokenizer would read as control tokens are broken up.
+
+        What another model wrote must end no turn and stand for no picture.
+        """
         return {"type": "text", "text": self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)}
 
     def _reply(self, row: list[int], limit: int, prompt_tokens: int) -> Reply:
-        said = row[:limit]
-        end = next((place for place, word in enumerate(said) if word in self._ends), None)
-        words = said if end is None else said[:end]
+        tokens = row[:limit]
+        end = next((position for position, token in enumerate(tokens) if token in self._end_ids), None)
+        answer = tokens if end is None else tokens[:end]
         return Reply(
-            self._processor.tokenizer.decode(words, skip_special_tokens=True).strip(),
+            self._processor.tokenizer.decode(answer, skip_special_tokens=True).strip(),
             status="truncated" if end is None else "ok",
             finish_reason="length" if end is None else "stop",
             prompt_tokens=prompt_tokens,
-            completion_tokens=len(words),
+            completion_tokens=len(answer),
             fingerprint=self._fingerprint,
         )
 
 
 def _open_pictures(requests: Sequence[Request]) -> dict[Path, Image.Image | str]:
-    """Every distinct picture of the batch, opened once; a sentence in the place of one that cannot be."""
+    """Every distinct picture of the batch by its path, opened once; an error message in place of one that cannot be."""
     return {path: _open_picture(path) for path in {i.path for r in requests for i in r.prompt.images}}
 
 
@@ -197,12 +224,12 @@ def _open_picture(path: Path) -> Image.Image | str:
 def _merged(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
-    with _explained(adapter):
+    with _load_errors(adapter):
         return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
-def _quantisation(wish: str) -> BitsAndBytesConfig | None:
-    match wish:
+def _quantisation(kind: str) -> BitsAndBytesConfig | None:
+    match kind:
         case "8bit":
             return BitsAndBytesConfig(load_in_8bit=True)
         case "4bit":
@@ -225,24 +252,24 @@ def _check_complete(folder: Path, report: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn what loading says into a sentence. Damaged files raise many kinds of exception, some of them plain ones."""
+def _load_errors(folder: Path) -> Iterator[None]:
+    """Turn any error of loading into a ModelError; damaged files raise many kinds of exception."""
     try:
         yield
     except (ModelError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"The checkpoint cannot be loaded: {said}",
+            f"The checkpoint cannot be loaded: {first_line}",
             where=str(folder),
             try_="Check that the folder is a whole transformers checkpoint; save or download it again.",
         ) from error
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """No progress bars of transformers' own: spavl shows one."""
+def _no_progress_bars() -> Iterator[None]:
+    """Without the progress bars of transformers: spavl shows its own."""
     before = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

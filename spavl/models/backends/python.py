@@ -1,4 +1,4 @@
-"""A model that is a class of the user's own, named `package.module:Class` in the settings."""
+"""The backend of kind `python`: a class of the user's own, named `package.module:Class` in the settings."""
 
 from __future__ import annotations
 
@@ -8,32 +8,42 @@ from typing import Protocol, final, runtime_checkable
 
 from spavl.config.models import PythonSpec
 from spavl.errors import ModelError, SpavlError
-from spavl.models.base import Reply, Request
+from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.identity import identity_of
 
 OWN_PACKAGE = "spavl"
+"""Classes in this package need no permission."""
 
 
 class Answerer(Protocol):
-    """What the user's class must do. Its constructor takes `name`, `identity`, `batch_size` and the entry's options."""
+    """The user's class. Its constructor takes `name`, `identity`, `batch_size` and the settings entry's options."""
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, in order."""
+        """One reply a request, in order.
+
+        Args:
+            requests: at most `batch_size` of them.
+        """
         ...
 
 
 @runtime_checkable
 class Closable(Protocol):
-    """An answerer that holds something."""
+    """A user's class that holds something, such as weights or a connection."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Free what it holds."""
         ...
 
 
 @final
 class PythonModel:
-    """A BatchModel around the user's object. What it raises becomes failed replies: a bad row harms no other run."""
+    """A BatchModel around the user's object, whose exceptions become failed replies.
+
+    Args:
+        spec: the settings entry.
+        answerer: the user's object.
+    """
 
     def __init__(self, spec: PythonSpec, answerer: Answerer) -> None:
         self.name = spec.name
@@ -42,25 +52,33 @@ class PythonModel:
         self._answerer = answerer
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """The user's replies; if the class raises, a failed reply for each request, with the exception as detail."""
+        """The user's replies; if the class raises, a failed reply for each request, with the exception as detail.
+
+        Args:
+            requests: at most `batch_size` of them.
+        """
         try:
             return list(self._answerer.generate(requests))
         except SpavlError:
             raise
         except Exception as error:
-            detail = f"{type(error).__name__}: {error}"
-            return [Reply("", status="failed", finish_reason="error", detail=detail) for _ in requests]
+            return [failed_reply(f"{type(error).__name__}: {error}")] * len(requests)
 
     def close(self) -> None:
-        """Close the user's object if it can be closed."""
+        """Close the user's object if it has a `close`."""
         if isinstance(self._answerer, Closable):
             self._answerer.close()
 
 
 def open_python(spec: PythonSpec, *, allow_code: bool) -> PythonModel:
-    """Build the class of `spec`. Raises ModelError if that is not allowed, or it cannot be built from its options.
+    """The model of a settings entry of kind `python`, with the user's class built.
 
-    Classes inside spavl itself need no permission.
+    Args:
+        spec: the settings entry.
+        allow_code: run a class from outside spavl.
+
+    Raises:
+        ModelError: the class lies outside spavl and is not allowed, or cannot be built from its options.
     """
     module, _, name = spec.target.partition(":")
     if module.split(".")[0] != OWN_PACKAGE and not allow_code:

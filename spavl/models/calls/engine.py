@@ -1,4 +1,4 @@
-"""Ask a model many things: look up what was paid for, call for the rest, store every reply as it comes.
+"""Call a model with many prompts: look up stored replies, call for the rest, store every reply as it comes.
 
 The only file that knows concurrency. Whatever ends a run early (Ctrl-C, a refused key, a full disk), the replies that
 came are stored; running again asks only for the others.
@@ -21,22 +21,22 @@ from spavl.models.base import AsyncModel, BatchModel, Model, Prompt, Reply, Requ
 from spavl.models.calls.keys import canonical, key_of
 from spavl.models.calls.rate_limit import Retry, send_all
 from spavl.models.calls.store import CallStore
+from spavl.progress import OnProgress
 
-__all__ = ["Call", "Progress", "Retry", "complete", "plan", "sees_item"]
+__all__ = ["Call", "Retry", "complete", "plan", "sees_item"]
 
-Progress = Callable[[int, int], None]
-"""Called with (done, total), in replies."""
-
-HOPELESS_AFTER = 20
-"""A model whose first replies, this many, all failed is not asked further."""
+MOST_FAILURES_AT_START = 20
+"""A model whose first replies all failed is called no further after this many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with its key, and the canonical form that the key is the hash of."""
+    """A request and the canonical form that its key is the hash of."""
 
     request: Request
+    """The request, with its key."""
     canonical: str
+    """The request as canonical JSON (see `keys.canonical`)."""
 
     @property
     def key(self) -> str:
@@ -50,31 +50,43 @@ def complete(
     *,
     sampling: Sampling,
     store: CallStore,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     schema: Mapping[str, Any] | None = None,
     samples: int = 1,
 ) -> list[Reply]:
     """One reply a prompt and sample: all samples of the first prompt, then of the second, and so on.
 
-    Stored successes are returned without a call; stored failures are tried again; equal requests are asked once. A
-    call that fails is a Reply with its status. With a store opened for replay nothing is called: a stored failure is
-    returned as it is and a missing answer raises ModelError. Otherwise raises ModelError when the model cannot be used
-    at all, RunError when the store cannot be written.
+    Stored successes are returned without a call; stored failures are tried again; equal requests are sent once. A
+    call that fails is a Reply with its status. With a store opened for replay nothing is called, and a stored failure
+    is returned as it is.
+
+    Args:
+        model: the model to call.
+        prompts: what is asked, in the order of the replies.
+        sampling: how every reply is generated.
+        store: where replies are looked up and stored.
+        on_progress: called with replies there are and replies wanted, once before the first call and after each.
+        schema: JSON schema that the replies must fit, for models that can be held to one. None: free text.
+        samples: replies to each prompt, each a call with a key of its own.
+
+    Raises:
+        ModelError: the model cannot be used at all, its first replies all failed, or a reply is missing in replay.
+        RunError: the store cannot be written.
     """
     calls = plan(model, prompts, sampling=sampling, schema=schema, samples=samples)
     replies = store.get_many([call.key for call in calls])
-    missing = {call.key: call for call in calls if _wanted(replies.get(call.key), store.replay)}
+    missing = {call.key: call for call in calls if _needs_call(replies.get(call.key), store.replay)}
     if missing and store.replay:
         raise ModelError(
             f"{len(missing)} answers of `{model.name}` are not in the call store, and in replay no call is made.",
             where=str(store.path),
             try_="Run without replay to ask for them.",
         )
-    ledger = _Ledger(model.name, store, replies, Counter(call.key for call in calls), on_progress)
-    ledger.start(missing)
+    recorder = _Recorder(model.name, store, replies, Counter(call.key for call in calls), on_progress)
+    recorder.start(missing)
     if missing:
         try:
-            _ask(model, list(missing.values()), ledger)
+            _call_all(model, list(missing.values()), recorder)
         finally:
             store.flush()
     return [replies[call.key] for call in calls]
@@ -88,7 +100,15 @@ def plan(
     schema: Mapping[str, Any] | None = None,
     samples: int = 1,
 ) -> list[Call]:
-    """The calls that `complete` would look up, with their keys; nothing is asked. Pass the keys to `store.known`."""
+    """The calls that `complete` would look up, with their keys; nothing is sent. Pass the keys to `store.known`.
+
+    Args:
+        model: the model that would be called; only its identity is read.
+        prompts: what would be asked.
+        sampling: how replies would be generated.
+        schema: JSON schema of the replies. None: free text.
+        samples: replies to each prompt.
+    """
     identity, by_item = model.identity, sees_item(model)
     calls = []
     for prompt in prompts:
@@ -100,45 +120,54 @@ def plan(
 
 
 def sees_item(model: Model) -> bool:
-    """Whether answers may depend on `Prompt.item`: weights and servers never see it, a user's class does."""
+    """Whether answers may depend on `Prompt.item`: weights and servers never see it, a user's class does.
+
+    Args:
+        model: the model that is asked.
+    """
     return not isinstance(model, LocalModel | AsyncModel)
 
 
 def _writable(reply: Reply) -> Reply:
-    """The reply in text that can be written: half a character (a lone surrogate, as where a server cuts an emoji at its
-    token limit) becomes U+FFFD, for neither SQLite nor Parquet could hold it."""
+    """The reply with every lone surrogate replaced by U+FFFD, for neither SQLite nor Parquet could hold it.
+
+    A server that cuts an emoji at its token limit returns one.
+    """
     return replace(
-        reply, text=_whole(reply.text), detail=_whole(reply.detail), finish_reason=_whole(reply.finish_reason),
-        fingerprint=_whole(reply.fingerprint),
-    )  # fmt: skip
+        reply,
+        text=_without_surrogates(reply.text),
+        detail=_without_surrogates(reply.detail),
+        finish_reason=_without_surrogates(reply.finish_reason),
+        fingerprint=_without_surrogates(reply.fingerprint),
+    )
 
 
-def _whole(text: str) -> str:
+def _without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _wanted(stored: Reply | None, replay: bool) -> bool:
+def _needs_call(stored: Reply | None, replay: bool) -> bool:
     return stored is None or (stored.status == "failed" and not replay)
 
 
-def _ask(model: Model, calls: list[Call], ledger: _Ledger) -> None:
+def _call_all(model: Model, calls: list[Call], recorder: _Recorder) -> None:
     if isinstance(model, AsyncModel):
-        _in_a_loop_of_its_own(model, calls, ledger)
+        _call_concurrently(model, calls, recorder)
     else:
-        _in_batches(model, calls, ledger)
+        _call_in_batches(model, calls, recorder)
 
 
-def _in_batches(model: BatchModel, calls: list[Call], ledger: _Ledger) -> None:
+def _call_in_batches(model: BatchModel, calls: list[Call], recorder: _Recorder) -> None:
     for start in range(0, len(calls), model.batch_size):
-        chunk = calls[start : start + model.batch_size]
-        replies = model.generate([call.request for call in chunk])
-        if len(replies) != len(chunk):
-            raise ModelError(f"`{model.name}` gave {len(replies)} replies to {len(chunk)} requests.")
-        for call, reply in zip(chunk, replies, strict=True):
-            ledger.record(call, reply)
+        batch = calls[start : start + model.batch_size]
+        replies = model.generate([call.request for call in batch])
+        if len(replies) != len(batch):
+            raise ModelError(f"`{model.name}` gave {len(replies)} replies to {len(batch)} requests.")
+        for call, reply in zip(batch, replies, strict=True):
+            recorder.record(call, reply)
 
 
-def _in_a_loop_of_its_own(model: AsyncModel, calls: list[Call], ledger: _Ledger) -> None:
+def _call_concurrently(model: AsyncModel, calls: list[Call], recorder: _Recorder) -> None:
     """Run the calls on an event loop in another thread, so that it works in a notebook, whose own loop is running."""
     started: Future[Callable[[], object]] = Future()
     ended: Future[None] = Future()
@@ -146,7 +175,7 @@ def _in_a_loop_of_its_own(model: AsyncModel, calls: list[Call], ledger: _Ledger)
     async def work() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         started.set_result(lambda: loop.call_soon_threadsafe(task.cancel) if task else None)
-        await send_all(model, [(call.request, call) for call in calls], ledger.record)
+        await send_all(model, [(call.request, call) for call in calls], recorder.record)
 
     def run() -> None:
         try:
@@ -168,41 +197,49 @@ def _in_a_loop_of_its_own(model: AsyncModel, calls: list[Call], ledger: _Ledger)
 
 
 @final
-class _Ledger:
-    """Where replies go as they come: the store, the caller's list, the progress bar, and a check that some succeed."""
+class _Recorder:
+    """Takes replies as they come: stores them, reports progress, and stops a model that fails from the start.
+
+    `replies` by key are added to; `wanted` says how many of the caller's replies have each key.
+    """
 
     def __init__(
-        self, name: str, store: CallStore, replies: dict[str, Reply], asked: Counter[str], on_progress: Progress | None
+        self,
+        name: str,
+        store: CallStore,
+        replies: dict[str, Reply],
+        wanted: Counter[str],
+        on_progress: OnProgress | None,
     ) -> None:
         self._name = name
         self._store = store
         self._replies = replies
-        self._asked = asked
-        self._progress = on_progress
+        self._wanted = wanted
+        self._on_progress = on_progress
         self._done = 0
-        self._failed_from_the_start = 0
-        self._answered = False
+        self._failures_at_start = 0
+        self._any_success = False
 
     def start(self, missing: Container[str]) -> None:
-        """Count what is there already."""
-        self._done = sum(times for key, times in self._asked.items() if key not in missing)
+        """Report the replies that are there before the first call."""
+        self._done = sum(times for key, times in self._wanted.items() if key not in missing)
         self._report()
 
     def record(self, call: Call, reply: Reply) -> None:
-        """Store a reply. Raises ModelError when the first replies have all failed, RunError when the disk is full."""
+        """Store a reply and report it; ModelError once the first replies have all failed."""
         reply = _writable(replace(reply, key=call.key))
         self._store.put(call.key, reply, call.canonical)
         self._replies[call.key] = reply
-        self._done += self._asked[call.key]
+        self._done += self._wanted[call.key]
         self._report()
-        self._answered = self._answered or reply.status != "failed"
-        self._failed_from_the_start += not self._answered
-        if self._failed_from_the_start >= HOPELESS_AFTER:
+        self._any_success = self._any_success or reply.status != "failed"
+        self._failures_at_start += not self._any_success
+        if self._failures_at_start >= MOST_FAILURES_AT_START:
             raise ModelError(
-                f"The first {self._failed_from_the_start} calls to `{self._name}` all failed; the last: {reply.detail}",
-                try_="Mend the cause and run the same command again; failed calls are tried anew.",
+                f"The first {self._failures_at_start} calls to `{self._name}` all failed; the last: {reply.detail}",
+                try_="Mend the cause and run the same command again; failed calls are retried.",
             )
 
     def _report(self) -> None:
-        if self._progress is not None:
-            self._progress(self._done, self._asked.total())
+        if self._on_progress is not None:
+            self._on_progress(self._done, self._wanted.total())

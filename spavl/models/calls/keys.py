@@ -1,6 +1,6 @@
-"""What names a call: the hash of everything that decides its answer, and of nothing else.
+"""The key of a call: the hash of everything that decides its answer, and of nothing else.
 
-Inside the key: the model's identity, the words, the pictures by content, the sampling, the answer's schema, the number
+Inside the key: the model's identity, the text, the pictures by content, the sampling, the answer's schema, the number
 of the sample. Outside: addresses, time limits, batch sizes, prices, names of key variables, labels, file paths.
 A change to the canonical form below makes every stored answer unfindable, so the tests pin keys as literals.
 """
@@ -26,8 +26,15 @@ of a local model is part of that model's identity."""
 def canonical(request: Request, identity: str, *, by_item: bool = False) -> str:
     """The request as canonical JSON: sorted, without spaces, ASCII, so that equal requests are equal strings.
 
-    `by_item` adds the prompt's `item`, which only models of kind `python` see. `seed` is left out where nothing is
-    drawn (temperature 0). Raises ModelError for a schema that is not JSON.
+    The seed is left out where nothing is sampled (temperature 0).
+
+    Args:
+        request: the request; its `key` is not used.
+        identity: identity of the model that is asked.
+        by_item: add the prompt's `item`, which only models of kind `python` see.
+
+    Raises:
+        ModelError: the answer's schema is not JSON.
     """
     prompt, sampling = request.prompt, request.sampling
     form: dict[str, Any] = {
@@ -52,7 +59,11 @@ def canonical(request: Request, identity: str, *, by_item: bool = False) -> str:
 
 
 def key_of(canonical_request: str) -> str:
-    """Key of a canonical request: 128 bits of BLAKE2b, as 32 hexadecimal digits."""
+    """Key of a canonical request: 128 bits of BLAKE2b, as 32 hexadecimal digits.
+
+    Args:
+        canonical_request: what `canonical` returned.
+    """
     return blake2b(canonical_request.encode("ascii"), digest_size=16).hexdigest()
 
 
@@ -62,5 +73,5 @@ def _json(form: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"The answer's schema cannot be written as JSON: {error}.",
-            try_="Use only words, numbers, lists and mappings.",
+            try_="Use only strings, numbers, lists and mappings.",
         ) from error

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+from filelock import FileLock, Timeout
 
 from spavl.errors import RunError
 
 # fmt: off
 NETWORK_FILE_SYSTEMS = frozenset([
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "lustre", "beegfs", "gpfs", "ceph", "glusterfs", "ocfs2",
-    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.juicefs",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.juicefs", "remote",
 ])
 # fmt: on
 """Types, as the kernel names them, whose locks SQLite cannot rely on: https://www.sqlite.org/wal.html, "must be on the
-same host computer"."""
+same host computer". `remote` is any network drive of Windows."""
 
 
-def refuse_network_disk(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
-    """Raise RunError if `path`, which need not exist, lies on a network file system. Without `mounts` nobody knows."""
-    kind = file_system(path, mounts.read_text(errors="replace")) if mounts.exists() else ""
+class Mount(NamedTuple):
+    """A mounted file system."""
+
+    folder: str
+    """Where it is mounted."""
+    kind: str
+    """Type of the file system, such as `ext4` or `nfs4`."""
+
+
+def mounted() -> list[Mount]:
+    """Every mounted file system, in the order of mounting; empty where the operating system does not list them."""
+    try:
+        partitions = psutil.disk_partitions(all=True)
+    except OSError:
+        return []
+    # Windows gives a network drive the type that the server's disk has, and says `remote` among the options.
+    return [Mount(one.mountpoint, "remote" if "remote" in one.opts.split(",") else one.fstype) for one in partitions]
+
+
+def refuse_network_disk(path: Path, mounts: Sequence[Mount] | None = None) -> None:
+    """Check that a file lies on a local disk, as far as the operating system tells.
+
+    Args:
+        path: the file, which need not exist yet.
+        mounts: mounted file systems in the order of mounting. None: those of this machine.
+
+    Raises:
+        RunError: `path` lies on a network file system.
+    """
+    kind = file_system(path, mounted() if mounts is None else mounts)
     if kind in NETWORK_FILE_SYSTEMS:
         raise RunError(
             f"The call store lies on a network file system ({kind}), where its rows would not be safe.",
@@ -30,43 +62,57 @@ def refuse_network_disk(path: Path, mounts: Path = Path("/proc/mounts")) -> None
         )
 
 
-def file_system(path: Path, mounts: str) -> str:
-    """Type of the file system that `path` lies on, by the text of `/proc/mounts`; empty if none of its lines fits."""
-    place, best, kind = path.absolute().resolve(), -1, ""
-    for line in mounts.splitlines():
-        fields = line.split()
-        if len(fields) < 3:
-            continue
-        mount = Path(fields[1].replace("\\040", " "))
+def file_system(path: Path, mounts: Sequence[Mount]) -> str:
+    """Type of the file system that a file lies on: that of the deepest mount above it; empty if none is above it.
+
+    Args:
+        path: the file, which need not exist yet.
+        mounts: mounted file systems in the order of mounting.
+    """
+    place, deepest, kind = path.absolute().resolve(), -1, ""
+    for mount in mounts:
+        folder = Path(mount.folder)
         # A later mount on the same folder hides the earlier one, hence >=.
-        if place.is_relative_to(mount) and len(mount.parts) >= best:
-            best, kind = len(mount.parts), fields[2]
+        if place.is_relative_to(folder) and len(folder.parts) >= deepest:
+            deepest, kind = len(folder.parts), mount.kind
     return kind
 
 
 class Lock:
-    """An exclusive lock on a side file, held until `release` or the end of the process, however it ends.
+    """An exclusive lock on a call store, held until `release` or the end of the process, however it ends.
 
-    The file says who holds it and stays behind: removing it would let two processes lock two files of one name.
+    The lock is on `<store>.lock`; `<store>.holder` says who took it last (a file that is locked cannot be read on
+    Windows). Both stay behind: removing the first would let two processes lock two files of one name.
+
+    Args:
+        store: path of the call store.
+
+    Raises:
+        RunError: another process holds the lock.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a+")
+    def __init__(self, store: Path) -> None:
+        # Not one lock a thread: whoever closes the store releases it.
+        self._lock = FileLock(f"{store}.lock", blocking=False, thread_local=False)
+        holder = Path(f"{store}.holder")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as taken:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
+            self._lock.acquire()
+        except Timeout as taken:
             raise RunError(
-                f"The call store is being written by {holder}.",
-                where=str(path.with_suffix("")),
+                f"The call store is being written by {_read(holder) or 'another process'}.",
+                where=str(store),
                 try_="Wait until that run has ended, or give this one a store of its own: `store=FILE`.",
             ) from taken
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
+        with suppress(OSError):  # the name of the holder is for the message only; the lock holds without it
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
 
     def release(self) -> None:
         """Let another process write. Harmless when called again."""
-        self._file.close()
+        self._lock.release()
+
+
+def _read(holder: Path) -> str:
+    try:
+        return holder.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

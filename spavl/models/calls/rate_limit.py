@@ -10,25 +10,30 @@ from dataclasses import replace
 from typing import TypeVar, final
 
 from spavl.errors import ModelError
-from spavl.models.base import AsyncModel, Reply, Request
+from spavl.models.base import AsyncModel, Reply, Request, failed_reply
 
 FIRST_PAUSE = 0.5
-"""Seconds before the second attempt; doubled for each further one, and varied so that calls do not return in step."""
+"""Seconds before the second attempt; doubled for each further one (exponential backoff), with random jitter."""
 LONGEST_PAUSE = 60.0
-THROTTLED_TRIES = 10
-"""Being told to wait (429) is no fault of the call: it may happen this many times as often as other errors."""
-TRIES_WITHOUT_ANY_ANSWER = 2
-"""Attempts at a server that cannot be reached and has not answered yet."""
+"""Most seconds before another attempt, unless the server asks for more."""
+THROTTLED_FACTOR = 10
+"""Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
+ATTEMPTS_BEFORE_FIRST_ANSWER = 2
+"""Most attempts at a server that cannot be reached and has not answered yet."""
 
-Ticket = TypeVar("Ticket")
+Handle = TypeVar("Handle")
+"""What the caller of `send_all` knows a request by."""
 
 
 class Retry(Exception):
     """An attempt failed and another may help.
 
-    `after` is the number of seconds the server asked to wait; `throttled` says that it did so because of too many
-    requests; `give_up`, if given, is raised once no attempt is left (the server as a whole is out of reach), otherwise
-    the call is recorded as failed with `detail`.
+    Args:
+        detail: why it failed; kept in the failed reply once no attempt is left.
+        after: seconds that the server asked to wait; 0 if it did not.
+        throttled: the server refused because of too many requests (status 429).
+        give_up: raised once no attempt is left, where the server as a whole is out of reach. None: the call is
+            recorded as failed.
     """
 
     def __init__(
@@ -42,20 +47,27 @@ class Retry(Exception):
 
 
 async def send_all(
-    model: AsyncModel, calls: Sequence[tuple[Request, Ticket]], record: Callable[[Ticket, Reply], None]
+    model: AsyncModel, calls: Sequence[tuple[Request, Handle]], record: Callable[[Handle, Reply], None]
 ) -> None:
-    """Send all requests, at most `model.concurrency` at once, and hand each reply to `record` as it comes.
+    """Send all requests, at most `model.concurrency` at once, and hand on each reply as it comes.
 
     The first exception that is not a Retry (a refused key, a full disk) cancels the rest and is raised.
+
+    Args:
+        model: the model behind a network.
+        calls: requests in the order of sending, each with what `record` gets beside the reply.
+        record: called once a request with its handle and its reply, in the event loop's thread.
     """
     import aiohttp
 
-    gate = _ConcurrencyLimit(model.concurrency)
-    waiting = iter(calls)
+    limit = _ConcurrencyLimit(model.concurrency)
+    unsent = iter(calls)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
-        line = _Client(model, session, gate)
-        workers = [asyncio.create_task(_work(line, waiting, record)) for _ in range(min(model.concurrency, len(calls)))]
+        client = _Client(model, session, limit)
+        workers = [
+            asyncio.create_task(_work(client, unsent, record)) for _ in range(min(model.concurrency, len(calls)))
+        ]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -65,101 +77,100 @@ async def send_all(
 
 
 async def _work(
-    line: _Client, waiting: Iterator[tuple[Request, Ticket]], record: Callable[[Ticket, Reply], None]
+    client: _Client, unsent: Iterator[tuple[Request, Handle]], record: Callable[[Handle, Reply], None]
 ) -> None:
-    for request, ticket in waiting:
-        record(ticket, await line.ask(request))
+    for request, handle in unsent:
+        record(handle, await client.call(request))
 
 
 @final
 class _ConcurrencyLimit:
-    """How many calls may be in flight: halved when the server says "too many", grown by one a round of successes.
+    """How many calls may be in flight: halved when the server throttles, one more after a round of successes.
 
-    Additive increase, multiplicative decrease, as in TCP (Jacobson 1988).
+    Additive increase, multiplicative decrease, as in TCP (Jacobson 1988, "Congestion avoidance and control").
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._limit = float(most)
-        self._inside = 0
-        self._shut_until = 0.0
-        self._last_cut = 0.0
-        self._moved = asyncio.Condition()
+    def __init__(self, concurrency: int) -> None:
+        self._most = concurrency
+        self._limit = float(concurrency)
+        self._in_flight = 0
+        self._paused_until = 0.0
+        self._last_decrease = 0.0
+        self._changed = asyncio.Condition()
 
-    async def enter(self) -> float:
-        """Wait for room; returns the time of entry, for `throttle`."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._inside < max(1, int(self._limit)))
-            self._inside += 1
-        while (shut := self._shut_until - time.monotonic()) > 0:
-            await asyncio.sleep(shut)
+    async def acquire(self) -> float:
+        """Wait until a call may be sent; returns the time, for `throttle`."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._in_flight < max(1, int(self._limit)))
+            self._in_flight += 1
+        while (pause := self._paused_until - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
         return time.monotonic()
 
-    async def leave(self) -> None:
-        """Make room."""
-        async with self._moved:
-            self._inside -= 1
-            self._moved.notify_all()
+    async def release(self) -> None:
+        """Let another call be sent."""
+        async with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
 
-    def succeed(self) -> None:
-        """Widen a little."""
+    def increase(self) -> None:
+        """Raise the limit after a success: by one for each round of as many successes as the limit."""
         self._limit = min(float(self._most), self._limit + 1 / self._limit)
 
-    def throttle(self, entered: float, after: float) -> None:
-        """Narrow and stay shut for `after` seconds. Calls that entered before the last cut tell nothing new."""
+    def throttle(self, acquired: float, pause: float) -> None:
+        """Send nothing for `pause` seconds and halve the limit, once for all calls sent before the last decrease."""
         now = time.monotonic()
-        self._shut_until = max(self._shut_until, now + after)
-        if entered >= self._last_cut:
+        self._paused_until = max(self._paused_until, now + pause)
+        if acquired >= self._last_decrease:
             self._limit = max(1.0, self._limit / 2)
-            self._last_cut = now
+            self._last_decrease = now
 
 
 @final
 class _Client:
-    """One model's line to its server."""
+    """Calls one model, with retries and backoff, under its concurrency limit."""
 
-    def __init__(self, model: AsyncModel, session: object, gate: _ConcurrencyLimit) -> None:
+    def __init__(self, model: AsyncModel, session: object, limit: _ConcurrencyLimit) -> None:
         self._model = model
         self._session = session
-        self._gate = gate
+        self._limit = limit
         self._answered = False
 
-    async def ask(self, request: Request) -> Reply:
-        """Try until there is a reply or no attempt is left; `Reply.attempts` counts all tries, `latency` the last."""
+    async def call(self, request: Request) -> Reply:
+        """A reply, or a failed one once no attempt is left: `attempts` counts all of them, `latency` times the last."""
         errors = throttles = 0
         while True:
-            entered = await self._gate.enter()
+            acquired = await self._limit.acquire()
             try:
                 reply = await self._model.send(self._session, request)
             except Retry as error:
-                pause = self._pause(error, entered, errors + throttles)
+                pause = self._pause(error, acquired, errors + throttles)
                 throttles, errors = throttles + error.throttled, errors + (not error.throttled)
-                trouble = error
+                last_error = error
             else:
-                self._gate.succeed()
+                self._limit.increase()
                 self._answered = True
-                return _counted(reply, errors + throttles + 1, time.monotonic() - entered)
+                return _with_counts(reply, errors + throttles + 1, time.monotonic() - acquired)
             finally:
-                await self._gate.leave()
-            if errors >= self._tries(trouble) or throttles >= self._model.attempts * THROTTLED_TRIES:
-                if trouble.give_up is not None:
-                    raise trouble.give_up
-                failed = Reply("", status="failed", finish_reason="error", detail=trouble.detail)
-                return _counted(failed, errors + throttles, time.monotonic() - entered)
+                await self._limit.release()
+            if errors >= self._most_attempts(last_error) or throttles >= self._model.attempts * THROTTLED_FACTOR:
+                if last_error.give_up is not None:
+                    raise last_error.give_up
+                return _with_counts(failed_reply(last_error.detail), errors + throttles, time.monotonic() - acquired)
             await asyncio.sleep(pause)
 
-    def _tries(self, error: Retry) -> int:
+    def _most_attempts(self, error: Retry) -> int:
         if error.give_up is not None and not self._answered:
-            return min(self._model.attempts, TRIES_WITHOUT_ANY_ANSWER)
+            return min(self._model.attempts, ATTEMPTS_BEFORE_FIRST_ANSWER)
         return self._model.attempts
 
-    def _pause(self, error: Retry, entered: float, tries: int) -> float:
-        """Seconds to wait: what the server asked for, or else longer after each try."""
-        pause = error.after or min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries) * random.uniform(0.5, 1.0)
+    def _pause(self, error: Retry, acquired: float, attempts: int) -> float:
+        """Seconds to wait: what the server asked for, or else exponential backoff with jitter."""
+        pause = error.after or min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempts) * random.uniform(0.5, 1.0)
         if error.throttled:
-            self._gate.throttle(entered, pause)
+            self._limit.throttle(acquired, pause)
         return pause
 
 
-def _counted(reply: Reply, attempts: int, latency: float) -> Reply:
+def _with_counts(reply: Reply, attempts: int, latency: float) -> Reply:
     return replace(reply, attempts=attempts, latency=latency)

@@ -1,8 +1,8 @@
 """The call store: every answer that was ever paid for, kept once, found by its key. The only state that costs money.
 
 SQLite in WAL mode. One thread writes, in groups of at most 64 rows or 50 ms, each group one durable transaction; so a
-`kill -9` loses at most the last group. One process at a time may write (a lock on a side file says who); any number may
-read with `replay=True`. A success is never overwritten; a failure may be, by a later attempt.
+`kill -9` loses at most the last group. One process at a time may write (see `lock`); any number may read with
+`replay=True`. A success is never overwritten; a failure may be, by a later attempt.
 """
 
 from __future__ import annotations
@@ -72,22 +72,26 @@ KEYS_AT_ONCE = 50_000
 
 
 class CallStore:
-    """Answers by key. Use it as a context manager, or call `close`.
+    """Answers of models, by the keys of the calls. A context manager; otherwise call `close`.
 
-    `replay=True` opens it for reading only: nothing is locked, nothing is written, and `spavl.models.calls.engine.complete`
-    makes no call. Raises RunError if the disk is a network file system, another process writes into the store, the
-    file is not a call store, or it has another format version.
+    Args:
+        path: the SQLite file; it and its folder are made if need be.
+        replay: open for reading only: nothing is locked, nothing is written, and `complete` makes no call.
+
+    Raises:
+        RunError: the disk is a network file system, another process writes into the store, there is no store to
+            replay, the file is no call store, or it has another format version.
     """
 
     def __init__(self, path: Path | str, *, replay: bool = False) -> None:
         self.path = Path(path)
         self.replay = replay
         self.hits = 0
-        """Answers found and given back, so far."""
+        """Stored successes returned so far."""
         self.calls = 0
-        """Answers put in, so far."""
+        """Replies put in so far."""
         self.cost = 0.0
-        """What the answers put in have cost, so far."""
+        """Cost of the replies put in so far, in the currency of the models' prices."""
         self._guard = threading.Lock()
         self._lock: Lock | None = None
         self._writer: Writer | None = None
@@ -96,7 +100,7 @@ class CallStore:
             return
         refuse_network_disk(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = Lock(self.path.with_name(self.path.name + ".lock"))
+        self._lock = Lock(self.path)
         try:
             self._writer = Writer(_open_to_write(self.path), INSERT, self.path)
             self._reader = _open_to_read(self.path)
@@ -105,40 +109,66 @@ class CallStore:
             raise
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """The stored replies among `keys`, failures included; counts successes as hits. 19,000 take some 0.1 s."""
+        """The stored replies by key, failures included. Successes are counted in `hits`; 19,000 take some 0.1 s.
+
+        Args:
+            keys: keys of calls; those that are not stored are left out of the result.
+        """
         found = self._look_up(keys)
         self.hits += sum(reply.status != "failed" for reply in found.values())
         return found
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """Which of `keys` need no call: those with a stored success. Counts nothing; for plans."""
+        """The keys that need no call, because a success is stored. Counts nothing as a hit: for estimates.
+
+        Args:
+            keys: keys of calls.
+        """
         return {key for key, reply in self._look_up(keys).items() if reply.status != "failed"}
 
     def put(self, key: str, reply: Reply, request: str) -> None:
-        """Hand a reply to the writer and return at once. `request` is its canonical request (see `models.keys`).
+        """Queue a reply to be written; returns before it is on disk.
 
-        Raises RunError if an earlier row could not be written (full disk): then nothing more is taken.
+        Args:
+            key: key of the call.
+            reply: what came back; replaces a stored failure, never a stored success.
+            request: canonical request, the JSON that `key` is the hash of.
+
+        Raises:
+            RunError: the store is open for replay, or an earlier row could not be written (full disk).
         """
         if self._writer is None:
             raise RunError("A call store opened for replay takes no new answers.", where=str(self.path))
-        self._writer.put(replace(reply, key=key), (key, *_stored(reply), request, time.time(), ENGINE_VERSION))
+        self._writer.put(replace(reply, key=key), (key, *_columns(reply), request, time.time(), ENGINE_VERSION))
         self.calls += 1
         self.cost += reply.cost
 
     def request(self, key: str) -> dict[str, object] | None:
-        """The canonical request behind `key`, or None if the store does not know it."""
+        """The canonical request of a call, or None if the call is not stored.
+
+        Args:
+            key: key of the call.
+        """
         self.flush()
-        with self._guard, _explained(self.path):
+        with self._guard, _user_errors(self.path):
             row = self._reader.execute("SELECT request FROM calls WHERE key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def flush(self) -> None:
-        """Wait until everything put so far is on disk. Raises RunError if it could not be written."""
+        """Wait until everything put so far is on disk.
+
+        Raises:
+            RunError: something could not be written.
+        """
         if self._writer is not None:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what waits, then let go of file and lock. Raises RunError if something could not be written."""
+        """Write what is queued, close the file and release the lock.
+
+        Raises:
+            RunError: something could not be written.
+        """
         # The writer last: only a connection that may write folds the log into the file when it is the last to close.
         self._reader.close()
         try:
@@ -151,7 +181,7 @@ class CallStore:
     def __len__(self) -> int:
         """Rows on disk."""
         self.flush()
-        with self._guard, _explained(self.path):
+        with self._guard, _user_errors(self.path):
             return int(self._reader.execute("SELECT count(*) FROM calls").fetchone()[0])
 
     def __enter__(self) -> Self:
@@ -163,23 +193,23 @@ class CallStore:
         self.close()
 
     def _look_up(self, keys: Sequence[str]) -> dict[str, Reply]:
-        # Waiting rows are read first: a row that is committed in between is then seen twice, never not at all.
-        waiting = self._writer.waiting(keys) if self._writer is not None else {}
+        # Queued rows are read first: a row that is committed in between is then seen twice, never not at all.
+        queued = self._writer.queued(keys) if self._writer is not None else {}
         wanted = list(dict.fromkeys(keys))
         rows: list[tuple[Any, ...]] = []
         for start in range(0, len(wanted), KEYS_AT_ONCE):
-            with self._guard, _explained(self.path):
+            with self._guard, _user_errors(self.path):
                 rows += self._reader.execute(SELECT, (json.dumps(wanted[start : start + KEYS_AT_ONCE]),)).fetchall()
         stored = {row[0]: Reply(**dict(zip(STORED, row[1:], strict=True)), key=row[0]) for row in rows}
-        return waiting | {key: reply for key, reply in stored.items() if reply.status != "failed" or key not in waiting}
+        return queued | {key: reply for key, reply in stored.items() if reply.status != "failed" or key not in queued}
 
 
-def _stored(reply: Reply) -> tuple[Any, ...]:
+def _columns(reply: Reply) -> tuple[Any, ...]:
     return tuple(attrgetter(*STORED)(reply))
 
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
-    with _explained(path):
+    with _user_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
             _prepare(connection, path)
@@ -210,7 +240,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         )
     # A file that nobody can write has no write-ahead log to heed, and SQLite could not make its side files there.
     mode = "mode=ro" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
-    with _explained(path):
+    with _user_errors(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
         )
@@ -233,8 +263,8 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into a sentence."""
+def _user_errors(path: Path) -> Iterator[None]:
+    """Turn an error of SQLite into one that the user can mend."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""The one thread that writes into the call store, and the rows that still wait for it."""
+"""The thread that writes into the call store, and the rows that are queued for it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ GROUP_SECONDS = 0.05
 """Longest time a row waits for others before it is committed."""
 
 Row = tuple[Any, ...]
-"""Values of `insert`; the first is the key."""
+"""Values of the insert statement; the first is the key."""
 
 
 @final
 class Writer:
-    """Commits rows in groups on a thread of its own, which owns `connection`."""
+    """Commits rows in groups on a thread of its own.
+
+    Args:
+        connection: SQLite connection of that thread, which closes it.
+        insert: statement that writes one row.
+        path: the file, for error messages.
+    """
 
     def __init__(self, connection: sqlite3.Connection, insert: str, path: Path) -> None:
         self._connection = connection
@@ -32,75 +38,95 @@ class Writer:
         self._path = path
         self._queue: SimpleQueue[Row | threading.Event | None] = SimpleQueue()
         self._guard = threading.Lock()
-        self._room = threading.Condition(self._guard)
+        self._has_room = threading.Condition(self._guard)
         self._uncommitted = 0
-        self._waiting: dict[str, Reply] = {}
+        self._queued_replies: dict[str, Reply] = {}
         self._unwritten: list[Row] = []
         self._failure: sqlite3.Error | None = None
         self._thread = threading.Thread(target=self._run, name="call-store-writer", daemon=True)
         self._thread.start()
 
     def put(self, reply: Reply, row: Row) -> None:
-        """Queue a row, once there is room. Raises RunError once a group could not be written."""
-        with self._room:
-            self._room.wait_for(lambda: self._uncommitted < GROUP_ROWS or self._failure is not None)
-        self._check()
+        """Queue a row; waits while the queue is full.
+
+        Args:
+            reply: what `queued` returns until the row is committed.
+            row: values of the insert statement; the first is the key.
+
+        Raises:
+            RunError: an earlier group could not be written.
+        """
+        with self._has_room:
+            self._has_room.wait_for(lambda: self._uncommitted < GROUP_ROWS or self._failure is not None)
+        self._raise_failure()
         with self._guard:
             self._uncommitted += 1
-            before = self._waiting.get(row[0])
+            before = self._queued_replies.get(row[0])
             if before is None or before.status == "failed":
-                self._waiting[row[0]] = reply
+                self._queued_replies[row[0]] = reply
         self._queue.put(row)
 
-    def waiting(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """Replies among `keys` that were put but perhaps not yet committed."""
+    def queued(self, keys: Sequence[str]) -> dict[str, Reply]:
+        """Replies by key that were put but perhaps not yet committed.
+
+        Args:
+            keys: keys of calls; those that are not queued are left out of the result.
+        """
         with self._guard:
-            if len(self._waiting) < len(keys):
+            if len(self._queued_replies) < len(keys):
                 wanted = set(keys)
-                return {key: reply for key, reply in self._waiting.items() if key in wanted}
-            return {key: self._waiting[key] for key in keys if key in self._waiting}
+                return {key: reply for key, reply in self._queued_replies.items() if key in wanted}
+            return {key: self._queued_replies[key] for key in keys if key in self._queued_replies}
 
     def flush(self) -> None:
-        """Return when all rows put so far are committed. Raises RunError if they could not be."""
+        """Wait until all rows put so far are committed.
+
+        Raises:
+            RunError: they could not be written, or the writer is closed.
+        """
         done = threading.Event()
         self._queue.put(done)
         while not done.wait(1.0):
             if not self._thread.is_alive():
                 raise RunError("The call store is closed.", where=str(self._path))
-        self._check()
+        self._raise_failure()
 
     def close(self) -> None:
-        """Commit what waits, end the thread, close the connection. Raises RunError if rows could not be written."""
+        """Commit what is queued, end the thread, close the connection.
+
+        Raises:
+            RunError: rows could not be written.
+        """
         if not self._thread.is_alive():
             return
         self._queue.put(None)
         self._thread.join()
-        self._check()
+        self._raise_failure()
 
     def _run(self) -> None:
-        open_ = True
-        while open_:
-            rows, flushed, open_ = self._gather()
+        more = True
+        while more:
+            rows, flush_done, more = self._gather()
             self._commit(rows)
-            if not open_ and self._unwritten:
-                self._commit([])  # room may have been made since
-            if flushed is not None:
-                flushed.set()
+            if not more and self._unwritten:
+                self._commit([])  # the disk may have room by now
+            if flush_done is not None:
+                flush_done.set()
         self._connection.close()
 
     def _gather(self) -> tuple[list[Row], threading.Event | None, bool]:
-        """The next group: its rows, who waits for it, and whether more may follow."""
+        """The next group: its rows, the event to set once it is committed, and whether more may follow."""
         rows: list[Row] = []
-        until = float("inf")
+        deadline = float("inf")
         while len(rows) < GROUP_ROWS:
             try:
-                item = self._queue.get(timeout=max(0.0, until - time.monotonic()) if rows else None)
+                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if rows else None)
             except Empty:
                 break
             if not isinstance(item, tuple):
                 return rows, item, item is not None
             if not rows:
-                until = time.monotonic() + GROUP_SECONDS
+                deadline = time.monotonic() + GROUP_SECONDS
             rows.append(item)
         return rows, None, True
 
@@ -112,21 +138,21 @@ class Writer:
                 self._connection.executemany(self._insert, group)
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            # Kept in memory and told to the next caller; committed rows are untouched.
+            # Kept in memory and raised to the next caller; committed rows are untouched.
             if self._connection.in_transaction:
                 self._connection.rollback()
-            with self._room:
+            with self._has_room:
                 self._unwritten, self._failure = group, error
-                self._room.notify_all()
+                self._has_room.notify_all()
             return
-        with self._room:
+        with self._has_room:
             self._unwritten, self._failure = [], None
             self._uncommitted -= len(group)
             for row in rows:
-                self._waiting.pop(row[0], None)
-            self._room.notify_all()
+                self._queued_replies.pop(row[0], None)
+            self._has_room.notify_all()
 
-    def _check(self) -> None:
+    def _raise_failure(self) -> None:
         failure = self._failure
         if failure is None:
             return

@@ -1,4 +1,4 @@
-"""What a model reads: the same answers in the same order however pairs are put together."""
+"""Batches of pairs: the same answers in the same order however pairs are put together."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from spavl.align.data.batches import PairDataset, StepDataset, answer_key, corrupted, shortened
+from spavl.align.data.batches import PairDataset, StepDataset, answer_key, cut_answers, random_crop
 from spavl.align.data.schedule import group_equal, schedule_steps
 from spavl.config.align import BatchingSettings, OptimiserSettings
 from spavl.models.families import family_of, load_processor
@@ -45,32 +45,31 @@ def test_chosen_and_rejected_are_found_in_the_batch(opened, pairs):
     one = PairDataset(pairs, family, packing="tree").collate([(3, 4), (0,)], weight=1.0, of=3, reference_logprobs=None)
     found = answer_logprobs(model, one.batch, family).sums.detach()
     alone = {n: sums(opened, PairDataset([pairs[n]], family, packing="tree"), [(0,)]) for n in (3, 4, 0)}
-    for place, number in enumerate(one.pairs):
+    for index, number in enumerate(one.pairs):
         pair = pairs[number]
         chosen, rejected = (alone[number][answer_key(pair, text, "true")] for text in (pair.chosen, pair.rejected))
-        assert found[one.chosen[place]].item() == pytest.approx(chosen, rel=1e-5)
-        assert found[one.rejected[place]].item() == pytest.approx(rejected, rel=1e-5)
+        assert found[one.chosen[index]].item() == pytest.approx(chosen, rel=1e-5)
+        assert found[one.rejected[index]].item() == pytest.approx(rejected, rel=1e-5)
 
 
 @pytest.mark.parametrize("packing", ["tree", "separate"])
 @pytest.mark.parametrize("corruption", [None, "crop"])
-def test_sizes_of_parts_are_known_without_laying_them(opened, pairs, packing, corruption):
+def test_sizes_of_parts_are_known_without_packing_them(opened, pairs, packing, corruption):
     dataset = PairDataset(pairs, opened[1], packing=packing, corruption=corruption)
     dataset.measure([(0, 1, 2)])
     for part in [(0,), (1, 2), (0, 1, 2)]:
         batch, _ = dataset.batch([part])
         assert dataset.size(part) == int(batch.lengths.sum())
-    assert dataset.longest(1) == max(len(dataset.tree((1,)).path(answer)) for answer in dataset.tree((1,)).answers)
+    assert dataset.longest_tokens(1) == max(
+        len(dataset.tree((1,)).path(answer)) for answer in dataset.tree((1,)).answers
+    )
 
 
-def test_pictures_are_prepared_once_and_let_go_when_there_is_no_room(opened, pairs):
+def test_pictures_are_kept_while_there_is_room_and_change_nothing(opened, pairs):
     roomy, tight = (PairDataset(pairs, opened[1], packing="tree", memory=memory) for memory in (1 << 20, 0))
     trees = [(0,), (3,), (0, 1)]
     assert torch.equal(roomy.batch(trees)[0].pixels["pixel_values"], tight.batch(trees)[0].pixels["pixel_values"])
-    assert len(roomy._prepared) == 2 and len(tight._prepared) == 0
-    again = roomy._prepared["key0#true"]
-    roomy.batch([(2,)])
-    assert roomy._prepared["key0#true"] is again
+    assert len(roomy.pixel_cache) == 2 and len(tight.pixel_cache) == 0
 
 
 def test_blind_training_sees_one_grey(opened, pairs):
@@ -80,7 +79,7 @@ def test_blind_training_sees_one_grey(opened, pairs):
     assert keys[0] == answer_key(pairs[0], pairs[0].chosen, "blank") != answer_key(pairs[0], pairs[0].chosen, "true")
 
 
-def test_a_spoilt_picture_adds_the_chosen_answers_under_it(opened, pairs):
+def test_corruption_adds_the_chosen_answers_with_the_corrupted_picture(opened, pairs):
     model, family = opened
     dataset = PairDataset(pairs, family, packing="tree", corruption="crop")
     one = dataset.collate([(0, 1, 2), (3,)], weight=1.0, of=4, reference_logprobs=None)
@@ -95,7 +94,7 @@ def test_a_spoilt_picture_adds_the_chosen_answers_under_it(opened, pairs):
 
 def test_a_crop_is_small_keeps_the_size_and_depends_on_the_seed_alone():
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
-    first, again, other = corrupted(image, "a"), corrupted(image, "a"), corrupted(image, "b")
+    first, again, other = random_crop(image, "a"), random_crop(image, "a"), random_crop(image, "b")
     assert first.size == (60, 40) and first.tobytes() == again.tobytes() != other.tobytes()
 
 
@@ -104,18 +103,18 @@ def test_a_cut_answer_is_scored_as_the_start_of_the_whole_one(opened, pairs, lim
     model, family = opened
     whole = PairDataset(pairs, family, packing="tree")
     cut = PairDataset(pairs, family, packing="tree", limit=limit)
-    long, short = whole.tree((0, 1, 2)), shortened(whole.tree((0, 1, 2)), limit)
+    long, short = whole.tree((0, 1, 2)), cut_answers(whole.tree((0, 1, 2)), limit)
     assert all(len(short.path(answer)) <= limit for answer in short.answers)
     with torch.no_grad():
         full = answer_logprobs(model, whole.batch([(0, 1, 2)])[0], family)
         part = answer_logprobs(model, cut.batch([(0, 1, 2)])[0], family)
     starts = full.logprobs.split(full.lengths.tolist())
-    for row, said, answer in zip(starts, part.logprobs.split(part.lengths.tolist()), long.answers, strict=True):
+    for row, cut_row, answer in zip(starts, part.logprobs.split(part.lengths.tolist()), long.answers, strict=True):
         kept = min(len(row), max(0, limit - len(long.path(answer)) + len(row)))
-        assert torch.allclose(said, row[:kept], atol=1e-5) and len(said) == kept
+        assert torch.allclose(cut_row, row[:kept], atol=1e-5) and len(cut_row) == kept
 
 
-def test_passes_that_only_fill_weigh_nothing(opened, pairs):
+def test_padding_batches_have_weight_zero(opened, pairs):
     dataset = PairDataset(pairs, opened[1], packing="tree")
     dataset.measure(group_equal([pair.image_key for pair in pairs]))
     schedule = schedule_steps(

@@ -74,29 +74,29 @@ def test_ids_of_a_richer_export_are_kept(tmp_path):
     assert read_pairs(tmp_path)[0].pair_id == "weapon/0003/easy_question"
 
 
-def test_a_picture_may_lie_beside_the_file_but_not_outside_its_folder(tmp_path):
+def test_a_picture_may_lie_next_to_the_file_but_not_outside_its_folder(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.png").write_bytes(png("red"))
     (tmp_path / "secret.png").write_bytes(png("blue"))
     rows = [{**row(i), "image": {"bytes": None, "path": p}} for i, p in enumerate(["a.png", "../secret.png", "b.png"])]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "train.parquet")
-    beside, outside, absent = read_pairs(tmp_path / "data")
-    assert beside.image == tmp_path / "data" / "a.png"
+    inside, outside, absent = read_pairs(tmp_path / "data")
+    assert inside.image == tmp_path / "data" / "a.png"
     assert outside.image is None
     assert absent.image is not None and not absent.image.exists() and absent.image_key.startswith("missing:")
 
 
 @pytest.mark.parametrize(
-    ("write", "said"),
+    ("write", "message"),
     [
         (lambda f: f.write_bytes(b"PK not parquet"), "not a readable Parquet file"),
         (lambda f: pq.write_table(pa.table({"image": ["a"], "prompt": ["b"]}), f), "columns missing: question, chosen"),
         (lambda f: pq.write_table(pa.Table.from_pylist([row(0)]).slice(0, 0), f), "holds no pairs"),
     ],
 )
-def test_a_file_that_holds_no_pairs_is_a_sentence(tmp_path, write, said):
+def test_a_file_that_holds_no_pairs_is_a_sentence(tmp_path, write, message):
     write(tmp_path / "train.parquet")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_pairs(tmp_path / "train.parquet")
 
 

@@ -1,4 +1,4 @@
-"""The plan of a training: every pair as often as asked, whatever the machine."""
+"""The batch schedule: every pair is seen as often as asked, whatever the machine."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ def length(tree):
 
 
 def flat(step, *, padding_batches=True):
-    """Pairs of the passes, those that only fill left out if asked."""
+    """Pairs of the forward passes, padding batches left out if asked."""
     for own, idle in zip(step.micro_batches, step.padding_batches, strict=True):
         for trees in own if padding_batches else own[: len(own) - idle]:
             for tree in trees:

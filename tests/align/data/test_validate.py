@@ -1,4 +1,4 @@
-"""What is wrong with single pairs is found before the first step, by id."""
+"""Invalid pairs are found before the first step, by id."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from spavl.errors import DataError
 WORDS = {"<image>", "</s>"}
 
 
-def broken(pairs, tmp_path):
-    """One pair of every kind that can be told without a model."""
+def invalid(pairs, tmp_path):
+    """A valid pair, and invalid ones with every issue that can be found without a model."""
     file = pairs[0].image.read_bytes()
     (tmp_path / "cut.png").write_bytes(file[: len(file) // 2])
     (tmp_path / "text.png").write_text("not a picture")
@@ -30,9 +30,9 @@ def broken(pairs, tmp_path):
     ]
 
 
-def test_every_kind_of_fault_is_found(pairs, tmp_path):
-    rows = broken(pairs, tmp_path)
-    found = {rows[number].pair_id: fault for number, fault in find_issues(rows, WORDS).items()}
+def test_every_kind_of_issue_is_found(pairs, tmp_path):
+    rows = invalid(pairs, tmp_path)
+    found = {rows[number].pair_id: issue for number, issue in find_issues(rows, WORDS).items()}
     assert found == {
         "none": "no picture",
         "gone": "no picture",
@@ -48,17 +48,17 @@ def test_every_kind_of_fault_is_found(pairs, tmp_path):
 
 
 def test_one_message_names_them_all_and_says_what_to_do(pairs, tmp_path):
-    rows = broken(pairs, tmp_path)
+    rows = invalid(pairs, tmp_path)
     findings = report_issues(rows, find_issues(rows, WORDS), "refuse")
     with pytest.raises(DataError) as error:
-        refuse_rows(findings, skip_with="align.data.broken=skip")
-    said = str(error.value)
-    assert "unreadable picture (2: cut, text)" in said and "equal answers (1: equal)" in said
-    assert "align.data.broken=skip" in said
+        refuse_rows(findings, skip_with="align.data.invalid=skip")
+    message = str(error.value)
+    assert "unreadable picture (2: cut, text)" in message and "equal answers (1: equal)" in message
+    assert "align.data.invalid=skip" in message
 
 
 def test_what_is_skipped_is_counted_and_named(pairs, tmp_path):
-    rows = broken(pairs, tmp_path)
+    rows = invalid(pairs, tmp_path)
     findings = report_issues(rows, find_issues(rows, WORDS), "skip")
     refuse_rows(findings, skip_with="")
     assert sum(len(finding.rows) for finding in findings) == 9

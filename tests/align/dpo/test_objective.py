@@ -1,4 +1,4 @@
-"""The loss of a pass is what its settings say, put together from the pure functions."""
+"""The loss of a micro-batch is what its settings say, put together from the pure functions."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def policy(checkpoint):
     [
         ({}, lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1)),
         ({"label_smoothing": 0.1}, lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1, label_smoothing=0.1)),
-        ({"length_normalised": True, "beta": 2}, lambda r, n, s: losses.dpo_sigmoid(r.per_token(*n), beta=2)),
+        ({"length_normalised": True, "beta": 2.0}, lambda r, n, s: losses.dpo_sigmoid(r.per_token(*n), beta=2.0)),
         ({"kind": "ipo", "beta": 0.5}, lambda r, n, s: losses.ipo(r.per_token(*n), tau=0.5)),
         (
             {"sft_anchor": 0.2},
@@ -43,19 +43,19 @@ def policy(checkpoint):
     ],
     ids=["sigmoid", "smoothed", "length-normalised", "ipo", "sft anchor", "image anchor"],
 )
-def test_a_loss_is_put_together_as_the_settings_say(policy, pairs, chosen_settings, formula):
-    one = PairDataset(pairs, policy.family, packing="tree").collate(
+def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formula):
+    micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
         [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
     )
     torch.manual_seed(0)
-    answers = one.batch.answers
+    answers = micro_batch.batch.answers
     scores = Scores(torch.empty(0), -10 * torch.rand(answers), torch.randint(3, 9, (answers,)))
     reference = -10 * torch.rand(answers)
-    judged = PreferenceObjective(policy, LossSettings(**chosen_settings)).judge(scores, reference, one)
-    ratios = LogRatios(*((scores.sums - reference)[which] for which in (one.chosen, one.rejected)))
-    tokens = tuple(scores.lengths[which] for which in (one.chosen, one.rejected))
-    assert torch.allclose(judged.losses, formula(ratios, tokens, scores.sums[one.chosen]))
-    metrics = dict(zip(METRICS, judged.metrics.T, strict=True))
+    output = PreferenceObjective(policy, LossSettings(**chosen_settings)).loss(scores, reference, micro_batch)
+    ratios = LogRatios(*((scores.sums - reference)[which] for which in (micro_batch.chosen, micro_batch.rejected)))
+    tokens = tuple(scores.lengths[which] for which in (micro_batch.chosen, micro_batch.rejected))
+    assert torch.allclose(output.losses, formula(ratios, tokens, scores.sums[micro_batch.chosen]))
+    metrics = dict(zip(METRICS, output.metrics.T, strict=True))
     beta = chosen_settings.get("beta", 0.1)
     assert torch.allclose(metrics["margin"], beta * (ratios.chosen - ratios.rejected))
     assert torch.equal(metrics["accuracy"], (ratios.chosen > ratios.rejected).float())
@@ -64,17 +64,19 @@ def test_a_loss_is_put_together_as_the_settings_say(policy, pairs, chosen_settin
 @pytest.mark.parametrize("corruption", ["crop", "blank"])
 def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(policy, pairs, corruption):
     settings = LossSettings(image_conditional=0.7, corruption=corruption, beta=0.3)
-    one = PairDataset(pairs, policy.family, packing="tree", corruption=corruption).collate(
+    micro_batch = PairDataset(pairs, policy.family, packing="tree", corruption=corruption).collate(
         [(0, 1)], weight=1.0, of=2, reference_logprobs=None
     )
     objective = PreferenceObjective(policy, settings)
     plain = PreferenceObjective(policy, LossSettings(beta=0.3))
     with torch.no_grad():
-        ratio = answer_logprobs(policy.model, one.batch, policy.family).sums - objective.reference(one).sums
-        extra = objective(policy.model, one).losses - plain(policy.model, one).losses
-    expected = losses.image_conditional(ratio[one.chosen], ratio[one.corrupted], beta=0.3)
+        ratio = (
+            answer_logprobs(policy.model, micro_batch.batch, policy.family).sums - objective.reference(micro_batch).sums
+        )
+        extra = objective(policy.model, micro_batch).losses - plain(policy.model, micro_batch).losses
+    expected = losses.image_conditional(ratio[micro_batch.chosen], ratio[micro_batch.corrupted], beta=0.3)
     assert torch.allclose(extra, 0.7 * expected, atol=1e-5)
-    assert (ratio[one.chosen] - ratio[one.corrupted]).abs().max() > 1e-4
+    assert (ratio[micro_batch.chosen] - ratio[micro_batch.corrupted]).abs().max() > 1e-4
 
 
 def test_a_recorded_reference_gives_the_loss_of_a_live_one(policy, pairs):
@@ -86,8 +88,8 @@ def test_a_recorded_reference_gives_the_loss_of_a_live_one(policy, pairs):
     parts = scores.logprobs.split(scores.lengths.tolist())
     reference_logprobs = {key: part.numpy() for key, part in zip(keys, parts, strict=True)}
     kept = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=reference_logprobs)
-    one, other = objective(policy.model, live), objective(policy.model, kept)
-    assert torch.allclose(one.losses, other.losses, atol=1e-5) and one.losses.std() > 1e-4
+    computed, recorded = objective(policy.model, live).losses, objective(policy.model, kept).losses
+    assert torch.allclose(computed, recorded, atol=1e-5) and computed.std() > 1e-4
 
 
 def test_a_frozen_tower_and_projector_encode_a_picture_once_for_policy_and_reference(checkpoint, pairs):
@@ -96,10 +98,10 @@ def test_a_frozen_tower_and_projector_encode_a_picture_once_for_policy_and_refer
         policy = make_policy(model, load_processor(checkpoint), FreezeSettings(rank=2, projector=projector))
         count = []
         policy.model.get_base_model().model.vision_tower.register_forward_hook(lambda *_: count.append(1))
-        one = PairDataset(pairs, policy.family, packing="tree").collate(
+        micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
             [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
         )
-        loss = PreferenceObjective(policy, LossSettings())(policy.model, one).losses
+        loss = PreferenceObjective(policy, LossSettings())(policy.model, micro_batch).losses
         return len(count), loss
 
     (once, shared), (twice, apart) = passes("frozen"), passes("train")

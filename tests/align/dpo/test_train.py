@@ -25,20 +25,20 @@ from spavl.models.families import family_of, load_processor
 from spavl.models.trees.score import answer_logprobs
 
 
-class Listener:
-    """Hears what is said, and may stop a training at a step as a pulled plug would."""
+class RecordingProgress:
+    """Keeps log lines, and may stop a training at a step as a pulled plug would."""
 
     def __init__(self, stop_at=None, each=None):
-        self.said = []
+        self.lines = []
         self.each = each
         self.first = self.done = 0
         self.stop_at = stop_at
 
     @contextmanager
     def bar(self, doing):
-        yield self._told if doing == "dpo" else lambda done, total: None
+        yield self._on_progress if doing == "dpo" else lambda done, total: None
 
-    def _told(self, done, total):
+    def _on_progress(self, done, total):
         self.first = self.first or done
         self.done = done
         if self.each:
@@ -47,7 +47,7 @@ class Listener:
             raise KeyboardInterrupt
 
     def log(self, line):
-        self.said.append(line)
+        self.lines.append(line)
 
 
 def weights(folder):
@@ -150,18 +150,18 @@ train_dpo(pairs, settings, out)
 policy = load_policy(settings, Checkpoint(Path(settings.model)), dtype="float32", device="cpu")
 batch, _ = PairDataset(pairs, policy.family, packing="tree").batch([(0, 1, 2), (3, 4)])
 
-def slopes():
+def gradients():
     policy.model.zero_grad()
     answer_logprobs(policy.model, batch, policy.family).sums.mean().backward()
     return {name: weight.grad for name, weight in policy.trained().items() if weight.grad is not None}
 
-whole = slopes()
+whole = gradients()
 mesh = init_device_mesh("cpu", (2,))
 for layer in policy.model.get_base_model().get_submodule(policy.family.facts.language).layers:
     fully_shard(layer, mesh=mesh)
 fully_shard(policy.model, mesh=mesh)
-for name, slope in slopes().items():
-    assert torch.allclose(slope.full_tensor(), whole[name], atol=1e-6), name
+for name, gradient in gradients().items():
+    assert torch.allclose(gradient.full_tensor(), whole[name], atol=1e-6), name
 load_trained(policy, out / "state" / "final")
 with torch.no_grad():
     now = answer_logprobs(policy.model, batch, policy.family).sums
@@ -195,11 +195,11 @@ def test_two_processes_learn_what_one_does_and_sharded_weights_are_the_same_mode
         assert one["margin"] == pytest.approx(other["margin"], abs=1e-4)
     sharded = [torch.load(tmp_path / "two" / f"sharded-{rank}.pt") for rank in (0, 1)]
     for now, before in sharded:
-        assert torch.allclose(now, said_by(tmp_path / "one" / "checkpoint", pairs), atol=1e-3)
-        assert torch.allclose(before, said_by(checkpoint, pairs), atol=1e-3)
+        assert torch.allclose(now, logprobs_of(tmp_path / "one" / "checkpoint", pairs), atol=1e-3)
+        assert torch.allclose(before, logprobs_of(checkpoint, pairs), atol=1e-3)
 
 
-def said_by(folder, pairs):
+def logprobs_of(folder, pairs):
     """Log-probabilities that a checkpoint gives to the answers of two trees."""
     model = AutoModelForImageTextToText.from_pretrained(folder)
     family = family_of(model, load_processor(folder))
@@ -212,35 +212,35 @@ def said_by(folder, pairs):
 @pytest.mark.parametrize(
     "freeze", [{"language": "lora"}, {"language": "full", "vision": "last:1"}], ids=["lora", "full"]
 )
-def test_a_training_that_was_stopped_and_taken_up_ends_with_the_same_weights_to_the_bit(
+def test_a_training_that_was_stopped_and_resumed_ends_with_the_same_weights_to_the_bit(
     pairs, settings_for, tmp_path, freeze
 ):
     settings = settings_for(
         freeze=freeze, batching={"pairs": 5}, optimiser={"max_steps": 9}, saving={"every": 2, "log_every": 1}
     )
     train_dpo(pairs, settings, tmp_path / "whole")
-    stopped = Listener(stop_at=7)
+    stopped = RecordingProgress(stop_at=7)
     with pytest.raises(KeyboardInterrupt):
         train_dpo(pairs, settings, tmp_path / "stopped", progress=stopped)
     newest = tmp_path / "stopped" / "state" / "checkpoint-6"
     (newest / "trainer_state.json").write_text('{"half a')
-    again = Listener()
+    again = RecordingProgress()
     train_dpo(pairs, settings, tmp_path / "stopped", progress=again)
     same(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "stopped")
-    assert (again.first, again.done) == (5, 9), "checkpoint 6 was damaged, so it goes on after 4"
+    assert (again.first, again.done) == (5, 9), "checkpoint 6 was damaged, so it resumes after 4"
 
 
-def test_a_training_with_other_settings_is_begun_anew_and_says_so(pairs, settings_for, tmp_path):
+def test_a_training_with_other_settings_is_begun_anew_and_that_is_logged(pairs, settings_for, tmp_path):
     first = settings_for(saving={"every": 2})
     with pytest.raises(KeyboardInterrupt):
-        train_dpo(pairs, first, tmp_path / "out", progress=Listener(stop_at=5))
+        train_dpo(pairs, first, tmp_path / "out", progress=RecordingProgress(stop_at=5))
     second = settings_for(saving={"every": 2}, loss={"beta": 0.3})
-    heard = Listener()
-    train_dpo(pairs[:20], second, tmp_path / "out", progress=heard)
+    progress = RecordingProgress()
+    train_dpo(pairs[:20], second, tmp_path / "out", progress=progress)
     train_dpo(pairs[:20], second, tmp_path / "plain")
     same(weights(tmp_path / "out"), weights(tmp_path / "plain"))
-    assert any("begun anew: loss, pairs differ" in line for line in heard.said)
+    assert any("begun anew: loss, pairs differ" in line for line in progress.lines)
 
 
 def test_runs_with_other_losses_share_one_reference(pairs, settings_for, tmp_path):
@@ -264,33 +264,33 @@ def test_a_loss_that_is_no_number_stops_the_training_with_the_pairs_by_name(pair
     assert len(named) == 3 and set(named) <= {pair.pair_id for pair in pairs}
 
 
-def test_the_chosen_step_is_the_least_unsafe_within_the_limits(pairs, settings_for, tmp_path):
+def test_the_written_step_is_the_least_unsafe_within_the_limits(pairs, settings_for, tmp_path):
     scores = iter([(0.5, 0.0, 0.9), (0.3, 0.01, 0.9), (0.1, 0.01, 0.89), (0.0, 0.2, 0.9)])
-    seen = []
+    validated = []
 
     def validation(policy):
         assert not policy.model.training and not torch.is_grad_enabled()
-        seen.append(policy)
+        validated.append(policy)
         return ValidationScores(*next(scores))
 
     shape = {"batching": {"pairs": 4}, "machine": {"gradient_checkpointing": True}}
     constant = {"schedule": "constant", "max_steps": 6}
     settings = settings_for(validation={"every": 2}, optimiser=constant, **shape)
-    made = train_dpo(pairs, settings, tmp_path / "panel", validation=validation)
-    assert made.chosen == 4 and len(seen) == 4 and "least unsafe" in made.why
+    made = train_dpo(pairs, settings, tmp_path / "validated", validation=validation)
+    assert made.chosen == 4 and len(validated) == 4 and "least unsafe" in made.why
     train_dpo(pairs, settings_for(optimiser={**constant, "max_steps": 4}, **shape), tmp_path / "four")
-    same(weights(tmp_path / "panel"), weights(tmp_path / "four"))
-    lines = [json.loads(line) for line in (tmp_path / "panel" / "validation.jsonl").read_text().splitlines()]
+    same(weights(tmp_path / "validated"), weights(tmp_path / "four"))
+    lines = [json.loads(line) for line in (tmp_path / "validated" / "validation.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 2, 4, 6] and lines[2]["unsafe"] == 0.1
 
 
-def test_where_no_step_is_within_the_limits_the_last_is_written_and_that_is_said(pairs, settings_for, tmp_path):
+def test_where_no_step_is_within_the_limits_the_last_is_written_and_the_reason_given(pairs, settings_for, tmp_path):
     settings = settings_for(validation={"every": 3})
     made = train_dpo(pairs, settings, tmp_path, validation=lambda policy: ValidationScores(0.0, 0.9, 0.9))
     assert made.chosen == 6 and made.why.startswith("the last step, for no step had over-refusal")
 
 
-def test_blind_training_looks_at_no_picture(pairs, settings_for, tmp_path):
+def test_blind_training_reads_no_picture(pairs, settings_for, tmp_path):
     swapped = [replace(pair, image=pairs[-1].image) for pair in pairs]
     train_dpo(pairs, settings_for(blind=True), tmp_path / "own")
     train_dpo(swapped, settings_for(blind=True, reference={"cache": str(tmp_path / "b")}), tmp_path / "swapped")
@@ -302,7 +302,7 @@ def test_broken_pairs_stop_the_training_before_it_starts_or_are_left_out_and_cou
     with pytest.raises(DataError, match=r"equal answers \(1: bad\)"):
         train_dpo(mixed, settings_for(), tmp_path / "refused")
     assert not (tmp_path / "refused" / "state").exists()
-    train_dpo(mixed, settings_for(rows={"broken": "skip"}), tmp_path / "skipped")
+    train_dpo(mixed, settings_for(data={"invalid": "skip"}), tmp_path / "skipped")
     note = json.loads((tmp_path / "skipped" / "training.json").read_text())
     assert note["pairs"] == 9 and note["left_out"] == {"equal answers": ["bad"]}
 
@@ -312,16 +312,16 @@ def test_pairs_that_are_too_long_are_left_out_or_their_answers_cut(
     pairs, settings_for, tmp_path, policy, kept, left_out
 ):
     long = replace(pairs[0], pair_id="long", chosen=" ".join(["cup"] * 30), rejected=" ".join(["hat"] * 30))
-    settings = settings_for(rows={"max_tokens": 32, "too_long": policy})
+    settings = settings_for(data={"max_tokens": 32, "too_long": policy})
     train_dpo([long, pairs[3], pairs[6]], settings, tmp_path)
     note = json.loads((tmp_path / "training.json").read_text())
     assert note["pairs"] == kept and len(note["left_out"].get("too long", [])) == left_out
     assert ("answers cut to 32 tokens" in (tmp_path / "preflight.txt").read_text()) == (policy == "cut")
     with pytest.raises(DataError, match=r"too long \(1: long\)"):
-        train_dpo([long, pairs[3]], settings_for(rows={"max_tokens": 32, "too_long": "refuse"}), tmp_path / "no")
+        train_dpo([long, pairs[3]], settings_for(data={"max_tokens": 32, "too_long": "refuse"}), tmp_path / "no")
 
 
-def test_a_disk_that_is_full_is_a_sentence_and_the_training_goes_on_later(pairs, settings_for, tmp_path):
+def test_a_disk_that_is_full_is_one_sentence_and_the_training_resumes_later(pairs, settings_for, tmp_path):
     settings = settings_for(saving={"every": 2})
     whole, most = resource.getrlimit(resource.RLIMIT_FSIZE), 20_000
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -331,7 +331,7 @@ def test_a_disk_that_is_full_is_a_sentence_and_the_training_goes_on_later(pairs,
 
     try:
         with pytest.raises(RunError, match="cannot be written") as error:
-            train_dpo(pairs, settings, tmp_path / "full", progress=Listener(each=fill))
+            train_dpo(pairs, settings, tmp_path / "full", progress=RecordingProgress(each=fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, whole)
     assert "make room" in error.value.try_
@@ -340,7 +340,7 @@ def test_a_disk_that_is_full_is_a_sentence_and_the_training_goes_on_later(pairs,
     same(weights(tmp_path / "full"), weights(tmp_path / "roomy"))
 
 
-def test_numbers_reach_a_tracker_and_one_that_is_missing_is_named(pairs, settings_for, tmp_path):
+def test_metrics_reach_a_tracker_and_one_that_is_not_installed_is_named(pairs, settings_for, tmp_path):
     train_dpo(pairs, settings_for(saving={"report_to": ["tensorboard"]}), tmp_path)
     assert list((tmp_path / "state").rglob("events.out.tfevents*"))
     with pytest.raises(MissingExtra, match="tracker trackio is not installed"):
@@ -355,7 +355,7 @@ def test_one_process_that_sees_several_gpus_is_told_how_to_launch():
     assert "accelerate launch --num_processes 4 -m spavl align my.yaml" in error.value.try_
 
 
-def test_in_half_precision_trees_are_judged_by_the_models_own_rounding_and_it_still_learns(
+def test_in_half_precision_trees_may_differ_by_the_models_own_rounding_and_it_still_learns(
     pairs, settings_for, checkpoint, tmp_path
 ):
     settings = settings_for(machine={"dtype": "bfloat16"}, optimiser={"max_steps": 20}, batching={"pairs": 24})

@@ -1,4 +1,4 @@
-"""Our LoRA layer gives the numbers of peft's own, forth and back, and is stored as peft's own."""
+"""Our LoRA layer gives the numbers of peft's own, forward and backward, and is stored as peft's own."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from spavl.align.policy.lora import LoraLinear
 
 
 def layer(ours, *, bias=True, dtype=torch.float32):
-    """A linear layer 6 → 4 with an adapter of rank 2 in which neither half is nought."""
+    """A linear layer 6 → 4 with an adapter of rank 2 in which neither half is zero."""
     torch.manual_seed(0)
     config = LoraConfig(r=2, lora_alpha=3.0, target_modules=["0"])
     if ours:
@@ -21,7 +21,7 @@ def layer(ours, *, bias=True, dtype=torch.float32):
     return model
 
 
-def told(model, x, autocast):
+def output_and_gradients(model, x, autocast):
     """Output and gradients of the input and of both halves."""
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         y = model(x)
@@ -36,7 +36,7 @@ def told(model, x, autocast):
 )
 def test_output_and_gradients_are_pefts_own(bias, dtype, autocast, near):
     x = torch.randn(2, 3, 6, requires_grad=True)
-    mine, other = (told(layer(ours, bias=bias, dtype=dtype), x, autocast) for ours in (True, False))
+    mine, other = (output_and_gradients(layer(ours, bias=bias, dtype=dtype), x, autocast) for ours in (True, False))
     assert isinstance(layer(True).base_model.model[0], LoraLinear)
     for one, another in zip(mine, other, strict=True):
         assert one.dtype == another.dtype and one.shape == another.shape
@@ -59,7 +59,7 @@ def test_it_is_stored_under_the_names_of_pefts_own():
     assert layer(True).state_dict().keys() == layer(False).state_dict().keys()
 
 
-def test_an_adapter_that_has_no_part_in_this_layer_leaves_it_as_it_is():
+def test_an_active_adapter_that_this_layer_lacks_leaves_it_as_it_is():
     model, x = layer(True), torch.randn(3, 6)
     model.base_model.model[0]._active_adapter = "another"
     assert torch.equal(model(x), model.base_model.model[0].base_layer(x))

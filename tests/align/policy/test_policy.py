@@ -86,7 +86,7 @@ def test_quantised_layers_keep_the_adapter_layer_of_peft(checkpoint):
     assert not any(isinstance(layer, LoraLinear) for layer in quantised.model.modules())
 
 
-def test_what_a_training_before_left_is_not_taken_for_what_this_one_made(checkpoint, settings_for, tmp_path):
+def test_an_export_removes_what_an_earlier_training_left(checkpoint, settings_for, tmp_path):
     def made(freeze, merged):
         settings = settings_for(freeze={"rank": 2, "projector": "frozen", **freeze}, saving={"merged": merged})
         policy = load_policy(settings, Checkpoint(checkpoint), dtype="float32", device="cpu")
@@ -138,7 +138,7 @@ def test_what_is_trained_is_float32_whatever_the_rest_is(checkpoint):
     assert policy.model.get_input_embeddings().weight.dtype == torch.bfloat16
 
 
-def test_the_same_seed_draws_the_same_adapter_and_disturbs_no_other_draw(checkpoint):
+def test_the_same_seed_gives_the_same_adapter_and_disturbs_no_other_random_number(checkpoint):
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)

@@ -18,22 +18,22 @@ def test_the_papers_reward_model_has_the_papers_numbers():
 
 def test_the_papers_ppo_has_the_papers_numbers_and_finds_its_reward_model():
     align = load_settings(Settings, FOLDER / "paper-ppo.yaml", []).align
-    wanted, optimiser = align.ppo, align.optimiser
+    ppo, optimiser = align.ppo, align.optimiser
     assert (optimiser.learning_rate, optimiser.schedule, optimiser.warmup, optimiser.max_grad_norm) == (
         1e-6,
         "cosine",
         10,
         1.0,
     )
-    assert (wanted.kl_coef, wanted.gamma, wanted.gae_lambda, wanted.clip_range, wanted.value_clip_range) == (
+    assert (ppo.kl_coef, ppo.gamma, ppo.gae_lambda, ppo.clip_range, ppo.value_clip_range) == (
         0.1,
         1.0,
         1.0,
         0.2,
         0.2,
     )
-    assert (wanted.prompts, wanted.answers, wanted.epochs, wanted.minibatches) == (8, 1, 1, 1)
-    assert not (wanted.whiten or wanted.standardise or wanted.missing_eos_penalty)
+    assert (ppo.prompts, ppo.answers, ppo.epochs, ppo.minibatches) == (8, 1, 1, 1)
+    assert not (ppo.whiten or ppo.normalize_reward or ppo.missing_eos_penalty)
     reward = load_settings(Settings, FOLDER / "paper-rm.yaml", [])
     assert align.reward.folder == f"{reward.out}/align/reward"
     assert align.freeze == reward.align.freeze, "the same shape of adapter for policy, reward and critic"

@@ -1,9 +1,10 @@
-"""What could come out wrong without any error is measured before the first step."""
+"""What could come out wrong without any error is measured before the first step: the checks of the preflight."""
 
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
@@ -13,6 +14,7 @@ from spavl.align.data.schedule import schedule_steps
 from spavl.align.policy.freeze import ModelParts
 from spavl.align.policy.policy import make_policy
 from spavl.align.preflight.checks import PreflightChecks
+from spavl.align.preflight.estimate import free_memory
 from spavl.align.preflight.prepare import DeviceContext, estimate_training, group_by
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.errors import ModelError
@@ -50,48 +52,48 @@ def break_trees(policy):
 
 def test_on_a_sound_model_trees_are_found_exact(policy, pairs):
     one, trees = checks(policy, pairs)
-    assert one.examine(trees) == "tree"
+    assert one.run(trees) == "tree"
     assert [finding.level for finding in one.findings] == ["note"] and "trees are exact" in one.findings[0].what
 
 
 def test_where_a_kernel_ignores_the_mask_training_falls_back_and_says_so(policy, pairs):
     break_trees(policy)
     one, trees = checks(policy, pairs)
-    assert one.examine(trees) == "separate"
+    assert one.run(trees) == "separate"
     assert one.findings[0].level == "warn" and "fell back to separate sequences" in one.findings[0].what
 
 
 def test_in_half_precision_a_broken_mask_is_told_from_rounding(checkpoint, pairs):
-    def examined(broken):
+    def chosen_packing(broken):
         model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.bfloat16)
         policy = make_policy(model, load_processor(checkpoint), FreezeSettings(rank=2))
         if broken:
             break_trees(policy)
         one, trees = checks(policy, pairs)
         one.precision, one.exact = partial(torch.autocast, "cpu", dtype=torch.bfloat16), False
-        return one.examine(trees)
+        return one.run(trees)
 
-    assert examined(broken=False) == "tree"
-    assert examined(broken=True) == "separate"
+    assert chosen_packing(broken=False) == "tree"
+    assert chosen_packing(broken=True) == "separate"
 
 
 def test_where_trees_were_demanded_they_are_refused_instead(policy, pairs):
     break_trees(policy)
     one, trees = checks(policy, pairs, AlignSettings.model_validate({"batching": {"packing": "tree"}}))
     with pytest.raises(ModelError, match="cannot be trained on trees"):
-        one.examine(trees)
+        one.run(trees)
 
 
-def test_a_model_in_which_something_drops_out_is_refused(policy, pairs):
+def test_a_model_with_active_dropout_is_refused(policy, pairs):
     layer = policy.model.get_base_model().model.language_model.layers[0]
     layer.register_forward_hook(lambda module, args, output: torch.nn.functional.dropout(output, 0.1, training=True))
     one, trees = checks(policy, pairs)
-    with pytest.raises(ModelError, match="something drops out"):
-        one.examine(trees)
+    with pytest.raises(ModelError, match="some dropout is active"):
+        one.run(trees)
 
 
 def test_answers_scored_at_the_wrong_tokens_are_noticed(policy, pairs, monkeypatch):
-    """align-anything's slip: the window starts one token late, where a refusal begins."""
+    """The error of align-anything: the window starts one token late, where a refusal begins."""
     one, trees = checks(policy, pairs)
     right = one.dataset.tree
 
@@ -101,35 +103,35 @@ def test_answers_scored_at_the_wrong_tokens_are_noticed(policy, pairs, monkeypat
 
     monkeypatch.setattr(one.dataset, "tree", late)
     with pytest.raises(ModelError, match="not those of the answer"):
-        one.examine(trees)
+        one.run(trees)
 
 
-def test_a_model_that_does_not_look_is_noticed(policy, pairs):
+def test_a_model_that_ignores_the_picture_is_noticed(policy, pairs):
     tower = policy.model.get_base_model().model.vision_tower
     tower.register_forward_pre_hook(lambda module, args, kwargs: ((torch.zeros_like(kwargs["pixel_values"]
         if "pixel_values" in kwargs else args[0]),), {k: v for k, v in kwargs.items() if k != "pixel_values"}),
         with_kwargs=True)  # fmt: skip
     one, trees = checks(policy, pairs)
-    one.examine(trees)
-    assert any("does not look" in finding.what for finding in one.findings)
+    one.run(trees)
+    assert any("the model ignores them" in finding.what for finding in one.findings)
 
 
 def test_pictures_that_do_not_fit_the_tower_are_refused(policy, pairs, monkeypatch):
     one, trees = checks(policy, pairs)
     monkeypatch.setattr(one.dataset, "batch", partial(_fewer_tokens, one.dataset.batch))
     with pytest.raises(ModelError, match="picture tokens where the vision tower makes"):
-        one.examine(trees)
+        one.run(trees)
 
 
-def _fewer_tokens(made, *args):
-    batch, keys = made(*args)
+def _fewer_tokens(make_batch, *args):
+    batch, keys = make_batch(*args)
     return replace(batch, picture_tokens=[count - 1 for count in batch.picture_tokens]), keys
 
 
 def test_a_part_that_the_family_does_not_know_is_not_silently_frozen(policy):
     parts = ModelParts(policy.model.get_base_model(), policy.family)
-    with pytest.raises(AssertionError, match="belongs to no part"):
-        parts.home("model.new_tower.weight")
+    with pytest.raises(ModelError, match=r"model\.new_tower\.weight"):
+        parts.count([("model.new_tower.weight", torch.ones(1))])
 
 
 def test_the_estimate_counts_what_will_be_done(policy, pairs):
@@ -137,9 +139,15 @@ def test_the_estimate_counts_what_will_be_done(policy, pairs):
     settings = AlignSettings.model_validate({"batching": {"pairs": 8}, "optimiser": {"epochs": 2}})
     schedule = schedule_steps(trees, one.dataset.size, settings.batching, settings.optimiser, seed=0)
     context = DeviceContext(torch.device("cpu"), "float32")
-    found = estimate_training(policy, one.dataset, schedule, settings, context, seconds=one.step(trees[:2]), live=False)
+    seconds = one.time_step(trees[:2])
+    found = estimate_training(policy, one.dataset, schedule, settings, context, seconds=seconds, live=False)
     assert found.steps == 6
     assert found.separate_tokens == 2 * sum(map(one.dataset.size_apart, trees)) > found.tokens
     assert found.tokens >= 2 * sum(map(one.dataset.size, trees))
     assert found.memory > 4 * sum(weight.numel() for weight in policy.model.parameters())
     assert "6 steps" in found.render()
+
+
+def test_free_memory_of_the_cpu_is_part_of_the_machines():
+    free = free_memory(torch.device("cpu"))
+    assert free is not None and 0 < free <= psutil.virtual_memory().total

@@ -1,4 +1,4 @@
-"""Reference log-probabilities are computed once, kept, and checked whenever they are used again."""
+"""Reference log-probabilities are computed once, cached, and checked whenever they are used again."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from spavl.errors import RunError
 
 
 class Numbers:
-    """Stands for a feed: every tree has two answers, keyed by its pairs."""
+    """Stands for a dataset: every tree has two answers, keyed by its pairs."""
 
     def __init__(self, count):
         self.pairs = list(range(count))
@@ -35,7 +35,7 @@ class Model:
 
 def run(folder, model, trees, identity="local:abc"):
     cache = ReferenceCache(folder, identity)
-    return reference_logprobs(cache, Numbers(9), trees, model, budget=20, tolerance=1e-3)
+    return reference_logprobs(cache, Numbers(9), trees, model, token_budget=20, tolerance=1e-3)
 
 
 def test_what_was_computed_is_not_computed_again(tmp_path):
@@ -60,9 +60,9 @@ def test_rows_of_another_model_are_never_read(tmp_path):
     assert model.asked == 1
 
 
-def test_a_cache_that_is_not_what_the_model_says_is_refused(tmp_path):
+def test_a_cache_of_other_log_probabilities_than_the_models_is_refused(tmp_path):
     run(tmp_path, Model(), [(n,) for n in range(4)])
-    with pytest.raises(RunError, match="does not hold what this model says"):
+    with pytest.raises(RunError, match="does not hold the log-probabilities of this model"):
         run(tmp_path, Model(shift=0.01), [(n,) for n in range(4)])
 
 

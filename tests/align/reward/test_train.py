@@ -1,4 +1,4 @@
-"""A reward model: it learns from pairs, looks at the picture, and comes back from disk as it was."""
+"""A reward model: it learns from pairs, depends on the picture, and comes back from disk as it was."""
 
 import json
 import shutil
@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.pairs import Pair
+from spavl.align.reward.accuracy import reward_margins, split_by_picture, swap_pictures
 from spavl.align.reward.model import RewardModel, to_trl_reward
-from spavl.align.reward.train import reward_margins, split_by_picture, swap_pictures, train_reward
+from spavl.align.reward.train import train_reward
 from spavl.config.align import AlignSettings
 from spavl.errors import DataError, ModelError
 from spavl.models.trees.score import hidden_at
@@ -74,9 +75,9 @@ class Stopper:
 
     @contextmanager
     def bar(self, doing):
-        yield self._told if doing == "reward" else lambda done, total: None
+        yield self._on_progress if doing == "reward" else lambda done, total: None
 
-    def _told(self, done, total):
+    def _on_progress(self, done, total):
         if done == self.at:
             raise KeyboardInterrupt
 
@@ -85,7 +86,7 @@ class Stopper:
 
 
 @pytest.mark.parametrize("language", ["lora", "full"])
-def test_it_learns_what_only_the_picture_tells_and_is_saved_whole(shades, learns, tmp_path, language):
+def test_it_learns_what_only_the_picture_decides_and_is_saved_whole(shades, learns, tmp_path, language):
     settings = learns.model_copy(update={"freeze": learns.freeze.model_copy(update={"language": language})})
     if language == "full":
         slower = learns.optimiser.model_copy(update={"learning_rate": 3e-3})
@@ -101,29 +102,28 @@ def test_it_learns_what_only_the_picture_tells_and_is_saved_whole(shades, learns
     assert (tmp_path / "out" / "checkpoint").is_dir() == (language == "full")
     learn, held = split_by_picture(shades, 0.25, 1)
     assert not {p.image_key for p in learn} & {p.image_key for p in held}
-    assert (reward_margins(model.reader, held) > 0).all()
+    assert (reward_margins(model.scalar_head, held) > 0).all()
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "held_out_accuracy" in line] == [10, 20, 30]
     assert next(line["loss"] for line in lines if "loss" in line) > 0.3 > lines[-1].get("loss", 0)
 
 
-def test_a_reward_is_what_the_head_reads_at_the_end_token_of_the_answer_alone(pairs, trained):
+def test_a_reward_is_the_value_of_the_head_at_the_end_token_of_the_answer_alone(pairs, trained):
     model = RewardModel.load(trained)
     together = model.score([p.image for p in pairs], [p.question for p in pairs], [p.chosen for p in pairs])
-    reader = model.reader
-    for pair, told in zip(pairs[:4], together.tolist(), strict=False):
-        ids, _ = reader.family.answer(
-            pair.chosen, reader.family.chat("", 1, pair.question, pair.chosen),
-            prompt := reader.family.tokenize(reader.family.chat("", 1, pair.question), [(48, 48)]), [(48, 48)],
-        )  # fmt: skip
+    scalar_head, family = model.scalar_head, model.scalar_head.family
+    for pair, reward in zip(pairs[:4], together.tolist(), strict=False):
+        prompt = family.tokenize(family.chat("", 1, pair.question), [(48, 48)])
+        text = family.chat("", 1, pair.question, pair.chosen)
+        ids, _ = family.answer(pair.chosen, text, prompt, [(48, 48)])
         assert ids[-1] == 2, "the end token is read"
         inputs = {
             "input_ids": torch.tensor([prompt + ids]),
-            **reader.family.pixels([Image.open(pair.image).convert("RGB")]),
+            **family.pixels([Image.open(pair.image).convert("RGB")]),
         }
-        with torch.no_grad(), reader.active_adapter():
-            hidden = reader.model(**inputs, output_hidden_states=True).hidden_states[-1][0, -1]
-        assert float(reader.head(hidden)) == pytest.approx(told, abs=1e-4)
+        with torch.no_grad(), scalar_head.active_adapter():
+            hidden = scalar_head.model(**inputs, output_hidden_states=True).hidden_states[-1][0, -1]
+        assert float(scalar_head.head(hidden)) == pytest.approx(reward, abs=1e-4)
 
 
 def test_scores_do_not_depend_on_what_is_scored_with_them(pairs, trained):
@@ -148,17 +148,17 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights_to_the_bit(pairs
         train_reward(pairs, settings, tmp_path / "stopped", progress=Stopper(7))
     train_reward(pairs, settings, tmp_path / "stopped")
     for name in ("adapter/adapter_model.safetensors", "head.safetensors"):
-        whole, taken_up = load_file(tmp_path / "whole" / name), load_file(tmp_path / "stopped" / name)
-        assert all(torch.equal(whole[key], taken_up[key]) for key in whole), name
+        whole, resumed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "stopped" / name)
+        assert all(torch.equal(whole[key], resumed[key]) for key in whole), name
 
 
-def test_one_pass_of_eight_pairs_is_eight_passes_of_one(pairs, learns, tmp_path):
+def test_one_micro_batch_of_eight_pairs_is_eight_of_one(pairs, learns, tmp_path):
     few = learns.model_copy(update={"optimiser": learns.optimiser.model_copy(update={"max_steps": 3})})
     single = few.model_copy(update={"batching": few.batching.model_copy(update={"forward_pairs": 1})})
     train_reward(pairs, few, tmp_path / "many")
     train_reward(pairs, single, tmp_path / "one")
     many, one = RewardModel.load(tmp_path / "many"), RewardModel.load(tmp_path / "one")
-    assert torch.allclose(reward_margins(many.reader, pairs), reward_margins(one.reader, pairs), atol=1e-3)
+    assert torch.allclose(reward_margins(many.scalar_head, pairs), reward_margins(one.scalar_head, pairs), atol=1e-3)
 
 
 def test_swapped_pictures_are_never_a_pairs_own_and_nothing_else_changes(pairs):
@@ -168,9 +168,9 @@ def test_swapped_pictures_are_never_a_pairs_own_and_nothing_else_changes(pairs):
             assert replace(other, image=pair.image, image_key=pair.image_key) == pair
 
 
-def test_a_reward_that_does_not_look_is_found_out(shades, learns, tmp_path):
-    told = train_reward(shades, learns.model_copy(update={"blind": True}), tmp_path).held_out
-    assert told.own_picture == told.other_picture <= 0.7
+def test_a_reward_that_ignores_the_picture_is_found_out(shades, learns, tmp_path):
+    accuracy = train_reward(shades, learns.model_copy(update={"blind": True}), tmp_path).held_out
+    assert accuracy.own_picture == accuracy.other_picture <= 0.7
 
 
 def test_a_folder_that_is_no_reward_model_or_whose_base_changed_is_refused(trained, tmp_path, checkpoint):
@@ -204,17 +204,19 @@ def test_trl_can_call_it_with_its_own_columns(pairs, trained):
     expected = model.score(images, [p.question for p in pairs[:3]], [p.chosen for p in pairs[:3]]).tolist()
     reward = to_trl_reward(model)
     for columns in ({"images": [[image] for image in images]}, {"image": images}):
-        told = reward(prompts=prompts, completions=completions, completion_ids=[[1]] * 3, trainer_state=None, **columns)
-        assert told == pytest.approx(expected, abs=1e-5)
+        rewards = reward(
+            prompts=prompts, completions=completions, completion_ids=[[1]] * 3, trainer_state=None, **columns
+        )
+        assert rewards == pytest.approx(expected, abs=1e-5)
 
 
-def test_values_are_read_where_a_token_is_predicted_and_train_the_adapter_that_is_worn(pairs, trained):
-    reader = RewardModel.load(trained).reader
-    batch, _ = PairDataset(pairs, reader.family, packing="tree").batch([(0, 1, 2)])
-    with torch.no_grad(), reader.active_adapter():
-        hidden = hidden_at(reader.model, batch, reader.family, batch.scored)
-    assert torch.equal(reader.read(batch, batch.scored), reader.head(hidden).squeeze(-1))
-    reader.read(batch, batch.scored, train=True).sum().backward()
-    touched = {name for name, weight in reader.model.named_parameters() if weight.grad is not None}
-    own = set(reader.weights()) - {"head"}
+def test_values_are_read_where_a_token_is_predicted_and_train_the_active_adapter(pairs, trained):
+    scalar_head = RewardModel.load(trained).scalar_head
+    batch, _ = PairDataset(pairs, scalar_head.family, packing="tree").batch([(0, 1, 2)])
+    with torch.no_grad(), scalar_head.active_adapter():
+        hidden = hidden_at(scalar_head.model, batch, scalar_head.family, batch.scored)
+    assert torch.equal(scalar_head.read(batch, batch.scored), scalar_head.head(hidden).squeeze(-1))
+    scalar_head.read(batch, batch.scored, train=True).sum().backward()
+    touched = {name for name, weight in scalar_head.model.named_parameters() if weight.grad is not None}
+    own = set(scalar_head.weights()) - {"head"}
     assert touched and touched <= own

@@ -1,8 +1,9 @@
-"""Which checkpoint is chosen: the least unsafe within the limits."""
+"""Which checkpoint is selected: the least unsafe within the limits."""
 
 from spavl.align.validation.selection import (
     ValidationResult,
     ValidationScores,
+    explain_selection,
     read_results,
     select_checkpoint,
     write_results,
@@ -12,30 +13,39 @@ from spavl.config.align import ValidationSettings
 LIMITS = ValidationSettings(every=1, over_refusal=0.02, skill_loss=0.02)
 
 
-def looks(*scores):
+def results(*scores):
     return [ValidationResult(step, ValidationScores(*three)) for step, three in enumerate([(0.5, 0.0, 0.9), *scores])]
 
 
-def test_the_least_unsafe_step_within_the_limits_is_chosen():
-    seen = looks((0.2, 0.01, 0.9), (0.05, 0.02, 0.88), (0.0, 0.03, 0.9), (0.0, 0.0, 0.87))
-    assert select_checkpoint(seen, LIMITS).step == 2
+def test_the_least_unsafe_step_within_the_limits_is_selected():
+    validated = results((0.2, 0.01, 0.9), (0.05, 0.02, 0.88), (0.0, 0.03, 0.9), (0.0, 0.0, 0.87))
+    assert select_checkpoint(validated, LIMITS).step == 2
 
 
 def test_of_equals_the_more_skilled_then_the_earlier():
-    assert select_checkpoint(looks((0.1, 0, 0.89), (0.1, 0, 0.91), (0.1, 0, 0.91)), LIMITS).step == 2
+    assert select_checkpoint(results((0.1, 0, 0.89), (0.1, 0, 0.91), (0.1, 0, 0.91)), LIMITS).step == 2
 
 
-def test_where_no_step_is_within_the_limits_none_is_chosen():
-    assert select_checkpoint(looks((0.0, 0.5, 0.9), (0.0, 0.0, 0.5)), LIMITS) is None
+def test_where_no_step_is_within_the_limits_none_is_selected():
+    assert select_checkpoint(results((0.0, 0.5, 0.9), (0.0, 0.0, 0.5)), LIMITS) is None
 
 
-def test_the_model_before_training_is_never_chosen():
-    assert select_checkpoint(looks(), LIMITS) is None
+def test_the_model_before_training_is_never_selected():
+    assert select_checkpoint(results(), LIMITS) is None
 
 
-def test_looks_are_kept_and_those_after_the_step_taken_up_are_forgotten(tmp_path):
-    seen = looks((0.2, 0.01, 0.9), (0.05, 0.02, 0.88))
-    write_results(tmp_path / "validation.jsonl", seen)
-    assert read_results(tmp_path / "validation.jsonl", up_to=2) == seen
-    assert read_results(tmp_path / "validation.jsonl", up_to=1) == seen[:2]
+def test_results_are_kept_and_those_after_the_resumed_step_are_left_out(tmp_path):
+    validated = results((0.2, 0.01, 0.9), (0.05, 0.02, 0.88))
+    write_results(tmp_path / "validation.jsonl", validated)
+    assert read_results(tmp_path / "validation.jsonl", up_to=2) == validated
+    assert read_results(tmp_path / "validation.jsonl", up_to=1) == validated[:2]
     assert read_results(tmp_path / "none.jsonl", up_to=1) == []
+
+
+def test_the_reason_names_the_limits_and_what_is_counted():
+    limits = "over-refusal ≤ 2.0% and skill loss ≤ 2.0%"
+    assert explain_selection([], LIMITS, last=6, unit="round") == (6, "the last round")
+    refusing = results((0.0, 0.5, 0.9), (0.0, 0.5, 0.9))
+    assert explain_selection(refusing, LIMITS, last=2, unit="step") == (2, f"the last step, for no step had {limits}")
+    good = results((0.2, 0.01, 0.9), (0.3, 0.0, 0.9))
+    assert explain_selection(good, LIMITS, last=2, unit="round") == (1, f"the least unsafe round with {limits}")

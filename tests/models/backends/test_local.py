@@ -1,4 +1,4 @@
-"""Weights on this machine: answers that depend on the request alone, and sentences for what can be wrong."""
+"""Local weights: answers depend on the request alone, and whatever can be wrong is a plain error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
 from tests.tiny import WORDS, picture, tiny_adapter, tiny_llava
 
-DRAWN = Sampling(temperature=0.8, top_p=0.95, max_tokens=12, seed=3)
+SAMPLED = Sampling(temperature=0.8, top_p=0.95, max_tokens=12, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
     return [ImageRef(picture(folder / f"{n}.png", seed=n), f"{n:064x}") for n in range(8)]
 
 
-def requests(pictures: list[ImageRef], count: int, sampling: Sampling = DRAWN) -> list[Request]:
-    """Questions of many lengths, most about a picture, some about none, some about two, some with a system turn."""
+def requests(pictures: list[ImageRef], count: int, sampling: Sampling = SAMPLED) -> list[Request]:
+    """Prompts of many lengths, most with one picture, some with none, some with two, some with a system turn."""
     made = []
     for n in range(count):
         images = [tuple(pictures[n % 8 : n % 8 + 1]), (), (pictures[0], pictures[n % 8])][
@@ -48,51 +48,51 @@ def model(folder: Path, **more: Any) -> LocalModel:
     return LocalModel(LocalSpec.model_validate({"name": "mini", "path": str(folder), "device": "cpu", **more}))
 
 
-def words(replies: list[Reply]) -> list[tuple[str, str]]:
+def answers(replies: list[Reply]) -> list[tuple[str, str]]:
     return [(reply.text, reply.status) for reply in replies]
 
 
-def test_batches_of_1_7_and_64_and_a_resume_draw_the_same_words(
+def test_batches_of_1_7_and_64_and_a_resume_generate_the_same_tokens(
     tiny_checkpoint: Path, pictures: list[ImageRef]
 ) -> None:
-    asked = requests(pictures, 64)
-    one, seven, all_at_once = (words(model(tiny_checkpoint, batch_size=b).generate(asked)) for b in (1, 7, 64))
+    batch = requests(pictures, 64)
+    one, seven, all_at_once = (answers(model(tiny_checkpoint, batch_size=b).generate(batch)) for b in (1, 7, 64))
     assert one == seven == all_at_once
-    assert words(model(tiny_checkpoint, batch_size=7).generate(asked[30:])) == one[30:]
-    assert words(model(tiny_checkpoint, batch_size=64).generate(asked[::-1]))[::-1] == one
-    assert len({text for text, _ in one}) > 50, "the words differ from request to request"
+    assert answers(model(tiny_checkpoint, batch_size=7).generate(batch[30:])) == one[30:]
+    assert answers(model(tiny_checkpoint, batch_size=64).generate(batch[::-1]))[::-1] == one
+    assert len({text for text, _ in one}) > 50, "answers differ from request to request"
 
 
 def test_greedy_answers_are_those_of_transformers_itself(tiny_checkpoint: Path, pictures: list[ImageRef]) -> None:
     vlm, processor = load_vlm(tiny_checkpoint, device="cpu")
-    asked = requests(pictures, 1, Sampling(max_tokens=8))
+    batch = requests(pictures, 1, Sampling(max_tokens=8))
     from PIL import Image
 
-    content = [{"type": "image", "image": Image.open(pictures[0].path)}, {"type": "text", "text": asked[0].prompt.text}]
+    content = [{"type": "image", "image": Image.open(pictures[0].path)}, {"type": "text", "text": batch[0].prompt.text}]
     turns = [
         {"role": "system", "content": [{"type": "text", "text": "be a cup"}]},
         {"role": "user", "content": content},
     ]
-    batch = processor.apply_chat_template(
+    inputs = processor.apply_chat_template(
         turns, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
-    # The picture's placeholder is the one word that is never said.
-    said = vlm.generate(**batch, max_new_tokens=8, do_sample=False, suppress_tokens=[vlm.config.image_token_id])
-    expected = processor.decode(said[0, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-    assert model(tiny_checkpoint).generate(asked)[0].text == expected.strip()
+    # The picture's placeholder is the one token that is never generated.
+    generated = vlm.generate(**inputs, max_new_tokens=8, do_sample=False, suppress_tokens=[vlm.config.image_token_id])
+    expected = processor.decode(generated[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert model(tiny_checkpoint).generate(batch)[0].text == expected.strip()
 
 
-def test_the_picture_and_the_seed_and_the_sample_change_the_words(
+def test_picture_seed_and_sample_number_change_the_answer(
     tiny_checkpoint: Path, pictures: list[ImageRef], tmp_path: Path
 ) -> None:
     mini = model(tiny_checkpoint)
     with CallStore(tmp_path / "calls.sqlite") as store:
-        ask = Prompt("what is this ?", (pictures[0],))
+        prompt = Prompt("what is this ?", (pictures[0],))
         texts = [
-            complete(mini, [ask], sampling=Sampling(0.8, max_tokens=12, seed=1), store=store, samples=3),
-            complete(mini, [ask], sampling=Sampling(0.8, max_tokens=12, seed=2), store=store),
+            complete(mini, [prompt], sampling=Sampling(0.8, max_tokens=12, seed=1), store=store, samples=3),
+            complete(mini, [prompt], sampling=Sampling(0.8, max_tokens=12, seed=2), store=store),
             complete(
-                mini, [Prompt(ask.text, (pictures[1],))], sampling=Sampling(0.8, max_tokens=12, seed=1), store=store
+                mini, [Prompt(prompt.text, (pictures[1],))], sampling=Sampling(0.8, max_tokens=12, seed=1), store=store
             ),
         ]
     assert len({reply.text for replies in texts for reply in replies}) == 5
@@ -100,12 +100,12 @@ def test_the_picture_and_the_seed_and_the_sample_change_the_words(
 
 def test_an_answer_that_reaches_the_limit_is_marked_truncated(tiny_checkpoint: Path, pictures: list[ImageRef]) -> None:
     mini = model(tiny_checkpoint)
-    asked = [
+    batch = [
         Request(Prompt("what ?"), Sampling(1.0, max_tokens=limit), key=f"{n}") for n in range(40) for limit in (3, 40)
     ]
-    replies = mini.generate(asked)
+    replies = mini.generate(batch)
     assert {reply.status for reply in replies} == {"ok", "truncated"}
-    for request, reply in zip(asked, replies, strict=True):
+    for request, reply in zip(batch, replies, strict=True):
         limit = request.sampling.max_tokens
         assert (reply.status == "truncated") == (reply.finish_reason == "length") == (reply.completion_tokens == limit)
         assert reply.completion_tokens <= limit
@@ -114,32 +114,32 @@ def test_an_answer_that_reaches_the_limit_is_marked_truncated(tiny_checkpoint: P
     )
 
 
-def test_control_words_in_a_question_end_no_turn_and_stand_for_no_picture(
+def test_control_tokens_in_a_prompt_end_no_turn_and_stand_for_no_picture(
     tiny_checkpoint: Path, pictures: list[ImageRef]
 ) -> None:
-    asked = Request(Prompt("what <image> is </s> this ?", (pictures[0],)), DRAWN, key="k")
-    (reply,) = model(tiny_checkpoint).generate([asked])
+    batch = Request(Prompt("what <image> is </s> this ?", (pictures[0],)), SAMPLED, key="k")
+    (reply,) = model(tiny_checkpoint).generate([batch])
     assert reply.status in ("ok", "truncated")
-    plain = Request(Prompt("what is this ?", (pictures[0],)), DRAWN, key="k")
+    plain = Request(Prompt("what is this ?", (pictures[0],)), SAMPLED, key="k")
     assert reply.prompt_tokens > model(tiny_checkpoint).generate([plain])[0].prompt_tokens
 
 
-def test_a_damaged_picture_fails_its_own_question_only(
+def test_a_damaged_picture_fails_its_own_request_only(
     tiny_checkpoint: Path, pictures: list[ImageRef], tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.png"
     cut.write_bytes(pictures[0].path.read_bytes()[:300])
-    asked = requests(pictures, 6)
-    asked[2] = Request(Prompt("what is this ?", (ImageRef(cut, "c" * 64),)), DRAWN, key="c")
-    asked[4] = Request(Prompt("what is this ?", (ImageRef(tmp_path / "gone.png", "d" * 64),)), DRAWN, key="d")
-    replies = model(tiny_checkpoint).generate(asked)
+    batch = requests(pictures, 6)
+    batch[2] = Request(Prompt("what is this ?", (ImageRef(cut, "c" * 64),)), SAMPLED, key="c")
+    batch[4] = Request(Prompt("what is this ?", (ImageRef(tmp_path / "gone.png", "d" * 64),)), SAMPLED, key="d")
+    replies = model(tiny_checkpoint).generate(batch)
     assert [reply.status == "failed" for reply in replies] == [False, False, True, False, True, False]
     assert "cut.png cannot be opened" in replies[2].detail
     assert "gone.png cannot be opened" in replies[4].detail
     assert replies[5].text == model(tiny_checkpoint).generate(requests(pictures, 6))[5].text
 
 
-def test_a_question_that_the_processor_cannot_lay_out_fails_alone(
+def test_a_prompt_that_the_processor_refuses_fails_alone(
     tiny_checkpoint: Path, pictures: list[ImageRef], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "picky"))
@@ -149,7 +149,7 @@ def test_a_question_that_the_processor_cannot_lay_out_fails_alone(
     replies = model(folder).generate(requests(pictures, 7))
     assert [reply.status == "failed" for reply in replies] == [n % 5 == 0 for n in range(7)]
     assert "no system turns" in replies[0].detail
-    assert words(replies)[1] == words(model(tiny_checkpoint).generate(requests(pictures, 7)))[1]
+    assert answers(replies)[1] == answers(model(tiny_checkpoint).generate(requests(pictures, 7)))[1]
 
 
 def refuse_more_than(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,19 +168,19 @@ def refuse_more_than(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "load_vlm", small)
 
 
-def test_when_memory_runs_out_the_batch_is_halved_and_the_words_stay(
+def test_when_memory_runs_out_the_batch_is_halved_and_answers_stay_the_same(
     tiny_checkpoint: Path, pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = requests(pictures, 40)
-    expected = words(model(tiny_checkpoint, batch_size=40).generate(asked))
+    batch = requests(pictures, 40)
+    expected = answers(model(tiny_checkpoint, batch_size=40).generate(batch))
     refuse_more_than(6, monkeypatch)
     mini = model(tiny_checkpoint, batch_size=40)
-    assert words(mini.generate(asked)) == expected
+    assert answers(mini.generate(batch)) == expected
     assert 0 < mini.fits <= 10
     assert mini.batch_size == 40
 
 
-def test_a_question_that_does_not_fit_alone_fails_and_the_work_goes_on(
+def test_a_request_that_does_not_fit_alone_fails_and_the_others_go_on(
     tiny_checkpoint: Path, pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_more_than(0, monkeypatch)
@@ -188,7 +188,7 @@ def test_a_question_that_does_not_fit_alone_fails_and_the_work_goes_on(
     assert [(reply.status, reply.detail) for reply in replies] == [("failed", "out of memory: out of memory")] * 3
 
 
-def test_it_is_loaded_when_first_asked_and_after_it_was_closed(
+def test_weights_are_loaded_at_the_first_call_and_again_after_close(
     tiny_checkpoint: Path, pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[Path] = []
@@ -197,34 +197,34 @@ def test_it_is_loaded_when_first_asked_and_after_it_was_closed(
     mini = model(tiny_checkpoint)
     assert isinstance(mini, BatchModel)
     assert (mini.device, mini.dtype, loads) == ("cpu", "float32", [])
-    first = words(mini.generate(requests(pictures, 2)))
+    first = answers(mini.generate(requests(pictures, 2)))
     mini.close()
     mini.close()
-    assert words(mini.generate(requests(pictures, 2))) == first
+    assert answers(mini.generate(requests(pictures, 2))) == first
     assert loads == [tiny_checkpoint, tiny_checkpoint]
 
 
-def test_an_adapter_is_merged_and_changes_the_words(
+def test_an_adapter_is_merged_and_changes_the_answers(
     tiny_checkpoint: Path, pictures: list[ImageRef], tmp_path: Path
 ) -> None:
     adapter = tiny_adapter(tiny_checkpoint, tmp_path / "adapter")
-    asked = requests(pictures, 8, Sampling(max_tokens=8))
-    plain = words(model(tiny_checkpoint).generate(asked))
-    adapted = words(model(tiny_checkpoint, adapter=str(adapter)).generate(asked))
+    batch = requests(pictures, 8, Sampling(max_tokens=8))
+    plain = answers(model(tiny_checkpoint).generate(batch))
+    adapted = answers(model(tiny_checkpoint, adapter=str(adapter)).generate(batch))
     assert plain != adapted
-    assert words(model(adapter).generate(asked)) == adapted
+    assert answers(model(adapter).generate(batch)) == adapted
 
 
-def test_retraining_into_the_same_folder_asks_everything_anew(pictures: list[ImageRef], tmp_path: Path) -> None:
+def test_retraining_into_the_same_folder_makes_every_call_anew(pictures: list[ImageRef], tmp_path: Path) -> None:
     folder = tiny_llava(tmp_path / "checkpoint")
     prompts = [request.prompt for request in requests(pictures, 5)]
     with CallStore(tmp_path / "calls.sqlite") as store:
-        first = complete(model(folder), prompts, sampling=DRAWN, store=store)
+        first = complete(model(folder), prompts, sampling=SAMPLED, store=store)
         assert (store.hits, store.calls) == (0, 5)
-        complete(model(folder), prompts, sampling=DRAWN, store=store)
+        complete(model(folder), prompts, sampling=SAMPLED, store=store)
         assert (store.hits, store.calls) == (5, 5)
         tiny_llava(folder, seed=1)
-        second = complete(model(folder), prompts, sampling=DRAWN, store=store)
+        second = complete(model(folder), prompts, sampling=SAMPLED, store=store)
         assert (store.hits, store.calls) == (5, 10)
     assert all(a.key != b.key for a, b in zip(first, second, strict=True))
 
@@ -238,15 +238,15 @@ def test_a_checkpoint_that_changes_between_key_and_loading_is_refused(pictures: 
         mini.generate(requests(pictures, 1))
 
 
-def test_a_truncated_weights_file_is_told_in_a_sentence(
+def test_a_truncated_weights_file_is_a_plain_error(
     tiny_checkpoint: Path, pictures: list[ImageRef], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "cut"))
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
-    with pytest.raises(ModelError, match="checkpoint cannot be loaded") as told:
+    with pytest.raises(ModelError, match="checkpoint cannot be loaded") as raised:
         model(folder).generate(requests(pictures, 1))
-    assert str(folder) in told.value.where
+    assert str(folder) in raised.value.where
 
 
 def test_a_checkpoint_that_lacks_weights_never_answers_with_noise(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_checkpoint_that_lacks_weights_never_answers_with_noise(tiny_checkpoin
         load_vlm(folder, device="cpu")
 
 
-def test_a_checkpoint_without_a_chat_template_is_told_in_a_sentence(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_chat_template_is_a_plain_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "mute"))
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="no chat template"):
@@ -279,13 +279,13 @@ def test_code_in_a_checkpoint_is_not_run_unless_allowed(tiny_checkpoint: Path, t
     assert not ran.exists()
 
 
-def test_without_torch_the_way_to_install_it_is_told(tiny_checkpoint: Path) -> None:
+def test_without_torch_the_error_says_how_to_install_it(tiny_checkpoint: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from spavl.errors import MissingExtra\n"
         "from spavl.models.backends.local import load_vlm\n"
         "try: load_vlm(sys.argv[1], 'float32', 'cpu')\n"
-        "except MissingExtra as slip: print(slip.try_)"
+        "except MissingExtra as error: print(error.try_)"
     )
     command = [sys.executable, "-c", code, str(tiny_checkpoint)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "pip install 'spavl[local]'\n"

@@ -1,4 +1,4 @@
-"""What is inside a call's key and what is not. The literals below must never change: stored answers hang on them."""
+"""What a call's key depends on. The literals below must never change: stored answers would not be found."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ def test_the_key_of_other_writing_systems_is_this_literal() -> None:
     assert key(Request(Prompt("Was ist das? 这是什么 🙂 \ud800"), Sampling())) == "d5d3b50100d256650562499b6341ce5b"
 
 
-words = st.text(max_size=20)
+texts = st.text(max_size=20)
 shas = st.text("0123456789abcdef", min_size=64, max_size=64)
 prompts = st.builds(
     Prompt,
-    text=words,
+    text=texts,
     images=st.lists(st.builds(ImageRef, path=st.just(Path("x.png")), sha256=shas), max_size=3).map(tuple),
-    system=words,
-    item=words,
+    system=texts,
+    item=texts,
 )
-drawn = st.builds(
+samplings = st.builds(
     Sampling,
     temperature=st.floats(0.01, 2),
     top_p=st.floats(0.01, 1),
     max_tokens=st.integers(1, 4096),
     seed=st.integers(0, 2**31),
 )
-requests = st.builds(Request, prompt=prompts, sampling=drawn, sample=st.integers(0, 9), schema=st.none())
+requests = st.builds(Request, prompt=prompts, sampling=samplings, sample=st.integers(0, 9), schema=st.none())
 
 
 @given(requests, requests)
@@ -75,8 +75,8 @@ def test_two_requests_share_a_key_only_if_all_that_counts_is_equal(one: Request,
     assert (key(one, by_item=True) == key(other, by_item=True)) == (counts(one) == counts(other))
 
 
-@given(requests, words)
-def test_changing_any_one_thing_changes_the_key(request: Request, word: str) -> None:
+@given(requests, texts)
+def test_changing_any_one_thing_changes_the_key(request: Request, constant: str) -> None:
     prompt, sampling = request.prompt, request.sampling
     changed = [
         replace(request, prompt=replace(prompt, text=prompt.text + "!")),
@@ -88,19 +88,19 @@ def test_changing_any_one_thing_changes_the_key(request: Request, word: str) -> 
         replace(request, sampling=replace(sampling, max_tokens=sampling.max_tokens + 1)),
         replace(request, sampling=replace(sampling, seed=sampling.seed + 1)),
         replace(request, sample=request.sample + 1),
-        replace(request, schema={"const": word}),
+        replace(request, schema={"const": constant}),
     ]
     keys = [key(r, by_item=True) for r in [request, *changed]] + [key(request, "local:4567", by_item=True)]
     assert len(set(keys)) == len(keys)
 
 
-@given(st.dictionaries(words, st.integers(), max_size=6), requests)
+@given(st.dictionaries(texts, st.integers(), max_size=6), requests)
 def test_the_order_in_which_a_schema_is_written_does_not_matter(schema: dict[str, int], request: Request) -> None:
     backwards = dict(reversed(list(schema.items())))
     assert key(replace(request, schema=schema)) == key(replace(request, schema=backwards))
 
 
-def test_a_seed_does_not_matter_where_nothing_is_drawn() -> None:
+def test_a_seed_does_not_matter_where_nothing_is_sampled() -> None:
     assert key(replace(PLAIN, sampling=Sampling(seed=1))) == key(replace(PLAIN, sampling=Sampling(seed=2)))
 
 
@@ -124,6 +124,6 @@ def test_the_canonical_form_is_json_that_names_the_model(request: Request) -> No
     assert json.loads(canonical(request, "local:0123"))["model"] == "local:0123"
 
 
-def test_a_schema_that_is_not_json_is_told_in_a_sentence() -> None:
+def test_a_schema_that_is_not_json_is_a_plain_error() -> None:
     with pytest.raises(ModelError, match="schema cannot be written as JSON"):
         key(replace(PLAIN, schema={"x": object()}))

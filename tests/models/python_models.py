@@ -1,4 +1,4 @@
-"""Models of kind `python` for the tests of the engine; the child processes of the kill tests build them too."""
+"""Models of kind `python` for the tests of the engine; the child processes of the interruption tests build them too."""
 
 from __future__ import annotations
 
@@ -11,42 +11,43 @@ from spavl.models.base import Reply, Request
 
 
 class Echo:
-    """Says what it was asked and about which item; writes every question into a diary before it answers.
+    """Answers with item, prompt and sample number.
 
-    `fails`: questions that get a failed reply; `refuses`: how many words it takes before it raises.
+    `fails`: prompts that get a failed reply, or `*` for all; `log`: a file that gets a line for each prompt before it
+    is answered; `pause`: seconds for each prompt.
     """
 
     def __init__(
         self,
         name: str = "echo",
-        identity: str = "python:tests.models.voices:Echo@1",
+        identity: str = "python:tests.models.python_models:Echo@1",
         batch_size: int = 4,
         *,
-        diary: str = "",
+        log: str = "",
         pause: float = 0.0,
         fails: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.identity = identity
         self.batch_size = batch_size
-        self.asked: list[list[str]] = []
+        self.batches: list[list[str]] = []
         self.closed = 0
-        self._diary = Path(diary) if diary else None
+        self._log = Path(log) if log else None
         self._pause = pause
         self._fails = fails
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request."""
-        self.asked.append([request.prompt.text for request in requests])
+        self.batches.append([request.prompt.text for request in requests])
         for request in requests:
-            if self._diary is not None:
-                with self._diary.open("a") as diary:
-                    diary.write(request.prompt.text + "\n")
+            if self._log is not None:
+                with self._log.open("a") as log:
+                    log.write(request.prompt.text + "\n")
             time.sleep(self._pause)
         return [self._reply(request) for request in requests]
 
     def close(self) -> None:
-        """Count."""
+        """Count the calls."""
         self.closed += 1
 
     def _reply(self, request: Request) -> Reply:
@@ -55,20 +56,20 @@ class Echo:
         return Reply(f"{request.prompt.item}:{request.prompt.text}:{request.sample}")
 
 
-class Rude:
-    """Raises, or says too little, as its options tell; has no `close`."""
+class Faulty:
+    """Fails in the way that `fault` names; has no `close`."""
 
-    def __init__(self, name: str, identity: str, batch_size: int, *, manner: str) -> None:
-        if manner == "at birth":
+    def __init__(self, name: str, identity: str, batch_size: int, *, fault: str) -> None:
+        if fault == "constructor":
             raise ValueError("not today")
-        self._manner = manner
+        self._fault = fault
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Misbehave."""
-        match self._manner:
-            case "mute":
+        """Fail."""
+        match self._fault:
+            case "no replies":
                 return []
-            case "sentence":
+            case "user error":
                 raise ModelError("The oracle is out.", try_="Come back.")
             case _:
-                raise ZeroDivisionError("a slip of the user's")
+                raise ZeroDivisionError("a bug of the user's")

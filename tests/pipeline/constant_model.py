@@ -1,4 +1,4 @@
-"""A model of one's own, as a user writes one."""
+"""A model of kind `python`, as a user writes one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from spavl.models.base import Reply, Request
 
 
-class Voice:
-    """Says one thing to everybody."""
+class ConstantModel:
+    """Gives one answer to every request."""
 
     def __init__(self, *, name: str, identity: str, batch_size: int, says: str) -> None:
         self.says = says

@@ -1,4 +1,4 @@
-"""Whatever a model says, it can be written down."""
+"""Whatever text a model returns can be stored, in the call store and in tables."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from spavl.tables import read_table, write_table
 from tests import samples
 
 
-class Odd:
-    """A model that says one thing."""
+class Constant:
+    """A model with one answer."""
 
-    name, identity, batch_size = "odd", "odd/1", 4
+    name, identity, batch_size = "constant", "constant/1", 4
 
-    def __init__(self, says: str) -> None:
-        self.says = says
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """The same reply to everything."""
-        return [Reply(self.says, detail=self.says, fingerprint=self.says) for _ in requests]
+        """The same reply to every request."""
+        return [Reply(self.text, detail=self.text, fingerprint=self.text) for _ in requests]
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("text", "stored"),
     [
         ("cut \ud83d", "cut \ufffd"), ("\ude00 cut", "\ufffd cut"), ("in \ud83d the middle", "in \ufffd the middle"),
         ("halves \ud83d\ude00 that fit", "halves \U0001f600 that fit"),
@@ -40,13 +40,13 @@ class Odd:
         ("\ufefffirst", "\ufefffirst"), ("", ""),
     ],
 )  # fmt: skip
-def test_half_a_character_is_kept_as_a_mark_and_harms_nothing(said: str, kept: str, tmp_path: Path) -> None:
+def test_a_lone_surrogate_is_stored_as_the_replacement_character(text: str, stored: str, tmp_path: Path) -> None:
     with CallStore(tmp_path / "calls.sqlite") as store:
-        (reply,) = complete(Odd(said), [Prompt("?")], sampling=Sampling(), store=store)
-    assert (reply.text, reply.detail, reply.fingerprint) == (kept, kept, kept)
+        (reply,) = complete(Constant(text), [Prompt("?")], sampling=Sampling(), store=store)
+    assert (reply.text, reply.detail, reply.fingerprint) == (stored, stored, stored)
     with CallStore(tmp_path / "calls.sqlite") as store:
-        (again,) = complete(Odd("another"), [Prompt("?")], sampling=Sampling(), store=store)
-    assert again.text == kept, "it was stored"
-    records = [samples.response(samples.query(), "odd", response=reply.text)]
+        (again,) = complete(Constant("another"), [Prompt("?")], sampling=Sampling(), store=store)
+    assert again.text == stored, "the stored reply is returned"
+    records = [samples.response(samples.query(), "constant", response=reply.text)]
     write_table(tmp_path / "t.parquet", records, Response)
     assert read_table(tmp_path / "t.parquet", Response) == records

@@ -1,0 +1,152 @@
+"""Every mistake in the settings is a sentence that names the setting, and all of them come in one message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spavl.config import Settings, load_settings
+from spavl.errors import SettingsError
+from tests.config.samples import MODEL, problems, written
+
+
+@pytest.mark.parametrize(
+    ("error", "nearest"),
+    [
+        ("sed", "seed"),
+        ("align.los", "loss"),
+        ("align.loss.bta", "beta"),
+        ("build.collect.held_out", "heldout"),
+        ("evaluate.benchmark", "benchmarks"),
+    ],
+)
+def test_an_unknown_setting_is_named_with_the_nearest_in_file_and_override_alike(
+    error: str, nearest: str, tmp_path: Path
+) -> None:
+    message = f"`{error}` is not a setting; did you mean `{nearest}`?"
+    assert problems(f"{error}=1") == message
+    tree: Any = 1
+    for key in reversed(error.split(".")):
+        tree = {key: tree}
+    assert problems(path=written(tmp_path, yaml.safe_dump(tree))) == message
+
+
+def test_an_unknown_setting_like_no_other_is_answered_with_what_there_is() -> None:
+    assert "is not a setting (there are: align, build, evaluate" in problems("zzzzzz=1")
+
+
+def test_an_unknown_setting_of_an_entry_in_a_list_is_found_and_its_kind_is_no_part_of_the_name() -> None:
+    entry = "{name: b, kind: file, path: items.jsonl, lmit: 3}"
+    assert problems(f"evaluate.benchmarks=[{entry}]") == (
+        "`evaluate.benchmarks.0.lmit` is not a setting; did you mean `limit`?"
+    )
+    assert "`models.0.devise` is not a setting; did you mean `device`?" in problems(
+        "models=[{name: a, kind: local, path: p, devise: cpu}]"
+    )
+
+
+def test_a_setting_of_another_kind_of_model_is_no_setting_of_this_one() -> None:
+    assert "`models.0.url` is not a setting" in problems("models=[{name: a, kind: local, path: p, url: x}]")
+
+
+def test_a_missing_setting_is_named_as_the_user_writes_it() -> None:
+    assert problems("models=[{name: a}]") == "`models.0.kind` is missing (one of: local, endpoint, python)"
+    assert problems("models=[{name: a, kind: endpoint, url: http://x, model: m}]") == "`models.0.identity` is missing"
+    assert problems("evaluate.benchmarks=[{kind: pope, path: p}]") == "`evaluate.benchmarks.0.images` is missing"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=many", "`seed` is 'many'"),
+        ("limit=0", "`limit` is 0: input should be greater than 0"),
+        ("limit=-3", "`limit` is -3"),
+        ("out=2024", "`out` is 2024"),
+        ("build=7", "`build` is 7: should be a section"),
+        ("build.collect=[1]", "`build.collect` is [1]: should be a section"),
+        ("models=asker", "`models` is 'asker': should be a list"),
+        ("models=[asker]", "`models.0` is 'asker': should be a section"),
+        ("build.respond.models=asker", "`build.respond.models` is 'asker': should be a list"),
+        ("align.loss.kind=dpo", "'sigmoid' or 'ipo'"),
+        ("align.loss.beta=0", "greater than 0"),
+        ("align.loss.beta=.inf", "finite"),
+        ("align.loss.beta=.nan", "`align.loss.beta` is nan"),
+        ("align.freeze.vision=last:0", "`align.freeze.vision` is 'last:0'"),
+        ("evaluate.level=1", "less than 1"),
+        ("build.ask.types=[]", "`build.ask.types` is []"),
+        ("models=[{name: a/b, kind: local, path: p}]", "`models.0.name` is 'a/b'"),
+        ("models=[{name: a, kind: lokal, path: p}]", "'local', 'endpoint', 'python'"),
+        ("build.collect.folder={a: 1}", "`build.collect.folder` is {'a': 1}"),
+    ],
+)
+def test_a_wrong_value_is_named_shown_and_explained(override: str, message: str) -> None:
+    assert message in problems(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed", "`seed` is not of the form `key.path=value`"),
+        ("=3", "`=3` is not of the form `key.path=value`"),
+        ("seed.deep=1", "`seed` is {'deep': 1}"),
+        ("models.0.path=x", "`models` is {'0': {'path': 'x'}}: should be a list"),
+        (".=1", "`` is not a setting"),
+        ("align..beta=1", "`align.` is not a setting"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_a_sentence(override: str, message: str) -> None:
+    assert message in problems(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed.deep=1", "`seed` is a value, not a section"),
+        ("seed.deep.er=1", "stands under a value"),
+        ("models.1.path=x", "the list has 1 items, counted from 0; `1` is none of them"),
+        ("models.-1.path=x", "`-1` is none of them"),
+        ("models.².path=x", "`²` is none of them"),
+        ("models.first.path=x", "`first` is none of them"),
+        ("models.0.path.x=1", "`path` is a value, not a section"),
+    ],
+)
+def test_an_override_that_does_not_fit_the_file_says_where(override: str, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump({"seed": 1, "models": [MODEL]}))
+    assert message in problems(override, path=path)
+
+
+def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
+    path = written(tmp_path, "sed: 1\nalign: {loss: {beta: hot}}\nmodels: [{name: a, kind: local}]\n")
+    with pytest.raises(SettingsError) as error:
+        load_settings(Settings, path, ["oot=x", "nonsense", "build.match.groups=99"])
+    lines = error.value.what.splitlines()
+    assert len(lines) == 6
+    for part in ("sed", "align.loss.beta", "models.0.path", "oot", "nonsense", "build.match.groups"):
+        assert any(part in line for line in lines), part
+    assert str(path) in error.value.where
+    assert "command line" in error.value.where
+
+
+def test_two_models_of_one_name_are_refused_without_printing_all_models() -> None:
+    message = problems(
+        "models=[{name: a, kind: local, path: s1}, {name: b, kind: local, path: p}, {name: a, kind: local, path: s2}]"
+    )
+    assert message == "`models`: `a` stands twice; every model needs a name of its own"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("build.respond.models=[a, b, a]", "`build.respond.models`: `a` stands twice"),
+        ("build.ask.types=[hard_question, hard_question]", "`build.ask.types`: `hard_question` stands twice"),
+        (
+            "evaluate.benchmarks=[{kind: miniworld}, {kind: miniworld}]",
+            "`evaluate.benchmarks`: `miniworld` stands twice",
+        ),
+    ],
+)
+def test_what_would_be_done_twice_into_one_place_is_refused(override: str, message: str) -> None:
+    assert problems(override) == message
