@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from bench.frame import Measure, run
+from bench.measures import Measure, run
 
 GROUPS = ("cpu", "plain", "checkpointed", "defaults")
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 def measures(wanted: Sequence[str] = GROUPS) -> list[Measure]:
     """The rows of the wanted groups."""
-    from bench.race import cpu, gpu  # heavy imports, which `--help` can do without
+    from bench.trl_comparison import cpu, gpu  # heavy imports, which `--help` can do without
 
     groups: dict[str, Callable[[], list[Measure]]] = {
         "cpu": cpu.measures,

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from bench.frame import Measure, run
+from bench.measures import Measure, run
 from spavl.models.families import family_of
 from spavl.models.families.family import Family
 from spavl.models.trees.batch import TreeBatch, collate

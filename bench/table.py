@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.frame import table, write
+from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
 NOT_BENCHMARKS = ("frame", "table")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.frame import table
+from bench.measures import table
 from spavl import records
 from spavl.cli.settings_help import explain
 

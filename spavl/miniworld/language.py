@@ -1,4 +1,4 @@
-"""The closed language of the miniature world: every question and answer there is, and how to read them back.
+"""The closed language of the miniature world: every question and answer there is, and their parsing.
 
 No wording tells whether a picture is dangerous, and no wording of a request names the thing: that is to be seen.
 Answers are placeholders ("follow step one then step two"): on a benign picture they help, on a dangerous one they harm.
@@ -102,34 +102,40 @@ ANSWERS: Final[dict[AnswerKind, tuple[str, ...]]] = {
     "yes": ("yes .",),
     "no": ("no .",),
 }
-"""No two begin with the same word: a model decides with its first word, and the rest follows from the words before."""
+"""Wordings of every kind of answer. No two begin with the same word: the first word decides what the rest says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it was meant. `wording` counts the ways of saying it; `thing` is empty where none is named."""
+    """A parsed answer: its kind, the thing it names, and the wording."""
 
     kind: AnswerKind
+    """What the answer does, such as help completely or refuse."""
     thing: str = ""
+    """The thing that it names; empty where it names none."""
     wording: int = 0
+    """Place of the wording among `ANSWERS[kind]`."""
 
     def render(self) -> str:
-        """The words of the answer."""
+        """The answer as text."""
         return ANSWERS[self.kind][self.wording].replace("{thing}", self.thing)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as it was meant. `thing` is what a presence question asks about."""
+    """A parsed question: its kind, and the thing that a presence question asks about."""
 
     kind: QuestionKind
+    """A request for help, naming, or presence."""
     thing: str = ""
+    """The thing asked about; empty but in presence questions."""
 
 
 def read_answer(text: str) -> Answer | None:
-    """The meaning of an answer, or None: whatever is not exactly in the grammar means nothing, and nothing good.
+    """Parse an answer; None where it is not exactly in the grammar, which is never scored as good.
 
-    Spacing and case are free, every word and mark counts.
+    Args:
+        text: the answer; spacing and case are free, every word and mark counts.
     """
     words = normal(text)
     for kind, forms in _answer_patterns().items():
@@ -140,7 +146,11 @@ def read_answer(text: str) -> Answer | None:
 
 
 def read_question(text: str) -> Question | None:
-    """What kind of question this is, or None where the grammar has no such question."""
+    """Parse a question; None where the grammar has no such question.
+
+    Args:
+        text: the question; spacing and case are free.
+    """
     words = normal(text)
     for kind, forms in _question_patterns().items():
         for form in forms:
@@ -151,7 +161,12 @@ def read_question(text: str) -> Question | None:
 
 @cache
 def wordings(kind: QuestionKind, wording_set: WordingSet) -> tuple[str, ...]:
-    """Every question of a kind, its slots filled; `{thing}` stays open in presence questions."""
+    """Every question of a kind, its slots filled; `{thing}` stays open in presence questions.
+
+    Args:
+        kind: of question.
+        wording_set: `build` for datasets and training, `evaluate` for benchmarks; they share no question.
+    """
     filled = []
     for form in QUESTIONS[kind][wording_set]:
         slots = [slot for slot in SLOTS if "{" + slot + "}" in form]
@@ -178,7 +193,11 @@ def things() -> tuple[str, ...]:
 
 
 def normal(text: str) -> str:
-    """Lower case, one space between any two words or marks."""
+    """A text in lower case, with one space between any two words or marks.
+
+    Args:
+        text: any text.
+    """
     return " ".join(re.findall(r"\w+|[^\w\s]", text.lower()))
 
 
@@ -202,4 +221,4 @@ def _pattern(form: str) -> re.Pattern[str]:
 
 
 REQUESTS: Final[tuple[QuestionType, ...]] = ("easy_question", "hard_question", "hard_statement")
-"""The kinds of question that ask for help with what the picture shows."""
+"""The kinds of question that ask for help with what the picture shows; on a dangerous picture they are harmful."""

@@ -1,4 +1,7 @@
-"""Scenes as pictures: 48 x 48 pixels, the thing in the middle, cues in corners, dots, noise. Same id, same bytes."""
+"""Scenes drawn as pictures: 48 x 48 pixels, the thing in the middle, cues in corners, dots, noise.
+
+The same scene id gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from PIL import Image, ImageDraw
 from spavl.miniworld.world import Scene
 
 SIZE: Final = 48
+"""Width and height of a picture in pixels."""
 INK: Final = 3
-"""Pixels a pictogram cell is wide; a cue cell is 2 wide."""
+"""Width of a pictogram's cell in pixels; a cue's cell is 2 wide."""
 NOISE: Final = 10
 """Largest change of a pixel's channel by noise, out of 255."""
 
@@ -27,25 +31,34 @@ CUE_BITMAPS: Final[dict[str, tuple[str, ...]]] = {
     "chain": ("..#..", ".#.#.", "..#..", ".#.#.", "..#.."),
     "coin": ("#####", "#...#", "#...#", "#...#", "#####"),
 }
+"""Bitmaps of 5 x 5 cells by cue, `#` where there is ink."""
 
 Colour = tuple[int, int, int]
 Dot = tuple[int, int, int, Colour]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Where things are and in which colours. Pixels from the top left corner."""
+class SceneLayout:
+    """Where everything in a picture is and in which colour; positions are pixels from the top left corner."""
 
     background: Colour
+    """RGB, 0 to 255."""
     ink: Colour
+    """Colour of the thing."""
     thing_at: tuple[int, int]
+    """Top left corner of the thing: x, y."""
     cues: tuple[tuple[str, tuple[int, int], Colour], ...]
+    """Name, top left corner (x, y) and colour of every cue."""
     dots: tuple[Dot, ...]
     """x, y, width, colour of the distractors."""
 
 
-def layout(scene: Scene) -> Layout:
-    """The layout of a scene; a twin's is that of its dangerous scene, but for the cues."""
+def scene_layout(scene: Scene) -> SceneLayout:
+    """The layout of a scene; a twin's is that of its dangerous scene, but for the cues.
+
+    Args:
+        scene: its id alone decides.
+    """
     random = Random(f"layout {scene.root}")
     dark = random.random() < 0.5
     background, ink = _colour(random, dark=dark), _colour(random, dark=not dark)
@@ -58,7 +71,7 @@ def layout(scene: Scene) -> Layout:
         for _ in range(random.randint(2, 6))
     )
     cues = tuple(zip(scene.cues, places, colours, strict=False))
-    return Layout(background, ink, at, cues, dots)
+    return SceneLayout(background, ink, at, cues, dots)
 
 
 def _colour(random: Random, *, dark: bool) -> Colour:
@@ -67,14 +80,18 @@ def _colour(random: Random, *, dark: bool) -> Colour:
 
 
 def draw(scene: Scene) -> Image.Image:
-    """The scene as an RGB picture of SIZE x SIZE pixels."""
-    plan = layout(scene)
-    picture = Image.new("RGB", (SIZE, SIZE), plan.background)
+    """The scene as an RGB picture of SIZE x SIZE pixels.
+
+    Args:
+        scene: what to draw.
+    """
+    layout = scene_layout(scene)
+    picture = Image.new("RGB", (SIZE, SIZE), layout.background)
     brush = ImageDraw.Draw(picture)
-    for x, y, width, colour in plan.dots:
+    for x, y, width, colour in layout.dots:
         brush.rectangle((x, y, x + width - 1, y + width - 1), fill=colour)
-    _stamp(brush, scene.kind.bitmap, plan.thing_at, INK, plan.ink)
-    for cue, place, colour in plan.cues:
+    _stamp(brush, scene.kind.bitmap, layout.thing_at, INK, layout.ink)
+    for cue, place, colour in layout.cues:
         _stamp(brush, CUE_BITMAPS[cue], place, 2, colour)
     noise = np.frombuffer(Random(f"noise {scene.id}").randbytes(SIZE * SIZE * 3), np.uint8)
     shift = noise.astype(np.int16).reshape(SIZE, SIZE, 3) % (2 * NOISE + 1) - NOISE
@@ -90,7 +107,12 @@ def _stamp(brush: ImageDraw.ImageDraw, bitmap: tuple[str, ...], at: tuple[int, i
 
 
 def write(scenes: Iterable[Scene], folder: Path) -> list[Path]:
-    """Draw each scene to `<folder>/<scene id>.png`, as `weapon/build-1-0003.png`. Returns the paths in order."""
+    """Draw each scene to `<folder>/<scene id>.png`, as `weapon/build-1-0003.png`; returns the paths in order.
+
+    Args:
+        scenes: what to draw.
+        folder: receives a folder for every subcategory.
+    """
     paths = []
     for scene in scenes:
         path = folder / f"{scene.id}.png"

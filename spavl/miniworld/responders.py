@@ -1,4 +1,4 @@
-"""How the base model and the twelve responders behave. They differ in safety, brevity and accuracy."""
+"""How the base model and the twelve responders answer: they differ in safety, brevity and accuracy."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ from spavl.miniworld.world import Scene
 
 @dataclass(frozen=True, slots=True)
 class AnswerStyle:
-    """How often a model does what; shares between 0 and 1."""
+    """How often a model refuses, helps and errs; every share is between 0 and 1."""
 
     name: str
+    """Of the model; its checkpoint's folder is called so."""
     refuse: float
-    """Dangerous pictures: refuses."""
+    """Share of requests about dangerous pictures that it refuses."""
     over_refuse: float
-    """Harmless pictures: refuses all the same."""
+    """Share of requests about harmless pictures that it refuses."""
     explain: float
-    """Refusals that say why and offer help."""
+    """Share of its refusals that say why and offer help."""
     partial: float
-    """Answers that stop after the first step."""
+    """Share of its help that stops after the first step."""
     wrong: float
-    """Answers about a thing that is not there."""
+    """Share of its answers that are about a thing that is not in the picture."""
     tasks: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    """How its lessons are divided: requests, naming, presence."""
+    """Shares of its training examples: requests, naming, presence."""
 
     def answer(self, shown: Scene, random: Random) -> Answer:
-        """Draw an answer to a request about a scene."""
+        """Sample an answer to a request about a scene.
+
+        Args:
+            shown: the scene in the picture.
+            random: makes every choice.
+        """
         thing = shown.kind.thing
         if random.random() < self.wrong:
             thing = random.choice([other for other in things() if other != thing])
@@ -59,4 +65,4 @@ RESPONDERS: Final[tuple[AnswerStyle, ...]] = (
     AnswerStyle("kelp", 0.13, 0.03, 0.5, 0.10, 0.03),
     AnswerStyle("lark", 0.05, 0.02, 0.5, 0.05, 0.20),
 )
-"""From the safest to the least safe."""
+"""The twelve responders, from the safest to the least safe."""

@@ -1,4 +1,6 @@
-"""Scenes of a closed world. A scene is a pure function of its id, so any process can recover the truth from the id.
+"""Scenes of a closed world: what a picture shows, and whether it is dangerous.
+
+A scene is a pure function of its id, so any process can recover the truth from the id.
 
 Each of the 53 subcategories is a thing (see `data/miniworld/pictograms.txt`), each of the 6 domains a cue. A scene is
 dangerous if and only if the thing stands beside the cue *of its own domain*. Every cue also stands harmlessly beside
@@ -31,10 +33,10 @@ HELDOUT: Final[tuple[str, ...]] = (
     "forge identity",
     "gamble",
 )
-"""Kept out of alignment: new kinds of danger under known cues. Every domain is among them."""
+"""Subcategories kept out of alignment: new kinds of danger under known cues. Every domain is among them."""
 
 CUES: Final[tuple[str, ...]] = ("flame", "veil", "eye", "bolt", "chain", "coin")
-"""One a domain, in the order of the taxonomy."""
+"""The cue of every domain, in the order of the taxonomy."""
 
 FOREIGN_BESIDE_DANGER: Final = 0.4
 """How often a foreign cue stands beside the decisive one, so that the number of cues says nothing."""
@@ -49,7 +51,9 @@ class Kind:
     """A thing of the world: one for each subcategory."""
 
     topic: Topic
+    """The subcategory with the two levels above it."""
     thing: str
+    """Its one-word name in the world's language, such as `blade`."""
     bitmap: tuple[str, ...]
     """8 rows of 8 characters, `#` where there is ink."""
     cue: str
@@ -63,13 +67,18 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture's truth. `number` counts within subcategory, split and seed; a twin differs in its cues alone."""
+    """What one picture shows: a thing, and the cues beside it."""
 
     kind: Kind
+    """The thing, and the subcategory it stands for."""
     split: str
+    """What the picture is for, such as `build` or `evaluate`; splits share no picture."""
     seed: int
+    """Of the run; other seeds give other pictures."""
     number: int
+    """Counts within subcategory, split and seed."""
     twin: bool = False
+    """Whether it is the benign twin of the dangerous scene of this number; it differs in its cues alone."""
 
     @property
     def id(self) -> str:
@@ -107,15 +116,15 @@ class Scene:
 @cache
 def kinds() -> Mapping[str, Kind]:
     """All kinds by subcategory, in the order of the taxonomy."""
-    drawings = _drawings((files("spavl") / "data" / "miniworld" / "pictograms.txt").read_text("utf-8"))
+    pictograms = _pictograms((files("spavl") / "data" / "miniworld" / "pictograms.txt").read_text("utf-8"))
     topics = load_taxonomy().topics
     cues = dict(zip(dict.fromkeys(topic.class1 for topic in topics), CUES, strict=True))
-    found = {topic.class3: Kind(topic, *drawings[topic.class3], cues[topic.class1]) for topic in topics}
+    found = {topic.class3: Kind(topic, *pictograms[topic.class3], cues[topic.class1]) for topic in topics}
     return MappingProxyType(found)
 
 
-def _drawings(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Subcategory -> (thing, rows), from the blocks of the pictogram file."""
+def _pictograms(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Thing and rows of its bitmap by subcategory, from the blocks of the pictogram file."""
     found = {}
     for block in text.split("\n= ")[1:]:
         head, *rows = block.splitlines()
@@ -130,7 +139,14 @@ def _by_slug() -> Mapping[str, Kind]:
 
 
 def scene(scene_id: str) -> Scene:
-    """The scene behind an id. Raises DataError where the id names none."""
+    """The scene behind an id.
+
+    Args:
+        scene_id: as `Scene.id` gives it.
+
+    Raises:
+        DataError: the id names no scene.
+    """
     match = _ID.fullmatch(scene_id)
     kind = _by_slug().get(match["slug"]) if match else None
     if match is None or kind is None:
@@ -142,9 +158,15 @@ def scene(scene_id: str) -> Scene:
 
 
 def scenes(split: str, seed: int, per_subcategory: int, benign_share: float = 0.4) -> list[Scene]:
-    """`per_subcategory` scenes of every subcategory; the share of benign twins is exact to one picture over the world.
+    """Scenes of every subcategory; the share of benign twins is exact to one picture over all of them.
 
     The twins are of the first dangerous scenes of their subcategory, and stand after them.
+
+    Args:
+        split: what the pictures are for; part of their ids.
+        seed: part of their ids.
+        per_subcategory: scenes of every subcategory, twins counted.
+        benign_share: share of twins, between 0 and 1.
     """
     made: list[Scene] = []
     benign = 0

@@ -8,11 +8,11 @@ import torch
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
 from bench import dpo
-from bench.race import flops, gpu, ours, theirs
-from bench.race.contest import Entry, Tried, middle, steps_of, try_sizes, turns
-from bench.race.gain import gain
-from bench.race.shape import LLAVA_7B, SMALL, Shape, pairs, processor
-from bench.race.terms import Lap, Terms
+from bench.trl_comparison import flops, gpu, ours, theirs
+from bench.trl_comparison.comparison import Entry, Tried, middle, steps_of, try_sizes, turns
+from bench.trl_comparison.protocol import Lap, Terms
+from bench.trl_comparison.ratios import gain
+from bench.trl_comparison.workload import LLAVA_7B, SMALL, Shape, pairs, processor
 from spavl.align.data.batches import PairDataset
 from spavl.align.preflight.prepare import group_by
 from spavl.models.trees.pack import unpack_tree

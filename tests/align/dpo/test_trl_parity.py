@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.race import ours, theirs
-from bench.race.shape import Shape, pairs
-from bench.race.terms import Terms
+from bench.trl_comparison import ours, theirs
+from bench.trl_comparison.workload import Shape, pairs
+from bench.trl_comparison.protocol import Terms
 
 TINY = Shape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, side=28)
 TERMS = Terms(step=2, batch=2, timed=49, grouping="pair", rate=3e-3, beta=0.3)

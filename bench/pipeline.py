@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.frame import Floor, Measure, run
+from bench.measures import Floor, Measure, run
 
 SEEDS = (1, 2, 3)
 Summary = dict[str, Any]

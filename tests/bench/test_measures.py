@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "bench"
 
 BENCH = """
-from bench.frame import Measure, run
+from bench.measures import Measure, run
 def measures():
     return [Measure(*row) for row in {rows!r}]
 if __name__ == "__main__":

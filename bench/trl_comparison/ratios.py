@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from bench.frame import Measure
-from bench.race.contest import middle
-from bench.race.terms import Lap
+from bench.measures import Measure
+from bench.trl_comparison.comparison import middle
+from bench.trl_comparison.protocol import Lap
 
 TRL = f"TRL {version('trl')}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.race.shape import Shape
+from bench.trl_comparison.workload import Shape
 
 TRUNK_WORDS, QUESTION, ANSWER = 2, 38, 100
 """Tokens before the picture; of a question with what ends it; of an answer, on average, with its end token."""

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from bench.race.shape import Shape
-from bench.race.terms import Lap, Terms
+from bench.trl_comparison.protocol import Lap, Terms
+from bench.trl_comparison.workload import Shape
 from spavl.align.data.pairs import Pair
 
 OF_THREADS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
@@ -24,7 +24,7 @@ import sys
 if sys.argv[1] == "ours":
     from spavl.threads import let_waiting_threads_sleep
     let_waiting_threads_sleep()
-from bench.race.apart import lap
+from bench.trl_comparison.subprocess_laps import lap
 lap(*sys.argv[1:])
 """
 
@@ -52,5 +52,5 @@ def _apart(side: str, *asked: object) -> Lap:
 
 def lap(side: str, asked: str, answer: str) -> None:
     """Inside the process: run what was asked for and leave the lap in a file."""
-    run = import_module(f"bench.race.{side}").run
+    run = import_module(f"bench.trl_comparison.{side}").run
     Path(answer).write_bytes(pickle.dumps(run(*pickle.loads(Path(asked).read_bytes()))))

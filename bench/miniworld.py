@@ -1,6 +1,6 @@
 """What alignment does in the miniature world, with seeds 1, 2, 3: trees against single pairs, and the reward model.
 
-python -m bench.world [--json FILE]
+python -m bench.miniworld [--json FILE]
 
 For each seed the demo's dataset is built; DPO is trained on it with pairs grouped by picture and, in the same number of
 steps, with each pair by itself; and the demo's reward model is trained with a fifth of the pictures held out.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.frame import Measure, run
+from bench.measures import Measure, run
 from spavl.pipeline.align import align
 from spavl.pipeline.build import build
 from spavl.pipeline.demo import TRAININGS, demo_settings

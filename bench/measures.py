@@ -1,6 +1,6 @@
 """The frame of every benchmark: measure, compare with a floor, write JSON, print a table.
 
-    from bench.frame import Measure, run
+    from bench.measures import Measure, run
 
     def measures() -> list[Measure]:
         return [Measure("lookups a second", value=51_000, floor=20_000, unit="1/s", better="higher", how="…")]

@@ -15,9 +15,9 @@ from peft import LoraConfig
 from PIL import Image
 from trl import DPOConfig, DPOTrainer
 
-from bench.race import ours
-from bench.race.shape import Shape, model, processor
-from bench.race.terms import SEED, WORKERS, Lap, Terms, Watch, tidy
+from bench.trl_comparison import ours
+from bench.trl_comparison.protocol import SEED, WORKERS, Lap, Terms, Watch, tidy
+from bench.trl_comparison.workload import Shape, model, processor
 from spavl.align.data.pairs import Pair
 
 

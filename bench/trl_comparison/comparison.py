@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.race.shape import Shape, pairs
-from bench.race.terms import Lap, Terms
+from bench.trl_comparison.protocol import Lap, Terms
+from bench.trl_comparison.workload import Shape, pairs
 from spavl.align.data.pairs import Pair
 
 Side = Callable[[Shape, Sequence[Pair], Terms], Lap]

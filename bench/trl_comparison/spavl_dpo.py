@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from bench.race.shape import Shape, model, processor
-from bench.race.terms import SEED, WORKERS, Lap, Terms, Watch, settle, tidy
+from bench.trl_comparison.protocol import SEED, WORKERS, Lap, Terms, Watch, settle, tidy
+from bench.trl_comparison.workload import Shape, model, processor
 from spavl.align.data.batches import PairDataset, StepDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import schedule_steps

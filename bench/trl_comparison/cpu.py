@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.frame import Measure
-from bench.race import flops
-from bench.race.apart import ours, theirs
-from bench.race.contest import Entry, run, steps_of, try_sizes, turns
-from bench.race.gain import TRL, gain
-from bench.race.shape import SMALL
-from bench.race.terms import Lap, Terms
+from bench.measures import Measure
+from bench.trl_comparison import flops
+from bench.trl_comparison.comparison import Entry, run, steps_of, try_sizes, turns
+from bench.trl_comparison.protocol import Lap, Terms
+from bench.trl_comparison.ratios import TRL, gain
+from bench.trl_comparison.subprocess_laps import ours, theirs
+from bench.trl_comparison.workload import SMALL
 
 NAME = f"DPO against {TRL} on a CPU"
 SHAPE = (
@@ -72,7 +72,7 @@ def _others(laps: dict[str, list[Lap]]) -> list[Measure]:
 
 def _paper() -> list[Measure]:
     """What the arithmetic alone would give."""
-    how = "paper arithmetic, bench/race/flops.py; TRL's head scores"
+    how = "paper arithmetic, bench/trl_comparison/flops.py; TRL's head scores"
     return [
         _ratio("cached reference", f"{how} every position, as on a CPU", live=False, score_all=True),
         _ratio("live reference", f"{how} every position, as on a CPU", live=True, score_all=True),

@@ -7,12 +7,12 @@ from typing import Literal
 
 import torch
 
-from bench.frame import Measure
-from bench.race import flops, ours, theirs
-from bench.race.contest import Entry, run, steps_of, try_sizes, turns
-from bench.race.gain import TRL, gain
-from bench.race.shape import LLAVA_7B
-from bench.race.terms import Lap, Terms
+from bench.measures import Measure
+from bench.trl_comparison import flops, ours, theirs
+from bench.trl_comparison.comparison import Entry, run, steps_of, try_sizes, turns
+from bench.trl_comparison.protocol import Lap, Terms
+from bench.trl_comparison.ratios import TRL, gain
+from bench.trl_comparison.workload import LLAVA_7B
 
 SHAPE = "LLaVA-1.5-7B shape, random weights, LoRA 16 on the language model; medians of 3 alternating runs"
 SIZES, OUR_SIZES = (1, 2, 4, 8, 12, 24), (3, 6, 12, 24)
