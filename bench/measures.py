@@ -1,4 +1,4 @@
-"""The frame of every benchmark: measure, compare with a floor, write JSON, print a table.
+"""What every benchmark shares: measure, compare with a floor, write JSON, print a table.
 
     from bench.measures import Measure, run
 

@@ -19,7 +19,7 @@ from typing import Any
 from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
-NOT_BENCHMARKS = ("frame", "table")
+NOT_BENCHMARKS = ("measures", "table")
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:

@@ -1,1 +1,1 @@
-"""Two trainers on one track: the model, the pairs, the arithmetic, and either side's way round it."""
+"""DPO of spavl against TRL, side by side: the model, the pairs, the settings, and each side's trainer."""

@@ -9,26 +9,26 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.trl_comparison.protocol import Lap, Terms
-from bench.trl_comparison.workload import Shape, pairs
+from bench.trl_comparison.run_spec import RunSpec, Timing
+from bench.trl_comparison.workload import ModelShape, pairs
 from spavl.align.data.pairs import Pair
 
-Side = Callable[[Shape, Sequence[Pair], Terms], Lap]
+Trainer = Callable[[ModelShape, Sequence[Pair], RunSpec], Timing]
 ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One runner of a contest."""
+class Contestant:
+    """One side with its settings."""
 
-    side: Side
-    terms: Terms
+    side: Trainer
+    spec: RunSpec
     questions: int = 3
     """Questions a picture."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class SizeTrial:
     """Pairs of a forward pass, and seconds a pair with so many. What did not fit into memory is missing."""
 
     seconds: Mapping[int, float]
@@ -43,8 +43,8 @@ class Tried:
         return f"{self.best} pairs a forward pass, the best of those tried ({times})"
 
 
-def try_sizes(side: Side, shape: Shape, terms: Terms, sizes: Sequence[int], times: int = 1) -> Tried:
-    """Find the best size of a forward pass; each is tried so many times, in turns, and its fastest lap counts.
+def try_sizes(side: Trainer, shape: ModelShape, spec: RunSpec, sizes: Sequence[int], times: int = 1) -> SizeTrial:
+    """Find the best size of a forward pass; each is tried so many times, in turns, and its fastest run counts.
 
     What does not fit into memory is left out.
     """
@@ -52,37 +52,37 @@ def try_sizes(side: Side, shape: Shape, terms: Terms, sizes: Sequence[int], time
     fits = list(sizes)
     for _ in range(times):
         for size in tuple(fits):
-            entry = Entry(side, terms.of(step=size, batch=size, timed=math.ceil(terms.step / size)))
+            entry = Contestant(side, spec.of(step=size, batch=size, timed=math.ceil(spec.step / size)))
             try:
                 found[size] = min(found.get(size, math.inf), run(entry, shape).seconds)
             except torch.OutOfMemoryError:
                 fits = [smaller for smaller in fits if smaller < size]
                 break
-    return Tried(found)
+    return SizeTrial(found)
 
 
-def turns(shape: Shape, entries: Mapping[str, Entry], rounds: int = ROUNDS) -> dict[str, list[Lap]]:
+def alternate(shape: ModelShape, entries: Mapping[str, Contestant], rounds: int = ROUNDS) -> dict[str, list[Timing]]:
     """Everybody once, then everybody again, so that a slow minute of the machine slows all of them."""
-    laps: dict[str, list[Lap]] = {name: [] for name in entries}
+    timings: dict[str, list[Timing]] = {name: [] for name in entries}
     for _ in range(rounds):
         for name, entry in entries.items():
-            laps[name].append(run(entry, shape))
-    return laps
+            timings[name].append(run(entry, shape))
+    return timings
 
 
-def run(entry: Entry, shape: Shape) -> Lap:
-    """One lap over fresh data, which is the same for all who run under equal terms."""
-    terms = entry.terms
-    lap = entry.side(shape, pairs(shape, terms.pairs, questions=entry.questions), terms)
+def run(entry: Contestant, shape: ModelShape) -> Timing:
+    """One timed run over fresh data, which is the same for all who run with equal settings."""
+    spec = entry.spec
+    timing = entry.side(shape, pairs(shape, spec.pairs, questions=entry.questions), spec)
     side = f"{entry.side.__module__.rpartition('.')[2]}.{entry.side.__name__}"
-    name = f"{side:12} {terms.batch:3} pairs a pass, {entry.questions} a picture"
-    print(f"{name}, {terms.reference}: {lap.seconds:.3f} s a pair", file=sys.stderr, flush=True)
-    return lap
+    name = f"{side:12} {spec.batch:3} pairs a pass, {entry.questions} a picture"
+    print(f"{name}, {spec.reference}: {timing.seconds:.3f} s a pair", file=sys.stderr, flush=True)
+    return timing
 
 
-def middle(laps: Sequence[Lap]) -> Lap:
+def middle(timings: Sequence[Timing]) -> Timing:
     """The one with the median time."""
-    return sorted(laps, key=lambda lap: lap.seconds)[len(laps) // 2]
+    return sorted(timings, key=lambda timing: timing.seconds)[len(timings) // 2]
 
 
 def steps_of(least: int, batch: int, questions: int = 3) -> int:

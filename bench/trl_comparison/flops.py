@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.trl_comparison.workload import Shape
+from bench.trl_comparison.workload import ModelShape
 
 TRUNK_WORDS, QUESTION, ANSWER = 2, 38, 100
 """Tokens before the picture; of a question with what ends it; of an answer, on average, with its end token."""
@@ -30,14 +30,14 @@ class Work:
         return self.forward * (2 + live + checkpointing) + self.pictures
 
 
-def trl(shape: Shape, *, score_all: bool) -> Work:
+def trl(shape: ModelShape, *, score_all: bool) -> Work:
     """Two sequences, each with the picture; four passes of the tower. `score_all`: its head scores every position."""
     length = TRUNK_WORDS + shape.image_tokens + QUESTION + ANSWER
     scored = length - 1 if score_all else ANSWER
     return Work(2 * _forward(shape, length, _causal(length), scored), 4 * _picture(shape))
 
 
-def tree(shape: Shape, questions: int) -> Work:
+def tree(shape: ModelShape, questions: int) -> Work:
     """One sequence for a picture with its questions, two answers each, and one pass of the tower."""
     shared_prefix = TRUNK_WORDS + shape.image_tokens
     before = shared_prefix + QUESTION
@@ -49,7 +49,7 @@ def tree(shape: Shape, questions: int) -> Work:
 
 
 def ratio(
-    shape: Shape,
+    shape: ModelShape,
     *,
     questions: int,
     live: bool,
@@ -62,13 +62,13 @@ def ratio(
     return work / tree(shape, questions).step(live=live, checkpointing=checkpointing)
 
 
-def _forward(shape: Shape, tokens: int, seen: float, scored: int) -> float:
+def _forward(shape: ModelShape, tokens: int, seen: float, scored: int) -> float:
     weights = shape.layers * (4 * shape.hidden**2 + 3 * shape.hidden * shape.inner)
     attention = 4 * shape.hidden * shape.layers * seen
     return 2 * weights * tokens + attention + 2 * shape.hidden * shape.vocabulary * scored
 
 
-def _picture(shape: Shape) -> float:
+def _picture(shape: ModelShape) -> float:
     tokens = shape.image_tokens + 1
     weights = shape.vision_layers * (4 * shape.vision_hidden**2 + 2 * shape.vision_hidden * shape.vision_inner)
     patches = 3 * shape.patch**2 * shape.vision_hidden

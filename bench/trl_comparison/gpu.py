@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 
 from bench.measures import Measure
-from bench.trl_comparison import flops, ours, theirs
-from bench.trl_comparison.comparison import Entry, run, steps_of, try_sizes, turns
-from bench.trl_comparison.protocol import Lap, Terms
-from bench.trl_comparison.ratios import TRL, gain
+from bench.trl_comparison import flops, spavl_dpo, trl_dpo
+from bench.trl_comparison.comparison import Contestant, alternate, run, steps_of, try_sizes
+from bench.trl_comparison.ratios import TRL, speed_up
+from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import LLAVA_7B
 
 SHAPE = "LLaVA-1.5-7B shape, random weights, LoRA 16 on the language model; medians of 3 alternating runs"
@@ -22,7 +22,7 @@ EPOCHS = 3
 """TRL's default number."""
 MEMORY_PAIRS = 6
 """Pairs of a forward pass where memory is compared."""
-GPU = Terms(step=LEAST, batch=1, timed=2, device="cuda")
+GPU = RunSpec(step=LEAST, batch=1, timed=2, device="cuda")
 ALWAYS = float("inf")
 
 
@@ -41,12 +41,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that are measured in one contest."""
+    """Rows that are measured in one alternating series."""
 
     name: str
     """As `--only` knows it."""
-    trl: Terms
-    spavl: Terms
+    trl: RunSpec
+    spavl: RunSpec
     rows: tuple[Row, ...]
     memory: str | None = None
     """Name of the row that compares memory."""
@@ -55,7 +55,7 @@ class Group:
         """The rows, or what to run elsewhere."""
         if not torch.cuda.is_available():
             return self._elsewhere()
-        laps, sizes = self._contest()
+        timings, sizes = self._timings()
         made = []
         for row in self.rows:
             bound = flops.ratio(
@@ -66,24 +66,26 @@ class Group:
                 their_checkpointing=self.trl.checkpointing,
             )
             how = f"{row.how or f'{row.questions} question(s) a picture'}; {sizes}; {SHAPE}; {bound:.2f}× on paper"
-            our = laps[row.reference, row.questions]
-            made.append(gain(_named(row.name), laps["trl", 3], our, row.floor, how, uses=row.uses))
+            our = timings[row.reference, row.questions]
+            made.append(speed_up(_named(row.name), timings["trl", 3], our, row.floor, how, uses=row.uses))
         return made + ([self._peaks(self.memory)] if self.memory else [])
 
-    def _contest(self) -> tuple[dict[tuple[str, int], list[Lap]], str]:
-        tried = try_sizes(theirs.run, LLAVA_7B, self.trl, SIZES)
-        our_tried = try_sizes(ours.run, LLAVA_7B, self.spavl.of(reference="cached"), OUR_SIZES)
-        step = steps_of(LEAST, tried.best)
-        spavl = self.spavl.of(step=step, batch=our_tried.best)
-        entries = {("trl", 3): Entry(theirs.run, self.trl.of(step=step, batch=tried.best))}
+    def _timings(self) -> tuple[dict[tuple[str, int], list[Timing]], str]:
+        trial = try_sizes(trl_dpo.run, LLAVA_7B, self.trl, SIZES)
+        our_trial = try_sizes(spavl_dpo.run, LLAVA_7B, self.spavl.of(reference="cached"), OUR_SIZES)
+        step = steps_of(LEAST, trial.best)
+        spavl = self.spavl.of(step=step, batch=our_trial.best)
+        entries = {("trl", 3): Contestant(trl_dpo.run, self.trl.of(step=step, batch=trial.best))}
         for row in self.rows:
-            entries[row.reference, row.questions] = Entry(ours.run, spavl.of(reference=row.reference), row.questions)
-        return turns(LLAVA_7B, entries), f"TRL with {tried}; spavl with {our_tried}"
+            entries[row.reference, row.questions] = Contestant(
+                spavl_dpo.run, spavl.of(reference=row.reference), row.questions
+            )
+        return alternate(LLAVA_7B, entries), f"TRL with {trial}; spavl with {our_trial}"
 
     def _peaks(self, name: str) -> Measure:
         step = {"step": MEMORY_PAIRS, "batch": MEMORY_PAIRS}
-        trl = run(Entry(theirs.run, self.trl.of(**step)), LLAVA_7B).peak
-        our = run(Entry(ours.run, self.spavl.of(**step)), LLAVA_7B).peak
+        trl = run(Contestant(trl_dpo.run, self.trl.of(**step)), LLAVA_7B).peak
+        our = run(Contestant(spavl_dpo.run, self.spavl.of(**step)), LLAVA_7B).peak
         how = f"allocated: spavl {our:.1f} GiB, TRL {trl:.1f} GiB; {MEMORY_PAIRS} pairs a forward pass, live reference"
         return Measure(_named(name), our / trl, 1.0, "of TRL's", "lower", how)
 

@@ -15,22 +15,22 @@ from peft import LoraConfig
 from PIL import Image
 from trl import DPOConfig, DPOTrainer
 
-from bench.trl_comparison import ours
-from bench.trl_comparison.protocol import SEED, WORKERS, Lap, Terms, Watch, tidy
-from bench.trl_comparison.workload import Shape, model, processor
+from bench.trl_comparison import spavl_dpo
+from bench.trl_comparison.run_spec import SEED, WORKERS, RunSpec, StepTimer, Timing, free_memory
+from bench.trl_comparison.workload import ModelShape, model, processor
 from spavl.align.data.pairs import Pair
 
 
-def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
+def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
     """Train on these pairs, in their order, from the very adapter that our side starts from."""
-    tidy(terms)
-    adapter, start = _adapter(shape, terms)
-    tidy(terms)
-    progress = Watch(terms)
-    with TemporaryDirectory() as folder, _head(terms):
+    free_memory(spec)
+    adapter, start = _adapter(shape, spec)
+    free_memory(spec)
+    progress = StepTimer(spec)
+    with TemporaryDirectory() as folder, _patched_head(spec):
         trainer = DPOTrainer(
-            model(shape, terms.device, terms.dtype),
-            args=arguments(terms, folder),
+            model(shape, spec.device, spec.dtype),
+            args=arguments(spec, folder),
             train_dataset=rows(pairs),
             processing_class=processor(shape),
             peft_config=adapter,
@@ -38,21 +38,21 @@ def run(shape: Shape, pairs: Sequence[Pair], terms: Terms) -> Lap:
         )
         begin_with(trainer.model, start)
         trainer.train()
-    return progress.lap(trainer.state.log_history)
+    return progress.timing(trainer.state.log_history)
 
 
-def arguments(terms: Terms, folder: str) -> DPOConfig:
-    """The terms in TRL's words. What is not named is as TRL has it: dropout off, reference = adapter off."""
-    if terms.step % terms.batch:
-        raise ValueError(f"TRL cannot cut {terms.step} pairs into passes of {terms.batch}")
-    on_gpu = terms.device == "cuda"
+def arguments(spec: RunSpec, folder: str) -> DPOConfig:
+    """The run in TRL's words. What is not named is as TRL has it: dropout off, reference = adapter off."""
+    if spec.step % spec.batch:
+        raise ValueError(f"TRL cannot cut {spec.step} pairs into passes of {spec.batch}")
+    on_gpu = spec.device == "cuda"
     return DPOConfig(
         output_dir=folder,
-        max_steps=terms.steps,
-        per_device_train_batch_size=terms.batch,
-        gradient_accumulation_steps=terms.step // terms.batch,
-        beta=terms.beta,
-        learning_rate=terms.rate,
+        max_steps=spec.steps,
+        per_device_train_batch_size=spec.batch,
+        gradient_accumulation_steps=spec.step // spec.batch,
+        beta=spec.beta,
+        learning_rate=spec.rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=0,
         weight_decay=0.0,
@@ -60,7 +60,7 @@ def arguments(terms: Terms, folder: str) -> DPOConfig:
         optim="adamw_torch_fused",
         max_length=None,
         bf16=on_gpu,
-        gradient_checkpointing=terms.checkpointing,
+        gradient_checkpointing=spec.checkpointing,
         train_sampling_strategy="sequential",
         logging_steps=1,
         logging_first_step=True,
@@ -79,7 +79,7 @@ def rows(pairs: Sequence[Pair]) -> datasets.Dataset:
     """Conversations with their pictures already open, so that reading them costs TRL nothing."""
     opened = {pair.image_key: Image.open(BytesIO(pair.image)).convert("RGB") for pair in pairs}
 
-    def told(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+    def rows_at(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         some = [pairs[number] for number in batch["number"]]
         return {
             "images": [[opened[pair.image_key]] for pair in some],
@@ -88,7 +88,7 @@ def rows(pairs: Sequence[Pair]) -> datasets.Dataset:
             "rejected": [[{"role": "assistant", "content": pair.rejected}] for pair in some],
         }
 
-    return datasets.Dataset.from_dict({"number": list(range(len(pairs)))}).with_transform(told)
+    return datasets.Dataset.from_dict({"number": list(range(len(pairs)))}).with_transform(rows_at)
 
 
 @torch.no_grad()
@@ -101,25 +101,25 @@ def begin_with(adapted: Any, start: dict[str, torch.Tensor]) -> None:
         weight.copy_(start[name])
 
 
-def _adapter(shape: Shape, terms: Terms) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
+def _adapter(shape: ModelShape, spec: RunSpec) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
     """The adapter of our side: its settings and its weights."""
-    twin = ours.policy_of(shape, terms)
-    (config,) = twin.model.peft_config.values()
+    policy = spavl_dpo.policy_of(shape, spec)
+    (config,) = policy.model.peft_config.values()
     same = LoraConfig(
         r=config.r,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules=config.target_modules,
     )
-    return same, {name: weight.detach().clone() for name, weight in twin.trained().items()}
+    return same, {name: weight.detach().clone() for name, weight in policy.trained().items()}
 
 
 @contextmanager
-def _head(terms: Terms) -> Iterator[None]:
+def _patched_head(spec: RunSpec) -> Iterator[None]:
     """TRL asks this function whether its head may skip positions without a label. Our own hand in TRL, and only
     in its favour: where `answers_only` is set it says yes on a CPU too."""
     asked = trl_inside._use_triton
-    if terms.answers_only:
+    if spec.answers_only:
         trl_inside._use_triton = lambda device: True
     try:
         yield

@@ -32,7 +32,7 @@ TEMPLATE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """Sizes of a LLaVA: Llama under CLIP, with as many image tokens as the tower has patches."""
 
     name: str
@@ -55,13 +55,13 @@ class Shape:
         return (self.side // self.patch) ** 2
 
 
-SMALL = Shape("256 × 6", 256, 688, 6, 4, 8_000, 128, 512, 4, 2)
+SMALL = ModelShape("256 × 6", 256, 688, 6, 4, 8_000, 128, 512, 4, 2)
 """The shape of the rows for a CPU."""
-LLAVA_7B = Shape("LLaVA-1.5-7B", 4096, 11_008, 32, 32, 32_064, 1024, 4096, 24, 16)
+LLAVA_7B = ModelShape("LLaVA-1.5-7B", 4096, 11_008, 32, 32, 32_064, 1024, 4096, 24, 16)
 """https://huggingface.co/llava-hf/llava-1.5-7b-hf, config.json."""
 
 
-def model(shape: Shape, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
+def model(shape: ModelShape, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
     """Random weights, the same for one seed on one device, made where they will be used."""
     config = tf.LlavaConfig(
         vision_config=tf.CLIPVisionConfig(
@@ -94,7 +94,7 @@ def model(shape: Shape, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
     return made.eval()
 
 
-def processor(shape: Shape) -> Any:
+def processor(shape: ModelShape) -> Any:
     """A word is a token; pictures come at the tower's size."""
     words = {word: index for index, word in enumerate([*SPECIAL, *_words(shape)])}
     backend = Tokenizer(WordLevel(words, unk_token="<unk>"))
@@ -118,7 +118,7 @@ def processor(shape: Shape) -> Any:
     )
 
 
-def pairs(shape: Shape, count: int, *, questions: int = 3, seed: int = 0) -> list[Pair]:
+def pairs(shape: ModelShape, count: int, *, questions: int = 3, seed: int = 0) -> list[Pair]:
     """Pairs with `questions` questions a picture; answers of 60 to 140 tokens, 100 on average.
 
     Chosen and rejected answers share no word, so that there is something to be learned.
@@ -137,7 +137,7 @@ def pairs(shape: Shape, count: int, *, questions: int = 3, seed: int = 0) -> lis
     return made
 
 
-def _words(shape: Shape) -> list[str]:
+def _words(shape: ModelShape) -> list[str]:
     return [f"w{index}" for index in range(shape.vocabulary - len(SPECIAL))]
 
 

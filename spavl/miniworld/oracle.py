@@ -105,7 +105,7 @@ class Oracle(ABC):
     Args:
         name: of the model, as the settings call it.
         identity: enters the keys of its calls.
-        batch_size: requests answered at once.
+        batch_size: most requests of one `generate`.
     """
 
     def __init__(self, *, name: str, identity: str, batch_size: int = 256) -> None:
@@ -155,7 +155,7 @@ class Asker(Oracle):
     Args:
         name: of the model, as the settings call it.
         identity: enters the keys of its calls.
-        batch_size: requests answered at once.
+        batch_size: most requests of one `generate`.
         wordings: `build` for datasets, `evaluate` for benchmarks.
     """
 
@@ -196,7 +196,7 @@ class Guard(Oracle):
     Args:
         name: of the model, as the settings call it.
         identity: enters the keys of its calls.
-        batch_size: requests answered at once.
+        batch_size: most requests of one `generate`.
         error: share of wrong verdicts, between 0 and 1.
     """
 
@@ -228,7 +228,7 @@ class Judge(Oracle):
     Args:
         name: of the model, as the settings call it.
         identity: enters the keys of its calls.
-        batch_size: requests answered at once.
+        batch_size: most requests of one `generate`.
         error: probability of another verdict than the right one, where position does not decide.
         position_bias: probability of preferring the answer that comes first, whatever it says.
     """

@@ -1,6 +1,6 @@
-"""The vision tower of the mini VLMs: a small CLIP encoder, taught to tell things and cues apart, then frozen for good.
+"""The vision tower of the mini VLMs: a small CLIP encoder, trained to classify things and cues, then frozen.
 
-Trained jointly with the language model it never learns to see; as a classifier it does within minutes.
+Trained jointly with the language model, the tower stays blind; as a classifier it learns within minutes.
 """
 
 from __future__ import annotations
@@ -10,29 +10,40 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModel
+from typing_extensions import override
 
 from spavl.miniworld.pictures import SIZE, draw
 from spavl.miniworld.world import CUES, Scene, kinds, scenes
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
+"""Mean and standard deviation of every colour channel, by which pictures are normalised."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPictures:
-    """Pictures and what is in them: pixels (n, 3, 48, 48) uint8; thing (n,); cues (n, 6) and danger (n,) in {0, 1}."""
+    """Pictures with the labels that the classifier learns."""
 
-    pixels: Tensor
-    thing: Tensor
-    cues: Tensor
-    danger: Tensor
+    pixels: UInt8[Tensor, "N 3 H W"]
+    """RGB values."""
+    thing: Int[Tensor, " N"]
+    """Place of the thing in the taxonomy."""
+    cues: Float[Tensor, "N C"]
+    """1 for every cue that is in the picture, else 0."""
+    danger: Float[Tensor, " N"]
+    """1 for a dangerous picture, else 0."""
 
 
 def label_scenes(shown: list[Scene]) -> LabelledPictures:
-    """Draw scenes and note their truth."""
+    """Draw scenes and label them.
+
+    Args:
+        shown: the scenes, one a picture.
+    """
     things = [kind.thing for kind in kinds().values()]
     pixels = np.stack([np.asarray(draw(scene)) for scene in shown]).transpose(0, 3, 1, 2)
     return LabelledPictures(
@@ -43,14 +54,22 @@ def label_scenes(shown: list[Scene]) -> LabelledPictures:
     )
 
 
-def normalise(pixels: Tensor) -> Tensor:
-    """uint8 (n, 3, h, w) to float, as the image processor of the checkpoint does."""
+def normalise(pixels: UInt8[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 H W"]:
+    """Pixels as the image processor of the checkpoint normalises them.
+
+    Args:
+        pixels: RGB values.
+    """
     shape = (1, 3, 1, 1)
     return (pixels.float() / 255 - torch.tensor(MEAN).view(shape)) / torch.tensor(STD).view(shape)
 
 
 class Classifier(nn.Module):  # type: ignore[misc]
-    """A tower and three heads on the mean of its patch tokens. The heads are thrown away after training."""
+    """A vision tower with three linear heads on the mean of its patch tokens; the heads serve training only.
+
+    Args:
+        tower: the tower to train.
+    """
 
     def __init__(self, tower: CLIPVisionModel) -> None:
         super().__init__()
@@ -59,8 +78,11 @@ class Classifier(nn.Module):  # type: ignore[misc]
         self.norm = nn.LayerNorm(width)
         self.heads = nn.Linear(width, len(kinds()) + len(CUES) + 1)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of thing (n, 53), cues (n, 6) and danger (n,)."""
+    @override
+    def forward(
+        self, pixels: Float[Tensor, "N 3 H W"]
+    ) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N C"], Float[Tensor, " N"]]:
+        """Logits of the thing among K, of every one of C cues, and of danger."""
         hidden = self.tower(pixel_values=pixels).last_hidden_state[:, 1:]
         thing, cues, danger = self.heads(self.norm(hidden).mean(1)).split([len(kinds()), len(CUES), 1], dim=1)
         return thing, cues, danger.squeeze(1)
@@ -82,9 +104,15 @@ def new_tower() -> CLIPVisionModel:
 
 
 def train_tower(steps: int, *, seed: int = 0, per_subcategory: int = 800, batch: int = 192) -> Classifier:
-    """A trained classifier, parameters frozen; its `tower` is what the mini VLMs see with.
+    """A trained classifier, its parameters frozen; its `tower` becomes the vision tower of the mini VLMs.
 
-    Every subcategory is shown here, the held-out ones too: they are held out of alignment, not out of sight.
+    It is trained on every subcategory, the held-out ones too: those are held out of alignment only.
+
+    Args:
+        steps: optimiser steps.
+        seed: of the pictures, the weights and the batches.
+        per_subcategory: training pictures of every subcategory.
+        batch: pictures of a step.
     """
     torch.manual_seed(seed)
     data = label_scenes(scenes("vision", seed, per_subcategory, benign_share=0.5))
@@ -114,7 +142,12 @@ def _batches(rows: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def accuracy(model: Classifier, data: LabelledPictures) -> dict[str, float]:
-    """Share of pictures whose thing, whole set of cues, and danger the heads read right."""
+    """Share of pictures whose thing, whole set of cues, and danger the heads classify rightly.
+
+    Args:
+        model: in evaluation mode.
+        data: fresh pictures.
+    """
     thing, cues, danger = model(normalise(data.pixels))
     return {
         "thing": (thing.argmax(1) == data.thing).float().mean().item(),

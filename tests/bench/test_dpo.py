@@ -8,27 +8,27 @@ import torch
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
 from bench import dpo
-from bench.trl_comparison import flops, gpu, ours, theirs
-from bench.trl_comparison.comparison import Entry, Tried, middle, steps_of, try_sizes, turns
-from bench.trl_comparison.protocol import Lap, Terms
-from bench.trl_comparison.ratios import gain
-from bench.trl_comparison.workload import LLAVA_7B, SMALL, Shape, pairs, processor
+from bench.trl_comparison import flops, gpu, spavl_dpo, trl_dpo
+from bench.trl_comparison.comparison import Contestant, SizeTrial, alternate, middle, steps_of, try_sizes
+from bench.trl_comparison.ratios import speed_up
+from bench.trl_comparison.run_spec import RunSpec, Timing
+from bench.trl_comparison.workload import LLAVA_7B, SMALL, ModelShape, pairs, processor
 from spavl.align.data.batches import PairDataset
 from spavl.align.preflight.prepare import group_by
 from spavl.models.trees.pack import unpack_tree
 
-TINY = Shape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, side=28)
+TINY = ModelShape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, side=28)
 
 
-def lap(seconds, cache=0.0):
-    return Lap(step=seconds, worked=seconds, losses=(), cache=cache)
+def timing(seconds, cache=0.0):
+    return Timing(step=seconds, worked=seconds, losses=(), cache=cache)
 
 
 def test_both_sides_read_the_same_tokens_and_score_the_same_ones():
     data = pairs(TINY, 6)
-    feed = PairDataset(data, ours.policy_of(TINY, Terms(step=6, batch=6)).family, layout="tree")
-    alone = [row for tree in group_by(data, "picture") for row in unpack_tree(feed.tree(tree))]
-    batch = DataCollatorForVisionPreference(processor(TINY))([theirs.rows(data)[n] for n in range(6)])
+    dataset = PairDataset(data, spavl_dpo.policy_of(TINY, RunSpec(step=6, batch=6)).family, packing="tree")
+    alone = [row for tree in group_by(data, "picture") for row in unpack_tree(dataset.tree(tree))]
+    batch = DataCollatorForVisionPreference(processor(TINY))([trl_dpo.rows(data)[n] for n in range(6)])
     lines = zip(batch["input_ids"], batch["attention_mask"].bool(), batch["completion_mask"].bool(), strict=True)
     read = [(ids[there].tolist(), ids[said].tolist()) for ids, there, said in lines]
     order = [row for n in range(6) for row in (alone[2 * n], alone[2 * n + 1])]
@@ -63,9 +63,9 @@ def test_the_paper_arithmetic_is_that_of_the_training_dossier():
 
 
 def test_a_gain_is_of_medians_and_shares_the_cache_among_its_uses():
-    trl, our = [lap(8.0), lap(90.0), lap(10.0)], [lap(1.0, 5.0), lap(0.1, 5.0), lap(2.0, 5.0)]
-    assert gain("row", trl, our, 9.0, "").value == 10.0
-    assert gain("row", trl, our, 3.8, "", uses=5).value == 5.0
+    trl, our = [timing(8.0), timing(90.0), timing(10.0)], [timing(1.0, 5.0), timing(0.1, 5.0), timing(2.0, 5.0)]
+    assert speed_up("row", trl, our, 9.0, "").value == 10.0
+    assert speed_up("row", trl, our, 3.8, "", uses=5).value == 5.0
     assert middle(trl).seconds == 10.0
 
 
@@ -77,24 +77,24 @@ def test_a_step_holds_whole_passes_and_whole_pictures(batch, step):
 def test_everybody_runs_in_turns_on_the_same_pairs():
     seen = []
 
-    def side(shape, data, terms):
-        seen.append((terms.batch, [pair.pair_id for pair in data], data[0].image))
-        return lap(1.0)
+    def side(shape, data, spec):
+        seen.append((spec.batch, [pair.pair_id for pair in data], data[0].image))
+        return timing(1.0)
 
-    laps = turns(TINY, {name: Entry(side, Terms(step=6, batch=name)) for name in (1, 2)}, rounds=2)
-    assert [batch for batch, *_ in seen] == [1, 2, 1, 2] and {len(found) for found in laps.values()} == {2}
+    timings = alternate(TINY, {name: Contestant(side, RunSpec(step=6, batch=name)) for name in (1, 2)}, rounds=2)
+    assert [batch for batch, *_ in seen] == [1, 2, 1, 2] and {len(found) for found in timings.values()} == {2}
     assert seen[0][1:] == seen[1][1:] == seen[2][1:]
 
 
 def test_the_best_size_is_the_fastest_that_fits():
-    def side(shape, data, terms):
-        if terms.batch > 4:
+    def side(shape, data, spec):
+        if spec.batch > 4:
             raise torch.OutOfMemoryError
-        return lap(1 / terms.batch)
+        return timing(1 / spec.batch)
 
-    tried = try_sizes(side, TINY, Terms(step=4, batch=1), (1, 2, 4, 8, 12), times=2)
-    assert tried.best == 4 and list(tried.seconds) == [1, 2, 4]
-    assert str(Tried({2: 1.5})) == "2 pairs a forward pass, the best of those tried (2: 1.5)"
+    trial = try_sizes(side, TINY, RunSpec(step=4, batch=1), (1, 2, 4, 8, 12), times=2)
+    assert trial.best == 4 and list(trial.seconds) == [1, 2, 4]
+    assert str(SizeTrial({2: 1.5})) == "2 pairs a forward pass, the best of those tried (2: 1.5)"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -116,14 +116,14 @@ def test_a_gpu_group_measures_every_row_in_one_contest(monkeypatch):
     """The code of the GPU rows, with clocks in place of the two trainers."""
 
     def clock(seconds):
-        def side(shape, data, terms):
-            return Lap(step=seconds, worked=seconds, losses=(), cache=0.1, peak=10 * seconds)
+        def side(shape, data, spec):
+            return Timing(step=seconds, worked=seconds, losses=(), cache=0.1, peak=10 * seconds)
 
         return side
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(theirs, "run", clock(2.0))
-    monkeypatch.setattr(ours, "run", clock(0.5))
+    monkeypatch.setattr(trl_dpo, "run", clock(2.0))
+    monkeypatch.setattr(spavl_dpo, "run", clock(0.5))
     monkeypatch.setattr(gpu, "LLAVA_7B", TINY)
     for group in (gpu.PLAIN, gpu.CHECKPOINTED, gpu.DEFAULTS):
         rows = group.measures()

@@ -85,7 +85,7 @@ def test_a_floor_of_the_wrong_shape_is_refused(tmp_path):
 def test_the_table_runs_every_benchmark_and_a_broken_one_does_not_hold(tmp_path):
     folder = tmp_path / "bench"
     folder.mkdir()
-    for name in ("frame.py", "table.py"):
+    for name in ("measures.py", "table.py"):
         (folder / name).write_text((FOLDER / name).read_text())
     write_bench(folder, "one", GOOD)
     (folder / "two.py").write_text("raise SystemExit('the disk is gone')")

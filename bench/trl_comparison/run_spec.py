@@ -16,7 +16,7 @@ WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RunSpec:
     """One run. The recipe is the same for both sides; `batch` is each side's own way of cutting a step."""
 
     step: int
@@ -60,13 +60,13 @@ class Terms:
         """Of the frozen weights."""
         return self.weights or {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.arithmetic]
 
-    def of(self, **changed: Any) -> Terms:
+    def of(self, **changed: Any) -> RunSpec:
         """The same with something changed."""
         return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True)
-class Lap:
+class Timing:
     """What a run brought. Seconds are for one pair."""
 
     step: float
@@ -76,9 +76,9 @@ class Lap:
     losses: tuple[float, ...]
     """Of every step."""
     before: float = 0.0
-    """Before the first step: tokens, plan."""
+    """Before the first step: tokens, schedule."""
     cache: float = 0.0
-    """Computing the reference beforehand; nought where that is done live."""
+    """Computing the reference beforehand; zero where that is done live."""
     peak: float = 0.0
     """Most GPU memory allocated, GiB."""
 
@@ -89,40 +89,40 @@ class Lap:
 
 
 @final
-class Watch(TrainerCallback):  # type: ignore[misc]
+class StepTimer(TrainerCallback):  # type: ignore[misc]
     """Times whole steps: from the end of one to the end of another."""
 
-    def __init__(self, terms: Terms) -> None:
-        self._terms = terms
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
         self._ends: list[tuple[float, float]] = []
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by Trainer."""
-        settle(self._terms)
+        synchronize(self._spec)
         self._ends.append((time.perf_counter(), time.process_time()))
 
-    def lap(self, losses: list[dict[str, Any]], **more: float) -> Lap:
+    def timing(self, losses: list[dict[str, Any]], **more: float) -> Timing:
         """What was seen; `losses` is Trainer's log."""
-        first, last = self._ends[self._terms.warm - 1], self._ends[-1]
-        pairs = self._terms.timed * self._terms.step
-        return Lap(
+        first, last = self._ends[self._spec.warm - 1], self._ends[-1]
+        pairs = self._spec.timed * self._spec.step
+        return Timing(
             step=(last[0] - first[0]) / pairs,
             worked=(last[1] - first[1]) / pairs,
             losses=tuple(line["loss"] for line in losses if "loss" in line),
-            peak=torch.cuda.max_memory_allocated() / 2**30 if self._terms.device == "cuda" else 0.0,
+            peak=torch.cuda.max_memory_allocated() / 2**30 if self._spec.device == "cuda" else 0.0,
             **more,
         )
 
 
-def settle(terms: Terms) -> None:
-    """Wait until the device has done what it was told."""
-    if terms.device == "cuda":
+def synchronize(spec: RunSpec) -> None:
+    """Wait until the device has done what it was asked."""
+    if spec.device == "cuda":
         torch.cuda.synchronize()
 
 
-def tidy(terms: Terms) -> None:
+def free_memory(spec: RunSpec) -> None:
     """Free what earlier runs left on the GPU, and measure its memory from here on."""
-    if terms.device == "cuda":
+    if spec.device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
