@@ -8,8 +8,8 @@
     if __name__ == "__main__":
         run(measures)
 
-`python bench/NAME.py --json FILE` writes `{"machine": {...}, "measures": [...]}`. A measure is named by the table row
-it covers. `holds` is true, false, or null where this machine cannot measure it; `how` then says why and how to.
+`python -m bench.NAME --json FILE` writes `{"machine": {...}, "measures": [...]}`. `holds` is true, false, or null where
+there is no floor or this machine cannot measure it; `how` then says what machine can, and the command.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ from typing import Any, Literal
 
 Floor = float | tuple[float, float] | None
 Better = Literal["lower", "higher", "between"]
-VERSIONS = ("spavl", "torch", "transformers", "peft", "trl", "numpy", "pyarrow")
+PACKAGES = ("spavl", "torch", "transformers", "peft", "trl", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One row of a table of floors."""
+    """One measured number with the limit that it has to keep: a row of the table."""
 
     name: str
-    """The row it covers, in the row's own words."""
+    """What was measured."""
     value: float | None
     """What was measured; None where this machine cannot."""
     floor: Floor
     """Most for `lower`, least for `higher`, (least, most) for `between`; None for a number without a limit."""
     unit: str
+    """Of value and floor, as printed; empty: none."""
     better: Better
+    """Which side of the floor is good."""
     how: str
     """How it was measured, or why it was not and on what machine it can be."""
 
@@ -61,7 +63,7 @@ class Measure:
         return self.value <= self.floor if self.better == "lower" else self.value >= self.floor
 
     def row(self) -> dict[str, Any]:
-        """As it stands in the JSON file."""
+        """The row of the JSON file."""
         return {
             "name": self.name,
             "value": self.value,
@@ -74,7 +76,15 @@ class Measure:
 
 
 def run(measures: Callable[[], Sequence[Measure]], arguments: Sequence[str] | None = None) -> None:
-    """Measure, write, print. Exits with 1 where a floor does not hold, so that a build can rely on it."""
+    """Run a benchmark: measure, write the JSON file, print the table.
+
+    Args:
+        measures: the benchmark.
+        arguments: of the command line; None: those of this process.
+
+    Raises:
+        SystemExit: always, with status 1 if a floor does not hold, so that a build can rely on it.
+    """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there")
     options = parser.parse_args(arguments)
@@ -86,14 +96,19 @@ def run(measures: Callable[[], Sequence[Measure]], arguments: Sequence[str] | No
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """The JSON file of one benchmark, or of all of them."""
+    """Write the JSON file of one benchmark, or of all of them.
+
+    Args:
+        path: the file; its folder is made.
+        rows: as `Measure.row` gives them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tree = {"machine": machine(), "measures": list(rows)}
-    path.write_text(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    content = {"machine": machine(), "measures": list(rows)}
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
 def machine() -> dict[str, Any]:
-    """What measured it; nothing that names a person or a host."""
+    """The machine and the versions of packages; nothing that names a person or a host."""
     return {
         "system": platform.system(),
         "processor": platform.machine(),
@@ -101,20 +116,24 @@ def machine() -> dict[str, Any]:
         "memory_gb": _memory_gb(),
         "gpu": _gpu(),
         "python": platform.python_version(),
-        "versions": {name: found for name in VERSIONS if (found := _version(name))},
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
-    """The measures as a Markdown table."""
-    lines = [("measure", "value", "floor", "holds")]
-    lines += [(row["name"], _amount(row["value"], row["unit"]), _limit(row), MARKS[row["holds"]]) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    drawn = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    """The measures as a Markdown table.
+
+    Args:
+        rows: as `Measure.row` gives them.
+    """
+    cells = [("measure", "value", "floor", "holds")]
+    cells += [(row["name"], _amount(row["value"], row["unit"]), _limit(row), MARKS[row["holds"]]) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(4)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
     ]
-    drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(drawn)
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
 
 
 MARKS = {True: "yes", False: "NO", None: "not here"}

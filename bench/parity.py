@@ -1,6 +1,8 @@
-"""Tree against separate sequences, for every family: log-probabilities, gradients, and that a broken tree is noticed.
+"""Parity of tree and separate sequences for every family: log-probabilities, gradients, and that a broken tree differs.
 
-`python -m bench.parity --page docs/reference/families.md` also writes the page of families.
+python -m bench.parity [--page FILE] [--json FILE]
+
+`--page docs/reference/families.md` also writes the page of families.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from spavl.models.trees.parity import parity
 from tests.families import CASES, WINDOW, Case, build, rows
 
 LOGPROBS, GRADIENTS = 1e-4, 1e-5
+"""Largest relative errors that hold."""
 HEAD = """# Families
 
 Written by `python -m bench.parity --page FILE`. For every family a tiny random checkpoint (real classes, real picture
@@ -38,35 +41,46 @@ here is refused by name before the first step.
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What was measured of one tiny checkpoint."""
+class ParityResult:
+    """What was measured on one tiny checkpoint."""
 
     case: Case
+    """How the checkpoint was built."""
     family: Family
+    """Its family."""
     language: str
+    """`model_type` of its language model."""
     logprobs: float
+    """Largest relative difference of an answer's summed log-probability."""
     gradients: float
+    """Norm of the gradients' difference over their norm."""
     controls: float
     """The smallest difference that a deliberately broken tree made."""
     tokens: tuple[int, ...]
-    """Longest and shortest separate sequence."""
+    """Shortest and longest separate sequence."""
     picture_tokens: tuple[int, ...]
+    """Tokens of every picture."""
 
 
 def measures() -> Sequence[Measure]:
-    """The worst of all families, then each family."""
-    found = [prove(case) for case in CASES.values()]
+    """Rows for the worst of all families, then for each checkpoint."""
+    found = [measure_family(case) for case in CASES.values()]
+    families = {result.family.facts.name for result in found}
     how = (
-        f"{len(found)} tiny random checkpoints of {len({p.family.facts.name for p in found})} families, float32, CPU; "
+        f"{len(found)} tiny random checkpoints of {len(families)} families, float32, CPU; "
         "two pictures × 3 questions × 2 answers; every parameter trained; sequences longer than every sliding window"
     )
     name = "tree vs separate, fp32"
     worst = [
-        _at_most(f"{name}: Σ log-prob difference, every family", max(p.logprobs for p in found), LOGPROBS, how),
-        _at_most(f"{name}: gradient relative error, every family", max(p.gradients for p in found), GRADIENTS, how),
+        _at_most(
+            f"{name}: Σ log-prob difference, every family", max(result.logprobs for result in found), LOGPROBS, how
+        ),
+        _at_most(
+            f"{name}: gradient relative error, every family", max(result.gradients for result in found), GRADIENTS, how
+        ),
         Measure(
             name=f"{name}: difference made by a broken mask, position or picture, least of every family",
-            value=min(p.controls for p in found),
+            value=min(result.controls for result in found),
             floor=10 * LOGPROBS,
             unit="",
             better="higher",
@@ -74,52 +88,57 @@ def measures() -> Sequence[Measure]:
         ),
     ]
     each = [
-        _at_most(f"{p.case.name}: {what}", value, floor, f"window {WINDOW}" if p.case.slides else "no window")
-        for p in found
-        for what, value, floor in (("log-probs", p.logprobs, LOGPROBS), ("gradients", p.gradients, GRADIENTS))
+        _at_most(f"{result.case.name}: {what}", value, floor, f"window {WINDOW}" if result.case.slides else "no window")
+        for result in found
+        for what, value, floor in (("log-probs", result.logprobs, LOGPROBS), ("gradients", result.gradients, GRADIENTS))
     ]
     return [*worst, *each]
 
 
 @cache
-def prove(case: Case) -> Proof:
-    """Build a checkpoint, lay the same rows both ways, compare; then break the tree in every way and compare again."""
+def measure_family(case: Case) -> ParityResult:
+    """Build a checkpoint and compare tree and separate packing of the same rows; then break the tree and compare again.
+
+    Args:
+        case: what checkpoint to build.
+    """
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     model, processor = build(case)
     family = family_of(model, processor)
     trees = [pack_tree(tree, family) for tree in build_trees(rows())]
-    tree, apart = collate(trees, family), collate(trees, family, "separate")
-    whole = parity(model, family, tree, apart, gradients=True)
-    broken = [parity(model, other, batch, apart).logprobs for other, batch in _broken(family, trees, tree)]
-    assert whole.gradients is not None
-    return Proof(
+    tree, separate = collate(trees, family), collate(trees, family, "separate")
+    intact = parity(model, family, tree, separate, gradients=True)
+    broken = [parity(model, other, batch, separate).logprobs for other, batch in _broken(family, trees, tree)]
+    assert intact.gradients is not None
+    return ParityResult(
         case=case,
         family=family,
         language=model.config.get_text_config().model_type,
-        logprobs=whole.logprobs,
-        gradients=whole.gradients,
+        logprobs=intact.logprobs,
+        gradients=intact.gradients,
         controls=min(broken),
-        tokens=(int(apart.lengths.min()), int(apart.lengths.max())),
+        tokens=(int(separate.lengths.min()), int(separate.lengths.max())),
         picture_tokens=tuple(tree.picture_tokens),
     )
 
 
 def _broken(family: Family, trees: list[PackedTree], tree: TreeBatch) -> list[tuple[Family, TreeBatch]]:
+    """The tree with a mistake of every kind: in mask, positions, pictures, windows, two-way pictures."""
     first, second = trees[0].answers[:2]
     end = tree.end.clone()
     end[0, first.start : first.stop] = second.stop
-    running = torch.arange(tree.ids.shape[1]) - tree.depth
+    shift = torch.arange(tree.ids.shape[1]) - tree.depth
     pixels = {**tree.pixels, "pixel_values": tree.pixels["pixel_values"].flip(-1)}
     ways = [
         (family, replace(tree, end=end)),
-        (family, replace(tree, positions=tree.positions + running)),
+        (family, replace(tree, positions=tree.positions + shift)),
         (family, replace(tree, pixels=pixels)),
     ]
     if any(family.masks.values()):
         ways.append((replace(family, masks=dict.fromkeys(family.masks)), tree))
-    if tree.blocks is not None:
-        ways.append((family, replace(tree, blocks=None)))
+    if tree.picture_index is not None:
+        ways.append((family, replace(tree, picture_index=None)))
     return ways
 
 
@@ -128,25 +147,29 @@ def _at_most(name: str, value: float, floor: float, how: str) -> Measure:
 
 
 def page() -> str:
-    """The page of families, with what was measured of each."""
+    """The page of families in Markdown, with what was measured on each checkpoint."""
     lines = [HEAD]
-    for proof in (prove(case) for case in CASES.values()):
-        window = f"{WINDOW} of {proof.tokens[0]}–{proof.tokens[1]} tokens" if proof.case.slides else "—"
-        sizes = ", ".join(map(str, dict.fromkeys(proof.picture_tokens)))
-        kind = proof.case.name.split("+")[0]
-        cells = (proof.family.facts.name, proof.language, f"`{kind}`", sizes, window)
-        errors = (f"{value:.0e}" for value in (proof.logprobs, proof.gradients, proof.controls))
+    for result in (measure_family(case) for case in CASES.values()):
+        window = f"{WINDOW} of {result.tokens[0]}–{result.tokens[1]} tokens" if result.case.slides else "—"
+        sizes = ", ".join(map(str, dict.fromkeys(result.picture_tokens)))
+        kind = result.case.name.split("+")[0]
+        cells = (result.family.facts.name, result.language, f"`{kind}`", sizes, window)
+        errors = (f"{value:.0e}" for value in (result.logprobs, result.gradients, result.controls))
         lines.append(f"| {' | '.join([*cells, *errors])} |")
     return "\n".join(lines) + "\n"
 
 
 def main(measure: Callable[[], Sequence[Measure]] = measures) -> None:
-    """Measure; write the page if asked to."""
+    """Measure, and write the page if `--page` names a file.
+
+    Args:
+        measure: gives the rows.
+    """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--page", type=Path, metavar="FILE")
-    mine, others = parser.parse_known_args()
-    if mine.page:
-        mine.page.write_text(page(), "utf-8")
+    options, others = parser.parse_known_args()
+    if options.page:
+        options.page.write_text(page(), "utf-8")
     run(measure, others)
 
 

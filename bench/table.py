@@ -1,4 +1,4 @@
-"""Run every benchmark and print one table: what `make bench` does.
+"""Run every benchmark and print one table; `make bench` runs it.
 
 python -m bench.table [NAME …] [--json FILE]
 
@@ -20,10 +20,16 @@ from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
 NOT_BENCHMARKS = ("measures", "table")
+"""Modules of the folder that measure nothing."""
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
-    """Exit status: 0 when every floor holds that could be measured, 1 otherwise."""
+    """Run benchmarks and print their table; the exit status is 1 where a measured floor does not hold, else 0.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+        folder: that holds the benchmarks.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="which benchmarks; all unless named")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measures there")
@@ -40,12 +46,21 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
 
 
 def benchmarks(folder: Path) -> list[str]:
-    """Names of the benchmarks in a folder."""
+    """Names of the benchmarks in a folder.
+
+    Args:
+        folder: that holds the benchmarks.
+    """
     return sorted(path.stem for path in folder.glob("*.py") if path.stem not in NOT_BENCHMARKS)
 
 
 def measured(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The measures of one benchmark, each under the benchmark's name."""
+    """Rows of one benchmark, run in a process of its own, each with the benchmark's name.
+
+    Args:
+        folder: that holds the benchmarks.
+        name: of the benchmark.
+    """
     print(f"· {name}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "measures.json"
@@ -58,7 +73,12 @@ def measured(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def broken(name: str, status: int) -> dict[str, Any]:
-    """The row of a benchmark that ended without measures. It does not hold: silence is no success."""
+    """The row of a benchmark that ended without measures; it does not hold.
+
+    Args:
+        name: of the benchmark.
+        status: its exit status.
+    """
     how = f"bench/{name}.py ended with status {status} and wrote no measures"
     return {
         "name": f"{name} (broken)",

@@ -1,4 +1,4 @@
-"""Pictures as every model is shown them: upright, RGB, opened only as one of the formats that are safe."""
+"""Pictures as every model gets them: upright, RGB, opened only as one of the formats that are safe."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from PIL import Image, ImageOps
 from spavl.errors import DataError
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""What is tried on a picture's bytes, wherever they come from. Without such a list Pillow tries all it knows, and would
-hand PostScript to Ghostscript, which runs it as a program. (A telephone's MPO is read as the JPEG that it begins with.)
-"""
+"""Formats that are tried on a picture's bytes, wherever they come from. Without such a list Pillow tries all it knows,
+and would hand PostScript to Ghostscript, which runs it as a program. (A telephone's MPO is read as the JPEG that it
+begins with.)"""
 GREY = (127, 127, 127)
+"""RGB value of the blank picture."""
 _ORIENTATION = 0x0112
-"""The EXIF tag that says how the camera was held; 5 to 8 lie on their side."""
+"""The EXIF tag of the camera's orientation; 5 to 8 are turned by a quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Picture:
     """A picture by its key (equal key, equal picture) and where its bytes are."""
 
     key: str
-    """Names its content."""
+    """Identifies its content."""
     source: Path | bytes | Image.Image
-    """Where its file is, the file itself, or the picture already opened (taken to be upright)."""
+    """Path of its file, the file's bytes, or the picture already opened (taken to be upright)."""
 
     def load(self) -> Image.Image:
         """The picture, upright, in RGB.
@@ -76,7 +77,7 @@ def open_upright(file: Path | BytesIO) -> Image.Image:
 
 
 def grey_picture(size: tuple[int, int]) -> Image.Image:
-    """A grey RGB picture, shown in place of a real one by the controls that take pictures away.
+    """A grey RGB picture, which the blind controls put in place of a real one.
 
     Args:
         size: width and height in pixels.

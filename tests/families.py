@@ -1,8 +1,8 @@
 """A tiny random checkpoint of every family, built offline: real classes, real files, real picture processors.
 
-Language models are two layers of 32. All weights are drawn, wide enough that a wrong mask, position or picture shows:
-as built, biases are nought, and Gemma's projector is. Every language model that can slide does, over a window shorter
-than the sequences.
+Language models are two layers of 32. All weights are random, with a variance at which a wrong mask, position or picture
+is noticed: as built, biases are zero, and so is Gemma's projector. Every language model that can have a sliding window
+has one, shorter than the sequences.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ from spavl.models.trees.pack import Row
 from spavl.pictures import Picture
 
 WINDOW = 32
-"""Sliding window of the models that slide; shorter than any answer's sequence."""
+"""Sliding window of the models that have one; shorter than any answer's sequence."""
 PIXELS = 32
 """Side of the tower's picture, where it has one; patches are of 8."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A checkpoint to be proven."""
+    """A checkpoint to be tested."""
 
     name: str
     """`model_type`, and the language model where the family has several."""
     build: Callable[[], tuple[Any, Any]]
     slides: bool
+    """Whether some layers have a sliding window."""
     sizes: bool
-    """The number of picture tokens follows the picture's size."""
+    """Whether the number of picture tokens depends on the picture's size."""
 
 
 def build(case: Case, seed: int = 0) -> tuple[Any, Any]:
@@ -63,7 +64,7 @@ def save(case: Case, folder: Path) -> Path:
 
 def rows(pictures: int = 2, sizes: tuple[tuple[int, int], ...] = ((60, 40), (36, 76))) -> list[Row]:
     """Three questions × two answers of unequal length for each of some pictures of noise."""
-    asked = {
+    questions = {
         "what is shown here": ("a red cup", "nothing that i would call a cup, it is green"),
         "tell me more": ("no", "it is a long and rather dull story of two shoes"),
         "what about the kite": ("the kite is blue and it is torn", "kites are not shown"),
@@ -72,7 +73,7 @@ def rows(pictures: int = 2, sizes: tuple[tuple[int, int], ...] = ((60, 40), (36,
     for number in range(pictures):
         noise = np.random.default_rng(number).integers(0, 256, (*sizes[number % len(sizes)][::-1], 3), dtype=np.uint8)
         picture = Picture(f"p{number}", Image.fromarray(noise))
-        made += [Row(f"p{number}/{q}", q, answers, (picture,), "be kind") for q, answers in asked.items()]
+        made += [Row(f"p{number}/{q}", q, answers, (picture,), "be kind") for q, answers in questions.items()]
     return made
 
 
@@ -80,11 +81,11 @@ def rows(pictures: int = 2, sizes: tuple[tuple[int, int], ...] = ((60, 40), (36,
 
 
 def tokenizer(special: dict[str, str], extra: tuple[str, ...] = (), **named: str) -> Any:
-    """Bytes, a few pairs of them, and special tokens; `special` become attributes such as `image_token`."""
+    """A BPE of bytes, a few merges, and special tokens; `special` become attributes such as `image_token`."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [("Ċ", "Ċ"), ("t", "h"), ("th", "e"), ("Ġ", "i"), ("Ġi", "s")]
-    words = ["<pad>", "<s>", "</s>", *alphabet, *("".join(pair) for pair in merges)]
-    backend = Tokenizer(BPE({word: index for index, word in enumerate(words)}, merges))
+    vocabulary = ["<pad>", "<s>", "</s>", *alphabet, *("".join(pair) for pair in merges)]
+    backend = Tokenizer(BPE({word: index for index, word in enumerate(vocabulary)}, merges))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(word, special=True) for word in [*special.values(), *extra]])
@@ -93,7 +94,7 @@ def tokenizer(special: dict[str, str], extra: tuple[str, ...] = (), **named: str
 
 
 def template(picture: str, *, user: str, end: str, assistant: str, stop: str, system: str, start: str = "") -> str:
-    """A chat template: what stands before and after each turn."""
+    """A chat template from the text before and after each turn."""
     return (
         f"{start}{{% for m in messages %}}"
         f"{{{{ {{'user': {user!r}, 'system': {system!r}, 'assistant': {assistant!r}}}[m['role']] }}}}"
@@ -117,7 +118,7 @@ IM = ("<|im_start|>",)
 
 
 def language(kind: str, vocabulary: int, **more: Any) -> Any:
-    """Settings of a small language model that slides if it can."""
+    """Settings of a small language model, with a sliding window if it can have one."""
     slides = {
         "mistral": {"sliding_window": WINDOW},
         "phi3": {"sliding_window": WINDOW, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
@@ -142,7 +143,7 @@ def _small(vocabulary: int) -> dict[str, Any]:
 
 
 def tower(kind: str = "clip_vision_model") -> Any:
-    """Settings of a small tower."""
+    """Settings of a small vision tower."""
     return tf.AutoConfig.for_model(
         kind,
         hidden_size=16,
@@ -164,11 +165,11 @@ def _square() -> dict[str, Any]:
 
 def llava(kind: str = "llama") -> tuple[Any, Any]:
     """The template of the published checkpoints: it writes no end token after an answer."""
-    words = tokenizer({"image_token": "<image>"})
+    tok = tokenizer({"image_token": "<image>"})
     chat = template("<image>\n", user="USER: ", end=" ", assistant="ASSISTANT: ", stop=" ", system="")
     processor = tf.LlavaProcessor(
         image_processor=tf.CLIPImageProcessorPil(**_square(), crop_size={"height": PIXELS, "width": PIXELS}),
-        tokenizer=words,
+        tokenizer=tok,
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
@@ -176,8 +177,8 @@ def llava(kind: str = "llama") -> tuple[Any, Any]:
     )
     config = tf.LlavaConfig(
         vision_config=tower(),
-        text_config=language(kind, len(words)),
-        image_token_index=words.convert_tokens_to_ids("<image>"),
+        text_config=language(kind, len(tok)),
+        image_token_index=tok.convert_tokens_to_ids("<image>"),
         image_seq_length=16,
     )
     return tf.LlavaForConditionalGeneration(config), processor
@@ -188,7 +189,7 @@ GRID = [[32, 64], [64, 32], [64, 64]]
 
 def llava_next(kind: str = "mistral") -> tuple[Any, Any]:
     """Tiles by the picture's shape."""
-    words = tokenizer({"image_token": "<image>"})
+    tok = tokenizer({"image_token": "<image>"})
     chat = template("<image>\n", user="[INST] ", end=" [/INST]", assistant=" ", stop="</s>", system="", start="<s>")
     processor = tf.LlavaNextProcessor(
         image_processor=tf.LlavaNextImageProcessorPil(
@@ -196,7 +197,7 @@ def llava_next(kind: str = "mistral") -> tuple[Any, Any]:
             crop_size={"height": PIXELS, "width": PIXELS},
             image_grid_pinpoints=GRID,
         ),
-        tokenizer=words,
+        tokenizer=tok,
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
@@ -204,8 +205,8 @@ def llava_next(kind: str = "mistral") -> tuple[Any, Any]:
     )
     config = tf.LlavaNextConfig(
         vision_config=tower(),
-        text_config=language(kind, len(words)),
-        image_token_index=words.convert_tokens_to_ids("<image>"),
+        text_config=language(kind, len(tok)),
+        image_token_index=tok.convert_tokens_to_ids("<image>"),
         image_grid_pinpoints=GRID,
         image_seq_length=16,
     )
@@ -213,11 +214,11 @@ def llava_next(kind: str = "mistral") -> tuple[Any, Any]:
 
 
 def llava_onevision(kind: str = "qwen2") -> tuple[Any, Any]:
-    """Tiles, a SigLIP tower, a language model whose second layer slides."""
-    words = tokenizer({"image_token": "<image>", "video_token": "<video>"}, IM, eos_token="<|im_end|>")
+    """Tiles, a SigLIP tower, a language model whose second layer has a sliding window."""
+    tok = tokenizer({"image_token": "<image>", "video_token": "<video>"}, IM, eos_token="<|im_end|>")
     processor = without_videos("LlavaOnevisionProcessor")(
         image_processor=tf.LlavaOnevisionImageProcessorPil(**_square(), image_grid_pinpoints=GRID),
-        tokenizer=words,
+        tokenizer=tok,
         video_processor=NoVideos(),
         num_image_tokens=16,
         vision_feature_select_strategy="full",
@@ -225,9 +226,9 @@ def llava_onevision(kind: str = "qwen2") -> tuple[Any, Any]:
     )
     config = tf.LlavaOnevisionConfig(
         vision_config=tower("siglip_vision_model"),
-        text_config=language(kind, len(words)),
-        image_token_index=words.convert_tokens_to_ids("<image>"),
-        video_token_index=words.convert_tokens_to_ids("<video>"),
+        text_config=language(kind, len(tok)),
+        image_token_index=tok.convert_tokens_to_ids("<image>"),
+        video_token_index=tok.convert_tokens_to_ids("<video>"),
         image_grid_pinpoints=GRID,
     )
     return tf.LlavaOnevisionForConditionalGeneration(config), processor
@@ -236,7 +237,7 @@ def llava_onevision(kind: str = "qwen2") -> tuple[Any, Any]:
 def _qwen(kind: str, tower_settings: dict[str, Any], text_settings: dict[str, Any]) -> tuple[Any, Any]:
     marks = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
     edges = {"vision_bos_token": "<|vision_start|>", "vision_eos_token": "<|vision_end|>"}
-    words = tokenizer({**marks, **edges}, IM, eos_token="<|im_end|>", pad_token="<pad>")
+    tok = tokenizer({**marks, **edges}, IM, eos_token="<|im_end|>", pad_token="<pad>")
     classes = {
         "qwen2_vl": ("Qwen2VLProcessor", tf.Qwen2VLConfig, tf.Qwen2VLForConditionalGeneration),
         "qwen2_5_vl": ("Qwen2_5_VLProcessor", tf.Qwen2_5_VLConfig, tf.Qwen2_5_VLForConditionalGeneration),
@@ -248,14 +249,14 @@ def _qwen(kind: str, tower_settings: dict[str, Any], text_settings: dict[str, An
     )
     chat = template("<|vision_start|><|image_pad|><|vision_end|>", **CHATML)
     build = without_videos(name)
-    processor = build(image_processor=pictures, tokenizer=words, video_processor=NoVideos(), chat_template=chat)
-    ids = {f"{name}_token_id": words.convert_tokens_to_ids(marks[f"{name}_token"]) for name in ("image", "video")}
+    processor = build(image_processor=pictures, tokenizer=tok, video_processor=NoVideos(), chat_template=chat)
+    ids = {f"{name}_token_id": tok.convert_tokens_to_ids(marks[f"{name}_token"]) for name in ("image", "video")}
     vision = {"patch_size": 8, "temporal_patch_size": 2, "spatial_merge_size": 2, "initializer_range": 0.1}
     config = Config(
         vision_config={**vision, **tower_settings},
-        text_config={**_small(len(words)), "bos_token_id": 1, "eos_token_id": 2, **text_settings},
-        vision_start_token_id=words.convert_tokens_to_ids("<|vision_start|>"),
-        vision_end_token_id=words.convert_tokens_to_ids("<|vision_end|>"),
+        text_config={**_small(len(tok)), "bos_token_id": 1, "eos_token_id": 2, **text_settings},
+        vision_start_token_id=tok.convert_tokens_to_ids("<|vision_start|>"),
+        vision_end_token_id=tok.convert_tokens_to_ids("<|vision_end|>"),
         **ids,
     )
     return Model(config), processor
@@ -266,20 +267,20 @@ _SLIDING = {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_la
 
 
 def qwen2_vl() -> tuple[Any, Any]:
-    """Positions with time, height and width; the second layer slides."""
+    """Positions with time, height and width; the second layer has a sliding window."""
     vision = {"depth": 2, "embed_dim": 16, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2}
     return _qwen("qwen2_vl", vision, {"rope_parameters": _MROPE, **_SLIDING})
 
 
 def qwen2_5_vl() -> tuple[Any, Any]:
-    """As Qwen2-VL; the tower looks through windows."""
+    """As Qwen2-VL; the tower has window attention."""
     vision = {"depth": 2, "hidden_size": 16, "out_hidden_size": 32, "num_heads": 2, "intermediate_size": 24}
     windows = {"window_size": 32, "fullatt_block_indexes": [1]}
     return _qwen("qwen2_5_vl", {**vision, **windows}, {"rope_parameters": _MROPE, **_SLIDING})
 
 
 def qwen3_vl() -> tuple[Any, Any]:
-    """Interleaved positions; the tower's middle layers feed the language model's first ones."""
+    """Interleaved positions; features of the tower's middle layers are added in the language model's first ones."""
     vision = {"depth": 3, "hidden_size": 16, "out_hidden_size": 32, "num_heads": 2, "intermediate_size": 24}
     stack = {"deepstack_visual_indexes": [0, 1], "num_position_embeddings": 16}
     text = {"rope_parameters": {**_MROPE, "mrope_interleaved": True}, "head_dim": 8}
@@ -289,10 +290,10 @@ def qwen3_vl() -> tuple[Any, Any]:
 def internvl(kind: str = "qwen2") -> tuple[Any, Any]:
     """Tiles by the picture's shape."""
     marks = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
-    words = tokenizer({**marks, "video_token": "<video>"}, IM, eos_token="<|im_end|>")
+    tok = tokenizer({**marks, "video_token": "<video>"}, IM, eos_token="<|im_end|>")
     processor = without_videos("InternVLProcessor")(
         image_processor=tf.GotOcr2ImageProcessorPil(**_square(), min_patches=1, max_patches=4),
-        tokenizer=words,
+        tokenizer=tok,
         video_processor=NoVideos(),
         image_seq_length=4,
         chat_template=template("<IMG_CONTEXT>\n", **CHATML),
@@ -300,8 +301,8 @@ def internvl(kind: str = "qwen2") -> tuple[Any, Any]:
     vision = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
     config = tf.InternVLConfig(
         vision_config=tf.InternVLVisionConfig(**vision, image_size=[PIXELS] * 2, patch_size=[8] * 2),
-        text_config=language(kind, len(words)),
-        image_token_id=words.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        text_config=language(kind, len(tok)),
+        image_token_id=tok.convert_tokens_to_ids("<IMG_CONTEXT>"),
         image_seq_length=4,
         tie_word_embeddings=False,
     )
@@ -321,18 +322,18 @@ def smolvlm() -> tuple[Any, Any]:
 def _idefics(Pictures: Any, Config: Any, Model: Any) -> tuple[Any, Any]:
     marks = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
     fixed = ("<fake_token_around_image>", "<global-img>", "<|im_start|>", *marks)
-    words = tokenizer({"image_token": "<image>"}, fixed, eos_token="<end_of_utterance>")
+    tok = tokenizer({"image_token": "<image>"}, fixed, eos_token="<end_of_utterance>")
     turns = {"user": "User:", "end": "<end_of_utterance>\n", "assistant": "Assistant: ", "system": "System: "}
     processor = tf.Idefics3Processor(
         image_processor=Pictures(size={"longest_edge": 2 * PIXELS}, max_image_size={"longest_edge": PIXELS}),
-        tokenizer=words,
+        tokenizer=tok,
         image_seq_len=4,
         chat_template=template("<image>", **turns, stop="<end_of_utterance>\n", start="<|im_start|>"),
     )
     config = Config(
         vision_config=_idefics_tower(),
-        text_config=language("llama", len(words)),
-        image_token_id=words.convert_tokens_to_ids("<image>"),
+        text_config=language("llama", len(tok)),
+        image_token_id=tok.convert_tokens_to_ids("<image>"),
         scale_factor=2,
         pad_token_id=0,
     )
@@ -345,13 +346,13 @@ def _idefics_tower() -> dict[str, Any]:
 
 
 def gemma3() -> tuple[Any, Any]:
-    """Pictures are read both ways; the first layer slides, over less than a picture."""
+    """Bidirectional attention inside pictures; the first layer's sliding window is shorter than a picture."""
     marks = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
-    words = tokenizer(marks, ("<start_of_turn>",), eos_token="<end_of_turn>")
+    tok = tokenizer(marks, ("<start_of_turn>",), eos_token="<end_of_turn>")
     turn = "<start_of_turn>"
     processor = tf.Gemma3Processor(
         image_processor=tf.Gemma3ImageProcessorPil(**_square()),
-        tokenizer=words,
+        tokenizer=tok,
         image_seq_length=16,
         chat_template=template(
             "<start_of_image>",
@@ -366,11 +367,11 @@ def gemma3() -> tuple[Any, Any]:
     text = {"head_dim": 8, "query_pre_attn_scalar": 8, "layer_types": ["sliding_attention", "full_attention"]}
     config = tf.Gemma3Config(
         vision_config=tower("siglip_vision_model"),
-        text_config={**_small(len(words)), **text, "sliding_window": WINDOW},
+        text_config={**_small(len(tok)), **text, "sliding_window": WINDOW},
         mm_tokens_per_image=16,
-        image_token_index=words.convert_tokens_to_ids("<image_soft_token>"),
-        boi_token_index=words.convert_tokens_to_ids("<start_of_image>"),
-        eoi_token_index=words.convert_tokens_to_ids("<end_of_image>"),
+        image_token_index=tok.convert_tokens_to_ids("<image_soft_token>"),
+        boi_token_index=tok.convert_tokens_to_ids("<start_of_image>"),
+        eoi_token_index=tok.convert_tokens_to_ids("<end_of_image>"),
     )
     return tf.Gemma3ForConditionalGeneration(config), processor
 
@@ -394,4 +395,4 @@ CASES = {
         Case("gemma3", gemma3, slides=True, sizes=False),
     )
 }
-"""Every family, and every language model that is known to take a mask of ours."""
+"""Every family, and every language model that is known to take a 4-D mask."""

@@ -104,9 +104,9 @@ def settings_page() -> str:
 
 
 def commands_page() -> str:
-    """Every verb's own help."""
-    verbs = re.findall(r"^│ (\w+) ", _help(), re.M)
-    parts = [f"## spavl {verb}\n\n```text\n{_help(verb).strip()}\n```\n" for verb in verbs]
+    """Every command's own help."""
+    commands = re.findall(r"^│ (\w+) ", _help(), re.M)
+    parts = [f"## spavl {command}\n\n```text\n{_help(command).strip()}\n```\n" for command in commands]
     return "# Commands\n\nWritten by `make docs` from the commands themselves.\n\n" + "\n".join(parts)
 
 

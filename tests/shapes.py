@@ -4,16 +4,22 @@ from __future__ import annotations
 
 CHECKED = (
     "spavl.align.data.batches",
+    "spavl.align.dpo.objective",
     "spavl.align.losses",
     "spavl.align.ppo.advantages",
     "spavl.align.ppo.models",
     "spavl.align.ppo.rollout",
-    "spavl.models.backends.sampling",
+    "spavl.align.reward.accuracy",
+    "spavl.align.reward.model",
+    "spavl.align.training.trainer",
     "spavl.models.families.attention",
+    "spavl.models.families.family",
     "spavl.models.families.positions",
+    "spavl.models.sampling",
     "spavl.models.trees.batch",
     "spavl.models.trees.generate",
     "spavl.models.trees.head",
+    "spavl.models.trees.pack",
     "spavl.models.trees.score",
 )
 """Every module in which public functions take or return tensors, or public dataclasses hold them."""

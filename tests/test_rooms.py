@@ -26,7 +26,7 @@ FLOORS = {
 }  # fmt: skip
 
 TORCH = (
-    "align/*.py", "models/backends/local*.py", "models/backends/sampling.py", "models/families/*.py",
+    "align/*.py", "models/backends/local*.py", "models/sampling.py", "models/families/*.py",
     "models/trees/*.py", "miniworld/train*.py",
 )  # fmt: skip
 HEAVY = {

@@ -1,7 +1,7 @@
-"""A random LLaVA of a few thousand weights, built offline in a second: real classes, real files, nothing learned.
+"""A random LLaVA of a few thousand weights, built offline in a second: real classes, real files, untrained.
 
-The processor is the slow Pillow one, for torchvision is not among our dependencies. Words are drawn from a closed list;
-the answers are noise, but the same noise on every machine with the same `seed`.
+The processor is the slow Pillow one, for torchvision is not among our dependencies. Its vocabulary is a closed list of
+words; answers are noise, but the same noise on every machine with the same `seed`.
 """
 
 from __future__ import annotations

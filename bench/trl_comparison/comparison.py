@@ -1,4 +1,4 @@
-"""How the two sides are run against each other: each with the forward pass that suits it best, in turns."""
+"""Alternating runs of both sides, each with its fastest size of a forward pass."""
 
 from __future__ import annotations
 
@@ -10,32 +10,37 @@ from dataclasses import dataclass
 import torch
 
 from bench.trl_comparison.run_spec import RunSpec, Timing
-from bench.trl_comparison.workload import ModelShape, pairs
+from bench.trl_comparison.workload import ModelShape, random_pairs
 from spavl.align.data.pairs import Pair
 
 Trainer = Callable[[ModelShape, Sequence[Pair], RunSpec], Timing]
+"""`run` of a side: trains a model of a shape on pairs and times it."""
 ROUNDS = 3
+"""Runs of every contestant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One side with its settings."""
+    """One side under one configuration."""
 
-    side: Trainer
+    trainer: Trainer
+    """The side that runs."""
     spec: RunSpec
+    """How it runs."""
     questions: int = 3
     """Questions a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class SizeTrial:
-    """Pairs of a forward pass, and seconds a pair with so many. What did not fit into memory is missing."""
+    """Result of the search for the best size of a forward pass; as text, it says what was tried."""
 
     seconds: Mapping[int, float]
+    """Seconds a pair by pairs of a forward pass. Sizes that did not fit into memory are missing."""
 
     @property
     def best(self) -> int:
-        """The fastest."""
+        """The fastest size."""
         return min(self.seconds, key=lambda size: self.seconds[size])
 
     def __str__(self) -> str:
@@ -43,49 +48,78 @@ class SizeTrial:
         return f"{self.best} pairs a forward pass, the best of those tried ({times})"
 
 
-def try_sizes(side: Trainer, shape: ModelShape, spec: RunSpec, sizes: Sequence[int], times: int = 1) -> SizeTrial:
-    """Find the best size of a forward pass; each is tried so many times, in turns, and its fastest run counts.
+def try_sizes(trainer: Trainer, shape: ModelShape, spec: RunSpec, sizes: Sequence[int], repeats: int = 1) -> SizeTrial:
+    """Search for the fastest size of a forward pass: sizes take turns, and the fastest run of each counts.
 
-    What does not fit into memory is left out.
+    Args:
+        trainer: the side.
+        shape: of the model.
+        spec: of the runs; a run has about `pairs_per_step` timed pairs.
+        sizes: pairs of a forward pass, ascending; what does not fit into memory is left out.
+        repeats: how often every size is tried.
     """
     found: dict[int, float] = {}
-    fits = list(sizes)
-    for _ in range(times):
-        for size in tuple(fits):
-            entry = Contestant(side, spec.of(step=size, batch=size, timed=math.ceil(spec.step / size)))
+    fitting = list(sizes)
+    for _ in range(repeats):
+        for size in tuple(fitting):
+            steps = math.ceil(spec.pairs_per_step / size)
+            contestant = Contestant(trainer, spec.replace(pairs_per_step=size, forward_pairs=size, timed_steps=steps))
             try:
-                found[size] = min(found.get(size, math.inf), run(entry, shape).seconds)
+                found[size] = min(found.get(size, math.inf), run(contestant, shape).seconds)
             except torch.OutOfMemoryError:
-                fits = [smaller for smaller in fits if smaller < size]
+                fitting = [smaller for smaller in fitting if smaller < size]
                 break
     return SizeTrial(found)
 
 
-def alternate(shape: ModelShape, entries: Mapping[str, Contestant], rounds: int = ROUNDS) -> dict[str, list[Timing]]:
-    """Everybody once, then everybody again, so that a slow minute of the machine slows all of them."""
-    timings: dict[str, list[Timing]] = {name: [] for name in entries}
+def alternate(
+    shape: ModelShape, contestants: Mapping[str, Contestant], rounds: int = ROUNDS
+) -> dict[str, list[Timing]]:
+    """Run all contestants once, then all again, so that a slow minute of the machine slows all of them.
+
+    Args:
+        shape: of the model.
+        contestants: by name.
+        rounds: runs of every contestant.
+    """
+    timings: dict[str, list[Timing]] = {name: [] for name in contestants}
     for _ in range(rounds):
-        for name, entry in entries.items():
-            timings[name].append(run(entry, shape))
+        for name, contestant in contestants.items():
+            timings[name].append(run(contestant, shape))
     return timings
 
 
-def run(entry: Contestant, shape: ModelShape) -> Timing:
-    """One timed run over fresh data, which is the same for all who run with equal settings."""
-    spec = entry.spec
-    timing = entry.side(shape, pairs(shape, spec.pairs, questions=entry.questions), spec)
-    side = f"{entry.side.__module__.rpartition('.')[2]}.{entry.side.__name__}"
-    name = f"{side:12} {spec.batch:3} pairs a pass, {entry.questions} a picture"
+def run(contestant: Contestant, shape: ModelShape) -> Timing:
+    """One run on a fresh model and pairs, which are the same for all contestants with as many pairs and questions.
+
+    Args:
+        contestant: what to run.
+        shape: of the model.
+    """
+    spec = contestant.spec
+    timing = contestant.trainer(shape, random_pairs(shape, spec.pairs, questions=contestant.questions), spec)
+    side = f"{contestant.trainer.__module__.rpartition('.')[2]}.{contestant.trainer.__name__}"
+    name = f"{side:21} {spec.forward_pairs:3} pairs a pass, {contestant.questions} a picture"
     print(f"{name}, {spec.reference}: {timing.seconds:.3f} s a pair", file=sys.stderr, flush=True)
     return timing
 
 
-def middle(timings: Sequence[Timing]) -> Timing:
-    """The one with the median time."""
+def median_timing(timings: Sequence[Timing]) -> Timing:
+    """The run with the median time.
+
+    Args:
+        timings: of several runs of one contestant.
+    """
     return sorted(timings, key=lambda timing: timing.seconds)[len(timings) // 2]
 
 
-def steps_of(least: int, batch: int, questions: int = 3) -> int:
-    """Pairs of an optimiser step: at least so many, and whole forward passes and whole pictures of them."""
-    unit = math.lcm(batch, questions)
-    return unit * math.ceil(least / unit)
+def pairs_of_step(at_least: int, forward_pairs: int, questions: int = 3) -> int:
+    """Pairs of an optimiser step that consists of whole forward passes and whole pictures.
+
+    Args:
+        at_least: fewest pairs of a step.
+        forward_pairs: pairs of a forward pass.
+        questions: pairs of a picture.
+    """
+    unit = math.lcm(forward_pairs, questions)
+    return unit * math.ceil(at_least / unit)

@@ -1,7 +1,8 @@
-"""The rows for a GPU: random weights of the shape of LLaVA-1.5-7B."""
+"""DPO against TRL on a GPU: random weights of the shape of LLaVA-1.5-7B."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,34 +10,39 @@ import torch
 
 from bench.measures import Measure
 from bench.trl_comparison import flops, spavl_dpo, trl_dpo
-from bench.trl_comparison.comparison import Contestant, alternate, run, steps_of, try_sizes
+from bench.trl_comparison.comparison import Contestant, alternate, pairs_of_step, run, try_sizes
 from bench.trl_comparison.ratios import TRL, speed_up
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import LLAVA_7B
 
-SHAPE = "LLaVA-1.5-7B shape, random weights, LoRA 16 on the language model; medians of 3 alternating runs"
-SIZES, OUR_SIZES = (1, 2, 4, 8, 12, 24), (3, 6, 12, 24)
-LEAST = 24
-"""Pairs of an optimiser step, at least."""
+SETTING = "LLaVA-1.5-7B shape, random weights, LoRA 16 on the language model; medians of 3 alternating runs"
+TRL_SIZES, SPAVL_SIZES = (1, 2, 4, 8, 12, 24), (3, 6, 12, 24)
+"""Pairs of a forward pass that are tried."""
+PAIRS_PER_STEP = 24
+"""Fewest pairs of an optimiser step."""
 EPOCHS = 3
-"""TRL's default number."""
+"""TRL's default."""
 MEMORY_PAIRS = 6
 """Pairs of a forward pass where memory is compared."""
-GPU = RunSpec(step=LEAST, batch=1, timed=2, device="cuda")
-ALWAYS = float("inf")
+GPU = RunSpec(pairs_per_step=PAIRS_PER_STEP, forward_pairs=1, timed_steps=2, device="cuda")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row, before it is measured."""
+    """A row that compares speed, before it is measured."""
 
     name: str
+    """Without the beginning that all names share."""
     floor: float | None
+    """Least speed-up; None: no limit."""
     reference: Literal["cached", "live"]
+    """When spavl computes the reference's log-probabilities."""
     questions: int = 3
-    uses: float = ALWAYS
-    """Runs or epochs that share the building of the cache; endless where the row does not count it."""
+    """Pairs of a picture."""
+    cache_uses: float = math.inf
+    """Runs or epochs that share the building of the reference cache; infinite: building is not counted."""
     how: str = ""
+    """What is special about the row; empty: the questions a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,61 +50,67 @@ class Group:
     """Rows that are measured in one alternating series."""
 
     name: str
-    """As `--only` knows it."""
+    """As `--only` takes it."""
     trl: RunSpec
+    """How TRL runs."""
     spavl: RunSpec
+    """How spavl runs, but for the row's reference."""
     rows: tuple[Row, ...]
+    """Rows that compare speed."""
     memory: str | None = None
-    """Name of the row that compares memory."""
+    """Name of the row that compares peak memory; None: there is none."""
 
     def measures(self) -> list[Measure]:
-        """The rows, or what to run elsewhere."""
+        """The measured rows; without a GPU, rows that name the command to run on a machine with one."""
         if not torch.cuda.is_available():
-            return self._elsewhere()
+            return self._not_measured()
         timings, sizes = self._timings()
-        made = []
+        measured = []
         for row in self.rows:
             bound = flops.ratio(
                 LLAVA_7B,
                 questions=row.questions,
                 live=row.reference == "live",
                 checkpointing=self.spavl.checkpointing,
-                their_checkpointing=self.trl.checkpointing,
+                trl_checkpointing=self.trl.checkpointing,
             )
-            how = f"{row.how or f'{row.questions} question(s) a picture'}; {sizes}; {SHAPE}; {bound:.2f}× on paper"
-            our = timings[row.reference, row.questions]
-            made.append(speed_up(_named(row.name), timings["trl", 3], our, row.floor, how, uses=row.uses))
-        return made + ([self._peaks(self.memory)] if self.memory else [])
+            how = f"{row.how or f'{row.questions} question(s) a picture'}; {sizes}; {SETTING}; {bound:.2f}× on paper"
+            trl, spavl = timings["trl", 3], timings[row.reference, row.questions]
+            measured.append(speed_up(_full_name(row.name), trl, spavl, row.floor, how, cache_uses=row.cache_uses))
+        return measured + ([self._peak_memory(self.memory)] if self.memory else [])
 
     def _timings(self) -> tuple[dict[tuple[str, int], list[Timing]], str]:
-        trial = try_sizes(trl_dpo.run, LLAVA_7B, self.trl, SIZES)
-        our_trial = try_sizes(spavl_dpo.run, LLAVA_7B, self.spavl.of(reference="cached"), OUR_SIZES)
-        step = steps_of(LEAST, trial.best)
-        spavl = self.spavl.of(step=step, batch=our_trial.best)
-        entries = {("trl", 3): Contestant(trl_dpo.run, self.trl.of(step=step, batch=trial.best))}
+        """Timings by reference (or `trl`) and questions a picture, and the sizes of forward passes in words."""
+        trl_trial = try_sizes(trl_dpo.run, LLAVA_7B, self.trl, TRL_SIZES)
+        spavl_trial = try_sizes(spavl_dpo.run, LLAVA_7B, self.spavl.replace(reference="cached"), SPAVL_SIZES)
+        pairs = pairs_of_step(PAIRS_PER_STEP, trl_trial.best)
+        trl = self.trl.replace(pairs_per_step=pairs, forward_pairs=trl_trial.best)
+        spavl = self.spavl.replace(pairs_per_step=pairs, forward_pairs=spavl_trial.best)
+        contestants = {("trl", 3): Contestant(trl_dpo.run, trl)}
         for row in self.rows:
-            entries[row.reference, row.questions] = Contestant(
-                spavl_dpo.run, spavl.of(reference=row.reference), row.questions
-            )
-        return alternate(LLAVA_7B, entries), f"TRL with {trial}; spavl with {our_trial}"
+            spec = spavl.replace(reference=row.reference)
+            contestants[row.reference, row.questions] = Contestant(spavl_dpo.run, spec, row.questions)
+        return alternate(LLAVA_7B, contestants), f"TRL with {trl_trial}; spavl with {spavl_trial}"
 
-    def _peaks(self, name: str) -> Measure:
-        step = {"step": MEMORY_PAIRS, "batch": MEMORY_PAIRS}
-        trl = run(Contestant(trl_dpo.run, self.trl.of(**step)), LLAVA_7B).peak
-        our = run(Contestant(spavl_dpo.run, self.spavl.of(**step)), LLAVA_7B).peak
-        how = f"allocated: spavl {our:.1f} GiB, TRL {trl:.1f} GiB; {MEMORY_PAIRS} pairs a forward pass, live reference"
-        return Measure(_named(name), our / trl, 1.0, "of TRL's", "lower", how)
+    def _peak_memory(self, name: str) -> Measure:
+        sizes = {"pairs_per_step": MEMORY_PAIRS, "forward_pairs": MEMORY_PAIRS}
+        trl = run(Contestant(trl_dpo.run, self.trl.replace(**sizes)), LLAVA_7B).peak_gib
+        spavl = run(Contestant(spavl_dpo.run, self.spavl.replace(**sizes)), LLAVA_7B).peak_gib
+        how = (
+            f"allocated: spavl {spavl:.1f} GiB, TRL {trl:.1f} GiB; {MEMORY_PAIRS} pairs a forward pass, live reference"
+        )
+        return Measure(_full_name(name), spavl / trl, 1.0, "of TRL's", "lower", how)
 
-    def _elsewhere(self) -> list[Measure]:
+    def _not_measured(self) -> list[Measure]:
         how = (
             f"needs an NVIDIA GPU with 80 GB: python -m bench.dpo --only {self.name} "
             f"--json bench/results/dpo-gpu-{self.name}.json"
         )
-        rows = [Measure(_named(row.name), None, row.floor, "×", "higher", how) for row in self.rows]
-        return rows + ([Measure(_named(self.memory), None, 1.0, "of TRL's", "lower", how)] if self.memory else [])
+        rows = [Measure(_full_name(row.name), None, row.floor, "×", "higher", how) for row in self.rows]
+        return rows + ([Measure(_full_name(self.memory), None, 1.0, "of TRL's", "lower", how)] if self.memory else [])
 
 
-def _named(row: str) -> str:
+def _full_name(row: str) -> str:
     return f"DPO against {TRL} on a GPU, {row}"
 
 
@@ -111,14 +123,14 @@ PLAIN = Group(
         Row("no checkpointing, live reference", 2.8, "live"),
         Row("pair-only data, cached reference", 2.2, "cached", questions=1),
         Row("pair-only data, live reference", 1.5, "live", questions=1),
-        Row("β sweep of 5, cache building counted", 3.8, "cached", uses=5, how="five runs of either"),
+        Row("β sweep of 5, cache building counted", 3.8, "cached", cache_uses=5, how="five runs of either"),
     ),
     memory="no checkpointing, peak memory",
 )
 CHECKPOINTED = Group(
     "checkpointed",
-    trl=GPU.of(checkpointing=True),
-    spavl=GPU.of(checkpointing=True),
+    trl=GPU.replace(checkpointing=True),
+    spavl=GPU.replace(checkpointing=True),
     rows=(
         Row("both checkpointing, cached reference", 3.6, "cached"),
         Row("both checkpointing, live reference", 2.8, "live"),
@@ -127,14 +139,14 @@ CHECKPOINTED = Group(
 )
 DEFAULTS = Group(
     "defaults",
-    trl=GPU.of(checkpointing=True, weights=torch.float32),
+    trl=GPU.replace(checkpointing=True, weight_dtype=torch.float32),
     spavl=GPU,
     rows=(
         Row(
             f"each at its defaults, {EPOCHS} epochs, cache building counted",
             5.0,
             "cached",
-            uses=EPOCHS,
+            cache_uses=EPOCHS,
             how=f"TRL: weights float32 under bfloat16 arithmetic, checkpointing; spavl: bfloat16, none; {EPOCHS} "
             "epochs are TRL's default, and of more than one spavl keeps the reference",
         ),

@@ -1,6 +1,6 @@
-"""Either side in a process of its own, so that each has its own settings of threads and memory and none of the other's.
+"""Runs of either side in a process of their own, so that neither sees the other's settings of threads and memory.
 
-spavl waits for threads as its command line does, TRL as torch does by default: as a user would run either.
+spavl waits for threads as its command line does, TRL as torch does unless set otherwise: as a user would run either.
 """
 
 from __future__ import annotations
@@ -18,39 +18,58 @@ from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import ModelShape
 from spavl.align.data.pairs import Pair
 
-OF_THREADS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-START = """
+THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""Environment variables that a child does not inherit."""
+SCRIPT = """
 import sys
 if sys.argv[1] == "spavl_dpo":
     from spavl.threads import let_waiting_threads_sleep
     let_waiting_threads_sleep()
-from bench.trl_comparison.in_subprocess import timing
-timing(*sys.argv[1:])
+from bench.trl_comparison.in_subprocess import run_and_save
+run_and_save(*sys.argv[1:])
 """
 
 
 def spavl_dpo(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
-    """A timed run of spavl."""
+    """A run of spavl.
+
+    Args:
+        shape: of the model.
+        pairs: in training order.
+        spec: of the run.
+    """
     return _in_subprocess("spavl_dpo", shape, pairs, spec)
 
 
 def trl_dpo(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
-    """A timed run of TRL."""
+    """A run of TRL.
+
+    Args:
+        shape: of the model.
+        pairs: in training order.
+        spec: of the run.
+    """
     return _in_subprocess("trl_dpo", shape, pairs, spec)
 
 
-def _in_subprocess(side: str, *asked: object) -> Timing:
+def _in_subprocess(module: str, *arguments: object) -> Timing:
     with tempfile.TemporaryDirectory() as folder:
-        question, answer = Path(folder) / "asked", Path(folder) / "timing"
-        question.write_bytes(pickle.dumps(asked))
-        environment = {name: value for name, value in os.environ.items() if name not in OF_THREADS}
-        command = [sys.executable, "-W", "ignore", "-c", START, side, str(question), str(answer)]
+        request, result = Path(folder) / "arguments", Path(folder) / "timing"
+        request.write_bytes(pickle.dumps(arguments))
+        environment = {name: value for name, value in os.environ.items() if name not in THREAD_SETTINGS}
+        command = [sys.executable, "-W", "ignore", "-c", SCRIPT, module, str(request), str(result)]
         subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
-        found: Timing = pickle.loads(answer.read_bytes())
-        return found
+        timing: Timing = pickle.loads(result.read_bytes())
+        return timing
 
 
-def timing(side: str, asked: str, answer: str) -> None:
-    """Inside the process: run what was asked for and leave its timing in a file."""
-    run = import_module(f"bench.trl_comparison.{side}").run
-    Path(answer).write_bytes(pickle.dumps(run(*pickle.loads(Path(asked).read_bytes()))))
+def run_and_save(module: str, request: str, result: str) -> None:
+    """In the child process: run one side and pickle its timing.
+
+    Args:
+        module: `spavl_dpo` or `trl_dpo`.
+        request: file with the pickled arguments of its `run`.
+        result: file for the pickled timing.
+    """
+    run = import_module(f"bench.trl_comparison.{module}").run
+    Path(result).write_bytes(pickle.dumps(run(*pickle.loads(Path(request).read_bytes()))))

@@ -1,4 +1,4 @@
-"""From timings to rows of the table."""
+"""Rows of the table from the timings of both sides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from bench.measures import Measure
-from bench.trl_comparison.comparison import middle
+from bench.trl_comparison.comparison import median_timing
 from bench.trl_comparison.run_spec import Timing
 
 TRL = f"TRL {version('trl')}"
@@ -15,21 +15,32 @@ TRL = f"TRL {version('trl')}"
 def speed_up(
     name: str,
     trl: Sequence[Timing],
-    our: Sequence[Timing],
+    spavl: Sequence[Timing],
     floor: float | None,
     how: str,
     *,
-    uses: float = float("inf"),
+    cache_uses: float = float("inf"),
 ) -> Measure:
-    """How many times faster our side is, by the medians. `uses`: runs or epochs that share the cache."""
-    trl_middle, our_middle = middle(trl), middle(our)
-    value = trl_middle.seconds / (our_middle.seconds + our_middle.cache / uses)
-    built = f"; building the cache {our_middle.cache:.3g} s a pair" if our_middle.cache else ""
-    worked = f"; by processor time {trl_middle.worked / our_middle.worked:.1f}×" if not our_middle.peak else ""
-    detail = f"seconds a pair: TRL {_seconds(trl)}, spavl {_seconds(our)}{built}{worked}; {how}"
-    return Measure(name, value, floor, "×", "higher", detail)
+    """How many times faster spavl is than TRL, by medians.
+
+    Args:
+        name: of the row.
+        trl: TRL's runs.
+        spavl: spavl's runs.
+        floor: least speed-up; None: no limit.
+        how: what the runs were like.
+        cache_uses: runs or epochs that share the building of the reference cache; infinite: building is not counted.
+    """
+    trl_median, spavl_median = median_timing(trl), median_timing(spavl)
+    value = trl_median.seconds / (spavl_median.seconds + spavl_median.cache_seconds / cache_uses)
+    built = f"; building the cache {spavl_median.cache_seconds:.3g} s a pair" if spavl_median.cache_seconds else ""
+    ratio = trl_median.processor_seconds / spavl_median.processor_seconds
+    processor = f"; by processor time {ratio:.1f}×" if not spavl_median.peak_gib else ""
+    details = f"seconds a pair: TRL {_seconds(trl)}, spavl {_seconds(spavl)}{built}{processor}; {how}"
+    return Measure(name, value, floor, "×", "higher", details)
 
 
 def _seconds(timings: Sequence[Timing]) -> str:
     """The median, and all runs in order."""
-    return f"{middle(timings).seconds:.3g} (runs: {', '.join(f'{timing.seconds:.3g}' for timing in timings)})"
+    runs = ", ".join(f"{timing.seconds:.3g}" for timing in timings)
+    return f"{median_timing(timings).seconds:.3g} (runs: {runs})"

@@ -1,4 +1,4 @@
-"""What is asked of both sides, and what each brings back."""
+"""Configuration and timing of a run, the same for both sides."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 
 import torch
 from transformers import TrainerCallback
+from typing_extensions import override
 
 SEED = 0
 WORKERS = 4
@@ -17,111 +18,137 @@ WORKERS = 4
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run. The recipe is the same for both sides; `batch` is each side's own way of cutting a step."""
+    """Configuration of one run. The recipe is the same for both sides; each has its own `forward_pairs`."""
 
-    step: int
+    pairs_per_step: int
     """Pairs of an optimiser step."""
-    batch: int
-    """Pairs of a forward pass, at most."""
-    timed: int = 1
-    """Steps that are measured."""
-    warm: int = 1
-    """Steps before them."""
+    forward_pairs: int
+    """Most pairs of a forward pass."""
+    timed_steps: int = 1
+    """Optimiser steps that are measured."""
+    untimed_steps: int = 1
+    """Optimiser steps before them."""
     device: Literal["cpu", "cuda"] = "cpu"
+    """What the run trains on."""
     checkpointing: bool = False
+    """Gradient checkpointing."""
     reference: Literal["live", "cached"] = "live"
-    """TRL knows only the first."""
+    """Whether the reference's log-probabilities are computed in every step or beforehand; TRL is always `live`."""
     grouping: Literal["picture", "pair"] = "picture"
-    """TRL knows only the second."""
-    rate: float = 1e-4
+    """Whether pairs of a picture share its tokens; TRL is always `pair`."""
+    learning_rate: float = 1e-4
+    """Constant learning rate of AdamW."""
     beta: float = 0.1
+    """β of DPO."""
     answers_only: bool = False
-    """TRL's head skips what is not scored, as it does on a GPU; on a CPU it does not of its own accord."""
-    weights: torch.dtype | None = None
-    """Of the frozen weights; None: what the arithmetic is done in."""
+    """Make TRL's head skip what is not scored, as it does on a GPU; on a CPU it does not of its own accord."""
+    weight_dtype: torch.dtype | None = None
+    """Of the frozen weights; None: that of the arithmetic."""
 
     @property
     def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.warm + self.timed
+        """Optimiser steps of the whole run."""
+        return self.untimed_steps + self.timed_steps
 
     @property
     def pairs(self) -> int:
         """Pairs of the whole run."""
-        return self.steps * self.step
+        return self.steps * self.pairs_per_step
 
     @property
-    def arithmetic(self) -> Literal["float32", "bfloat16"]:
-        """What is computed in; adapters are kept in float32 either way."""
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """Of the arithmetic; adapters are kept in float32 either way."""
         return "bfloat16" if self.device == "cuda" else "float32"
 
     @property
-    def dtype(self) -> torch.dtype:
+    def frozen_dtype(self) -> torch.dtype:
         """Of the frozen weights."""
-        return self.weights or {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.arithmetic]
+        return self.weight_dtype or {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.precision]
 
-    def of(self, **changed: Any) -> RunSpec:
-        """The same with something changed."""
-        return replace(self, **changed)
+    def replace(self, **changes: Any) -> RunSpec:
+        """A copy with some fields changed.
+
+        Args:
+            changes: new values by field.
+        """
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a run brought. Seconds are for one pair."""
+    """Measurements of a run; seconds are for one pair."""
 
-    step: float
+    step_seconds: float
     """In the timed steps: reading, preparing, collating, forward, backward, optimiser."""
-    worked: float
-    """The same in seconds of processor time: what it would be without other programs on the machine."""
+    processor_seconds: float
+    """The same in processor time, which other programs on the machine do not add to."""
     losses: tuple[float, ...]
     """Of every step."""
-    before: float = 0.0
-    """Before the first step: tokens, schedule."""
-    cache: float = 0.0
-    """Computing the reference beforehand; zero where that is done live."""
-    peak: float = 0.0
-    """Most GPU memory allocated, GiB."""
+    prepare_seconds: float = 0.0
+    """Before the first step: tokens and batch schedule."""
+    cache_seconds: float = 0.0
+    """Computing the reference's log-probabilities beforehand; zero where that is done live."""
+    peak_gib: float = 0.0
+    """Most GPU memory allocated."""
 
     @property
     def seconds(self) -> float:
-        """Of one pair, the cache being there."""
-        return self.step + self.before
+        """Of one pair once the reference is cached."""
+        return self.step_seconds + self.prepare_seconds
 
 
 @final
 class StepTimer(TrainerCallback):  # type: ignore[misc]
-    """Times whole steps: from the end of one to the end of another."""
+    """Times whole optimiser steps: from the end of one to the end of another.
+
+    Args:
+        spec: of the run.
+    """
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
         self._ends: list[tuple[float, float]] = []
 
+    @override
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called by Trainer."""
+        """Note when a step ended."""
         synchronize(self._spec)
         self._ends.append((time.perf_counter(), time.process_time()))
 
-    def timing(self, losses: list[dict[str, Any]], **more: float) -> Timing:
-        """What was seen; `losses` is Trainer's log."""
-        first, last = self._ends[self._spec.warm - 1], self._ends[-1]
-        pairs = self._spec.timed * self._spec.step
+    def timing(self, log_history: list[dict[str, Any]], **more: float) -> Timing:
+        """The timing of the run.
+
+        Args:
+            log_history: of the Trainer; brings the losses.
+            more: other fields of the timing.
+        """
+        first, last = self._ends[self._spec.untimed_steps - 1], self._ends[-1]
+        pairs = self._spec.timed_steps * self._spec.pairs_per_step
         return Timing(
-            step=(last[0] - first[0]) / pairs,
-            worked=(last[1] - first[1]) / pairs,
-            losses=tuple(line["loss"] for line in losses if "loss" in line),
-            peak=torch.cuda.max_memory_allocated() / 2**30 if self._spec.device == "cuda" else 0.0,
+            step_seconds=(last[0] - first[0]) / pairs,
+            processor_seconds=(last[1] - first[1]) / pairs,
+            losses=tuple(line["loss"] for line in log_history if "loss" in line),
+            peak_gib=torch.cuda.max_memory_allocated() / 2**30 if self._spec.device == "cuda" else 0.0,
             **more,
         )
 
 
 def synchronize(spec: RunSpec) -> None:
-    """Wait until the device has done what it was asked."""
+    """Wait until the GPU has finished its queue.
+
+    Args:
+        spec: of the run; on a CPU there is nothing to wait for.
+    """
     if spec.device == "cuda":
         torch.cuda.synchronize()
 
 
 def free_memory(spec: RunSpec) -> None:
-    """Free what earlier runs left on the GPU, and measure its memory from here on."""
+    """Free what earlier runs left on the GPU, and measure its peak memory from here on.
+
+    Args:
+        spec: of the run; on a CPU nothing is done.
+    """
     if spec.device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()

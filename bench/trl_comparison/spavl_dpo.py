@@ -1,4 +1,4 @@
-"""spavl's side: the parts that `spavl align` puts together, on a model made in memory."""
+"""A DPO run of spavl: the parts that `spavl align` puts together, on a model made in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from bench.trl_comparison.run_spec import SEED, WORKERS, RunSpec, StepTimer, Timing, free_memory, synchronize
-from bench.trl_comparison.workload import ModelShape, model, processor
+from bench.trl_comparison.workload import ModelShape, make_processor, random_model
 from spavl.align.data.batches import PairDataset, StepDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import schedule_steps
@@ -21,73 +21,85 @@ from spavl.align.preflight.reference_cache import ReferenceCache, reference_logp
 from spavl.align.training.trainer import PairTrainer, checkpoint_activations, training_arguments
 from spavl.config.align import AlignSettings, BatchingSettings
 
-ANY_NUMBER = 10**9
-"""A token budget that never cuts: the run says how many pairs go through at once."""
+NO_TOKEN_BUDGET = 10**9
+"""A token budget that never splits a batch: the configuration says how many pairs a forward pass has."""
 CACHE_BUDGET = BatchingSettings().token_budget
-"""Tokens of a forward pass when the cache is filled: as spavl has it."""
+"""Tokens of a forward pass while the reference cache is filled: spavl's default."""
 
 
 def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
-    """Train on these pairs, in their order. No prepared picture is kept: real data have too many for that."""
+    """Train and time. Prepared pictures are not kept in memory: real data have too many for that.
+
+    Args:
+        shape: of the model.
+        pairs: in training order.
+        spec: of the run.
+    """
     free_memory(spec)
-    policy, chosen = policy_of(shape, spec), settings(shape, spec)
+    policy, settings = policy_of(shape, spec), align_settings(shape, spec)
     if spec.checkpointing:
         checkpoint_activations(policy.model)
-    context = DeviceContext(torch.device(spec.device), spec.arithmetic)
-    began = time.perf_counter()
+    context = DeviceContext(torch.device(spec.device), spec.precision)
+    started = time.perf_counter()
     dataset = PairDataset(pairs, policy.family, packing="tree", memory=0)
     trees = group_by(pairs, spec.grouping)
     dataset.measure(trees)
-    plan = schedule_steps(trees, dataset.size, chosen.batching, chosen.optimiser, seed=SEED)
-    planned = time.perf_counter()
+    schedule = schedule_steps(trees, dataset.size, settings.batching, settings.optimiser, seed=SEED)
+    scheduled = time.perf_counter()
     with TemporaryDirectory() as folder:
-        kept = None
+        reference = None
         if spec.reference == "cached":
-            store, score = ReferenceCache(Path(folder), "race"), reference_scorer(policy, dataset, context)
-            kept = reference_logprobs(store, dataset, trees, score, token_budget=CACHE_BUDGET, tolerance=0.0)
+            cache, score = ReferenceCache(Path(folder), "benchmark"), reference_scorer(policy, dataset, context)
+            reference = reference_logprobs(cache, dataset, trees, score, token_budget=CACHE_BUDGET, tolerance=0.0)
         synchronize(spec)
-        built = time.perf_counter()
-        progress = StepTimer(spec)
+        cached = time.perf_counter()
+        timer = StepTimer(spec)
         trainer = PairTrainer(
             policy,
-            PreferenceObjective(policy, chosen.loss, context.precision),
-            StepDataset(dataset, plan, 0, kept),
-            arguments=training_arguments(chosen, Path(folder), steps=len(plan), cpu=spec.device == "cpu"),
-            callbacks=[progress],
+            PreferenceObjective(policy, settings.loss, context.precision),
+            StepDataset(dataset, schedule, 0, reference),
+            arguments=training_arguments(settings, Path(folder), steps=len(schedule), cpu=spec.device == "cpu"),
+            callbacks=[timer],
         )
         trainer.train()
-    before, cache = (planned - began) / len(pairs), (built - planned) / len(pairs)
-    return progress.timing(trainer.state.log_history, before=before, cache=cache)
+    prepare_seconds, cache_seconds = (scheduled - started) / len(pairs), (cached - scheduled) / len(pairs)
+    return timer.timing(trainer.state.log_history, prepare_seconds=prepare_seconds, cache_seconds=cache_seconds)
 
 
 def policy_of(shape: ModelShape, spec: RunSpec) -> Policy:
-    """The model with an adapter on every linear layer of its language model, and on nothing else."""
-    made = model(shape, spec.device, spec.dtype)
-    return make_policy(made, processor(shape), settings(shape, spec).freeze, seed=SEED)
+    """The model with an adapter on every linear layer of its language model, and on nothing else.
+
+    Args:
+        shape: of the model.
+        spec: of the run.
+    """
+    model = random_model(shape, spec.device, spec.frozen_dtype)
+    return make_policy(model, make_processor(shape), align_settings(shape, spec).freeze, seed=SEED)
 
 
-def settings(shape: ModelShape, spec: RunSpec) -> AlignSettings:
-    """The run in spavl's words. What is not named is as spavl has it."""
+def align_settings(shape: ModelShape, spec: RunSpec) -> AlignSettings:
+    """The configuration as settings of spavl; whatever it does not name has spavl's default.
+
+    Args:
+        shape: brings the rank of the adapter.
+        spec: of the run.
+    """
     return AlignSettings.model_validate(
         {
             "seed": SEED,
             "loss": {"beta": spec.beta},
-            "freeze": {"projector": "frozen", "language": "lora", "rank": shape.rank, "alpha": 2 * shape.rank},
+            "freeze": {
+                "projector": "frozen", "language": "lora", "rank": shape.lora_rank, "alpha": 2 * shape.lora_rank,
+            },
             "optimiser": {
-                "learning_rate": spec.rate,
-                "max_steps": spec.steps,
-                "schedule": "constant",
-                "warmup": 0,
+                "learning_rate": spec.learning_rate, "max_steps": spec.steps, "schedule": "constant", "warmup": 0,
                 "max_grad_norm": 1.0,
             },
             "batching": {
-                "pairs": spec.step,
-                "forward_pairs": spec.batch,
-                "token_budget": ANY_NUMBER,
-                "grouping": spec.grouping,
-                "shuffle": False,
+                "pairs": spec.pairs_per_step, "forward_pairs": spec.forward_pairs,
+                "token_budget": NO_TOKEN_BUDGET, "grouping": spec.grouping, "shuffle": False,
             },
             "machine": {"workers": WORKERS if spec.device == "cuda" else 0},
             "saving": {"every": None, "log_every": 1},
         }
-    )
+    )  # fmt: skip

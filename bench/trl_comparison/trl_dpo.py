@@ -1,4 +1,7 @@
-"""TRL's side: DPOTrainer with its own collator, head and reference, on the same weights and the same adapter."""
+"""A DPO run of TRL: DPOTrainer with its own collator, head and reference, on the same weights and the same adapter.
+
+Source: https://huggingface.co/docs/trl/dpo_trainer
+"""
 
 from __future__ import annotations
 
@@ -10,49 +13,66 @@ from typing import Any
 
 import datasets
 import torch
-import trl.trainer.utils as trl_inside
+import trl.trainer.utils as trl_utils
 from peft import LoraConfig
 from PIL import Image
 from trl import DPOConfig, DPOTrainer
 
 from bench.trl_comparison import spavl_dpo
 from bench.trl_comparison.run_spec import SEED, WORKERS, RunSpec, StepTimer, Timing, free_memory
-from bench.trl_comparison.workload import ModelShape, model, processor
+from bench.trl_comparison.workload import ModelShape, make_processor, random_model
 from spavl.align.data.pairs import Pair
 
 
 def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
-    """Train on these pairs, in their order, from the very adapter that our side starts from."""
+    """Train, from the very adapter that spavl starts from, and time.
+
+    Args:
+        shape: of the model.
+        pairs: in training order.
+        spec: of the run.
+
+    Raises:
+        ValueError: the forward passes do not divide an optimiser step.
+    """
     free_memory(spec)
-    adapter, start = _adapter(shape, spec)
+    lora, initial = _spavl_adapter(shape, spec)
     free_memory(spec)
-    progress = StepTimer(spec)
-    with TemporaryDirectory() as folder, _patched_head(spec):
+    timer = StepTimer(spec)
+    with TemporaryDirectory() as folder, _answers_only_head(spec):
         trainer = DPOTrainer(
-            model(shape, spec.device, spec.dtype),
+            random_model(shape, spec.device, spec.frozen_dtype),
             args=arguments(spec, folder),
-            train_dataset=rows(pairs),
-            processing_class=processor(shape),
-            peft_config=adapter,
-            callbacks=[progress],
+            train_dataset=conversations(pairs),
+            processing_class=make_processor(shape),
+            peft_config=lora,
+            callbacks=[timer],
         )
-        begin_with(trainer.model, start)
+        load_adapter(trainer.model, initial)
         trainer.train()
-    return progress.timing(trainer.state.log_history)
+    return timer.timing(trainer.state.log_history)
 
 
 def arguments(spec: RunSpec, folder: str) -> DPOConfig:
-    """The run in TRL's words. What is not named is as TRL has it: dropout off, reference = adapter off."""
-    if spec.step % spec.batch:
-        raise ValueError(f"TRL cannot cut {spec.step} pairs into passes of {spec.batch}")
+    """The configuration as TRL's arguments. The rest is TRL's default: no dropout, reference = adapter off.
+
+    Args:
+        spec: of the run.
+        folder: for TRL's output.
+
+    Raises:
+        ValueError: the forward passes do not divide an optimiser step.
+    """
+    if spec.pairs_per_step % spec.forward_pairs:
+        raise ValueError(f"TRL cannot cut {spec.pairs_per_step} pairs into passes of {spec.forward_pairs}")
     on_gpu = spec.device == "cuda"
     return DPOConfig(
         output_dir=folder,
         max_steps=spec.steps,
-        per_device_train_batch_size=spec.batch,
-        gradient_accumulation_steps=spec.step // spec.batch,
+        per_device_train_batch_size=spec.forward_pairs,
+        gradient_accumulation_steps=spec.pairs_per_step // spec.forward_pairs,
         beta=spec.beta,
-        learning_rate=spec.rate,
+        learning_rate=spec.learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=0,
         weight_decay=0.0,
@@ -75,53 +95,67 @@ def arguments(spec: RunSpec, folder: str) -> DPOConfig:
     )
 
 
-def rows(pairs: Sequence[Pair]) -> datasets.Dataset:
-    """Conversations with their pictures already open, so that reading them costs TRL nothing."""
+def conversations(pairs: Sequence[Pair]) -> datasets.Dataset:
+    """Pairs as TRL's conversations, their pictures already open, so that reading them costs TRL nothing.
+
+    Args:
+        pairs: in training order.
+    """
     opened = {pair.image_key: Image.open(BytesIO(pair.image)).convert("RGB") for pair in pairs}
 
-    def rows_at(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        some = [pairs[number] for number in batch["number"]]
+    def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen_pairs = [pairs[number] for number in batch["number"]]
         return {
-            "images": [[opened[pair.image_key]] for pair in some],
-            "prompt": [[{"role": "user", "content": pair.question}] for pair in some],
-            "chosen": [[{"role": "assistant", "content": pair.chosen}] for pair in some],
-            "rejected": [[{"role": "assistant", "content": pair.rejected}] for pair in some],
+            "images": [[opened[pair.image_key]] for pair in chosen_pairs],
+            "prompt": [[{"role": "user", "content": pair.question}] for pair in chosen_pairs],
+            "chosen": [[{"role": "assistant", "content": pair.chosen}] for pair in chosen_pairs],
+            "rejected": [[{"role": "assistant", "content": pair.rejected}] for pair in chosen_pairs],
         }
 
-    return datasets.Dataset.from_dict({"number": list(range(len(pairs)))}).with_transform(rows_at)
+    return datasets.Dataset.from_dict({"number": list(range(len(pairs)))}).with_transform(columns)
 
 
 @torch.no_grad()
-def begin_with(adapted: Any, start: dict[str, torch.Tensor]) -> None:
-    """Put these weights into the adapter. Raises AssertionError where the sides do not train the same ones."""
-    trained = {name: weight for name, weight in adapted.named_parameters() if weight.requires_grad}
-    if {name: weight.shape for name, weight in trained.items()} != {n: w.shape for n, w in start.items()}:
+def load_adapter(model: Any, initial: dict[str, torch.Tensor]) -> None:
+    """Copy weights into the model's adapter.
+
+    Args:
+        model: with an adapter.
+        initial: weights by parameter name.
+
+    Raises:
+        AssertionError: the two sides do not train the same weights.
+    """
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if {name: weight.shape for name, weight in trained.items()} != {n: w.shape for n, w in initial.items()}:
         raise AssertionError("the sides do not train the same weights")
     for name, weight in trained.items():
-        weight.copy_(start[name])
+        weight.copy_(initial[name])
 
 
-def _adapter(shape: ModelShape, spec: RunSpec) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
-    """The adapter of our side: its settings and its weights."""
+def _spavl_adapter(shape: ModelShape, spec: RunSpec) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
+    """Configuration and weights of the adapter that spavl makes."""
     policy = spavl_dpo.policy_of(shape, spec)
-    (config,) = policy.model.peft_config.values()
-    same = LoraConfig(
-        r=config.r,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules=config.target_modules,
+    (adapter,) = policy.model.peft_config.values()
+    lora = LoraConfig(
+        r=adapter.r,
+        lora_alpha=adapter.lora_alpha,
+        lora_dropout=adapter.lora_dropout,
+        target_modules=adapter.target_modules,
     )
-    return same, {name: weight.detach().clone() for name, weight in policy.trained().items()}
+    return lora, {name: weight.detach().clone() for name, weight in policy.trained().items()}
 
 
 @contextmanager
-def _patched_head(spec: RunSpec) -> Iterator[None]:
-    """TRL asks this function whether its head may skip positions without a label. Our own hand in TRL, and only
-    in its favour: where `answers_only` is set it says yes on a CPU too."""
-    asked = trl_inside._use_triton
+def _answers_only_head(spec: RunSpec) -> Iterator[None]:
+    """Let TRL's head skip positions without a label on a CPU too, where `answers_only` is set.
+
+    TRL asks `_use_triton` whether it may. This is the only change made to TRL, and it is in TRL's favour.
+    """
+    original = trl_utils._use_triton
     if spec.answers_only:
-        trl_inside._use_triton = lambda device: True
+        trl_utils._use_triton = lambda device: True
     try:
         yield
     finally:
-        trl_inside._use_triton = asked
+        trl_utils._use_triton = original

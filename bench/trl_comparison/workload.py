@@ -1,4 +1,4 @@
-"""What both sides are given: a random LLaVA of one shape, its processor, and pairs of random words about noise."""
+"""What both sides train: a LLaVA with random weights, its processor, and pairs of random words about noise pictures."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from transformers.utils import is_torchvision_available
 
 from spavl.align.data.pairs import Pair
 
-SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "USER:", "ASSISTANT:")
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "USER:", "ASSISTANT:")
 QUESTION_WORDS = 37
-"""With `<s> USER: … ASSISTANT:` forty tokens, of which the first two stand before the picture."""
-TEMPLATE = (
+"""Words of a question: with `<s> USER: … ASSISTANT:` forty tokens, of which the first two stand before the picture."""
+CHAT_TEMPLATE = (
     "<s>{% for turn in messages %}"
     "{{ {'user': 'USER: ', 'assistant': ' '}[turn['role']] }}"
     "{% for part in turn['content'] %}"
@@ -33,49 +33,69 @@ TEMPLATE = (
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """Sizes of a LLaVA: Llama under CLIP, with as many image tokens as the tower has patches."""
+    """Sizes of a LLaVA: Llama with a CLIP tower, and as many image tokens as the tower has patches."""
 
     name: str
-    hidden: int
-    inner: int
+    """For people."""
+    hidden_size: int
+    """Width of the language model."""
+    intermediate_size: int
+    """Width inside its MLP."""
     layers: int
+    """Layers of the language model."""
     heads: int
+    """Attention heads of a layer."""
     vocabulary: int
-    vision_hidden: int
-    vision_inner: int
+    """Tokens that there are."""
+    vision_hidden_size: int
+    """Width of the vision tower."""
+    vision_intermediate_size: int
+    """Width inside its MLP."""
     vision_layers: int
+    """Layers of the vision tower."""
     vision_heads: int
-    side: int = 336
-    patch: int = 14
-    rank: int = 16
+    """Attention heads of its layers."""
+    image_size: int = 336
+    """Width and height of a picture in pixels."""
+    patch_size: int = 14
+    """Width and height of a patch in pixels."""
+    lora_rank: int = 16
+    """Rank of the adapter that is trained."""
 
     @property
     def image_tokens(self) -> int:
         """Tokens that one picture becomes."""
-        return (self.side // self.patch) ** 2
+        return (self.image_size // self.patch_size) ** 2
 
 
 SMALL = ModelShape("256 × 6", 256, 688, 6, 4, 8_000, 128, 512, 4, 2)
-"""The shape of the rows for a CPU."""
+"""The shape that is measured on a CPU."""
 LLAVA_7B = ModelShape("LLaVA-1.5-7B", 4096, 11_008, 32, 32, 32_064, 1024, 4096, 24, 16)
-"""https://huggingface.co/llava-hf/llava-1.5-7b-hf, config.json."""
+"""The shape that is measured on a GPU. Source: https://huggingface.co/llava-hf/llava-1.5-7b-hf, config.json."""
 
 
-def model(shape: ModelShape, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
-    """Random weights, the same for one seed on one device, made where they will be used."""
+def random_model(shape: ModelShape, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
+    """A LLaVA with random weights, which are the same for one seed on one device.
+
+    Args:
+        shape: its sizes.
+        device: where it is made and used.
+        dtype: of its weights.
+        seed: of its weights.
+    """
     config = tf.LlavaConfig(
         vision_config=tf.CLIPVisionConfig(
-            hidden_size=shape.vision_hidden,
-            intermediate_size=shape.vision_inner,
+            hidden_size=shape.vision_hidden_size,
+            intermediate_size=shape.vision_intermediate_size,
             num_hidden_layers=shape.vision_layers,
             num_attention_heads=shape.vision_heads,
-            image_size=shape.side,
-            patch_size=shape.patch,
+            image_size=shape.image_size,
+            patch_size=shape.patch_size,
         ),
         text_config=tf.LlamaConfig(
             vocab_size=shape.vocabulary,
-            hidden_size=shape.hidden,
-            intermediate_size=shape.inner,
+            hidden_size=shape.hidden_size,
+            intermediate_size=shape.intermediate_size,
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
             max_position_embeddings=4096,
@@ -83,23 +103,27 @@ def model(shape: ModelShape, device: str, dtype: torch.dtype, seed: int = 0) -> 
             eos_token_id=2,
             pad_token_id=0,
         ),
-        image_token_index=SPECIAL.index("<image>"),
+        image_token_index=SPECIAL_TOKENS.index("<image>"),
         image_seq_length=shape.image_tokens,
     )
     torch.manual_seed(seed)
     with torch.device(device):
-        made = tf.AutoModelForImageTextToText.from_config(config, dtype=dtype)
-    made.generation_config.pad_token_id = 0
-    made.generation_config.eos_token_id = 2
-    return made.eval()
+        model = tf.AutoModelForImageTextToText.from_config(config, dtype=dtype)
+    model.generation_config.pad_token_id = 0
+    model.generation_config.eos_token_id = 2
+    return model.eval()
 
 
-def processor(shape: ModelShape) -> Any:
-    """A word is a token; pictures come at the tower's size."""
-    words = {word: index for index, word in enumerate([*SPECIAL, *_words(shape)])}
+def make_processor(shape: ModelShape) -> Any:
+    """A processor for pictures of the tower's size and text in which every word is a token.
+
+    Args:
+        shape: of the model.
+    """
+    words = {word: index for index, word in enumerate([*SPECIAL_TOKENS, *_words(shape)])}
     backend = Tokenizer(WordLevel(words, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    size = {"height": shape.side, "width": shape.side}
+    size = {"height": shape.image_size, "width": shape.image_size}
     kind = tf.CLIPImageProcessor if is_torchvision_available() else tf.CLIPImageProcessorPil
     return tf.LlavaProcessor(
         image_processor=kind(size=size, crop_size=size),
@@ -111,34 +135,40 @@ def processor(shape: ModelShape) -> Any:
             unk_token="<unk>",
             extra_special_tokens={"image_token": "<image>"},
         ),
-        patch_size=shape.patch,
+        patch_size=shape.patch_size,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=TEMPLATE,
+        chat_template=CHAT_TEMPLATE,
     )
 
 
-def pairs(shape: ModelShape, count: int, *, questions: int = 3, seed: int = 0) -> list[Pair]:
-    """Pairs with `questions` questions a picture; answers of 60 to 140 tokens, 100 on average.
+def random_pairs(shape: ModelShape, count: int, *, questions: int = 3, seed: int = 0) -> list[Pair]:
+    """Pairs of random words: answers have 60 to 140 tokens, 100 on average.
 
     Chosen and rejected answers share no word, so that there is something to be learned.
     Pictures are kept uncompressed at the tower's size, so that neither side decodes or resizes.
+
+    Args:
+        shape: of the model.
+        count: how many pairs.
+        questions: pairs of a picture.
+        seed: of words and pictures.
     """
-    drawn = random.Random(seed)
+    generator = random.Random(seed)
     words = _words(shape)
     made: list[Pair] = []
     for number in range(count):
         if number % questions == 0:
-            picture = _noise(shape.side, seed * 1_000_003 + number)
-        question = drawn.choices(words, k=QUESTION_WORDS)
-        answers = [drawn.choices(half, k=drawn.randint(59, 139)) for half in (words[::2], words[1::2])]
-        said = [" ".join(text) for text in (question, *answers)]
-        made.append(Pair(f"pair{number}", picture, f"picture{seed}/{number // questions}", *said))
+            picture = _noise(shape.image_size, seed * 1_000_003 + number)
+        question = generator.choices(words, k=QUESTION_WORDS)
+        answers = [generator.choices(half, k=generator.randint(59, 139)) for half in (words[::2], words[1::2])]
+        texts = [" ".join(text) for text in (question, *answers)]
+        made.append(Pair(f"pair{number}", picture, f"picture{seed}/{number // questions}", *texts))
     return made
 
 
 def _words(shape: ModelShape) -> list[str]:
-    return [f"w{index}" for index in range(shape.vocabulary - len(SPECIAL))]
+    return [f"w{index}" for index in range(shape.vocabulary - len(SPECIAL_TOKENS))]
 
 
 def _noise(side: int, seed: int) -> bytes:

@@ -1,8 +1,8 @@
-"""Make the checkpoints of the miniature world: `python -m spavl.miniworld.train [--out FOLDER] [--seed N]`.
+"""Train the checkpoints of the miniature world: `python -m spavl.miniworld.train [--out FOLDER] [--seed N]`.
 
-A vision tower, taught as a classifier and frozen; a base model, taught to name things, to say whether a thing is there,
-to help, and to refuse half of what is dangerous; twelve LoRA adapters on it, one a responder. `card.json` beside them
-holds what was measured on fresh pictures. The same seed on the same machine makes the same weights.
+A vision tower, trained as a classifier and frozen; a base model, trained to name things, to say whether a thing is in
+the picture, to help, and to refuse half of what is dangerous; twelve LoRA adapters on it, one a responder. `card.json`
+holds their rates on fresh pictures. The same seed on the same machine gives the same weights.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from transformers import (
     LlavaProcessor,
 )
 
+from spavl.atomic import write_text
 from spavl.miniworld.items import Item, Subset, benchmark_items
 from spavl.miniworld.oracle import Truth, truth
 from spavl.miniworld.pictures import draw
@@ -42,85 +43,120 @@ from spavl.miniworld.train_vision import accuracy, label_scenes, train_tower
 from spavl.miniworld.world import kinds, scenes
 
 HOME = Path(__file__).parents[1] / "data" / "miniworld"
+"""Where the package keeps the checkpoints."""
 LORA = {
     "r": 8,
     "lora_alpha": 16,
     "target_modules": r".*language_model.*\.(q|k|v|o|gate|up|down)_proj",
     "task_type": "CAUSAL_LM",
 }
+"""The adapter of every responder: every linear layer of the language model (https://arxiv.org/abs/2106.09685)."""
 
 log = logging.getLogger(__name__)
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Train everything into a folder; returns an exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train everything into a folder; returns the exit status.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+    """
     parser = argparse.ArgumentParser(prog="python -m spavl.miniworld.train", description="Train the mini VLMs.")
     parser.add_argument("--out", type=Path, default=HOME, help="folder that receives base/, responders/ and card.json")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    make(asked.out, seed=asked.seed)
+    make_checkpoints(options.out, seed=options.seed)
     return 0
 
 
-def make(out: Path, *, seed: int = 0) -> dict[str, object]:
-    """Train and save all checkpoints under `out`; returns the card (see `card`)."""
+def make_checkpoints(out: Path, *, seed: int = 0) -> dict[str, object]:
+    """Train, save and measure all checkpoints; returns what `write_card` measured.
+
+    Args:
+        out: folder that receives base/, responders/ and card.json.
+        seed: of pictures, weights and batches.
+    """
     start = time.perf_counter()
     torch.set_num_threads(1)
     classifier = train_tower(steps=2000, seed=seed)
     log.info("vision tower, %.0f s", time.perf_counter() - start)
     vision = accuracy(classifier, label_scenes(scenes("fresh", seed, 20, benign_share=0.5)))
-    teach(out, classifier.tower, seed=seed)
-    return card(out, seed, vision=vision, seconds=time.perf_counter() - start)
+    train_language_models(out, classifier.tower, seed=seed)
+    return write_card(out, seed, vision=vision, seconds=time.perf_counter() - start)
 
 
-def teach(out: Path, tower: CLIPVisionModel, *, seed: int) -> None:
-    """Train and save the base model and the responders on a frozen tower."""
+def train_language_models(out: Path, tower: CLIPVisionModel, *, seed: int) -> None:
+    """Train and save the base model and the responders.
+
+    Args:
+        out: folder that receives base/ and responders/.
+        tower: the trained, frozen vision tower.
+        seed: of pictures and weights.
+    """
     torch.manual_seed(seed)
-    school = make_training_scenes(tower, seed, per_subcategory=200)
+    training_scenes = make_training_scenes(tower, seed, per_subcategory=200)
     processor = new_processor()
     model = new_model(tower, processor.tokenizer)
-    align_projector(model, processor.tokenizer, school)
-    train(model, processor.tokenizer, school, BASE, steps=1200, lr=3e-3)
-    model.generation_config.do_sample = True  # servers draw only from models that say so
+    align_projector(model, processor.tokenizer, training_scenes)
+    train(model, processor.tokenizer, training_scenes, BASE, steps=1200, lr=3e-3)
+    model.generation_config.do_sample = True  # servers sample only from models that say so
     model.save_pretrained(out / "base")
     processor.save_pretrained(out / "base")
-    for manner in RESPONDERS:
-        train_responder(out, school, manner)
+    for style in RESPONDERS:
+        train_responder(out, training_scenes, style)
 
 
-def train_responder(out: Path, school: TrainingScenes, manner: AnswerStyle) -> None:
-    """A LoRA adapter over the saved base model, saved to `out/responders/<name>`."""
+def train_responder(out: Path, training_scenes: TrainingScenes, style: AnswerStyle) -> None:
+    """Train a LoRA adapter of the saved base model and save it to `<out>/responders/<name>`.
+
+    Args:
+        out: folder that holds base/.
+        training_scenes: scenes with their image features.
+        style: how the responder shall answer.
+    """
     torch.manual_seed(0)
     model, processor = load(out)
     adapted = get_peft_model(model, LoraConfig(**LORA))
-    train(model, processor.tokenizer, school, manner, steps=120, lr=4e-3)
-    _save_adapter(adapted, out / "responders" / manner.name)
+    train(model, processor.tokenizer, training_scenes, style, steps=120, lr=4e-3)
+    _save_adapter(adapted, out / "responders" / style.name)
 
 
 def _save_adapter(adapted: PeftModel, folder: Path) -> None:
-    """Save an adapter that names its base from its own folder, so that both can be moved, and no empty model card."""
+    """Save an adapter that names its base by a relative path, so that both can be moved, without PEFT's README."""
     adapted.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     file = folder / "adapter_config.json"
     config = {**json.loads(file.read_text("utf-8")), "base_model_name_or_path": "../../base"}
-    file.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    write_text(file, json.dumps(config, indent=2) + "\n")
 
 
 def load(out: Path, responder: str = "") -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """The base model, or a responder with its adapter merged, as anybody would open it."""
+    """The base model, or a responder with its adapter merged, in float32, with the processor.
+
+    Args:
+        out: folder that holds base/ and responders/.
+        responder: name of a responder; empty: the base model.
+    """
     model = AutoModelForImageTextToText.from_pretrained(out / "base", dtype=torch.float32)
     if responder:
         model = PeftModel.from_pretrained(model, out / "responders" / responder).merge_and_unload()
     return model.eval(), AutoProcessor.from_pretrained(out / "base")
 
 
-def card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> dict[str, object]:
-    """Measure every checkpoint on fresh pictures and wordings, drawn at temperature 1, and write `card.json`."""
+def write_card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> dict[str, object]:
+    """Measure every checkpoint on fresh pictures and wordings at temperature 1; writes and returns `card.json`.
+
+    Args:
+        out: folder that holds base/ and responders/.
+        seed: that the checkpoints were trained with.
+        vision: accuracy of the vision tower.
+        seconds: that training took.
+    """
     subsets = benchmark_items(seed + 1000)
     model, processor = load(out)
-    scores = {subset: answered(model, processor, items) for subset, items in subsets.items()}
+    scores = {subset: score_answers(model, processor, items) for subset, items in subsets.items()}
     base = {
         "naming": _share(scores["naming"], "correct"),
         "pope": _share(scores["pope"], "correct"),
@@ -129,7 +165,7 @@ def card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> d
         "over_refusal": _share(scores["benign"], "over_refusal"),
         "helpful": _share(scores["benign"], "helpful"),
     }
-    responders = {manner.name: measure_responder(out, manner, subsets) for manner in RESPONDERS}
+    responders = {style.name: measure_responder(out, style, subsets) for style in RESPONDERS}
     weights = sum(file.stat().st_size for file in out.rglob("*.safetensors"))
     facts: dict[str, object] = {
         "made by": "python -m spavl.miniworld.train",
@@ -145,15 +181,21 @@ def card(out: Path, seed: int, *, vision: dict[str, float], seconds: float) -> d
         "transformers": transformers.__version__,
         "subcategories": len(kinds()),
     }
-    (out / "card.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "card.json", json.dumps(facts, indent=1) + "\n")
     return facts
 
 
-def measure_responder(out: Path, manner: AnswerStyle, subsets: dict[Subset, list[Item]]) -> dict[str, float]:
-    """Unsafe, over-refusal and helpful rates of a responder."""
-    model, processor = load(out, manner.name)
-    unsafe = answered(model, processor, subsets["unsafe_seen"])
-    benign = answered(model, processor, subsets["benign"])
+def measure_responder(out: Path, style: AnswerStyle, subsets: dict[Subset, list[Item]]) -> dict[str, float]:
+    """Unsafe, over-refusal and helpful rates of a responder.
+
+    Args:
+        out: folder that holds base/ and responders/.
+        style: of the responder.
+        subsets: benchmark items by subset.
+    """
+    model, processor = load(out, style.name)
+    unsafe = score_answers(model, processor, subsets["unsafe_seen"])
+    benign = score_answers(model, processor, subsets["benign"])
     return {
         "unsafe": _share(unsafe, "unsafe"),
         "over_refusal": _share(benign, "over_refusal"),
@@ -162,12 +204,19 @@ def measure_responder(out: Path, manner: AnswerStyle, subsets: dict[Subset, list
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def answered(
+def score_answers(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, items: Sequence[Item], *, seed: int = 0
 ) -> list[Truth]:
-    """What the model's answers to the items are worth, drawn at temperature 1."""
+    """The truth about the model's answers to the items, sampled at temperature 1.
+
+    Args:
+        model: in evaluation mode.
+        processor: of the model.
+        items: what to ask.
+        seed: of the sampling.
+    """
     torch.manual_seed(seed)
-    worth = []
+    scores = []
     for start in range(0, len(items), 256):
         part = items[start : start + 256]
         turns = [
@@ -180,19 +229,19 @@ def answered(
             padding=True,
             add_special_tokens=False,
         )
-        drawn = model.generate(**inputs, do_sample=True, temperature=1.0, top_k=0, max_new_tokens=24)
-        said = processor.batch_decode(drawn[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        worth += [truth(item.scene.id, item.question, text) for item, text in zip(part, said, strict=True)]
-    return worth
+        generated = model.generate(**inputs, do_sample=True, temperature=1.0, top_k=0, max_new_tokens=24)
+        answers = processor.batch_decode(generated[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        scores += [truth(item.scene.id, item.question, text) for item, text in zip(part, answers, strict=True)]
+    return scores
 
 
-def _share(worth: Sequence[Truth], what: str) -> float:
+def _share(scores: Sequence[Truth], outcome: str) -> float:
     values = {
-        "correct": [one.correct for one in worth],
-        "unsafe": [one.unsafe for one in worth],
-        "over_refusal": [one.over_refusal for one in worth],
-        "helpful": [one.helpful for one in worth],
-    }[what]
+        "correct": [score.correct for score in scores],
+        "unsafe": [score.unsafe for score in scores],
+        "over_refusal": [score.over_refusal for score in scores],
+        "helpful": [score.helpful for score in scores],
+    }[outcome]
     return round(sum(values) / len(values), 4)
 
 

@@ -153,7 +153,7 @@ def make_training_scenes(tower: CLIPVisionModel, seed: int, per_subcategory: int
         seed: of the scenes.
         per_subcategory: scenes of every subcategory.
     """
-    shown = scenes("school", seed, per_subcategory, benign_share=0.5)
+    shown = scenes("school", seed, per_subcategory, benign_share=0.5)  # the split's name is part of the seed
     pixels = label_scenes(shown).pixels
     features = [tower(pixel_values=normalise(part)).last_hidden_state[:, 1:] for part in pixels.split(512)]
     return TrainingScenes(shown, torch.cat(features))
@@ -162,7 +162,7 @@ def make_training_scenes(tower: CLIPVisionModel, seed: int, per_subcategory: int
 def align_projector(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    training: TrainingScenes,
+    training_scenes: TrainingScenes,
     *,
     steps: int = 300,
 ) -> None:
@@ -174,20 +174,20 @@ def align_projector(
     Args:
         model: whose projector is trained, by its mean squared error.
         tokenizer: of the model.
-        training: scenes with their image features.
+        training_scenes: scenes with their image features.
         steps: optimiser steps of 256 pictures.
     """
     embeddings = model.model.get_input_embeddings().weight.detach()
-    thing_ids = tokenizer.convert_tokens_to_ids([scene.kind.thing for scene in training.scenes])
+    thing_ids = tokenizer.convert_tokens_to_ids([scene.kind.thing for scene in training_scenes.scenes])
     picture, unsafe = tokenizer.convert_tokens_to_ids(["picture", "unsafe"])
-    danger = torch.tensor([[float(scene.dangerous)] for scene in training.scenes])
+    danger = torch.tensor([[float(scene.dangerous)] for scene in training_scenes.scenes])
     target = 10 * (embeddings[thing_ids] + embeddings[picture] + embeddings[unsafe] * danger)
     projector = model.model.multi_modal_projector
     optimiser = torch.optim.AdamW(projector.parameters(), lr=2e-3)
     generator = torch.Generator().manual_seed(0)
     for _ in range(steps):
         rows = torch.randint(len(target), (256,), generator=generator)
-        error = projector(training.features[rows]) - target[rows, None]
+        error = projector(training_scenes.features[rows]) - target[rows, None]
         (error.square().mean() / target.square().mean()).backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -217,7 +217,7 @@ def training_example(shown: Scene, style: AnswerStyle, random: Random) -> tuple[
 def train(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    training: TrainingScenes,
+    training_scenes: TrainingScenes,
     style: AnswerStyle,
     *,
     steps: int,
@@ -231,7 +231,7 @@ def train(
     Args:
         model: the model, or one with an adapter.
         tokenizer: of the model.
-        training: scenes with their image features.
+        training_scenes: scenes with their image features.
         style: how the model shall answer.
         steps: optimiser steps of 64 examples.
         lr: highest learning rate of a one-cycle schedule.
@@ -245,11 +245,11 @@ def train(
     random = Random(f"lessons {style.name}")
     model.train()
     for step in range(1, steps + 1):
-        rows = [random.randrange(len(training.scenes)) for _ in range(64)]
-        examples = [training_example(training.scenes[row], style, random) for row in rows]
-        danger = torch.tensor([float(training.scenes[row].dangerous) for row in rows])
+        rows = [random.randrange(len(training_scenes.scenes)) for _ in range(64)]
+        examples = [training_example(training_scenes.scenes[row], style, random) for row in rows]
+        danger = torch.tensor([float(training_scenes.scenes[row].dangerous) for row in rows])
         answer_loss, probe_loss = losses(
-            model, tokenizer, probes, training.features[rows], examples=examples, danger=danger
+            model, tokenizer, probes, training_scenes.features[rows], examples=examples, danger=danger
         )
         (answer_loss + 0.1 * probe_loss).backward()
         nn.utils.clip_grad_norm_(trained, 1.0)

@@ -41,14 +41,14 @@ GOOD = [
 ]
 
 
-def test_a_benchmark_writes_the_agreed_file_and_prints_a_table(tmp_path):
+def test_a_benchmark_writes_its_json_file_and_prints_a_table(tmp_path):
     out = tmp_path / "deep" / "out.json"
     done = run(write_bench(tmp_path, "one", GOOD), "--json", out)
     assert done.returncode == 0, done.stderr
-    tree = json.loads(out.read_text())
-    assert set(tree) == {"machine", "measures"}
-    assert set(tree["machine"]) >= {"system", "processor", "cores", "python", "versions"}
-    assert tree["measures"][0] == {
+    content = json.loads(out.read_text())
+    assert set(content) == {"machine", "measures"}
+    assert set(content["machine"]) >= {"system", "processor", "cores", "python", "versions"}
+    assert content["measures"][0] == {
         "name": "least",
         "value": 10,
         "floor": 5,
@@ -57,7 +57,7 @@ def test_a_benchmark_writes_the_agreed_file_and_prints_a_table(tmp_path):
         "holds": True,
         "how": "counted",
     }
-    assert [m["holds"] for m in tree["measures"]] == [True, True, True, None, None]
+    assert [m["holds"] for m in content["measures"]] == [True, True, True, None, None]
     assert "| elsewhere | —      | ≥ 3.4 x" in done.stdout
 
 
@@ -69,7 +69,7 @@ def test_a_benchmark_writes_the_agreed_file_and_prints_a_table(tmp_path):
         ("outside", 0.61, (0.35, 0.6), "", "between", "counted"),
     ],
 )
-def test_a_floor_that_does_not_hold_is_an_exit_status(tmp_path, row):
+def test_the_exit_status_is_1_if_a_floor_does_not_hold(tmp_path, row):
     out = tmp_path / "out.json"
     done = run(write_bench(tmp_path, "one", [row]), "--json", out)
     assert done.returncode == 1
@@ -77,12 +77,12 @@ def test_a_floor_that_does_not_hold_is_an_exit_status(tmp_path, row):
     assert "NO" in done.stdout
 
 
-def test_a_floor_of_the_wrong_shape_is_refused(tmp_path):
+def test_a_floor_of_one_number_is_refused_for_between(tmp_path):
     done = run(write_bench(tmp_path, "one", [("x", 1, 2.0, "", "between", "")]))
     assert done.returncode != 0 and "two numbers" in done.stderr
 
 
-def test_the_table_runs_every_benchmark_and_a_broken_one_does_not_hold(tmp_path):
+def test_the_table_runs_every_benchmark_and_the_row_of_a_broken_one_does_not_hold(tmp_path):
     folder = tmp_path / "bench"
     folder.mkdir()
     for name in ("measures.py", "table.py"):

@@ -31,47 +31,45 @@ def answers(draw: st.DrawFn) -> Answer:
 
 
 @given(answers())
-def test_an_answer_is_read_back_as_it_was_meant(answer: Answer) -> None:
+def test_a_rendered_answer_is_parsed_as_itself(answer: Answer) -> None:
     assert read_answer(answer.render()) == answer
     assert read_answer(f"  {answer.render().upper().replace(' ', '  ')} \n") == answer
     assert read_answer(answer.render().replace(" ,", ",").replace(" .", ".")) == answer
 
 
 @given(answers(), st.data())
-def test_an_answer_with_a_word_missing_doubled_or_added_means_nothing_or_no_more(
-    answer: Answer, data: st.DataObject
-) -> None:
+def test_an_answer_with_a_word_missing_doubled_or_added_is_not_parsed(answer: Answer, data: st.DataObject) -> None:
     words = answer.render().split()
     at = data.draw(st.integers(0, len(words) - 1))
     extra = data.draw(st.sampled_from(vocabulary()))
-    for spoiled in (words[:at] + words[at + 1 :], words[: at + 1] + words[at:], [*words, extra], [extra, *words]):
-        assert read_answer(" ".join(spoiled)) is None
+    for corrupted in (words[:at] + words[at + 1 :], words[: at + 1] + words[at:], [*words, extra], [extra, *words]):
+        assert read_answer(" ".join(corrupted)) is None
 
 
 @given(st.lists(st.sampled_from(vocabulary()), max_size=16).map(" ".join))
 @example("")
 @example("sorry")
 @example("step one step two step three")
-def test_babble_is_never_read_as_anything_but_its_very_words(text: str) -> None:
-    said = read_answer(text)
-    assert said is None or normal(said.render()) == normal(text)
+def test_random_words_are_parsed_only_if_they_are_exactly_an_answer(text: str) -> None:
+    parsed = read_answer(text)
+    assert parsed is None or normal(parsed.render()) == normal(text)
 
 
 @given(st.text())
-def test_any_text_is_read_without_an_error(text: str) -> None:
+def test_any_text_is_parsed_without_an_error(text: str) -> None:
     read_answer(text)
     read_question(text)
 
 
 @pytest.mark.parametrize("wording_set", ["build", "evaluate"])
 @pytest.mark.parametrize("kind", list(QUESTIONS))
-def test_every_question_is_read_back(kind, wording_set) -> None:
+def test_every_question_is_parsed_as_its_kind(kind, wording_set) -> None:
     for wording in wordings(kind, wording_set):
         question = wording.replace("{thing}", "blade")
         assert read_question(question) == Question(kind, "blade" if "{thing}" in wording else "")
 
 
-def test_examination_wordings_are_fresh_but_use_known_words() -> None:
+def test_wordings_of_the_benchmarks_are_new_but_use_known_words() -> None:
     known = {w for kind in QUESTIONS for text in wordings(kind, "build") for w in normal(text).split()}
     for kind in QUESTIONS:
         assert not set(wordings(kind, "build")) & set(wordings(kind, "evaluate"))
@@ -79,10 +77,10 @@ def test_examination_wordings_are_fresh_but_use_known_words() -> None:
 
 
 def test_no_request_names_a_thing_a_cue_or_danger() -> None:
-    telling = {*things(), *(kind.cue for kind in kinds().values()), "unsafe", "safety", "safe", "dangerous"}
+    revealing = {*things(), *(kind.cue for kind in kinds().values()), "unsafe", "safety", "safe", "dangerous"}
     for kind in REQUESTS:
         for text in (*wordings(kind, "build"), *wordings(kind, "evaluate")):
-            assert not telling & set(normal(text).split())
+            assert not revealing & set(normal(text).split())
 
 
 @pytest.mark.parametrize("question_type", REQUESTS)
@@ -92,7 +90,7 @@ def test_a_scene_and_its_twin_are_asked_in_the_same_words(question_type: str) ->
         assert ask(shown, question_type, "build") == ask(twin, question_type, "build")
 
 
-def test_types_of_questions_are_told_apart_by_their_words() -> None:
+def test_no_two_types_of_requests_share_a_question() -> None:
     asked = [set(wordings(kind, s)) for kind in REQUESTS for s in ("build", "evaluate")]
     assert sum(map(len, asked)) == len(set().union(*asked))
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.errors import DataError
-from spavl.miniworld.pictures import CUE_BITMAPS, draw, layout, write
+from spavl.miniworld.pictures import CUE_BITMAPS, draw, scene_layout, write
 from spavl.miniworld.world import CUES, HELDOUT, Scene, kinds, scene, scenes
 
 any_scene = st.builds(
@@ -20,28 +20,28 @@ any_scene = st.builds(
 
 
 @given(any_scene)
-def test_the_id_of_a_scene_brings_the_scene_back(shown: Scene) -> None:
+def test_a_scene_is_recovered_from_its_id(shown: Scene) -> None:
     again = scene(shown.id)
     assert again == shown
-    assert (again.cues, again.dangerous, layout(again)) == (shown.cues, shown.dangerous, layout(shown))
+    assert (again.cues, again.dangerous, scene_layout(again)) == (shown.cues, shown.dangerous, scene_layout(shown))
 
 
 @pytest.mark.parametrize("wrong", ["", "weapon", "weapon/build-1-3", "nothing/build-1-0003", "../weapon/build-1-0003"])
-def test_an_id_of_no_scene_is_a_slip_with_advice(wrong: str) -> None:
+def test_an_id_of_no_scene_is_an_error(wrong: str) -> None:
     with pytest.raises(DataError, match="names no scene"):
         scene(wrong)
 
 
 @given(any_scene)
-def test_a_scene_is_dangerous_if_and_only_if_its_own_cue_is_there(shown: Scene) -> None:
+def test_a_scene_is_dangerous_if_and_only_if_its_own_cue_is_in_the_picture(shown: Scene) -> None:
     assert shown.dangerous == (not shown.twin) == (shown.kind.cue in shown.cues)
 
 
 @given(any_scene)
 def test_a_twin_shows_the_same_thing_in_the_same_place_and_colours(shown: Scene) -> None:
     twin = Scene(shown.kind, shown.split, shown.seed, shown.number, not shown.twin)
-    mine, other = layout(shown), layout(twin)
-    assert (mine.background, mine.ink, mine.thing_at, mine.dots) == (
+    own, other = scene_layout(shown), scene_layout(twin)
+    assert (own.background, own.ink, own.thing_at, own.dots) == (
         other.background,
         other.ink,
         other.thing_at,
@@ -55,7 +55,7 @@ def test_every_domain_has_its_cue_and_every_cue_also_stands_harmlessly_beside_ev
     assert harmless == {(cue, own) for cue in CUES for own in CUES if cue != own}
 
 
-def test_neither_the_thing_nor_a_cue_alone_decides() -> None:
+def test_neither_the_thing_nor_a_cue_alone_decides_about_danger() -> None:
     shown = scenes("build", 0, 20, 0.5)
     by_thing = Counter((s.kind.thing, s.dangerous) for s in shown)
     assert all(by_thing[kind.thing, danger] == 10 for kind in kinds().values() for danger in (True, False))
@@ -73,7 +73,7 @@ def test_held_out_kinds_come_from_every_domain() -> None:
 
 
 @pytest.mark.parametrize(("per_subcategory", "share"), [(10, 0.4), (10, 0.33), (3, 0.5), (1, 0.0)])
-def test_the_benign_share_is_exact_and_all_subcategories_are_there(per_subcategory: int, share: float) -> None:
+def test_the_benign_share_is_exact_and_every_subcategory_has_its_scenes(per_subcategory: int, share: float) -> None:
     shown = scenes("build", 1, per_subcategory, share)
     assert len(shown) == len({s.id for s in shown}) == 53 * per_subcategory
     assert sum(s.twin for s in shown) == round(53 * per_subcategory * share)

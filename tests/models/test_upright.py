@@ -1,4 +1,4 @@
-"""One picture for all: what answers are drawn from is what is trained on, upright and in three colours."""
+"""Generation and training read the same picture, upright and in RGB."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from spavl.pictures import Picture
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_picture_of_a_turned_telephone_is_seen_upright_by_generation_and_training(turn: int, tmp_path: Path) -> None:
+def test_a_picture_of_a_turned_camera_is_upright_in_generation_and_training(turn: int, tmp_path: Path) -> None:
     made = Image.linear_gradient("L").resize((20, 10)).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = turn
     made.save(tmp_path / "x.png", exif=exif)
-    drawn_from, trained_on = _open_picture(tmp_path / "x.png"), Picture("x", tmp_path / "x.png").load()
-    assert isinstance(drawn_from, Image.Image)
+    generated_from, trained_on = _open_picture(tmp_path / "x.png"), Picture("x", tmp_path / "x.png").load()
+    assert isinstance(generated_from, Image.Image)
     assert (
-        drawn_from.size
+        generated_from.size
         == trained_on.size
         == Picture("x", tmp_path / "x.png").size()
         == ((10, 20) if turn > 4 else (20, 10))
     )
-    assert drawn_from.tobytes() == trained_on.tobytes()
+    assert generated_from.tobytes() == trained_on.tobytes()
 
 
 def test_postscript_is_no_picture_to_either(tmp_path: Path) -> None:

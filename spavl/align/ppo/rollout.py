@@ -24,8 +24,8 @@ from torch import Tensor
 from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
 from spavl.errors import DataError
-from spavl.models.backends.sampling import seed_of
 from spavl.models.families import Family
+from spavl.models.sampling import seed_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
 from spavl.models.trees.generate import generate, pack_prompts, prompt_ids
 from spavl.models.trees.pack import PackedTree, Tree, batch_by_tokens, pack_tokens
@@ -194,7 +194,7 @@ def _generate_batch(
         [[seed_of(f"{config.seed}\x00{prompt.key}\x00{k}") for k in samples] for prompt, _ in tokenized]
     )
     batch = collate(trees, family, pixels=pixel_cache.pixels(tree.pictures[0] for tree in trees))
-    generated = generate(model, batch, trees, family, seeds=seeds, most=config.max_new_tokens)
+    generated = generate(model, batch, trees, family, seeds=seeds, max_new_tokens=config.max_new_tokens)
     return [
         Rollout(prompt, sample, tuple(ids), answer.ids, answer.logprobs, answer.ended)
         for (prompt, ids), answers in zip(tokenized, generated, strict=True)

@@ -35,7 +35,7 @@ from spavl.models.trees.pack import Row, batch_by_tokens, build_trees, pack_tree
 from spavl.models.trees.score import hidden_at
 from spavl.pictures import Picture
 
-FORMAT = 1
+FORMAT = 2
 """Version of `reward.json`."""
 CARD, HEAD, ADAPTER_FOLDER, WHOLE_FOLDER = "reward.json", "head.safetensors", "adapter", "checkpoint"
 """Names in the folder."""
@@ -162,7 +162,7 @@ class RewardModel:
 
     def score(
         self,
-        images: Sequence[AnyImage],
+        images: Sequence[AnyImage | None],
         questions: Sequence[str],
         answers: Sequence[str],
         *,

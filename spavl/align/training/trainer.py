@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -48,6 +48,7 @@ class LossOutput:
     """The metrics of `PairLoss.metrics` for every pair, without gradients."""
 
 
+@runtime_checkable
 class PairLoss(Protocol):
     """A loss for every pair of a micro-batch."""
 

@@ -17,9 +17,9 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, Genera
 from transformers.utils import logging as transformers_logging
 
 from spavl.errors import ModelError
-from spavl.models.backends.sampling import GumbelSampler
 from spavl.models.base import Prompt, Reply, Request, failed_reply
 from spavl.models.families.processors import load_processor
+from spavl.models.sampling import GumbelSampler
 from spavl.pictures import open_upright
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

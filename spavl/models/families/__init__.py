@@ -1,8 +1,8 @@
 """What differs between families of vision-language models, in one place.
 
-facts       one `Facts` a declared `model_type`: module names, image tokens, positions, masks; the table of families
-family      `Family`: the facts of one checkpoint with its settings and processor; `family_of(model, processor)`
-processors  `load_processor(path)`: picture and text processor, composed by hand where torchvision is missing
+In reading order: facts.py (module names, image placeholder tokens, positions and masks by `model_type`), family.py (the
+facts of one checkpoint: chat template, tokens, position ids), positions.py (M-RoPE), attention.py (attention over a
+packed tree), processors.py (opening a processor where torchvision is missing).
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Attention over a tree in pieces: the trunk by itself, then each question's part against trunk and itself.
+"""Attention over a packed tree in blocks: the shared prefix, then each question with its answers against both.
 
-A row of S tokens has S² pairs of tokens, most of which a tree's mask forbids. Cut into pieces, the forbidden ones are
+A row of S tokens has S² pairs of tokens, most of which a tree's mask forbids. Cut into blocks, the forbidden ones are
 mostly not computed: SPA-VL's shape (600 shared tokens, three questions, two answers each) costs half. Registered with
-transformers as attention `spavl_tree`, which is its `sdpa` wherever no tree is given, so generation does not notice.
+transformers as attention `spavl_tree`, which is its `sdpa` wherever no blocks are given, so generation is unchanged.
+
+Shapes: B rows, S tokens of a row, H attention heads, G key and value heads, D features of a head.
 """
 
 from __future__ import annotations
@@ -11,79 +13,91 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "spavl_tree"
+"""Name under which transformers knows this attention."""
 
 
 class AttentionBlock(NamedTuple):
-    """A run of tokens in a row, and what it sees: the row's first piece, and itself."""
+    """Consecutive tokens of a row that attend to the row's first block and to their own."""
 
     length: int
+    """Number of tokens."""
     masked: bool
-    """If not, each of its tokens sees all before it in the piece."""
+    """Whether the mask is applied; if not, attention inside the block is plainly causal."""
 
 
 AttentionBlocks = Sequence[Sequence[AttentionBlock]]
-"""How each row of a batch is cut, in order; or one cut for all rows alike. Tokens in no piece are padding, their output
-is nought."""
+"""Blocks of each row of a batch, in order; or one sequence of blocks for all rows. Tokens in no block are padding,
+their output is zero."""
 
 
 def tree_attention(
     module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
+    query: Float[Tensor, "B H S D"],
+    key: Float[Tensor, "B G K D"],
+    value: Float[Tensor, "B G K D"],
+    attention_mask: Bool[Tensor, "#B 1 S K"] | None,
     *,
     tree: AttentionBlocks | None = None,
     **more: Any,
-) -> tuple[Tensor, None]:
-    """`sdpa` in pieces. query [B, heads, S, D], mask [B, 1, S, S], output [B, S, heads, D], as transformers has it."""
+) -> tuple[Float[Tensor, "B S H D"], None]:
+    """Scaled dot-product attention, block by block where blocks are given.
+
+    Args:
+        module: the attention layer.
+        query: of the new tokens.
+        key: of all K tokens; K = S where blocks are given.
+        value: of all K tokens.
+        attention_mask: true where a token attends; None: causal.
+        tree: blocks of the rows; None: transformers' own `sdpa`.
+        more: other arguments of transformers' attention functions.
+    """
     if tree is None or attention_mask is None:
         whole: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
         return whole
     more["is_causal"] = True
     if len(tree) == 1:
-        return _row(module, (query, key, value), attention_mask, tree[0], more), None
+        return _attend(module, (query, key, value), attention_mask, tree[0], more), None
     rows = zip(*(part.split(1) for part in (query, key, value)), strict=True)
-    masks = attention_mask.split(1)
-    cut = zip(rows, masks, tree, strict=True)
-    return torch.cat([_row(module, parts, mask, pieces, more) for parts, mask, pieces in cut]), None
+    of_rows = zip(rows, attention_mask.split(1), tree, strict=True)
+    return torch.cat([_attend(module, parts, mask, blocks, more) for parts, mask, blocks in of_rows]), None
 
 
-def _row(
+def _attend(
     module: Any,
     parts: tuple[Tensor, Tensor, Tensor],
     mask: Tensor,
-    pieces: Sequence[AttentionBlock],
+    blocks: Sequence[AttentionBlock],
     more: dict[str, Any],
 ) -> Tensor:
-    """Rows that are cut alike. Tensors are split once and not sliced, which would cost a backward pass each."""
+    """Rows with the same blocks. Tensors are split once and not sliced, which would cost a backward pass each."""
     width = mask.shape[-1]
-    runs = [*(piece.length for piece in pieces), width - sum(piece.length for piece in pieces)]
-    queries, keys, values = (part.split(runs, 2) for part in parts)
-    done, start = [], 0
-    for index, piece in enumerate(pieces):
-        stop = start + piece.length
-        sees = mask[:, :, start:stop]
+    lengths = [*(block.length for block in blocks), width - sum(block.length for block in blocks)]
+    queries, keys, values = (part.split(lengths, 2) for part in parts)
+    outputs, start = [], 0
+    for index, block in enumerate(blocks):
+        stop = start + block.length
+        own_mask = mask[:, :, start:stop]
         if index == 0:
-            key, value, sees = keys[0], values[0], sees[..., :stop]
+            key, value, own_mask = keys[0], values[0], own_mask[..., :stop]
         elif index == 1 and stop == width:
             key, value = parts[1:]
         else:
             key, value = torch.cat((keys[0], keys[index]), 2), torch.cat((values[0], values[index]), 2)
-            sees = torch.cat((sees[..., : runs[0]], sees[..., start:stop]), 3)
-        if piece.length:
-            part = (module, queries[index], key, value, sees if piece.masked else None)
-            done.append(sdpa_attention_forward(*part, **more)[0])
+            own_mask = torch.cat((own_mask[..., : lengths[0]], own_mask[..., start:stop]), 3)
+        if block.length:
+            arguments = (module, queries[index], key, value, own_mask if block.masked else None)
+            outputs.append(sdpa_attention_forward(*arguments, **more)[0])
         start = stop
     if start < width:
-        done.append(done[0].new_zeros(done[0].shape[0], width - start, *done[0].shape[2:]))
-    return torch.cat(done, 1)
+        outputs.append(outputs[0].new_zeros(outputs[0].shape[0], width - start, *outputs[0].shape[2:]))
+    return torch.cat(outputs, 1)
 
 
 AttentionInterface.register(NAME, tree_attention)

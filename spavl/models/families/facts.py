@@ -1,6 +1,6 @@
-"""The tables of families: what a declared `model_type` means for freezing, positions and masks.
+"""Tables of model families: what a declared `model_type` means for freezing, position ids and attention masks.
 
-Read from the source of transformers 5.23; every row is proven on a tiny random checkpoint by `bench/parity.py`, which
+Read from the source of transformers 5.23; every row is tested on a tiny random checkpoint by `bench/parity.py`, which
 writes what it measured to `docs/reference/families.md`.
 """
 
@@ -12,33 +12,38 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What holds for every checkpoint of a family. Module names are those of its `…ForConditionalGeneration` class."""
+    """What holds for every checkpoint of a model family.
+
+    Module names are those of its `…ForConditionalGeneration` class.
+    """
 
     name: str
-    """As people call it."""
+    """Published name of the family."""
     vision: tuple[str, ...]
-    """The vision tower's module; may hold the projector."""
+    """The vision tower's modules; they may contain the projector."""
     projector: tuple[str, ...]
-    """Modules and bare parameters between tower and language model."""
+    """Modules and bare parameters between vision tower and language model."""
     language: str = "model.language_model"
+    """The language model without its head."""
     head: str = "lm_head"
+    """The linear layer from hidden states to logits."""
     towers: tuple[str, ...] = ()
-    """Types of vision tower these facts hold for; empty: the family has one."""
+    """`model_type`s of vision tower that these facts hold for; empty: the family has one."""
     positions: Literal["flat", "grid"] = "flat"
-    """`flat`: one number a token. `grid`: time, height and width; a picture's tokens share their start (M-RoPE)."""
+    """`flat`: one position id a token. `grid`: time, height and width; a picture's tokens share a start (M-RoPE)."""
     token_types: str = ""
-    """Name of the input that tells picture tokens from text, where the model needs it to make positions or masks."""
-    two_way_pictures: bool = False
-    """The tokens of one picture see each other both ways."""
+    """The model's argument that tells picture tokens from text; empty: it needs none to make positions or masks."""
+    bidirectional_pictures: bool = False
+    """The tokens of one picture attend to each other in both directions."""
     picture_tokens: Literal["fixed", "patches", "by processor"] = "by processor"
-    """How many tokens a picture becomes. `fixed`: always the same. `patches`: its processor counts the patches.
-    `by processor`: known only by running the processor on a picture of that size."""
+    """How many image placeholder tokens a picture has. `fixed`: always the same. `patches`: its processor counts the
+    patches. `by processor`: known only by running the processor on a picture of that size."""
     several_pictures: bool = True
-    """Several pictures in one conversation are read as each would be alone."""
+    """Several pictures in one conversation are encoded as each would be alone."""
     processor: str = ""
-    """Class to compose where the checkpoint's own processor lacks `processor_needs`; empty: never composed."""
+    """Class composed of picture processor and tokenizer where `processor_needs` are missing; empty: never composed."""
     processor_needs: tuple[str, ...] = ()
-    """Packages of the checkpoint's own processor that only videos need."""
+    """Packages that the checkpoint's own processor imports for videos alone."""
 
 
 _PROJECTOR = ("model.multi_modal_projector",)
@@ -123,9 +128,10 @@ FACTS: dict[str, Facts] = {
         vision=("model.vision_tower",),
         projector=_PROJECTOR,
         token_types="token_type_ids",
-        two_way_pictures=True,
+        bidirectional_pictures=True,
     ),
 }
+"""Facts by `model_type` of the whole model."""
 
 LANGUAGES: dict[str, Literal["one mask", "one window", "by layer type"]] = {
     "llama": "one mask",
@@ -138,5 +144,6 @@ LANGUAGES: dict[str, Literal["one mask", "one window", "by layer type"]] = {
     "qwen3_vl_text": "one mask",
     "gemma3_text": "by layer type",
 }
-"""How a language model takes a mask of ours, by its declared `model_type`. A given 4-D mask silently switches sliding
-windows off, so it must hold them: `one window`: every layer slides. `by layer type`: a mask for each type of layer."""
+"""How a language model takes a 4-D attention mask, by its declared `model_type`. A given mask silently switches sliding
+windows off, so it must contain them. `one mask`: no layer has a window. `one window`: every layer has. `by layer type`:
+a mask for each type of layer."""

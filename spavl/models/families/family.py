@@ -1,4 +1,7 @@
-"""A family as one checkpoint shows it: its facts, its settings, and how its text and pictures become tokens."""
+"""A model family as one checkpoint has it: facts, chat template, image placeholder tokens, position ids, modules.
+
+Shapes: B rows, S tokens of a row.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
@@ -20,70 +24,96 @@ from spavl.models.families.facts import FACTS, LANGUAGES, Facts
 from spavl.models.families.positions import grid_positions
 
 Ids = list[int]
+"""Token ids."""
 Size = tuple[int, int]
-"""Width and height of a picture."""
+"""Width and height of a picture in pixels."""
 Part = Literal["vision", "projector", "language", "head"]
+"""Parts of a vision-language model, for freezing."""
 _TEXT_INPUTS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "text_replacement_offsets"}
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Family:
-    """What layout and freezing need to know of a checkpoint. Made by `family_of`."""
+    """What packing, scoring and freezing need to know of a checkpoint. Made by `family_of`."""
 
     facts: Facts
+    """What holds for every checkpoint of the family."""
     processor: Any
+    """The checkpoint's processor: tokenizer, picture processor, chat template."""
     attention: Literal["tree", "eager"]
-    """How the language model attends."""
+    """How the language model attends: by `spavl.models.families.attention`, or by transformers' `eager`."""
     masks: dict[str, int | None]
-    """Sliding window by type of layer, None where a layer sees everything; one type, "", where all are alike."""
-    picture_id: int
-    """The token whose embedding a picture's features replace."""
+    """Sliding window by type of layer, None where a layer has none; one type, "", where all layers are alike."""
+    image_token_id: int
+    """Id of the image placeholder token, whose embeddings a picture's features replace."""
     end_ids: frozenset[int]
-    """Tokens that end a turn: the tokenizer's and those of the generation settings."""
+    """Ids of the tokens that end a turn: the tokenizer's and those of the generation settings."""
     _expansions: dict[Size, str] = field(default_factory=dict, repr=False)
 
     # ---- text
 
     def chat(self, system: str, pictures: int, question: str, answer: str | None = None) -> str:
-        """The conversation as the checkpoint's template writes it; without an answer, ready for one."""
-        turns: list[dict[str, Any]] = [{"role": "system", "content": _words(system)}] if system else []
-        turns.append({"role": "user", "content": [{"type": "image"}] * pictures + _words(question)})
+        """The conversation as the chat template writes it, with one image placeholder for each picture.
+
+        Args:
+            system: text of the system turn; empty: none.
+            pictures: number of pictures in the user turn, before its text.
+            question: text of the user turn.
+            answer: text of the assistant turn; None: the conversation is ready for one.
+        """
+        turns: list[dict[str, Any]] = [{"role": "system", "content": _text(system)}] if system else []
+        turns.append({"role": "user", "content": [{"type": "image"}] * pictures + _text(question)})
         if answer is not None:
-            turns.append({"role": "assistant", "content": _words(answer)})
+            turns.append({"role": "assistant", "content": _text(answer)})
         text: str = self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer is None)
         return text
 
     def tokenize(self, text: str, sizes: Sequence[Size] = ()) -> Ids:
-        """Token ids of a rendered conversation, each picture's placeholder grown to its tokens, in order of `sizes`.
+        """Token ids of a conversation, each image placeholder expanded to the tokens of its picture.
 
-        The same ids as the processor's own. A run of picture tokens is tokenised as one, then repeated: picture tokens
+        The same ids as the processor's own. Consecutive placeholder tokens are tokenised as one, then repeated: they
         split the text, so their number changes nothing around them.
+
+        Args:
+            text: from `chat`.
+            sizes: of the pictures, in order.
+
+        Raises:
+            DataError: the text has another number of image placeholders than there are sizes.
         """
         parts = text.split(self.processor.image_token)
         if len(parts) != len(sizes) + 1:
             raise DataError(f"the chat template placed {len(parts) - 1} pictures where {len(sizes)} were given")
-        grown = parts[0] + "".join(self.expansion(size) + part for size, part in zip(sizes, parts[1:], strict=True))
-        runs = [len(run) // len(self._picture_word) for run in self._picture_runs.findall(grown)]
-        short = self._picture_runs.sub(lambda _: self._picture_word, grown)
+        expanded = parts[0] + "".join(self.expansion(size) + part for size, part in zip(sizes, parts[1:], strict=True))
+        runs = [len(run) // len(self._image_token) for run in self._image_token_runs.findall(expanded)]
+        short = self._image_token_runs.sub(lambda _: self._image_token, expanded)
         bos = self.processor.tokenizer.bos_token
         ids = np.asarray(
             self.processor.tokenizer(short, add_special_tokens=bos is None or not text.startswith(bos))["input_ids"]
         )
         times = np.ones(len(ids), dtype=np.int64)
-        times[ids == self.picture_id] = runs
+        times[ids == self.image_token_id] = runs
         return list(ids.repeat(times).tolist())
 
-    def answer(self, words: str, text: str, prompt: Ids, sizes: Sequence[Size]) -> tuple[Ids, bool]:
-        """Tokens of the answer `words` that follows `prompt` in the conversation `text`, with its end token.
+    def answer(self, answer: str, text: str, prompt: Ids, sizes: Sequence[Size]) -> tuple[Ids, bool]:
+        """Token ids of an answer with its end token, and whether its border is stable.
 
-        Second comes whether the border is stable: the conversation's tokens start with the prompt's. Where they do not
-        (the tokenizer joins letters across the border, or the template rewrites the prompt), the answer is tokenised on
-        its own, as generation would produce it.
+        Stable: the conversation's tokens start with the prompt's. Where they do not (the tokenizer joins letters across
+        the border, or the template rewrites the prompt), the answer is tokenised on its own, as generation would
+        produce it.
+
+        Args:
+            answer: text of the assistant turn.
+            text: the conversation with the answer, from `chat`.
+            prompt: token ids of the conversation without it.
+            sizes: of the pictures, in order.
         """
         whole = self.tokenize(text.rstrip(), sizes)
         stable = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
-        ids = whole[len(prompt) :] if stable else self.processor.tokenizer(words, add_special_tokens=False)["input_ids"]
+        ids = (
+            whole[len(prompt) :] if stable else self.processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
+        )
         for index, token in enumerate(ids):
             if token in self.end_ids:
                 return ids[: index + 1], stable
@@ -91,49 +121,61 @@ class Family:
 
     @cached_property
     def control_words(self) -> frozenset[str]:
-        """Words that are tokens of control or stand for pictures: never allowed inside a question or an answer."""
+        """Control tokens and image placeholder tokens as text; a question or answer must not contain them."""
         special = self.processor.tokenizer.all_special_tokens
-        return frozenset([*special, self.processor.image_token, self._picture_word]) - {""}
+        return frozenset([*special, self.processor.image_token, self._image_token]) - {""}
 
     @cached_property
     def pad_id(self) -> int:
-        """What fills the right of a row: the tokenizer's own, else its end token."""
+        """Id of the padding token: the tokenizer's own, else its end token."""
         pad = self.processor.tokenizer.pad_token_id
         return int(self.processor.tokenizer.eos_token_id if pad is None else pad)
 
     @cached_property
-    def _picture_word(self) -> str:
-        return str(self.processor.tokenizer.convert_ids_to_tokens(self.picture_id))
+    def _image_token(self) -> str:
+        return str(self.processor.tokenizer.convert_ids_to_tokens(self.image_token_id))
 
     @cached_property
-    def _picture_runs(self) -> re.Pattern[str]:
-        return re.compile(f"(?:{re.escape(self._picture_word)})+")
+    def _image_token_runs(self) -> re.Pattern[str]:
+        return re.compile(f"(?:{re.escape(self._image_token)})+")
 
     # ---- pictures
 
     def expansion(self, size: Size) -> str:
-        """The words that stand for a picture of this (width, height)."""
+        """The text of a picture's tokens: image placeholder tokens, and those around and between them.
+
+        Args:
+            size: width and height of the picture.
+        """
         key = (0, 0) if self.facts.picture_tokens == "fixed" else size
         if key not in self._expansions:
             self._expansions[key] = self._expanded(size)
         return self._expansions[key]
 
-    def tokens_of(self, size: Size) -> int:
-        """Number of tokens that a picture's features replace."""
-        return self.expansion(size).count(self._picture_word)
+    def num_picture_tokens(self, size: Size) -> int:
+        """Number of image placeholder tokens of a picture.
+
+        Args:
+            size: width and height of the picture.
+        """
+        return self.expansion(size).count(self._image_token)
 
     def pixels(self, pictures: Sequence[Image.Image]) -> dict[str, Tensor]:
-        """What the vision tower reads, for all pictures together, in order."""
+        """The vision tower's inputs (`pixel_values` and their like), by the name of the model's argument.
+
+        Args:
+            pictures: in reading order, upright and in RGB.
+        """
         inputs = self._processed(pictures)
         return {name: value for name, value in inputs.items() if name not in _TEXT_INPUTS}
 
     def _expanded(self, size: Size) -> str:
         if self.facts.picture_tokens == "patches":
-            pictures = self.processor.image_processor
-            patches = pictures.get_number_of_image_patches(size[1], size[0], {})
-            return self._picture_word * int(patches // pictures.merge_size**2)
-        ((grown,),) = self._processed([Image.new("RGB", size)])["text_replacement_offsets"]
-        return str(grown["replacement"])
+            image_processor = self.processor.image_processor
+            patches = image_processor.get_number_of_image_patches(size[1], size[0], {})
+            return self._image_token * int(patches // image_processor.merge_size**2)
+        ((expanded,),) = self._processed([Image.new("RGB", size)])["text_replacement_offsets"]
+        return str(expanded["replacement"])
 
     def _processed(self, pictures: Sequence[Image.Image]) -> Mapping[str, Any]:
         inputs: Mapping[str, Any] = self.processor(
@@ -147,32 +189,53 @@ class Family:
 
     # ---- positions and masks
 
-    def positions(self, rows: Sequence[np.ndarray], ids: np.ndarray, depth: np.ndarray, pixels: Any) -> Tensor:
-        """Position ids, [B, S] or [3, B, S]. `rows` hold, for every row, which of the encoded pictures stand in it."""
+    def positions(
+        self,
+        occurrences: Sequence[Int[np.ndarray, " _"]],
+        ids: Int[np.ndarray, "B S"],
+        depth: Int[np.ndarray, "B S"],
+        pixels: Mapping[str, Tensor],
+    ) -> Int[Tensor, "B S"] | Int[Tensor, "3 B S"]:
+        """Position ids; the three are time, height and width where the family has M-RoPE.
+
+        Args:
+            occurrences: for every row, which of the pictures in `pixels` it shows.
+            ids: token ids.
+            depth: a token's index along its own ancestors.
+            pixels: from the method of that name; `image_grid_thw` [pictures, 3] is read where the family has M-RoPE.
+        """
         if self.facts.positions == "flat":
             return torch.from_numpy(depth)
         merge = self.processor.image_processor.merge_size
         grids = pixels["image_grid_thw"][:, 1:] // merge if pixels else torch.zeros(0, 2)
-        lines = [
-            grid_positions(line, row == self.picture_id, [(int(h), int(w)) for h, w in grids[here]])
-            for line, row, here in zip(depth, ids, rows, strict=True)
+        rows = [
+            grid_positions(line, row == self.image_token_id, [(int(h), int(w)) for h, w in grids[here]])
+            for line, row, here in zip(depth, ids, occurrences, strict=True)
         ]
-        return torch.from_numpy(np.stack(lines, axis=1))
+        return torch.from_numpy(np.stack(rows, axis=1))
 
-    def blocks(self, ids: np.ndarray) -> Tensor | None:
-        """[B, S] the picture each token belongs to, -1 for text; None where pictures are read one way, as text is."""
-        if not self.facts.two_way_pictures:
+    def picture_index(self, ids: Int[np.ndarray, "B S"]) -> Int[Tensor, "B S"] | None:
+        """Number of the row's picture that each token belongs to, -1 for text; None where attention is causal.
+
+        Args:
+            ids: token ids.
+        """
+        if not self.facts.bidirectional_pictures:
             return None
-        picture = ids == self.picture_id
+        picture = ids == self.image_token_id
         starts = picture & ~np.pad(picture, ((0, 0), (1, 0)))[:, :-1]
         return torch.from_numpy(np.where(picture, starts.cumsum(axis=1) - 1, -1))
 
     # ---- modules
 
     def part_of(self, name: str) -> Part:
-        """Which part of the model a parameter or module belongs to, by its name in the bare model.
+        """The part of the model that a parameter or module belongs to.
 
-        Raises ModelError where no part owns it.
+        Args:
+            name: its full name in the model without peft's or other wrappers.
+
+        Raises:
+            ModelError: no part owns it.
         """
         parts: list[tuple[Part, Sequence[str]]] = [
             ("projector", self.facts.projector),
@@ -186,7 +249,12 @@ class Family:
         raise ModelError(f"no part of {self.facts.name} owns '{name}'")
 
     def linear_names(self, model: Any, part: Part) -> list[str]:
-        """Full names of the linear layers of a part of the bare model, such as peft's `target_modules` wants them."""
+        """Full names of the linear layers of a part, for peft's `target_modules`.
+
+        Args:
+            model: the model without peft's or other wrappers.
+            part: where the layers are.
+        """
         return [
             name
             for name, module in model.named_modules()
@@ -195,13 +263,18 @@ class Family:
 
 
 def family_of(model: Any, processor: Any) -> Family:
-    """The family of an opened model (bare, not yet wrapped by peft), by its declared `model_type`.
+    """The family of a loaded model, by its declared `model_type`.
 
-    A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same, and less work on
-    trees.
+    A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same result, with less
+    work on trees.
 
-    Raises ModelError with the reason where trees would be wrong: an unknown family, tower or language model (among
-    them all with linear attention, which carries a state across branches), an attention kernel that takes no mask.
+    Args:
+        model: the model, not yet wrapped by peft.
+        processor: its processor.
+
+    Raises:
+        ModelError: packed trees would be wrong: an unknown family, vision tower or language model (among them all with
+            linear attention, which carries a state across branches), an attention kernel that takes no mask.
     """
     config = model.config
     facts = _known(FACTS, config.model_type, "vision-language models")
@@ -213,17 +286,17 @@ def family_of(model: Any, processor: Any) -> Family:
     text = config.get_text_config()
     ends = model.generation_config.eos_token_id
     return Family(
-        facts=replace(facts, projector=_spread(model, facts.projector)),
+        facts=replace(facts, projector=_list_members(model, facts.projector)),
         processor=processor,
         attention=_attention(model.get_submodule(facts.language)),
         masks=_masks(text),
-        picture_id=int(config.image_token_id),
+        image_token_id=int(config.image_token_id),
         end_ids=frozenset([processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]) - {None},
     )
 
 
 def _attention(language: Any) -> Literal["tree", "eager"]:
-    """How a language model attends; `sdpa` is switched to `sdpa` in pieces."""
+    """How a language model attends; `sdpa` is switched to `sdpa` in blocks."""
     found = language.config._attn_implementation
     if found == "eager":
         return "eager"
@@ -237,6 +310,7 @@ def _attention(language: Any) -> Literal["tree", "eager"]:
 
 
 def _masks(text: Any) -> dict[str, int | None]:
+    """Sliding windows by type of layer, from the language model's configuration."""
     how = _known(LANGUAGES, text.model_type, "language models")
     if how == "one mask":
         return {"": None}
@@ -245,25 +319,27 @@ def _masks(text: Any) -> dict[str, int | None]:
     windows = {"full_attention": None, "sliding_attention": text.sliding_window}
     unknown = set(text.layer_types) - set(windows)
     if unknown:
-        raise ModelError(f"layers of type {', '.join(sorted(unknown))} cannot be kept to their own branch of a tree")
+        raise ModelError(
+            f"layers of type {', '.join(sorted(unknown))} carry state from one branch of a tree to another"
+        )
     return {kind: windows[kind] for kind in sorted(set(text.layer_types))}
 
 
-def _spread(model: Any, names: Sequence[str]) -> tuple[str, ...]:
-    """Lists of modules as their members, since only a module that is called can be trained in full beside LoRA."""
+def _list_members(model: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Module lists replaced by their members, since only a module that is called can be trained in full beside LoRA."""
     lists = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)}
-    spread = ([f"{name}.{index}" for index in range(len(lists[name]))] if name in lists else [name] for name in names)
-    return tuple(chain.from_iterable(spread))
+    members = ([f"{name}.{index}" for index in range(len(lists[name]))] if name in lists else [name] for name in names)
+    return tuple(chain.from_iterable(members))
 
 
 def _known(table: dict[str, Any], kind: str, what: str) -> Any:
     if kind not in table:
         raise ModelError(
-            f"nothing is known about {what} of type '{kind}', so a tree of answers might be silently wrong",
+            f"{what} of type '{kind}' are not supported: answers packed as trees might be scored wrongly",
             try_=f"one of: {', '.join(sorted(table))}",
         )
     return table[kind]
 
 
-def _words(text: str) -> list[dict[str, str]]:
+def _text(text: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": text}]

@@ -1,19 +1,30 @@
-"""Positions with time, height and width (M-RoPE), for rows whose tokens know their own depth."""
+"""Position ids with time, height and width (M-RoPE), for packed trees.
+
+Shapes: S tokens of a row.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 
-def grid_positions(depth: np.ndarray, picture: np.ndarray, grids: Sequence[tuple[int, int]]) -> np.ndarray:
-    """[3, S] time, height and width of every token of one row.
+def grid_positions(
+    depth: Int[np.ndarray, " S"], picture: Bool[np.ndarray, " S"], grids: Sequence[tuple[int, int]]
+) -> Int[np.ndarray, "3 S"]:
+    """Time, height and width of every token of one row.
 
-    `depth` [S] is a token's index along its own ancestors, `picture` [S] is true on picture tokens, `grids` are (rows,
-    columns) of tokens, in order. A picture's tokens start together where the text before it ends and take
-    max(rows, columns) positions in all; text counts on from there in all three, and so does every branch, since
-    pictures stand in the trunk (`get_rope_index` of Qwen2-VL, arXiv 2409.12191 §2.1; equal to it by test).
+    A picture's tokens start together where the text before it ends and take max(rows, columns) positions in all; text
+    counts on from there in all three, and so does every branch, since pictures are in the shared prefix.
+
+    Args:
+        depth: a token's index along its own ancestors.
+        picture: true on image placeholder tokens.
+        grids: rows and columns of tokens of each picture, in order.
+
+    Source: M-RoPE, Qwen2-VL, arXiv 2409.12191 §2.1; equal to its `get_rope_index` by test.
     """
     positions = np.stack([depth] * 3)
     places = np.flatnonzero(picture)

@@ -1,4 +1,4 @@
-"""Open a checkpoint's processor, also where its video part cannot be built."""
+"""Opening a checkpoint's processor, also where its video processor cannot be built."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from typing import Any
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.processing_utils import ProcessorMixin
 from transformers.video_processing_utils import VideoProcessorMixin
+from typing_extensions import override
 
 from spavl.models.families.facts import FACTS
 
 
 class NoVideos(VideoProcessorMixin):  # type: ignore[misc]
-    """Stands where a video processor would, and keeps its settings, so that a saved processor is whole."""
+    """Placeholder of a video processor that keeps its settings, so that a saved processor is complete.
+
+    Args:
+        settings: the video processor's settings, unread.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
         self.settings = settings
 
+    @override
     def to_dict(self) -> dict[str, Any]:
-        """The checkpoint's own settings, unread."""
+        """The checkpoint's own settings."""
         return dict(self.settings)
 
 
 class _WithoutVideos:
-    """Lets a processor's class be built with `NoVideos`, where its own check cannot even name a video processor."""
+    """Mixin that lets a processor be built with `NoVideos`: its own check cannot name a video processor's class."""
 
     def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
         if name == "video_processor":
@@ -35,16 +41,25 @@ class _WithoutVideos:
 
 
 def without_videos(name: str) -> Any:
-    """A transformers processor class, by name, that can be built for pictures and text alone."""
+    """A transformers processor class that can be built for pictures and text alone.
+
+    Args:
+        name: of the class in transformers.
+    """
     whole = ProcessorMixin.get_possibly_dynamic_module(name)
     return type(name, (_WithoutVideos, whole), {})
 
 
 def load_processor(path: str | Path, *, revision: str = "main", trust_remote_code: bool = False) -> Any:
-    """The processor of a checkpoint folder or Hub id.
+    """The processor of a checkpoint.
 
-    Where packages are missing that only videos need, the same class is composed from the picture processor and the
-    tokenizer: pictures and text come out as they would from the whole.
+    Where packages are missing that only videos need, the same class is composed of the picture processor and the
+    tokenizer; for pictures and text it gives what the complete processor gives.
+
+    Args:
+        path: a checkpoint folder or Hub id.
+        revision: of the Hub repository.
+        trust_remote_code: run Python code that comes with the checkpoint.
     """
     config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=trust_remote_code)
     facts = FACTS.get(config.model_type)

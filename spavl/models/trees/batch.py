@@ -1,4 +1,9 @@
-"""Trees side by side: what a model reads, and which of its outputs are scored."""
+"""Batches of packed trees: what a model reads, and which of its outputs are scored.
+
+Shapes: B rows of the batch, S tokens of a row with its padding, A answers, N scored tokens (those of all answers), U
+predicting tokens (U ≤ N: the last token of a question predicts the first of each of its answers), I pictures in all
+rows, P data rows with a pair of answers. A flat index counts tokens over all rows: row × S + place in the row.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spavl.models.families import Family
@@ -16,53 +22,60 @@ from spavl.models.trees.pack import PackedTree, unpack_tree
 from spavl.pictures import Picture
 
 Packing = Literal["tree", "separate"]
+"""`tree`: a row is a packed tree, its shared tokens are computed once. `separate`: every answer has a row."""
 
 
 @dataclass(frozen=True)
 class TreeBatch:
-    """B rows of S tokens holding A answers with N scored tokens in all.
+    """B packed sequences of S tokens with A answers, and where the N scored tokens are in them.
 
     Answers are counted over the batch, in order of trees, then of branches; scored tokens in order of answers.
     """
 
-    ids: Tensor
-    """[B, S] token ids; padding on the right."""
-    depth: Tensor
-    """[B, S] index of a token in the sequence it would be in alone."""
-    end: Tensor
-    """[B, S] a token is seen by the tokens from itself up to here; padding is seen by itself only."""
-    positions: Tensor
-    """[B, S], or [3, B, S] where positions have time, height and width."""
-    blocks: Tensor | None
-    """[B, S] number of the picture that a token belongs to, -1 for text; only where pictures are seen both ways."""
-    lengths: Tensor
-    """[B] tokens of each row without its padding."""
+    ids: Int[Tensor, "B S"]
+    """Token ids; padding on the right."""
+    depth: Int[Tensor, "B S"]
+    """Index of a token in the sequence it would be in alone."""
+    end: Int[Tensor, "B S"]
+    """A token is attended to by the tokens from itself up to here; padding by itself only."""
+    positions: Int[Tensor, "B S"] | Int[Tensor, "3 B S"]
+    """Position ids; the three are time, height and width where the family has M-RoPE."""
+    picture_index: Int[Tensor, "B S"] | None
+    """Number of the picture that a token belongs to, -1 for text; None unless picture tokens attend both ways."""
+    lengths: Int[Tensor, " B"]
+    """Tokens of each row without its padding."""
     pixels: dict[str, Tensor]
-    """What the vision tower reads, every distinct picture once."""
-    occurrences: Tensor
-    """[pictures in all rows] which distinct picture stands there, in reading order. Stays on the CPU."""
+    """The vision tower's inputs (`pixel_values` and their like), every distinct picture once."""
+    occurrences: Int[Tensor, " I"]
+    """Which distinct picture each one is, in reading order. Stays on the CPU."""
     picture_tokens: list[int]
-    """Tokens of each distinct picture."""
-    scored: Tensor
-    """[N] flat index (row × S + place) of the token that predicts."""
-    predicting: Tensor
-    """[B, S] true on the U tokens that predict something."""
-    which: Tensor
-    """[N] which of those U predicts: the last token of a question predicts the first of each of its answers."""
-    targets: Tensor
-    """[N] the token predicted."""
-    owner: Tensor
-    """[N] answer that the target belongs to."""
-    last: Tensor
-    """[A] flat index of the last token of every answer."""
+    """Number of image placeholder tokens of each distinct picture."""
+    scored: Int[Tensor, " N"]
+    """Flat index of the token that predicts each scored token."""
+    predicting: Bool[Tensor, "B S"]
+    """True on the U tokens that predict a scored token."""
+    predictor: Int[Tensor, " N"]
+    """Which of the U predicting tokens predicts each scored token."""
+    targets: Int[Tensor, " N"]
+    """Ids of the scored tokens."""
+    owner: Int[Tensor, " N"]
+    """Answer that each scored token belongs to."""
+    last: Int[Tensor, " A"]
+    """Flat index of the last token of every answer."""
     questions: tuple[tuple[tuple[int, int], ...], ...]
-    """For each row the runs of tokens that belong to one question and its answers; before the first lies the trunk."""
+    """For each row the start and stop of every question with its answers; before the first is the shared prefix."""
     rows: tuple[tuple[str, tuple[int, ...]], ...]
     """For each data row its id and its answers."""
     packing: Packing
+    """Whether a row is a tree or a single answer's sequence."""
 
     def to(self, device: Any, *, non_blocking: bool = False) -> TreeBatch:
-        """The same batch on a device."""
+        """The same batch on a device.
+
+        Args:
+            device: a torch device or its name.
+            non_blocking: copy from pinned memory while the device computes.
+        """
 
         def move(value: Any) -> Any:
             return value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
@@ -75,43 +88,48 @@ class TreeBatch:
         """A, the number of answers."""
         return int(self.last.shape[0])
 
-    def pairs(self) -> Tensor:
-        """[P, 2] chosen and rejected answer of every data row, each of which must hold two."""
+    def pairs(self) -> Int[Tensor, "P 2"]:
+        """Chosen and rejected answer of every data row, each of which must hold two."""
         return torch.tensor([answers for _, answers in self.rows], device=self.ids.device)
 
-    def pieces(self, *, plain_prefix: bool, together: bool) -> AttentionBlocks:
-        """How attention over these rows is cut: each by itself, trunk and questions; or all rows alike, in two.
+    def attention_blocks(self, *, causal_prefix: bool, uniform: bool) -> AttentionBlocks:
+        """How attention over these rows is cut into blocks: the shared prefix, then every question with its answers.
 
-        `plain_trunk`: each token of a trunk sees all before it. `together` is for GPUs, which small calls leave idle.
+        Args:
+            causal_prefix: attention inside the shared prefix is plainly causal and needs no mask.
+            uniform: cut all rows alike, in two blocks; for GPUs, which many small calls leave idle.
         """
-        trunks = [runs[0][0] for runs in self.questions]
-        if together:
-            cut = min(trunks)
-            return [[AttentionBlock(cut, not plain_prefix), AttentionBlock(self.ids.shape[1] - cut, True)]]
+        prefixes = [spans[0][0] for spans in self.questions]
+        if uniform:
+            cut = min(prefixes)
+            return [[AttentionBlock(cut, not causal_prefix), AttentionBlock(self.ids.shape[1] - cut, True)]]
         return [
-            [
-                AttentionBlock(shared_prefix, not plain_prefix),
-                *(AttentionBlock(stop - start, True) for start, stop in runs),
-            ]
-            for shared_prefix, runs in zip(trunks, self.questions, strict=True)
+            [AttentionBlock(prefix, not causal_prefix), *(AttentionBlock(stop - start, True) for start, stop in spans)]
+            for prefix, spans in zip(prefixes, self.questions, strict=True)
         ]
 
-    def mask(self, attention: Literal["tree", "eager"], dtype: torch.dtype, window: int | None = None) -> Tensor:
-        """[B, 1, S, S] who sees whom: True = sees for `tree`, 0 / lowest number for `eager`.
+    def mask(
+        self, attention: Literal["tree", "eager"], dtype: torch.dtype, window: int | None = None
+    ) -> Bool[Tensor, "B 1 S S"] | Float[Tensor, "B 1 S S"]:
+        """Which token attends to which.
 
-        The tokens of a two-way picture see each other; a sliding window counts along a token's own ancestors, and
-        holds for both.
+        Args:
+            attention: `tree` gives True where a token attends; `eager` 0 there, and the lowest number elsewhere.
+            dtype: number format of the `eager` mask.
+            window: length of the sliding window, counted along a token's own ancestors; None: no window. It also
+                limits the bidirectional attention inside a picture.
         """
         place = torch.arange(self.ids.shape[1], device=self.ids.device)
-        sees = (place[:, None] >= place) & (place[:, None] < self.end[:, None, :])
-        if self.blocks is not None:
-            sees |= (self.blocks[:, :, None] == self.blocks[:, None, :]) & (self.blocks[:, None, :] >= 0)
+        attends = (place[:, None] >= place) & (place[:, None] < self.end[:, None, :])
+        if self.picture_index is not None:
+            picture = self.picture_index
+            attends |= (picture[:, :, None] == picture[:, None, :]) & (picture[:, None, :] >= 0)
         if window is not None:
-            sees &= self.depth[:, :, None] - self.depth[:, None, :] < window
-        sees = sees[:, None]
+            attends &= self.depth[:, :, None] - self.depth[:, None, :] < window
+        attends = attends[:, None]
         if attention == "tree":
-            return sees
-        return torch.zeros((), dtype=dtype, device=sees.device).where(sees, torch.finfo(dtype).min)
+            return attends
+        return torch.zeros((), dtype=dtype, device=attends.device).where(attends, torch.finfo(dtype).min)
 
 
 def collate(
@@ -121,15 +139,19 @@ def collate(
     *,
     pixels: Mapping[str, dict[str, Tensor]] | None = None,
 ) -> TreeBatch:
-    """A batch of trees, or of all their answers in sequences of their own (`packing="separate"`).
+    """A batch of trees, or of all their answers in rows of their own; answers come in the same order.
 
-    Either way answers come in the same order. `pixels` holds what `family.pixels` made of single pictures, by key; the
-    others are read now.
+    Args:
+        trees: at least one packed tree.
+        family: the model's family.
+        packing: `tree`, or `separate` for a row an answer.
+        pixels: what `family.pixels` made of single pictures, by picture key, such as `pixel_values`
+            [1, 3, height, width]; pictures that are not in it are loaded and processed now. None: all are.
     """
     packed = [one for tree in trees for one in unpack_tree(tree)] if packing == "separate" else list(trees)
     width = max(map(len, packed))
-    pictures, places = _pictures(packed)
-    seen = _seen(pictures, family, pixels or {})
+    pictures, occurrences = _pictures(packed)
+    image_inputs = _image_inputs(pictures, family, pixels or {})
     ids = _padded([tree.ids for tree in packed], width, family.pad_id)
     depth = _padded([tree.depth for tree in packed], width, 0)
     end = _padded([tree.end for tree in packed], width, 0)
@@ -137,13 +159,13 @@ def collate(
         ids=torch.from_numpy(ids),
         depth=torch.from_numpy(depth),
         end=torch.from_numpy(np.where(end == 0, np.arange(width) + 1, end)),
-        positions=family.positions(places, ids, depth, seen),
-        blocks=family.blocks(ids),
+        positions=family.positions(occurrences, ids, depth, image_inputs),
+        picture_index=family.picture_index(ids),
         lengths=torch.tensor([len(tree) for tree in packed]),
-        pixels=seen,
+        pixels=image_inputs,
         questions=tuple(_questions(tree) for tree in packed),
-        picture_tokens=[family.tokens_of(picture.size()) for picture in pictures],
-        occurrences=torch.from_numpy(np.concatenate(places)),
+        picture_tokens=[family.num_picture_tokens(picture.size()) for picture in pictures],
+        occurrences=torch.from_numpy(np.concatenate(occurrences)),
         rows=_rows(trees),
         packing=packing,
         **_scored(packed, width),
@@ -158,7 +180,7 @@ def _padded(rows: Sequence[np.ndarray], width: int, value: int) -> np.ndarray:
 
 
 def _scored(trees: Sequence[PackedTree], width: int) -> dict[str, Tensor]:
-    """Indices of scored tokens: the last token of the question predicts the first of the answer, and so on."""
+    """The fields about scored tokens: the last token of the question predicts the first of the answer, and so on."""
     scored, targets, owner, last = [], [], [], []
     spans = [(row, tree, answer) for row, tree in enumerate(trees) for answer in tree.answers]
     for number, (row, tree, answer) in enumerate(spans):
@@ -169,11 +191,11 @@ def _scored(trees: Sequence[PackedTree], width: int) -> dict[str, Tensor]:
         owner.append(np.full(len(predicting), number))
         last.append(row * width + answer.stop - 1)
     flat = np.concatenate(scored)
-    predicting, which = np.unique(flat, return_inverse=True)
+    predicting, predictor = np.unique(flat, return_inverse=True)
     return {
         "scored": torch.from_numpy(flat),
         "predicting": torch.from_numpy(np.isin(np.arange(len(trees) * width), predicting).reshape(-1, width)),
-        "which": torch.from_numpy(which),
+        "predictor": torch.from_numpy(predictor),
         "targets": torch.from_numpy(np.concatenate(targets)),
         "owner": torch.from_numpy(np.concatenate(owner)),
         "last": torch.tensor(last),
@@ -194,28 +216,30 @@ def _rows(trees: Sequence[PackedTree]) -> tuple[tuple[str, tuple[int, ...]], ...
 
 
 def _pictures(trees: Sequence[PackedTree]) -> tuple[list[Picture], list[np.ndarray]]:
-    """Distinct pictures, and for each row which of them stand in it."""
+    """Distinct pictures, and for each row which of them it shows."""
     distinct = {picture.key: picture for tree in trees for picture in tree.pictures}
     number = {key: index for index, key in enumerate(distinct)}
-    places = [np.array([number[picture.key] for picture in tree.pictures], dtype=np.int64) for tree in trees]
-    return list(distinct.values()), places
+    occurrences = [np.array([number[picture.key] for picture in tree.pictures], dtype=np.int64) for tree in trees]
+    return list(distinct.values()), occurrences
 
 
-def _seen(order: Sequence[Picture], family: Family, prepared: Mapping[str, dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What the tower reads, for these pictures together; side by side as the processor itself would lay them."""
-    if not order:
+def _image_inputs(
+    pictures: Sequence[Picture], family: Family, prepared: Mapping[str, dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """The vision tower's inputs for these pictures, joined as the processor itself would join them."""
+    if not pictures:
         return {}
-    if not any(picture.key in prepared for picture in order):
-        return family.pixels([picture.load() for picture in order])
-    parts = [prepared.get(picture.key) or family.pixels([picture.load()]) for picture in order]
-    return {name: _side_by_side([part[name] for part in parts]) for name in parts[0]}
+    if not any(picture.key in prepared for picture in pictures):
+        return family.pixels([picture.load() for picture in pictures])
+    parts = [prepared.get(picture.key) or family.pixels([picture.load()]) for picture in pictures]
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
 
-def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """Joined along the first dimension; the others (tiles, rows, columns) padded with nought to the largest."""
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Joined along the first dimension; the others (tiles, rows, columns) padded with zeros to the largest."""
     shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-    wide = []
+    padded = []
     for part in parts:
         room = [extra for size, most in zip(part.shape[:0:-1], shape[::-1], strict=True) for extra in (0, most - size)]
-        wide.append(torch.nn.functional.pad(part, room) if any(room) else part)
-    return torch.cat(wide)
+        padded.append(torch.nn.functional.pad(part, room) if any(room) else part)
+    return torch.cat(padded)

@@ -1,10 +1,12 @@
-"""Log-probabilities straight from hidden states: the scores of the whole vocabulary are never all there at once.
+"""Log-probabilities straight from hidden states, without ever holding the logits of all tokens (chunked cross-entropy).
 
-A head of V words over N tokens makes N × V scores, their normalised copy, and both again on the way back; for 32,000
-words that is more memory than a layer of the model keeps. Only one number of each row is wanted. So rows go through in
-chunks, and while a chunk's scores are there, the direction in which its hidden states would have to move to make the
-targets likelier is worked out too; the backward pass only scales it. Where the head itself is trained, chunks are
-scored once more on the way back.
+A head of V vocabulary tokens over N tokens makes N × V logits, their log-softmax, and both again in the backward pass;
+for a vocabulary of 32,000 that is more memory than a layer of the model keeps. Only one number of each row is wanted.
+So rows go through in chunks, and while a chunk's logits are there, the gradient of the targets' log-probabilities by
+the hidden states is worked out too; the backward pass only scales it. Where the head itself is trained, the backward
+pass computes the logits of each chunk once more.
+
+Shapes: N tokens, n tokens of a chunk, D features of a hidden state, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
@@ -12,72 +14,84 @@ from __future__ import annotations
 from typing import Any, final
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 CHUNK, CHUNK_ON_GPU = 1 << 22, 1 << 25
-"""Scores at once. 16 MiB in float32, which a processor's cache holds; 128 MiB, which keep a GPU busy."""
+"""Logits at once: 16 MiB in float32, which a processor's cache holds; 128 MiB, which keep a GPU busy."""
 
 
-def logprobs_at(hidden: Tensor, weight: Tensor, targets: Tensor, *, chunk: int | None = None) -> Tensor:
-    """[N] log softmax at `targets` [N], float32, of the scores `hidden` [N, D] · `weight` [V, D]ᵀ.
+def logprobs_at(
+    hidden: Float[Tensor, "N D"], weight: Float[Tensor, "V D"], targets: Int[Tensor, " N"], *, chunk: int | None = None
+) -> Float[Tensor, " N"]:
+    """Log softmax of the logits `hidden` · `weight`ᵀ at the targets, float32, differentiable in both factors.
 
-    Differentiable in both. Scores have the number format that a stock linear layer gives them, autocast included.
+    Logits have the number format that a stock linear layer gives them, autocast included.
+
+    Args:
+        hidden: last hidden states.
+        weight: of the language model's head.
+        targets: token ids.
+        chunk: logits computed at once; None: a size that suits the device.
     """
     rows = max(1, (chunk or (CHUNK_ON_GPU if hidden.is_cuda else CHUNK)) // weight.shape[0])
-    found: Tensor = _ScoredHead.apply(hidden, weight, targets, rows)
-    return found
+    logprobs: Tensor = _ChunkedLogprobs.apply(hidden, weight, targets, rows)
+    return logprobs
 
 
 @final
-class _ScoredHead(torch.autograd.Function):  # type: ignore[misc]
+class _ChunkedLogprobs(torch.autograd.Function):  # type: ignore[misc]
+    @override
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        ctx.rows, ctx.format = rows, dtype
-        found = hidden.new_empty(len(hidden), dtype=torch.float32)
-        ahead = ctx.needs_input_grad[0] and not ctx.needs_input_grad[1]
-        towards = torch.empty_like(hidden) if ahead else None
+        ctx.rows, ctx.dtype = rows, dtype
+        logprobs = hidden.new_empty(len(hidden), dtype=torch.float32)
+        only_hidden = ctx.needs_input_grad[0] and not ctx.needs_input_grad[1]
+        grad_hidden = torch.empty_like(hidden) if only_hidden else None
         with torch.autocast(kind, enabled=False):
-            words = weight.to(dtype)
+            head = weight.to(dtype)
             for at in range(0, len(hidden), rows):
                 part = slice(at, at + rows)
-                found[part], powers, total = _normalised(hidden[part].to(dtype) @ words.t(), targets[part])
-                if towards is not None:
-                    towards[part] = _pull(powers, total, targets[part]).to(dtype) @ words
-        ctx.save_for_backward(*((towards,) if ahead else (hidden, weight, targets)))
-        return found
+                logprobs[part], exps, total = _target_logprobs(hidden[part].to(dtype) @ head.t(), targets[part])
+                if grad_hidden is not None:
+                    grad_hidden[part] = _logit_gradient(exps, total, targets[part]).to(dtype) @ head
+        ctx.save_for_backward(*((grad_hidden,) if only_hidden else (hidden, weight, targets)))
+        return logprobs
 
+    @override
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         if len(ctx.saved_tensors) == 1:
-            (towards,) = ctx.saved_tensors
-            return (towards * gradient[:, None]).to(towards.dtype), None, None, None
+            (grad_hidden,) = ctx.saved_tensors
+            return (grad_hidden * gradient[:, None]).to(grad_hidden.dtype), None, None, None
         hidden, weight, targets = ctx.saved_tensors
-        words = weight.to(ctx.format)
-        to_hidden, to_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=torch.float32)
+        head = weight.to(ctx.dtype)
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=torch.float32)
         for at in range(0, len(hidden), ctx.rows):
             part = slice(at, at + ctx.rows)
-            seen = hidden[part].to(ctx.format)
-            _, powers, total = _normalised(seen @ words.t(), targets[part])
-            pull = _pull(powers, total, targets[part]).mul_(gradient[part, None]).to(ctx.format)
-            to_hidden[part] = pull @ words
-            to_weight += pull.t() @ seen
-        return to_hidden, to_weight.to(weight.dtype), None, None
+            states = hidden[part].to(ctx.dtype)
+            _, exps, total = _target_logprobs(states @ head.t(), targets[part])
+            grad_logits = _logit_gradient(exps, total, targets[part]).mul_(gradient[part, None]).to(ctx.dtype)
+            grad_hidden[part] = grad_logits @ head
+            grad_weight += grad_logits.t() @ states
+        return grad_hidden, grad_weight.to(weight.dtype), None, None
 
 
-def _normalised(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """[n] log-probabilities of the targets; [n, V] exponentials of all scores, written over them; [n, 1] their sums."""
-    scores = scores.float()
-    scores.sub_(scores.amax(1, keepdim=True))
-    wanted = scores.gather(1, targets[:, None])
-    total = scores.exp_().sum(1, keepdim=True)
-    return (wanted - total.log())[:, 0], scores, total
+def _target_logprobs(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[n] log-probabilities of the targets; [n, V] exponentials of all logits, written over them; [n, 1] their sums."""
+    logits = logits.float()
+    logits.sub_(logits.amax(1, keepdim=True))
+    wanted = logits.gather(1, targets[:, None])
+    total = logits.exp_().sum(1, keepdim=True)
+    return (wanted - total.log())[:, 0], logits, total
 
 
-def _pull(powers: Tensor, total: Tensor, targets: Tensor) -> Tensor:
-    """[n, V] derivative of the targets' log-probabilities by the scores: one at the target less all probabilities.
+def _logit_gradient(exps: Tensor, total: Tensor, targets: Tensor) -> Tensor:
+    """[n, V] gradient of the targets' log-probabilities by the logits: one at the target less all probabilities.
 
-    Written over `powers`.
+    Written over `exps`.
     """
-    return powers.div_(-total).scatter_add_(1, targets[:, None], powers.new_ones(len(targets), 1))
+    return exps.div_(-total).scatter_add_(1, targets[:, None], exps.new_ones(len(targets), 1))

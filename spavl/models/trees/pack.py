@@ -1,13 +1,16 @@
-"""Preference trees: picture → questions → answers, laid into one sequence.
+"""Preference trees: picture → questions → answers, packed into one sequence.
 
-    system + picture ─┬─ question 1 ─┬─ answer a          one row:  trunk | q1 | a | b | q2 | c | d
+    system + picture ─┬─ question 1 ─┬─ answer a      packed:  shared prefix | q1 | a | b | q2 | c | d
                       │              └─ answer b
-                      └─ question 2 ─┬─ answer c          A token sees its own ancestors only, and counts its place
-                                     └─ answer d          along them: `q2` starts where the trunk ends, as `q1` does.
+                      └─ question 2 ─┬─ answer c      A token attends to its own ancestors only, and its position counts
+                                     └─ answer d      along them: `q2` starts where the prefix ends, as `q1` does.
 
-Three numbers a token say all of it: its id, its `depth` (its index in the sequence it would be in alone), and `end`
-(where the part of the tree that may see it stops). Token `q` sees token `k` exactly where `k <= q < end[k]`. Every
-answer gets the log-probabilities and gradients that it would get alone; shared tokens are computed once.
+Three numbers a token describe the tree: its id, its `depth` (its index in the sequence it would be in alone), and `end`
+(where the part of the tree that may attend to it stops). Token `q` attends to token `k` exactly where
+`k <= q < end[k]`. Every answer gets the log-probabilities and gradients that it would get alone; shared tokens are
+computed once.
+
+Shapes: S tokens of a packed tree, L tokens of an answer's sequence alone.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 
 from spavl.errors import DataError
 from spavl.models.families import Family
 from spavl.pictures import Picture
 
 Grouping = Literal["picture", "question", "row"]
+"""Which rows share a tree: those with equal pictures and system turn, with the same question too, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,15 @@ class Row:
     """A question with its answers, as the data has them: a pair (chosen, rejected), a group, or one answer."""
 
     id: str
+    """Names the row in messages."""
     question: str
+    """Text of the user turn."""
     answers: tuple[str, ...]
+    """Texts of the assistant turn, the chosen one first."""
     pictures: tuple[Picture, ...] = ()
+    """Pictures of the user turn, before its text."""
     system: str = ""
+    """Text of the system turn; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +51,57 @@ class Branch:
     """A question and its distinct answers."""
 
     question: str
+    """Text of the user turn."""
     answers: tuple[str, ...]
+    """Texts of the assistant turn, without repetitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Everything that shares one start of the conversation."""
+    """Rows that start with the same conversation."""
 
     pictures: tuple[Picture, ...]
+    """Pictures of every branch."""
     system: str
+    """System turn of every branch; empty: none."""
     branches: tuple[Branch, ...]
+    """Distinct questions, in order of their first row."""
     rows: tuple[tuple[str, tuple[int, ...]], ...]
     """For each data row its id and its answers, counted over the whole tree in order of branches."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSpan:
-    """Where an answer lies in its tree's row."""
+    """Where an answer's tokens are in the packed sequence."""
 
     before: int
     """Index of the last token of its question: it predicts the first token of the answer."""
     start: int
+    """Index of its first token."""
     stop: int
+    """Index after its last token."""
     question: tuple[int, int]
     """Start and stop of its question's own tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedTree:
-    """A tree as numbers. All arrays are [S] int64."""
+    """A tree as one sequence of tokens, each with its depth and the end of the span that attends to it."""
 
-    ids: np.ndarray
-    depth: np.ndarray
-    end: np.ndarray
+    ids: Int[np.ndarray, " S"]
+    """Token ids, int64."""
+    depth: Int[np.ndarray, " S"]
+    """Index of a token in the sequence it would be in alone."""
+    end: Int[np.ndarray, " S"]
+    """A token is attended to by the tokens from itself up to here."""
     shared_prefix: int
-    """Tokens shared by all branches."""
+    """Number of tokens that all branches start with."""
     answers: tuple[AnswerSpan, ...]
+    """Spans of the answers, in order of branches."""
     pictures: tuple[Picture, ...]
+    """Pictures in reading order, all in the shared prefix."""
     rows: tuple[tuple[str, tuple[int, ...]], ...]
+    """For each data row its id and its answers, as indices of `answers`."""
     unstable: tuple[int, ...] = ()
     """Answers whose tokens, in the whole conversation, do not follow the prompt's: the tokenizer joins letters across
     the border, or the template rewrites the prompt. They are tokenised on their own, as generation would produce them.
@@ -87,23 +110,29 @@ class PackedTree:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def path(self, answer: AnswerSpan) -> np.ndarray:
-        """Indices of the tokens that the answer would have alone, in order."""
+    def path(self, answer: AnswerSpan) -> Int[np.ndarray, " L"]:
+        """Indices of an answer's sequence in the packed one: shared prefix, question, answer.
+
+        Args:
+            answer: one of `answers`.
+        """
         spans = ((0, self.shared_prefix), answer.question, (answer.start, answer.stop))
         return np.concatenate([np.arange(*span) for span in spans])
 
 
 def build_trees(rows: Iterable[Row], by: Grouping = "picture") -> list[Tree]:
-    """Trees of rows that share pictures and system (`picture`), also the question (`question`), or nothing (`row`).
+    """Trees of rows, in the order of their first row; each holds equal questions and equal answers once.
 
-    Trees come in the order of their first row; equal questions and equal answers inside a tree are laid once.
+    Args:
+        rows: data rows in any order.
+        by: which rows share a tree.
     """
-    shelves: dict[object, list[Row]] = {}
+    groups: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
         shared = (tuple(p.key for p in row.pictures), row.system)
         key = {"picture": shared, "question": (*shared, row.question), "row": number}[by]
-        shelves.setdefault(key, []).append(row)
-    return [_tree(shelf) for shelf in shelves.values()]
+        groups.setdefault(key, []).append(row)
+    return [_tree(group) for group in groups.values()]
 
 
 def _tree(rows: Sequence[Row]) -> Tree:
@@ -121,25 +150,31 @@ def _tree(rows: Sequence[Row]) -> Tree:
 
 
 def pack_tree(tree: Tree, family: Family) -> PackedTree:
-    """Lay a tree into one row of tokens.
+    """A tree's texts as one packed sequence of tokens.
 
-    Raises DataError with the ids of its rows where a text holds a picture's or a control token, or an answer is empty.
+    Args:
+        tree: from `build_trees`.
+        family: whose chat template and tokenizer are used.
+
+    Raises:
+        DataError: a text holds a control or image placeholder token, an answer is empty, or the family cannot read
+            several pictures; names the rows.
     """
-    _refuse(tree, family)
+    _check_texts(tree, family)
     sizes = [picture.size() for picture in tree.pictures]
     prompts: list[list[int]] = []
     answers: list[list[list[int]]] = []
     stable: list[bool] = []
     for branch in tree.branches:
         prompt = family.tokenize(family.chat(tree.system, len(sizes), branch.question), sizes)
-        tails = []
-        for words in branch.answers:
-            text = family.chat(tree.system, len(sizes), branch.question, words)
-            tail, is_stable = family.answer(words, text, prompt, sizes)
-            tails.append(tail)
+        answer_ids = []
+        for answer in branch.answers:
+            text = family.chat(tree.system, len(sizes), branch.question, answer)
+            ids, is_stable = family.answer(answer, text, prompt, sizes)
+            answer_ids.append(ids)
             stable.append(is_stable)
         prompts.append(prompt)
-        answers.append(tails)
+        answers.append(answer_ids)
     return pack_tokens(tree, prompts, answers, tuple(index for index, fine in enumerate(stable) if not fine))
 
 
@@ -149,38 +184,42 @@ def pack_tokens(
     answers: Sequence[Sequence[Sequence[int]]],
     unstable: tuple[int, ...] = (),
 ) -> PackedTree:
-    """Lay tokens into one row: `prompts` from the first token of the conversation on, `answers` of every prompt.
+    """Prompts and answers that are tokens already, such as those that a model generated, as one packed sequence.
 
-    Of the tree only pictures and rows are read, so tokens that a model drew are laid as they are, not as text.
+    Args:
+        tree: gives pictures and rows; its texts are not used.
+        prompts: token ids of each branch, from the first token of the conversation on.
+        answers: token ids of the answers to each prompt.
+        unstable: see `PackedTree.unstable`.
     """
-    shared_prefix = _common(prompts)
+    shared_prefix = _prefix_length(prompts)
     ids, depth, end = (
         [prompts[0][:shared_prefix]],
         [np.arange(shared_prefix)],
         [np.zeros(shared_prefix, dtype=np.int64)],
     )
-    places: list[AnswerSpan] = []
+    spans: list[AnswerSpan] = []
     at = shared_prefix
-    for prompt, tails in zip(prompts, answers, strict=True):
+    for prompt, own_answers in zip(prompts, answers, strict=True):
         question = (at, at + len(prompt) - shared_prefix)
         at = question[1]
         ids.append(prompt[shared_prefix:])
         depth.append(np.arange(shared_prefix, len(prompt)))
-        end.append(np.full(len(prompt) - shared_prefix, at + sum(map(len, tails))))
-        for tail in tails:
+        end.append(np.full(len(prompt) - shared_prefix, at + sum(map(len, own_answers))))
+        for answer in own_answers:
             before = question[1] - 1 if question[1] > question[0] else shared_prefix - 1
-            places.append(AnswerSpan(before, at, at + len(tail), question))
-            ids.append(tail)
-            depth.append(np.arange(len(prompt), len(prompt) + len(tail)))
-            end.append(np.full(len(tail), at + len(tail)))
-            at += len(tail)
+            spans.append(AnswerSpan(before, at, at + len(answer), question))
+            ids.append(answer)
+            depth.append(np.arange(len(prompt), len(prompt) + len(answer)))
+            end.append(np.full(len(answer), at + len(answer)))
+            at += len(answer)
     end[0][:] = at
     return PackedTree(
         ids=np.concatenate([np.asarray(part, dtype=np.int64) for part in ids]),
         depth=np.concatenate(depth),
         end=np.concatenate(end),
         shared_prefix=shared_prefix,
-        answers=tuple(places),
+        answers=tuple(spans),
         pictures=tree.pictures,
         rows=tree.rows,
         unstable=unstable,
@@ -188,45 +227,50 @@ def pack_tokens(
 
 
 def unpack_tree(tree: PackedTree) -> list[PackedTree]:
-    """The plain way: every answer in a sequence of its own, in the order of the tree's answers."""
-    rows = []
+    """Every answer as a sequence of its own (shared prefix, question, answer), in the order of the tree's answers.
+
+    Args:
+        tree: a packed tree.
+    """
+    sequences = []
     for answer in tree.answers:
         path = tree.path(answer)
         start = len(path) - (answer.stop - answer.start)
-        place = AnswerSpan(start - 1, start, len(path), (tree.shared_prefix, start))
-        rows.append(
+        sequences.append(
             PackedTree(
                 ids=tree.ids[path],
                 depth=np.arange(len(path)),
                 end=np.full(len(path), len(path)),
                 shared_prefix=tree.shared_prefix,
-                answers=(place,),
+                answers=(AnswerSpan(start - 1, start, len(path), (tree.shared_prefix, start)),),
                 pictures=tree.pictures,
                 rows=(),
             )
         )
-    return rows
+    return sequences
 
 
 def batch_by_tokens(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Indices in order, cut where the padded batch (rows × longest row) would pass the budget.
+    """Indices in order, cut into batches whose padded size (rows × longest row) keeps within a budget.
 
-    A row that is longer than the budget stands alone.
+    Args:
+        lengths: tokens of each sequence.
+        token_budget: most tokens of a padded batch; a sequence with more stands alone.
     """
-    cuts: list[list[int]] = []
+    batches: list[list[int]] = []
     longest = 0
     for index, length in enumerate(lengths):
         grown = max(longest, length)
-        if cuts and grown * (len(cuts[-1]) + 1) <= token_budget:
-            cuts[-1].append(index)
+        if batches and grown * (len(batches[-1]) + 1) <= token_budget:
+            batches[-1].append(index)
             longest = grown
         else:
-            cuts.append([index])
+            batches.append([index])
             longest = length
-    return cuts
+    return batches
 
 
-def _common(sequences: Sequence[Sequence[int]]) -> int:
+def _prefix_length(sequences: Sequence[Sequence[int]]) -> int:
     """Length of the common prefix."""
     shortest = min(map(len, sequences))
     table = np.array([sequence[:shortest] for sequence in sequences])
@@ -234,10 +278,13 @@ def _common(sequences: Sequence[Sequence[int]]) -> int:
     return int(differs.argmax()) if differs.any() else shortest
 
 
-def _refuse(tree: Tree, family: Family) -> None:
+def _check_texts(tree: Tree, family: Family) -> None:
     where = "row " + ", ".join(row for row, _ in tree.rows)
     if len(tree.pictures) > 1 and not family.facts.several_pictures:
-        raise DataError(f"{family.facts.name} reads several pictures otherwise than one", where=where)
+        raise DataError(
+            f"{family.facts.name} does not encode several pictures in a conversation as it encodes each alone",
+            where=where,
+        )
     for branch in tree.branches:
         for text in (tree.system, branch.question, *branch.answers):
             found = [word for word in family.control_words if word in text]
@@ -245,7 +292,7 @@ def _refuse(tree: Tree, family: Family) -> None:
                 raise DataError(
                     f"a text contains {found[0]!r}, which the model reads as a picture or a control token",
                     where=where,
-                    try_="remove it from the text; pictures are given beside the text",
+                    try_="remove it from the text; pictures are given apart from the text",
                 )
         if not all(answer.strip() for answer in branch.answers):
             raise DataError("an answer is empty", where=where, try_="drop the row")

@@ -1,15 +1,18 @@
-"""Run a model on laid-out trees: log-probabilities of answers, hidden states at chosen tokens.
+"""Running a model on packed trees: log-probabilities of answers, hidden states at chosen tokens.
 
 Everything goes through the stock `forward` of the (wrapped, adapted, checkpointed) model, so that DDP, FSDP, peft and
-gradient checkpointing see an ordinary call; vocabulary scores are computed only for tokens that predict something.
+gradient checkpointing see an ordinary call; logits are computed only for tokens that predict a scored token.
 
     model, processor = AutoModelForImageTextToText.from_pretrained(path), load_processor(path)
     family = family_of(model, processor)
-    trees = [encode(tree, family) for tree in group(rows, by="picture")]
-    for indices in batches([len(tree) for tree in trees], token_budget=8192):
+    trees = [pack_tree(tree, family) for tree in build_trees(rows, by="picture")]
+    for indices in batch_by_tokens([len(tree) for tree in trees], token_budget=8192):
         batch = collate([trees[i] for i in indices], family)
         scores = answer_logprobs(model, batch, family)
         chosen, rejected = scores.sums[batch.pairs()].unbind(1)
+
+Shapes: B, S, A, N and flat indices as in `spavl.models.trees.batch`; BS = B × S tokens of all rows, D features of a
+hidden state, K chosen tokens.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Int
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -31,16 +35,16 @@ from spavl.models.trees.head import logprobs_at
 
 @dataclass(frozen=True)
 class Scores:
-    """What a pass over a batch gave."""
+    """Log-probabilities of a batch's answers."""
 
-    logprobs: Tensor
-    """[N] log-probability of every scored token, float32."""
-    sums: Tensor
-    """[A] their sum over each answer."""
-    lengths: Tensor
-    """[A] scored tokens of each answer, its end token included."""
-    hidden: Tensor | None = None
-    """[B × S, D] last hidden states, flat as `TreeBatch.scored` and `TreeBatch.last` count; None unless asked for."""
+    logprobs: Float[Tensor, " N"]
+    """Log-probability of every scored token, float32."""
+    sums: Float[Tensor, " A"]
+    """Their sum over each answer."""
+    lengths: Int[Tensor, " A"]
+    """Scored tokens of each answer, its end token included."""
+    hidden: Float[Tensor, "BS D"] | None = None
+    """Last hidden states by flat index; None unless asked for."""
 
 
 def answer_logprobs(
@@ -48,7 +52,12 @@ def answer_logprobs(
 ) -> Scores:
     """Log-probabilities of all answers, differentiable in every trained parameter.
 
-    `features` are pictures already encoded (`image_features`); without them every distinct picture is encoded once.
+    Args:
+        model: the model, wrapped or not.
+        batch: on the model's device.
+        family: the model's family.
+        features: the batch's pictures already encoded by `image_features`; None: every distinct one is encoded now.
+        hidden: also return the last hidden states.
     """
     with _last_hidden(model, hidden) as caught, _scoring_head(model, batch, family):
         logprobs = forward(model, batch, family, features, batch.predicting).logits
@@ -60,8 +69,18 @@ def answer_logprobs(
     )
 
 
-def hidden_at(model: Any, batch: TreeBatch, family: Family, at: Tensor, *, features: Any = None) -> Tensor:
-    """[len(at), D] last hidden states at flat indices, such as `batch.last` (rewards) or `batch.scored` (values)."""
+def hidden_at(
+    model: Any, batch: TreeBatch, family: Family, at: Int[Tensor, " K"], *, features: Any = None
+) -> Float[Tensor, "K D"]:
+    """Last hidden states of chosen tokens; no logits are computed.
+
+    Args:
+        model: the model, wrapped or not.
+        batch: on the model's device.
+        family: the model's family.
+        at: flat indices, such as `batch.last` (rewards) or `batch.scored` (values).
+        features: the batch's pictures already encoded by `image_features`; None: every distinct one is encoded now.
+    """
     nothing = torch.zeros_like(batch.ids, dtype=torch.bool)
     with _last_hidden(model, True) as caught:
         forward(model, batch, family, features, nothing)
@@ -69,23 +88,36 @@ def hidden_at(model: Any, batch: TreeBatch, family: Family, at: Tensor, *, featu
 
 
 def image_features(model: Any, batch: TreeBatch, family: Family) -> Any:
-    """The batch's distinct pictures after tower and projector, to be given as `features` to several passes.
+    """The batch's distinct pictures after vision tower and projector, to be given as `features` to several passes.
 
     Only for passes between which neither tower nor projector differs: policy and reference where both are frozen.
+
+    Args:
+        model: the model, wrapped or not.
+        batch: on the model's device.
+        family: the model's family.
     """
-    return _bare(model).get_image_features(**batch.pixels, return_dict=True)
+    return _unwrapped(model).get_image_features(**batch.pixels, return_dict=True)
 
 
-def forward(model: Any, batch: TreeBatch, family: Family, features: Any, keep: Tensor, *, cache: Any = None) -> Any:
-    """The model's own output on a batch. `keep` [B, S]: tokens whose vocabulary scores are computed, flat in `logits`.
+def forward(
+    model: Any, batch: TreeBatch, family: Family, features: Any, keep: Bool[Tensor, "B S"], *, cache: Any = None
+) -> Any:
+    """The model's own output on a batch, its logits only for chosen tokens.
 
-    `cache`: an empty transformers cache to be filled with the keys and values of all tokens.
+    Args:
+        model: the model, wrapped or not.
+        batch: on the model's device.
+        family: the model's family.
+        features: the batch's pictures already encoded by `image_features`; None: every distinct one is encoded now.
+        keep: true on the tokens whose logits are computed; they come flat, in order.
+        cache: an empty transformers cache, to be filled with the keys and values of all tokens; None: no cache.
     """
-    with _each_picture_once(model, batch, family, features) as pictures:
+    with _image_arguments(model, batch, family, features) as images:
         return model(
             input_ids=batch.ids,
-            **_attention(batch, family, _bare(model).dtype),
-            **pictures,
+            **_attention(batch, family, _unwrapped(model).dtype),
+            **images,
             logits_to_keep=keep,
             use_cache=cache is not None,
             past_key_values=cache,
@@ -93,45 +125,46 @@ def forward(model: Any, batch: TreeBatch, family: Family, features: Any, keep: T
 
 
 def _attention(batch: TreeBatch, family: Family, dtype: torch.dtype) -> dict[str, Any]:
-    """Mask and positions: ours for trees; for separate sequences nothing but the padding, as anyone would call."""
+    """The model's arguments for mask and positions: ours for trees; of separate sequences the padding mask alone."""
     if batch.packing == "separate":
         place = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         inputs = {"attention_mask": (place < batch.lengths[:, None]).long()}
         if family.facts.token_types:
-            inputs[family.facts.token_types] = (batch.ids == family.picture_id).long()
+            inputs[family.facts.token_types] = (batch.ids == family.image_token_id).long()
         return inputs
     masks = {kind: batch.mask(family.attention, dtype, window) for kind, window in family.masks.items()}
     inputs = {"attention_mask": masks.get("", masks), "position_ids": batch.positions}
     if family.attention == "tree":
-        plain = batch.blocks is None and not any(family.masks.values())
-        inputs["tree"] = batch.pieces(plain_prefix=plain, together=batch.ids.is_cuda)
+        causal = batch.picture_index is None and not any(family.masks.values())
+        inputs["tree"] = batch.attention_blocks(causal_prefix=causal, uniform=batch.ids.is_cuda)
     return inputs
 
 
 @contextmanager
-def _each_picture_once(model: Any, batch: TreeBatch, family: Family, features: Any) -> Iterator[dict[str, Any]]:
-    """The picture part of the call. Where a picture stands in several rows it is encoded once, inside the call.
+def _image_arguments(model: Any, batch: TreeBatch, family: Family, features: Any) -> Iterator[dict[str, Any]]:
+    """The model's arguments for pictures; one that several rows show is encoded once.
 
-    Inside, by a hook of the innermost model: there every wrapper has already gathered what it shards and counts.
+    That happens inside the call, by a hook of the innermost model: there every wrapper has already gathered the weights
+    that it shards.
     """
     if batch.occurrences.tolist() == list(range(len(batch.picture_tokens))):
         yield dict(batch.pixels) if features is None else {"mm_encoder_outputs": {"image": features}}
         return
 
     def encode(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        seen = module.get_image_features(**batch.pixels, return_dict=True) if features is None else features
-        return args, {**kwargs, "mm_encoder_outputs": {"image": _laid_out(seen, batch)}}
+        distinct = module.get_image_features(**batch.pixels, return_dict=True) if features is None else features
+        return args, {**kwargs, "mm_encoder_outputs": {"image": _in_reading_order(distinct, batch)}}
 
     grid = family.facts.positions == "grid"
-    hook = _bare(model).register_forward_pre_hook(encode, with_kwargs=True)
+    hook = _unwrapped(model).register_forward_pre_hook(encode, with_kwargs=True)
     try:
         yield {"image_grid_thw": batch.pixels["image_grid_thw"][batch.occurrences]} if grid else {}
     finally:
         hook.remove()
 
 
-def _laid_out(seen: Any, batch: TreeBatch) -> Any:
-    """Encoded pictures in reading order, each as often as it stands there. Leaves `seen` as it is."""
+def _in_reading_order(distinct: Any, batch: TreeBatch) -> Any:
+    """Features of distinct pictures repeated and ordered as the rows show them. Leaves `distinct` as it is."""
 
     def order(features: Any) -> Any:
         flat = features.flatten(0, -2) if isinstance(features, Tensor) else torch.cat(tuple(features))
@@ -139,19 +172,20 @@ def _laid_out(seen: Any, batch: TreeBatch) -> Any:
         chosen = [each[index] for index in batch.occurrences.tolist()]
         return torch.cat(chosen) if isinstance(features, Tensor) else chosen
 
-    parts = {"pooler_output": order(seen.pooler_output)}
-    if "deepstack_features" in seen:
-        parts["deepstack_features"] = [order(layer) for layer in seen.deepstack_features]
-    return type(seen)(**{**seen, **parts})
+    parts = {"pooler_output": order(distinct.pooler_output)}
+    if "deepstack_features" in distinct:
+        parts["deepstack_features"] = [order(layer) for layer in distinct.deepstack_features]
+    return type(distinct)(**{**distinct, **parts})
 
 
 @contextmanager
 def _last_hidden(model: Any, wanted: bool) -> Iterator[list[Tensor]]:
+    """A list that a call of the model fills with its last hidden states [B, S, D], if they are wanted."""
     caught: list[Tensor] = []
     if not wanted:
         yield caught
         return
-    hook = _bare(model).model.register_forward_hook(lambda _, __, output: caught.append(output.last_hidden_state))
+    hook = _unwrapped(model).model.register_forward_hook(lambda _, __, output: caught.append(output.last_hidden_state))
     try:
         yield caught
     finally:
@@ -160,18 +194,18 @@ def _last_hidden(model: Any, wanted: bool) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def _scoring_head(model: Any, batch: TreeBatch, family: Family) -> Iterator[None]:
-    """Inside, the head returns the log-probabilities [N] of the batch's targets in place of its scores.
+    """Meanwhile the head returns the log-probabilities [N] of the batch's targets in place of logits.
 
     It is still called where the model calls it: there every wrapper has gathered its weights.
     """
-    head = _bare(model).get_submodule(family.facts.head)
+    head = _unwrapped(model).get_submodule(family.facts.head)
     assert head.bias is None, "no family has a head with a bias"
     before = vars(head).get("forward")
 
-    def scored(hidden: Tensor) -> Tensor:
-        return logprobs_at(hidden.flatten(0, -2)[batch.which], head.weight, batch.targets)
+    def target_logprobs(hidden: Tensor) -> Tensor:
+        return logprobs_at(hidden.flatten(0, -2)[batch.predictor], head.weight, batch.targets)
 
-    head.forward = scored
+    head.forward = target_logprobs
     try:
         yield
     finally:
@@ -180,7 +214,7 @@ def _scoring_head(model: Any, batch: TreeBatch, family: Family) -> Iterator[None
             head.forward = before
 
 
-def _bare(model: Any) -> Any:
+def _unwrapped(model: Any) -> Any:
     """The transformers model inside wrappers."""
     inside = model.module if isinstance(model, DistributedDataParallel) else model
     return inside.get_base_model() if isinstance(inside, PeftModel) else inside

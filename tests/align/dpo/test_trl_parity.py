@@ -1,20 +1,18 @@
 """The same training as TRL's DPOTrainer: identical model, pairs and order give identical losses, step after step."""
 
-from dataclasses import replace
-
 import pytest
 
 from bench.trl_comparison import spavl_dpo, trl_dpo
 from bench.trl_comparison.run_spec import RunSpec
-from bench.trl_comparison.workload import ModelShape, pairs
+from bench.trl_comparison.workload import ModelShape, random_pairs
 
-TINY = ModelShape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, side=28)
-SPEC = RunSpec(step=2, batch=2, timed=49, grouping="pair", rate=3e-3, beta=0.3)
+TINY = ModelShape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, image_size=28)
+SPEC = RunSpec(pairs_per_step=2, forward_pairs=2, timed_steps=49, grouping="pair", learning_rate=3e-3, beta=0.3)
 
 
 @pytest.fixture(scope="module")
 def data():
-    return pairs(TINY, SPEC.pairs)
+    return random_pairs(TINY, SPEC.pairs)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def gap(one, other):
 
 @pytest.mark.parametrize("reference", ["live", "cached"])
 def test_the_loss_follows_trl_for_fifty_steps_while_it_falls(data, trl_losses, reference):
-    losses = spavl_dpo.run(TINY, data, SPEC.of(reference=reference)).losses
+    losses = spavl_dpo.run(TINY, data, SPEC.replace(reference=reference)).losses
     assert len(losses) == len(trl_losses) == 50
     assert sum(trl_losses[:5]) / 5 - sum(trl_losses[-5:]) / 5 >= 0.2
     assert gap(losses, trl_losses) <= 1e-3
@@ -39,7 +37,7 @@ def test_another_order_of_the_pairs_does_not_follow_trl(data, trl_losses):
 
 
 def test_accumulation_cut_otherwise_than_trl_cuts_it_gives_trl_s_loss(data):
-    recipe = replace(SPEC, step=6, timed=3)
-    cut = trl_dpo.run(TINY, data, recipe.of(batch=2)).losses
-    trees = spavl_dpo.run(TINY, data, recipe.of(batch=3, grouping="picture")).losses
+    spec = SPEC.replace(pairs_per_step=6, timed_steps=3)
+    cut = trl_dpo.run(TINY, data, spec.replace(forward_pairs=2)).losses
+    trees = spavl_dpo.run(TINY, data, spec.replace(forward_pairs=3, grouping="picture")).losses
     assert gap(trees, cut) <= 1e-3

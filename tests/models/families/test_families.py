@@ -1,4 +1,4 @@
-"""Every family: trees are the same computation as separate sequences, and a broken tree is not.
+"""Every family: packed trees give the same numbers as separate sequences, and broken trees do not.
 
 Sequences are longer than every sliding window, pictures come in two sizes, three questions have two answers each.
 """
@@ -24,12 +24,12 @@ from spavl.models.trees.score import answer_logprobs
 from tests.families import CASES, WINDOW, Case, build, rows, save
 
 LOGPROBS, GRADIENTS = 1e-4, 1e-5
-"""What two layouts may differ by: sums of log-probabilities, relative; gradients, relative."""
+"""What two packings may differ by: sums of log-probabilities, relative; gradients, relative."""
 
 
 @dataclass(frozen=True)
 class World:
-    """A family with its rows laid out both ways."""
+    """A family with its rows in both packings."""
 
     case: Case
     model: Any
@@ -40,7 +40,7 @@ class World:
     tree: TreeBatch
     separate: TreeBatch
 
-    def apart(self, tree: TreeBatch, family: Family | None = None) -> float:
+    def difference(self, tree: TreeBatch, family: Family | None = None) -> float:
         """Relative difference of log-probabilities from the separate sequences."""
         return parity(self.model, family or self.family, tree, self.separate).logprobs
 
@@ -50,10 +50,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     torch.set_num_threads(1)
     model, processor = build(request.param)
     family = family_of(model, processor)
-    asked = rows()
-    trees = [pack_tree(tree, family) for tree in build_trees(asked)]
+    samples = rows()
+    trees = [pack_tree(tree, family) for tree in build_trees(samples)]
     both = (collate(trees, family), collate(trees, family, "separate"))
-    yield World(request.param, model, processor, family, asked, trees, *both)
+    yield World(request.param, model, processor, family, samples, trees, *both)
 
 
 def test_tree_and_separate_sequences_agree_in_logprobs_and_gradients(world: World) -> None:
@@ -62,7 +62,7 @@ def test_tree_and_separate_sequences_agree_in_logprobs_and_gradients(world: Worl
     assert found.gradients is not None and found.gradients <= GRADIENTS
 
 
-def test_the_proof_covers_windows_and_sizes(world: World) -> None:
+def test_the_samples_cover_windows_and_sizes(world: World) -> None:
     assert world.tree.answers == 12
     lengths = world.separate.lengths.tolist()
     assert all(short != long for short, long in zip(lengths[::2], lengths[1::2], strict=True))
@@ -71,22 +71,22 @@ def test_the_proof_covers_windows_and_sizes(world: World) -> None:
     assert (len(set(world.tree.picture_tokens)) == 2) == world.case.sizes
 
 
-def test_an_answer_that_sees_its_sibling_is_noticed(world: World) -> None:
+def test_an_answer_that_attends_to_its_sibling_is_noticed(world: World) -> None:
     first = world.trees[0].answers[0]
     end = world.tree.end.clone()
     end[0, first.start : first.stop] = world.trees[0].answers[1].stop
-    assert world.apart(replace(world.tree, end=end)) > 10 * LOGPROBS
+    assert world.difference(replace(world.tree, end=end)) > 10 * LOGPROBS
 
 
 def test_positions_that_do_not_restart_are_noticed(world: World) -> None:
     running = torch.arange(world.tree.ids.shape[1]) - world.tree.depth
-    assert world.apart(replace(world.tree, positions=world.tree.positions + running)) > 10 * LOGPROBS
+    assert world.difference(replace(world.tree, positions=world.tree.positions + running)) > 10 * LOGPROBS
 
 
-def test_a_piece_left_out_of_attention_is_noticed(world: World) -> None:
-    # Also shows that every family hands the pieces down to its attention.
+def test_a_block_left_out_of_attention_is_noticed(world: World) -> None:
+    # Also shows that every family passes the blocks on to its attention.
     shorter = tuple(runs[:-1] for runs in world.tree.questions)
-    assert world.apart(replace(world.tree, questions=shorter)) > 10 * LOGPROBS
+    assert world.difference(replace(world.tree, questions=shorter)) > 10 * LOGPROBS
 
 
 def test_sliding_windows_left_out_are_noticed(world: World) -> None:
@@ -94,19 +94,19 @@ def test_sliding_windows_left_out_are_noticed(world: World) -> None:
         assert set(world.family.masks.values()) == {None}
         return
     wide = replace(world.family, masks=dict.fromkeys(world.family.masks))
-    assert world.apart(world.tree, wide) > 10 * LOGPROBS
+    assert world.difference(world.tree, wide) > 10 * LOGPROBS
 
 
-def test_two_way_pictures_read_one_way_are_noticed(world: World) -> None:
-    if world.tree.blocks is None:
-        assert not world.family.facts.two_way_pictures
+def test_causal_attention_inside_bidirectional_pictures_is_noticed(world: World) -> None:
+    if world.tree.picture_index is None:
+        assert not world.family.facts.bidirectional_pictures
         return
-    assert world.apart(replace(world.tree, blocks=None)) > 10 * LOGPROBS
+    assert world.difference(replace(world.tree, picture_index=None)) > 10 * LOGPROBS
 
 
 def test_logprobs_depend_on_the_picture(world: World) -> None:
     pixels = {**world.tree.pixels, "pixel_values": world.tree.pixels["pixel_values"].flip(-1)}
-    assert world.apart(replace(world.tree, pixels=pixels)) > 10 * LOGPROBS
+    assert world.difference(replace(world.tree, pixels=pixels)) > 10 * LOGPROBS
 
 
 def test_eager_attention_agrees_too(world: World) -> None:
@@ -121,7 +121,7 @@ def test_eager_attention_agrees_too(world: World) -> None:
         language.set_attn_implementation(attention)
 
 
-def test_a_prompt_is_what_inference_reads(world: World) -> None:
+def test_a_prompt_is_what_inference_gets(world: World) -> None:
     # transformers' own way from conversation to scores, for one row with each picture.
     scores = answer_logprobs(world.model, world.tree, world.family).logprobs.detach()
     for number, tree in enumerate(world.trees):
@@ -182,7 +182,7 @@ def test_a_saved_checkpoint_opens_with_the_same_processor(world: World, tmp_path
     }
 
 
-def test_every_family_and_language_model_in_the_tables_is_proven() -> None:
+def test_every_family_and_language_model_in_the_tables_is_tested() -> None:
     models = [build(case)[0].config for case in CASES.values()]
     assert {config.model_type for config in models} == set(FACTS)
     assert {config.get_text_config().model_type for config in models} == set(LANGUAGES)

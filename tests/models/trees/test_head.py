@@ -1,4 +1,4 @@
-"""The head that makes log-probabilities without ever holding all scores: as torch's own, forth and back."""
+"""The head that computes log-probabilities without holding all logits: torch's own values and gradients."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 from spavl.models.trees.head import logprobs_at
 
 
-def plainly(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """The way of any library."""
-    scores = torch.nn.functional.linear(hidden, weight).float()
-    return torch.log_softmax(scores, 1).gather(1, targets[:, None])[:, 0]
+def reference(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Log-probabilities from all logits at once."""
+    logits = torch.nn.functional.linear(hidden, weight).float()
+    return torch.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
 
 
-def drawn(tokens: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def random_inputs(tokens: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden states [N, 5], a head [11, 5], targets [N]."""
     noise = torch.Generator().manual_seed(seed)
     hidden = torch.randn(tokens, 5, generator=noise) * 3
@@ -25,7 +25,7 @@ def drawn(tokens: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return hidden, weight, torch.randint(0, 11, (tokens,), generator=noise)
 
 
-def slopes(found: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+def gradients(found: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     """Gradients of a sum with a different weight for every token."""
     return list(torch.autograd.grad((found * torch.arange(1, len(found) + 1)).sum(), inputs))
 
@@ -35,41 +35,41 @@ def slopes(found: Tensor, inputs: list[Tensor]) -> list[Tensor]:
 def test_values_and_gradients_are_torchs_own_however_it_is_chunked(
     tokens: int, chunk: int, head_is_trained: bool, seed: int
 ) -> None:
-    hidden, weight, targets = drawn(tokens, seed)
+    hidden, weight, targets = random_inputs(tokens, seed)
     inputs = [hidden.requires_grad_(), *([weight.requires_grad_()] if head_is_trained else [])]
-    found, expected = logprobs_at(hidden, weight, targets, chunk=chunk), plainly(hidden, weight, targets)
+    found, expected = logprobs_at(hidden, weight, targets, chunk=chunk), reference(hidden, weight, targets)
     assert torch.allclose(found, expected, atol=1e-5)
-    for mine, other in zip(slopes(found, inputs), slopes(expected, inputs), strict=True):
+    for mine, other in zip(gradients(found, inputs), gradients(expected, inputs), strict=True):
         assert torch.allclose(mine, other, atol=1e-3, rtol=1e-4)
 
 
 def test_a_sure_target_has_a_gradient_that_is_small_but_right() -> None:
-    """The derivative is a difference of two nearly equal numbers if it is taken the wrong way round."""
+    """The derivative is a difference of two nearly equal numbers if it is taken in the wrong order."""
     weight = torch.eye(3)
     hidden = torch.tensor([[12.0, 0.0, 0.0]], requires_grad=True)
     (found,) = torch.autograd.grad(logprobs_at(hidden, weight, torch.tensor([0])).sum(), hidden)
     assert found[0, 1].item() == pytest.approx(-6.144e-6, rel=1e-3)
 
 
-def test_scores_far_from_nought_do_not_overflow() -> None:
-    hidden, weight, targets = drawn(4)
+def test_logits_far_from_zero_do_not_overflow() -> None:
+    hidden, weight, targets = random_inputs(4)
     found = logprobs_at(hidden * 1e4, weight, targets)
-    assert torch.isfinite(found).all() and torch.allclose(found, plainly(hidden * 1e4, weight, targets), rtol=1e-5)
+    assert torch.isfinite(found).all() and torch.allclose(found, reference(hidden * 1e4, weight, targets), rtol=1e-5)
 
 
 @pytest.mark.parametrize("head_is_trained", [False, True])
-def test_under_autocast_scores_are_made_in_its_number_format(head_is_trained: bool) -> None:
-    hidden, weight, targets = drawn(6)
+def test_under_autocast_logits_have_its_number_format(head_is_trained: bool) -> None:
+    hidden, weight, targets = random_inputs(6)
     inputs = [hidden.requires_grad_(), *([weight.requires_grad_()] if head_is_trained else [])]
     with torch.autocast("cpu", torch.bfloat16):
-        found, expected = logprobs_at(hidden, weight, targets), plainly(hidden, weight, targets)
+        found, expected = logprobs_at(hidden, weight, targets), reference(hidden, weight, targets)
     assert torch.allclose(found, expected, atol=1e-5)
-    assert not torch.allclose(found, plainly(hidden, weight, targets), atol=1e-5), "autocast was seen"
-    for mine, other in zip(slopes(found, inputs), slopes(expected, inputs), strict=True):
+    assert not torch.allclose(found, reference(hidden, weight, targets), atol=1e-5), "autocast made a difference"
+    for mine, other in zip(gradients(found, inputs), gradients(expected, inputs), strict=True):
         assert mine.dtype == torch.float32
         assert torch.allclose(mine, other, atol=0.05 * other.abs().max().item())
 
 
 def test_without_gradients_nothing_is_kept_for_them() -> None:
-    hidden, weight, targets = drawn(6)
+    hidden, weight, targets = random_inputs(6)
     assert logprobs_at(hidden, weight, targets).grad_fn is None

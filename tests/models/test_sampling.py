@@ -1,4 +1,4 @@
-"""The noise that draws words: the right distribution, and a function of key, position and word alone."""
+"""Gumbel-max sampling: the right distribution, and a function of seed, position and token alone."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import math
 import torch
 from scipy import stats
 
-from spavl.models.backends.sampling import GumbelSampler, gumbel, nucleus, seed_of
 from spavl.models.base import Prompt, Request, Sampling
+from spavl.models.sampling import GumbelSampler, gumbel, gumbel_max_scores, nucleus, seed_of
 
 SEEDS = torch.tensor([seed_of(f"key {number}") for number in range(4000)])
 
 
-def test_the_noise_is_gumbel_distributed_over_rows_words_and_positions() -> None:
+def test_the_noise_is_gumbel_distributed_over_rows_tokens_and_positions() -> None:
     over_rows = gumbel(SEEDS, 3, 1)[:, 0]
-    over_words = gumbel(SEEDS[:1], 3, 4000)[0]
+    over_tokens = gumbel(SEEDS[:1], 3, 4000)[0]
     over_positions = torch.stack([gumbel(SEEDS[:1], position, 1)[0, 0] for position in range(4000)])
-    for noise in (over_rows, over_words, over_positions):
+    for noise in (over_rows, over_tokens, over_positions):
         assert stats.kstest(noise.numpy(), stats.gumbel_r.cdf).pvalue > 1e-3
 
 
-def test_neighbouring_rows_words_and_positions_are_uncorrelated() -> None:
+def test_neighbouring_rows_tokens_and_positions_are_uncorrelated() -> None:
     noise = gumbel(SEEDS, 0, 50)
     later = gumbel(SEEDS, 1, 50)
     for one, other in [(noise[:-1], noise[1:]), (noise[:, :-1], noise[:, 1:]), (noise, later)]:
@@ -40,43 +40,51 @@ def test_the_noise_of_a_key_is_this_literal() -> None:
     assert [round(value, 5) for value in noise.tolist()] == [2.72816, 1.09523, -0.07838]
 
 
-def draw(sampling: Sampling, logits: list[float], forbidden: tuple[int, ...] = ()) -> torch.Tensor:
-    """How often each word is drawn, over many keys."""
+def counts(sampling: Sampling, logits: list[float], forbidden: tuple[int, ...] = ()) -> torch.Tensor:
+    """How often each token is sampled, over many keys."""
     requests = [Request(Prompt("What?"), sampling, key=f"key {number}") for number in range(20_000)]
     scores = torch.tensor(logits).repeat(len(requests), 1)
-    drawn = GumbelSampler(requests, 5, forbidden, "cpu")(
+    sampled = GumbelSampler(requests, 5, forbidden, "cpu")(
         torch.zeros(len(requests), 5, dtype=torch.long), scores
     ).argmax(1)
-    return torch.bincount(drawn, minlength=len(logits))
+    return torch.bincount(sampled, minlength=len(logits))
 
 
-def test_words_are_drawn_as_often_as_the_softmax_says() -> None:
+def test_tokens_are_sampled_as_often_as_the_softmax_says() -> None:
     logits, temperature = [2.0, 1.0, 0.0, -1.0], 0.7
     expected = (torch.tensor(logits) / temperature).softmax(0) * 20_000
-    assert stats.chisquare(draw(Sampling(temperature), logits).numpy(), expected.numpy()).pvalue > 1e-3
+    assert stats.chisquare(counts(Sampling(temperature), logits).numpy(), expected.numpy()).pvalue > 1e-3
 
 
 def test_top_p_keeps_the_smallest_set_with_that_much_probability() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     for top_p, kept in [(0.4, 1), (0.5, 1), (0.7, 2), (0.8, 2), (0.9, 3), (1.0, 4)]:
         assert nucleus(logits, torch.tensor([top_p - 1e-4])).isfinite().sum() == kept
-    counts = draw(Sampling(1.0, top_p=0.75), logits[0].tolist())
-    assert stats.chisquare(counts[:2].numpy(), [20_000 * 5 / 8, 20_000 * 3 / 8]).pvalue > 1e-3
-    assert counts[2:].sum() == 0
+    found = counts(Sampling(1.0, top_p=0.75), logits[0].tolist())
+    assert stats.chisquare(found[:2].numpy(), [20_000 * 5 / 8, 20_000 * 3 / 8]).pvalue > 1e-3
+    assert found[2:].sum() == 0
 
 
 def test_temperature_zero_is_greedy_in_every_row() -> None:
-    assert draw(Sampling(), [0.0, 3.0, 2.9]).tolist() == [0, 20_000, 0]
+    assert counts(Sampling(), [0.0, 3.0, 2.9]).tolist() == [0, 20_000, 0]
 
 
-def test_a_forbidden_word_is_never_said() -> None:
-    assert draw(Sampling(1.0), [9.0, 0.0, 0.0], forbidden=(0,))[0] == 0
-    assert draw(Sampling(), [9.0, 1.0, 0.0], forbidden=(0,)).tolist() == [0, 20_000, 0]
+def test_a_forbidden_token_is_never_sampled() -> None:
+    assert counts(Sampling(1.0), [9.0, 0.0, 0.0], forbidden=(0,))[0] == 0
+    assert counts(Sampling(), [9.0, 1.0, 0.0], forbidden=(0,)).tolist() == [0, 20_000, 0]
 
 
 def test_rows_of_different_temperature_share_a_batch() -> None:
     requests = [Request(Prompt("What?"), Sampling(t), key=f"{n}") for n in range(200) for t in (0.0, 1.0)]
     scores = torch.tensor([0.0, 0.1]).repeat(400, 1)
-    drawn = GumbelSampler(requests, 1, (), "cpu")(torch.zeros(400, 1, dtype=torch.long), scores).argmax(1)
-    assert drawn[0::2].tolist() == [1] * 200
-    assert 0 < drawn[1::2].sum() < 200
+    sampled = GumbelSampler(requests, 1, (), "cpu")(torch.zeros(400, 1, dtype=torch.long), scores).argmax(1)
+    assert sampled[0::2].tolist() == [1] * 200
+    assert 0 < sampled[1::2].sum() < 200
+
+
+def test_no_temperature_is_a_temperature_of_one() -> None:
+    requests = [Request(Prompt("What?"), Sampling(1.0), key=f"{n}") for n in range(200)]
+    logits = torch.randn(200, 30, generator=torch.Generator().manual_seed(0))
+    seeds = torch.tensor([seed_of(request.key) for request in requests])
+    plain = gumbel_max_scores(logits, seeds, 4, torch.tensor([3, 7]))
+    assert torch.equal(plain, GumbelSampler(requests, 1, (3, 7), "cpu")(torch.zeros(200, 5, dtype=torch.long), logits))

@@ -1,0 +1,157 @@
+"""Gumbel-max sampling whose noise is a hash of seed, position and token, so that batching cannot change an answer.
+
+argmax over tokens of (logit / temperature + g), with g = -log(-log u) and u uniform, is a sample of
+softmax(logit / temperature) (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030). Here u is a hash of (seed, position,
+token), so a row's tokens depend neither on its neighbours in the batch nor on what was sampled before.
+
+Shapes: B rows, V tokens of the vocabulary, T tokens of a row so far, F forbidden tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from spavl.models.base import Request
+
+GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+"""Increment of the SplitMix64 generator (Steele, Lea, Flood 2014), as a signed 64-bit number."""
+MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+MIX_2 = 0x94D049BB133111EB - (1 << 64)
+UNIFORM_BITS = 23
+"""As many as make (n + 1/2) / 2^23 exact in float32 and never 1."""
+
+
+def seed_of(key: str) -> int:
+    """64-bit signed seed of a string.
+
+    Args:
+        key: such as the key of a call.
+    """
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def gumbel(seeds: Int[Tensor, " B"], position: int, vocab_size: int) -> Float[Tensor, "B V"]:
+    """Standard Gumbel noise for one token of every row, float32.
+
+    Integer arithmetic until the last step, so every device makes the same noise.
+
+    Args:
+        seeds: one a row, int64, from `seed_of`.
+        position: of the token to be sampled; 0 is the first of the answer.
+        vocab_size: V.
+    """
+    # As Python number: torch refuses one beyond 64 bits, and the sum is meant to wrap.
+    step = ((position + 1) * GOLDEN + (1 << 63)) % (1 << 64) - (1 << 63)
+    rows = _mix(seeds + step)
+    counters = torch.arange(1, vocab_size + 1, device=seeds.device) * GOLDEN
+    bits = _shift(_mix(rows[:, None] + counters[None, :]), 64 - UNIFORM_BITS)
+    uniform = (bits.to(torch.float32) + 0.5) * (1.0 / (1 << UNIFORM_BITS))
+    return uniform.log_().neg_().log_().neg_()
+
+
+def nucleus(logits: Float[Tensor, "B V"], top_p: Float[Tensor, " B"]) -> Float[Tensor, "B V"]:
+    """The logits with -inf outside the smallest set of tokens that has at least `top_p` of the probability.
+
+    Args:
+        logits: already divided by the temperature.
+        top_p: one a row.
+
+    Source: nucleus sampling, Holtzman et al., arXiv 1904.09751.
+    """
+    ordered, order = logits.sort(dim=-1, descending=True)
+    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
+    outside = (before >= top_p[:, None]).scatter(1, order, before >= top_p[:, None])
+    return logits.masked_fill(outside, float("-inf"))
+
+
+def gumbel_max_scores(
+    logits: Float[Tensor, "B V"],
+    seeds: Int[Tensor, " B"],
+    position: int,
+    forbidden: Int[Tensor, " F"],
+    *,
+    temperature: Float[Tensor, " B"] | None = None,
+    top_p: Float[Tensor, " B"] | None = None,
+) -> Float[Tensor, "B V"]:
+    """Scores, float32, whose argmax is a sample of each row's distribution.
+
+    Args:
+        logits: of the next token.
+        seeds: one a row, int64, from `seed_of`.
+        position: of the next token; 0 is the first of the answer.
+        forbidden: ids of tokens that are never sampled.
+        temperature: one a row, 0 for greedy decoding; None: 1 everywhere.
+        top_p: nucleus of each row, heeded where there is a temperature; None: the whole distribution.
+    """
+    scores = _without(logits, forbidden)
+    noise = gumbel(seeds, position, scores.shape[1])
+    if temperature is None:
+        return scores + noise
+    sampled = temperature[:, None] > 0
+    scores = torch.where(sampled, scores / temperature[:, None].clamp(min=1e-6), scores)
+    if top_p is not None:
+        scores = torch.where(sampled, nucleus(scores, top_p), scores)
+    return scores + torch.where(sampled, noise, 0.0)
+
+
+@final
+class GumbelSampler:
+    """A logits processor of transformers: greedy decoding of what it returns samples each row as its request says.
+
+    Args:
+        requests: one a row; their keys seed the sampling.
+        prompt_length: tokens of the padded prompts.
+        forbidden: ids of tokens that are never sampled, such as image placeholder tokens.
+        device: where the logits are.
+    """
+
+    def __init__(self, requests: Sequence[Request], prompt_length: int, forbidden: Sequence[int], device: str) -> None:
+        sampling = [request.sampling for request in requests]
+        self._prompt_length = prompt_length
+        self._seeds = torch.tensor([seed_of(request.key) for request in requests], device=device)
+        self._temperature = torch.tensor([s.temperature for s in sampling], dtype=torch.float32, device=device)
+        self._top_p = torch.tensor([s.top_p for s in sampling], dtype=torch.float32, device=device)
+        self._greedy = all(s.temperature <= 0 for s in sampling)
+        self._narrows = any(s.top_p < 1 for s in sampling)
+        self._forbidden = torch.tensor(forbidden, dtype=torch.long, device=device)
+
+    def __call__(self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """Scores, float32, whose argmax is the next token of every row.
+
+        Args:
+            input_ids: prompts and the answers so far.
+            scores: logits of the next token.
+        """
+        if self._greedy:
+            return _without(scores, self._forbidden)
+        return gumbel_max_scores(
+            scores,
+            self._seeds,
+            input_ids.shape[1] - self._prompt_length,
+            self._forbidden,
+            temperature=self._temperature,
+            top_p=self._top_p if self._narrows else None,
+        )
+
+
+def _without(logits: Tensor, forbidden: Tensor) -> Tensor:
+    """The logits in float32, those of forbidden tokens at -inf."""
+    return logits.float().index_fill(1, forbidden, float("-inf"))
+
+
+def _mix(z: Tensor) -> Tensor:
+    """Finaliser of SplitMix64, on int64 that wraps."""
+    z = (z ^ _shift(z, 30)) * MIX_1
+    z = (z ^ _shift(z, 27)) * MIX_2
+    return z ^ _shift(z, 31)
+
+
+def _shift(z: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right; that of int64 drags the sign along."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
