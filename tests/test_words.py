@@ -44,7 +44,7 @@ OLD_WORDS = {
 OLD_NAMES = {
     "": {
         "arm": "subset", "arms": "subsets", "beside": "tmp", "exams": "tasks", "lam": "gae_lambda", "lay": "pack",
-        "missing_end": "missing_eos_penalty", "reader": "scalar_head", "setup": "prepare", "seen_by": "experience",
+        "missing_end": "missing_eos_penalty", "setup": "prepare", "seen_by": "experience",
         "weigh": "compute_advantages", "watch": "progress",
     },
     "align": {
@@ -52,7 +52,7 @@ OLD_NAMES = {
         "drawing": "generation_config",
         "feed": "dataset", "judged": "loss_output", "kl": "kl_coef", "look": "validate", "panel": "validation",
         "parts": "freeze_plan", "place": "context", "plan": "schedule", "seen": "experience", "standard": "normalizer",
-        "say": "log", "faults": "find_issues", "fault": "row_issue",
+        "reader": "scalar_head", "say": "log", "faults": "find_issues", "fault": "row_issue",
     },
     "config": {"clip": "max_grad_norm or clip_range", "kl": "kl_coef", "panel": "validation", "words": "overrides",
                "layout": "packing", "rows": "data"},

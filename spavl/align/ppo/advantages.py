@@ -153,8 +153,8 @@ def rollout_metrics(experience: Experience, sum_over_devices: SumOverDevices) ->
         sum_over_devices: adds up over all devices.
     """
     mask, logprobs, rewards = experience.mask, experience.old_logprobs, experience.rewards
-    kl = (losses.kl_k1(logprobs, experience.reference_logprobs) * mask).sum()
-    sums = [rewards.sum(), kl, -(logprobs * mask).sum(), mask.sum().float(), experience.ended.sum().float()]
+    total_kl = (losses.kl_k1(logprobs, experience.reference_logprobs) * mask).sum()
+    sums = [rewards.sum(), total_kl, -(logprobs * mask).sum(), mask.sum().float(), experience.ended.sum().float()]
     stacked = torch.cat([torch.stack(sums), rewards.new_tensor([float(len(rewards))])])
     reward, kl_sum, surprise, tokens, ended, count = sum_over_devices(stacked).tolist()
     return {

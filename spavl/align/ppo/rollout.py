@@ -252,7 +252,7 @@ def _rollout_batch(batch: TreeBatch, indices: Sequence[int], lengths: Sequence[i
     answer_of = torch.tensor([answers[0] for _, answers in batch.rows])
     counts = torch.bincount(batch.owner, minlength=batch.answers)
     first = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
-    place = torch.arange(width)
-    mask = place < torch.tensor(lengths)[:, None]
-    token_index = (first[answer_of][:, None] + place) * mask
+    column = torch.arange(width)
+    mask = column < torch.tensor(lengths)[:, None]
+    token_index = (first[answer_of][:, None] + column) * mask
     return RolloutBatch(batch, tuple(indices), token_index, batch.last[answer_of], mask)

@@ -155,8 +155,8 @@ class PPOTrainer:
         order = list(groups.values())
         random.Random(f"{self.settings.seed}/{self.state.rounds}/parts").shuffle(order)
         count, device = self._ppo.minibatches, self.accelerator.device
-        parts = [[index for group in order[part::count] for index in group] for part in range(count)]
-        return [[rollout_batch.to(device) for rollout_batch in self._batches(rollouts, part)] for part in parts]
+        shares = [[index for group in order[first::count] for index in group] for first in range(count)]
+        return [[rollout_batch.to(device) for rollout_batch in self._batches(rollouts, share)] for share in shares]
 
     def _batches(self, rollouts: Sequence[Rollout], indices: Sequence[int]) -> list[RolloutBatch]:
         family, budget = self.models.policy.family, self.settings.batching.token_budget
