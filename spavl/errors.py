@@ -5,8 +5,7 @@
     ├── MissingExtra         an optional dependency is not installed
     ├── DataError            an input (picture, pairs, taxonomy, table, checkpoint) is unusable
     ├── ModelError           a model cannot be reached, opened or trusted
-    ├── RunError             a run folder, the call store or the disk is in the way
-    └── GateFailed           exit 4, a limit the user set is broken
+    └── RunError             a run folder, the call store or the disk is in the way
 
 Anything that is not a `SpavlError` is a bug of ours and keeps its stack trace (exit 1).
 """
@@ -60,9 +59,3 @@ class ModelError(SpavlError):
 
 class RunError(SpavlError):
     """The run folder, the call store or the disk is in the way."""
-
-
-class GateFailed(SpavlError):
-    """A limit that the user set is broken."""
-
-    exit_status = 4

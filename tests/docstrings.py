@@ -48,7 +48,7 @@ def public(tree: ast.Module) -> Iterator[tuple[str, Documented, ast.ClassDef | N
 
 
 def is_public(name: str) -> bool:
-    """Whether others call a method by name: `__init__` is explained in its class, `__len__` and its like are Python's."""
+    """Whether others call it by name: `__init__` is explained in its class, `__len__` and its like are Python's own."""
     return name == "__call__" or not name.startswith("_")
 
 

@@ -152,11 +152,32 @@ _PLAIN = {
 """Messages of pydantic that speak of Python types, said in terms of a settings file."""
 
 
+_FORMER = {
+    "align.batching.layout": "packing",
+    "align.loss.spoil": "corruption",
+    "align.optimiser.clip": "max_grad_norm",
+    "align.panel": "validation",
+    "align.ppo.clip": "clip_range",
+    "align.ppo.drawing_budget": "generation_token_budget",
+    "align.ppo.kl": "kl_coef",
+    "align.ppo.lam": "gae_lambda",
+    "align.ppo.missing_end": "missing_eos_penalty",
+    "align.ppo.standardise": "normalize_reward",
+    "align.ppo.value_clip": "value_clip_range",
+    "align.reinforce": "ppo",
+    "align.rows": "data",
+    "align.data.broken": "invalid",
+}
+"""Settings that had another name in the first version, with the last part of today's name."""
+
+
 def _sentence(kind: type[BaseModel], error: Any) -> str:
     """One pydantic error as a sentence that names the setting as the user writes it."""
     names, sections = _location(kind, error["loc"])
     name = ".".join(names)
     if error["type"] == "extra_forbidden":
+        if name in _FORMER:
+            return f"`{name}` is called `{'.'.join([*names[:-1], _FORMER[name]])}` now"
         return f"`{name}` is not a setting{_suggestion(names[-1], sections)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"

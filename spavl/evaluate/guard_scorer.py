@@ -67,19 +67,3 @@ def guard_scorer(
         return {metric: verdicts.get((item.item_id, text))}
 
     return scorer
-
-
-def combine_scorers(*scorers: Scorer) -> Scorer:
-    """One scorer with the outcomes of all of them.
-
-    Args:
-        scorers: scorers of different metrics.
-    """
-
-    def scorer(item: Item, text: str) -> dict[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for one in scorers:
-            outcomes.update(one(item, text))
-        return outcomes
-
-    return scorer

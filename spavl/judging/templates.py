@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +22,6 @@ class Template:
     """The prompt, placeholders in it."""
     source: str
     """File that it comes from, for messages."""
-
-    @property
-    def hash(self) -> str:
-        """First 12 digits of the text's SHA-256, shown beside every number made with this prompt."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The prompt with its placeholders replaced, in a single pass: a value cannot bring in placeholders of its own.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spavl.config import Settings, load_settings
+from spavl.config import Settings, load, load_settings
 from spavl.errors import SettingsError
 from tests.config.samples import MODEL, problems, written
 
@@ -32,6 +32,13 @@ def test_an_unknown_setting_is_named_with_the_nearest_in_file_and_override_alike
     for key in reversed(error.split(".")):
         tree = {key: tree}
     assert problems(path=written(tmp_path, yaml.safe_dump(tree))) == message
+
+
+@pytest.mark.parametrize("former", load._FORMER)
+def test_a_setting_that_was_renamed_is_answered_with_its_name_of_today(former: str) -> None:
+    today = ".".join([*former.split(".")[:-1], load._FORMER[former]])
+    assert problems(f"{former}=1") == f"`{former}` is called `{today}` now"
+    assert "is not a setting" not in problems(f"{today}=[]"), "and that is a setting"
 
 
 def test_an_unknown_setting_like_no_other_is_answered_with_what_there_is() -> None:

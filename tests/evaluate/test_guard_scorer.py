@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from spavl.evaluate import guard_scorer, score, summarise
-from spavl.evaluate.guard_scorer import combine_scorers
-from spavl.evaluate.parse import score_refusal
 from spavl.evaluate.run import Answer
 from spavl.judging.grade import grading_template
 from spavl.models.base import Reply, Request, Sampling
@@ -96,13 +94,3 @@ def test_answers_without_text_are_not_sent_to_the_guard(tmp_path, store):
     made = benchmark(tmp_path)
     judge, rate = rate_by(made, harm_answers(made, [""] * 6, status="failed"), store, honest)
     assert judge.asked == [] and rate.value is None
-
-
-def test_two_scorers_speak_of_their_own_metrics(tmp_path, store):
-    made = benchmark(tmp_path)
-    answers = harm_answers(made, ["done"] * 6)
-    judge = FakeModel(honest, name="guard", identity="test/guard/1")
-    both = combine_scorers(
-        guard_scorer(answers, judge, template=grading_template(), sampling=Sampling(), store=store), score_refusal
-    )
-    assert both(made.items[0], "done") == {"unsafe_rate": True, "over_refusal_rate": False}

@@ -115,10 +115,3 @@ def test_a_template_that_cannot_be_read_is_an_error(data: bytes | None, tmp_path
     with pytest.raises(DataError, match="cannot be read") as error:
         grading_template(str(path))
     assert error.value.where == str(path)
-
-
-def test_another_text_has_another_hash(tmp_path: Path) -> None:
-    one, two = Template("Grade {{answer}}", ""), Template("Grade: {{answer}}", "")
-    assert one.hash != two.hash
-    assert one.hash == Template("Grade {{answer}}", "elsewhere").hash
-    assert len(one.hash) == 12
