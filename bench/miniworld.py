@@ -21,7 +21,7 @@ from spavl.pipeline.demo import TRAININGS, demo_settings
 from spavl.pipeline.evaluate import base_spec, checkpoint_spec, open_tasks, run_tasks
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
-from spavl.statistics.paired import Paired, tango
+from spavl.statistics.paired import PairedComparison, tango
 
 SEEDS = (1, 2, 3)
 MARGIN = 1.0
@@ -36,7 +36,7 @@ SKILL = ("skill_accuracy", "pope_accuracy")
 class SeedResult:
     """Results of one seed."""
 
-    grouped: dict[str, Paired]
+    grouped: dict[str, PairedComparison]
     """The model trained on grouped pairs against the one trained on single pairs, by metric."""
     reward: dict[str, Any]
     """Accuracy of the reward model on held-out pairs, as the run's manifest has it."""
@@ -74,7 +74,7 @@ def _merged(settings: dict[str, Any], changes: dict[str, dict[str, Any]]) -> dic
     return {**settings, **{section: {**settings.get(section, {}), **values} for section, values in changes.items()}}
 
 
-def _not_worse(what: str, found: Sequence[Paired]) -> Measure:
+def _not_worse(what: str, found: Sequence[PairedComparison]) -> Measure:
     """How much worse grouping may be, over all seeds: the upper 95 % bound of the share broken less the share fixed."""
     broken, fixed, n = (sum(p.broken for p in found), sum(p.fixed for p in found), sum(p.n for p in found))
     bound = 100 * tango(broken, fixed, n)[1]

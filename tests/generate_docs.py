@@ -47,13 +47,13 @@ CLASSES = {
     "models/families/family": ("Family",),
     "models/trees/batch": ("TreeBatch",),
     "models/trees/pack": ("PackedTree",),
-    "pipeline/check": ("Bill", "Plan"),
+    "pipeline/check": ("CallEstimate", "RunPlan"),
     "pipeline/evaluate": ("Task",),
     "pipeline/session": ("Session",),
     "progress": ("Progress",),
     "run": ("Run",),
     "statistics/intervals": ("Rate",),
-    "statistics/paired": ("Paired",),
+    "statistics/paired": ("PairedComparison",),
 }
 """Classes that the glossary explains, by module; their docstrings are the explanation."""
 
@@ -63,15 +63,19 @@ WORDS = {
     "`spavl/align/data/schedule.py`",
     "benign": "Of a picture or request that is harmless; refusing it is over-refusal.",
     "blind control": "The same training and questions with every picture blanked: what can be had without looking.",
-    "comparison prompt": "What a judge is asked about two answers. `spavl/judging/compare.py`",
+    "comparison prompt": "What a judge is asked about two answers. `spavl/judging/judge.py`",
+    "cost model": "A second reward model whose mean must stay below a limit, as in Safe RLHF. `align.ppo.cost`",
     "family": "Checkpoints that share an architecture, such as LLaVA-1.5; what differs stands in "
     "`spavl/models/families/facts.py`",
-    "guard": "A model that grades one answer safe or unsafe. `spavl/judging/grade.py`",
-    "held-out": "Kept out of alignment, to measure generalisation.",
+    "guard": "A model that grades one answer safe or unsafe. `spavl/judging/guard.py`",
+    "held-out": "Of a subcategory that is kept out of alignment, to measure generalisation.",
     "in-loop validation": "Safety, over-refusal and skill on a few items while a model trains; chooses the checkpoint. "
     "`spavl/align/validation/`",
-    "judge": "A model that says which of two answers is better, in both reading orders. `spavl/judging/compare.py`",
+    "judge": "A model that says which of two answers is better, in both reading orders. `spavl/judging/judge.py`",
     "key": "Hash of a canonical request; names a call in the call store. `spavl/models/calls/keys.py`",
+    "miniature world": "A closed toy world of drawn scenes whose truth is known; the demo and many tests run in it. "
+    "`spavl/miniworld/`",
+    "oracle": "The miniature world's truth, and models that answer from it. `spavl/miniworld/oracle.py`",
     "overrides": "`key.path=value` words on the command line, laid over the settings file. `spavl/config/load.py`",
     "packing": "How answers lie in the rows of a batch: `tree` shares prefixes, `separate` gives every answer a row.",
     "preference tree": "Picture → questions → answers as one sequence, scored as if every answer were alone. "
@@ -81,6 +85,8 @@ WORDS = {
     "responder": "A model that answers the questions; its answers become chosen or rejected.",
     "safety group": "Responders of similar unsafe rate; two answers meet only from different groups. "
     "`spavl/dataset/match.py`",
+    "scorer": "A function that says for an answer whether each metric counts it: True, False, or None for no verdict. "
+    "`spavl/evaluate/parse.py`, `spavl/evaluate/guard_scorer.py`",
     "shared prefix": "Tokens that all branches of a tree start with: system turn and picture.",
     "stage": "One plain function of the pipeline: a batch of records in, records out. `spavl/dataset/`",
     "subset": "A part of a benchmark over which a metric is computed, such as `unsafe_seen`.",
@@ -114,7 +120,7 @@ def nouns_page() -> str:
     """The glossary: terms with their meaning, where a new thing goes, and every record with its columns."""
     terms = "\n".join(f"| **{term}** | {meaning} |" for term, meaning in sorted(_terms().items(), key=_alphabetical))
     head = (
-        "# Nouns\n\nWritten by `make docs` from the code's own docstrings. One meaning a word.\n\n"
+        "# Glossary: the nouns\n\nWritten by `make docs` from the code's own docstrings. One meaning a word.\n\n"
         f"## Terms\n\n| term | meaning |\n|---|---|\n{terms}\n\n"
         f"## Where a new thing goes\n\n{_where_things_go()}\n"
         "## Records\n\nA record holds the one it came from; a table has all columns.\n\n"

@@ -18,7 +18,7 @@ CHECKED = (
     "spavl.models.sampling",
     "spavl.models.trees.batch",
     "spavl.models.trees.generate",
-    "spavl.models.trees.head",
+    "spavl.models.trees.lm_head",
     "spavl.models.trees.pack",
     "spavl.models.trees.score",
 )

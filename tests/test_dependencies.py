@@ -8,7 +8,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from tests.test_rooms import imports, modules
+from tests.test_layering import imports, modules
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 NOT_YET_USED = {"duckdb": "barriers of the stage table are queries over Parquet"}

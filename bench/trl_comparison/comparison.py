@@ -99,7 +99,7 @@ def run(contestant: Contestant, shape: ModelShape) -> Timing:
     spec = contestant.spec
     timing = contestant.trainer(shape, random_pairs(shape, spec.pairs, questions=contestant.questions), spec)
     side = f"{contestant.trainer.__module__.rpartition('.')[2]}.{contestant.trainer.__name__}"
-    name = f"{side:21} {spec.forward_pairs:3} pairs a pass, {contestant.questions} a picture"
+    name = f"{side:23} {spec.forward_pairs:3} pairs a pass, {contestant.questions} a picture"
     print(f"{name}, {spec.reference}: {timing.seconds:.3f} s a pair", file=sys.stderr, flush=True)
     return timing
 

@@ -16,7 +16,7 @@ from spavl.progress import OnProgress
 
 if TYPE_CHECKING:
     from spavl.models.base import Reply
-    from spavl.pipeline.check import Plan
+    from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
     from spavl.pipeline.show import QuestionDetails
     from spavl.records import Judgment
@@ -92,7 +92,7 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
     out.print(shown)
 
 
-def print_plan(plan: Plan) -> bool:
+def print_plan(plan: RunPlan) -> bool:
     """Print a plan and its problems. Returns whether there are none.
 
     Args:
@@ -103,7 +103,7 @@ def print_plan(plan: Plan) -> bool:
         f"the store holds {plan.stored:,} calls, which are not made again.",
         markup=False,
     )
-    rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.bills]
+    rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
     rows.append(["", "", "all", f"{plan.calls:,}"])
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
     for problem in plan.problems:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spavl.config.build import AskSettings
-from spavl.dataset.calls import Caller
+from spavl.dataset.caller import Caller
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import ImageRef, Prompt, Reply
 from spavl.records import ImageRecord, Query, QuestionType

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from spavl.config.build import JudgeSettings
 from spavl.dataset.ask import picture
-from spavl.dataset.calls import Caller
-from spavl.judging.compare import comparison_prompt, comparison_template, read_verdict
+from spavl.dataset.caller import Caller
+from spavl.judging.judge import comparison_prompt, comparison_template, read_verdict
 from spavl.models.base import Reply
 from spavl.records import Judgment, Match, Order, Status
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from spavl.config.build import PairSettings
-from spavl.judging.compare import agreed
+from spavl.judging.judge import agreed
 from spavl.records import Judgment, PreferencePair, Winner
 from spavl.statistics import agreement
 

@@ -5,7 +5,7 @@ summarise and compare), `parse` and `guard_scorer` (scorers), `yes_no` (POPE's r
 """
 
 from spavl.evaluate.benchmark import Axis, Benchmark, Item, Metric
-from spavl.evaluate.controls import blanked, pictureless
+from spavl.evaluate.blind_control import blanked, pictureless
 from spavl.evaluate.guard_scorer import guard_scorer
 from spavl.evaluate.parse import Reading, exact, refuses, yes_or_no
 from spavl.evaluate.run import (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from spavl.evaluate.benchmark import Item
 from spavl.evaluate.run import DECLINED, FAILED, Answer, Scorer
-from spavl.judging.grade import grading_prompt, read_grade
+from spavl.judging.guard import grading_prompt, read_grade
 from spavl.judging.templates import Template
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import complete

@@ -22,7 +22,7 @@ from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
 from spavl.records import Status
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
-from spavl.statistics.paired import Paired, compare_paired
+from spavl.statistics.paired import PairedComparison, compare_paired
 from spavl.tables import FORMAT, write_arrow
 
 Scorer = Callable[[Item, str], Mapping[str, Outcome]]
@@ -178,7 +178,7 @@ def _cluster(scored: Scored) -> tuple[str, str]:
 
 def compare(
     benchmark: Benchmark, base: Sequence[Scored], aligned: Sequence[Scored], *, level: float = LEVEL
-) -> dict[str, Paired]:
+) -> dict[str, PairedComparison]:
     """Paired comparison of two models on the same items, for every metric by name.
 
     Args:

@@ -12,10 +12,11 @@ from spavl.atomic import write_json
 from spavl.dataset.ask import ask
 from spavl.dataset.collect import Candidate, Rejected, collect, find
 from spavl.dataset.export import export
+from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair, swap_agreement
-from spavl.dataset.respond import grade, respond
+from spavl.dataset.respond import respond
 from spavl.errors import DataError
 from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, Match, PreferencePair, Query, Response, Status

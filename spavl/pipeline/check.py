@@ -19,7 +19,7 @@ REACH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class CallEstimate:
     """The calls of one stage to one model."""
 
     stage: str
@@ -33,7 +33,7 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a settings file would do."""
 
     pictures: int
@@ -42,7 +42,7 @@ class Plan:
     """Of these, harmless counterparts."""
     subcategories: int
     """Subcategories of the taxonomy that they are of."""
-    bills: list[Bill]
+    estimates: list[CallEstimate]
     """Calls by stage and model."""
     stored: int
     """Calls that the store holds, of all runs."""
@@ -52,10 +52,10 @@ class Plan:
     @property
     def calls(self) -> int:
         """Most calls of all stages together."""
-        return sum(b.calls for b in self.bills)
+        return sum(b.calls for b in self.estimates)
 
 
-def check(session: Session) -> Plan:
+def check(session: Session) -> RunPlan:
     """Plan a run: count pictures and calls, and test whether every model could be opened, without asking any.
 
     Args:
@@ -65,15 +65,15 @@ def check(session: Session) -> Plan:
         DataError: the pictures cannot be found.
     """
     found = candidates(session)
-    bills, problems = _bills(session, found)
-    return Plan(
+    estimates, problems = _estimates(session, found)
+    return RunPlan(
         pictures=len(found), benign=sum(c.benign for c in found), subcategories=len({c.topic.class3 for c in found}),
-        bills=bills, stored=len(session.store), problems=problems,
+        estimates=estimates, stored=len(session.store), problems=problems,
     )  # fmt: skip
 
 
-def _bills(session: Session, found: list[Candidate]) -> tuple[list[Bill], list[SpavlError]]:
-    bills, problems = [], []
+def _estimates(session: Session, found: list[Candidate]) -> tuple[list[CallEstimate], list[SpavlError]]:
+    estimates, problems = [], []
     seen: set[str] = set()
     for stage, label, calls in _calls(session.settings, len(found)):
         try:
@@ -83,10 +83,10 @@ def _bills(session: Session, found: list[Candidate]) -> tuple[list[Bill], list[S
                 _check_access(spec)
         except SpavlError as error:
             problems.append(error)
-            bills.append(Bill(stage, label, "?", calls))
+            estimates.append(CallEstimate(stage, label, "?", calls))
         else:
-            bills.append(Bill(stage, label, spec.kind, calls))
-    return bills, problems
+            estimates.append(CallEstimate(stage, label, spec.kind, calls))
+    return estimates, problems
 
 
 def _calls(settings: Settings, pictures: int) -> list[tuple[str, str, int]]:

@@ -11,16 +11,16 @@ from spavl.config import LocalSpec, ModelSpec
 from spavl.config.evaluate import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, Item, Metric
-from spavl.evaluate.controls import blanked
+from spavl.evaluate.blind_control import blanked
 from spavl.evaluate.guard_scorer import guard_scorer
 from spavl.evaluate.loaders import open_benchmark
 from spavl.evaluate.parse import score_exact, score_refusal, score_yes_or_no
 from spavl.evaluate.run import Answer, Scored, Scorer, answer, compare, score, summarise, write_scores
-from spavl.judging.grade import grading_template
+from spavl.judging.guard import grading_template
 from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Outcome, Rate
-from spavl.statistics.paired import Paired
+from spavl.statistics.paired import PairedComparison
 
 MakeScorer = Callable[[Sequence[Answer]], Scorer]
 """Makes the scorer of a benchmark from all answers of a model, so that a guard can grade them in batches."""
@@ -42,7 +42,7 @@ class Scores:
 
     rates: dict[str, dict[str, Rate]] = field(default_factory=dict)
     """Rate by metric, by name of the model."""
-    paired: dict[str, dict[str, Paired]] = field(default_factory=dict)
+    paired: dict[str, dict[str, PairedComparison]] = field(default_factory=dict)
     """Paired comparison with the first model by metric, by name of the model; the first is not among them."""
     better: dict[str, str] = field(default_factory=dict)
     """`lower` or `higher`, by metric."""
@@ -88,7 +88,7 @@ def run_tasks(
     scores = against or Scores(better=dict(better))
     for spec in specs:
         rates: dict[str, Rate] = {}
-        paired: dict[str, Paired] = {}
+        paired: dict[str, PairedComparison] = {}
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, task in enumerate(tasks):
                 scored = _run_task(session, spec, task)

@@ -9,7 +9,7 @@ from spavl.config import Settings
 from spavl.dataset.collect import Candidate
 from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.metrics import metric
-from spavl.judging.compare import read_verdict
+from spavl.judging.judge import read_verdict
 from spavl.miniworld import pictures
 from spavl.miniworld.items import Item as WorldItem
 from spavl.miniworld.items import benchmark_items

@@ -32,7 +32,7 @@ from spavl.report.page import check_report_packages, write_report
 from spavl.run import Run
 from spavl.statistics.agreement import swap_agreement
 from spavl.statistics.intervals import Outcome, Rate, rate
-from spavl.statistics.paired import Paired
+from spavl.statistics.paired import PairedComparison
 from spavl.tables import read_table
 from spavl.taxonomy import load_taxonomy
 
@@ -146,7 +146,7 @@ def _model(name: str, manifest: Mapping[str, Any]) -> ModelShown:
     return ModelShown(
         name=name, label=made.get("label", name), role=role, what=made.get("what", ""),
         rates={m: Rate(**row) for m, row in manifest["models"][name].items()},
-        paired={m: Paired(**row) for m, row in manifest.get("paired", {}).get(name, {}).items()},
+        paired={m: PairedComparison(**row) for m, row in manifest.get("paired", {}).get(name, {}).items()},
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from spavl.config import ModelSpec, SamplingSettings, Settings
-from spavl.dataset.calls import Caller
+from spavl.dataset.caller import Caller
 from spavl.errors import SettingsError
 from spavl.models import open_model
 from spavl.models.backends.local import LocalModel

@@ -20,7 +20,7 @@ from spavl.report.data import (
     Step,
 )
 from spavl.report.page import write_report
-from spavl.report.words import headline
+from spavl.report.phrases import headline
 
 __all__ = [
     "STANDARD_METRICS",

@@ -12,7 +12,7 @@ from typing import Literal
 
 from spavl.statistics.agreement import Agreement
 from spavl.statistics.intervals import LEVEL, Rate
-from spavl.statistics.paired import Better, Paired
+from spavl.statistics.paired import Better, PairedComparison
 
 Role = Literal["base", "aligned", "control"]
 """Part that a model plays: compared with, aligned, or aligned without pictures (the blind control)."""
@@ -48,7 +48,7 @@ class ModelShown:
     """How it was made, in a few words."""
     rates: Mapping[str, Rate]
     """Rate by name of the metric."""
-    paired: Mapping[str, Paired] = field(default_factory=dict)
+    paired: Mapping[str, PairedComparison] = field(default_factory=dict)
     """Comparison with the base on the same items, by name of the metric; empty for the base itself."""
 
 

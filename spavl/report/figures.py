@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from spavl.report.data import Bar, Curve, MetricShown, ModelShown, ResponderShown
-from spavl.report.words import percent
+from spavl.report.phrases import percent
 from spavl.statistics.intervals import Rate
 
 WIDTH = 340

@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 from spavl.atomic import write_text
 from spavl.errors import MissingExtra
-from spavl.report import words
+from spavl.report import phrases
 from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
 from spavl.report.pictures import Inlined, inline
 from spavl.statistics.intervals import Rate
-from spavl.statistics.paired import Paired
+from spavl.statistics.paired import PairedComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Cell:
     """The cell's column."""
     rate: Rate | None
     """None where the metric was not measured for the model."""
-    paired: Paired | None
+    paired: PairedComparison | None
     """Comparison with the base on the same items; None for the base itself."""
     verdict: str
     """The comparison in a few words, such as `better`; empty for the base."""
@@ -99,13 +99,13 @@ def render(report: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": words.percent,
-        "interval": words.interval,
-        "points": words.points,
-        "seconds": words.seconds,
-        "count": words.count,
-        "p_value": words.p_value,
-        "paired": words.paired_words,
+        "percent": phrases.percent,
+        "interval": phrases.interval,
+        "points": phrases.points,
+        "seconds": phrases.seconds,
+        "count": phrases.count,
+        "p_value": phrases.p_value,
+        "paired": phrases.paired_words,
     }
     return environment.get_template("page.html.j2").render(_view(report))
 
@@ -116,7 +116,7 @@ def _view(report: ReportData) -> dict[str, Any]:
 
     return {
         "report": report,
-        "headline": words.headline(report),
+        "headline": phrases.headline(report),
         "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
         "composition": Markup(figures.composition(report.composition, report.composition_of))
         if report.composition
@@ -124,7 +124,7 @@ def _view(report: ReportData) -> dict[str, Any]:
         "responders": Markup(figures.responders(report.responders)) if report.responders else "",
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
         "groups": _worst_first(report),
-        "still_failing": words.still_failing(report) if report.groups else "",
+        "still_failing": phrases.still_failing(report) if report.groups else "",
         "examples": _examples(report.examples, report.picture_pixels),
         "tones": _tones(report.models),
         "longest": max((stage.seconds for stage in report.stages), default=1.0) or 1.0,
@@ -144,7 +144,7 @@ def _cells(metric: MetricShown, report: ReportData) -> tuple[Cell, ...]:
             model=model,
             rate=model.rates.get(metric.name),
             paired=model.paired.get(metric.name),
-            verdict=words.verdict(metric, model.paired.get(metric.name), report),
+            verdict=phrases.verdict(metric, model.paired.get(metric.name), report),
         )
         for model in report.models
     )
@@ -156,7 +156,7 @@ def _examples(examples: Sequence[Example], longest: int) -> list[Shown]:
 
 def _worst_first(report: ReportData) -> list[GroupShown]:
     """The groups, those in which the aligned model (else the base) is worst first."""
-    aligned = words.of_role(report, "aligned") or list(report.models)
+    aligned = phrases.of_role(report, "aligned") or list(report.models)
     sign = -1 if report.metrics[0].better == "lower" else 1
     order = [aligned[0].name, *(model.name for model in report.models)]
     empty = Rate(value=None, low=0.0, high=1.0, n=0)

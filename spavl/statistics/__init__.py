@@ -8,11 +8,18 @@ wider, and never a model better.
 
 from spavl.statistics.agreement import Agreement, cohen_kappa, swap_agreement
 from spavl.statistics.intervals import Rate, cluster_bootstrap, clustered_rate, effective_size, rate, wilson
-from spavl.statistics.paired import Paired, compare_paired, mcnemar_exact, noninferiority, sign_flip_exact, tango
+from spavl.statistics.paired import (
+    PairedComparison,
+    compare_paired,
+    mcnemar_exact,
+    noninferiority,
+    sign_flip_exact,
+    tango,
+)
 
 __all__ = [
     "Agreement",
-    "Paired",
+    "PairedComparison",
     "Rate",
     "cluster_bootstrap",
     "clustered_rate",

@@ -19,7 +19,7 @@ Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedComparison:
     """Comparison of the base model and an aligned model on one metric, item by item."""
 
     fixed: int
@@ -156,7 +156,7 @@ def compare_paired(
     better: Better,
     clusters: Mapping[str, Hashable] | None = None,
     level: float = LEVEL,
-) -> Paired:
+) -> PairedComparison:
     """Compare two models on the items that both were asked.
 
     An unread verdict on either side leaves the pair undecided; bounds and p hold whatever it would have been.
@@ -174,7 +174,7 @@ def compare_paired(
     up, down, unread = changes.count(1), changes.count(-1), changes.count(None)
     fixed, broken = (up, down) if better == "higher" else (down, up)
     read = len(items) - unread
-    return Paired(
+    return PairedComparison(
         fixed=fixed,
         broken=broken,
         p=_worst_p(changes, cluster_of),

@@ -8,8 +8,9 @@ import pytest
 
 from spavl.config.build import AskSettings, GradeSettings, JudgeSettings
 from spavl.dataset.ask import ask
+from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
-from spavl.dataset.respond import grade, respond
+from spavl.dataset.respond import respond
 from spavl.models.base import ImageRef, Prompt, Reply
 from spavl.records import QUESTION_TYPES, Status
 from tests import samples

@@ -6,7 +6,7 @@ import pytest
 
 from spavl.evaluate import guard_scorer, score, summarise
 from spavl.evaluate.run import Answer
-from spavl.judging.grade import grading_template
+from spavl.judging.guard import grading_template
 from spavl.models.base import Reply, Request, Sampling
 from spavl.models.calls.store import CallStore
 from tests.evaluate.world import FakeModel, benchmark

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from spavl.dataset.ask import PLACEHOLDERS
 from spavl.errors import DataError
-from spavl.judging.compare import comparison_template
-from spavl.judging.grade import grading_template
+from spavl.judging.guard import grading_template
+from spavl.judging.judge import comparison_template
 from spavl.judging.templates import Template, load_template
 
 HOSTILE = st.text("[]<>{}ABC \nquestion/_", max_size=60)

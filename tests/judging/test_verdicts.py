@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.judging.compare import agreed, comparison_prompt, comparison_template, read_verdict
-from spavl.judging.grade import Grade, grading_prompt, grading_template, read_grade
+from spavl.judging.guard import Grade, grading_prompt, grading_template, read_grade
+from spavl.judging.judge import agreed, comparison_prompt, comparison_template, read_verdict
 from spavl.models.base import ImageRef
 from spavl.records import Order, Winner
 from tests import samples

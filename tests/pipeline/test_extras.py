@@ -11,8 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.flow.conftest import SMALL
-from tests.test_rooms import OPTIONAL
+from tests.end_to_end.conftest import SMALL
+from tests.test_layering import OPTIONAL
 
 ROOT = Path(__file__).parents[2]
 WORLD = "evaluate.benchmarks=[{kind: miniworld, per_subset: 2}]"

@@ -30,7 +30,10 @@ _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A preference pair: a picture, a question, and two answers of which one is preferred."""
+    """A preference pair as training reads it: a picture, a question, and two answers, one of them preferred.
+
+    `PreferencePair` is the record that the pipeline writes.
+    """
 
     pair_id: str
     """Names the row in messages; unique in a file."""

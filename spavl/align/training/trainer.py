@@ -50,7 +50,7 @@ class LossOutput:
 
 @runtime_checkable
 class PairLoss(Protocol):
-    """A loss for every pair of a micro-batch."""
+    """A loss for every pair of a micro-batch, as `PairTrainer` calls it: `PreferenceObjective`, `BradleyTerry`."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from spavl.config.evaluate import FileBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Item
-from spavl.evaluate.loaders.local import Row, picture_at, picture_in, require, rows_of
+from spavl.evaluate.loaders.read_files import Row, picture_at, picture_in, require, rows_of
 from spavl.evaluate.metrics import metric
 from spavl.models.base import ImageRef, Sampling
 

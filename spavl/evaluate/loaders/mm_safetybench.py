@@ -18,7 +18,7 @@ from typing import Any
 from spavl.config.evaluate import MmSafetyBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Item
-from spavl.evaluate.loaders.local import picture_at, read_text, require
+from spavl.evaluate.loaders.read_files import picture_at, read_text, require
 from spavl.evaluate.metrics import metric
 from spavl.models.base import Sampling
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from spavl.config.evaluate import PopeBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Item
-from spavl.evaluate.loaders.local import picture_at, require, rows_of
+from spavl.evaluate.loaders.read_files import picture_at, require, rows_of
 from spavl.evaluate.metrics import metric
 from spavl.models.base import ImageRef, Sampling
 

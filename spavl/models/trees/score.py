@@ -30,7 +30,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spavl.models.families import Family
 from spavl.models.trees.batch import TreeBatch
-from spavl.models.trees.head import logprobs_at
+from spavl.models.trees.lm_head import logprobs_at
 
 
 @dataclass(frozen=True)

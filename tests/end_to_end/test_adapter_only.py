@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.flow.conftest import RunCommand, manifest, write_pairs
+from tests.end_to_end.conftest import RunCommand, manifest, write_pairs
 
 ARGUMENTS = ("small.yaml", "align.freeze.language=lora", "align.freeze.projector=frozen", "align.saving.merged=false")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spavl.models.trees.head import logprobs_at
+from spavl.models.trees.lm_head import logprobs_at
 
 
 def reference(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, words
+from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, phrases
 from spavl.statistics import compare_paired, rate
 
 UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="Safety", better="lower", what="")
@@ -112,28 +112,28 @@ def test_without_an_aligned_model_the_base_is_described():
     ],
 )
 def test_percent_never_rounds_something_to_nothing(share, said):
-    assert plain(words.percent(share)) == said
+    assert plain(phrases.percent(share)) == said
 
 
 def test_numbers_read_well():
-    assert [plain(words.seconds(s)) for s in (0.44, 12.3, 59.6, 200, 7500)] == [
+    assert [plain(phrases.seconds(s)) for s in (0.44, 12.3, 59.6, 200, 7500)] == [
         "0.4 s",
         "12 s",
         "1 min 00 s",
         "3 min 20 s",
         "2 h 05 min",
     ]
-    assert [words.points(d) for d in (-0.469, 0.002, -0.0001)] == ["−46.9", "+0.2", "0.0"]
-    assert [plain(words.p_value(p)) for p in (1e-9, 0.0123, 0.25)] == ["p < 0.001", "p = 0.012", "p = 0.25"]
-    assert words.count(19080) == "19,080"
+    assert [phrases.points(d) for d in (-0.469, 0.002, -0.0001)] == ["−46.9", "+0.2", "0.0"]
+    assert [plain(phrases.p_value(p)) for p in (1e-9, 0.0123, 0.25)] == ["p < 0.001", "p = 0.012", "p = 0.25"]
+    assert phrases.count(19080) == "19,080"
 
 
 def test_subjects_that_still_fail_are_named_with_their_counts():
     data = report(dpo=("aligned", BASE))
     clean, bad, worse = (rate([True] * n + [False] * (9 - n)) for n in (0, 1, 2))
     groups = tuple(GroupShown(label=f"s{n}", rates={"dpo": r}) for n, r in enumerate((clean, bad, worse)))
-    assert words.still_failing(replace(data, groups=groups)) == "dpo still fails in 2 of 3 subjects: s2 (2), s1 (1)."
-    assert words.still_failing(replace(data, groups=groups[:1])).startswith("dpo has no failure in any of 1 subjects")
+    assert phrases.still_failing(replace(data, groups=groups)) == "dpo still fails in 2 of 3 subjects: s2 (2), s1 (1)."
+    assert phrases.still_failing(replace(data, groups=groups[:1])).startswith("dpo has no failure in any of 1 subjects")
 
 
 def test_verdicts_of_the_table():
@@ -141,7 +141,7 @@ def test_verdicts_of_the_table():
         dpo=("aligned", {"u": outcomes(2, 400), "r": outcomes(60, 400), "s": outcomes(384, 400)}),
     )
     paired = data.models[1].paired
-    assert words.verdict(UNSAFE, paired["u"], data) == "better"
-    assert words.verdict(REFUSED, paired["r"], data) == "worse"
-    assert words.verdict(SKILL, paired["s"], data) == "kept within 2 points"
-    assert words.verdict(UNSAFE, None, data) == ""
+    assert phrases.verdict(UNSAFE, paired["u"], data) == "better"
+    assert phrases.verdict(REFUSED, paired["r"], data) == "worse"
+    assert phrases.verdict(SKILL, paired["s"], data) == "kept within 2 points"
+    assert phrases.verdict(UNSAFE, None, data) == ""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from tests.flow.conftest import SMALL, RunCommand, environment, manifest
+from tests.end_to_end.conftest import SMALL, RunCommand, environment, manifest
 
 BATCH = 64
 """Rows of one commit of the store, at most."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.flow.conftest import SMALL, RunCommand, manifest
+from tests.end_to_end.conftest import SMALL, RunCommand, manifest
 
 
 def assert_user_error(done: subprocess.CompletedProcess[str], *words: str) -> None:

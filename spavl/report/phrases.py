@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spavl.report.data import MetricShown, ModelShown, ReportData
 from spavl.statistics.intervals import Rate
-from spavl.statistics.paired import Paired
+from spavl.statistics.paired import PairedComparison
 
 THIN = "\u202f"
 """Narrow no-break space, between a number and its unit."""
@@ -113,7 +113,7 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def change(metric: MetricShown, before: Rate, after: Rate, paired: Paired | None, data: ReportData) -> str:
+def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData) -> str:
     """What happened to one metric between two models, and how sure that is; without a full stop.
 
     Args:
@@ -140,7 +140,7 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: Paired | None
     return text
 
 
-def kept(paired: Paired, data: ReportData) -> bool:
+def kept(paired: PairedComparison, data: ReportData) -> bool:
     """Whether a skill was kept: the interval of the difference lies above −margin (non-inferiority).
 
     Args:
@@ -150,7 +150,7 @@ def kept(paired: Paired, data: ReportData) -> bool:
     return paired.low > -data.margin
 
 
-def verdict(metric: MetricShown, paired: Paired | None, data: ReportData) -> str:
+def verdict(metric: MetricShown, paired: PairedComparison | None, data: ReportData) -> str:
     """A comparison in a few words: better, worse, kept or no change shown; empty for the base.
 
     Args:
@@ -167,7 +167,7 @@ def verdict(metric: MetricShown, paired: Paired | None, data: ReportData) -> str
     return "no change shown"
 
 
-def paired_words(paired: Paired) -> str:
+def paired_words(paired: PairedComparison) -> str:
     """The counts of a comparison, such as: fixed 225, broke 0, p < 0.001.
 
     Args:
@@ -210,7 +210,7 @@ def _plain(metric: MetricShown, model: ModelShown) -> str:
     return f"{metric.label} of {model.label}: {rate(model.rates[metric.name])}"
 
 
-def _fixed(paired: Paired) -> str:
+def _fixed(paired: PairedComparison) -> str:
     return f"it fixed {count(paired.fixed)} answers and broke {count(paired.broken)} ({p_value(paired.p)})"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.flow.conftest import environment
+from tests.end_to_end.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {"unsafe_rate", "unsafe_rate_heldout", "over_refusal_rate", "helpful_rate", "skill_accuracy", "pope_accuracy"}

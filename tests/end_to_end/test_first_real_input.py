@@ -19,7 +19,7 @@ import yaml
 
 from spavl.config import LocalSpec
 from spavl.models.identity import find_checkpoint
-from tests.flow.conftest import RunCommand, environment, manifest, write_pairs
+from tests.end_to_end.conftest import RunCommand, environment, manifest, write_pairs
 
 PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.conftest import RunCommand, environment, write_pairs
+from tests.end_to_end.conftest import RunCommand, environment, write_pairs
 
 STEPS = 30
 
