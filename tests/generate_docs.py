@@ -155,8 +155,8 @@ def benchmarks_page() -> str:
     """Every committed measurement, with the machine it was made on and how."""
     head = (
         "# Benchmarks\n\nWritten by `make docs` from `bench/results/*.json`. `not here`: there is no floor, or this "
-        "machine could not measure it. On a CPU every lap against TRL is a process of its own: spavl waits "
-        "for threads as its command line does (`spavl/threads.py`), TRL as torch does unless told otherwise.\n\n"
+        "machine could not measure it. On a CPU every run against TRL is a process of its own: spavl waits "
+        "for threads as its command line does (`spavl/threads.py`), TRL as torch does by default.\n\n"
     )
     return head + "\n".join(_measured(path) for path in sorted((ROOT / "bench" / "results").glob("*.json")))
 

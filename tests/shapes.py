@@ -12,6 +12,8 @@ CHECKED = (
     "spavl.align.reward.accuracy",
     "spavl.align.reward.model",
     "spavl.align.training.trainer",
+    "spavl.miniworld.train_language",
+    "spavl.miniworld.train_vision",
     "spavl.models.families.attention",
     "spavl.models.families.family",
     "spavl.models.families.positions",

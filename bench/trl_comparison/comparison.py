@@ -13,17 +13,17 @@ from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import ModelShape, random_pairs
 from spavl.align.data.pairs import Pair
 
-Trainer = Callable[[ModelShape, Sequence[Pair], RunSpec], Timing]
+TrainFunction = Callable[[ModelShape, Sequence[Pair], RunSpec], Timing]
 """`run` of a side: trains a model of a shape on pairs and times it."""
 ROUNDS = 3
-"""Runs of every contestant."""
+"""Runs of every side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Side:
     """One side under one configuration."""
 
-    trainer: Trainer
+    trainer: TrainFunction
     """The side that runs."""
     spec: RunSpec
     """How it runs."""
@@ -48,7 +48,9 @@ class SizeTrial:
         return f"{self.best} pairs a forward pass, the best of those tried ({times})"
 
 
-def try_sizes(trainer: Trainer, shape: ModelShape, spec: RunSpec, sizes: Sequence[int], repeats: int = 1) -> SizeTrial:
+def try_sizes(
+    trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: Sequence[int], repeats: int = 1
+) -> SizeTrial:
     """Search for the fastest size of a forward pass: sizes take turns, and the fastest run of each counts.
 
     Args:
@@ -63,43 +65,41 @@ def try_sizes(trainer: Trainer, shape: ModelShape, spec: RunSpec, sizes: Sequenc
     for _ in range(repeats):
         for size in tuple(fitting):
             steps = math.ceil(spec.pairs_per_step / size)
-            contestant = Contestant(trainer, spec.replace(pairs_per_step=size, forward_pairs=size, timed_steps=steps))
+            side = Side(trainer, spec.replace(pairs_per_step=size, forward_pairs=size, timed_steps=steps))
             try:
-                found[size] = min(found.get(size, math.inf), run(contestant, shape).seconds)
+                found[size] = min(found.get(size, math.inf), run(side, shape).seconds)
             except torch.OutOfMemoryError:
                 fitting = [smaller for smaller in fitting if smaller < size]
                 break
     return SizeTrial(found)
 
 
-def alternate(
-    shape: ModelShape, contestants: Mapping[str, Contestant], rounds: int = ROUNDS
-) -> dict[str, list[Timing]]:
-    """Run all contestants once, then all again, so that a slow minute of the machine slows all of them.
+def alternate(shape: ModelShape, sides: Mapping[str, Side], rounds: int = ROUNDS) -> dict[str, list[Timing]]:
+    """Run all sides once, then all again, so that a slow minute of the machine slows all of them.
 
     Args:
         shape: of the model.
-        contestants: by name.
-        rounds: runs of every contestant.
+        sides: by name.
+        rounds: runs of every side.
     """
-    timings: dict[str, list[Timing]] = {name: [] for name in contestants}
+    timings: dict[str, list[Timing]] = {name: [] for name in sides}
     for _ in range(rounds):
-        for name, contestant in contestants.items():
-            timings[name].append(run(contestant, shape))
+        for name, side in sides.items():
+            timings[name].append(run(side, shape))
     return timings
 
 
-def run(contestant: Contestant, shape: ModelShape) -> Timing:
-    """One run on a fresh model and pairs, which are the same for all contestants with as many pairs and questions.
+def run(side: Side, shape: ModelShape) -> Timing:
+    """One run on a fresh model and pairs, which are the same for all sides with as many pairs and questions.
 
     Args:
-        contestant: what to run.
+        side: what to run.
         shape: of the model.
     """
-    spec = contestant.spec
-    timing = contestant.trainer(shape, random_pairs(shape, spec.pairs, questions=contestant.questions), spec)
-    side = f"{contestant.trainer.__module__.rpartition('.')[2]}.{contestant.trainer.__name__}"
-    name = f"{side:23} {spec.forward_pairs:3} pairs a pass, {contestant.questions} a picture"
+    spec = side.spec
+    timing = side.trainer(shape, random_pairs(shape, spec.pairs, questions=side.questions), spec)
+    side = f"{side.trainer.__module__.rpartition('.')[2]}.{side.trainer.__name__}"
+    name = f"{side:23} {spec.forward_pairs:3} pairs a pass, {side.questions} a picture"
     print(f"{name}, {spec.reference}: {timing.seconds:.3f} s a pair", file=sys.stderr, flush=True)
     return timing
 
@@ -108,7 +108,7 @@ def median_timing(timings: Sequence[Timing]) -> Timing:
     """The run with the median time.
 
     Args:
-        timings: of several runs of one contestant.
+        timings: of several runs of one side.
     """
     return sorted(timings, key=lambda timing: timing.seconds)[len(timings) // 2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.measures import Measure
 from bench.trl_comparison import flops
-from bench.trl_comparison.comparison import Contestant, alternate, pairs_of_step, run, try_sizes
+from bench.trl_comparison.comparison import Side, alternate, pairs_of_step, run, try_sizes
 from bench.trl_comparison.in_subprocess import spavl_dpo, trl_dpo
 from bench.trl_comparison.ratios import TRL, speed_up
 from bench.trl_comparison.run_spec import RunSpec, Timing
@@ -41,12 +41,12 @@ def measures() -> list[Measure]:
     timings = alternate(
         SMALL,
         {
-            "trl": Contestant(trl_dpo, trl),
-            "cached": Contestant(spavl_dpo, cached),
-            "live": Contestant(spavl_dpo, live),
-            "trl, answers only": Contestant(trl_dpo, trl.replace(answers_only=True)),
-            "cached, pairs only": Contestant(spavl_dpo, cached, questions=1),
-            "live, pairs only": Contestant(spavl_dpo, live, questions=1),
+            "trl": Side(trl_dpo, trl),
+            "cached": Side(spavl_dpo, cached),
+            "live": Side(spavl_dpo, live),
+            "trl, answers only": Side(trl_dpo, trl.replace(answers_only=True)),
+            "cached, pairs only": Side(spavl_dpo, cached, questions=1),
+            "live, pairs only": Side(spavl_dpo, live, questions=1),
         },
     )
     return [
@@ -102,7 +102,7 @@ def _flop_ratio(name: str, how: str, *, live: bool, score_all: bool) -> Measure:
 
 def loss_curve() -> list[Measure]:
     """Whether both sides have the same loss in every step, on the same pairs in the same order."""
-    trl, spavl = (run(Contestant(side, CURVE), SMALL).losses for side in (trl_dpo, spavl_dpo))
+    trl, spavl = (run(Side(side, CURVE), SMALL).losses for side in (trl_dpo, spavl_dpo))
     gap = max(abs(one - other) for one, other in zip(trl, spavl, strict=True))
     fall = (sum(trl[:SPAN]) - sum(trl[-SPAN:])) / SPAN
     rate, beta = CURVE.learning_rate, CURVE.beta

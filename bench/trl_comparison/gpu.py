@@ -10,7 +10,7 @@ import torch
 
 from bench.measures import Measure
 from bench.trl_comparison import flops, spavl_dpo, trl_dpo
-from bench.trl_comparison.comparison import Contestant, alternate, pairs_of_step, run, try_sizes
+from bench.trl_comparison.comparison import Side, alternate, pairs_of_step, run, try_sizes
 from bench.trl_comparison.ratios import TRL, speed_up
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import LLAVA_7B
@@ -86,16 +86,16 @@ class Group:
         pairs = pairs_of_step(PAIRS_PER_STEP, trl_trial.best)
         trl = self.trl.replace(pairs_per_step=pairs, forward_pairs=trl_trial.best)
         spavl = self.spavl.replace(pairs_per_step=pairs, forward_pairs=spavl_trial.best)
-        contestants = {("trl", 3): Contestant(trl_dpo.run, trl)}
+        sides = {("trl", 3): Side(trl_dpo.run, trl)}
         for row in self.rows:
             spec = spavl.replace(reference=row.reference)
-            contestants[row.reference, row.questions] = Contestant(spavl_dpo.run, spec, row.questions)
-        return alternate(LLAVA_7B, contestants), f"TRL with {trl_trial}; spavl with {spavl_trial}"
+            sides[row.reference, row.questions] = Side(spavl_dpo.run, spec, row.questions)
+        return alternate(LLAVA_7B, sides), f"TRL with {trl_trial}; spavl with {spavl_trial}"
 
     def _peak_memory(self, name: str) -> Measure:
         sizes = {"pairs_per_step": MEMORY_PAIRS, "forward_pairs": MEMORY_PAIRS}
-        trl = run(Contestant(trl_dpo.run, self.trl.replace(**sizes)), LLAVA_7B).peak_gib
-        spavl = run(Contestant(spavl_dpo.run, self.spavl.replace(**sizes)), LLAVA_7B).peak_gib
+        trl = run(Side(trl_dpo.run, self.trl.replace(**sizes)), LLAVA_7B).peak_gib
+        spavl = run(Side(spavl_dpo.run, self.spavl.replace(**sizes)), LLAVA_7B).peak_gib
         how = (
             f"allocated: spavl {spavl:.1f} GiB, TRL {trl:.1f} GiB; {MEMORY_PAIRS} pairs a forward pass, live reference"
         )

@@ -9,7 +9,7 @@ from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
 from bench import dpo
 from bench.trl_comparison import flops, gpu, spavl_dpo, trl_dpo
-from bench.trl_comparison.comparison import Contestant, SizeTrial, alternate, median_timing, pairs_of_step, try_sizes
+from bench.trl_comparison.comparison import Side, SizeTrial, alternate, median_timing, pairs_of_step, try_sizes
 from bench.trl_comparison.ratios import speed_up
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import LLAVA_7B, SMALL, ModelShape, make_processor, random_pairs
@@ -84,7 +84,7 @@ def test_contestants_alternate_on_the_same_pairs():
         return timing(1.0)
 
     timings = alternate(
-        TINY, {name: Contestant(side, RunSpec(pairs_per_step=6, forward_pairs=name)) for name in (1, 2)}, rounds=2
+        TINY, {name: Side(side, RunSpec(pairs_per_step=6, forward_pairs=name)) for name in (1, 2)}, rounds=2
     )
     assert [batch for batch, *_ in calls] == [1, 2, 1, 2] and {len(found) for found in timings.values()} == {2}
     assert calls[0][1:] == calls[1][1:] == calls[2][1:]
