@@ -98,8 +98,8 @@ def run(side: Side, shape: ModelShape) -> Timing:
     """
     spec = side.spec
     timing = side.trainer(shape, random_pairs(shape, spec.pairs, questions=side.questions), spec)
-    side = f"{side.trainer.__module__.rpartition('.')[2]}.{side.trainer.__name__}"
-    name = f"{side:23} {spec.forward_pairs:3} pairs a pass, {side.questions} a picture"
+    trainer = f"{side.trainer.__module__.rpartition('.')[2]}.{side.trainer.__name__}"
+    name = f"{trainer:23} {spec.forward_pairs:3} pairs a pass, {side.questions} a picture"
     print(f"{name}, {spec.reference}: {timing.seconds:.3f} s a pair", file=sys.stderr, flush=True)
     return timing
 

@@ -76,7 +76,7 @@ def test_a_step_has_whole_forward_passes_and_whole_pictures(forward_pairs, pairs
     assert pairs_of_step(12, forward_pairs) == pairs
 
 
-def test_contestants_alternate_on_the_same_pairs():
+def test_sides_alternate_on_the_same_pairs():
     calls = []
 
     def side(shape, data, spec):
