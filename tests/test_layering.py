@@ -1,4 +1,4 @@
-"""The house stands: imports go down only, rooms on one floor are strangers, heavy libraries keep to their rooms."""
+"""The layers hold: imports go down only, rooms on one floor are strangers, heavy libraries keep to their rooms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import spavl
 
-HOUSE = Path(spavl.__file__).parent
+PACKAGE = Path(spavl.__file__).parent
 
 FLOORS = {
     "errors": 0, "spavl": 0,
@@ -49,9 +49,9 @@ OPTIONAL = (
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
     """(path inside the package, tree) of every module."""
-    for path in sorted(HOUSE.rglob("*.py")):
-        if path.relative_to(HOUSE).parts[0] not in ("data", "prompts"):
-            yield path.relative_to(HOUSE).as_posix(), ast.parse(path.read_text("utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in ("data", "prompts"):
+            yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text("utf-8"))
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -87,7 +87,7 @@ def test_every_room_has_a_floor_and_every_import_goes_down() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_house_is_found_at_all() -> None:
+def test_the_rooms_are_found_at_all() -> None:
     found = {room_of(path) for path, _ in modules()}
     assert {"errors", "records", "tables", "models", "dataset", "pipeline", "cli"} <= found
 

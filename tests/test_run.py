@@ -149,10 +149,10 @@ def test_each_difference_is_one_line_with_its_place_old_and_new() -> None:
     assert changes(before, now) == ["align.loss.beta: 0.1 → 0.2", "limit: None → 5"]
 
 
-def test_a_difference_deep_in_a_long_roster_is_shown_where_it_is() -> None:
-    roster = [{"name": f"model-{n}", "path": f"checkpoints/{n}", "batch_size": 32} for n in range(12)]
-    changed = [*roster[:7], {**roster[7], "path": "checkpoints/new"}, *roster[8:]]
-    assert changes({"models": roster}, {"models": changed}) == ["models.7.path: checkpoints/7 → checkpoints/new"]
+def test_a_difference_deep_in_a_long_list_is_shown_where_it_is() -> None:
+    models = [{"name": f"model-{n}", "path": f"checkpoints/{n}", "batch_size": 32} for n in range(12)]
+    changed = [*models[:7], {**models[7], "path": "checkpoints/new"}, *models[8:]]
+    assert changes({"models": models}, {"models": changed}) == ["models.7.path: checkpoints/7 → checkpoints/new"]
 
 
 def test_what_a_list_gained_or_lost_is_shown() -> None:

@@ -13,8 +13,8 @@ import pytest
 import spavl
 from tests import docstrings
 
-HOUSE = Path(spavl.__file__).parent
-MODULES = sorted(p for p in HOUSE.rglob("*.py") if p.relative_to(HOUSE).parts[0] not in ("data", "prompts"))
+PACKAGE = Path(spavl.__file__).parent
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.relative_to(PACKAGE).parts[0] not in ("data", "prompts"))
 
 LONGEST_FUNCTION, LONGEST_FILE, MOST_POSITIONAL, MOST_PARAMETERS = 39, 400, 5, 8
 LONG_FUNCTIONS: set[str] = set()
@@ -32,7 +32,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def name_of(path: Path) -> str:
     """Path inside the package."""
-    return path.relative_to(HOUSE).as_posix()
+    return path.relative_to(PACKAGE).as_posix()
 
 
 def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
@@ -83,10 +83,10 @@ def test_functions_are_short() -> None:
 
 
 def test_files_are_short_tests_and_benchmarks_too() -> None:
-    root = HOUSE.parent
+    root = PACKAGE.parent
     found = {
         path.relative_to(root).as_posix(): len(path.read_text("utf-8").splitlines())
-        for folder in (HOUSE, root / "tests", root / "bench") for path in folder.rglob("*.py")
+        for folder in (PACKAGE, root / "tests", root / "bench") for path in folder.rglob("*.py")
     }  # fmt: skip
     assert {name: lines for name, lines in found.items() if lines > LONGEST_FILE} == {}
 
@@ -131,7 +131,7 @@ def test_no_except_is_bare_and_none_is_silent() -> None:
 
 
 def test_nothing_has_a_name_that_says_nothing() -> None:
-    named = [name_of(p) for p in HOUSE.rglob("*") if p.suffix in ("", ".py") and "__pycache__" not in p.parts]
+    named = [name_of(p) for p in PACKAGE.rglob("*") if p.suffix in ("", ".py") and "__pycache__" not in p.parts]
     named += [
         f"{path}:{node.name}"
         for path, tree in parsed() for node in tree.body
@@ -182,13 +182,13 @@ def test_no_module_keeps_state_that_changes() -> None:
 
 def test_no_file_names_a_machine_or_a_person() -> None:
     """Paths of a machine have no place in a package."""
-    texts = [p for p in HOUSE.rglob("*") if p.suffix in (".py", ".md", ".yaml", ".json", ".txt", ".html", ".jinja")]
+    texts = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".md", ".yaml", ".json", ".txt", ".html", ".jinja")]
     wrong = [name_of(p) for p in texts if re.search(r"(?<![\w.])/(home|root|work|Users)/\w", p.read_text("utf-8"))]
     assert not wrong, wrong
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_every_module_imports(path: Path) -> None:
-    parts = path.relative_to(HOUSE.parent).with_suffix("").parts
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     if parts[-1] != "__main__":
         importlib.import_module(".".join(parts).removesuffix(".__init__"))

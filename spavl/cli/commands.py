@@ -36,7 +36,9 @@ Limit = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder.")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")]
-Models = Annotated[list[str] | None, typer.Option(help="Checkpoint folder, Hub id or roster name. Repeatable.")]
+Models = Annotated[
+    list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""

@@ -118,7 +118,7 @@ def file_stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int, int], ...]:
     return tuple((name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats)
 
 
-def check_roster(specs: Sequence[ModelSpec]) -> None:
+def check_models(specs: Sequence[ModelSpec]) -> None:
     """Check that no two entries share a name or an identity: the second would get the stored answers of the first.
 
     Weights are read only where files of equal names and sizes make equal identities possible.

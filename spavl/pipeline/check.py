@@ -27,7 +27,7 @@ class CallEstimate:
     model: str
     """Name of the model."""
     kind: str
-    """`local`, `endpoint` or `python`; `?` where the roster has no such model or it cannot be opened."""
+    """`local`, `endpoint` or `python`; `?` where `models` lists no such model or it cannot be opened."""
     calls: int
     """Most calls: those that the store holds are not made again, and after failed ones fewer follow."""
 
@@ -59,7 +59,7 @@ def check(session: Session) -> RunPlan:
     """Plan a run: count pictures and calls, and test whether every model could be opened, without asking any.
 
     Args:
-        session: the settings, roster and call store.
+        session: the settings, models and call store.
 
     Raises:
         DataError: the pictures cannot be found.

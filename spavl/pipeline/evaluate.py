@@ -57,7 +57,7 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
 
     Args:
         session: the settings and the run folder, which gets the scores.
-        models: checkpoint folders, Hub ids or names of the roster, the first of which the others are compared with;
+        models: checkpoint folders, Hub ids or names of listed models, the first of which the others are compared with;
             where none is given, the model that was aligned and every checkpoint of the run.
 
     Raises:
@@ -225,7 +225,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> list[Task]:
     if judged and settings.judge is None:
         raise SettingsError(
             f"Benchmark `{benchmark.name}` needs a guard that grades answers", where="evaluate.judge",
-            try_="name a model of the roster, such as `evaluate.judge=guard`",
+            try_="name a model of `models`, such as `evaluate.judge=guard`",
         )  # fmt: skip
     return [Task(benchmark, partial(_scorer, session, benchmark))]
 

@@ -1,4 +1,4 @@
-"""What every part of the pipeline needs: settings, run folder, call store, models of the roster, progress."""
+"""What every part of the pipeline needs: settings, run folder, call store, models, progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spavl.models.backends.local import LocalModel
 from spavl.models.base import BatchModel, Model, Prompt, Reply, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
-from spavl.models.identity import check_roster
+from spavl.models.identity import check_models
 from spavl.progress import Progress
 from spavl.run import Run
 
@@ -35,8 +35,8 @@ class Session:
 
     Raises:
         RunError: the run folder or the call store cannot be opened.
-        SettingsError: two models of the roster have one name or one identity.
-        ModelError: a checkpoint of the roster is not there.
+        SettingsError: two models of the settings have one name or one identity.
+        ModelError: a checkpoint that `models` names is not there.
     """
 
     def __init__(self, settings: Settings, progress: Progress, *, allow_code: bool = False) -> None:
@@ -45,7 +45,7 @@ class Session:
         self.run = Run(Path(settings.out)).open()
         self._allow_code = allow_code
         self._specs: dict[str, ModelSpec] = {spec.name: spec for spec in settings.models}
-        check_roster(settings.models)
+        check_models(settings.models)
         self.store = CallStore(Path(settings.store))
         self._open: Model | None = None
         self._logged: set[tuple[str, str]] = set()
@@ -61,7 +61,7 @@ class Session:
         self.store.close()
 
     def spec(self, label: str, setting: str) -> ModelSpec:
-        """The roster's entry of that name.
+        """The settings' model of that name.
 
         Args:
             label: name of the model.
@@ -74,14 +74,14 @@ class Session:
             return self._specs[label]
         near = get_close_matches(label, self._specs, n=1)
         raise SettingsError(
-            f"`{setting}` names the model `{label}`, which the roster `models` does not hold",
+            f"`{setting}` names the model `{label}`, which is not listed under `models`",
             try_=f"did you mean `{near[0]}`?"
             if near
             else f"add it under `models` (there are: {', '.join(self._specs) or 'none'})",
         )
 
     def caller(self, label: str, setting: str, sampling: SamplingSettings) -> Caller:
-        """A function that asks a model of the roster a list of prompts, through the call store and with a bar.
+        """A function that asks a model of the settings a list of prompts, through the call store and with a bar.
 
         Args:
             label: name of the model.
@@ -89,7 +89,7 @@ class Session:
             sampling: how its answers are sampled.
 
         Raises:
-            SettingsError: the roster has no such model.
+            SettingsError: `models` lists no such model.
         """
         return partial(self._call, self.spec(label, setting), self.sampling(sampling))
 

@@ -71,7 +71,7 @@ def test_files_that_are_no_pictures_are_named_and_the_others_are_used(spavl: Run
     assert "words.png" in done.stdout
 
 
-def test_a_model_that_the_roster_does_not_hold(spavl: RunCommand) -> None:
+def test_a_model_that_is_not_listed(spavl: RunCommand) -> None:
     assert_user_error(spavl("build", "small.yaml", "build.judge.model=jugde", check=False), "jugde", "`judge`")
 
 
@@ -79,7 +79,7 @@ def test_a_checkpoint_that_is_not_there(spavl: RunCommand) -> None:
     assert_user_error(spavl("build", "small.yaml", "models.3.path=no/such/folder", check=False), "no/such/folder")
 
 
-def test_two_roster_entries_with_one_identity_are_refused(spavl: RunCommand) -> None:
+def test_two_models_with_one_identity_are_refused(spavl: RunCommand) -> None:
     assert_user_error(
         spavl("build", "small.yaml", "models.4.path=miniworld:responders/amber", check=False), "amber", "grove"
     )

@@ -13,7 +13,7 @@ import pytest
 
 from spavl.config.models import EndpointSpec, LocalSpec, PythonSpec
 from spavl.errors import ModelError, SettingsError
-from spavl.models.identity import check_roster, find_checkpoint, identity_of
+from spavl.models.identity import check_models, find_checkpoint, identity_of
 from tests.tiny import tiny_adapter, tiny_llava
 
 
@@ -114,23 +114,23 @@ def test_a_class_is_its_target_its_declared_version_and_its_options() -> None:
 def test_two_entries_that_are_one_model_are_refused(folder: Path, tmp_path: Path) -> None:
     one, copy = local(folder), LocalSpec(name="copy", path=str(shutil.copytree(folder, tmp_path / "copy")))
     with pytest.raises(SettingsError, match="`mini` and `copy` are one and the same"):
-        check_roster([one, copy])
+        check_models([one, copy])
     tiny_llava(tmp_path / "copy", seed=1)
-    check_roster([one, copy])
-    check_roster([one, LocalSpec(name="brief", path=str(folder), system="Be brief.")])
+    check_models([one, copy])
+    check_models([one, LocalSpec(name="brief", path=str(folder), system="Be brief.")])
 
 
 def test_two_endpoints_with_one_declared_identity_are_refused() -> None:
     here = EndpointSpec(name="here", url="http://here/v1", model="m", identity="maker/m/1")
     there = EndpointSpec(name="there", url="http://there/v1", model="m", identity="maker/m/1")
     with pytest.raises(SettingsError, match="`here` and `there` are one and the same: endpoint:maker/m/1"):
-        check_roster([here, there])
+        check_models([here, there])
 
 
 def test_two_entries_of_one_name_are_refused() -> None:
     spec = EndpointSpec(name="here", url="http://here/v1", model="m", identity="maker/m/1")
     with pytest.raises(SettingsError, match="Two models are called `here`"):
-        check_roster([spec, spec.model_copy(update={"identity": "maker/m/2"})])
+        check_models([spec, spec.model_copy(update={"identity": "maker/m/2"})])
 
 
 def test_a_missing_folder_is_a_plain_error(tmp_path: Path) -> None:

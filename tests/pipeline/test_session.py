@@ -1,4 +1,4 @@
-"""The session: each name of the roster is its own model, whatever was open before."""
+"""The session: each name under `models` is its own model, whatever was open before."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def session_of(folder: Path, *specs: PythonSpec, allow_code: bool = True, seed: 
 
 
 def answers(session: Session, label: str) -> list[str]:
-    """The answers of a model of the roster to two prompts."""
+    """The answers of a listed model to two prompts."""
     call = session.caller(label, "build.ask.model", SamplingSettings())
     return [reply.text for reply in call("ask", [Prompt("?", item="one"), Prompt("!", item="two")])]
 
@@ -47,14 +47,14 @@ def test_each_label_is_answered_by_its_own_model_and_only_once(tmp_path: Path) -
 
 
 def test_another_model_of_the_same_name_is_another_model(tmp_path: Path) -> None:
-    """The base model is called `base`, and so may be a model of the roster."""
+    """The base model is called `base`, and so may be a listed model."""
     with session_of(tmp_path, constant("base", "yes")) as session:
         first = session.model(constant("base", "yes"))
         assert session.model(constant("base", "yes")) is first
         assert session.model(constant("base", "no")) is not first
 
 
-def test_a_label_that_the_roster_does_not_hold_is_named_with_its_setting_and_the_nearest(tmp_path: Path) -> None:
+def test_a_label_that_models_does_not_list_is_named_with_its_setting_and_the_nearest(tmp_path: Path) -> None:
     with session_of(tmp_path, constant("judge", "yes")) as session, pytest.raises(SettingsError) as error:
         session.caller("juge", "build.judge.model", SamplingSettings())
     assert "`build.judge.model` names the model `juge`" in error.value.what
