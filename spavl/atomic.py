@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,9 @@ MAKE_ROOM = "make room on the disk and run the same command again; finished call
 def atomic_write(path: Path, *, what: str = "The file", try_: str = MAKE_ROOM) -> Iterator[Path]:
     """The temporary path to write to, as a file or as a folder; it takes the place of `path` when the block ends well.
 
-    A reader sees the old file or the new one, never half of one. What stood under the temporary name is removed.
+    A reader of a file sees the old one or the new one, never half of one. A folder takes two renames: between them
+    there is neither, and where the second fails the old folder is put back. Writers of one path do not disturb each
+    other: the last one wins.
 
     Args:
         path: the file or folder to be written; its parents are made.
@@ -29,20 +32,42 @@ def atomic_write(path: Path, *, what: str = "The file", try_: str = MAKE_ROOM) -
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    tmp = path.with_name(f"{path.name}.tmp")
+    tmp = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(tmp)
         yield tmp
         if tmp.is_dir():
-            _remove(path)
-        tmp.replace(path)
+            _swap_folder(tmp, path)
+        else:
+            tmp.replace(path)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
-        raise RunError(f"{what} cannot be written: {why}", where=str(path), try_=try_) from error
+        about = _other_file(error, tmp, path)
+        raise RunError(f"{what} cannot be written: {why}{about}", where=str(path), try_=try_) from error
     finally:
         with suppress(OSError):
             _remove(tmp)
+
+
+def _swap_folder(new: Path, path: Path) -> None:
+    """Put a folder in the place of the old one, which is put back where that fails."""
+    old = new.with_suffix(".old.tmp")
+    with suppress(FileNotFoundError):
+        path.replace(old)
+    try:
+        new.replace(path)
+    except OSError:
+        if old.exists():
+            old.replace(path)
+        raise
+    with suppress(OSError):
+        _remove(old)
+
+
+def _other_file(error: OSError, tmp: Path, path: Path) -> str:
+    """The file that an error is about, where it is not the one that is written."""
+    name = str(error.filename or "")
+    return f" ({name})" if name and not name.startswith((str(tmp), str(path))) else ""
 
 
 def write_text(path: Path, text: str) -> None:

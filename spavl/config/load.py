@@ -167,6 +167,7 @@ _FORMER = {
     "align.reinforce": "ppo",
     "align.rows": "data",
     "align.data.broken": "invalid",
+    "evaluate.benchmarks.per_arm": "per_subset",
 }
 """Settings that had another name in the first version, with the last part of today's name."""
 
@@ -176,8 +177,9 @@ def _sentence(kind: type[BaseModel], error: Any) -> str:
     names, sections = _location(kind, error["loc"])
     name = ".".join(names)
     if error["type"] == "extra_forbidden":
-        if name in _FORMER:
-            return f"`{name}` is called `{'.'.join([*names[:-1], _FORMER[name]])}` now"
+        former = ".".join(one for one in names if not one.isdigit())
+        if former in _FORMER:
+            return f"`{name}` is called `{'.'.join([*names[:-1], _FORMER[former]])}` now"
         return f"`{name}` is not a setting{_suggestion(names[-1], sections)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"

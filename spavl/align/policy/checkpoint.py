@@ -51,7 +51,7 @@ def save_trained(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
     Raises:
         RunError: the disk is full.
     """
-    with _written(folder / TRAINED, "The trained weights") as tmp:
+    with weights_written(folder / TRAINED, "The trained weights") as tmp:
         save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, tmp)
 
 
@@ -112,9 +112,9 @@ def export(trained: Path, settings: AlignSettings, source: Checkpoint, out: Path
 def _save_adapter(policy: Policy, settings: AlignSettings, folder: Path, card: str) -> None:
     policy.model.save_pretrained(folder)
     path = folder / "adapter_config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "base_model_name_or_path": settings.model}, indent=2))
-    (folder / "README.md").write_text(card)
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**config, "base_model_name_or_path": settings.model}, indent=2), "utf-8")
+    (folder / "README.md").write_text(card, "utf-8")
 
 
 def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: str) -> None:
@@ -125,12 +125,20 @@ def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: s
         if file.is_file() and not any(fnmatch(name, one) for one in (*_WEIGHTS, *_NOT_COPIED)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, folder / name)
-    (folder / "README.md").write_text(card)
+    (folder / "README.md").write_text(card, "utf-8")
 
 
 @contextmanager
-def _written(path: Path, what: str) -> Iterator[Path]:
-    """A file or folder of weights, written atomically; an error of safetensors there is one of the disk."""
+def weights_written(path: Path, what: str) -> Iterator[Path]:
+    """A file or folder of weights, written atomically; an error of safetensors there is one of the disk.
+
+    Args:
+        path: the file or folder.
+        what: what is being written, the subject of the error's sentence.
+
+    Raises:
+        OSError: turned into the RunError of `atomic_write`.
+    """
     with atomic_write(path, what=what, try_=MAKE_ROOM_AND_RESUME) as tmp:
         try:
             yield tmp
@@ -143,7 +151,7 @@ def _write(folder: Path, fill: Callable[[Path], None]) -> Path:
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        with _written(folder, "The aligned model") as tmp:
+        with weights_written(folder, "The aligned model") as tmp:
             tmp.mkdir()
             fill(tmp)
     finally:

@@ -68,7 +68,7 @@ class PPOLog:
             folder = self._state / f"checkpoint-{trainer.state.rounds}"
             with atomic_write(folder, what="A checkpoint", try_=MAKE_ROOM_AND_RESUME) as tmp:
                 save_trained(_trained(trainer), tmp)
-                torch.save(trainer.optimiser.state_dict(), tmp / OPTIMISER)
+                _save_optimiser(trainer, tmp / OPTIMISER)
                 write_json(tmp / STATE, {**asdict(trainer.state), "schedule": trainer.schedule.state_dict()})
             for old in self._checkpoints()[:-keep]:
                 shutil.rmtree(old)
@@ -106,3 +106,11 @@ def _trained(trainer: PPOTrainer) -> dict[str, Tensor]:
     return {
         f"{who}/{name}": weight for who, group in trainer.models.trained().items() for name, weight in group.items()
     }
+
+
+def _save_optimiser(trainer: PPOTrainer, path: Path) -> None:
+    """Torch raises RuntimeError where a disk is full; here it is an error of the disk."""
+    try:
+        torch.save(trainer.optimiser.state_dict(), path)
+    except RuntimeError as error:
+        raise OSError(str(error).splitlines()[0]) from error

@@ -24,6 +24,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from spavl.align.policy.checkpoint import weights_written
 from spavl.atomic import write_text
 from spavl.config.models import LocalSpec
 from spavl.errors import DataError, ModelError
@@ -241,7 +242,8 @@ def save_head(folder: Path, weight: Float[Tensor, "1 D"], card: dict[str, Any]) 
     Raises:
         RunError: the folder cannot be written.
     """
-    save_file({"weight": weight.detach().cpu().contiguous()}, folder / HEAD)
+    with weights_written(folder / HEAD, "The reward model's head") as tmp:
+        save_file({"weight": weight.detach().cpu().contiguous()}, tmp)
     text = json.dumps({"format": FORMAT, **card}, indent=1, ensure_ascii=False)
     write_text(folder / CARD, text + "\n")
 
@@ -270,8 +272,13 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(
             "this folder holds no reward model", where=str(folder), try_="a folder written by `align.method: reward`"
         ) from error
+    if card.get("format") == 1 and "layout" in card:  # the first version's word for packing
+        card = {**card, "format": FORMAT, "packing": card["layout"]}
     if card.get("format") != FORMAT:
-        raise ModelError(f"reward model of format {card.get('format')}, not {FORMAT}", where=str(folder))
+        raise ModelError(
+            f"reward model of format {card.get('format')}, not {FORMAT}", where=str(folder),
+            try_="train it again, or use the version of spavl that wrote it",
+        )  # fmt: skip
     return card
 
 

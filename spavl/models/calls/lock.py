@@ -88,7 +88,7 @@ class Lock:
         store: path of the call store.
 
     Raises:
-        RunError: another process holds the lock.
+        RunError: another process holds the lock, or the disk knows no locks.
     """
 
     def __init__(self, store: Path) -> None:
@@ -103,6 +103,11 @@ class Lock:
                 where=str(store),
                 try_="Wait until that run has ended, or give this one a store of its own: `store=FILE`.",
             ) from taken
+        except (OSError, NotImplementedError) as error:
+            raise RunError(
+                f"The call store cannot be locked: {error}", where=str(store),
+                try_="put it on a disk of this machine: `store=/a/local/folder/calls.sqlite`",
+            ) from error  # fmt: skip
         with suppress(OSError):  # the name of the holder is for the message only; the lock holds without it
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
 
