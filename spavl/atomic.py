@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from spavl.errors import RunError
 
@@ -32,7 +35,7 @@ def atomic_write(path: Path, *, what: str = "The file", try_: str = MAKE_ROOM) -
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    tmp = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    tmp = path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield tmp
@@ -68,6 +71,21 @@ def _other_file(error: OSError, tmp: Path, path: Path) -> str:
     """The file that an error is about, where it is not the one that is written."""
     name = str(error.filename or "")
     return f" ({name})" if name and not name.startswith((str(tmp), str(path))) else ""
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files and folders that killed processes of this machine left while they wrote `path`.
+
+    For what is large: it lists the folder, which would be slow for every picture of a big one.
+
+    Args:
+        path: the file or folder that was being written.
+    """
+    for tmp in path.parent.glob(f"{glob.escape(path.name)}.*-*.tmp"):
+        pid = tmp.name.removeprefix(f"{path.name}.").split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            with suppress(OSError):
+                _remove(tmp)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -29,7 +29,8 @@ SHOWN_VERSIONS = ("spavl", "torch", "transformers", "peft", "accelerate", "pyarr
 class Run:
     """A run folder: numbered tables, pictures, dataset, checkpoints, scores and report.
 
-    Everything in it is derived: delete any of it, and the same command remakes it from the call store without a call.
+    Everything in it is derived: delete any of it, and the same command remakes it from the call store without
+    a call. A model that is trained anew is the same up to rounding; to the bit where one thread trains it.
 
     Args:
         folder: the run folder; it need not be there yet.

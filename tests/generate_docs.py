@@ -76,7 +76,7 @@ WORDS = {
     "miniature world": "A closed toy world of drawn scenes whose truth is known; the demo and many tests run in it. "
     "`spavl/miniworld/`",
     "oracle": "The miniature world's truth, and models that answer from it. `spavl/miniworld/oracle.py`",
-    "overrides": "`key.path=value` words on the command line, laid over the settings file. `spavl/config/load.py`",
+    "overrides": "`key.path=value` words on the command line that override the settings file. `spavl/config/load.py`",
     "packing": "How answers lie in the rows of a batch: `tree` shares prefixes, `separate` gives every answer a row.",
     "preference tree": "Picture → questions → answers as one sequence, scored as if every answer were alone. "
     "`spavl/models/trees/`",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from spavl.atomic import atomic_write, write_text
+from spavl.atomic import atomic_write, remove_abandoned, write_text
 from spavl.errors import RunError
 
 
@@ -67,3 +70,17 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
 def test_an_input_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"tokenizer\.json"), atomic_write(tmp_path / "a"):
         (tmp_path / "elsewhere" / "tokenizer.json").read_text()
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom spavl.atomic import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as tmp:\n    tmp.mkdir()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "folder")], check=False)
+    assert done.returncode != 0
+    (left,) = tmp_path.iterdir()
+    living = tmp_path / f"folder.{os.getpid()}-abc.tmp"
+    living.touch()
+    remove_abandoned(tmp_path / "folder")
+    assert (left.exists(), living.exists()) == (False, True)

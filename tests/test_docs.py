@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -43,3 +44,11 @@ def test_no_path_of_a_machine_and_no_registry_stands_in_a_tracked_file() -> None
     texts = [p for p in Path(ROOT / "spavl").rglob("*") if p.suffix in (".py", ".md", ".yaml", ".j2", ".json")]
     for path in texts:
         assert not re.search(r"(^|[^\w.])/(work|root|home/\w+)/", path.read_text("utf-8")), path
+
+
+def test_the_docstring_of_a_package_names_modules_that_are_there() -> None:
+    for path in (ROOT / "spavl").rglob("__init__.py"):
+        doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        named = {*re.findall(r"\b(\w+)\.py\b", doc), *re.findall(r"`(\w+)` \(", doc)}
+        there = {one.stem for one in path.parent.iterdir()}
+        assert named - there == set(), path

@@ -47,8 +47,7 @@ INTERRUPTED = 130
 def run() -> int:
     """Run the command that the command line names. Returns the exit status.
 
-    0: done. 1: a bug of ours. 2: a user error. 3: done, but some records failed. 4: a limit that the user set is
-    broken. 130: interrupted.
+    0: done. 1: a bug of ours. 2: a user error. 3: done, but some records failed. 130: interrupted.
     """
     from spavl.cli.terminal import err, print_error
 

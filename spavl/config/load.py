@@ -152,7 +152,7 @@ _PLAIN = {
 """Messages of pydantic that speak of Python types, said in terms of a settings file."""
 
 
-_FORMER = {
+FORMER_NAMES = {
     "align.batching.layout": "packing",
     "align.loss.spoil": "corruption",
     "align.optimiser.clip": "max_grad_norm",
@@ -178,8 +178,8 @@ def _sentence(kind: type[BaseModel], error: Any) -> str:
     name = ".".join(names)
     if error["type"] == "extra_forbidden":
         former = ".".join(one for one in names if not one.isdigit())
-        if former in _FORMER:
-            return f"`{name}` is called `{'.'.join([*names[:-1], _FORMER[former]])}` now"
+        if former in FORMER_NAMES:
+            return f"`{name}` is called `{'.'.join([*names[:-1], FORMER_NAMES[former]])}` now"
         return f"`{name}` is not a setting{_suggestion(names[-1], sections)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"

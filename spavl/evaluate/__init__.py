@@ -1,7 +1,8 @@
 """Evaluation: benchmarks, model answers, rule-based and guard scorers, rates with intervals, paired comparison.
 
 In reading order: `benchmark` (items and metrics), `metrics` (the standard ones), `loaders`, `run` (answer → score →
-summarise and compare), `parse` and `guard_scorer` (scorers), `yes_no` (POPE's report), `controls` (no pictures).
+summarise and compare), `parse` and `guard_scorer` (scorers), `yes_no` (POPE's report), `blind_control` (no pictures),
+`pictures` (pictures kept by their hash).
 """
 
 from spavl.evaluate.benchmark import Axis, Benchmark, Item, Metric

@@ -1,4 +1,4 @@
-"""Standard metrics, each defined once; a benchmark picks those it has items for, over its own subsets."""
+"""Standard metrics as benchmarks define them; a benchmark picks those it has items for, over its own subsets."""
 
 from __future__ import annotations
 

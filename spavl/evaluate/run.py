@@ -273,7 +273,9 @@ def read_scores(path: Path) -> list[dict[str, Any]]:
         ) from error
     if (table.schema.metadata or {}).get(b"spavl") != FORMAT.encode() or "subset" not in table.column_names:
         raise RunError(
-            "These scores are of another format version", where=str(path), try_="delete the file; it is remade"
+            "These scores are of another format version",
+            where=str(path),
+            try_="run `spavl evaluate` again; stored answers are not asked again",
         )
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows

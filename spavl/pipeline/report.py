@@ -275,7 +275,10 @@ def _unsafe(row: ScoreRow) -> bool | None:
 
 def _picture(run: Run, row: ScoreRow) -> Path | None:
     found = run.folder / "world" / f"{row['picture']}.png"
-    return found if found.exists() else next((run.folder / "world").glob(f"**/{row['image_sha256'] or '-'}.*"), None)
+    if found.exists():
+        return found
+    stored = (run.folder / "world").glob(f"**/{row['image_sha256'] or '-'}.*")
+    return next((path for path in stored if path.suffix != ".tmp"), None)
 
 
 CURVES = (

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.utils import logging as transformers_logging
 
 from spavl.align.policy.policy import Policy, load_policy
-from spavl.atomic import atomic_write
+from spavl.atomic import atomic_write, remove_abandoned
 from spavl.config.align import AlignSettings
 from spavl.errors import RunError
 from spavl.models.identity import Checkpoint
@@ -139,6 +139,7 @@ def weights_written(path: Path, what: str) -> Iterator[Path]:
     Raises:
         OSError: turned into the RunError of `atomic_write`.
     """
+    remove_abandoned(path)
     with atomic_write(path, what=what, try_=MAKE_ROOM_AND_RESUME) as tmp:
         try:
             yield tmp

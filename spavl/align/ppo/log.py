@@ -16,7 +16,7 @@ from torch import Tensor
 from spavl.align.policy.checkpoint import MAKE_ROOM_AND_RESUME, TRAINED, save_trained
 from spavl.align.ppo.advantages import RewardNormalizer
 from spavl.align.ppo.update import PPOTrainer
-from spavl.atomic import atomic_write, write_json, write_text
+from spavl.atomic import atomic_write, remove_abandoned, write_text
 
 STATE, OPTIMISER = "state.json", "optimiser.pt"
 
@@ -66,10 +66,12 @@ class PPOLog:
         """
         if self._accelerator.is_main_process:
             folder = self._state / f"checkpoint-{trainer.state.rounds}"
+            remove_abandoned(folder)
             with atomic_write(folder, what="A checkpoint", try_=MAKE_ROOM_AND_RESUME) as tmp:
                 save_trained(_trained(trainer), tmp)
                 _save_optimiser(trainer, tmp / OPTIMISER)
-                write_json(tmp / STATE, {**asdict(trainer.state), "schedule": trainer.schedule.state_dict()})
+                state = {**asdict(trainer.state), "schedule": trainer.schedule.state_dict()}
+                (tmp / STATE).write_text(json.dumps(state, indent=2, ensure_ascii=False), "utf-8")
             for old in self._checkpoints()[:-keep]:
                 shutil.rmtree(old)
         self._accelerator.wait_for_everyone()

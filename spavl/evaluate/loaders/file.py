@@ -58,7 +58,7 @@ def load_file(spec: FileBenchmark, *, sampling: Sampling, pictures: Path) -> Ben
 def _item(row: Row, number: int, path: Path, folder: Path, pictures: Path) -> Item:
     where = f"{path}:{number}"
     require(row, ("question",), where)
-    if "arm" in row:
+    if row.get("arm") is not None and row.get("subset") is None:
         raise DataError("The field `arm` is called `subset` now", where=where, try_="rename it in every row")
     subset = str(row.get("subset") or "harm")
     if subset not in SUBSETS:

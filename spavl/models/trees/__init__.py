@@ -1,6 +1,6 @@
 """Preference trees: answers that share pictures and questions, packed, scored and generated together.
 
 In reading order: pack.py (texts to packed tokens), batch.py (masks, indices), score.py (log-probabilities, hidden
-states), head.py (log-probabilities without all logits), generate.py (sampling answers), parity.py (trees against
+states), lm_head.py (log-probabilities without all logits), generate.py (sampling answers), parity.py (trees against
 separate sequences).
 """
