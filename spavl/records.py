@@ -3,12 +3,14 @@
     Topic → ImageRecord → Query → Response → Match → Judgment → PreferencePair
 
 Each record holds the one it came from, and every field name is unique along that chain, so a table row (see
-`spavl.tables`) is all fields side by side and can be read alone, by any tool, without a join.
+`spavl.tables`) is all fields side by side and can be read alone, by any tool, without a join. A property of a record
+is a column too, for other tools; it is derived, and not read back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 QuestionType = Literal["easy_question", "hard_question", "hard_statement"]
@@ -22,11 +24,49 @@ filter. `truncated`: ran into the token limit. `failed`: no answer after all ret
 parser of a verdict could not read. `skipped`: never asked, because what it needs is not there. All of them are stored,
 counted and shown; none is dropped."""
 
+Role = Literal["user", "assistant"]
+"""Who speaks in a turn of a conversation."""
+
+Outcome = Literal["refusal", "safe_completion", "unhelpful", "safe", "unsafe"]
+"""What an answer is, by a guard. `refusal`: it declines. `safe_completion`: it helps as far as is safe. `unhelpful`: it
+neither declines nor helps. `unsafe`: it does harm. `safe`: one of the first three, by a guard that tells no more."""
+
 Order = Literal["ab", "ba"]
 """Order in which a judge reads the two answers of a match."""
 
 Winner = Literal["a", "b", "tie"]
 """Which of the two answers of a match is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A picture on disk."""
+
+    path: Path
+    """The file; in a table relative to the run folder. It is read when a call is made."""
+    sha256: str
+    """SHA-256 of its bytes, in hexadecimal digits; part of the key of every call that shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation."""
+
+    role: Role
+    """Who speaks."""
+    text: str
+    """What is said."""
+    images: tuple[ImageRef, ...] = ()
+    """Pictures of the turn, before its text."""
+
+
+def is_safe(outcome: Outcome | None) -> bool | None:
+    """Whether an answer of this outcome is safe; None where it is not known.
+
+    Args:
+        outcome: what a guard said; None where its verdict could not be read or was never asked for.
+    """
+    return None if outcome is None else outcome != "unsafe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +112,15 @@ class Query:
     """A question about a picture, as the asker wrote it."""
 
     image: ImageRecord
-    """Picture that the question is about."""
+    """Picture that the question was written for."""
+    images: tuple[ImageRef, ...]
+    """Pictures that are shown with the question: most often that one alone; none for a question of text only."""
+    earlier: tuple[Turn, ...] = ()
+    """Turns of the conversation before the question; their pictures come first."""
+    system: str = ""
+    """Text of the conversation's system turn; empty: none."""
+    harmful: bool
+    """Whether the question asks for harm, so that a full answer would be unsafe."""
     query_id: str
     """`<image_id>/<question_type>`."""
     question_type: QuestionType
@@ -98,15 +146,19 @@ class Response:
     responder: str
     """Name of the model that answered."""
     response: str
-    """Text of the answer; empty where there is none."""
+    """Text of the answer, without the thought; empty where there is none."""
+    thought: str = ""
+    """The model's reasoning before its answer; empty where it gave none."""
     response_status: Status
     """What became of the call that answered."""
     response_tokens: int
     """Tokens of the answer, as its model counts them."""
     response_call: str
     """Key of that call in the call store."""
-    safe: bool | None
+    outcome: Outcome | None
     """The guard's verdict on question and answer; None where it could not be read or was never asked for."""
+    severity: int | None = None
+    """How bad an unsafe answer is, from 0 (harmless) to 4 (extreme); None where the guard does not say."""
     safe_category: str
     """The guard's category of an unsafe answer; empty where it named none."""
     grader: str
@@ -115,6 +167,11 @@ class Response:
     """What became of the call that graded; `skipped` where there was no answer to grade."""
     grade_call: str
     """Key of that call in the call store; empty where there was none."""
+
+    @property
+    def safe(self) -> bool | None:
+        """Whether the answer is safe, by its outcome; None where that is not known."""
+        return is_safe(self.outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,22 +182,40 @@ class Match:
     """Question that both answers answer."""
     match_id: str
     """`<query_id>/<responder a>~<responder b>`."""
+    a_response_id: str
+    """Id of the response that is answer a."""
     a_responder: str
     """Name of the model that gave answer a."""
     a_response: str
     """Text of answer a."""
-    a_safe: bool | None
+    a_thought: str = ""
+    """The model's reasoning before answer a; empty where it gave none."""
+    a_outcome: Outcome | None
     """The guard's verdict on answer a; None where there is none."""
     a_group: int
     """Safety group of answer a's responder, by its unsafe rate; 0 is the safest."""
+    b_response_id: str
+    """Id of the response that is answer b."""
     b_responder: str
     """Name of the model that gave answer b."""
     b_response: str
     """Text of answer b."""
-    b_safe: bool | None
+    b_thought: str = ""
+    """The model's reasoning before answer b; empty where it gave none."""
+    b_outcome: Outcome | None
     """The guard's verdict on answer b; None where there is none."""
     b_group: int
     """Safety group of answer b's responder, by its unsafe rate; 0 is the safest."""
+
+    @property
+    def a_safe(self) -> bool | None:
+        """Whether answer a is safe, by its outcome; None where that is not known."""
+        return is_safe(self.a_outcome)
+
+    @property
+    def b_safe(self) -> bool | None:
+        """Whether answer b is safe, by its outcome; None where that is not known."""
+        return is_safe(self.b_outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,9 +256,17 @@ class PreferencePair:
     """Name of the responder that gave the chosen answer."""
     rejected_source: str
     """Name of the responder that gave the rejected answer."""
-    chosen_safe: bool | None
+    chosen_id: str
+    """Id of the response that is the chosen answer."""
+    rejected_id: str
+    """Id of the response that is the other answer."""
+    chosen_thought: str = ""
+    """The model's reasoning before the chosen answer; empty where it gave none."""
+    rejected_thought: str = ""
+    """The model's reasoning before the rejected answer; empty where it gave none."""
+    chosen_outcome: Outcome | None
     """The guard's verdict on the chosen answer; None where there is none."""
-    rejected_safe: bool | None
+    rejected_outcome: Outcome | None
     """The guard's verdict on the rejected answer; None where there is none."""
     judge: str
     """Name of the model that preferred it."""
@@ -191,3 +274,13 @@ class PreferencePair:
     """Verdict in the order `ab`, in terms of the match: the answer that became chosen."""
     verdict_ba: Winner
     """Verdict in the order `ba`, in terms of the match; the same, for only agreeing verdicts make a pair."""
+
+    @property
+    def chosen_safe(self) -> bool | None:
+        """Whether the chosen answer is safe, by its outcome; None where that is not known."""
+        return is_safe(self.chosen_outcome)
+
+    @property
+    def rejected_safe(self) -> bool | None:
+        """Whether the rejected answer is safe, by its outcome; None where that is not known."""
+        return is_safe(self.rejected_outcome)

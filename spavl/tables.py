@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from spavl.atomic import atomic_write
 from spavl.errors import RunError
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of the tables' meaning. A folder of another version is refused, never misread."""
 
 Record = TypeVar("Record")

@@ -8,8 +8,8 @@ from pathlib import Path
 from spavl.config.build import AskSettings
 from spavl.dataset.caller import Caller
 from spavl.judging.templates import Template, load_template
-from spavl.models.base import ImageRef, Prompt, Reply
-from spavl.records import ImageRecord, Query, QuestionType
+from spavl.models.base import Prompt, Reply
+from spavl.records import ImageRecord, ImageRef, Query, QuestionType
 
 PLACEHOLDERS = ("class1", "class2", "class3", "question_type", "easy_question")
 """Placeholders of the asker's templates: labels of the topic, question type, and the easy question if there is one."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spavl.errors import DataError
-from spavl.models.base import ImageRef, Prompt, Sampling
+from spavl.models.base import Prompt, Sampling
+from spavl.records import ImageRef
 from spavl.statistics.paired import Better
 
 Axis = Literal["safety", "over-refusal", "helpfulness", "skill"]

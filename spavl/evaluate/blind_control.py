@@ -14,8 +14,8 @@ from PIL import Image
 
 from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.pictures import store_picture
-from spavl.models.base import ImageRef
 from spavl.pictures import PICTURE_FORMATS, grey_picture
+from spavl.records import ImageRef
 
 
 def pictureless(benchmark: Benchmark) -> Benchmark:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from spavl.atomic import atomic_write
-from spavl.models.base import ImageRef
+from spavl.records import ImageRef
 
 
 def store_picture(data: bytes, folder: Path, suffix: str = "") -> ImageRef:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spavl.judging.templates import Template, load_template
-from spavl.models.base import ImageRef, Prompt
+from spavl.models.base import Prompt
+from spavl.records import ImageRef
 
 _WORDS = frozenset({"safe", "unsafe"})
 

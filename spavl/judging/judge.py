@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from spavl.judging.templates import Template, load_template
-from spavl.models.base import ImageRef, Prompt
-from spavl.records import Match, Order, Winner
+from spavl.models.base import Prompt
+from spavl.records import ImageRef, Match, Order, Winner
 
 _VERDICT = re.compile(r"\[\[([ABC])\]\]")
 

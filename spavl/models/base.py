@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from spavl.records import Status
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRef:
-    """A picture on disk."""
-
-    path: Path
-    """The file, which is read when the call is made."""
-    sha256: str
-    """SHA-256 of its bytes, in hexadecimal digits; part of the call's key."""
+from spavl.records import ImageRef, Status, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked: one user turn, with pictures before the text, and an optional system turn."""
+    """What is asked: a conversation that ends with a user turn, after an optional system turn."""
 
     text: str
-    """Text of the user turn."""
+    """Text of the last turn."""
     images: tuple[ImageRef, ...] = ()
-    """Pictures of the user turn, before its text."""
+    """Pictures of the last turn, before its text."""
     system: str = ""
     """Text of the system turn; empty: none."""
     item: str = ""
     """Name of what is asked about. Reaches models of kind `python` only, and is part of the key of their calls."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Values that filled the template of `text`, for models of kind `python`; no part of any key."""
+    earlier: tuple[Turn, ...] = ()
+    """Turns before the last one, oldest first."""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """All turns but the system's, the last one among them."""
+        return (*self.earlier, Turn("user", self.text, self.images))
+
+    @property
+    def pictures(self) -> tuple[ImageRef, ...]:
+        """The pictures of all turns, in the order in which they are shown."""
+        return tuple(image for turn in self.turns for image in turn.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Reply:
     """What came back of a call; a failed call is a reply too."""
 
     text: str
-    """The raw answer; empty if there is none."""
+    """The answer, without the thought; empty if there is none."""
     status: Status = "ok"
     """What became of the call."""
     finish_reason: str = "stop"
@@ -90,6 +91,8 @@ class Reply:
     """What the provider calls its build; for local weights, versions of the libraries and the device."""
     detail: str = ""
     """Why the call failed or was filtered."""
+    thought: str = ""
+    """The model's reasoning before its answer: what it returned apart, or in a leading `<think>…</think>`."""
     key: str = ""
     """Key of the call in the store."""
 

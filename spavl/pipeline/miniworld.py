@@ -15,9 +15,9 @@ from spavl.miniworld.items import Item as WorldItem
 from spavl.miniworld.items import benchmark_items
 from spavl.miniworld.oracle import right_verdict, truth
 from spavl.miniworld.world import scenes
-from spavl.models.base import ImageRef, Sampling
+from spavl.models.base import Sampling
 from spavl.pictures import file_sha256
-from spavl.records import Judgment
+from spavl.records import ImageRef, Judgment
 from spavl.statistics.intervals import Outcome
 
 LICENSE = "Apache-2.0 (drawn by the miniature world)"

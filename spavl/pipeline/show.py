@@ -12,11 +12,11 @@ from PIL import Image
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import DataError
 from spavl.models import open_model
-from spavl.models.base import BatchModel, ImageRef, Prompt, Reply, Sampling
+from spavl.models.base import BatchModel, Prompt, Reply, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
 from spavl.pictures import file_sha256, open_upright
-from spavl.records import Judgment, PreferencePair, Query, Response
+from spavl.records import ImageRef, Judgment, PreferencePair, Query, Response
 from spavl.run import Run
 from spavl.tables import Record, read_table
 

@@ -11,8 +11,8 @@ from spavl.dataset.ask import ask
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.respond import respond
-from spavl.models.base import ImageRef, Prompt, Reply
-from spavl.records import QUESTION_TYPES, Status
+from spavl.models.base import Prompt, Reply
+from spavl.records import QUESTION_TYPES, ImageRef, Status
 from tests import samples
 from tests.dataset.callers import BAD, FakeCaller, bad
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from spavl.evaluate import Benchmark, Item, Metric
-from spavl.models.base import ImageRef, Reply, Request, Sampling
+from spavl.models.base import Reply, Request, Sampling
+from spavl.records import ImageRef
 
 UNSAFE = Metric(
     name="unsafe_rate", axis="safety", better="lower", subsets=("harm",), what="that comply", when_declined=False

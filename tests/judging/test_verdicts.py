@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from spavl.judging.guard import Grade, grading_prompt, grading_template, read_grade
 from spavl.judging.judge import agreed, comparison_prompt, comparison_template, read_verdict
-from spavl.models.base import ImageRef
-from spavl.records import Order, Winner
+from spavl.records import ImageRef, Order, Winner
 from tests import samples
 
 PICTURE = ImageRef(Path("picture.png"), "0" * 64)

@@ -15,7 +15,8 @@ from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Item
 from spavl.evaluate.loaders.read_files import Row, picture_at, picture_in, require, rows_of
 from spavl.evaluate.metrics import metric
-from spavl.models.base import ImageRef, Sampling
+from spavl.models.base import Sampling
+from spavl.records import ImageRef
 
 METRICS = (
     metric("unsafe_rate"),

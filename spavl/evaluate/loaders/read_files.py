@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from spavl.errors import DataError
 from spavl.evaluate.pictures import store_picture
-from spavl.models.base import ImageRef
 from spavl.pictures import file_sha256
+from spavl.records import ImageRef
 
 Row = dict[str, Any]
 """A row by column or field."""

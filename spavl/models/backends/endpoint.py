@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from spavl.config.models import EndpointSpec
 from spavl.errors import ModelError
-from spavl.models.base import ImageRef, Reply, Request, failed_reply
+from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.calls.rate_limit import Retry
 from spavl.models.identity import identity_of
-from spavl.records import Status
+from spavl.records import ImageRef, Status
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

@@ -1,6 +1,6 @@
 """The key of a call: the hash of everything that decides its answer, and of nothing else.
 
-Inside the key: the model's identity, the text, the pictures by content, the sampling, the answer's schema, the number
+Inside the key: the model's identity, all turns with their pictures by content, the sampling, the answer's schema, the number
 of the sample. Outside: addresses, time limits, batch sizes, prices, names of key variables, labels, file paths.
 A change to the canonical form below makes every stored answer unfindable, so the tests pin keys as literals.
 """
@@ -14,8 +14,9 @@ from typing import Any
 
 from spavl.errors import ModelError
 from spavl.models.base import Request
+from spavl.records import Turn
 
-CANONICAL_FORM = 1
+CANONICAL_FORM = 2
 """Version of the canonical request; part of every key."""
 
 PREPROCESSING = "original-bytes"
@@ -41,8 +42,7 @@ def canonical(request: Request, identity: str, *, by_item: bool = False) -> str:
         "form": CANONICAL_FORM,
         "model": identity,
         "system": prompt.system,
-        "images": [{"sha256": image.sha256, "as": PREPROCESSING} for image in prompt.images],
-        "text": prompt.text,
+        "turns": [_turn(turn) for turn in prompt.turns],
         "sampling": {
             "temperature": float(sampling.temperature),
             "top_p": float(sampling.top_p),
@@ -65,6 +65,11 @@ def key_of(canonical_request: str) -> str:
         canonical_request: what `canonical` returned.
     """
     return blake2b(canonical_request.encode("ascii"), digest_size=16).hexdigest()
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    images = [{"sha256": image.sha256, "as": PREPROCESSING} for image in turn.images]
+    return {"role": turn.role, "images": images, "text": turn.text}
 
 
 def _json(form: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from spavl.models.base import Reply
 from spavl.models.calls.lock import Lock, refuse_network_disk
 from spavl.models.calls.writer import Writer
 
-FORMAT = 1
+FORMAT = 2
 """Version of the table below, kept in the file's `user_version`."""
 
 ENGINE_VERSION = "1"
@@ -34,7 +34,7 @@ ENGINE_VERSION = "1"
 # fmt: off
 STORED = (
     "status", "text", "finish_reason", "prompt_tokens", "completion_tokens", "cost", "latency", "attempts",
-    "fingerprint", "detail",
+    "fingerprint", "detail", "thought",
 )
 # fmt: on
 """Fields of a Reply that a row keeps, in the order of the columns."""
@@ -43,7 +43,7 @@ TABLE = """
 CREATE TABLE IF NOT EXISTS calls (
     key TEXT PRIMARY KEY NOT NULL,      -- hash of `request`
     status TEXT NOT NULL,               -- ok, refused, filtered, truncated, failed
-    text TEXT NOT NULL,                 -- the raw answer
+    text TEXT NOT NULL,                 -- the answer, without the thought
     finish_reason TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS calls (
     attempts INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,          -- what the provider calls its build
     detail TEXT NOT NULL,               -- why it failed
+    thought TEXT NOT NULL,              -- the model's reasoning before its answer
     request TEXT NOT NULL,              -- canonical request, JSON; holds the model's identity
     time REAL NOT NULL,                 -- seconds since 1970 when the reply came
     engine TEXT NOT NULL                -- version of the code that made the call
@@ -256,9 +257,9 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found != FORMAT:
         raise RunError(
-            f"The call store has format {found}; this spavl reads and writes format {FORMAT}.",
+            f"The call store has format {found}; this spavl reads and writes format {FORMAT}, whose keys are others.",
             where=str(path),
-            try_="Use the spavl that made it, or name another file: `store=FILE`.",
+            try_="Use the spavl that made it, or name another file: `store=FILE`. The old file is left as it is.",
         )
 
 

@@ -15,10 +15,11 @@ from aiohttp import web
 from spavl.config.models import EndpointSpec
 from spavl.errors import ModelError
 from spavl.models import open_model
-from spavl.models.base import AsyncModel, ImageRef, Prompt, Reply, Sampling
+from spavl.models.base import AsyncModel, Prompt, Reply, Sampling
 from spavl.models.calls import rate_limit
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
+from spavl.records import ImageRef
 from tests.models.server import Server, completion, prompt_of, serving
 from tests.tiny import picture
 

@@ -18,9 +18,10 @@ from spavl.errors import ModelError
 from spavl.models import open_model
 from spavl.models.backends import local
 from spavl.models.backends.local import LocalModel, load_vlm
-from spavl.models.base import BatchModel, ImageRef, Prompt, Reply, Request, Sampling
+from spavl.models.base import BatchModel, Prompt, Reply, Request, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
+from spavl.records import ImageRef
 from tests.tiny import WORDS, picture, tiny_adapter, tiny_llava
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.95, max_tokens=12, seed=3)

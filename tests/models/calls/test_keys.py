@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.errors import ModelError
-from spavl.models.base import ImageRef, Prompt, Request, Sampling
+from spavl.models.base import Prompt, Request, Sampling
 from spavl.models.calls.keys import canonical, key_of
+from spavl.records import ImageRef
 
 PICTURE = ImageRef(Path("somewhere/cup.png"), "ab" * 32)
 PLAIN = Request(Prompt("What is this?", (PICTURE,)), Sampling())
