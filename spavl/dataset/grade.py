@@ -9,9 +9,9 @@ from pathlib import Path
 from spavl.config.build import GradeSettings
 from spavl.dataset.ask import picture
 from spavl.dataset.caller import Caller
-from spavl.judging.guard import grading_prompt, grading_template, read_grade
+from spavl.judging.guard import Grade, grading_prompt, grading_template, read_grade
 from spavl.models.base import Reply
-from spavl.records import Response, Status
+from spavl.records import Outcome, Response, Status
 
 
 def grade(responses: Sequence[Response], *, call: Caller, settings: GradeSettings, folder: Path) -> list[Response]:
@@ -35,7 +35,7 @@ def grade(responses: Sequence[Response], *, call: Caller, settings: GradeSetting
         )
         for r in answered
     ]  # fmt: skip
-    replies = call("grade", prompts)
+    replies = call(prompts)
     graded = {r.response_id: _graded(r, reply, settings.model) for r, reply in zip(answered, replies, strict=True)}
     return [graded.get(r.response_id, r) for r in responses]
 
@@ -44,6 +44,10 @@ def _graded(response: Response, reply: Reply, guard: str) -> Response:
     verdict = read_grade(reply.text) if reply.status == "ok" else None
     status: Status = reply.status if verdict or reply.status != "ok" else "unreadable"
     return replace(
-        response, safe=verdict.safe if verdict else None, safe_category=verdict.category if verdict else "",
+        response, outcome=_outcome(verdict), safe_category=verdict.category if verdict else "",
         grader=guard, grade_status=status, grade_call=reply.key,
     )  # fmt: skip
+
+
+def _outcome(verdict: Grade | None) -> Outcome | None:
+    return None if verdict is None else "safe" if verdict.safe else "unsafe"

@@ -30,7 +30,7 @@ def judge(matches: Sequence[Match], *, call: Caller, settings: JudgeSettings, fo
     template = comparison_template(settings.prompt)
     comparisons = [(m, order) for m in matches for order in ORDERS]
     prompts = [comparison_prompt(m, order, template, picture(m.query.image, folder)) for m, order in comparisons]
-    replies = call("judge (both orders)", prompts)
+    replies = call(prompts)
     return [_judgment(m, order, reply, settings.model) for (m, order), reply in zip(comparisons, replies, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """The key of a call: the hash of everything that decides its answer, and of nothing else.
 
-Inside the key: the model's identity, all turns with their pictures by content, the sampling, the answer's schema, the number
-of the sample. Outside: addresses, time limits, batch sizes, prices, names of key variables, labels, file paths.
+Inside the key: the model's identity, all turns with their pictures by content, the sampling, the answer's schema, the
+number of the sample. Outside: addresses, time limits, batch sizes, prices, names of key variables, labels, file paths.
 A change to the canonical form below makes every stored answer unfindable, so the tests pin keys as literals.
 """
 
