@@ -43,7 +43,7 @@ class Session:
         self.settings = settings
         self.progress = progress
         self.run = Run(Path(settings.out)).open()
-        self._allow_code = allow_code
+        self.allow_code = allow_code
         self._specs: dict[str, ModelSpec] = {spec.name: spec for spec in settings.models}
         check_models(settings.models)
         self.store = CallStore(Path(settings.store))
@@ -132,7 +132,7 @@ class Session:
         """
         if self._open is None or self._opened != spec:
             self.free()
-            self._open, self._opened = open_model(spec, allow_code=self._allow_code), spec
+            self._open, self._opened = open_model(spec, allow_code=self.allow_code), spec
             self._log_device(self._open)
         return self._open
 
