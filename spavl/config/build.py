@@ -97,6 +97,11 @@ class PairSettings(Section):
 class BuildSettings(Section):
     """The stages of the preference dataset, from pictures to pairs."""
 
+    batch_size: PositiveInt = 64
+    """Pictures whose questions, answers and verdicts are worked on together. Larger needs more memory, and never
+    changes a record."""
+    stages: tuple[str, ...] = ()
+    """Stages of your own, each as `package.module:NAME` of a `spavl.Stage`. Needs `--allow-code`."""
     collect: CollectSettings = CollectSettings()
     """Where the pictures come from."""
     ask: AskSettings = AskSettings()

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from spavl.dataset.ask import pictures
 from spavl.dataset.caller import Caller
 from spavl.judging.guard import Exchange, Guard
 from spavl.models.base import Reply
-from spavl.records import ImageRef, Response
+from spavl.records import Response
 
 
 def grade(responses: Sequence[Response], *, call: Caller, guard: Guard, folder: Path) -> list[Response]:
@@ -22,22 +23,18 @@ def grade(responses: Sequence[Response], *, call: Caller, guard: Guard, folder: 
         folder: the run folder, to which paths of pictures are relative.
     """
     answered = [r for r in responses if r.response_status in ("ok", "truncated")]
-    replies = call("grade", [guard.prompt(_exchange(r, folder)) for r in answered])
+    replies = call([guard.prompt(_exchange(r, folder)) for r in answered])
     graded = {r.response_id: _graded(r, reply, guard) for r, reply in zip(answered, replies, strict=True)}
     return [graded.get(r.response_id, r) for r in responses]
 
 
 def _exchange(response: Response, folder: Path) -> Exchange:
     query = response.query
-    earlier = tuple(replace(turn, images=_in(folder, turn.images)) for turn in query.earlier)
+    earlier = tuple(replace(turn, images=pictures(turn.images, folder)) for turn in query.earlier)
     return Exchange(
         question=query.question, answer=response.response, thought=response.thought,
-        images=_in(folder, query.images), earlier=earlier, system=query.system, item=query.image.image_id,
+        images=pictures(query.images, folder), earlier=earlier, system=query.system, item=query.image.image_id,
     )  # fmt: skip
-
-
-def _in(folder: Path, images: Sequence[ImageRef]) -> tuple[ImageRef, ...]:
-    return tuple(ImageRef(folder / image.path, image.sha256) for image in images)
 
 
 def _graded(response: Response, reply: Reply, guard: Guard) -> Response:

@@ -23,7 +23,7 @@ def judge(matches: Sequence[Match], *, call: Caller, judge: Judge, folder: Path)
         folder: the run folder, to which paths of pictures are relative.
     """
     comparisons = [(m, order) for m in matches for order in ORDERS]
-    replies = call("judge (both orders)", [judge.prompt(m, order, folder=folder) for m, order in comparisons])
+    replies = call([judge.prompt(m, order, folder=folder) for m, order in comparisons])
     return [_judgment(m, order, reply, judge) for (m, order), reply in zip(comparisons, replies, strict=True)]
 
 

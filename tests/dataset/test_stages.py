@@ -39,8 +39,8 @@ def test_every_picture_gets_every_type_of_question_in_the_order_of_ids() -> None
 def test_the_hard_ones_are_made_from_the_easy_one_of_the_same_picture() -> None:
     call = FakeCaller(question)
     ask(IMAGES, call=call, settings=AskSettings(), folder=FOLDER)
-    easy = [p for _, p in call.asked[:3]]
-    hard = [p for _, p in call.asked[3:]]
+    easy = call.asked[:3]
+    hard = call.asked[3:]
     assert all(p.fields["easy_question"] == "" for p in easy)
     assert all(p.fields["easy_question"] == f"easy_question about {p.item}?" for p in hard)
     assert all(p.fields["easy_question"] in p.text for p in hard)
@@ -80,7 +80,7 @@ def test_a_prompt_template_of_ones_own_is_used(tmp_path: Path) -> None:
     (tmp_path / "ask.md").write_text("Write a {{question_type}} about {{class3}}.")
     call = FakeCaller(question)
     ask(IMAGES[:1], call=call, settings=AskSettings(prompt=str(tmp_path / "ask.md")), folder=FOLDER)
-    assert {p.text for _, p in call.asked} == {f"Write a {kind} about weapon." for kind in QUESTION_TYPES}
+    assert {p.text for p in call.asked} == {f"Write a {kind} about weapon." for kind in QUESTION_TYPES}
 
 
 def test_no_pictures_make_no_questions() -> None:
@@ -96,7 +96,7 @@ def test_a_responder_answers_every_question_that_could_be_written() -> None:
     call = FakeCaller(lambda p: Reply(f" About {p.item}. ", completion_tokens=7, key="k"))
     responses = respond(queries, call=call, responder="amber", folder=FOLDER)
     assert [r.response_id for r in responses] == [f"{i.image_id}/easy_question/amber" for i in IMAGES]
-    assert [p.text for _, p in call.asked] == [q.question for q in queries[:3]], "the question, and nothing else"
+    assert [p.text for p in call.asked] == [q.question for q in queries[:3]], "the question, and nothing else"
     first = responses[0]
     assert (first.response, first.response_tokens, first.response_call) == ("About weapon/0.", 7, "k")
     assert (first.safe, first.grade_status) == (None, "skipped"), "not graded yet"
@@ -119,15 +119,17 @@ def test_an_empty_answer_is_unreadable() -> None:
 
 
 def test_the_guards_grade_is_added_to_every_answer_and_nothing_else_changes() -> None:
-    given = [samples.response(samples.query(i), "amber", safe=None, grade_status="skipped", grader="") for i in IMAGES]
+    given = [
+        samples.response(samples.query(i), "amber", outcome=None, grade_status="skipped", grader="") for i in IMAGES
+    ]
     call = FakeCaller(lambda p: "unsafe\nviolence" if p.item == "weapon/1" else "safe\nnone")
     graded = grade(given, call=call, settings=GradeSettings(model="guard"), folder=FOLDER)
     assert [(r.safe, r.safe_category, r.grade_status, r.grader) for r in graded] == [
         (True, "", "ok", "guard"), (False, "violence", "ok", "guard"), (True, "", "ok", "guard"),
     ]  # fmt: skip
     assert [r.response for r in graded] == [r.response for r in given]
-    assert call.asked[0][1].fields == {"question": given[0].query.question, "answer": given[0].response}
-    assert call.asked[0][1].images
+    assert call.asked[0].fields == {"question": given[0].query.question, "answer": given[0].response}
+    assert call.asked[0].images
 
 
 def test_a_text_only_guard_is_sent_no_picture() -> None:
@@ -135,13 +137,13 @@ def test_a_text_only_guard_is_sent_no_picture() -> None:
     grade(
         [samples.response(samples.query(), "amber")], call=call, settings=GradeSettings(show_image=False), folder=FOLDER
     )
-    assert call.asked[0][1].images == ()
+    assert call.asked[0].images == ()
 
 
 @pytest.mark.parametrize("reply", ["I cannot say", "", "safe?\nyes", *(bad(s, "safe") for s in BAD)], ids=str)
 def test_a_grade_that_cannot_be_read_is_neither_safe_nor_unsafe(reply: str | Reply) -> None:
     (graded,) = grade(
-        [samples.response(samples.query(), "amber", safe=None)],
+        [samples.response(samples.query(), "amber", outcome=None)],
         call=FakeCaller(lambda p: reply),
         settings=GradeSettings(),
         folder=FOLDER,
@@ -153,7 +155,7 @@ def test_a_grade_that_cannot_be_read_is_neither_safe_nor_unsafe(reply: str | Rep
 def test_a_response_without_an_answer_is_not_graded_and_is_kept() -> None:
     statuses: list[Status] = ["ok", "refused", "filtered", "truncated", "failed", "unreadable"]
     given = [
-        samples.response(samples.query(), f"m{n}", response_status=s, safe=None, grade_status="skipped")
+        samples.response(samples.query(), f"m{n}", response_status=s, outcome=None, grade_status="skipped")
         for n, s in enumerate(statuses)
     ]
     call = FakeCaller(lambda p: "safe")
@@ -179,7 +181,7 @@ def test_every_match_is_judged_in_both_orders() -> None:
     assert {j.winner for j in judgments} == {"a"}
     assert judgments[0].judgment_id == f"{matches[0].match_id}/judge/ab"
     assert judgments[0].reason == "Reason.\n[[A]]"
-    assert [p.fields["answer_a"] for _, p in call.asked[:2]] == ["Answer of amber.", "Answer of birch."]
+    assert [p.fields["answer_a"] for p in call.asked[:2]] == ["Answer of amber.", "Answer of birch."]
 
 
 @pytest.mark.parametrize("reply", ["none", "", "[[A]] [[B]]", *(bad(s, "[[A]]") for s in BAD)], ids=str)

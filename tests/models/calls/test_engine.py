@@ -50,7 +50,8 @@ def test_a_reply_knows_its_key_and_the_store_the_request_behind_it(path: Path) -
         (reply,) = complete(Echo(), [Prompt("a", item="cup/1")], sampling=GREEDY, store=store)
         request = store.request(reply.key)
         assert request is not None
-        assert (request["text"], request["item"], request["model"]) == ("a", "cup/1", Echo().identity)
+        assert request["turns"] == [{"images": [], "role": "user", "text": "a"}]
+        assert (request["item"], request["model"]) == ("cup/1", Echo().identity)
         (call,) = plan(Echo(), [Prompt("a", item="cup/1")], sampling=GREEDY)
         assert call.key == reply.key
         assert store.known([call.key]) == {call.key}
