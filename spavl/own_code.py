@@ -11,9 +11,7 @@ OWN_PACKAGE = "spavl"
 """What lies in this package needs no permission."""
 
 
-def import_own(
-    target: str, *, name: str, allow_code: bool, error: type[SpavlError] = SettingsError
-) -> Any:
+def import_own(target: str, *, name: str, allow_code: bool, error: type[SpavlError] = SettingsError) -> Any:
     """The class or function that a setting names.
 
     Args:
@@ -36,9 +34,7 @@ def import_own(
         ) from cause  # fmt: skip
 
 
-def require_permission(
-    target: str, *, name: str, allow_code: bool, error: type[SpavlError] = SettingsError
-) -> None:
+def require_permission(target: str, *, name: str, allow_code: bool, error: type[SpavlError] = SettingsError) -> None:
     """Refuse code from outside spavl where it is not allowed.
 
     Args:

@@ -48,9 +48,7 @@ def load_spa_vl(spec: SpaVlBenchmark, tools: BenchmarkTools) -> Benchmark:
         name=spec.name,
         items=tuple(items),
         metrics=(
-            replace(
-                unsafe_rate(tools.unsafe()), what="to the questions of HarmEval that a guard grades unsafe"
-            ),
+            replace(unsafe_rate(tools.unsafe()), what="to the questions of HarmEval that a guard grades unsafe"),
             replace(over_refusal_rate(tools.refuses), what="to the questions of HelpEval that refuse"),
         ),
         sampling=tools.sampling,
