@@ -152,7 +152,7 @@ def _decides_verdicts(settings: Settings) -> Any:
 BOUND: Mapping[str, Mapping[str, Any]] = {
     "collect": {
         "decides": lambda settings: [settings.build.collect.model_dump(mode="json"), settings.limit],
-        "nothing": "use other pictures",
+        "nothing": ("None of the pictures can be used", "rejected.json in the run folder names the reason of each"),
     },
     "ask": {
         "work": _ask, "models": _uses_of_ask, "decides": _decides_questions,
@@ -169,7 +169,7 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
     },
     "pair": {
         "work": _pair, "decides": lambda settings: settings.build.pair.model_dump(mode="json"),
-        "nothing": "use responders that differ more, or a stronger judge",
+        "nothing": ("No match became a pair", "use responders that differ more, or a stronger judge"),
     },
 }  # fmt: skip
 """The functions of every stage of the table."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,9 @@ from spavl.pipeline.collect import collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
+from spavl.records import ImageRecord
 from spavl.run import ModelUse, Stage
-from spavl.tables import FORMAT, read_footer, schema_of, write_batches
-
-Counts = Mapping[str, int]
-"""How many records of a stage ended as what."""
+from spavl.tables import FORMAT, read_footer, schema_of, slices_of, write_batches
 
 
 def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
@@ -37,12 +36,19 @@ def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
         RunError: a table of the run folder was written by another tool.
     """
     tables: dict[type[Any], tuple[Stage, tuple[Path, ...]]] = {}
+    kept = []
     for stage in stages:
         before = tables.get(stage.reads) if stage.reads else None
-        paths = table_paths(session, stage)
-        with session.stage(stage.name) as counts:
-            counts.update(_run_stage(session, stage, before, runner))
-        tables[stage.writes] = (stage, paths)
+        make = _to_make(session, stage, before, runner) if before else _to_collect(session, stage)
+        if make is None:
+            kept.append(stage.name)
+        else:
+            with session.stage(stage.name):
+                make()
+        _note_counts(session, stage)
+        tables[stage.writes] = (stage, table_paths(session, stage))
+    if kept:
+        session.progress.log(f"kept, for nothing that they are made from has changed: {', '.join(kept)}")
 
 
 def table_paths(session: Session, stage: Stage) -> tuple[Path, ...]:
@@ -58,27 +64,22 @@ def table_paths(session: Session, stage: Stage) -> tuple[Path, ...]:
     return (folder / (stage.file or f"parts/{stage.name}.parquet"),)
 
 
-def _run_stage(
-    session: Session,
-    stage: Stage,
-    before: tuple[Stage, tuple[Path, ...]] | None,
-    runner: Runner,
-) -> dict[str, int]:
-    """Make the tables of a stage that are not there or not of these inputs; returns the counts of all."""
-    if before is None:
-        return _collect(session, stage)
-    jobs = _jobs(session, stage, before)
-    todo = [job for job in jobs if not _is_made(job)]
-    if todo:
-        _run_jobs(session, stage, todo, runner)
-    else:
-        session.progress.log(f"  {stage.name:<34} kept: nothing that it is made from has changed")
-    footers = [read_footer(job.path) or {} for job in jobs]
-    counts = sum((Counter(footer["counts"]) for footer in footers), Counter[str]())
+def _to_make(
+    session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]], runner: Runner
+) -> Callable[[], None] | None:
+    """Makes the tables of a stage that are not there or not of these inputs; None where there are none."""
+    todo = [job for job in _jobs(session, stage, before) if not _is_made(job)]
+    return partial(_run_jobs, session, stage, todo, runner) if todo else None
+
+
+def _note_counts(session: Session, stage: Stage) -> None:
+    """Note how many records of a stage ended as what; an error where it made none and must make some."""
+    footers = [_own_footer(path) for path in table_paths(session, stage)]
+    counts = dict(sum((Counter(footer["counts"]) for footer in footers), Counter[str]()))
+    session.run.note(counts={stage.name: counts})
     if stage.nothing and not any(footer["rows"] for footer in footers):
-        what = f"No {stage.noun or 'record'} was made by `{stage.name}`"
-        raise DataError(what, where=f"{dict(counts)}", try_=stage.nothing)
-    return dict(counts)
+        what, try_ = stage.nothing
+        raise DataError(what, where=", ".join(f"{n} {name}" for name, n in counts.items()), try_=try_)
 
 
 def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]) -> list[Job]:
@@ -181,32 +182,27 @@ def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
     write_batches(job.path, schema, rows(), footer=lambda: said, hashed=True)
 
 
-def _collect(session: Session, stage: Stage) -> dict[str, int]:
-    """Collect the pictures, unless the table is there and neither they nor the settings have changed."""
+def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
+    """Collects the pictures; None where the table is there and neither they nor the settings have changed."""
     (path,) = table_paths(session, stage)
-    fingerprint = fingerprint_of([spavl.__version__, FORMAT, stage.decides(session.settings),
-                                  session.settings.build.batch_size, collect_fingerprint(session)])  # fmt: skip
+    settings = session.settings
+    fingerprint = fingerprint_of(
+        [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, collect_fingerprint(session)]
+    )
     footer = _own_footer(path) if path.exists() else None
-    if footer is None or footer["made_from"] != fingerprint or not _pictures_are_there(session, path):
+    if footer and footer["made_from"] == fingerprint and _pictures_are_there(session, path):
+        return None
+
+    def make() -> None:
         counts: Counter[str] = Counter()
         said = {"made_from": fingerprint, "counts": counts}
         slices = collect_slices(session, counts)
         write_batches(path, schema_of(stage.writes), slices, footer=lambda: said, hashed=True)
-    else:
-        session.progress.log(f"  {stage.name:<34} kept: neither pictures nor settings have changed")
-    counts = Counter(_own_footer(path)["counts"])
-    if not counts["made"]:
-        raise DataError("None of the pictures can be used", where=str(session.run.folder / "rejected.json"),
-                        try_="the file names every one with its reason")  # fmt: skip
-    return dict(counts)
+
+    return make
 
 
 def _pictures_are_there(session: Session, path: Path) -> bool:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            column = file.read_row_group(number, columns=["image_file"])["image_file"]
-            if not all((session.run.folder / name).exists() for name in column.to_pylist()):
-                return False
-    return True
+    return all(
+        (session.run.folder / image.image_file).exists() for images in slices_of(path, ImageRecord) for image in images
+    )

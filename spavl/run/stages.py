@@ -93,8 +93,8 @@ class Stage:
     barrier: Callable[[Any, Settings], Any] | None = None
     """What must be known of the whole table that it reads before its first batch: a mapping of plain data, which is
     noted in `run.json` too."""
-    nothing: str = ""
-    """What to try where it made no record at all, which is then an error; empty: that is none."""
+    nothing: tuple[str, str] | None = None
+    """What is wrong where it made no record at all, and what to try; None: that is no error."""
 
 
 STAGES: tuple[Stage, ...] = (

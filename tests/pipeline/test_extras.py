@@ -43,7 +43,7 @@ def evaluated_run(folder: Path) -> Path:
     """The smallest run folder that a report can be made of."""
     rate = {"value": 0.5, "low": 0.1, "high": 0.9, "n": 4}
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"format": "1", "models": {"base": {"unsafe_rate": rate}}}))
+    (folder / "run.json").write_text(json.dumps({"format": "2", "models": {"base": {"unsafe_rate": rate}}}))
     (folder / "settings.yaml").write_text(yaml.safe_dump({"out": folder.name, "align": {"model": "miniworld:base"}}))
     return folder
 
