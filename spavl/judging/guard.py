@@ -66,8 +66,10 @@ class Exchange:
 class GuardKind(Protocol):
     """How a kind of guard asks and reads. A class of your own is built with the settings entry's `options`."""
 
-    version: str
-    """Part of the scorer's id; change it when prompt or reading change."""
+    @property
+    def version(self) -> str:
+        """Part of the scorer's id; change it when prompt or reading change."""
+        ...
 
     def prompt(self, exchange: Exchange) -> Prompt:
         """What is sent to the guard's model.

@@ -100,7 +100,7 @@ def _metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
     found = [
         MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"]) for key, m in manifest["metrics"].items()
     ]
-    order = {axis: place for place, axis in enumerate(AXES)}
+    order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
     return sorted(found, key=lambda m: order[m.axis])
 
 

@@ -215,16 +215,13 @@ def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> 
     joins = " ".join(f"JOIN {name} USING (item_id)" for name in list(names)[1:])
     last, column = f"scores_{len(names) - 1}", metric.column
     good = "TRUE" if metric.better == "higher" else "FALSE"
-    rank = (
-        f"CASE WHEN f.{column} IS NOT DISTINCT FROM {last}.{column} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
-    )
-    if len(names) == 1:
-        rank = "2"
+    kept = "TRUE" if len(names) == 1 else f"f.{column} IS NOT DISTINCT FROM {last}.{column}"
+    rank = f"CASE WHEN {kept} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
     sql = (
         f"SELECT item_id FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f {joins} "
         f"WHERE f.{column} IS NOT NULL ORDER BY {rank}, f.place LIMIT {int(wanted)}"
     )
-    return [row[0] for row in query(sql, **names)]
+    return [row[0] for row in query(sql, None, **names)]
 
 
 def scored_item(run: Run, tables: Mapping[str, Path], metrics: Sequence[MeasuredMetric], item_id: str) -> ScoredItem:

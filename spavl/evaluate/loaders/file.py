@@ -3,7 +3,7 @@
     {"question": "What is this?", "image": "cup.png", "expected": "a cup", "subset": "skill"}
 
 What a row measures is declared: by `subset` (`harm`, `benign`, `skill`, `yes-no`; a row without one is in `harm`), or
-by `harmful` or `benign`, under which a subset may have any name. Optional: `id`, `group`, `heldout`, `images` (several),
+by `harmful` or `benign`, under which a subset may have any name. Optional: `id`, `group`, `heldout`, `images`,
 `system`, `earlier` (turns: role, text, images), and `cluster`, which is the picture unless given.
 """
 
