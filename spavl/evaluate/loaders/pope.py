@@ -11,27 +11,25 @@ from pathlib import Path
 
 from spavl.config.evaluate import PopeBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item
+from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.read_files import picture_at, require, rows_of
-from spavl.evaluate.metrics import metric
-from spavl.models.base import Sampling
+from spavl.evaluate.metrics import pope_accuracy, pope_neither_rate, pope_yes_rate
+from spavl.evaluate.tools import BenchmarkTools
 from spavl.records import ImageRef
 
 SUBSET = "yes-no"
 """The only subset."""
-METRICS = (
-    metric("pope_accuracy", what="to yes/no questions that are right; neither yes nor no is wrong"),
-    metric("pope_neither_rate"),
-    metric("pope_yes_rate"),
-)
+METRICS = (pope_accuracy(), pope_neither_rate(), pope_yes_rate())
+"""Accuracy first, then how often neither and how often yes is said."""
 
 
-def load_pope(spec: PopeBenchmark, *, sampling: Sampling) -> Benchmark:
+def load_pope(spec: PopeBenchmark, tools: BenchmarkTools) -> Benchmark:
     """POPE from one file, or from all `*pope*.json*` files of a folder.
 
     Args:
         spec: the file or folder, the folder of the pictures, and the prompt.
-        sampling: how answers are sampled.
+        tools: how answers are sampled.
 
     Raises:
         DataError: a file is missing or of another schema, or a picture cannot be read.
@@ -48,7 +46,7 @@ def load_pope(spec: PopeBenchmark, *, sampling: Sampling) -> Benchmark:
         name=spec.name,
         items=tuple(items[: spec.limit]),
         metrics=METRICS,
-        sampling=sampling,
+        sampling=tools.sampling,
         prompt=spec.prompt,
         source="POPE, arXiv 2305.10355",
     )
@@ -69,11 +67,10 @@ def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
                 item_id=f"{file.stem}/{row['question_id']}",
                 subset=SUBSET,
                 question=str(row["text"]),
-                image=seen[name],
+                images=(seen[name],),
                 expected=label,
                 cluster=name,
                 group=file.stem,
-                benign=True,
             )
         )
     return items
