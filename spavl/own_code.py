@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from spavl.errors import SettingsError, SpavlError
@@ -24,14 +27,41 @@ def import_own(target: str, *, name: str, allow_code: bool, error: type[SpavlErr
         SpavlError: it lies outside spavl and is not allowed, or is not there; of the class `error`.
     """
     require_permission(target, name=name, allow_code=allow_code, error=error)
+    _look_here()
     module, _, attribute = target.partition(":")
     try:
         return vars(import_module(module))[attribute]
+    except SpavlError:
+        raise
     except (ImportError, KeyError, ValueError) as cause:
         raise error(
             f"`{name}` cannot be built: {type(cause).__name__}: {cause}", where=target,
             try_="name it as package.module:name, in a package that Python finds",
         ) from cause  # fmt: skip
+    except Exception as cause:
+        what = f"The code of `{name}` cannot be run: {type(cause).__name__}: {cause}"
+        raise error(what, where=f"{target} {line_of(cause)}".strip(), try_="mend it and run again") from cause
+
+
+def line_of(error: Exception, file: Path | None = None) -> str:
+    """File and line of the user's code that an error came from: `my_stage.py:12`; empty where it is not known.
+
+    Args:
+        error: as it was caught.
+        file: the user's file; None: any that is no part of spavl or of Python's import.
+    """
+    ours = str(Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith((ours, "<frozen")) and "importlib" not in f.filename]
+    found = [f for f in theirs if file is None or Path(f.filename) == file] or theirs
+    return f"{found[-1].filename}:{found[-1].lineno}" if found else ""
+
+
+def _look_here() -> None:
+    """Let Python find modules of the current folder, as `python -m spavl` does and the command `spavl` does not."""
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.append(here)  # last: a file here hides no installed package
 
 
 def require_permission(target: str, *, name: str, allow_code: bool, error: type[SpavlError] = SettingsError) -> None:

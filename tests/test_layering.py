@@ -21,6 +21,7 @@ FLOORS = {
     "judging": 4,
     "dataset": 5, "align": 5, "evaluate": 5, "report": 5, "miniworld": 5,
     "pipeline": 6,
+    "api": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip
@@ -77,6 +78,8 @@ def test_every_room_has_a_floor_and_every_import_goes_down() -> None:
     wrong = []
     for path, tree in modules():
         room = room_of(path)
+        if path == "__init__.py":  # it names what the rooms offer, and imports nothing: see tests/test_public.py
+            continue
         assert room in FLOORS, f"{path}: give the room `{room}` a floor"
         for name, line in imports(tree):
             if not name.startswith("spavl."):

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spavl import __version__
 from spavl.errors import SpavlError
 
 if TYPE_CHECKING:
-    from spavl.config import Settings
-    from spavl.pipeline.session import Session
+    from spavl.api import PipelineRun
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
-    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no download; a few minutes).",
+    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no download; a few minutes). "
+    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
 )
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
@@ -44,10 +41,16 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spavl {__version__}")
+        raise typer.Exit
+
+
 def run() -> int:
     """Run the command that the command line names. Returns the exit status.
 
-    0: done. 1: a bug of ours. 2: a user error. 3: done, but some records failed. 130: interrupted.
+    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 130: interrupted.
     """
     from spavl.cli.terminal import err, print_error
 
@@ -62,18 +65,30 @@ def run() -> int:
     return 0
 
 
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command line as a whole."""
+
+
 @app.command(epilog="Example: [bold]spavl demo --seed 1 --out runs/demo[/bold]")
 def demo(
     seed: Seed = 1, out: Out = "runs/demo", limit: Limit = None,
     store: Annotated[str, typer.Option(help="The call store.")] = ".spavl/calls.sqlite",
 ) -> None:  # fmt: skip
     """The whole pipeline in the miniature world: pictures, dataset, alignment, evaluation, report."""
+    from spavl.cli.terminal import out as console
     from spavl.cli.terminal import print_summary
     from spavl.pipeline.demo import demo as run_demo
     from spavl.pipeline.demo import demo_settings
+    from spavl.pipeline.session import Session
+    from spavl.progress import TerminalProgress
 
     settings = demo_settings(seed=1 if seed is None else seed, out=out, limit=limit, store=store)
-    with _session(settings) as session:
+    with Session(settings, TerminalProgress(console)) as session:
         summary = run_demo(session)
     print_summary(summary)
     page = Path(settings.out) / "report.html"
@@ -99,11 +114,8 @@ def check(
 ) -> None:  # fmt: skip
     """Show what would run and how many model calls it makes, without making any."""
     from spavl.cli.terminal import print_plan
-    from spavl.pipeline.check import check as plan_run
 
-    with _session(_load(settings, overrides, limit, seed, out), allow_code=allow_code) as session:
-        ready = print_plan(plan_run(session))
-    if not ready:
+    if not print_plan(_open(settings, overrides, limit, seed, out, allow_code).check()):
         raise typer.Exit(2)
     _print_next("Nothing was called", f"start with `spavl build {settings}`")
 
@@ -115,16 +127,11 @@ def build(
 ) -> None:  # fmt: skip
     """Build the preference dataset: pictures → questions → answers → verdicts → pairs."""
     from spavl.cli.terminal import print_funnel
-    from spavl.pipeline.build import build as run_build
 
-    loaded = _load(settings, overrides, limit, seed, out)
-    with _session(loaded, allow_code=allow_code) as session:
-        counts = run_build(session)
-        manifest = session.run.manifest()
-    failed = print_funnel(manifest)
-    _print_next(
-        f"{counts['pair']['pair']:,} pairs in {Path(loaded.out) / 'dataset'} (Hub schema)", f"`spavl align {settings}`"
-    )
+    opened = _open(settings, overrides, limit, seed, out, allow_code)
+    pairs = sum(opened.build()["export"].values())
+    failed = print_funnel(opened.manifest())
+    _print_next(f"{pairs:,} pairs in {opened.folder / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
     if failed:
         raise typer.Exit(3)
 
@@ -142,12 +149,8 @@ def align(
     allow_code: AllowCode = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
-    from spavl.pipeline.align import align as run_align
-
     file, given = _file_and_overrides(settings, overrides)
-    loaded = _load(file, given, None, seed, out)
-    with _session(loaded, allow_code=allow_code) as session:
-        made = run_align(session, name=name or loaded.align.method, pairs=pairs, limit=limit)
+    made = _open(file, given, None, seed, out, allow_code).align(name, pairs=pairs, limit=limit)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",
@@ -163,13 +166,11 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Evaluate models: safety, over-refusal, helpfulness and skill; base and aligned on the same items."""
     from spavl.cli.terminal import print_scores
-    from spavl.pipeline.evaluate import evaluate as run_evaluate
 
     file, given = _file_and_overrides(settings, overrides)
-    loaded = _load(file, given, limit, seed, out)
-    with _session(loaded, allow_code=allow_code) as session:
-        print_scores(run_evaluate(session, models=model or []))
-    _print_next(f"Scores: {Path(loaded.out) / 'evaluate'}", f"`spavl report {loaded.out}`")
+    opened = _open(file, given, limit, seed, out, allow_code)
+    print_scores(opened.evaluate(model or []))
+    _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
 
 
 @app.command(name="try", epilog='Example: [bold]spavl try cat.jpg "What is this?" --run runs/demo[/bold]')
@@ -218,24 +219,29 @@ def show(
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
 def settings(
     section: Annotated[str, typer.Argument(help="A section, such as `build.match`. Default: all.")] = "",
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Print the JSON schema of settings files, by which editors help to write them."),
+    ] = False,
 ) -> None:
     """Print every setting with its default and its meaning."""
-    from spavl.cli.settings_help import explain
+    from spavl.cli.settings_help import explain, json_schema
     from spavl.cli.terminal import out as console
 
-    console.print(explain(section), markup=False, soft_wrap=True)
+    console.print(json_schema() if schema else explain(section), markup=False, soft_wrap=True)
 
 
-def _load(
-    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None
-) -> Settings:
-    """The settings of a file, with overrides and the options of the command line over it."""
-    from spavl.config import Settings, load_settings
+def _open(
+    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool
+) -> PipelineRun:
+    """The run of a settings file, with overrides and the options of the command line over it."""
+    from spavl.api import open_run
+    from spavl.cli.terminal import out as console
+    from spavl.progress import TerminalProgress
 
-    # as JSON, which is YAML: a folder named `2024` stays text
-    options = {"limit": limit, "seed": seed, "out": out}
-    given = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in options.items() if value is not None]
-    return load_settings(Settings, path, [*(overrides or []), *given])
+    return open_run(
+        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, progress=TerminalProgress(console)
+    )
 
 
 def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:
@@ -243,15 +249,6 @@ def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> t
     if settings is not None and "=" in str(settings):
         return None, [str(settings), *(overrides or [])]
     return settings, list(overrides or [])
-
-
-@contextmanager
-def _session(settings: Settings, *, allow_code: bool = False) -> Iterator[Session]:
-    from spavl.cli.terminal import Terminal
-    from spavl.pipeline.session import Session
-
-    with Session(settings, Terminal(), allow_code=allow_code) as session:
-        yield session
 
 
 def _print_next(made: str, next_step: str) -> None:

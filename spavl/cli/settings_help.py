@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.resources import files
@@ -15,6 +16,9 @@ from spavl.atomic import write_text
 from spavl.config import Settings
 from spavl.config.load import name_today, sections_in
 from spavl.errors import SettingsError
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""Version of the language in which the schema is written."""
 
 
 def explain(section: str = "") -> str:
@@ -43,6 +47,18 @@ def explain(section: str = "") -> str:
             try_=f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(names)}",
         )
     return "\n".join(text for _, text in chosen)
+
+
+def json_schema() -> str:
+    """The JSON schema of settings files, with the meaning of every setting as its description, for editors."""
+    schema = Settings.model_json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        for name, entry in section["properties"].items():
+            if "$ref" in entry:  # a section whose lines are all commented out is null in YAML
+                section["properties"][name] = {"anyOf": [{"$ref": entry.pop("$ref")}, {"type": "null"}], **entry}
+        if "const" in section["properties"].get("kind", {}):  # it tells the entries of a list apart
+            section["required"] = ["kind", *section.get("required", [])]
+    return json.dumps({"$schema": SCHEMA_DIALECT, **schema}, indent=1, ensure_ascii=False)
 
 
 def write_example(path: Path, *, force: bool) -> None:

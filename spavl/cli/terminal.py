@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from spavl.errors import SpavlError
-from spavl.progress import OnProgress
 
 if TYPE_CHECKING:
     from spavl.models.base import Reply
@@ -25,45 +21,6 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-
-class Terminal:
-    """Progress as Rich bars; where the output is no terminal, one line for each finished piece of work."""
-
-    @contextmanager
-    def bar(self, doing: str) -> Iterator[OnProgress]:
-        """A bar that stays on the screen with its end state; yields what to call with the progress.
-
-        Args:
-            doing: what is done, the bar's label.
-        """
-        columns = (
-            SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<34}"), BarColumn(bar_width=28),
-            MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True, compact=True),
-        )  # fmt: skip
-        if not out.is_terminal:
-            yield from self._plain(doing)
-            return
-        with Progress(*columns, console=out) as progress:
-            task = progress.add_task(doing, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
-
-    def log(self, line: str) -> None:
-        """Print a line as it is.
-
-        Args:
-            line: the text; no markup is read in it.
-        """
-        out.print(line, markup=False, soft_wrap=True)
-
-    def _plain(self, doing: str) -> Iterator[OnProgress]:
-        last = [0, 0]
-
-        def keep(done: int, total: int) -> None:
-            last[:] = [done, total]
-
-        yield keep
-        out.print(f"  {doing:<34} {last[0]:,}" + (f" of {last[1]:,}" if last[0] != last[1] else ""), markup=False)
 
 
 def print_error(error: SpavlError) -> int:
@@ -116,16 +73,13 @@ def print_funnel(manifest: dict[str, Any]) -> int:
     """Print what every stage of the dataset made and lost. Returns how many records failed.
 
     Args:
-        manifest: `run.json` as read.
+        manifest: `run.json` after a build.
     """
-    counts = manifest.get("counts", {})
-    stages = ("collect", "ask", "respond", "grade", "match", "judge", "pair", "export")
-    rows = [
-        [stage, _counted(counts[stage]), f"{manifest['seconds'][stage]:.1f}"] for stage in stages if stage in counts
-    ]
+    counts, seconds = manifest["counts"], manifest["seconds"]
+    names = [*(stage["name"] for stage in manifest["stages"]), "export"]
+    rows = [[name, _counted(counts[name]), f"{seconds[name]:.1f}" if name in seconds else "–"] for name in names]
     table("What was made", ["stage", "records", "seconds"], rows, right=2)
-    failed: int = sum(counts.get(s, {}).get("failed", 0) for s in ("ask", "respond", "grade", "judge"))
-    failed += counts.get("collect", {}).get("rejected", 0)
+    failed: int = sum(counts[name].get("failed", 0) + counts[name].get("rejected", 0) for name in names)
     calls = manifest.get("calls", {})
     out.print(
         f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store."

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
 from spavl.pipeline.runner import LocalRunner
 from spavl.pipeline.session import Session
-from spavl.pipeline.stages import pipeline_of
+from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import walk
 from spavl.pipeline.worker import Worker
+from spavl.records import PreferencePair
 from spavl.run import changes
 from spavl.tables import read_footer
 
 
-def build(session: Session) -> dict[str, Any]:
-    """Build the preference dataset of a run. Returns the counts of every stage by name.
+def build(session: Session) -> dict[str, dict[str, Any]]:
+    """Build the preference dataset of a run. Returns the counts of every stage by name, and of the export.
 
     It can be run again after anything: tables that are there and made from the same are left alone, the others are
     remade from the records and the call store, and only calls that were never made are made. A changed setting changes
@@ -33,9 +35,13 @@ def build(session: Session) -> dict[str, Any]:
     log_changed_settings(session)
     worker = Worker(session.settings, session.run.folder, session.pool, session.engine.complete)
     runner = LocalRunner(worker, session.pool, session.engine.close)
-    walk(session, pipeline_of(session.settings, allow_code=session.allow_code), runner)
-    _export(session)
-    counts: dict[str, Any] = session.run.manifest()["counts"]
+    stages = pipeline_of(session.settings, allow_code=session.allow_code)
+    walk(session, stages, runner)
+    (pairs,) = last_tables(session.run.folder, session.settings, stages, PreferencePair)
+    _export(session, pairs)
+    session.run.replace(stages=[stage.described() for stage in stages])
+    found = session.run.manifest()["counts"]
+    counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
     session.run.note(
         calls={"answered from the store": session.store.hits, "made": session.store.calls},
         swap_agreement=swap_agreement(counts["pair"]),
@@ -60,12 +66,12 @@ def log_changed_settings(session: Session) -> None:
     session.run.note(seed=session.settings.seed)
 
 
-def _export(session: Session) -> None:
+def _export(session: Session, pairs: Path) -> None:
     """Write the dataset, unless it is there and made from these pairs. An old one never outlives its pairs."""
     run = session.run
-    footer = read_footer(run.pairs) or {}
+    footer = read_footer(pairs) or {}
     with session.stage("export") as counts:
         counts.update(exported(run.dataset, footer["content"]))
         if sum(counts.values()) != footer["rows"] or not (run.dataset / "README.md").exists():
             shutil.rmtree(run.dataset, ignore_errors=True)
-            counts.update(export(run.pairs, folder=run.folder, out=run.dataset, made_from=footer["content"]))
+            counts.update(export(pairs, folder=run.folder, out=run.dataset, made_from=footer["content"]))

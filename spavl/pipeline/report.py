@@ -35,7 +35,7 @@ from spavl.report.data import (
     Step,
 )
 from spavl.report.page import check_report_packages, write_report
-from spavl.run import STAGES, Run
+from spavl.run import Run
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -142,12 +142,12 @@ def _model(name: str, manifest: Mapping[str, Any]) -> ModelShown:
 
 def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:
     counts = manifest.get("counts", {})
-    for stage in STAGES:
-        found = counts.get(stage.name)
-        if found and stage.noun:
-            kept = (stage.kept, "found", "made")
+    for stage in manifest.get("stages", ()):
+        if stage["noun"]:
+            found = counts[stage["name"]]
+            kept = (stage["kept"], "found", "made")
             lost = {k: v for k, v in found.items() if k not in kept and isinstance(v, int) and v}
-            yield Step(name=stage.noun, count=found.get(stage.kept, 0), losses=lost)
+            yield Step(name=stage["noun"], count=found.get(stage["kept"], 0), losses=lost)
 
 
 def _examples(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric], wanted: int) -> Iterator[Example]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,12 @@ from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
 from spavl.dataset.respond import respond
-from spavl.errors import SettingsError
+from spavl.errors import DataError, SettingsError
 from spavl.own_code import require_permission
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
+from spavl.pipeline.own_stage import own_stage
 from spavl.records import ImageRecord, Judgment, Match, Query, Response
 from spavl.run import STAGES, Made, ModelUse, Stage, StageContext
-
-OWN_PACKAGE = "spavl"
-"""Stages in this package need no permission."""
 
 
 def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
@@ -40,38 +37,46 @@ def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
             require_permission(guard.kind, name=guard.name, allow_code=allow_code)
     stages = [replace(stage, **BOUND[stage.name]) for stage in STAGES]
     for target in settings.build.stages:
-        own = _own_stage(target, allow_code)
-        places = [number for number, stage in enumerate(stages) if stage.name == own.after]
-        if not places or own.name in [stage.name for stage in stages]:
-            raise SettingsError(
-                f"The stage `{own.name}` comes after `{own.after}`, which is no stage"
-                if not places
-                else f"There are two stages `{own.name}`",
-                where=f"build.stages: {target}",
-                try_=f"`after` and a name of its own; there are: {', '.join(stage.name for stage in stages)}",
-            )
-        stages.insert(places[0] + 1, own)
+        _put_in(stages, own_stage(target, allow_code=allow_code), where=f"build.stages: {target}")
     return tuple(stages)
 
 
-def _own_stage(target: str, allow_code: bool) -> Stage:
-    module, _, name = target.partition(":")
-    if module.split(".")[0] != OWN_PACKAGE and not allow_code:
+def last_tables(folder: Path, settings: Settings, stages: Sequence[Stage], kind: type[Any]) -> tuple[Path, ...]:
+    """The tables of the last stage that writes a kind of record, which are what others than stages read.
+
+    Args:
+        folder: the run folder.
+        settings: name the stages' models.
+        stages: from `pipeline_of`.
+        kind: of record.
+
+    Raises:
+        DataError: no stage writes it.
+    """
+    writing = [stage for stage in stages if stage.writes is kind]
+    if not writing:
+        there = ", ".join(dict.fromkeys(stage.writes.__name__ for stage in stages))
+        raise DataError(f"No stage makes records of the kind {kind.__name__}", try_=f"there are: {there}")
+    return writing[-1].tables(folder, settings)
+
+
+def _put_in(stages: list[Stage], own: Stage, *, where: str) -> None:
+    """Put a stage of the user's own into its place."""
+    names = [stage.name for stage in stages]
+    if own.name in names:
+        raise SettingsError(f"There are two stages `{own.name}`", where=where, try_="give it a name of its own")
+    if own.after not in names:
+        raise SettingsError(f"The stage `{own.name}` comes after `{own.after}`, which is no stage", where=where,
+                            try_=f"set `after` to one of: {', '.join(names)}")  # fmt: skip
+    place = names.index(own.after) + 1
+    written = {stage.writes: stage.writes.__name__ for stage in stages[:place]}
+    if own.reads not in written:
+        reads = own.reads.__name__ if own.reads else "nothing"
         raise SettingsError(
-            "A stage of your own runs code, which is refused unless you say so", where=f"build.stages: {target}",
-            try_="if you have read that code, run again with --allow-code",
+            f"The stage `{own.name}` reads {reads}, which no stage before it writes", where=where,
+            try_=f"set `reads` to what there is after `{own.after}`: {', '.join(written.values())}",
         )  # fmt: skip
-    try:
-        stage = vars(import_module(module))[name]
-    except (ImportError, KeyError, ValueError) as error:
-        raise SettingsError(
-            f"There is no such stage: {type(error).__name__}: {error}", where=f"build.stages: {target}",
-            try_="write it as package.module:NAME",
-        ) from error  # fmt: skip
-    if not isinstance(stage, Stage) or stage.work is None:
-        raise SettingsError("This is no stage with a function", where=f"build.stages: {target}",
-                            try_="make it with spavl.Stage(name=…, after=…, work=…)")  # fmt: skip
-    return stage
+    stages.insert(place, own)
 
 
 def _ask(images: Sequence[ImageRecord], at: StageContext) -> list[Query]:

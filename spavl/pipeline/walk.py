@@ -46,22 +46,13 @@ def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
             with session.stage(stage.name):
                 make()
         _note_counts(session, stage)
-        tables[stage.writes] = (stage, table_paths(session, stage))
+        tables[stage.writes] = (stage, _tables(session, stage))
     if kept:
         session.progress.log(f"kept, for nothing that they are made from has changed: {', '.join(kept)}")
 
 
-def table_paths(session: Session, stage: Stage) -> tuple[Path, ...]:
-    """The tables of a stage: one for each of its models where it is `by_model`, else one.
-
-    Args:
-        session: the settings and the run folder.
-        stage: a stage of the table.
-    """
-    folder = session.run.folder
-    if stage.by_model:
-        return tuple(folder / "parts" / stage.name / f"{use.label}.parquet" for use in stage.models(session.settings))
-    return (folder / (stage.file or f"parts/{stage.name}.parquet"),)
+def _tables(session: Session, stage: Stage) -> tuple[Path, ...]:
+    return stage.tables(session.run.folder, session.settings)
 
 
 def _to_make(
@@ -74,7 +65,7 @@ def _to_make(
 
 def _note_counts(session: Session, stage: Stage) -> None:
     """Note how many records of a stage ended as what; an error where it made none and must make some."""
-    footers = [_own_footer(path) for path in table_paths(session, stage)]
+    footers = [_own_footer(path) for path in _tables(session, stage)]
     counts = dict(sum((Counter(footer["counts"]) for footer in footers), Counter[str]()))
     session.run.note(counts={stage.name: counts})
     if stage.nothing and not any(footer["rows"] for footer in footers):
@@ -102,7 +93,7 @@ def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]
             rows=sum(footer["rows"] for footer in footers), shared=shared,
             fingerprint=_fingerprint(session, stage, use, [footer["content"] for footer in footers], shared),
         )
-        for use, path in zip(uses, table_paths(session, stage), strict=True)
+        for use, path in zip(uses, _tables(session, stage), strict=True)
     ]  # fmt: skip
 
 
@@ -184,7 +175,7 @@ def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
 
 def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
     """Collects the pictures; None where the table is there and neither they nor the settings have changed."""
-    (path,) = table_paths(session, stage)
+    (path,) = _tables(session, stage)
     settings = session.settings
     fingerprint = fingerprint_of(
         [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, collect_fingerprint(session)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from spavl.config import SamplingSettings, Settings
@@ -58,13 +59,15 @@ class StageContext:
 class Stage:
     """A stage of the dataset: records of one kind in, records of the same or another kind out.
 
-    A stage of your own is one of these, named in `build.stages`; what it writes is what the stages after it read.
+    A stage of your own is one of these, named in `build.stages`; what it writes is what the stages after it read. It
+    may write the kind that it reads: then it leaves records out or changes them.
     """
 
     name: str
     """Name in messages, settings and reports."""
     reads: type[Any] | None
-    """Kind of record that it reads, from the last stage before it that writes them; None for the source."""
+    """Kind of record that it reads, from the last stage before it that writes them; None for the source, which is
+    the stage `collect`."""
     writes: type[Any]
     """Kind of record that it writes."""
     file: str = ""
@@ -87,7 +90,8 @@ class Stage:
     models: Callable[[Settings], Sequence[ModelUse]] = lambda settings: ()
     """The models that it asks; more than one only where it is `by_model`."""
     decides: Callable[[Settings], Any] = lambda settings: None
-    """Plain data that decides its records beside what it reads and its models' identities: settings, templates."""
+    """Plain data that decides its records beside what it reads and its models' identities: settings, templates. For a
+    stage of your own its file is counted in: when that changes, the stage's table is made anew."""
     makes: Callable[[Settings], float] = lambda settings: 1.0
     """Most records that it makes of one that it reads, by each of its models."""
     barrier: Callable[[Any, Settings], Any] | None = None
@@ -95,6 +99,21 @@ class Stage:
     noted in `run.json` too."""
     nothing: tuple[str, str] | None = None
     """What is wrong where it made no record at all, and what to try; None: that is no error."""
+
+    def tables(self, folder: Path, settings: Settings) -> tuple[Path, ...]:
+        """Its tables: one for each of its models where it is `by_model`, else one.
+
+        Args:
+            folder: the run folder.
+            settings: name its models.
+        """
+        if self.by_model:
+            return tuple(folder / "parts" / self.name / f"{use.label}.parquet" for use in self.models(settings))
+        return (folder / (self.file or f"parts/{self.name}.parquet"),)
+
+    def described(self) -> dict[str, str]:
+        """What `run.json` says of it, by which counts are shown: name, noun, and which count goes on."""
+        return {"name": self.name, "noun": self.noun, "kept": self.kept}
 
 
 STAGES: tuple[Stage, ...] = (

@@ -60,6 +60,7 @@ def settings_of(folder: Path, **changed: Any) -> Settings:
     ]
     tree = {
         "out": str(folder / "run"), "store": str(folder / "calls.sqlite"), "models": models,
+        "guards": [{"name": "guard"}], "judges": [{"name": "judge"}],
         "build": {
             "batch_size": 2, "collect": {"folder": str(folder / "pictures")}, "respond": {"models": list(RESPONDERS)},
             "match": {"groups": 3},
