@@ -13,8 +13,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FileBenchmark(Section):
-    """Items of your own: JSON lines or Parquet with `question` and, where they apply, `image`, `expected`, `subset`,
-    `harmful`, `benign`, `heldout`."""
+    """Items of your own: JSON lines or Parquet.
+
+    A row has `question` and, where they apply, `image` or `images`, `expected`, `subset`, `harmful`, `benign`,
+    `heldout`, `group`, `cluster`, `system`, `earlier`."""
 
     kind: Literal["file"] = "file"
     """Items of your own."""
