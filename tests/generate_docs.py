@@ -19,8 +19,8 @@ from spavl.cli.settings_help import explain
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 NOUNS = (
-    records.Topic, records.ImageRecord, records.Query, records.Response, records.Match, records.Judgment,
-    records.PreferencePair,
+    records.Topic, records.ImageRef, records.Turn, records.ImageRecord, records.Query, records.Response, records.Match,
+    records.Judgment, records.PreferencePair,
 )  # fmt: skip
 
 CLASSES = {
@@ -43,15 +43,20 @@ CLASSES = {
     "align/validation/selection": ("ValidationScores", "ValidationResult"),
     "evaluate/benchmark": ("Benchmark", "Item", "Metric"),
     "models/base": ("Prompt", "Request", "Reply"),
+    "models/calls/engine": ("Engine",),
     "models/calls/store": ("CallStore",),
     "models/families/family": ("Family",),
     "models/trees/batch": ("TreeBatch",),
     "models/trees/pack": ("PackedTree",),
     "pipeline/check": ("CallEstimate", "RunPlan"),
     "pipeline/evaluate": ("Task",),
+    "pipeline/pool": ("ModelPool",),
+    "pipeline/runner": ("Runner", "LocalRunner"),
     "pipeline/session": ("Session",),
+    "pipeline/worker": ("Worker", "Job", "SliceMade"),
     "progress": ("Progress",),
-    "run": ("Run",),
+    "run/folder": ("Run",),
+    "run/stages": ("Stage", "StageContext", "Made", "ModelUse"),
     "statistics/intervals": ("Rate",),
     "statistics/paired": ("PairedComparison",),
 }

@@ -101,7 +101,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _plain(attrgetter(field.name)(value)) for field in fields(value)}
     return value.as_posix() if isinstance(value, Path) else value
 
 
