@@ -123,7 +123,8 @@ class EvaluateSettings(Section):
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
     """How the models generate their answers. Greedy by default, as in the paper."""
     guard: Label | None = None
-    """Label of the guard, an entry of `guards`, that grades answers where no truth is known. None: no guard."""
+    """Label of the guard that grades answers where no truth is known: an entry of `guards`; or a model, which then
+    grades by the built-in rubric. None: no guard."""
     refusal_guard: Label | None = None
     """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: known phrases tell them."""
     batch_size: PositiveInt = 64

@@ -113,8 +113,6 @@ def test_build_on_real_photographs_through_a_real_server(spavl: RunCommand, serv
             {"name": "guard", "kind": "python", "target": "own:Guard", "version": "1"},
             {"name": "judge", "kind": "python", "target": "own:Judge", "version": "1"},
         ],
-        "guards": [{"name": "guard"}],
-        "judges": [{"name": "judge"}],
         "build": {
             "collect": {"folder": "photographs", "license": "see scikit-image"},
             "ask": {"model": "served", "sampling": {"temperature": 1.0, "max_tokens": 12}},

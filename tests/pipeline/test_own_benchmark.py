@@ -180,7 +180,7 @@ def test_a_score_without_a_guard_is_refused_before_any_call(folder: Path) -> Non
     with pytest.raises(SettingsError, match="Benchmark `first` needs a guard") as error:
         evaluated(folder, "evaluate.guard=null")
     assert "evaluate.guard" in error.value.where
-    with pytest.raises(SettingsError, match="names the guard `mien`, which is not listed under `guards`") as error:
+    with pytest.raises(SettingsError, match="names the guard `mien`, which is listed neither under `guards`") as error:
         evaluated(folder, "evaluate.guard=mien")
     assert "did you mean `mine`" in error.value.try_
 
