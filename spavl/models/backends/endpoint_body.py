@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import threading
-from base64 import b64encode
+from binascii import b2a_base64
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final, final
 
@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from typing_extensions import override
 
 from spavl.config.models import EndpointSpec
-from spavl.models.base import Prompt, Request, Sampling
+from spavl.models.base import Request, Sampling
 from spavl.records import ImageRef
 
 SIGNATURES: Final = {
@@ -36,7 +36,7 @@ MOST_CACHED: Final = 64 * 2**20
 
 @final
 class PictureCache:
-    """Pictures as data URLs, the last ones used, whatever model asked. For any number of threads.
+    """Pictures in base64, the last ones used, whatever model asked. For any number of threads.
 
     Args:
         most: bytes that are kept.
@@ -45,28 +45,30 @@ class PictureCache:
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = 0
-        self._urls: OrderedDict[ImageRef, bytes] = OrderedDict()
+        self._pictures: OrderedDict[ImageRef, tuple[str, bytes]] = OrderedDict()
         self._guard = threading.Lock()
 
-    def data_url(self, image: ImageRef) -> bytes:
-        """A picture as a data URL; OSError if it cannot be read.
+    def encoded(self, image: ImageRef) -> tuple[str, bytes]:
+        """MIME type and base64 of a picture; OSError if it cannot be read.
 
         Args:
             image: the picture.
         """
         with self._guard:
-            url = self._urls.get(image)
-            if url is not None:
-                self._urls.move_to_end(image)
-                return url
-        url = _data_url(image.path.read_bytes())
+            known = self._pictures.get(image)
+            if known is not None:
+                self._pictures.move_to_end(image)
+                return known
+        content = image.path.read_bytes()
+        found = _mime(content), b2a_base64(content, newline=False)
         with self._guard:
-            self._size += len(url) - len(self._urls.pop(image, b""))
-            self._urls[image] = url
+            if image not in self._pictures:
+                self._size += len(found[1])
+            self._pictures[image] = found
             while self._size > self._most:
-                _, oldest = self._urls.popitem(last=False)
+                _, (_, oldest) = self._pictures.popitem(last=False)
                 self._size -= len(oldest)
-        return url
+        return found
 
 
 PICTURES: Final = PictureCache(MOST_CACHED)
@@ -75,31 +77,34 @@ PICTURES: Final = PictureCache(MOST_CACHED)
 
 @final
 class Body(Payload):
-    """A body that is sent as it is. aiohttp warns of bytes of more than a megabyte, which pictures often are.
+    """A body in pieces, each sent as it is: joined, every picture would be copied twice more for each question.
+
+    Nor does aiohttp warn of it, as it does of bytes of more than a megabyte, which pictures often are.
 
     Args:
-        content: the JSON.
+        pieces: the JSON.
     """
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content, content_type="application/json")
-        self._content = content
-        self._size = len(content)
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        super().__init__(pieces, content_type="application/json")
+        self._pieces = pieces
+        self._size = sum(map(len, pieces))
 
     @override
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
-        return self._content.decode(encoding, errors)
+        return b"".join(self._pieces).decode(encoding, errors)
 
     @override
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send the body."""
-        await writer.write(self._content)
+        for piece in self._pieces:
+            await writer.write(piece)
 
     @override
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Send the body, whose length is what the header says."""
-        await writer.write(self._content)
+        await self.write(writer)
 
 
 def body_of(spec: EndpointSpec, request: Request) -> Body:
@@ -109,29 +114,20 @@ def body_of(spec: EndpointSpec, request: Request) -> Body:
         spec: the settings entry.
         request: what to ask; its key seeds the sampling.
     """
-    start = f'{{"model":{quoted(spec.model)},"messages":['
-    end = f"],{_sampling(request.sampling, request.key)}{_format(request.schema)}}}"
-    return Body(b"".join([start.encode(), *_messages(spec.system, request.prompt), end.encode()]))
-
-
-def _messages(system: str, prompt: Prompt) -> list[bytes]:
-    instructions = "\n\n".join(text for text in (system, prompt.system) if text)
-    parts: list[bytes] = []
+    text = f'{{"model":{quoted(spec.model)},"messages":['
+    instructions = "\n\n".join(part for part in (spec.system, request.prompt.system) if part)
     if instructions:
-        parts.append(f'{{"role":"system","content":{quoted(instructions)}}},'.encode())
-    for turn in prompt.earlier:
-        parts += [*_message(turn.role, turn.text, turn.images), b","]
-    return parts + _message("user", prompt.text, prompt.images)
-
-
-def _message(role: str, text: str, images: tuple[ImageRef, ...]) -> list[bytes]:
-    """A turn: its text, or a list of its pictures and its text."""
-    if not images:
-        return [f'{{"role":"{role}","content":{quoted(text)}}}'.encode()]
-    parts = [f'{{"role":"{role}","content":['.encode()]
-    for image in images:
-        parts += [b'{"type":"image_url","image_url":{"url":"', PICTURES.data_url(image), b'"}},']
-    return [*parts, f'{{"type":"text","text":{quoted(text)}}}]}}'.encode()]
+        text += f'{{"role":"system","content":{quoted(instructions)}}},'
+    pieces: list[bytes] = []
+    for turn in request.prompt.turns:
+        text += f'{{"role":"{turn.role}","content":' + ("[" if turn.images else "")
+        for image in turn.images:
+            mime, content = PICTURES.encoded(image)
+            pieces += [f'{text}{{"type":"image_url","image_url":{{"url":"data:{mime};base64,'.encode(), content]
+            text = '"}},'
+        text += f'{{"type":"text","text":{quoted(turn.text)}}}]}},' if turn.images else f"{quoted(turn.text)}}},"
+    end = f"{text.removesuffix(',')}],{_sampling(request.sampling, request.key)}{_format(request.schema)}}}"
+    return Body([*pieces, end.encode()])
 
 
 def _sampling(sampling: Sampling, key: str) -> str:
@@ -149,6 +145,5 @@ def _format(schema: Mapping[str, Any] | None) -> str:
     return f',"response_format":{json.dumps(form)}'
 
 
-def _data_url(content: bytes) -> bytes:
-    mime = next((mime for start, mime in SIGNATURES.items() if content.startswith(start)), "image/png")
-    return f"data:{mime};base64,".encode() + b64encode(content)
+def _mime(content: bytes) -> str:
+    return next((mime for start, mime in SIGNATURES.items() if content.startswith(start)), "image/png")

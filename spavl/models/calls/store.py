@@ -69,8 +69,6 @@ WHERE calls.status = 'failed'
 """
 """A failure may be replaced, a success never."""
 
-INSERT = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) {ON_CONFLICT}"
-
 MERGE = f"""
 INSERT INTO calls ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM segment.calls WHERE true ORDER BY id
 {ON_CONFLICT}
@@ -80,8 +78,18 @@ SELECT = f"SELECT {', '.join(STORED)}, key FROM calls WHERE key IN (SELECT value
 
 KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""
-CACHE_KB = 65_536
-"""Pages that SQLite keeps for look-ups: the index of a million keys fits."""
+CACHE = "PRAGMA cache_size = -65536"
+"""64 MB of pages kept in memory, by reader and writer: the index of a million keys fits."""
+
+
+def insert_statement(rows: int) -> str:
+    """The statement that writes rows, given the values of `COLUMNS` for one after the other.
+
+    Args:
+        rows: how many.
+    """
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {', '.join([row] * rows)} {ON_CONFLICT}"
 
 
 class CallStore:
@@ -116,7 +124,7 @@ class CallStore:
             self._lock = Lock(self.path)
         try:
             if not replay:
-                self._writer = Writer(_open_to_write(self.path), INSERT, self.path)
+                self._writer = Writer(_open_to_write(self.path), insert_statement, self.path)
             for file in (self.path, *map(Path, also_read)):
                 self._readers.append(_open_to_read(file))
         except RunError:
@@ -313,6 +321,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a committed group outlives a power cut, not only a killed process.
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(CACHE)
     if new:
         connection.execute(TABLE)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -333,7 +342,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         )
         try:
             _check_format(connection, path)
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+            connection.execute(CACHE)
         except (sqlite3.Error, RunError):
             connection.close()
             raise

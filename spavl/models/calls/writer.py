@@ -28,11 +28,11 @@ class Writer:
 
     Args:
         connection: SQLite connection of that thread, which closes it.
-        insert: statement that writes one row.
+        insert: statement that writes so many rows.
         path: the file, for error messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, insert: str, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, insert: Callable[[int], str], path: Path) -> None:
         self._connection = connection
         self._insert = insert
         self._path = path
@@ -179,7 +179,8 @@ class Writer:
         with self._in_use:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany(self._insert, rows)
+                # One statement: at each, the thread would have to wait for its turn to run Python again.
+                self._connection.execute(self._insert(len(rows)), [value for row in rows for value in row])
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if self._connection.in_transaction:
