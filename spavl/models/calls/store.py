@@ -114,7 +114,8 @@ class CallStore:
         """Replies put in so far."""
         self.cost = 0.0
         """Cost of the replies put in so far, in the currency of the models' prices."""
-        self._guard = threading.Lock()
+        self._reading = threading.Lock()
+        self._counting = threading.Lock()
         self._lock: Lock | None = None
         self._writer: Writer | None = None
         self._readers: list[sqlite3.Connection] = []
@@ -139,7 +140,7 @@ class CallStore:
         """
         found = self._look_up(keys)
         hits = sum([reply.status != "failed" for reply in found.values()])
-        with self._guard:
+        with self._counting:
             self.hits += hits
         return found
 
@@ -169,7 +170,7 @@ class CallStore:
         if reply.key != key:
             reply = replace(reply, key=key)
         self._writer.put(reply, (key, *_columns(reply), request, time.time(), ENGINE_VERSION))
-        with self._guard:
+        with self._counting:
             self.calls += 1
             self.cost += reply.cost
 
@@ -225,7 +226,7 @@ class CallStore:
         """
         self.flush()
         for reader in self._readers:
-            with self._guard, _user_errors(self.path):
+            with self._reading, _user_errors(self.path):
                 row = reader.execute("SELECT request FROM calls WHERE key = ?", (key,)).fetchone()
             if row:
                 return dict(json.loads(row[0]))
@@ -259,7 +260,7 @@ class CallStore:
     def __len__(self) -> int:
         """Rows on disk, without those of stores that are read beside."""
         self.flush()
-        with self._guard, _user_errors(self.path):
+        with self._reading, _user_errors(self.path):
             return int(self._readers[0].execute("SELECT count(*) FROM calls").fetchone()[0])
 
     def __enter__(self) -> Self:
@@ -283,7 +284,7 @@ class CallStore:
     def _read(self, reader: sqlite3.Connection, keys: Sequence[str], found: dict[str, Reply]) -> None:
         """Add the replies of one file, unless it is a failure and there is a reply already."""
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            with self._guard, _user_errors(self.path):
+            with self._reading, _user_errors(self.path):
                 rows = reader.execute(SELECT, (json.dumps(keys[start : start + KEYS_AT_ONCE]),)).fetchall()
             for row in rows:
                 reply = Reply(*row)
