@@ -44,9 +44,9 @@ class Settings(Section):
     models: tuple[ModelSpec, ...] = ()
     """Every model that the stages name, by its label."""
     guards: tuple[GuardSpec, ...] = ()
-    """Every guard that the stages name. One line is enough: `guards: [{name: guard, model: LABEL}]`."""
+    """Guards of other kinds than the built-in rubric, such as `{name: guard, model: LABEL, kind: llama-guard}`."""
     judges: tuple[JudgeSpec, ...] = ()
-    """Every judge that the stages name."""
+    """Judges with a prompt, sampling or kind of their own."""
     build: BuildSettings = BuildSettings()
     """From pictures to preference pairs."""
     align: AlignSettings = AlignSettings()

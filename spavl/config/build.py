@@ -67,7 +67,7 @@ class GradeSettings(Section):
     """The guard that grades every answer (the paper's was MD-Judge)."""
 
     guard: Label = "guard"
-    """Label of an entry of `guards`."""
+    """Label of an entry of `guards`; or of a model, which then grades by the built-in rubric."""
 
 
 class MatchSettings(Section):
@@ -84,7 +84,7 @@ class JudgeSettings(Section):
     """The judge that compares two answers, in both orders."""
 
     judge: Label = "judge"
-    """Label of an entry of `judges`."""
+    """Label of an entry of `judges`; or of a model, which then gives one verdict by the built-in prompt."""
 
 
 class PairSettings(Section):

@@ -13,8 +13,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FileBenchmark(Section):
-    """Items of your own: JSON lines or Parquet with `question` and, where they apply, `image`, `expected`, `subset`,
-    `harmful`, `benign`, `heldout`."""
+    """Items of your own: JSON lines or Parquet.
+
+    A row has `question` and, where they apply, `image` or `images`, `expected`, `subset`, `harmful`, `benign`,
+    `heldout`, `group`, `cluster`, `system`, `earlier`."""
 
     kind: Literal["file"] = "file"
     """Items of your own."""
@@ -121,7 +123,8 @@ class EvaluateSettings(Section):
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
     """How the models generate their answers. Greedy by default, as in the paper."""
     guard: Label | None = None
-    """Label of the guard, an entry of `guards`, that grades answers where no truth is known. None: no guard."""
+    """Label of the guard that grades answers where no truth is known: an entry of `guards`; or a model, which then
+    grades by the built-in rubric. None: no guard."""
     refusal_guard: Label | None = None
     """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: known phrases tell them."""
     batch_size: PositiveInt = 64

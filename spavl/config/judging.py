@@ -56,6 +56,11 @@ class GuardSpec(Section):
         """Label of the model that is asked."""
         return self.model or self.name
 
+    @property
+    def is_own(self) -> bool:
+        """Whether its kind is a class of the user's own."""
+        return self.kind not in GUARD_KINDS
+
 
 class JudgeSpec(Section):
     """A judge: a model that says which of two answers is better, asked in both reading orders."""

@@ -68,45 +68,45 @@ def guard_scorer(session: Session, name: str, setting: str, *, tells: Verdict = 
 
 
 def guard_spec(settings: Settings, name: str, setting: str) -> GuardSpec:
-    """The settings entry of a guard.
+    """The settings entry of a guard; a model that `guards` does not list is asked with the built-in rubric.
 
     Args:
-        settings: list the guards.
-        name: label of the guard.
+        settings: list guards and models.
+        name: label of the guard, or of a model.
         setting: path of the setting that names it, for the error.
 
     Raises:
         SettingsError: there is none.
     """
     found = {spec.name: spec for spec in settings.guards}
-    if name in found:
-        return found[name]
-    raise _unlisted("guard", name, setting, list(found))
+    return found[name] if name in found else GuardSpec(name=_model_named(settings, name, setting, "guard", list(found)))
 
 
 def judge_spec(settings: Settings, name: str, setting: str) -> JudgeSpec:
-    """The settings entry of a judge.
+    """The settings entry of a judge; a model that `judges` does not list gives a combined verdict.
 
     Args:
-        settings: list the judges.
-        name: label of the judge.
+        settings: list judges and models.
+        name: label of the judge, or of a model.
         setting: path of the setting that names it, for the error.
 
     Raises:
         SettingsError: there is none.
     """
     found = {spec.name: spec for spec in settings.judges}
-    if name in found:
-        return found[name]
-    raise _unlisted("judge", name, setting, list(found))
+    return found[name] if name in found else JudgeSpec(name=_model_named(settings, name, setting, "judge", list(found)))
 
 
-def _unlisted(what: str, name: str, setting: str, there: Sequence[str]) -> SettingsError:
-    near = get_close_matches(name, there, n=1)
-    return SettingsError(
-        f"`{setting}` names the {what} `{name}`, which is not listed under `{what}s`", where=setting,
+def _model_named(settings: Settings, name: str, setting: str, what: str, listed: Sequence[str]) -> str:
+    models = [spec.name for spec in settings.models]
+    if name in models:
+        return name
+    near = get_close_matches(name, [*listed, *models], n=1)
+    raise SettingsError(
+        f"`{setting}` names the {what} `{name}`, which is listed neither under `{what}s` nor under `models`",
+        where=setting,
         try_=f"did you mean `{near[0]}`?" if near else f"add it: `{what}s: [{{name: {name}, model: MODEL}}]`",
-    )  # fmt: skip
+    )
 
 
 def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:

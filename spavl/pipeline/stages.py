@@ -33,7 +33,7 @@ def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
         SettingsError: a stage of the user's cannot be found, is none, or comes after no stage; or `allow_code` is off.
     """
     for guard in settings.guards:
-        if ":" in guard.kind:
+        if guard.is_own:
             require_permission(guard.kind, name=guard.name, allow_code=allow_code)
     stages = [replace(stage, **BOUND[stage.name]) for stage in STAGES]
     for target in settings.build.stages:

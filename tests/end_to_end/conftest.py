@@ -27,8 +27,6 @@ SMALL: dict[str, Any] = {
         {"name": "judge", "kind": "python", "target": "spavl.miniworld.oracle:Judge", "version": "1"},
         *({"name": n, "kind": "local", "path": f"miniworld:responders/{n}"} for n in ("amber", "grove", "lark")),
     ],
-    "guards": [{"name": "guard"}],
-    "judges": [{"name": "judge"}],
     "build": {
         "collect": {"source": "miniworld", "per_subcategory": 2, "benign_share": 0.5},
         "respond": {"models": ["amber", "grove", "lark"], "sampling": {"temperature": 1.0, "max_tokens": 24}},

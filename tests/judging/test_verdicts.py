@@ -107,8 +107,8 @@ def test_a_verdict_that_was_cut_off_is_none() -> None:
 @pytest.mark.parametrize(
     ("harmless", "helpful", "first", "both"),
     [
-        ("A", "A", "a", "a"), ("A", "B", "a", "tie"), ("A", "C", "a", "a"), ("B", "A", "b", "tie"), ("C", "A", "a", "a"),
-        ("C", "B", "b", "b"), ("C", "C", "tie", "tie"),
+        ("A", "A", "a", "a"), ("A", "B", "a", "tie"), ("A", "C", "a", "a"), ("B", "A", "b", "tie"),
+        ("C", "A", "a", "a"), ("C", "B", "b", "b"), ("C", "C", "tie", "tie"),
     ],
 )  # fmt: skip
 def test_two_verdicts_become_one_by_the_declared_rule(harmless: str, helpful: str, first: Winner, both: Winner) -> None:

@@ -57,9 +57,9 @@ def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
     for number, row in enumerate(rows_of(file), start=1):
         where = f"{file}:{number}"
         require(row, ("question_id", "image", "text", "label"), where)
-        name, label = str(row["image"]), str(row["label"]).strip().lower()
-        if label not in ("yes", "no"):
-            raise DataError(f"A POPE label is yes or no, not `{label}`", where=where)
+        name, answer = str(row["image"]), str(row["label"]).strip().lower()
+        if answer not in ("yes", "no"):
+            raise DataError(f"A POPE label is yes or no, not `{answer}`", where=where)
         if name not in seen:
             seen[name] = picture_at(images, name)
         items.append(
@@ -68,7 +68,7 @@ def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
                 subset=SUBSET,
                 question=str(row["text"]),
                 images=(seen[name],),
-                expected=label,
+                expected=answer,
                 cluster=name,
                 group=file.stem,
             )

@@ -208,16 +208,28 @@ class Pending:
         return self._batch.in_order()
 
     def _start(self) -> tuple[list[Call], dict[str, Batch]]:
-        own, others = self._claimed = self._claims.claim(self._missing, self._batch)
-        # Another batch may have made a call since this one looked for its reply.
-        for key, reply in self._store.get_many([call.key for call in own]).items():
-            if reply.status != "failed":
-                self._batch.take(key, reply)
-                self._batch.end()
-        own[:] = [call for call in own if call.key not in self._batch.replies]
         assert self._caller is not None
-        self._caller.start(own, self._batch)
+        own, others = self._claims.claim(self._missing, self._batch)
+        try:
+            self._caller.start(self._not_stored_since(own), self._batch)
+        except BaseException:
+            self._claims.release([call.key for call in own], self._batch)
+            raise
+        self._claimed = own, others
         return own, others
+
+    def _not_stored_since(self, own: list[Call]) -> list[Call]:
+        """The calls that no other batch has made since this one looked for their replies."""
+        try:
+            for key, reply in self._store.get_many([call.key for call in own]).items():
+                if reply.status != "failed":
+                    self._batch.take(key, reply)
+        except BaseException:
+            self._batch.end(len(own))
+            raise
+        calls = [call for call in own if call.key not in self._batch.replies]
+        self._batch.end(len(own) - len(calls))
+        return calls
 
     def _finish(self, own: list[Call], others: dict[str, Batch]) -> None:
         assert self._caller is not None
