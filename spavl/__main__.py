@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-import warnings
 
 
 def main() -> None:
     """Run a command and exit; a user error is a sentence and exit status 2, a bug of ours keeps its stack trace."""
     from spavl.cli.commands import run
-    from spavl.threads import let_waiting_threads_sleep
+    from spavl.threads import prepare_process
 
-    let_waiting_threads_sleep()
-    # transformers warns of deprecations inside itself, which the user cannot mend
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+    prepare_process()
     sys.exit(run())
 
 

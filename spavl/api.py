@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from spavl.config import Settings, load_settings
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+from spavl.threads import prepare_process
 
 if TYPE_CHECKING:
     from spavl.pipeline.check import RunPlan
@@ -49,6 +50,7 @@ def open_run(
     Raises:
         SettingsError: something in the settings is wrong; it lists all mistakes.
     """
+    prepare_process()
     given = {"out": None if out is None else str(out), "seed": seed, "limit": limit}
     # as JSON, which is YAML: a folder named `2024` stays text
     words = [f"{key}={dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]

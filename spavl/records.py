@@ -10,6 +10,7 @@ is a column too, for other tools; it is derived, and not read back.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,15 @@ class ImageRef:
     """The file; in a table relative to the run folder. It is read when a call is made."""
     sha256: str
     """SHA-256 of its bytes, in hexadecimal digits; part of the key of every call that shows it."""
+
+    @classmethod
+    def of(cls, path: str | Path) -> ImageRef:
+        """The reference to a file as it is now.
+
+        Args:
+            path: the file.
+        """
+        return cls(Path(path), sha256(Path(path).read_bytes()).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,19 @@
-"""How OpenMP threads wait for each other; set before torch is first imported, so this module imports nothing heavy."""
+"""What a process of spavl sets before torch is first imported: how threads wait for each other, and fewer warnings."""
 
 from __future__ import annotations
 
 import os
+import warnings
 
 SPIN_COUNT = "2000"
 """Turns of GNU OpenMP's waiting loop before a thread sleeps: some microseconds."""
+
+
+def prepare_process() -> None:
+    """Set what holds for the whole process; must be called before torch and transformers are imported."""
+    let_waiting_threads_sleep()
+    # transformers warns of deprecations inside itself, which the user cannot mend
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
 
 
 def let_waiting_threads_sleep() -> None:

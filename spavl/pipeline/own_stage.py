@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,12 +31,20 @@ def own_stage(target: str, *, allow_code: bool) -> Stage:
     if not isinstance(stage, Stage) or stage.work is None:
         raise SettingsError("This is no stage with a function", where=f"build.stages: {target}",
                             try_="make it with spavl.Stage(name=…, after=…, reads=…, writes=…, work=…)")  # fmt: skip
-    file = Path(sys.modules[target.partition(":")[0]].__file__ or "")
-    return replace(stage, work=partial(_work, stage, file), decides=partial(_decides, stage, _hash(file)))
+    found = vars(sys.modules[target.partition(":")[0]]).get("__file__")
+    file = Path(found) if found else None
+    code = blake2b(_code(stage, file), digest_size=16).hexdigest()
+    return replace(stage, work=partial(_work, stage, file), decides=partial(_decides, stage, code))
 
 
-def _hash(file: Path) -> str:
-    return blake2b(file.read_bytes(), digest_size=16).hexdigest()
+def _code(stage: Stage, file: Path | None) -> bytes:
+    """The text of the stage's file; in a notebook that of its function."""
+    assert stage.work is not None, "a stage of one's own has a function"
+    try:
+        return file.read_bytes() if file else inspect.getsource(stage.work).encode()
+    except (OSError, TypeError) as error:
+        raise SettingsError(f"The code of the stage `{stage.name}` cannot be read: {error}",
+                            try_="write the stage into a file of its own") from error  # fmt: skip
 
 
 def _decides(stage: Stage, code: str, settings: Settings) -> list[Any]:
@@ -43,7 +52,7 @@ def _decides(stage: Stage, code: str, settings: Settings) -> list[Any]:
     return [stage.decides(settings), code]
 
 
-def _work(stage: Stage, file: Path, records: Sequence[Any], at: StageContext) -> Sequence[Any] | Made:
+def _work(stage: Stage, file: Path | None, records: Sequence[Any], at: StageContext) -> Sequence[Any] | Made:
     assert stage.work is not None, "a stage of one's own has a function"
     try:
         made = stage.work(records, at)
@@ -58,7 +67,7 @@ def _work(stage: Stage, file: Path, records: Sequence[Any], at: StageContext) ->
     if wrong:
         raise DataError(
             f"The stage `{stage.name}` writes {stage.writes.__name__}, and made a {type(wrong[0]).__name__}",
-            where=str(file), try_=f"return records of the class spavl.{stage.writes.__name__}",
+            where=str(file or ""), try_=f"return records of the class spavl.{stage.writes.__name__}",
         )  # fmt: skip
     if isinstance(made, Made) or stage.writes is not stage.reads or stage.status:
         return made
