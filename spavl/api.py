@@ -1,4 +1,4 @@
-"""The pipeline for a notebook or a script: `run = spavl.open_run("my.yaml")`, then `run.build()`, `run.align()`, …
+"""The pipeline for a notebook or a script: `spavl.open_run("my.yaml")` gives a run whose methods make things.
 
 The commands of the command line are these methods, so both make the same things in the same folders.
 """
