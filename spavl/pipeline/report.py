@@ -225,7 +225,13 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     facts = {"started": manifest.get("started", ""), "seed": str(manifest.get("seed", ""))}
     facts |= {name: str(value) for name, value in machine.items()}
     facts |= {f"calls {name}": f"{n:,}" for name, n in calls.items()}
+    facts |= {f"benchmark {name}": _asked(benchmark) for name, benchmark in manifest.get("benchmarks", {}).items()}
     return {name: value for name, value in facts.items() if value}
+
+
+def _asked(benchmark: Mapping[str, Any]) -> str:
+    source = f"{benchmark['source']}, " if benchmark["source"] else ""
+    return f"{source}{benchmark['items']:,} items, protocol {benchmark['protocol']}"
 
 
 def _stages(manifest: Mapping[str, Any]) -> Iterator[StageCost]:
