@@ -118,6 +118,20 @@ def file_stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int, int], ...]:
     return tuple((name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats)
 
 
+def stamp_of(spec: ModelSpec) -> list[Any]:
+    """Plain data that differs wherever the identity does, found without reading weights; a copy of a model differs too.
+
+    Args:
+        spec: the entry: local weights, an endpoint, or a Python class.
+
+    Raises:
+        ModelError: a local checkpoint is not there.
+    """
+    if not isinstance(spec, LocalSpec):
+        return [identity_of(spec)]
+    return [spec.dtype, spec.device, spec.quantisation, spec.system, file_stamp(find_checkpoint(spec))]
+
+
 def check_models(specs: Sequence[ModelSpec]) -> None:
     """Check that no two entries share a name or an identity: the second would get the stored answers of the first.
 
