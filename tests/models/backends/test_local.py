@@ -160,7 +160,7 @@ def refuse_more_than(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
         vlm, processor = load_vlm(*args, **more)
 
         def check(_: Any, args: Any, given: dict[str, Any]) -> None:
-            if given["input_ids"].shape[0] > rows:
+            if given["input_ids"].numel() > rows:
                 raise torch.OutOfMemoryError("out of memory")
 
         vlm.register_forward_pre_hook(check, with_kwargs=True)
