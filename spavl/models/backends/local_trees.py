@@ -16,6 +16,9 @@ from spavl.models.trees.generate import AnswerPlan, TextTurn, generate, pack_pro
 from spavl.models.trees.pack import PackedTree
 from spavl.pictures import Picture
 
+MOST_OWN = 3
+"""Most tokens of a tree's questions, for each token that all of them share. Every answer's token reads past the questions
+of its siblings, which costs little; a tree of long questions with a short beginning would gain nothing by it."""
 MOST_PADDING = 0.25
 """Most padding of a batch, as a share of its tokens, beyond `FREE_PADDING`."""
 FREE_PADDING = 1024
@@ -96,10 +99,7 @@ def answer_ids(
 
 
 def grow_trees(questions: Sequence[Question], family: Family) -> list[QuestionTree]:
-    """Trees of the questions with equal openings.
-
-    A tree takes further questions while their own tokens together are no more than those that all share: beyond that,
-    reading past each other's tokens costs more than sharing saves.
+    """Trees of the questions with equal openings, each with as many of them as `MOST_OWN` allows.
 
     Args:
         questions: in any order; each is in one tree.
@@ -140,7 +140,7 @@ def _parts(group: Sequence[int], questions: Sequence[Question]) -> list[list[int
     for index in group:
         ids = questions[index].ids
         common = prefix[: _common_length(prefix, ids)]
-        if parts and sum(len(prompt) - len(common) for prompt in {*prompts, ids}) <= len(common):
+        if parts and sum(len(prompt) - len(common) for prompt in {*prompts, ids}) <= MOST_OWN * len(common):
             parts[-1].append(index)
             prefix, prompts = common, {*prompts, ids}
         else:
