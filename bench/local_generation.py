@@ -179,9 +179,10 @@ def _limited(request: Request, limit: int) -> Request:
 
 def _how(found: Comparison) -> str:
     return (
-        f"{found.trees:.1f} against {found.plain:.1f} answers/s, `generate` in batches of {found.batch_size}, the fastest "
-        f"of {_listed(BATCH_SIZES)}; {QUESTIONS} questions a picture, {PICTURES} pictures, greedy, float32, language model 256 × 6, "
-        f"vocabulary 8,000, vision 128 × 4, {SMALL.image_tokens} image tokens; medians of {REPEATS} alternating runs"
+        f"{found.trees:.1f} against {found.plain:.1f} answers/s, `generate` in batches of {found.batch_size}, the "
+        f"fastest of {_listed(BATCH_SIZES)}; {QUESTIONS} questions a picture, {PICTURES} pictures, greedy, float32, "
+        f"LLaVA with {SMALL.image_tokens} image tokens, language model 256 × 6, vocabulary 8,000, vision 128 × 4; "
+        f"medians of {REPEATS} alternating runs"
     )
 
 

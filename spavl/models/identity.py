@@ -202,11 +202,13 @@ def _from_hub(repository: str, revision: str | None) -> Path:
     usable = find_spec("torch") is not None
     patterns = list(DECIDES_ANSWERS)
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=not usable))
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=not usable)
+        )
     except (OSError, ValueError) as error:
         if not usable:
             raise MissingExtra(
-                f"`{repository}` is not downloaded, since the packages that models of kind `local` need are not installed.",
+                f"`{repository}` is not downloaded: packages that models of kind `local` need are not installed.",
                 try_="pip install 'spavl[local]'",
             ) from error
         raise ModelError(

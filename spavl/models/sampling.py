@@ -132,9 +132,7 @@ class SamplingBatch:
         """
         return replace(self, seeds=self.seeds[rows], temperature=self.temperature[rows], top_p=self.top_p[rows])
 
-    def scores(
-        self, logits: Float[Tensor, "B V"], position: int, forbidden: Int[Tensor, " F"]
-    ) -> Float[Tensor, "B V"]:
+    def scores(self, logits: Float[Tensor, "B V"], position: int, forbidden: Int[Tensor, " F"]) -> Float[Tensor, "B V"]:
         """Scores, float32, whose argmax is the next token of each row: a sample of its distribution.
 
         Args:

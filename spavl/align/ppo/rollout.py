@@ -27,7 +27,7 @@ from spavl.errors import DataError
 from spavl.models.families import Family
 from spavl.models.sampling import seed_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.generate import generate, pack_prompts, prompt_ids, sampling_plan
+from spavl.models.trees.generate import generate, pack_prompts, prompt_ids, sampled_answers
 from spavl.models.trees.pack import PackedTree, Tree, batch_by_tokens, pack_tokens
 from spavl.pictures import Picture
 
@@ -193,10 +193,10 @@ def _generate_batch(
     wanted = [(prompt, tuple(ids), sample) for prompt, ids in tokenized for sample in samples]
     seeds = torch.tensor([seed_of(f"{config.seed}\x00{prompt.key}\x00{sample}") for prompt, _, sample in wanted])
     batch = collate(trees, family, pixels=pixel_cache.pixels(tree.pictures[0] for tree in trees))
-    plan = sampling_plan(seeds.view(len(tokenized), -1), config.max_new_tokens, family)
+    spec = sampled_answers(seeds.view(len(tokenized), -1), config.max_new_tokens, family)
     return [
         Rollout(prompt, sample, ids, answer.ids, answer.logprobs, answer.ended)
-        for (prompt, ids, sample), answer in zip(wanted, generate(model, batch, family, plan), strict=True)
+        for (prompt, ids, sample), answer in zip(wanted, generate(model, batch, family, spec), strict=True)
     ]
 
 

@@ -12,13 +12,13 @@ from spavl.models.base import Request
 from spavl.models.families import Family
 from spavl.models.sampling import SamplingBatch
 from spavl.models.trees.batch import TreeBatch, collate
-from spavl.models.trees.generate import AnswerPlan, TextTurn, generate, pack_prompts, prompt_ids
+from spavl.models.trees.generate import GenerationSpec, TextTurn, generate, pack_prompts, prompt_ids
 from spavl.models.trees.pack import PackedTree
 from spavl.pictures import Picture
 
 MOST_OWN = 3
-"""Most tokens of a tree's questions, for each token that all of them share. Every answer's token reads past the questions
-of its siblings, which costs little; a tree of long questions with a short beginning would gain nothing by it."""
+"""Most tokens of a tree's questions, for each token that all of them share. Every token of an answer is compared with
+its siblings' questions too, which costs little; a tree of long questions with a short beginning would gain nothing."""
 MOST_PADDING = 0.25
 """Most padding of a batch, as a share of its tokens, beyond `FREE_PADDING`."""
 FREE_PADDING = 1024
@@ -85,7 +85,7 @@ def answer_ids(
     for trees in batch_trees(grow_trees(questions, family)):
         members = [member for tree in trees for member in tree.members]
         requests = [questions[member].request for member in members]
-        plan = AnswerPlan(
+        spec = GenerationSpec(
             questions=torch.tensor(_branches(trees)),
             sampling=SamplingBatch.of(requests, "cpu"),
             limits=torch.tensor([request.sampling.max_tokens for request in requests]),
@@ -93,7 +93,7 @@ def answer_ids(
             ends=ends,
         )
         batch = _in_dtype(collate([tree.packed for tree in trees], family), model.dtype)
-        generated = generate(model, batch, family, plan)
+        generated = generate(model, batch, family, spec)
         answers.update((member, answer.ids) for member, answer in zip(members, generated, strict=True))
     return [answers[index] for index in range(len(questions))]
 

@@ -153,7 +153,9 @@ class VLM:
                 alone.setdefault(len(request.prompt.pictures), []).append(index)
         replies.update(zip(questions, _together_or_alone(self._answer_on_trees, [*questions.values()]), strict=True))
         for members in alone.values():
-            conversations = [(requests[index], self._conversation(requests[index].prompt, pictures)) for index in members]
+            conversations = [
+                (requests[index], self._conversation(requests[index].prompt, pictures)) for index in members
+            ]
             replies.update(zip(members, _together_or_alone(self._answer_in_rows, conversations), strict=True))
         return [replies[index] for index in range(len(requests))]
 
@@ -218,18 +220,15 @@ class VLM:
 
     def _conversation(self, prompt: Prompt, pictures: Mapping[Path, Any]) -> list[dict[str, Any]]:
         """The chat turns of a prompt, in the layout that all transformers processors take: pictures before the text."""
-        turns = [("system", self._system_text(prompt), ())] if self._system_text(prompt) else []
-        turns += [(turn.role, turn.text, turn.images) for turn in prompt.turns]
-        return [
-            {
-                "role": role,
-                "content": [
-                    *({"type": "image", "image": pictures[image.path]} for image in images),
-                    {"type": "text", "text": self._broken_up(text)},
-                ],
-            }
-            for role, text, images in turns
-        ]
+        system = self._system_text(prompt)
+        turns = [{"role": "system", "content": [self._text(system)]}] if system else []
+        for turn in prompt.turns:
+            shown = [{"type": "image", "image": pictures[image.path]} for image in turn.images]
+            turns.append({"role": turn.role, "content": [*shown, self._text(turn.text)]})
+        return turns
+
+    def _text(self, text: str) -> dict[str, Any]:
+        return {"type": "text", "text": self._broken_up(text)}
 
     def _system_text(self, prompt: Prompt) -> str:
         return "\n\n".join(text for text in (self._system, prompt.system) if text)

@@ -42,10 +42,10 @@ def tree_attention(
     query: Float[Tensor, "B H S D"],
     key: Float[Tensor, "B G K D"],
     value: Float[Tensor, "B G K D"],
-    attention_mask: Bool[Tensor, "#B 1 S K"] | Float[Tensor, "..."] | None,
+    attention_mask: Bool[Tensor, "#B 1 S K"] | Float[Tensor, ...] | None,
     *,
     tree: AttentionBlocks | None = None,
-    decode: Callable[..., Tensor] | None = None,
+    decode: Callable[..., Any] | None = None,
     **more: Any,
 ) -> tuple[Float[Tensor, "B S H D"], None]:
     """Scaled dot-product attention, block by block where blocks are given; or that of answers in decoding.
@@ -62,7 +62,7 @@ def tree_attention(
         more: other arguments of transformers' attention functions.
     """
     if decode is not None:
-        return decode(module, query, key, value, attention_mask, more["scaling"]), None
+        return decode(module.layer_idx, query * more["scaling"], key, value, attention_mask), None
     if tree is None or attention_mask is None:
         whole: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
         return whole

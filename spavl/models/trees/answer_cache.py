@@ -1,4 +1,4 @@
-"""Keys and values while answers are decoded: those of the prompts, shared by all answers of a tree, and each answer's own.
+"""Keys and values while answers are decoded: the prompts', shared by all answers of a tree, and each answer's own.
 
 One token of every answer goes through the model as one row of R tokens. A token attends to the tokens of its tree that
 its question attends to, which lie in the tree's cache and are read there by all answers of the tree in one product, and
@@ -11,7 +11,7 @@ attention heads, G key and value heads, D features of a head.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import torch
 from jaxtyping import Float, Int
@@ -70,27 +70,25 @@ class AnswerCache:
 
     def attend(
         self,
-        module: Any,
+        layer: int,
         query: Float[Tensor, "1 H R D"],
         key: Float[Tensor, "1 G R D"],
         value: Float[Tensor, "1 G R D"],
         mask: Float[Tensor, "N 1 A K"],
-        scaling: float,
     ) -> Float[Tensor, "1 R H D"]:
         """Attention of the newest token of every answer, whose keys and values are kept.
 
         Args:
-            module: the attention layer.
-            query: of the newest tokens.
+            layer: number of the attention layer.
+            query: of the newest tokens, multiplied with what scores are multiplied with.
             key: of the newest tokens.
             value: of the newest tokens.
             mask: of the layer's type, from `masks`.
-            scaling: what scores are multiplied with.
         """
-        own_keys, own_values = self._own[module.layer_idx].extended(key[0], value[0], self._length)
-        keys, values = self._prompts[module.layer_idx]
+        own_keys, own_values = self._own[layer].extended(key[0], value[0], self._length)
+        keys, values = self._prompts[layer]
         heads = key.shape[1]
-        split = query[0].transpose(0, 1).unflatten(1, (heads, -1)) * scaling  # [R, G, H / G, D]
+        split = query[0].transpose(0, 1).unflatten(1, (heads, -1))  # [R, G, H / G, D]
         own_scores = self._by_tree(split @ own_keys.mT)
         scores = torch.cat((self._by_tree(split) @ keys.mT, own_scores), -1).float()
         each = scores.unflatten(2, (-1, self._slots.shape[1])) + mask[:, :, None]
@@ -154,7 +152,7 @@ class _OwnKeys:
         self._parts = [part.new_empty(answers, part.shape[1], LEAST_ROOM, part.shape[3]) for part in (keys, values)]
 
     def extended(self, key: Tensor, value: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """[R, G, T, D] keys and values, after those of the newest tokens [G, R, D] have become the last of T = length."""
+        """[R, G, T, D] keys and values, the last of T = length being those of the newest tokens [G, R, D]."""
         if length > self._parts[0].shape[2]:
             self._parts = [pad(part, (0, 0, 0, part.shape[2])) for part in self._parts]
         for part, newest in zip(self._parts, (key, value), strict=True):

@@ -2,8 +2,8 @@
 
     prompts = [prompt_ids(pictures, system, question, family) for question in questions]
     trees = [pack_prompts(pictures, prompts, family)]
-    plan = AnswerPlan(questions=torch.arange(len(prompts)), sampling=SamplingBatch.of(requests, "cpu"), …)
-    answers = generate(model, collate(trees, family), family, plan)
+    spec = GenerationSpec(questions=torch.arange(len(prompts)), sampling=SamplingBatch.of(requests, "cpu"), …)
+    answers = generate(model, collate(trees, family), family, spec)
 
 All answers of a tree read its keys and values where they are (see `answer_cache`). A token is a function of its
 answer's prompt, sampling and seed, and of its position (see `spavl.models.sampling`), so batching cannot change it.
@@ -49,11 +49,11 @@ class GeneratedAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class AnswerPlan:
+class GenerationSpec:
     """Which answers are generated to a batch of questions, and how."""
 
     questions: Int[Tensor, " R"]
-    """The question that each answer is to, counted over the batch in order of trees; in any order, as often as wanted."""
+    """The question that each answer is to, counted over the batch in order of trees; each as often as wanted."""
     sampling: SamplingBatch
     """How each is sampled."""
     limits: Int[Tensor, " R"]
@@ -102,8 +102,8 @@ def pack_prompts(pictures: tuple[Picture, ...], prompts: Sequence[Sequence[int]]
     return pack_tokens(Tree(pictures, "", (), ()), prompts, [[placeholder]] * len(prompts))
 
 
-def sampling_plan(seeds: Int[Tensor, "Q K"], max_new_tokens: int, family: Family) -> AnswerPlan:
-    """A plan of K answers to each of Q questions, sampled from the whole distribution.
+def sampled_answers(seeds: Int[Tensor, "Q K"], max_new_tokens: int, family: Family) -> GenerationSpec:
+    """K answers to each of Q questions, sampled from the whole distribution.
 
     No answer may hold a control or image placeholder token but the end tokens of the family.
 
@@ -113,7 +113,7 @@ def sampling_plan(seeds: Int[Tensor, "Q K"], max_new_tokens: int, family: Family
         family: the model's family.
     """
     questions = torch.arange(len(seeds)).repeat_interleave(seeds.shape[1])
-    return AnswerPlan(
+    return GenerationSpec(
         questions=questions,
         sampling=SamplingBatch.from_whole_distribution(seeds.flatten()),
         limits=torch.full_like(questions, max_new_tokens),
@@ -123,14 +123,14 @@ def sampling_plan(seeds: Int[Tensor, "Q K"], max_new_tokens: int, family: Family
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def generate(model: Any, batch: TreeBatch, family: Family, plan: AnswerPlan) -> list[GeneratedAnswer]:
-    """The answers of a plan, in its order.
+def generate(model: Any, batch: TreeBatch, family: Family, spec: GenerationSpec) -> list[GeneratedAnswer]:
+    """The answers that are asked for, in that order.
 
     Args:
         model: the model, in evaluation mode.
         batch: from `collate`, of trees from `pack_prompts`.
         family: the model's family.
-        plan: which answers, and how.
+        spec: which answers, and how.
 
     Raises:
         ModelError: the language model attends by `eager`.
@@ -141,11 +141,11 @@ def generate(model: Any, batch: TreeBatch, family: Family, plan: AnswerPlan) -> 
             try_="open it with attn_implementation='sdpa'",
         )
     batch = batch.to(next(model.parameters()).device)
-    questions = plan.questions.to(batch.ids.device)
+    questions = spec.questions.to(batch.ids.device)
     prompts = DynamicCache()
     logits = _prefill(model, batch, family, prompts)[questions]
     cache = AnswerCache(prompts, batch, questions)
-    decoding = _Decoding(plan, logits)
+    decoding = _Decoding(spec, logits)
     while len(tokens := decoding.sample(logits)):
         if len(decoding.kept) < len(logits):
             cache.keep(decoding.kept)
@@ -172,12 +172,14 @@ def _prefill(model: Any, batch: TreeBatch, family: Family, cache: DynamicCache) 
 class _Decoding:
     """The answers while they are sampled, token by token. Those that end, or come to their limit, leave the batch."""
 
-    def __init__(self, plan: AnswerPlan, logits: Tensor) -> None:
+    def __init__(self, spec: GenerationSpec, logits: Tensor) -> None:
         device, vocabulary = logits.device, logits.shape[1]
-        self._sampling = plan.sampling.to(device)
-        self._limits = plan.limits.to(device)
-        self._forbidden = torch.tensor([i for i in sorted(plan.forbidden) if i < vocabulary], dtype=torch.long, device=device)
-        self._ends = torch.tensor(sorted(plan.ends), device=device)
+        self._sampling = spec.sampling.to(device)
+        self._limits = spec.limits.to(device)
+        self._forbidden = torch.tensor(
+            [i for i in sorted(spec.forbidden) if i < vocabulary], dtype=torch.long, device=device
+        )
+        self._ends = torch.tensor(sorted(spec.ends), device=device)
         self._active = torch.arange(len(logits), device=device)
         self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
         self.kept = self._active

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,14 +134,16 @@ def llava() -> World:
 def test_a_picture_is_read_once_for_all_its_questions_and_answers(llava: World, pictures: list[ImageRef]) -> None:
     sampling = Sampling(temperature=1.0, max_tokens=3)
     requests = [
-        Request(Prompt(text, (image,)), sampling, sample=sample, key=f"{text} {image.path} {sample}")
+        Request(Prompt(text, (image,), "be kind"), sampling, sample=sample, key=f"{text} {image.path} {sample}")
         for image in pictures[:2] for text in TEXTS[:3] for sample in range(4)
     ]  # fmt: skip
     with read(llava.model, llava.family) as counted:
         replies = llava.trees.answer(requests)
-    questions = {(r.prompt.pictures, r.prompt.text): reply.prompt_tokens for r, reply in zip(requests, replies, strict=True)}
+    questions = {
+        (r.prompt.pictures, r.prompt.text): reply.prompt_tokens for r, reply in zip(requests, replies, strict=True)
+    }
     assert counted["pictures"] == [2]
-    assert counted["tokens"][0] < 0.7 * sum(questions.values())
+    assert counted["tokens"][0] < 0.75 * sum(questions.values())
     assert all(tokens <= len(requests) for tokens in counted["tokens"][1:])
     assert len({reply.text for reply in replies}) > 12
 
