@@ -62,7 +62,7 @@ def _validate(policy: Policy, tasks: Sequence[Task], batch_size: int) -> Validat
     from spavl.align.validation.selection import ValidationScores
     from spavl.models.backends.local_vlm import VLM
 
-    model = VLM(policy.model, policy.processor, "")
+    model = VLM(policy.model, policy.processor, "", policy.family)
     outcomes: dict[Axis, list[bool]] = defaultdict(list)
     for task in tasks:
         answers = _answers(model, task.benchmark, batch_size)
