@@ -78,8 +78,6 @@ SELECT = f"SELECT {', '.join(STORED)}, key FROM calls WHERE key IN (SELECT value
 
 KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""
-CACHE = "PRAGMA cache_size = -65536"
-"""64 MB of pages kept in memory, by reader and writer: the index of a million keys fits."""
 
 
 def insert_statement(rows: int) -> str:
@@ -322,7 +320,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a committed group outlives a power cut, not only a killed process.
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(CACHE)
     # The log is folded into the file rarely: keys are random, and a page that many rows touched is then written once.
     connection.execute("PRAGMA wal_autocheckpoint = 8000")
     if new:
@@ -345,7 +342,6 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         )
         try:
             _check_format(connection, path)
-            connection.execute(CACHE)
         except (sqlite3.Error, RunError):
             connection.close()
             raise
