@@ -17,9 +17,8 @@ from spavl.models.identity import find_checkpoint, identity_of
 from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
-from spavl.records import PreferencePair
 from spavl.run import versions
-from spavl.tables import read_table
+from spavl.tables.query import query
 
 if TYPE_CHECKING:
     from spavl.align.data.pairs import Pair
@@ -161,7 +160,7 @@ def _refuse_heldout(session: Session, pairs: Sequence[Pair]) -> None:
     """Refuse pairs of this run's held-out subcategories."""
     if not session.run.pairs.exists():
         return
-    heldout = {p.pair_id for p in read_table(session.run.pairs, PreferencePair) if p.query.image.heldout}
+    heldout = {row[0] for row in query("SELECT pair_id FROM pairs WHERE heldout", pairs=session.run.pairs)}
     found = [pair.pair_id for pair in pairs if pair.pair_id in heldout]
     if found:
         raise DataError(
