@@ -97,7 +97,7 @@ class PairSettings(Section):
 class BuildSettings(Section):
     """The stages of the preference dataset, from pictures to pairs."""
 
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = 256
     """Pictures whose questions, answers and verdicts are worked on together. Larger needs more memory, and never
     changes a record."""
     stages: tuple[str, ...] = ()
