@@ -95,12 +95,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """A public name, imported where it is defined."""
-    for module, names in _MODULES.items():
-        if name in names:
-            return vars(import_module(module))[name]
-    raise AttributeError(f"module 'spavl' has no attribute '{name}'")
+if not TYPE_CHECKING:  # a type checker that saw it would take a misspelt name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        """A public name, imported where it is defined."""
+        for module, names in _MODULES.items():
+            if name in names:
+                return vars(import_module(module))[name]
+        raise AttributeError(f"module 'spavl' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

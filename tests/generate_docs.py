@@ -24,6 +24,7 @@ NOUNS = (
 )  # fmt: skip
 
 CLASSES = {
+    "api": ("PipelineRun",),
     "align/data/batches": ("PairDataset", "MicroBatch"),
     "align/data/pairs": ("Pair",),
     "align/data/schedule": ("ScheduledStep",),

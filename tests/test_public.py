@@ -17,10 +17,15 @@ FILE = Path(spavl.__file__)
 HEAVY = ("torch", "transformers", "duckdb", "pyarrow", "numpy", "pydantic", "rich", "PIL", "aiohttp", "scipy")
 
 
+def blocks(condition: str) -> list[ast.If]:
+    """The `if` blocks of the package's own file under some condition."""
+    body = ast.parse(FILE.read_text("utf-8")).body
+    return [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == condition]
+
+
 def for_type_checkers() -> dict[str, str]:
     """Module by name of the imports that only type checkers see."""
-    (block,) = [node for node in ast.parse(FILE.read_text("utf-8")).body if isinstance(node, ast.If)]
-    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    (block,) = blocks("TYPE_CHECKING")
     return {
         alias.name: str(node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
@@ -51,6 +56,10 @@ def test_type_checkers_see_what_a_notebook_gets() -> None:
     assert {*seen, "__version__"} == set(spavl.__all__)
     assert {name: module for module, names in spavl._MODULES.items() for name in names} == seen
     assert (FILE.parent / "py.typed").exists()
+    (hidden,) = blocks("not TYPE_CHECKING")
+    assert [node.name for node in hidden.body if isinstance(node, ast.FunctionDef)] == ["__getattr__"], (
+        "with it in sight a misspelt name would be of the type Any"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(spavl.__all__) - {"__version__"}))

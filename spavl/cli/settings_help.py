@@ -31,11 +31,8 @@ def explain(section: str = "") -> str:
         SettingsError: there is no such section.
     """
     lines = list(_lines(Settings, ""))
-    chosen = [
-        (key, text)
-        for key, text in lines
-        if not section or key == section or key.startswith((f"{section}.", f"{section}["))
-    ]
+    wanted = f"{section.replace('[]', '')}."
+    chosen = [(key, text) for key, text in lines if not section or f"{key.replace('[]', '')}.".startswith(wanted)]
     today = name_today(section)
     if today is not None:
         raise SettingsError(f"`{section}` is called `{today}` now", try_=f"`spavl settings {today}`")

@@ -37,6 +37,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("spavl-*.whl")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(folder / "site")
+    assert (folder / "site" / "spavl" / "py.typed").exists()
     here = folder / "empty"
     here.mkdir()
     where = (

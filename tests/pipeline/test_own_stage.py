@@ -184,3 +184,25 @@ def test_an_error_in_its_function_is_a_sentence_with_file_and_line(place: Path) 
 def test_records_of_another_class_are_a_sentence(place: Path) -> None:
     with pytest.raises(DataError, match="writes Query, and made a dict"):
         opened(place, LEAVE_OUT.replace("[query for", "[{} for")).build()
+
+
+def test_a_stage_in_a_notebook_is_named_by_main_and_made_anew_when_its_cell_changes(place: Path) -> None:
+    """A notebook has no file: its cells are compiled one by one, and Python finds their text in its cache of lines."""
+    notebook = """
+import linecache, sys
+import spavl
+
+def cell(text):
+    linecache.cache["<cell>"] = (len(text), None, text.splitlines(True), "<cell>")
+    exec(compile(text, "<cell>", "exec"), vars(sys.modules["__main__"]))
+    return spavl.open_run("my.yaml", allow_code=True).build()["only questions"]
+
+text = sys.stdin.read()
+print(cell(text), cell(text.replace('"hard_statement"', '"none of them"')))
+"""
+    write_settings(place, "__main__:STAGE")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", notebook], input=LEAVE_OUT, cwd=place, env=environment, text=True,
+                          capture_output=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "{'left out': 7, 'made': 14} {'made': 21}\n"
