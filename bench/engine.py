@@ -202,7 +202,7 @@ def _without_server(folder: Path) -> list[Measure]:
     least, most = costs[STAGES[0]], costs[STAGES[-1]]
     return [
         *rows,
-        _growth("of the engine a call that is made", most.engine / least.engine, 1.5),
+        _growth("of the engine a call that is made", most.engine / least.engine, 1.25),
         _growth("a call that is made, SQLite's writing too", most.all / least.all, None),
         _growth("a call that is found", most.found / least.found, 1.5),
     ]
