@@ -204,13 +204,14 @@ def _without_server(folder: Path) -> list[Measure]:
         *rows,
         _growth("of the engine a call that is made", most.engine / least.engine, 1.25),
         _growth("a call that is made, SQLite's writing too", most.all / least.all, None),
-        _growth("a call that is found", most.found / least.found, 1.25),
+        _growth("a call that is found", most.found / least.found, 1.5),
     ]
 
 
 def _growth(what: str, ratio: float, most: float | None) -> Measure:
     name = f"processor time {what}: {STAGES[-1]:,} calls in one stage against {STAGES[0]:,}"
-    return Measure(name, ratio, most, "times", "lower", "the same runs; 1.0 is not growing")
+    how = "the same runs; SQLite's trees grow by a level or two; work for all calls at each would grow 100 times"
+    return Measure(name, ratio, most, "times", "lower", how)
 
 
 def _stage(folder: Path, calls: int) -> Cost:

@@ -19,11 +19,7 @@ from typing import Any
 from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
-<<<<<<< HEAD
 NOT_BENCHMARKS = ("instant_model", "measures", "scale", "server", "table")
-=======
-NOT_BENCHMARKS = ("measures", "server", "table")
->>>>>>> h-engine
 """Modules of the folder that measure nothing."""
 
 

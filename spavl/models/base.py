@@ -13,7 +13,8 @@ from spavl.records import ImageRef, Role, Status, Turn
 class Prompt:
     """What is asked: a conversation that ends with a user turn, after an optional system turn.
 
-    For a guard it may end with the assistant's turn that is graded."""
+    For a guard it may end with the assistant's turn that is graded.
+    """
 
     text: str
     """Text of the last turn."""

@@ -49,7 +49,7 @@ def make_validation(session: Session) -> Callable[[Policy], ValidationScores] | 
         return None
     opened = open_benchmarks(session, _seed(session.settings))
     benchmarks = [limited(benchmark, session.settings.align.validation.items) for benchmark in opened]
-    covered = {metric.axis for benchmark in benchmarks for metric in benchmark.metrics}
+    covered = {m.axis for benchmark in benchmarks for m in benchmark.metrics if m.better != "neither"}
     missing = [axis for axis in AXES if axis not in covered]
     if missing:
         raise SettingsError(
@@ -94,8 +94,9 @@ def _count(scored: Scored, benchmark: Benchmark, outcomes: dict[Axis, list[bool]
 
     An unreadable verdict counts as bad, so that a guard that fails chooses no checkpoint.
     """
-    direction = {metric.axis: metric.better for metric in reversed(benchmark.metrics)}
-    for metric in benchmark.metrics:
+    directed = [metric for metric in benchmark.metrics if metric.better != "neither"]
+    direction = {metric.axis: metric.better for metric in reversed(directed)}
+    for metric in directed:
         if metric.name in scored.outcomes and metric.better == direction[metric.axis]:
             outcome = scored.outcomes[metric.name]
             outcomes[metric.axis].append(metric.better == "lower" if outcome is None else outcome)
