@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from pathlib import Path
 
 import pytest
 import yaml
 from rich.console import Console
+from typer.testing import CliRunner
 
 import spavl
+from spavl.cli.commands import app
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.models.calls.store import CallStore
 from tests.pipeline.instant import Instant, settings_of, write_pictures
@@ -116,3 +119,18 @@ def test_align_evaluate_and_report_name_what_they_lack(tmp_path: Path) -> None:
         run.evaluate()
     with pytest.raises(RunError, match="Nothing was evaluated in this run yet"):
         run.report()
+
+
+def test_an_evaluation_with_failed_calls_is_done_and_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"subset": "skill", "question": f"Question {n}?", "expected": "x", "id": f"item {n}"} for n in range(3)]
+    (place / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    benchmark = {"kind": "file", "name": "mine", "path": str(place / "items.jsonl")}
+    settings = settings_of(place, evaluate={"benchmarks": [benchmark]}).model_dump(mode="json")
+    (place / "my.yaml").write_text(yaml.safe_dump(settings))
+    words = ["evaluate", str(place / "my.yaml"), "--model", "amber", "--allow-code"]
+    monkeypatch.setattr(Instant, "fails", {"item 1"})
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.exception.__class__) == (3, SystemExit)
+    assert spavl.open_run(settings, allow_code=True).evaluate(["amber"]).failed == 1
+    monkeypatch.setattr(Instant, "fails", set())
+    assert CliRunner().invoke(app, words).exit_code == 0

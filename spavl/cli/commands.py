@@ -169,8 +169,11 @@ def evaluate(
 
     file, given = _file_and_overrides(settings, overrides)
     opened = _open(file, given, limit, seed, out, allow_code)
-    print_scores(opened.evaluate(model or []))
+    scores = opened.evaluate(model or [])
+    print_scores(scores)
     _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
+    if scores.failed:
+        raise typer.Exit(3)
 
 
 @app.command(name="try", epilog='Example: [bold]spavl try cat.jpg "What is this?" --run runs/demo[/bold]')

@@ -111,6 +111,8 @@ def print_scores(scores: Scores) -> None:
     if changed:
         title = f"Against {models[0]}, item by item (exact McNemar)"
         table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
+    if scores.failed:
+        out.print(f"{scores.failed:,} answers failed and have no outcome; they are asked for again next time.")
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -45,6 +45,8 @@ class Scores:
     """Source, protocol, sampling and number of items of every benchmark that was asked."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
     """The first model's scored answers, by index of the benchmark."""
+    failed: int = 0
+    """Answers whose call failed, of all models; they have no outcome, and are asked for again next time."""
 
 
 def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
@@ -95,6 +97,7 @@ def run_benchmarks(
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name(m): p for m, p in compared.items() if p.n}
                 counts[benchmark.name] = len(scored)
+                scores.failed += sum(s.answer.status == "failed" for s in scored)
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
