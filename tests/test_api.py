@@ -16,6 +16,7 @@ import spavl
 from spavl.cli.commands import app
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.models.calls.store import CallStore
+from spavl.pictures import file_sha256
 from tests.pipeline.instant import Instant, settings_of, write_pictures
 
 
@@ -92,6 +93,12 @@ def test_records_that_were_not_made_yet_or_never_are_is_a_sentence(place: Path) 
     with pytest.raises(DataError, match="No stage makes records of the kind Turn") as error:
         next(run.records(spavl.Turn))
     assert "PreferencePair" in error.value.try_
+
+
+def test_a_reference_to_a_picture_has_the_hash_of_its_bytes(place: Path) -> None:
+    path = place / "pictures" / "weapon" / "0.png"
+    found = spavl.ImageRef.of(str(path))
+    assert (found.path, found.sha256) == (path, file_sha256(path))
 
 
 def test_progress_is_a_line_a_piece_of_work_where_there_is_no_terminal(place: Path) -> None:

@@ -109,6 +109,7 @@ def test_a_shell_gets_commands_and_options(shell: str) -> None:
 
     assert "build" in completed("spavl", "bu") and "demo" not in completed("spavl", "bu")
     assert "--allow-code" in completed("spavl", "build", "--al")
+    assert "align.loss" in completed("spavl", "settings", "align.l")
 
 
 def test_completion_is_installed_for_the_shell_that_it_is_called_from(tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
+def _sections(incomplete: str) -> list[str]:
+    """What a shell offers for a section of the settings that is typed in part."""
+    from spavl.cli.settings_help import section_names
+
+    return [name for name in section_names() if name.startswith(incomplete)]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"spavl {__version__}")
@@ -221,7 +228,10 @@ def show(
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
 def settings(
-    section: Annotated[str, typer.Argument(help="A section, such as `build.match`. Default: all.")] = "",
+    section: Annotated[
+        str,
+        typer.Argument(help="A section, such as `build.match`. Default: all.", autocompletion=_sections),
+    ] = "",
     schema: Annotated[
         bool,
         typer.Option("--schema", help="Print the JSON schema of settings files, by which editors help to write them."),

@@ -37,13 +37,18 @@ def explain(section: str = "") -> str:
     if today is not None:
         raise SettingsError(f"`{section}` is called `{today}` now", try_=f"`spavl settings {today}`")
     if not chosen:
-        names = sorted({key.rsplit(".", 1)[0] for key, _ in lines if "." in key})
+        names = section_names()
         near = get_close_matches(section, names, n=1)
         raise SettingsError(
             f"`{section}` is not a section of the settings",
             try_=f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(names)}",
         )
     return "\n".join(text for _, text in chosen)
+
+
+def section_names() -> list[str]:
+    """Dotted paths of all sections, in alphabetical order."""
+    return sorted({key.rsplit(".", 1)[0] for key, _ in _lines(Settings, "") if "." in key})
 
 
 def json_schema() -> str:

@@ -62,6 +62,7 @@ def print_plan(plan: RunPlan) -> bool:
         markup=False,
     )
     rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
+    out.print(f"Stages: {' → '.join(plan.stages)}", markup=False)
     rows.append(["", "", "all", f"{plan.calls:,}"])
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
     for problem in plan.problems:

@@ -46,6 +46,8 @@ class RunPlan:
     """Of these, harmless counterparts."""
     subcategories: int
     """Subcategories of the taxonomy that they are of."""
+    stages: tuple[str, ...]
+    """The stages in their order, those of the user's own among them."""
     estimates: list[CallEstimate]
     """Calls by stage and model."""
     stored: int
@@ -68,10 +70,12 @@ def check(session: Session) -> RunPlan:
     Raises:
         DataError: the pictures cannot be found.
     """
+    stages = pipeline_of(session.settings, allow_code=session.allow_code)
     found = Counter((c.topic.class3, c.benign) for c in candidates(session))
     estimates, problems = _estimates(session, found.total())
     return RunPlan(
-        pictures=found.total(), benign=sum(n for (_, benign), n in found.items() if benign),
+        pictures=found.total(), stages=tuple(stage.name for stage in stages),
+        benign=sum(n for (_, benign), n in found.items() if benign),
         subcategories=len({name for name, _ in found}),
         estimates=estimates, stored=len(session.store), problems=problems,
     )  # fmt: skip

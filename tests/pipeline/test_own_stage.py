@@ -14,6 +14,8 @@ import yaml
 
 import spavl
 from spavl.errors import DataError, SettingsError
+from spavl.pipeline.report import _funnel
+from spavl.report.data import Step
 from tests.pipeline.instant import Instant, settings_of, write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -104,10 +106,13 @@ def test_its_effect_is_in_the_tables_after_it_in_run_json_in_the_plan_and_in_the
     assert done.returncode == 0, done.stderr
     assert re.search(r"^only questions +7 left out, 14 made +\d", done.stdout, re.MULTILINE), done.stdout
     assert done.stdout.index("\nask ") < done.stdout.index("\nonly questions") < done.stdout.index("\nrespond ")
+    plan = command(place, "check", "my.yaml", "--allow-code").stdout
+    assert "Stages: collect → ask → only questions → respond → grade → match → judge → pair\n" in plan
     after = spavl.open_run("my.yaml", allow_code=True)
     known = json.loads((place / "run" / "run.json").read_text())
     assert known["counts"]["only questions"] == {"made": 14, "left out": 7}
     assert known["stages"][2] == {"name": "only questions", "noun": "kept ones", "kept": "made"}
+    assert Step(name="kept ones", count=14, losses={"left out": 7}) in list(_funnel(known))
     assert {q.question_type for q in after.records(spavl.Query)} == {"easy_question", "hard_question"}
     for kind in (spavl.Response, spavl.PreferencePair):
         assert {r.query.question_type for r in after.records(kind)} == {"easy_question", "hard_question"}
