@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,10 @@ from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
 from spavl.dataset.respond import respond
 from spavl.errors import SettingsError
-from spavl.own_code import require_permission
+from spavl.own_code import import_own, require_permission
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.records import ImageRecord, Judgment, Match, Query, Response
 from spavl.run import STAGES, Made, ModelUse, Stage, StageContext
-
-OWN_PACKAGE = "spavl"
-"""Stages in this package need no permission."""
 
 
 def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
@@ -55,19 +51,7 @@ def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
 
 
 def _own_stage(target: str, allow_code: bool) -> Stage:
-    module, _, name = target.partition(":")
-    if module.split(".")[0] != OWN_PACKAGE and not allow_code:
-        raise SettingsError(
-            "A stage of your own runs code, which is refused unless you say so", where=f"build.stages: {target}",
-            try_="if you have read that code, run again with --allow-code",
-        )  # fmt: skip
-    try:
-        stage = vars(import_module(module))[name]
-    except (ImportError, KeyError, ValueError) as error:
-        raise SettingsError(
-            f"There is no such stage: {type(error).__name__}: {error}", where=f"build.stages: {target}",
-            try_="write it as package.module:NAME",
-        ) from error  # fmt: skip
+    stage = import_own(target, name="build.stages", allow_code=allow_code)
     if not isinstance(stage, Stage) or stage.work is None:
         raise SettingsError("This is no stage with a function", where=f"build.stages: {target}",
                             try_="make it with spavl.Stage(name=…, after=…, work=…)")  # fmt: skip
