@@ -92,8 +92,9 @@ def answer_ids(
             forbidden=forbidden,
             ends=ends,
         )
-        batch = _in_dtype(collate([tree.packed for tree in trees], family), model.dtype)
-        generated = generate(model, batch, family, spec)
+        shared = any(len(tree.packed.answers) > 1 for tree in trees)
+        batch = collate([tree.packed for tree in trees], family, "tree" if shared else "separate")
+        generated = generate(model, _in_dtype(batch, model.dtype), family, spec)
         answers.update((member, answer.ids) for member, answer in zip(members, generated, strict=True))
     return [answers[index] for index in range(len(questions))]
 
