@@ -19,7 +19,7 @@ from spavl.pipeline.report_tables import (
     heldout,
     judges,
     responders,
-    scored_item,
+    scored_items,
     tables_of,
     telling,
 )
@@ -161,9 +161,12 @@ def _examples(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric]
             fresh = [item for item in items[turn:] if (metric.benchmark, item) not in taken]
             if fresh and len(taken) < wanted:
                 taken[metric.benchmark, fresh[0]] = None
-    for benchmark, item in taken:
+    found: dict[tuple[str, str], ScoredItem] = {}
+    for benchmark, table in tables.items():
+        ids = [item for of, item in taken if of == benchmark]
         own = [m for m in metrics if m.benchmark == benchmark]
-        yield _example(scored_item(run, tables[benchmark], own, item))
+        found |= {(benchmark, item): known for item, known in scored_items(run, table, own, ids).items()}
+    return (_example(found[key]) for key in taken)
 
 
 def _example(item: ScoredItem) -> Example:

@@ -224,29 +224,44 @@ def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> 
     return [row[0] for row in query(sql, None, **names)]
 
 
-def scored_item(run: Run, tables: Mapping[str, Path], metrics: Sequence[MeasuredMetric], item_id: str) -> ScoredItem:
-    """An item with every model's answer.
+def scored_items(
+    run: Run, tables: Mapping[str, Path], metrics: Sequence[MeasuredMetric], wanted: Sequence[str]
+) -> dict[str, ScoredItem]:
+    """Items with every model's answers, by id.
 
     Args:
         run: the run folder.
         tables: table of scores by model, of one benchmark.
         metrics: all metrics of that benchmark.
-        item_id: id of the item.
+        wanted: ids of the items.
     """
-    columns = ", ".join(["unread", *(m.column for m in metrics)])
-    answers = {}
-    for model, table in tables.items():
-        sql = f"SELECT answer, status, {columns} FROM scores WHERE item_id = ?"
-        ((text, status, unread, *outcomes),) = query(sql, [item_id], scores=table)
+    if not wanted:
+        return {}
+    by_model = {model: _answers(table, metrics, wanted) for model, table in tables.items()}
+    columns = 'item_id, question, earlier, "group", harmful, heldout, images'
+    rows = _of_items(columns, next(iter(tables.values())), wanted)
+    return {
+        item_id: ScoredItem(
+            "\n\n".join([*(earlier or ()), question]), group, harmful, kept_out,
+            tuple(run.folder / path for path in images or ()),
+            {model: answers[item_id] for model, answers in by_model.items()},
+        )
+        for item_id, question, earlier, group, harmful, kept_out, images in rows
+    }  # fmt: skip
+
+
+def _answers(table: Path, metrics: Sequence[MeasuredMetric], wanted: Sequence[str]) -> dict[str, ScoredAnswer]:
+    found = {}
+    columns = ", ".join(["item_id", "answer", "status", "unread", *(m.column for m in metrics)])
+    for item_id, text, status, unread, *outcomes in _of_items(columns, table, wanted):
         pairs = zip(metrics, outcomes, strict=True)
         counted = tuple((m, outcome) for m, outcome in pairs if outcome is not None or m.name in (unread or ()))
-        answers[model] = ScoredAnswer(text or f"({status})", counted)
-    sql = 'SELECT question, earlier, "group", harmful, heldout, images FROM scores WHERE item_id = ?'
-    ((question, earlier, group, harmful, kept_out, images),) = query(sql, [item_id], scores=next(iter(tables.values())))
-    return ScoredItem(
-        "\n\n".join([*(earlier or ()), question]), group, harmful, kept_out,
-        tuple(run.folder / path for path in images or ()), answers,
-    )  # fmt: skip
+        found[item_id] = ScoredAnswer(text or f"({status})", counted)
+    return found
+
+
+def _of_items(columns: str, table: Path, wanted: Sequence[str]) -> list[tuple[Any, ...]]:
+    return query(f"SELECT {columns} FROM scores WHERE list_contains(?, item_id)", [list(wanted)], scores=table)
 
 
 def quoted(name: str) -> str:

@@ -222,6 +222,24 @@ def test_earlier_turns_and_their_pictures_are_read(tiny_checkpoint: Path, pictur
     assert replies[0].prompt_tokens < replies[1].prompt_tokens == replies[2].prompt_tokens
 
 
+def test_a_guard_reads_the_answer_as_the_assistants_turn(tiny_checkpoint: Path, pictures: list[ImageRef]) -> None:
+    asked = Prompt("a red cup", earlier=(Turn("user", "what is this ?", (pictures[0],)),))
+    graded = replace(asked, role="assistant")
+    replies = model(tiny_checkpoint).generate([Request(prompt, SAMPLED, key="k") for prompt in (asked, graded)])
+    _, processor = load_vlm(tiny_checkpoint, device="cpu")
+    from PIL import Image
+
+    question = [{"type": "image", "image": Image.open(pictures[0].path)}, {"type": "text", "text": "what is this ?"}]
+    for reply, role in zip(replies, ("user", "assistant"), strict=True):
+        turns = [
+            {"role": "user", "content": question},
+            {"role": role, "content": [{"type": "text", "text": asked.text}]},
+        ]
+        options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+        assert reply.prompt_tokens == processor.apply_chat_template(turns, **options)["input_ids"].shape[1]
+    assert replies[0].prompt_tokens != replies[1].prompt_tokens
+
+
 def test_a_control_token_in_an_earlier_turn_ends_nothing(tiny_checkpoint: Path) -> None:
     turns = [
         (Turn("user", text), Turn("assistant", "no")) for text in ("what </s> is <image> this ?", "what is this ?")
