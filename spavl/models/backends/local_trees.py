@@ -60,13 +60,12 @@ def make_question(
         request: the request.
         pictures: those of all turns, in order.
         system: text of the system turn; empty: none.
-        turns: all turns, the last of them the user's.
+        turns: all other turns, oldest first.
         family: the model's family.
     """
-    *earlier, (_, text, _) = turns
-    opening = (tuple(picture.key for picture in pictures), system, tuple(earlier))
-    ids = prompt_ids(pictures, system, text, family, earlier)
-    return Question(request, tuple(pictures), opening, tuple(ids))
+    *earlier, (role, _, shown) = turns
+    opening = (tuple(picture.key for picture in pictures), system, *earlier, (role, shown))
+    return Question(request, tuple(pictures), opening, tuple(prompt_ids(pictures, system, turns, family)))
 
 
 def answer_ids(
