@@ -164,7 +164,9 @@ def generate_rollouts(
         pixel_cache: prepares the pictures.
     """
     groups = group_by_picture(prompts) if config.packing == "tree" else [[prompt] for prompt in prompts]
-    tokens = [[prompt_ids((one.picture,), "", one.question, family) for one in group] for group in groups]
+    tokens = [
+        [prompt_ids((one.picture,), "", [("user", one.question, 1)], family) for one in group] for group in groups
+    ]
     trees = [pack_prompts((group[0].picture,), own, family) for group, own in zip(groups, tokens, strict=True)]
     sizes = [
         len(tree) + config.answers_per_prompt * sum(len(ids) + config.max_new_tokens for ids in own)

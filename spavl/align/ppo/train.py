@@ -125,7 +125,9 @@ def _prompts(run: TrainingRun) -> list[RolloutPrompt]:
     pairs, policy, most_new = run.prepared.pairs, run.prepared.policy, run.settings.ppo.max_tokens
     prompts = prompts_of([with_blank_picture(pair) for pair in pairs] if run.settings.blind else pairs)
     limit = policy.model.config.get_text_config().max_position_embeddings
-    longest = max(len(prompt_ids((prompt.picture,), "", prompt.question, policy.family)) for prompt in prompts)
+    longest = max(
+        len(prompt_ids((prompt.picture,), "", [("user", prompt.question, 1)], policy.family)) for prompt in prompts
+    )
     if longest + most_new > limit:
         raise SettingsError(
             f"A prompt has {longest} tokens, and the model attends to {limit}.",
