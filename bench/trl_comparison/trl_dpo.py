@@ -101,12 +101,12 @@ def conversations(pairs: Sequence[Pair]) -> datasets.Dataset:
     Args:
         pairs: in training order.
     """
-    opened = {pair.image_key: Image.open(BytesIO(pair.image)).convert("RGB") for pair in pairs}
+    opened = {pair.context: pair.pictures[0].load() for pair in pairs}
 
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen_pairs = [pairs[number] for number in batch["number"]]
         return {
-            "images": [[opened[pair.image_key]] for pair in chosen_pairs],
+            "images": [[opened[pair.context]] for pair in chosen_pairs],
             "prompt": [[{"role": "user", "content": pair.question}] for pair in chosen_pairs],
             "chosen": [[{"role": "assistant", "content": pair.chosen}] for pair in chosen_pairs],
             "rejected": [[{"role": "assistant", "content": pair.rejected}] for pair in chosen_pairs],

@@ -9,6 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from spavl.atomic import write_json
 from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
@@ -17,12 +20,11 @@ from spavl.models.identity import find_checkpoint, identity_of
 from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
-from spavl.records import PreferencePair
 from spavl.run import versions
-from spavl.tables import read_table
 
 if TYPE_CHECKING:
     from spavl.align.data.pairs import Pair
+    from spavl.align.data.table import PairTable
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "jaxtyping", "accelerate", "datasets")
 """What training needs beyond the base install: the extra `align`."""
@@ -59,7 +61,7 @@ def align(
     log_changed_settings(session)
     settings = _settings(session, changed or {})
     reward = _reward(session, settings, pairs, limit)
-    trained_on = _read_pairs(session, pairs, limit)
+    trained_on = _open_pairs(session, settings, pairs, limit)
     folder = session.run.align / name
     fingerprint = _fingerprint(trained_on, settings, reward)
     session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}})
@@ -134,8 +136,8 @@ def _reward(session: Session, settings: AlignSettings, pairs: Path | None, limit
     return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"})
 
 
-def _read_pairs(session: Session, pairs: Path | None, limit: int | None) -> list[Pair]:
-    from spavl.align.data.pairs import read_pairs
+def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> PairTable:
+    from spavl.align.data.table import open_pairs
 
     if pairs is None and not session.run.dataset.is_dir():
         raise DataError(
@@ -143,7 +145,8 @@ def _read_pairs(session: Session, pairs: Path | None, limit: int | None) -> list
             where=str(session.run.folder),
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
-    found = read_pairs(pairs or session.run.dataset, limit=limit)
+    cache, thought = Path(settings.machine.pairs_cache), settings.data.thought
+    found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, thought=thought)
     _refuse_heldout(session, found)
     return found
 
@@ -157,22 +160,23 @@ def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
     return AlignSettings.model_validate(merge(settings.model_dump(), overrides))
 
 
-def _refuse_heldout(session: Session, pairs: Sequence[Pair]) -> None:
+def _refuse_heldout(session: Session, pairs: PairTable) -> None:
     """Refuse pairs of this run's held-out subcategories."""
     if not session.run.pairs.exists():
         return
-    heldout = {p.pair_id for p in read_table(session.run.pairs, PreferencePair) if p.query.image.heldout}
-    found = [pair.pair_id for pair in pairs if pair.pair_id in heldout]
-    if found:
+    heldout = pq.read_table(session.run.pairs, columns=["pair_id"], filters=[("heldout", "=", True)])["pair_id"]
+    ids = pairs.column("pair_id")
+    found = ids.filter(pc.is_in(ids, value_set=heldout))
+    if len(found):
         raise DataError(
-            f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0],
+            f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0].as_py(),
             try_="leave out `--pairs`, or name the file data/train.parquet of the dataset",
         )  # fmt: skip
 
 
 def _fingerprint(pairs: Sequence[Pair], settings: AlignSettings, reward: Path | None) -> dict[str, Any]:
     """All that decides the weights that a training makes."""
-    from spavl.align.data.pairs import pairs_fingerprint
+    from spavl.align.data.table import pairs_fingerprint
 
     installed = versions()
     return {

@@ -178,7 +178,7 @@ class TrainingRun:
         return PairTrainer(
             prepared.policy,
             loss,
-            StepDataset(prepared.dataset, prepared.schedule, prepared.context.rank, prepared.reference_logprobs),
+            StepDataset(prepared.dataset, prepared.schedule, prepared.context.rank, prepared.reference),
             arguments=training_arguments(self.settings, self.state, steps=steps, cpu=cpu),
             callbacks=[Reporter(self.out / "metrics.jsonl", on_progress), *callbacks],
         )

@@ -45,7 +45,7 @@ def policy(checkpoint):
 )
 def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formula):
     micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
-        [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
+        [(0, 1, 2)], weight=1.0, of=3, reference=None
     )
     torch.manual_seed(0)
     answers = micro_batch.batch.answers
@@ -65,7 +65,7 @@ def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formu
 def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(policy, pairs, corruption):
     settings = LossSettings(image_conditional=0.7, corruption=corruption, beta=0.3)
     micro_batch = PairDataset(pairs, policy.family, packing="tree", corruption=corruption).collate(
-        [(0, 1)], weight=1.0, of=2, reference_logprobs=None
+        [(0, 1)], weight=1.0, of=2, reference=None
     )
     objective = PreferenceObjective(policy, settings)
     plain = PreferenceObjective(policy, LossSettings(beta=0.3))
@@ -82,7 +82,7 @@ def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(poli
 def test_a_recorded_reference_gives_the_loss_of_a_live_one(policy, pairs):
     dataset = PairDataset(pairs, policy.family, packing="tree")
     objective = PreferenceObjective(policy, LossSettings())
-    live = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=None)
+    live = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference=None)
     scores = objective.reference(live)
     _, keys = dataset.batch([(0, 1), (3,)])
     parts = scores.logprobs.split(scores.lengths.tolist())
@@ -99,7 +99,7 @@ def test_a_frozen_tower_and_projector_encode_a_picture_once_for_policy_and_refer
         count = []
         policy.model.get_base_model().model.vision_tower.register_forward_hook(lambda *_: count.append(1))
         micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
-            [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
+            [(0, 1, 2)], weight=1.0, of=3, reference=None
         )
         loss = PreferenceObjective(policy, LossSettings())(policy.model, micro_batch).losses
         return len(count), loss
