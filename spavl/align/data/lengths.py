@@ -6,7 +6,6 @@ Shapes: P pairs.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -46,7 +45,6 @@ def measure_lengths(
         family: tokenises them.
         on_progress: called with (trees done, trees in all).
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # or it warns of every process that is started later
     lengths = np.zeros(len(pairs), dtype=LENGTHS)
     done = 0
     for some in _chunks(trees):

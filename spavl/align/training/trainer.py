@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ class PairTrainer(Trainer):  # type: ignore[misc]
     def get_train_dataloader(self) -> DataLoader[list[MicroBatch]]:
         """Every rank walks the whole schedule and takes its own micro-batches."""
         workers: int = self.args.dataloader_num_workers
+        if workers:  # threads of the tokenizer do not outlive the fork, and a worker would wait for them for ever
+            os.environ["TOKENIZERS_PARALLELISM"] = "false"
         ahead = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
         return DataLoader(self.steps, batch_size=1, collate_fn=_only_item, num_workers=workers, **ahead)
 

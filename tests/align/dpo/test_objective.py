@@ -1,5 +1,6 @@
 """The loss of a micro-batch is what its settings say, put together from the pure functions."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
@@ -83,11 +84,10 @@ def test_a_recorded_reference_gives_the_loss_of_a_live_one(policy, pairs):
     dataset = PairDataset(pairs, policy.family, packing="tree")
     objective = PreferenceObjective(policy, LossSettings())
     live = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference=None)
-    scores = objective.reference(live)
-    _, keys = dataset.batch([(0, 1), (3,)])
-    parts = scores.logprobs.split(scores.lengths.tolist())
-    reference_logprobs = {key: part.numpy() for key, part in zip(keys, parts, strict=True)}
-    kept = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=reference_logprobs)
+    sums = objective.reference(live).sums.detach()
+    reference = np.full((len(pairs), 2), np.nan, dtype=np.float32)
+    reference[list(live.pairs)] = torch.stack([sums[live.chosen], sums[live.rejected]], 1).numpy()
+    kept = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference=reference)
     computed, recorded = objective(policy.model, live).losses, objective(policy.model, kept).losses
     assert torch.allclose(computed, recorded, atol=1e-5) and computed.std() > 1e-4
 
