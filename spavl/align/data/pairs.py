@@ -214,7 +214,7 @@ def _train_files(folder: Path) -> list[Path]:
 def _parquet(files: Iterable[Path]) -> Iterator[RawRow]:
     for file in files:
         try:
-            table = pq.ParquetFile(file)
+            table = pq.ParquetFile(file, pre_buffer=False)  # else whole columns are read ahead
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError("not a readable Parquet file", where=f"{file}: {error}") from error
         wanted = _wanted(table.schema_arrow.names, file)

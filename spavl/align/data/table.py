@@ -253,6 +253,7 @@ def open_pairs(source: str | Path, *, cache: Path, limit: int | None = None, tho
                 tmp.mkdir()
                 _convert(read_rows(found, limit=limit, thought=thought), tmp, str(source))
                 write_json(tmp / NOTE, made_from)
+            pa.default_memory_pool().release_unused()
     return PairTable(folder)
 
 
