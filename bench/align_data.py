@@ -2,8 +2,8 @@
 
 python -m bench.align_data [--json FILE]
 
-Files in the published schema, a JPEG of about 100 KB for every three pairs, in row groups of 100; a tiny random LLaVA; the
-reference is live. Every training is a process of its own; memory is the proportional set size of its process tree,
+Files in the published schema, a JPEG of about 100 KB for every three pairs, in row groups of 100; a tiny random LLaVA;
+the reference is live. Every training is a process of its own; memory is the proportional set size of its process tree,
 looked at twenty times a second, over eight optimiser steps. Takes three minutes and 3 GB of disk.
 """
 

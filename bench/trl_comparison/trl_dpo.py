@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,7 +14,6 @@ import datasets
 import torch
 import trl.trainer.utils as trl_utils
 from peft import LoraConfig
-from PIL import Image
 from trl import DPOConfig, DPOTrainer
 
 from bench.trl_comparison import spavl_dpo

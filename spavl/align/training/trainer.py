@@ -235,7 +235,9 @@ def _layers(model: Any) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
-def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu: bool) -> TrainingArguments:
+def training_arguments(
+    settings: AlignSettings, folder: Path, *, steps: int, cpu: bool, text_only: bool = False
+) -> TrainingArguments:
     """Trainer's arguments; one item is one step, so its batch size and its gradient accumulation are 1.
 
     Args:
@@ -243,6 +245,7 @@ def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu
         folder: where Trainer keeps its checkpoints.
         steps: optimiser steps of the whole training.
         cpu: train on the CPU whatever else there is.
+        text_only: some pairs have no picture, so that a batch may leave projector and tower out.
 
     Raises:
         MissingExtra: a tracker that is asked for is not installed.
@@ -272,7 +275,7 @@ def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu
         dataloader_num_workers=(0 if cpu else 4) if settings.machine.workers is None else settings.machine.workers,
         remove_unused_columns=False,
         disable_tqdm=True,
-        ddp_find_unused_parameters=settings.freeze.vision != "frozen",
+        ddp_find_unused_parameters=text_only or settings.freeze.vision != "frozen",
     )
 
 

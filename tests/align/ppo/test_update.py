@@ -43,7 +43,9 @@ def test_reward_and_reference_stay_what_they_were_while_policy_and_critic_are_tr
     assert not torch.allclose(before.values, after.values, atol=1e-3)
     tokenizer = trainer.models.policy.processor.tokenizer
     texts = [tokenizer.decode(one.answer_tokens, skip_special_tokens=True) for one in rollouts]
-    images, questions = zip(*[(one.prompt.pictures[0].source, one.prompt.row.question) for one in rollouts], strict=True)
+    images, questions = zip(
+        *[(one.prompt.pictures[0].source, one.prompt.row.question) for one in rollouts], strict=True
+    )
     by_text = RewardModel.load(reward).score(images, questions, [text or "." for text in texts])
     whole = [n for n, one in enumerate(rollouts) if one.ended and texts[n]]
     assert whole and torch.allclose(by_text[whole], after.rewards[whole], atol=1e-4), "text and tokens have one reward"

@@ -111,7 +111,9 @@ def test_it_learns_what_only_the_picture_decides_and_is_saved_whole(shades, lear
 
 def test_a_reward_is_the_value_of_the_head_at_the_end_token_of_the_answer_alone(pairs, trained):
     model = RewardModel.load(trained)
-    together = model.score([p.pictures[0].source for p in pairs], [p.question for p in pairs], [p.chosen for p in pairs])
+    together = model.score(
+        [p.pictures[0].source for p in pairs], [p.question for p in pairs], [p.chosen for p in pairs]
+    )
     scalar_head, family = model.scalar_head, model.scalar_head.family
     for pair, reward in zip(pairs[:4], together.tolist(), strict=False):
         prompt = family.tokenize(family.chat("", 1, pair.question), [(48, 48)])
