@@ -5,7 +5,6 @@ from __future__ import annotations
 CHECKED = (
     "spavl.align.data.batches",
     "spavl.align.data.lengths",
-    "spavl.align.data.pixels",
     "spavl.align.data.table",
     "spavl.align.dpo.objective",
     "spavl.align.losses",
@@ -17,8 +16,6 @@ CHECKED = (
     "spavl.align.ppo.models",
     "spavl.align.ppo.rollout",
     "spavl.align.ppo.update",
-    "spavl.align.preflight.prepare",
-    "spavl.align.preflight.reference_cache",
     "spavl.align.reward.accuracy",
     "spavl.align.reward.model",
     "spavl.align.training.trainer",

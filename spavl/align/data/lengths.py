@@ -51,9 +51,9 @@ def measure_lengths(
         rows = [[pairs[number].row() for number in tree] for tree in some]
         packed = pack_trees([build_tree(of_tree) for of_tree in rows], family)
         for numbers, own, tree in zip(some, rows, packed, strict=True):
-            for number, row, parts in zip(numbers, own, _parts(tree), strict=True):
+            for number, row, own_lengths in zip(numbers, own, _row_lengths(tree), strict=True):
                 question_hash = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:8])
-                lengths[number] = (*parts, len(tree.pictures), question_hash, bool(tree.unstable))
+                lengths[number] = (*own_lengths, len(tree.pictures), question_hash, bool(tree.unstable))
         done += len(some)
         if on_progress:
             on_progress(done, len(trees))
@@ -74,7 +74,7 @@ def _chunks(trees: Sequence[PairGroup]) -> Iterator[list[PairGroup]]:
         yield some
 
 
-def _parts(tree: PackedTree) -> Iterator[tuple[int, int, int, int]]:
+def _row_lengths(tree: PackedTree) -> Iterator[tuple[int, int, int, int]]:
     """For each row the tokens of shared prefix, question, chosen and rejected answer."""
     for _, (chosen, rejected) in tree.rows:
         first, second = tree.answers[chosen], tree.answers[rejected]
@@ -116,25 +116,25 @@ def cut_lengths(lengths: np.ndarray, limit: int) -> np.ndarray:
     return cut
 
 
-def tree_size(parts: np.ndarray, *, corrupted: bool) -> int:
+def tree_size(lengths: np.ndarray, *, corrupted: bool) -> int:
     """Tokens of a tree; equal answers are counted twice.
 
     Args:
-        parts: lengths of its pairs.
+        lengths: of its pairs.
         corrupted: count a second tree of the chosen answers, with corrupted pictures.
     """
-    _, first = np.unique(parts["question_hash"], return_index=True)
-    shared = int(parts["shared_prefix"][0]) + int(parts["question"][first].sum())
-    chosen, rejected = int(parts["chosen"].sum()), int(parts["rejected"].sum())
+    _, first = np.unique(lengths["question_hash"], return_index=True)
+    shared = int(lengths["shared_prefix"][0]) + int(lengths["question"][first].sum())
+    chosen, rejected = int(lengths["chosen"].sum()), int(lengths["rejected"].sum())
     return shared + chosen + rejected + (shared + chosen) * corrupted
 
 
-def separate_size(parts: np.ndarray, *, corrupted: bool) -> int:
+def separate_size(lengths: np.ndarray, *, corrupted: bool) -> int:
     """Tokens of the same answers, each in a sequence of its own.
 
     Args:
-        parts: lengths of the pairs.
+        lengths: of the pairs.
         corrupted: count every chosen answer a second time, with corrupted pictures.
     """
-    prompts, chosen = int(prompt_tokens(parts).sum()), int(parts["chosen"].sum())
-    return 2 * prompts + chosen + int(parts["rejected"].sum()) + (prompts + chosen) * corrupted
+    prompts, chosen = int(prompt_tokens(lengths).sum()), int(lengths["chosen"].sum())
+    return 2 * prompts + chosen + int(lengths["rejected"].sum()) + (prompts + chosen) * corrupted

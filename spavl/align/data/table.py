@@ -65,8 +65,8 @@ class PairTable(Sequence[Pair]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        reader = pa.ipc.open_file(pa.memory_map(str(folder / PAIRS)))
-        self._batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        file = pa.ipc.open_file(pa.memory_map(str(folder / PAIRS)))
+        self._batches = [file.get_batch(number) for number in range(file.num_record_batches)]
         self._length = int(sum(batch.num_rows for batch in self._batches))
         self._pictures = pa.ipc.open_file(pa.memory_map(str(folder / PICTURES))).read_all().combine_chunks()
 
@@ -83,8 +83,8 @@ class PairTable(Sequence[Pair]):
     def __getitem__(self, number: int | slice) -> Pair | Sequence[Pair]:
         if isinstance(number, slice):
             return select(self, range(*number.indices(len(self))))
-        batch, place = divmod(range(self._length)[number], BATCH)
-        (row,) = self._batches[batch].slice(place, 1).to_pylist()
+        batch, offset = divmod(range(self._length)[number], BATCH)
+        (row,) = self._batches[batch].slice(offset, 1).to_pylist()
         return self._pair(row)
 
     def __iter__(self) -> Iterator[Pair]:
@@ -336,10 +336,10 @@ class _Pictures:
         """The picture's number, after its bytes are written if they are new."""
         if picture.key not in self.numbers:
             self.numbers[picture.key] = len(self.numbers)
-            self._places.append(self._place(picture))
+            self._places.append(self._position(picture))
         return self.numbers[picture.key]
 
-    def _place(self, picture: Picture) -> tuple[Path | None, int, int | None]:
+    def _position(self, picture: Picture) -> tuple[Path | None, int, int | None]:
         if isinstance(picture.source, bytes):
             self._write(picture.source)
             self._end += len(picture.source)

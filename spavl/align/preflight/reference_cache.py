@@ -57,7 +57,7 @@ class ReferenceCache:
             RunError: a part is damaged.
         """
         wanted, cached = pa.array(list(keys), pa.string()), dict[str, np.ndarray]()
-        for table in self._parts(("key", "logprobs")):
+        for table in self._tables(("key", "logprobs")):
             found = table.filter(pc.is_in(table["key"], value_set=wanted))
             for key, row in zip(found["key"].to_pylist(), found["logprobs"].to_pylist(), strict=True):
                 cached[key] = np.asarray(row, dtype=np.float32)
@@ -74,7 +74,7 @@ class ReferenceCache:
         """
         found: list[pa.Array] = []
         sums: list[np.ndarray] = []
-        for table in self._parts(("key", "logprobs")):
+        for table in self._tables(("key", "logprobs")):
             found.append(table["key"].combine_chunks())
             sums.append(_row_sums(table["logprobs"].combine_chunks()))
         if not found:
@@ -84,7 +84,7 @@ class ReferenceCache:
         chosen: np.ndarray = every[places]
         return chosen
 
-    def _parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+    def _tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         for part in sorted(self.folder.glob("*.parquet")):
             try:
                 yield pq.read_table(part, columns=list(columns))

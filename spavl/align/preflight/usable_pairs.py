@@ -97,13 +97,13 @@ def _lengths_of_kept(
     lengths: np.ndarray, trees: Sequence[PairGroup], kept: np.ndarray, dataset: PairDataset
 ) -> np.ndarray:
     """Lengths of the pairs that are kept; a tree that lost some of its own may share more tokens, and is measured."""
-    place = np.full(len(lengths), -1)
-    place[kept] = np.arange(len(kept))
+    moved = np.full(len(lengths), -1)
+    moved[kept] = np.arange(len(kept))
     found: np.ndarray = lengths[kept].copy()
-    parts = (tuple(n for n in place[list(tree)].tolist() if n >= 0) for tree in trees if (place[list(tree)] < 0).any())
-    smaller = [part for part in parts if part]
+    left = [tuple(n for n in moved[list(tree)].tolist() if n >= 0) for tree in trees]
+    smaller = [kept_of for kept_of, tree in zip(left, trees, strict=True) if 0 < len(kept_of) < len(tree)]
     again = measure_lengths(dataset.pairs, smaller, dataset.family)
-    changed = [number for part in smaller for number in part]
+    changed = [number for tree in smaller for number in tree]
     found[changed] = again[changed]
     return found
 
