@@ -61,14 +61,17 @@ class PairTable(Sequence[Pair]):
 
     Args:
         folder: the folder.
+
+    Raises:
+        RunError: a file of the folder is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        file = pa.ipc.open_file(pa.memory_map(str(folder / PAIRS)))
+        file = _open(folder / PAIRS)
         self._batches = [file.get_batch(number) for number in range(file.num_record_batches)]
         self._length = int(sum(batch.num_rows for batch in self._batches))
-        self._pictures = pa.ipc.open_file(pa.memory_map(str(folder / PICTURES))).read_all().combine_chunks()
+        self._pictures = _open(folder / PICTURES).read_all().combine_chunks()
 
     def __reduce__(self) -> tuple[type[PairTable], tuple[Path]]:
         return PairTable, (self.folder,)
@@ -279,10 +282,22 @@ def _is_current(folder: Path, made_from: Mapping[str, Any]) -> bool:
     note = folder / NOTE
     if not note.is_file() or json.loads(note.read_text("utf-8")) != made_from:
         return False
-    pictures = pa.ipc.open_file(pa.memory_map(str(folder / PICTURES))).read_all()
+    pictures = _open(folder / PICTURES).read_all()
     paths = pictures.filter(pc.is_valid(pictures["path"]))
     columns = (paths[name].to_pylist() for name in ("path", "length", "changed"))
     return all(_stamp(Path(path)) == (length, changed) for path, length, changed in zip(*columns, strict=True))
+
+
+def _open(path: Path) -> Any:
+    """An Arrow file, memory-mapped."""
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path)))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(
+            f"A file of the cache of pairs cannot be read: {error}",
+            where=str(path),
+            try_="delete its folder; it is made again from the pairs' own file",
+        ) from error
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -299,7 +314,7 @@ def _convert(pairs: Iterable[Pair], folder: Path, source: str) -> None:
         pictures = _Pictures(file.write)
         for pair in pairs:
             write(_pair_row(pair, pictures))
-    if not pictures.numbers and not pa.ipc.open_file(pa.memory_map(str(folder / PAIRS))).num_record_batches:
+    if not _open(folder / PAIRS).num_record_batches:
         raise DataError("the file holds no pairs", where=source)
     with _writer(folder / PICTURES, _PICTURE_SCHEMA) as write:
         for row in pictures.rows():

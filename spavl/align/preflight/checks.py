@@ -114,7 +114,7 @@ class PreflightChecks:
             torch.cuda.synchronize()
         seconds: float = (time.perf_counter() - began) / sum(map(self.dataset.size, trees))
         idle = [name for name, weight in self.policy.trained().items() if weight.grad is None]
-        if idle:
+        if idle and (batch.pixels or not self.dataset.lengths["pictures"].any()):
             what = f"{len(idle)} of the trained tensors get no gradient, among them {idle[0]}"
             self.findings.append(Finding("note", what))
         self.policy.model.zero_grad(set_to_none=True)

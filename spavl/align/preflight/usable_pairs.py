@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import transformers
 
 from spavl.align.data import validate
 from spavl.align.data.batches import PairDataset
@@ -42,7 +43,7 @@ def usable_pairs(
     validate.refuse_rows(findings, skip_with="align.data.invalid=skip")
     valid = select(pairs, (number for number in range(len(pairs)) if number not in issues)) if issues else pairs
     dataset, trees = _dataset(valid, settings, policy)
-    depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity]
+    depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity, transformers.__version__]
     name = f"lengths-{hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]}"
     lengths = remembered(valid, name, lambda: measure_lengths(valid, trees, policy.family, on_progress))
     dataset.use_lengths(lengths)

@@ -184,6 +184,14 @@ def test_lengths_are_those_of_the_packed_trees(checkpoint, pairs):
     assert (longest_tokens(cut_lengths(lengths, limit)) == limit).all()
 
 
+def test_a_damaged_table_is_a_sentence(rich, tmp_path):
+    table = open_pairs(rich, cache=tmp_path / "cache")
+    (table.folder / "pairs.arrow").write_bytes(b"half of it")
+    with pytest.raises(RunError, match="cannot be read") as error:
+        open_pairs(rich, cache=tmp_path / "cache")
+    assert "delete its folder" in error.value.try_
+
+
 def test_a_cache_that_cannot_be_written_is_a_sentence(rich, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cache of pairs cannot be written") as error:
