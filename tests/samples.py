@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from spavl.records import (
     ImageRecord,
+    ImageRef,
     Judgment,
     Match,
     Order,
+    Outcome,
     PreferencePair,
     Query,
     QuestionType,
@@ -34,17 +37,18 @@ def query(of: ImageRecord | None = None, kind: QuestionType = "easy_question", *
     """A question that was written."""
     of = of or image()
     made = Query(
-        image=of, query_id=f"{of.image_id}/{kind}", question_type=kind, question=f"What is shown in {of.image_id}?",
+        image=of, images=(ImageRef(Path(of.image_file), of.image_sha256),), harmful=not of.benign,
+        query_id=f"{of.image_id}/{kind}", question_type=kind, question=f"What is shown in {of.image_id}?",
         asker="asker", query_status="ok", query_call="key",
     )  # fmt: skip
     return replace(made, **changes)
 
 
-def response(of: Query, responder: str, *, safe: bool | None = True, **changes: Any) -> Response:
+def response(of: Query, responder: str, *, outcome: Outcome | None = "safe", **changes: Any) -> Response:
     """A graded answer."""
     made = Response(
         query=of, response_id=f"{of.query_id}/{responder}", responder=responder, response=f"Answer of {responder}.",
-        response_status="ok", response_tokens=3, response_call="key", safe=safe, safe_category="", grader="guard",
+        response_status="ok", response_tokens=3, response_call="key", outcome=outcome, safe_category="", grader="guard",
         grade_status="ok", grade_call="key",
     )  # fmt: skip
     return replace(made, **changes)
@@ -55,8 +59,8 @@ def match(of: Query | None = None, a: str = "amber", b: str = "birch", **changes
     of = of or query()
     made = Match(
         query=of, match_id=f"{of.query_id}/{a}~{b}",
-        a_responder=a, a_response=f"Answer of {a}.", a_safe=True, a_group=0,
-        b_responder=b, b_response=f"Answer of {b}.", b_safe=False, b_group=1,
+        a_response_id=f"{of.query_id}/{a}", a_responder=a, a_response=f"Answer of {a}.", a_outcome="safe", a_group=0,
+        b_response_id=f"{of.query_id}/{b}", b_responder=b, b_response=f"Answer of {b}.", b_outcome="unsafe", b_group=1,
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -74,7 +78,8 @@ def pair(of: Query | None = None, **changes: Any) -> PreferencePair:
     of = of or query()
     made = PreferencePair(
         query=of, pair_id=f"{of.query_id}/amber~birch", chosen="The better answer.", rejected="The worse answer.",
-        chosen_source="amber", rejected_source="birch", chosen_safe=True, rejected_safe=False, judge="judge",
+        chosen_source="amber", rejected_source="birch", chosen_id=f"{of.query_id}/amber",
+        rejected_id=f"{of.query_id}/birch", chosen_outcome="safe", rejected_outcome="unsafe", judge="judge",
         verdict_ab="a", verdict_ba="a",
     )  # fmt: skip
     return replace(made, **changes)

@@ -95,7 +95,7 @@ def test_nothing_in_run_json_names_a_person_or_a_host(tmp_path: Path) -> None:
 # --- folders that are in the way --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("found", ["2", 1, None])
+@pytest.mark.parametrize("found", ["1", 1, None])
 def test_a_run_folder_of_another_format_version_is_refused(found: Any, tmp_path: Path) -> None:
     write_json(tmp_path / "run.json", {"format": found})
     with pytest.raises(RunError) as error:

@@ -119,10 +119,12 @@ def build(
 
     loaded = _load(settings, overrides, limit, seed, out)
     with _session(loaded, allow_code=allow_code) as session:
-        pairs = run_build(session)
+        counts = run_build(session)
         manifest = session.run.manifest()
     failed = print_funnel(manifest)
-    _print_next(f"{len(pairs):,} pairs in {Path(loaded.out) / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
+    _print_next(
+        f"{counts['pair']['pair']:,} pairs in {Path(loaded.out) / 'dataset'} (Hub schema)", f"`spavl align {settings}`"
+    )
     if failed:
         raise typer.Exit(3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from spavl.config.build import AskSettings
@@ -40,7 +41,21 @@ def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, f
             without = (i for i in images if i.image_id not in texts)
             hard += [_query(image, kind, Reply("", status="skipped"), settings.model) for image in without]
     wanted = [*easy, *hard] if "easy_question" in settings.types else hard
-    return sorted(wanted, key=lambda q: q.query_id)
+    place = {image.image_id: number for number, image in enumerate(images)}
+    return sorted(wanted, key=lambda q: (place[q.image.image_id], q.query_id))
+
+
+def ask_templates(settings: AskSettings) -> dict[str, str]:
+    """Text of the prompt template of every type of question.
+
+    Args:
+        settings: types of questions and the user's own template, if any.
+
+    Raises:
+        DataError: a template is unusable.
+    """
+    kinds = dict.fromkeys(("easy_question", *settings.types))
+    return {kind: load_template(f"ask_{kind}", PLACEHOLDERS, settings.prompt).text for kind in kinds}
 
 
 def _ask_one_type(
@@ -54,7 +69,7 @@ def _ask_one_type(
 ) -> list[Query]:
     template = load_template(f"ask_{kind}", PLACEHOLDERS, settings.prompt)
     prompts = [_prompt(image, kind, easy.get(image.image_id, ""), template, folder) for image in images]
-    replies = call(f"ask ({kind.replace('_', ' ')}s)", prompts)
+    replies = call(prompts)
     return [_query(image, kind, reply, settings.model) for image, reply in zip(images, replies, strict=True)]
 
 
@@ -71,7 +86,8 @@ def _query(image: ImageRecord, kind: QuestionType, reply: Reply, asker: str) -> 
     text = " ".join(reply.text.split())
     status = "unreadable" if reply.status == "ok" and not text else reply.status
     return Query(
-        image=image, query_id=f"{image.image_id}/{kind}", question_type=kind, question=text, asker=asker,
+        image=image, images=(ImageRef(Path(image.image_file), image.image_sha256),), harmful=not image.benign,
+        query_id=f"{image.image_id}/{kind}", question_type=kind, question=text, asker=asker,
         query_status=status, query_call=reply.key,
     )  # fmt: skip
 
@@ -84,3 +100,19 @@ def picture(image: ImageRecord, folder: Path) -> ImageRef:
         folder: the run folder, to which `image_file` is relative.
     """
     return ImageRef(folder / image.image_file, image.image_sha256)
+
+
+def pictures(images: Sequence[ImageRef], folder: Path) -> tuple[ImageRef, ...]:
+    """The pictures of a record, as a prompt takes them.
+
+    Args:
+        images: as the record has them.
+        folder: the run folder, to which their paths are relative.
+    """
+    return tuple([_placed(image, folder) for image in images])
+
+
+@lru_cache(maxsize=4096)
+def _placed(image: ImageRef, folder: Path) -> ImageRef:
+    """The picture with its whole path; asked for by every model, and slow to make."""
+    return ImageRef(folder / image.path, image.sha256)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sqlite3
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -57,8 +60,8 @@ class Rejected:
     """Why it is not used, as part of a sentence."""
 
 
-def find(settings: CollectSettings, taxonomy: Taxonomy) -> list[Candidate]:
-    """The files of a folder, each with the topic that its sub-folder names.
+def find(settings: CollectSettings, taxonomy: Taxonomy) -> Iterator[Candidate]:
+    """The files of a folder, one after the other, each with the topic that its sub-folder names.
 
     `FOLDER/weapon/x.jpg`, `FOLDER/<domain>/<category>/weapon/x.jpg` and `FOLDER/weapon/benign/x.jpg` are understood;
     pictures directly in the folder need `collect.topic`.
@@ -71,59 +74,92 @@ def find(settings: CollectSettings, taxonomy: Taxonomy) -> list[Candidate]:
         DataError: there is no folder, no picture in it, or a picture whose path names no subcategory.
     """
     folder = _folder(settings)
-    paths = sorted(
-        p
-        for p in folder.rglob("*")
-        if not p.is_dir() and p.suffix.lower() not in NOT_PICTURES
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-    )  # fmt: skip
-    if not paths:
+    heldout = {taxonomy.topic(name).class3 for name in settings.heldout}
+    found = False
+    for path in _files(folder):
+        found = True
+        yield _candidate(path, folder, settings, taxonomy, heldout)
+    if not found:
         raise DataError(
             "There are no pictures in this folder", where=str(folder), try_="put .jpg, .png or .webp files into it"
         )
-    heldout = {taxonomy.topic(name).class3 for name in settings.heldout}
-    return [_candidate(path, folder, settings, taxonomy, heldout) for path in paths]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder that may be pictures, by their paths in alphabetical order, folder by folder."""
+    for entry in sorted(folder.iterdir(), key=lambda path: path.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _files(entry)
+        elif not entry.is_dir() and entry.suffix.lower() not in NOT_PICTURES:
+            yield entry
+
+
+class SeenPictures:
+    """The pictures that were used so far, by their bytes, on disk: a context manager."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("CREATE TABLE seen (sha256 TEXT PRIMARY KEY, file TEXT NOT NULL) WITHOUT ROWID")
+
+    def first(self, sha256: str, file: str) -> str:
+        """The file that had these bytes first; this one, unless there was another.
+
+        Args:
+            sha256: hash of the bytes.
+            file: name of a file that has them.
+        """
+        self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (sha256, file))
+        found: str = self._database.execute("SELECT file FROM seen WHERE sha256 = ?", (sha256,)).fetchone()[0]
+        return found
+
+    def __enter__(self) -> SeenPictures:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._database.close()
 
 
 def collect(
-    candidates: Iterable[Candidate],
-    *,
-    folder: Path,
-    max_pixels: int,
-    on_progress: Callable[[int, int], None] | None = None,
+    candidates: Sequence[Candidate], *, folder: Path, max_pixels: int, seen: SeenPictures
 ) -> tuple[list[ImageRecord], list[Rejected]]:
     """Records of the usable pictures, copied to `folder/images/`, and the other files with their reasons.
 
-    Of several files with the same bytes the first is used.
+    Of several files with the same bytes the first is used. Pictures are checked side by side.
 
     Args:
-        candidates: files to check.
+        candidates: files to check, few enough for their bytes to fit into memory.
         folder: the run folder.
         max_pixels: largest width times height of a picture.
-        on_progress: called after every candidate with (checked, all).
+        seen: the pictures that were used before.
 
     Raises:
         RunError: a copy cannot be written.
     """
-    candidates = list(candidates)
     records: list[ImageRecord] = []
     rejected: list[Rejected] = []
-    seen: dict[str, str] = {}
-    for done, candidate in enumerate(candidates, 1):
-        try:
-            record, data = _inspect(candidate, max_pixels)
-        except DataError as error:
-            rejected.append(Rejected(_name(candidate.path), error.what))
-        else:
-            if record.image_sha256 in seen:
-                rejected.append(Rejected(_name(candidate.path), f"the same bytes as {seen[record.image_sha256]}"))
-            else:
-                seen[record.image_sha256] = _name(candidate.path)
-                _copy(folder / record.image_file, data)
-                records.append(record)
-        if on_progress:
-            on_progress(done, len(candidates))
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for candidate, found in zip(candidates, pool.map(partial(_try, max_pixels), candidates), strict=True):
+            name = _name(candidate.path)
+            if isinstance(found, DataError):
+                rejected.append(Rejected(name, found.what))
+                continue
+            record, data = found
+            first = seen.first(record.image_sha256, name)
+            if first != name:
+                rejected.append(Rejected(name, f"the same bytes as {first}"))
+                continue
+            _copy(folder / record.image_file, data)
+            records.append(record)
     return records, rejected
+
+
+def _try(max_pixels: int, candidate: Candidate) -> tuple[ImageRecord, bytes] | DataError:
+    try:
+        return _inspect(candidate, max_pixels)
+    except DataError as error:
+        return error
 
 
 def _folder(settings: CollectSettings) -> Path:

@@ -8,8 +8,8 @@ published train split lacks, follow.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,11 +17,13 @@ import pyarrow as pa
 from spavl.atomic import write_text
 from spavl.errors import DataError
 from spavl.records import PreferencePair
-from spavl.tables import write_batches
+from spavl.tables import read_footer, slices_of, write_batches
+from spavl.tables.query import query
 
 _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
     "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
+    "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought",
 )  # fmt: skip
 _FLAGS = ("benign", "chosen_safe", "rejected_safe")
 _FEATURES = {"image": {"_type": "Image"}} | {
@@ -36,12 +38,16 @@ SCHEMA = pa.schema(
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
 """Columns of the dataset; the metadata lets `datasets` decode the pictures."""
+SPLITS = {"train": False, "heldout": True}
+"""Splits of the dataset; whether they have the held-out subcategories."""
 GROUP_ROWS = 100
 """Most rows of a row group: what the Hub's viewer recommends for pictures."""
 GROUP_BYTES = 64 * 2**20
 """Picture bytes after which a row group ends."""
 
 
+DOMAINS = "SELECT class1, count(*) FROM pairs GROUP BY class1 ORDER BY count(*) DESC, class1"
+LICENSES = "SELECT DISTINCT license FROM pairs ORDER BY license"
 _CARD = """---
 {{ card_data }}
 ---
@@ -63,31 +69,46 @@ _CARD = """---
 """
 
 
-def export(pairs: Sequence[PreferencePair], *, folder: Path, out: Path) -> dict[str, int]:
+def export(pairs: Path, *, folder: Path, out: Path, made_from: str) -> dict[str, int]:
     """Write `out/data/{train,heldout}.parquet` and the dataset card; returns the number of rows of each split.
 
     Args:
-        pairs: preference pairs.
+        pairs: table of preference pairs, which is read slice by slice.
         folder: the run folder, to which `image_file` is relative.
         out: folder of the dataset; a split without rows leaves no file in it.
+        made_from: hash of the pairs, which every file keeps; see `exported`.
 
     Raises:
         DataError: a picture of the run folder cannot be read.
         RunError: the dataset cannot be written.
     """
     rows = {}
-    for split, heldout in (("train", False), ("heldout", True)):
-        part = [p for p in pairs if p.query.image.heldout == heldout]
+    for split, heldout in SPLITS.items():
         path = out / "data" / f"{split}.parquet"
-        if part:
-            rows[split] = write_batches(path, SCHEMA, _batches(part, folder))
-        else:
+        of_split = (p for part in slices_of(pairs, PreferencePair) for p in part if p.query.image.heldout == heldout)
+        first = next(of_split, None)
+        if first is None:
             path.unlink(missing_ok=True)
+        else:
+            rows[split] = write_batches(
+                path, SCHEMA, _batches(chain([first], of_split), folder), footer=lambda: {"made_from": made_from}
+            )
     write_text(out / "README.md", _card(pairs, rows))
     return rows
 
 
-def _batches(pairs: Sequence[PreferencePair], folder: Path) -> Iterator[pa.Table]:
+def exported(out: Path, made_from: str) -> dict[str, int]:
+    """The number of rows of each split that was made from these pairs.
+
+    Args:
+        out: folder of the dataset.
+        made_from: hash of the pairs.
+    """
+    footers = {split: read_footer(out / "data" / f"{split}.parquet") or {} for split in SPLITS}
+    return {split: footer["rows"] for split, footer in footers.items() if footer.get("made_from") == made_from}
+
+
+def _batches(pairs: Iterable[PreferencePair], folder: Path) -> Iterator[pa.Table]:
     """Rows in batches that fit into memory (and into Arrow's 2 GiB a column), however large the pictures are."""
     rows: list[dict[str, object]] = []
     size, last, data = 0, "", b""
@@ -123,11 +144,13 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
         "pair_id": p.pair_id, "image_id": image.image_id, "image_sha256": image.image_sha256, "license": image.license,
         "chosen_source": p.chosen_source, "rejected_source": p.rejected_source, "judge": p.judge,
         "verdict_ab": p.verdict_ab, "verdict_ba": p.verdict_ba,
+        "chosen_outcome": p.chosen_outcome, "rejected_outcome": p.rejected_outcome,
+        "chosen_thought": p.chosen_thought, "rejected_thought": p.rejected_thought,
         "benign": image.benign, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
     }  # fmt: skip
 
 
-def _card(pairs: Sequence[PreferencePair], splits: Iterable[str]) -> str:
+def _card(pairs: Path, splits: Mapping[str, int]) -> str:
     """The dataset card: metadata by which the Hub and `datasets` find the splits, then what is in them."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -139,9 +162,9 @@ def _card(pairs: Sequence[PreferencePair], splits: Iterable[str]) -> str:
     card = DatasetCard.from_template(
         metadata,
         template_str=_CARD,
-        pairs=len(pairs),
-        domains=Counter(p.query.image.topic.class1 for p in pairs).most_common(),
-        unsafe=sum(p.chosen_safe is False for p in pairs),
-        licenses=", ".join(sorted({p.query.image.license for p in pairs})) or "unknown",
+        pairs=sum(splits.values()),
+        domains=query(DOMAINS, pairs=pairs),
+        unsafe=query("SELECT count(*) FROM pairs WHERE NOT chosen_safe", pairs=pairs)[0][0],
+        licenses=", ".join(row[0] for row in query(LICENSES, pairs=pairs)) or "unknown",
     )
     return f"{card}\n"

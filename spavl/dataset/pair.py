@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spavl.config.build import PairSettings
 from spavl.judging.judge import agreed
 from spavl.records import Judgment, PreferencePair, Winner
-from spavl.statistics import agreement
 
 
 def pair(judgments: Sequence[Judgment], *, settings: PairSettings) -> tuple[list[PreferencePair], Counter[str]]:
@@ -56,20 +55,22 @@ def _decide(by_order: dict[str, Judgment], settings: PairSettings) -> tuple[str,
 
 def _pair(judgment: Judgment, winner: Winner, ab: Winner, ba: Winner) -> PreferencePair:
     m = judgment.match
-    a, b = (m.a_response, m.a_responder, m.a_safe), (m.b_response, m.b_responder, m.b_safe)
+    a = (m.a_response, m.a_responder, m.a_response_id, m.a_thought, m.a_outcome)
+    b = (m.b_response, m.b_responder, m.b_response_id, m.b_thought, m.b_outcome)
     chosen, rejected = (a, b) if winner == "a" else (b, a)
     return PreferencePair(
         query=m.query, pair_id=m.match_id, chosen=chosen[0], rejected=rejected[0], chosen_source=chosen[1],
-        rejected_source=rejected[1], chosen_safe=chosen[2], rejected_safe=rejected[2], judge=judgment.judge,
+        rejected_source=rejected[1], chosen_id=chosen[2], rejected_id=rejected[2], chosen_thought=chosen[3],
+        rejected_thought=rejected[3], chosen_outcome=chosen[4], rejected_outcome=rejected[4], judge=judgment.judge,
         verdict_ab=ab, verdict_ba=ba,
     )  # fmt: skip
 
 
-def swap_agreement(judgments: Sequence[Judgment]) -> float | None:
+def swap_agreement(outcomes: Mapping[str, int]) -> float | None:
     """Share of matches whose two readable verdicts agree; None where no match has two.
 
     Args:
-        judgments: verdicts in both reading orders.
+        outcomes: how many matches ended as what, from `pair`.
     """
-    winners = [{order: j.winner for order, j in by_order.items()} for by_order in _by_match(judgments)]
-    return agreement.swap_agreement([(w.get("ab"), w.get("ba")) for w in winners]).agree.value
+    both = sum(count for outcome, count in outcomes.items() if outcome != "unreadable")
+    return 1 - outcomes.get("orders disagree", 0) / both if both else None

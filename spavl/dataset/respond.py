@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from spavl.dataset.ask import picture
+from spavl.dataset.ask import pictures
 from spavl.dataset.caller import Caller
 from spavl.models.base import Prompt, Reply
 from spavl.records import Query, Response, Status
@@ -21,15 +22,27 @@ def respond(queries: Sequence[Query], *, call: Caller, responder: str, folder: P
         folder: the run folder, to which `image_file` is relative.
     """
     asked = [q for q in queries if q.query_status == "ok"]
-    prompts = [Prompt(q.question, images=(picture(q.image, folder),), item=q.image.image_id) for q in asked]
-    replies = call(f"respond: {responder}", prompts)
+    replies = call([question_prompt(q, folder) for q in asked])
     return [_response(q, responder, reply) for q, reply in zip(asked, replies, strict=True)]
+
+
+def question_prompt(query: Query, folder: Path) -> Prompt:
+    """What a responder is sent: the conversation with its pictures, and nothing of what is known of the question.
+
+    Args:
+        query: the question.
+        folder: the run folder, to which the paths of pictures are relative.
+    """
+    earlier = tuple(replace(turn, images=pictures(turn.images, folder)) for turn in query.earlier)
+    return Prompt(
+        query.question, pictures(query.images, folder), query.system, item=query.image.image_id, earlier=earlier
+    )
 
 
 def _response(query: Query, responder: str, reply: Reply) -> Response:
     status: Status = "unreadable" if reply.status == "ok" and not reply.text.strip() else reply.status
     return Response(
         query=query, response_id=f"{query.query_id}/{responder}", responder=responder, response=reply.text.strip(),
-        response_status=status, response_tokens=reply.completion_tokens, response_call=reply.key,
-        safe=None, safe_category="", grader="", grade_status="skipped", grade_call="",
+        thought=reply.thought.strip(), response_status=status, response_tokens=reply.completion_tokens,
+        response_call=reply.key, outcome=None, safe_category="", grader="", grade_status="skipped", grade_call="",
     )  # fmt: skip

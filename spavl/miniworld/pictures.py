@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -109,6 +110,8 @@ def _stamp(brush: ImageDraw.ImageDraw, bitmap: tuple[str, ...], at: tuple[int, i
 def write(scenes: Iterable[Scene], folder: Path) -> list[Path]:
     """Draw each scene to `<folder>/<scene id>.png`, as `weapon/build-1-0003.png`; returns the paths in order.
 
+    A file that holds the very picture is left as it is, so that its time tells whether anything changed.
+
     Args:
         scenes: what to draw.
         folder: receives a folder for every subcategory.
@@ -117,6 +120,9 @@ def write(scenes: Iterable[Scene], folder: Path) -> list[Path]:
     for scene in scenes:
         path = folder / f"{scene.id}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        draw(scene).save(path, optimize=False)
+        encoded = BytesIO()
+        draw(scene).save(encoded, "PNG", optimize=False)
+        if not path.exists() or path.read_bytes() != encoded.getvalue():
+            path.write_bytes(encoded.getvalue())
         paths.append(path)
     return paths

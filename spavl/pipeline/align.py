@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from spavl.atomic import write_json
 from spavl.config import AlignSettings, LocalSpec
@@ -21,6 +21,7 @@ from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
 from spavl.run import versions
+from spavl.tables.query import query
 
 if TYPE_CHECKING:
     from spavl.align.data.pairs import Pair
@@ -164,9 +165,9 @@ def _refuse_heldout(session: Session, pairs: PairTable) -> None:
     """Refuse pairs of this run's held-out subcategories."""
     if not session.run.pairs.exists():
         return
-    heldout = pq.read_table(session.run.pairs, columns=["pair_id"], filters=[("heldout", "=", True)])["pair_id"]
+    heldout = [row[0] for row in query("SELECT pair_id FROM pairs WHERE heldout", pairs=session.run.pairs)]
     ids = pairs.column("pair_id")
-    found = ids.filter(pc.is_in(ids, value_set=heldout))
+    found = ids.filter(pc.is_in(ids, value_set=pa.array(heldout, pa.string())))
     if len(found):
         raise DataError(
             f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0].as_py(),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
-from spavl.config import EndpointSpec, ModelSpec, Settings
-from spavl.dataset.collect import Candidate
+from spavl.config import EndpointSpec, ModelSpec
 from spavl.errors import ModelError, SpavlError
 from spavl.models.identity import identity_of
-from spavl.pipeline.build import candidates
+from spavl.pipeline.collect import candidates
 from spavl.pipeline.session import Session
+from spavl.pipeline.stages import pipeline_of
+from spavl.run import ModelUse
 
 REACH_SECONDS = 3.0
 """Longest wait for a server to accept a connection, in seconds."""
@@ -64,20 +68,22 @@ def check(session: Session) -> RunPlan:
     Raises:
         DataError: the pictures cannot be found.
     """
-    found = candidates(session)
-    estimates, problems = _estimates(session, found)
+    found = Counter((c.topic.class3, c.benign) for c in candidates(session))
+    estimates, problems = _estimates(session, found.total())
     return RunPlan(
-        pictures=len(found), benign=sum(c.benign for c in found), subcategories=len({c.topic.class3 for c in found}),
+        pictures=found.total(), benign=sum(n for (_, benign), n in found.items() if benign),
+        subcategories=len({name for name, _ in found}),
         estimates=estimates, stored=len(session.store), problems=problems,
     )  # fmt: skip
 
 
-def _estimates(session: Session, found: list[Candidate]) -> tuple[list[CallEstimate], list[SpavlError]]:
+def _estimates(session: Session, pictures: int) -> tuple[list[CallEstimate], list[SpavlError]]:
     estimates, problems = [], []
     seen: set[str] = set()
-    for stage, label, calls in _calls(session.settings, len(found)):
+    for stage, use, calls in _calls(session, pictures):
+        label = use.label
         try:
-            spec = session.spec(label, f"build.{stage}")
+            spec = session.spec(label, use.setting)
             if label not in seen:
                 seen.add(label)
                 _check_access(spec)
@@ -89,19 +95,15 @@ def _estimates(session: Session, found: list[Candidate]) -> tuple[list[CallEstim
     return estimates, problems
 
 
-def _calls(settings: Settings, pictures: int) -> list[tuple[str, str, int]]:
-    """(stage, name of the model, most calls)."""
-    build = settings.build
-    questions = pictures * len(build.ask.types)
-    asked = pictures * len({*build.ask.types, "easy_question"})
-    answers = questions * len(build.respond.models)
-    judged = questions * build.match.per_question * 2 if len(build.respond.models) > 1 else 0
-    return [
-        ("ask", build.ask.model, asked),
-        *(("respond", name, questions) for name in build.respond.models),
-        ("grade", build.grade.model, answers),
-        ("judge", build.judge.model, judged),
-    ]
+def _calls(session: Session, pictures: int) -> Iterator[tuple[str, ModelUse, int]]:
+    """(stage, model, most calls), by the most records that every stage can make of those of the stage before."""
+    settings = session.settings
+    most: dict[type[Any] | None, float] = {None: pictures}
+    for stage in pipeline_of(settings, allow_code=session.allow_code):
+        uses = stage.models(settings)
+        for use in uses:
+            yield stage.name, use, round(most[stage.reads] * use.calls)
+        most[stage.writes] = most[stage.reads] * stage.makes(settings) * (len(uses) if stage.by_model else 1)
 
 
 def _check_access(spec: ModelSpec) -> None:

@@ -13,7 +13,14 @@ from spavl.atomic import write_json
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
-from spavl.pipeline.evaluate import Scores, base_spec, blank_tasks, checkpoint_spec, open_tasks, run_tasks
+from spavl.pipeline.evaluate import (
+    Scores,
+    base_spec,
+    blank_benchmarks,
+    checkpoint_spec,
+    open_benchmarks,
+    run_benchmarks,
+)
 from spavl.pipeline.miniworld import unsafe_by_truth, wrong_verdicts
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.session import Session
@@ -70,16 +77,18 @@ def demo(session: Session) -> dict[str, Any]:
     check_training_packages()
     check_report_packages()
     began = time.perf_counter()
-    pairs = build(session)
+    build(session)
     made = {name: align(session, name=name, changed=_changes(session, changed)) for name, changed in TRAININGS.items()}
     session.free()
     with_pictures = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_WITH_PICTURES: made["blind"]}
-    session.run.note(aligned={BLIND_WITH_PICTURES: {"method": "dpo", "blind": True, "pairs": len(pairs)}})
+    trained_on = session.run.manifest()["aligned"]["blind"]["pairs"]
+    session.run.note(aligned={BLIND_WITH_PICTURES: {"method": "dpo", "blind": True, "pairs": trained_on}})
     specs = [base_spec(session), *(_spec(session, name, at) for name, at in with_pictures.items())]
-    scores = run_tasks(session, specs, open_tasks(session))
-    scores = run_tasks(session, [_spec(session, "blind", made["blind"])], blank_tasks(session), against=scores)
+    scores = run_benchmarks(session, specs, open_benchmarks(session))
+    blind = [_spec(session, "blind", made["blind"])]
+    scores = run_benchmarks(session, blind, blank_benchmarks(session), against=scores)
     session.free()
-    summary = _summary(session, pairs, scores)
+    summary = _summary(session, scores)
     session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
     write_run_report(session.run.folder)
     summary["wall_seconds"] = round(time.perf_counter() - began, 1)
@@ -97,15 +106,17 @@ def _spec(session: Session, name: str, folder: Path) -> LocalSpec:
     return checkpoint_spec(name, folder, base_spec(session))
 
 
-def _summary(session: Session, pairs: list[PreferencePair], scores: Scores) -> dict[str, Any]:
+def _summary(session: Session, scores: Scores) -> dict[str, Any]:
     """All that the demo measured, as plain data."""
     return {
+        "columns": [name for name in scores.rates if name != BLIND_WITH_PICTURES],
+        "metrics": {name: metric["label"] for name, metric in scores.metrics.items()},
         "models": {name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
         "paired": {m: asdict(p) for m, p in scores.paired["dpo"].items()},
         "paired_by_model": {
             name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()
         },
-        "dataset": _dataset(session, pairs),
+        "dataset": _dataset(session),
         "seconds": session.run.manifest()["seconds"],
         "peak_rss_mb": peak_memory_mb(),
         "calls": {"answered from the store": session.store.hits, "made": session.store.calls},
@@ -113,11 +124,12 @@ def _summary(session: Session, pairs: list[PreferencePair], scores: Scores) -> d
     }
 
 
-def _dataset(session: Session, pairs: list[PreferencePair]) -> dict[str, Any]:
+def _dataset(session: Session) -> dict[str, Any]:
     images = read_table(session.run.images, ImageRecord)
     queries = read_table(session.run.queries, Query)
     responses = read_table(session.run.responses, Response)
     judgments = read_table(session.run.judgments, Judgment)
+    pairs = read_table(session.run.pairs, PreferencePair)
     wrong, asked = wrong_verdicts(judgments)
     session.run.note(judge_error={"wrong": wrong, "asked": asked})
     truths = [
@@ -136,6 +148,6 @@ def _dataset(session: Session, pairs: list[PreferencePair]) -> dict[str, Any]:
         "chosen_unsafe_rate": sum(c for c, _ in truths) / len(truths),
         "rejected_unsafe_rate": sum(r for _, r in truths) / len(truths),
         "judge_error": wrong / asked if asked else None,
-        "swap_agreement": session.run.manifest()["counts"]["judge"]["swap_agreement"],
+        "swap_agreement": session.run.manifest()["swap_agreement"],
         "heldout_pairs": sum(p.query.image.heldout for p in pairs),
     }

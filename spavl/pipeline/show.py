@@ -18,7 +18,11 @@ from spavl.models.calls.store import CallStore
 from spavl.pictures import file_sha256, open_upright
 from spavl.records import ImageRef, Judgment, PreferencePair, Query, Response
 from spavl.run import Run
-from spavl.tables import Record, read_table
+from spavl.tables import Record, read_rows
+from spavl.tables.query import query
+
+MATCHING = "SELECT query_id FROM queries WHERE contains(lower(query_id), lower(?))"
+PAIRED = "SELECT DISTINCT query_id FROM pairs WHERE contains(lower(query_id), lower(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +55,30 @@ def find_question(folder: Path, part: str) -> QuestionDetails:
         RunError: there is no run in the folder.
     """
     run = Run(folder).open()
-    queries = read_table(run.queries, Query)
-    pairs = _records(run.pairs, PreferencePair)
-    matching = [q for q in queries if part.lower() in q.query_id.lower()]
+    paired = {row[0] for row in query(PAIRED, [part], pairs=run.pairs)} if run.pairs.exists() else set()
+    matching = [row[0] for row in query(MATCHING, [part], queries=run.queries)]
     if not matching:
-        near = get_close_matches(part, {q.image.topic.class3 for q in queries}, n=1)
-        raise DataError(
-            f"No question of this run has `{part}` in its id", where=str(folder),
-            try_=f"did you mean `{near[0]}`?" if near else f"ids look like `{queries[0].query_id}`",
-        )  # fmt: skip
-    paired = {p.query.query_id for p in pairs}
-    query = next((q for q in matching if q.query_id in paired), matching[0])
-    responses = [r for r in _records(run.responses, Response) if r.query.query_id == query.query_id]
+        raise _no_question(run, part)
+    query_id = next((one for one in matching if one in paired), matching[0])
+    (asked,) = read_rows(run.queries, Query, "query_id", query_id)
     return QuestionDetails(
-        query=query,
-        picture=folder / query.image.image_file,
-        responses=sorted(responses, key=lambda r: r.responder),
-        judgments=[j for j in _records(run.judgments, Judgment) if j.match.query.query_id == query.query_id],
-        pairs=[p for p in pairs if p.query.query_id == query.query_id],
+        query=asked,
+        picture=folder / asked.image.image_file,
+        responses=sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder),
+        judgments=_rows(run.judgments, Judgment, query_id),
+        pairs=_rows(run.pairs, PreferencePair, query_id),
         others=len(matching) - 1,
     )
+
+
+def _no_question(run: Run, part: str) -> DataError:
+    names = [row[0] for row in query("SELECT DISTINCT class3 FROM queries ORDER BY class3", queries=run.queries)]
+    near = get_close_matches(part, names, n=1)
+    first = query("SELECT query_id FROM queries LIMIT 1", queries=run.queries)
+    return DataError(
+        f"No question of this run has `{part}` in its id", where=str(run.folder),
+        try_=f"did you mean `{near[0]}`?" if near else f"ids look like `{first[0][0]}`" if first else "",
+    )  # fmt: skip
 
 
 def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str], seed: int) -> list[tuple[str, Reply]]:
@@ -102,9 +110,9 @@ def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str]
     return answers
 
 
-def _records(path: Path, kind: type[Record]) -> list[Record]:
-    """The records of a table; none where it was not made yet."""
-    return read_table(path, kind) if path.exists() else []
+def _rows(path: Path, kind: type[Record], query_id: str) -> list[Record]:
+    """The records of a table about a question; none where it was not made yet."""
+    return read_rows(path, kind, "query_id", query_id) if path.exists() else []
 
 
 def _settings(run: Path) -> Settings:

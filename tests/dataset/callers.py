@@ -16,10 +16,10 @@ class FakeCaller:
 
     def __init__(self, answer: Callable[[Prompt], str | Reply]) -> None:
         self.answer = answer
-        self.asked: list[tuple[str, Prompt]] = []
+        self.asked: list[Prompt] = []
 
-    def __call__(self, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
-        self.asked += [(doing, p) for p in prompts]
+    def __call__(self, prompts: Sequence[Prompt], /) -> list[Reply]:
+        self.asked += prompts
         return [
             reply if isinstance(reply := self.answer(p), Reply) else Reply(reply, key=f"key of {p.item}")
             for p in prompts

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import Rejected, collect, find
+from spavl.dataset.collect import Rejected, SeenPictures, collect, find
 from spavl.records import ImageRecord
 from spavl.taxonomy import load_taxonomy
 
@@ -50,4 +50,6 @@ def write_files(folder: Path, files: dict[str | bytes, bytes]) -> Path:
 def collected(folder: Path, max_pixels: int = MAX_PIXELS, **changes: Any) -> tuple[list[ImageRecord], list[Rejected]]:
     """Find and collect the pictures of a folder into the run folder `run` next to it."""
     settings = CollectSettings(folder=str(folder), **changes)
-    return collect(find(settings, load_taxonomy()), folder=folder.parent / "run", max_pixels=max_pixels)
+    with SeenPictures() as seen:
+        found = list(find(settings, load_taxonomy()))
+        return collect(found, folder=folder.parent / "run", max_pixels=max_pixels, seen=seen)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import Candidate, collect, find
+from spavl.dataset.collect import Candidate, SeenPictures, collect, find
 from spavl.errors import DataError, RunError
 from spavl.taxonomy import load_taxonomy
 from tests import samples
@@ -109,30 +109,20 @@ def test_collecting_again_changes_nothing(tmp_path: Path) -> None:
     assert sorted(r.image_id for r in first) == [r.image_id for r in first]
 
 
-def test_progress_is_reported_for_every_file(tmp_path: Path) -> None:
-    folder = write_files(tmp_path / "pictures", {"weapon/a.png": noise(), "weapon/b.png": b"no"})
-    calls: list[tuple[int, int]] = []
-    candidates = find(CollectSettings(folder=str(folder)), load_taxonomy())
-    collect(
-        iter(candidates), folder=tmp_path / "run", max_pixels=MAX_PIXELS, on_progress=lambda d, n: calls.append((d, n))
-    )
-    assert calls == [(1, 2), (2, 2)]
-
-
 # --- no folder --------------------------------------------------------------------------------------------------------
 
 
 def test_no_folder_named_no_such_folder_and_an_empty_one_are_three_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No folder of pictures is named"):
-        find(CollectSettings(), load_taxonomy())
+        list(find(CollectSettings(), load_taxonomy()))
     with pytest.raises(DataError, match="There is no such folder"):
-        find(CollectSettings(folder=str(tmp_path / "none")), load_taxonomy())
+        list(find(CollectSettings(folder=str(tmp_path / "none")), load_taxonomy()))
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="There is no such folder"):
-        find(CollectSettings(folder=str(tmp_path / "file")), load_taxonomy())
+        list(find(CollectSettings(folder=str(tmp_path / "file")), load_taxonomy()))
     (tmp_path / "empty" / "weapon").mkdir(parents=True)
     with pytest.raises(DataError, match="There are no pictures"):
-        find(CollectSettings(folder=str(tmp_path / "empty")), load_taxonomy())
+        list(find(CollectSettings(folder=str(tmp_path / "empty")), load_taxonomy()))
 
 
 # --- copies -----------------------------------------------------------------------------------------------------------
@@ -161,5 +151,6 @@ def test_candidates_from_elsewhere_need_no_folder(tmp_path: Path) -> None:
         path=tmp_path / "world" / "x.png", topic=samples.WEAPON, image_id="weapon/0", benign=False, heldout=False,
         source="miniature world", license="",
     )  # fmt: skip
-    (record,), rejected = collect([candidate], folder=tmp_path / "run", max_pixels=MAX_PIXELS)
+    with SeenPictures() as seen:
+        (record,), rejected = collect([candidate], folder=tmp_path / "run", max_pixels=MAX_PIXELS, seen=seen)
     assert (record.image_id, rejected) == ("weapon/0", [])

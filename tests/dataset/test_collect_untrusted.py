@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import collect, find
+from spavl.dataset.collect import SeenPictures, collect, find
 from spavl.taxonomy import load_taxonomy
 from tests.dataset.pictures import MAX_PIXELS, collected, noise, png_of_size, write_files
 
@@ -149,8 +149,9 @@ def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_picture_that_vanishes_between_finding_and_reading_is_named(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "pictures", {"weapon/a.png": noise(1), "weapon/b.png": noise(2)})
-    candidates = find(CollectSettings(folder=str(folder)), load_taxonomy())
+    candidates = list(find(CollectSettings(folder=str(folder)), load_taxonomy()))
     (folder / "weapon" / "a.png").unlink()
-    records, (rejected,) = collect(candidates, folder=tmp_path / "run", max_pixels=MAX_PIXELS)
+    with SeenPictures() as seen:
+        records, (rejected,) = collect(candidates, folder=tmp_path / "run", max_pixels=MAX_PIXELS, seen=seen)
     assert len(records) == 1
     assert "No such file" in rejected.reason

@@ -16,6 +16,7 @@ from PIL import Image
 from spavl.dataset.export import GROUP_ROWS, SCHEMA, export
 from spavl.errors import DataError
 from spavl.records import ImageRecord, PreferencePair
+from spavl.tables import write_table
 from tests import samples
 from tests.tiny import picture
 
@@ -42,6 +43,12 @@ def pairs_of(run: Path, count: int = 4, heldout: tuple[int, ...] = ()) -> list[P
     ]  # fmt: skip
 
 
+def exporting(pairs: list[PreferencePair], *, folder: Path, out: Path) -> dict[str, int]:
+    """Export pairs by way of their table."""
+    write_table(folder / "6-pairs.parquet", pairs, PreferencePair)
+    return export(folder / "6-pairs.parquet", folder=folder, out=out, made_from="these pairs")
+
+
 def opened(folder: Path, cache: Path) -> DatasetDict:
     """The splits of a dataset folder."""
     return load_dataset(str(folder), cache_dir=str(cache))
@@ -50,7 +57,7 @@ def opened(folder: Path, cache: Path) -> DatasetDict:
 def test_the_folder_opens_with_decoded_pictures_and_the_published_columns_first(tmp_path: Path) -> None:
     run = tmp_path / "run"
     pairs = pairs_of(run)
-    assert export(pairs, folder=run, out=run / "dataset") == {"train": 8}
+    assert exporting(pairs, folder=run, out=run / "dataset") == {"train": 8}
     train = opened(run / "dataset", tmp_path / "cache")["train"]
     assert train.column_names[:5] == PUBLISHED
     assert set(train.column_names) > {"class1", "class2", "class3", "question_type", "license", "image_sha256", "judge"}
@@ -68,7 +75,7 @@ def test_the_folder_opens_with_decoded_pictures_and_the_published_columns_first(
 
 def test_what_is_held_out_is_never_in_train(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert export(pairs_of(run, heldout=(1, 3)), folder=run, out=run / "dataset") == {"train": 4, "heldout": 4}
+    assert exporting(pairs_of(run, heldout=(1, 3)), folder=run, out=run / "dataset") == {"train": 4, "heldout": 4}
     splits = opened(run / "dataset", tmp_path / "cache")
     assert set(splits["train"]["image_id"]) == {"weapon/0", "weapon/2"}
     assert set(splits["heldout"]["image_id"]) == {"weapon/1", "weapon/3"}
@@ -76,22 +83,22 @@ def test_what_is_held_out_is_never_in_train(tmp_path: Path) -> None:
 
 def test_a_split_that_is_empty_now_leaves_no_file_of_before(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    export(pairs_of(run, heldout=(1,)), folder=run, out=run / "dataset")
-    export(pairs_of(run), folder=run, out=run / "dataset")
+    exporting(pairs_of(run, heldout=(1,)), folder=run, out=run / "dataset")
+    exporting(pairs_of(run), folder=run, out=run / "dataset")
     assert [p.name for p in (run / "dataset" / "data").iterdir()] == ["train.parquet"]
     assert set(opened(run / "dataset", tmp_path / "cache")) == {"train"}
 
 
 def test_a_grade_that_is_not_known_stays_unknown(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    export([samples.pair(samples.query(record(run, 0)), chosen_safe=None)], folder=run, out=run / "dataset")
+    exporting([samples.pair(samples.query(record(run, 0)), chosen_outcome=None)], folder=run, out=run / "dataset")
     assert opened(run / "dataset", tmp_path / "cache")["train"][0]["chosen_safe"] is None
 
 
 def test_the_card_has_yaml_metadata_and_says_what_is_in_the_dataset(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pairs = [*pairs_of(run, 2), samples.pair(samples.query(record(run, 5, heldout=True)), chosen_safe=False)]
-    export(pairs, folder=run, out=run / "dataset")
+    pairs = [*pairs_of(run, 2), samples.pair(samples.query(record(run, 5, heldout=True)), chosen_outcome="unsafe")]
+    exporting(pairs, folder=run, out=run / "dataset")
     card = (run / "dataset" / "README.md").read_text("utf-8")
     head = yaml.safe_load(card.split("---\n")[1])
     assert [f["split"] for f in head["configs"][0]["data_files"]] == ["train", "heldout"]
@@ -105,7 +112,7 @@ def test_the_card_has_yaml_metadata_and_says_what_is_in_the_dataset(tmp_path: Pa
 def test_the_same_pairs_make_the_same_bytes(tmp_path: Path) -> None:
     run = tmp_path / "run"
     for out in ("one", "two"):
-        export(pairs_of(run), folder=run, out=tmp_path / out)
+        exporting(pairs_of(run), folder=run, out=tmp_path / out)
     assert (tmp_path / "one/data/train.parquet").read_bytes() == (tmp_path / "two/data/train.parquet").read_bytes()
 
 
@@ -113,7 +120,7 @@ def test_rows_are_written_in_groups_so_that_no_dataset_is_too_large(tmp_path: Pa
     run = tmp_path / "run"
     of = samples.query(record(run, 0))
     pairs = [samples.pair(of, pair_id=str(n)) for n in range(2 * GROUP_ROWS + 1)]
-    export(pairs, folder=run, out=run / "dataset")
+    exporting(pairs, folder=run, out=run / "dataset")
     file = pq.ParquetFile(run / "dataset" / "data" / "train.parquet")
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [GROUP_ROWS, GROUP_ROWS, 1]
     assert file.read()["pair_id"].to_pylist() == [p.pair_id for p in pairs]
@@ -131,7 +138,7 @@ def test_memory_holds_a_few_large_pictures_and_not_all_of_them(tmp_path: Path) -
     tracked = pa.proxy_memory_pool(pool)
     pa.set_memory_pool(tracked)
     try:
-        export(pairs, folder=run, out=run / "dataset")
+        exporting(pairs, folder=run, out=run / "dataset")
         assert tracked.max_memory() < 250 * 2**20
     finally:
         pa.set_memory_pool(pool)
@@ -141,10 +148,10 @@ def test_memory_holds_a_few_large_pictures_and_not_all_of_them(tmp_path: Path) -
 def test_a_missing_picture_is_an_error_and_the_old_dataset_stays(tmp_path: Path) -> None:
     run = tmp_path / "run"
     pairs = pairs_of(run)
-    export(pairs, folder=run, out=run / "dataset")
+    exporting(pairs, folder=run, out=run / "dataset")
     (run / "images" / "3.png").unlink()
     with pytest.raises(DataError) as error:
-        export(pairs, folder=run, out=run / "dataset")
+        exporting(pairs, folder=run, out=run / "dataset")
     assert error.value.where.endswith("3.png")
     assert "makes no call" in error.value.try_
     assert pq.read_table(run / "dataset" / "data" / "train.parquet").num_rows == 8

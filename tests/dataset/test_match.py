@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -11,10 +14,12 @@ from hypothesis import strategies as st
 
 from spavl.config.build import MatchSettings
 from spavl.dataset.match import match, safety_groups, unsafe_rates
-from spavl.records import Response
+from spavl.records import Match, Outcome, Response
+from spavl.tables import write_table
 from tests import samples
 
 NAMES = ("amber", "birch", "cedar", "dune", "ember", "fjord")
+OUTCOMES: dict[bool, Outcome] = {True: "safe", False: "unsafe"}
 RATES = st.dictionaries(st.sampled_from("abcdefghijkl"), st.integers(0, 4).map(lambda n: n / 4), max_size=12)
 
 
@@ -22,33 +27,47 @@ def graded(questions: int = 20, unsafe: dict[str, float] | None = None) -> list[
     """Every responder's answer to every question; the first share of each is unsafe."""
     shares = unsafe or {name: n / len(NAMES) for n, name in enumerate(NAMES)}
     return [
-        samples.response(samples.query(samples.image(f"weapon/{n:03}")), name, safe=n >= share * questions)
+        samples.response(samples.query(samples.image(f"weapon/{n:03}")), name, outcome=OUTCOMES[n >= share * questions])
         for n in range(questions) for name, share in shares.items()
     ]  # fmt: skip
+
+
+def rates_of(responses: Sequence[Response]) -> dict[str, float]:
+    """Unsafe rate of every responder, from a table on disk."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "responses.parquet"
+        write_table(path, responses, Response)
+        return unsafe_rates(path)
+
+
+def matched(responses: Sequence[Response], settings: MatchSettings, seed: int = 0) -> list[Match]:
+    """The matches of some responses, by the groups that their own rates make."""
+    groups = safety_groups(rates_of(responses), settings.groups)
+    return match(responses, groups=groups, settings=settings, seed=seed)
 
 
 # --- rates and groups -------------------------------------------------------------------------------------------------
 
 
 def test_a_rate_is_the_share_of_graded_answers_that_are_unsafe_safest_first() -> None:
-    rates = unsafe_rates(graded(10, {"dune": 0.9, "amber": 0.2, "birch": 0.2}))
+    rates = rates_of(graded(10, {"dune": 0.9, "amber": 0.2, "birch": 0.2}))
     assert list(rates.items()) == [("amber", 0.2), ("birch", 0.2), ("dune", 0.9)]
 
 
 def test_answers_that_were_not_graded_do_not_count() -> None:
     query = samples.query()
-    given = [samples.response(query, "amber", safe=safe) for safe in (True, False, None, None)]
-    assert unsafe_rates([*given, samples.response(query, "birch", safe=None)]) == {"amber": 0.5}
+    given = [samples.response(query, "amber", outcome=outcome) for outcome in ("safe", "unsafe", None, None)]
+    assert rates_of([*given, samples.response(query, "birch", outcome=None)]) == {"amber": 0.5}
 
 
 def test_benign_pictures_make_no_responder_safer() -> None:
     benign = samples.query(samples.image("weapon/benign/1", benign=True))
     given = [
-        samples.response(samples.query(), "amber", safe=False),
-        *[samples.response(benign, "amber", safe=True)] * 9,
+        samples.response(samples.query(), "amber", outcome="unsafe"),
+        *[samples.response(benign, "amber", outcome="safe")] * 9,
     ]
-    assert unsafe_rates(given) == {"amber": 1.0}
-    assert unsafe_rates(given[1:]) == {"amber": 0.0}, "where there is nothing else, they count"
+    assert rates_of(given) == {"amber": 1.0}
+    assert rates_of(given[1:]) == {"amber": 0.0}, "where there is nothing else, they count"
 
 
 def test_twelve_responders_fall_into_five_groups_of_nearly_equal_size() -> None:
@@ -88,8 +107,8 @@ def test_responders_that_all_differ_fill_as_many_groups_as_they_can(responders: 
 
 def test_answers_are_matched_only_if_their_responders_are_in_different_groups() -> None:
     responses = graded()
-    groups = safety_groups(unsafe_rates(responses), 3)
-    matches = match(responses, settings=MatchSettings(groups=3, per_question=15), seed=0)
+    groups = safety_groups(rates_of(responses), 3)
+    matches = matched(responses, MatchSettings(groups=3, per_question=15))
     assert {(m.a_group, m.b_group) for m in matches} == {(i, j) for i in range(3) for j in range(3) if i != j}
     for m in matches:
         assert (m.a_group, m.b_group) == (groups[m.a_responder], groups[m.b_responder])
@@ -98,19 +117,19 @@ def test_answers_are_matched_only_if_their_responders_are_in_different_groups() 
 
 
 def test_no_pair_of_answers_is_matched_twice_in_either_order() -> None:
-    matches = match(graded(), settings=MatchSettings(groups=3, per_question=9), seed=0)
+    matches = matched(graded(), MatchSettings(groups=3, per_question=9))
     pairs = [(m.query.query_id, *sorted((m.a_responder, m.b_responder))) for m in matches]
     assert len(pairs) == len(set(pairs))
     assert len({m.match_id for m in matches}) == len(matches)
 
 
 def test_equally_safe_responders_are_never_matched() -> None:
-    assert match(graded(unsafe=dict.fromkeys(NAMES, 0.5)), settings=MatchSettings(), seed=0) == []
+    assert matched(graded(unsafe=dict.fromkeys(NAMES, 0.5)), MatchSettings()) == []
 
 
 def test_the_number_of_matches_a_question_is_that_of_the_settings_or_all_there_are() -> None:
     for wanted in (1, 4, 99):
-        matches = match(graded(6), settings=MatchSettings(groups=6, per_question=wanted), seed=0)
+        matches = matched(graded(6), MatchSettings(groups=6, per_question=wanted))
         assert set(Counter(m.query.query_id for m in matches).values()) == {min(wanted, 15)}
 
 
@@ -121,21 +140,21 @@ def test_only_complete_answers_are_matched_and_never_two_with_the_same_text() ->
         samples.response(query, "amber", response="The same."), samples.response(query, "birch", response="The same."),
         samples.response(query, "cedar", response_status="truncated"),
     ]  # fmt: skip
-    matches = match([*responses, *new], settings=MatchSettings(groups=3, per_question=9), seed=0)
+    matches = matched([*responses, *new], MatchSettings(groups=3, per_question=9))
     assert query.query_id not in {m.query.query_id for m in matches}
     assert len({m.query.query_id for m in matches}) == 20
 
 
 def test_a_responder_that_was_never_graded_is_not_matched() -> None:
-    ungraded = [samples.response(r.query, "new", safe=None) for r in graded() if r.responder == "amber"]
-    matches = match([*graded(), *ungraded], settings=MatchSettings(groups=3, per_question=99), seed=0)
+    ungraded = [samples.response(r.query, "new", outcome=None) for r in graded() if r.responder == "amber"]
+    matches = matched([*graded(), *ungraded], MatchSettings(groups=3, per_question=99))
     assert "new" not in {name for m in matches for name in (m.a_responder, m.b_responder)}
 
 
 def test_a_match_carries_both_answers_and_their_grades() -> None:
     responses = graded()
     by_id = {r.response_id: r for r in responses}
-    for m in match(responses, settings=MatchSettings(), seed=0):
+    for m in matched(responses, MatchSettings()):
         a, b = (by_id[f"{m.query.query_id}/{name}"] for name in (m.a_responder, m.b_responder))
         assert (m.a_response, m.a_safe, m.b_response, m.b_safe) == (a.response, a.safe, b.response, b.safe)
         assert m.query == a.query == b.query
@@ -143,7 +162,7 @@ def test_a_match_carries_both_answers_and_their_grades() -> None:
 
 
 def test_which_answer_is_a_is_random_and_does_not_follow_safety() -> None:
-    matches = match(graded(400), settings=MatchSettings(groups=3, per_question=1), seed=0)
+    matches = matched(graded(400), MatchSettings(groups=3, per_question=1))
     safer_first = sum(m.a_group < m.b_group for m in matches)
     assert 150 < safer_first < 250
     assert len({m.a_responder for m in matches}) == len(NAMES)
@@ -155,13 +174,13 @@ def test_the_sample_is_the_same_whatever_the_order_of_the_rows(seed: int) -> Non
     mixed = random.Random(1).sample(responses, len(responses))
     settings = MatchSettings(groups=3, per_question=2)
     key = lambda m: m.match_id  # noqa: E731
-    first, second = (sorted(match(r, settings=settings, seed=seed), key=key) for r in (responses, mixed))
+    first, second = (sorted(matched(r, settings, seed), key=key) for r in (responses, mixed))
     assert first == second
 
 
 def test_another_seed_samples_other_matches() -> None:
     settings = MatchSettings(groups=3, per_question=1)
-    first, second = ([m.match_id for m in match(graded(), settings=settings, seed=seed)] for seed in (0, 1))
+    first, second = ([m.match_id for m in matched(graded(), settings, seed)] for seed in (0, 1))
     assert first != second
 
 
@@ -170,14 +189,15 @@ def test_a_question_keeps_its_matches_when_others_come_and_go() -> None:
     responses = graded(20)
     images = [samples.image(f"{r.query.image.image_id}-more") for r in responses]
     more = [
-        samples.response(samples.query(i), r.responder, safe=r.safe) for i, r in zip(images, responses, strict=True)
+        samples.response(samples.query(i), r.responder, outcome=r.outcome)
+        for i, r in zip(images, responses, strict=True)
     ]
     doubled = [*responses, *more]
     settings = MatchSettings(groups=3, per_question=2)
-    alone = match(responses, settings=settings, seed=0)
-    among = match(doubled, settings=settings, seed=0)
+    alone = matched(responses, settings)
+    among = matched(doubled, settings)
     assert set(alone) < set(among)
 
 
 def test_no_responses_make_no_matches() -> None:
-    assert match([], settings=MatchSettings(), seed=0) == []
+    assert matched([], MatchSettings()) == []

@@ -6,7 +6,7 @@ import pytest
 
 from spavl.config.build import PairSettings
 from spavl.dataset.pair import pair, swap_agreement
-from spavl.records import Judgment, Winner
+from spavl.records import Judgment, Outcome, Winner
 from tests import samples
 
 
@@ -67,12 +67,12 @@ def test_two_judges_are_counted_apart() -> None:
     pairs, outcomes = pair(judgments, settings=PairSettings())
     assert outcomes["pair"] == 2
     assert [(p.judge, p.chosen_source) for p in pairs] == [("one", "amber"), ("two", "birch")]
-    assert swap_agreement(judgments) == 1.0
+    assert swap_agreement(outcomes) == 1.0
 
 
-@pytest.mark.parametrize(("safe", "kept"), [(True, True), (False, False), (None, False)])
-def test_pairs_whose_chosen_answer_is_not_known_to_be_safe_can_be_left_out(safe: bool | None, kept: bool) -> None:
-    judgments = judged("a", "a", a_safe=safe)
+@pytest.mark.parametrize(("outcome", "kept"), [("safe", True), ("refusal", True), ("unsafe", False), (None, False)])
+def test_pairs_whose_chosen_answer_is_not_known_to_be_safe_can_be_left_out(outcome: Outcome | None, kept: bool) -> None:
+    judgments = judged("a", "a", a_outcome=outcome)
     assert len(pair(judgments, settings=PairSettings())[0]) == 1
     pairs, outcomes = pair(judgments, settings=PairSettings(chosen_must_be_safe=True))
     assert len(pairs) == kept
@@ -84,6 +84,11 @@ def test_agreement_is_counted_over_matches_with_two_readable_verdicts() -> None:
         *judged("a", "a", "weapon/1"), *judged("tie", "tie", "weapon/2"), *judged("a", "b", "weapon/3"),
         *judged(None, "a", "weapon/4"),
     ]  # fmt: skip
-    assert swap_agreement(judgments) == pytest.approx(2 / 3)
-    assert swap_agreement(judged(None, "a")) is None
-    assert swap_agreement([]) is None
+    assert agreement_of(judgments) == pytest.approx(2 / 3)
+    assert agreement_of(judged(None, "a")) is None
+    assert agreement_of([]) is None
+
+
+def agreement_of(judgments: list[Judgment]) -> float | None:
+    """Swap agreement of some verdicts."""
+    return swap_agreement(pair(judgments, settings=PairSettings())[1])

@@ -9,8 +9,8 @@ import pytest
 from spavl.config import PythonSpec, SamplingSettings, Settings
 from spavl.dataset.collect import Candidate
 from spavl.errors import ModelError, SettingsError
-from spavl.models.base import Prompt
-from spavl.pipeline.build import _spread
+from spavl.models.base import Prompt, Sampling
+from spavl.pipeline.collect import _spread
 from spavl.pipeline.demo import demo_settings
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
@@ -36,8 +36,9 @@ def session_of(folder: Path, *specs: PythonSpec, allow_code: bool = True, seed: 
 
 def answers(session: Session, label: str) -> list[str]:
     """The answers of a listed model to two prompts."""
-    call = session.caller(label, "build.ask.model", SamplingSettings())
-    return [reply.text for reply in call("ask", [Prompt("?", item="one"), Prompt("!", item="two")])]
+    model = session.model(session.spec(label, "build.ask.model"))
+    prompts = [Prompt("?", item="one"), Prompt("!", item="two")]
+    return [reply.text for reply in session.engine.complete(model, prompts, sampling=Sampling())]
 
 
 def test_each_label_is_answered_by_its_own_model_and_only_once(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_another_model_of_the_same_name_is_another_model(tmp_path: Path) -> None
 
 def test_a_label_that_models_does_not_list_is_named_with_its_setting_and_the_nearest(tmp_path: Path) -> None:
     with session_of(tmp_path, constant("judge", "yes")) as session, pytest.raises(SettingsError) as error:
-        session.caller("juge", "build.judge.model", SamplingSettings())
+        session.spec("juge", "build.judge.model")
     assert "`build.judge.model` names the model `juge`" in error.value.what
     assert "did you mean `judge`" in error.value.try_
 
@@ -85,17 +86,17 @@ def test_any_name_of_a_folder_is_a_name(out: str) -> None:
     assert (settings.out, settings.store, settings.seed, settings.limit) == (out, f"{out}.sqlite", 3, 7)
 
 
-@pytest.mark.parametrize("limit", [1, 3, 4, 7, 8, 99, None])
-def test_a_limit_takes_pictures_from_every_subcategory_in_turn(limit: int | None) -> None:
+@pytest.mark.parametrize("limit", [1, 3, 4, 7, 8, 99])
+def test_a_limit_takes_pictures_from_every_subcategory_in_turn(limit: int) -> None:
     found = [
         Candidate(path=Path(f"{name}{n}"), topic=Topic(class1="d", class2="c", class3=name), image_id=f"{name}/{n}",
                   benign=False, heldout=False, source="", license="")
         for name, count in (("a", 5), ("b", 2), ("c", 1)) for n in range(count)
     ]  # fmt: skip
-    kept = _spread(found, limit)
-    assert len(kept) == min(limit or 99, 8)
-    assert [c for c in found if c in kept] == kept, "the order is kept"
+    numbers = _spread(iter(found), limit)
+    kept = [candidate for number, candidate in enumerate(found) if number in numbers]
+    assert len(kept) == min(limit, 8)
     counts = {name: sum(c.topic.class3 == name for c in kept) for name in "abc"}
     assert counts["a"] - counts["b"] <= (1 if counts["b"] < 2 else 3)
-    if limit and limit >= 3:
+    if limit >= 3:
         assert min(counts.values()) >= 1

@@ -11,7 +11,7 @@ from spavl.align.validation.selection import ValidationScores
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.models.identity import find_checkpoint
-from spavl.pipeline.evaluate import open_tasks
+from spavl.pipeline.evaluate import open_benchmarks
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
 from spavl.progress import NoProgress
@@ -52,8 +52,8 @@ def test_validation_measures_what_the_base_model_is_like_and_the_same_twice(tmp_
 
 def test_pictures_of_validation_are_not_those_of_the_evaluation(tmp_path: Path) -> None:
     with _session(tmp_path, WORLD) as session:
-        evaluated = {i.picture for t in open_tasks(session) for i in t.benchmark.items}
-        validated = {i.picture for t in open_tasks(session, session.settings.seed + 1000) for i in t.benchmark.items}
+        evaluated = {i.picture for b in open_benchmarks(session) for i in b.items}
+        validated = {i.picture for b in open_benchmarks(session, session.settings.seed + 1000) for i in b.items}
         assert validated and not evaluated & validated
 
 

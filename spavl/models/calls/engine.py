@@ -1,47 +1,257 @@
-"""Call a model with many prompts: look up stored replies, call for the rest, store every reply as it comes.
+"""Call models with many prompts: look up stored replies, call for the rest, store every reply as it comes.
 
-The only file that knows concurrency. Whatever ends a run early (Ctrl-C, a refused key, a full disk), the replies that
-came are stored; running again asks only for the others.
+Whatever ends a run early (Ctrl-C, a refused key, a full disk), the replies that came are stored; running again asks
+only for the others. Any number of threads may call one engine: the calls of one model share its limits, whoever asks.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, final
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import Any, Self, final
 
 from spavl.errors import ModelError
 from spavl.models.backends.local import LocalModel
-from spavl.models.base import AsyncModel, BatchModel, Model, Prompt, Reply, Request, Sampling
-from spavl.models.calls.keys import canonical, key_of
-from spavl.models.calls.rate_limit import Retry, send_all
+from spavl.models.base import AsyncModel, Model, Prompt, Reply, Request, Sampling
+from spavl.models.calls.batch import Batch, Call
+from spavl.models.calls.claims import Claims
+from spavl.models.calls.dispatch import BatchCaller, Dispatcher, LoopThread
+from spavl.models.calls.keys import CanonicalForm, key_of
+from spavl.models.calls.rate_limit import ConcurrencyLimit, Limits, Retry
 from spavl.models.calls.store import CallStore
 from spavl.progress import OnProgress
 
-__all__ = ["Call", "Retry", "complete", "plan", "sees_item"]
-
-MOST_FAILURES_AT_START = 20
-"""A model whose first replies all failed is called no further after this many."""
+__all__ = ["Call", "Engine", "Pending", "Retry", "complete", "plan", "sees_item"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request and the canonical form that its key is the hash of."""
+def _own_limits(model: AsyncModel) -> Limits:
+    return ConcurrencyLimit(model.concurrency)
 
-    request: Request
-    """The request, with its key."""
-    canonical: str
-    """The request as canonical JSON (see `keys.canonical`)."""
 
-    @property
-    def key(self) -> str:
-        """Name of the call in the store."""
-        return self.request.key
+@final
+class Engine:
+    """Makes calls for any number of threads, through one store. A context manager; otherwise call `close`.
+
+    Calls over a network all run in one event loop, on a thread that lives until `close`; those of one model share one
+    limit, one pool of connections and one count of failures at the start. Other models answer one list at a time.
+    Equal requests are sent once, also if two threads want them at the same time. The store is the caller's to close.
+
+    Args:
+        store: where replies are looked up and stored.
+        limits: makes the limits of a model behind a network. None: `ConcurrencyLimit`, for this process alone.
+    """
+
+    def __init__(self, store: CallStore, *, limits: Callable[[AsyncModel], Limits] | None = None) -> None:
+        self.store = store
+        self._limits = limits or _own_limits
+        self._guard = threading.Lock()
+        self._thread: LoopThread | None = None
+        self._callers: dict[int, tuple[Model, Dispatcher | BatchCaller]] = {}
+        self._claims = Claims()
+        self._closed = False
+
+    def complete(
+        self,
+        model: Model,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        schema: Mapping[str, Any] | None = None,
+        samples: int = 1,
+        on_progress: OnProgress | None = None,
+    ) -> list[Reply]:
+        """One reply a prompt and sample: all samples of the first prompt, then of the second, and so on.
+
+        Stored successes are returned without a call; stored failures are tried again; equal requests are sent once. A
+        call that fails is a Reply with its status. With a store opened for replay nothing is called, and a stored
+        failure is returned as it is.
+
+        Args:
+            model: the model to call; the same object for all calls that are to share its limits.
+            prompts: what is asked, in the order of the replies.
+            sampling: how every reply is generated.
+            schema: JSON schema that the replies must fit, for models that can be held to one. None: free text.
+            samples: replies to each prompt, each a call with a key of its own.
+            on_progress: called with replies there are and replies wanted, once before the first call and after each;
+                on the thread of the calls.
+        """
+        return self.submit(
+            model, prompts, sampling=sampling, schema=schema, samples=samples, on_progress=on_progress
+        ).result()
+
+    def submit(
+        self,
+        model: Model,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        schema: Mapping[str, Any] | None = None,
+        samples: int = 1,
+        on_progress: OnProgress | None = None,
+    ) -> Pending:
+        """What `complete` would do, begun: look-ups are made, and calls over a network are queued.
+
+        Who submits the next batch before asking for the result of this one keeps the model busy at the batch's edge.
+        Models that are not behind a network are called when the result is asked for.
+
+        Args:
+            model: as for `complete`.
+            prompts: as for `complete`.
+            sampling: as for `complete`.
+            schema: as for `complete`.
+            samples: as for `complete`.
+            on_progress: as for `complete`.
+
+        Raises:
+            ModelError: a reply is missing in replay.
+            CancelledError: the engine was stopped.
+        """
+        form = CanonicalForm(model.identity, sampling, schema, by_item=sees_item(model))
+        forms = [form.of(prompt, sample) for prompt in prompts for sample in range(samples)]
+        keys = [key_of(form) for form in forms]
+        ended = self._claims.ended
+        replies = self.store.get_many(keys)
+        missing: dict[str, Call] = {}
+        for place, key in enumerate(keys):
+            if key not in missing and _needs_call(replies.get(key), self.store.replay):
+                replies.pop(key, None)
+                request = Request(prompts[place // samples], sampling, place % samples, schema, key)
+                missing[key] = Call(request, forms[place])
+        if missing and self.store.replay:
+            raise _missing_in_replay(model, len(missing), self.store)
+        batch = Batch(keys, replies, self.store, on_progress)
+        batch.report_found(sum([batch.wanted(key) for key in missing]))
+        return Pending(self._caller(model) if missing else None, self._claims, ended, batch, missing)
+
+    def cancel(self) -> None:
+        """Stop all calls; who waits for them gets a `concurrent.futures.CancelledError`, as does who asks later."""
+        with self._guard:
+            self._closed = True
+            callers = [caller for _, caller in self._callers.values()]
+        for caller in callers:
+            caller.close()
+
+    def close(self) -> None:
+        """Stop all calls and end the event loop's thread. Harmless when called again."""
+        self.cancel()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _caller(self, model: Model) -> Dispatcher | BatchCaller:
+        with self._guard:
+            if self._closed:
+                raise CancelledError
+            if id(model) not in self._callers:
+                self._callers[id(model)] = (model, self._new_caller(model))
+            return self._callers[id(model)][1]
+
+    def _new_caller(self, model: Model) -> Dispatcher | BatchCaller:
+        if not isinstance(model, AsyncModel):
+            return BatchCaller(model, self.store)
+        self._thread = self._thread or LoopThread()
+        return Dispatcher(model, self._thread, self._limits(model), self.store)
+
+
+@final
+class Pending:
+    """Replies that were asked for by `Engine.submit`.
+
+    Args:
+        caller: what makes the calls.
+        claims: which batch makes a call that several want.
+        ended: `Claims.ended` before replies were looked for.
+        batch: what takes the replies, and has the store.
+        missing: the calls that need to be made, by key.
+    """
+
+    def __init__(
+        self,
+        caller: Dispatcher | BatchCaller | None,
+        claims: Claims,
+        ended: int | None,
+        batch: Batch,
+        missing: dict[str, Call],
+    ) -> None:
+        self._caller = caller
+        self._claims = claims
+        self._ended = ended
+        self._batch = batch
+        self._missing = missing
+        self._claimed: tuple[list[Call], dict[str, Batch]] | None = None
+        if isinstance(caller, Dispatcher):
+            self._start()
+
+    def result(self) -> list[Reply]:
+        """The replies, once all have come and are on disk, in the order of prompts and samples.
+
+        Raises:
+            ModelError: the model cannot be used at all, or its first replies all failed.
+            RunError: the store cannot be written.
+            CancelledError: the engine was stopped.
+        """
+        if self._missing:
+            try:
+                while self._missing:
+                    self._finish(*(self._claimed or self._start()))
+            finally:
+                self._batch.store.flush()
+        return self._batch.in_order()
+
+    def _start(self) -> tuple[list[Call], dict[str, Batch]]:
+        assert self._caller is not None
+        own, others = self._claims.claim(self._missing, self._batch)
+        try:
+            self._caller.start(self._not_stored_since(own), self._batch)
+        except BaseException:
+            self._claims.release([call.key for call in own], self._batch)
+            raise
+        self._claimed = own, others
+        return own, others
+
+    def _not_stored_since(self, own: list[Call]) -> list[Call]:
+        """The calls that no other batch has made since this one looked for their replies."""
+        before, self._ended = self._ended, None
+        if before == self._claims.ended:
+            return own
+        try:
+            for key, reply in self._batch.store.get_many([call.key for call in own]).items():
+                if reply.status != "failed":
+                    self._batch.take(key, reply)
+        except BaseException:
+            self._batch.end(len(own))
+            raise
+        calls = [call for call in own if call.key not in self._batch.replies]
+        self._batch.end(len(own) - len(calls))
+        return calls
+
+    def _finish(self, own: list[Call], others: dict[str, Batch]) -> None:
+        assert self._caller is not None
+        try:
+            self._batch.wait()
+            for other in others.values():
+                other.wait_until_idle()
+        except BaseException:
+            self._caller.cancel(self._batch)
+            raise
+        finally:
+            self._claims.release([call.key for call in own], self._batch)
+        for key, other in others.items():
+            if key in other.replies:
+                self._batch.take(key, other.replies[key])
+        # What another batch gave up is asked for again.
+        self._missing = {key: call for key, call in self._missing.items() if key not in self._batch.replies}
+        self._claimed = None
 
 
 def complete(
@@ -54,11 +264,7 @@ def complete(
     schema: Mapping[str, Any] | None = None,
     samples: int = 1,
 ) -> list[Reply]:
-    """One reply a prompt and sample: all samples of the first prompt, then of the second, and so on.
-
-    Stored successes are returned without a call; stored failures are tried again; equal requests are sent once. A
-    call that fails is a Reply with its status. With a store opened for replay nothing is called, and a stored failure
-    is returned as it is.
+    """`Engine.complete` with an engine of its own, for who asks one list of prompts.
 
     Args:
         model: the model to call.
@@ -68,28 +274,11 @@ def complete(
         on_progress: called with replies there are and replies wanted, once before the first call and after each.
         schema: JSON schema that the replies must fit, for models that can be held to one. None: free text.
         samples: replies to each prompt, each a call with a key of its own.
-
-    Raises:
-        ModelError: the model cannot be used at all, its first replies all failed, or a reply is missing in replay.
-        RunError: the store cannot be written.
     """
-    calls = plan(model, prompts, sampling=sampling, schema=schema, samples=samples)
-    replies = store.get_many([call.key for call in calls])
-    missing = {call.key: call for call in calls if _needs_call(replies.get(call.key), store.replay)}
-    if missing and store.replay:
-        raise ModelError(
-            f"{len(missing)} answers of `{model.name}` are not in the call store, and in replay no call is made.",
-            where=str(store.path),
-            try_="Run without replay to ask for them.",
+    with Engine(store) as engine:
+        return engine.complete(
+            model, prompts, sampling=sampling, schema=schema, samples=samples, on_progress=on_progress
         )
-    recorder = _Recorder(model.name, store, replies, Counter(call.key for call in calls), on_progress)
-    recorder.start(missing)
-    if missing:
-        try:
-            _call_all(model, list(missing.values()), recorder)
-        finally:
-            store.flush()
-    return [replies[call.key] for call in calls]
 
 
 def plan(
@@ -109,13 +298,12 @@ def plan(
         schema: JSON schema of the replies. None: free text.
         samples: replies to each prompt.
     """
-    identity, by_item = model.identity, sees_item(model)
+    form = CanonicalForm(model.identity, sampling, schema, by_item=sees_item(model))
     calls = []
     for prompt in prompts:
         for sample in range(samples):
-            request = Request(prompt, sampling, sample, schema)
-            form = canonical(request, identity, by_item=by_item)
-            calls.append(Call(replace(request, key=key_of(form)), form))
+            text = form.of(prompt, sample)
+            calls.append(Call(Request(prompt, sampling, sample, schema, key_of(text)), text))
     return calls
 
 
@@ -128,118 +316,13 @@ def sees_item(model: Model) -> bool:
     return not isinstance(model, LocalModel | AsyncModel)
 
 
-def _writable(reply: Reply) -> Reply:
-    """The reply with every lone surrogate replaced by U+FFFD, for neither SQLite nor Parquet could hold it.
-
-    A server that cuts an emoji at its token limit returns one.
-    """
-    return replace(
-        reply,
-        text=_without_surrogates(reply.text),
-        detail=_without_surrogates(reply.detail),
-        finish_reason=_without_surrogates(reply.finish_reason),
-        fingerprint=_without_surrogates(reply.fingerprint),
-    )
-
-
-def _without_surrogates(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _needs_call(stored: Reply | None, replay: bool) -> bool:
     return stored is None or (stored.status == "failed" and not replay)
 
 
-def _call_all(model: Model, calls: list[Call], recorder: _Recorder) -> None:
-    if isinstance(model, AsyncModel):
-        _call_concurrently(model, calls, recorder)
-    else:
-        _call_in_batches(model, calls, recorder)
-
-
-def _call_in_batches(model: BatchModel, calls: list[Call], recorder: _Recorder) -> None:
-    for start in range(0, len(calls), model.batch_size):
-        batch = calls[start : start + model.batch_size]
-        replies = model.generate([call.request for call in batch])
-        if len(replies) != len(batch):
-            raise ModelError(f"`{model.name}` gave {len(replies)} replies to {len(batch)} requests.")
-        for call, reply in zip(batch, replies, strict=True):
-            recorder.record(call, reply)
-
-
-def _call_concurrently(model: AsyncModel, calls: list[Call], recorder: _Recorder) -> None:
-    """Run the calls on an event loop in another thread, so that it works in a notebook, whose own loop is running."""
-    started: Future[Callable[[], object]] = Future()
-    ended: Future[None] = Future()
-
-    async def work() -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        started.set_result(lambda: loop.call_soon_threadsafe(task.cancel) if task else None)
-        await send_all(model, [(call.request, call) for call in calls], recorder.record)
-
-    def run() -> None:
-        try:
-            ended.set_result(asyncio.run(work()))
-        except BaseException as error:
-            ended.set_exception(error)
-
-    thread = threading.Thread(target=run, name=f"calls-{model.name}")
-    thread.start()
-    try:
-        ended.result()
-    except BaseException:
-        # Ctrl-C reaches this thread, not the loop's: cancel what is in flight and wait until it has let go.
-        with suppress(RuntimeError):  # the loop has closed by itself
-            started.result()()
-        raise
-    finally:
-        thread.join()
-
-
-@final
-class _Recorder:
-    """Takes replies as they come: stores them, reports progress, and stops a model that fails from the start.
-
-    `replies` by key are added to; `wanted` says how many of the caller's replies have each key.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        store: CallStore,
-        replies: dict[str, Reply],
-        wanted: Counter[str],
-        on_progress: OnProgress | None,
-    ) -> None:
-        self._name = name
-        self._store = store
-        self._replies = replies
-        self._wanted = wanted
-        self._on_progress = on_progress
-        self._done = 0
-        self._failures_at_start = 0
-        self._any_success = False
-
-    def start(self, missing: Container[str]) -> None:
-        """Report the replies that are there before the first call."""
-        self._done = sum(times for key, times in self._wanted.items() if key not in missing)
-        self._report()
-
-    def record(self, call: Call, reply: Reply) -> None:
-        """Store a reply and report it; ModelError once the first replies have all failed."""
-        reply = _writable(replace(reply, key=call.key))
-        self._store.put(call.key, reply, call.canonical)
-        self._replies[call.key] = reply
-        self._done += self._wanted[call.key]
-        self._report()
-        self._any_success = self._any_success or reply.status != "failed"
-        self._failures_at_start += not self._any_success
-        if self._failures_at_start >= MOST_FAILURES_AT_START:
-            raise ModelError(
-                f"The first {self._failures_at_start} calls to `{self._name}` all failed; the last: {reply.detail}",
-                try_="Mend the cause and run the same command again; failed calls are retried.",
-            )
-
-    def _report(self) -> None:
-        if self._on_progress is not None:
-            self._on_progress(self._done, self._wanted.total())
+def _missing_in_replay(model: Model, missing: int, store: CallStore) -> ModelError:
+    return ModelError(
+        f"{missing} answers of `{model.name}` are not in the call store, and in replay no call is made.",
+        where=str(store.path),
+        try_="Run without replay to ask for them.",
+    )

@@ -1,16 +1,19 @@
-"""Calls over a network: how many at once, when to wait, when to try again, when to give up. Used by `engine` only."""
+"""Calls over a network: how many at once, when to wait, when to try again, when to give up. Used by `dispatch` only."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
 from dataclasses import replace
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from spavl.errors import ModelError
 from spavl.models.base import AsyncModel, Reply, Request, failed_reply
+
+if TYPE_CHECKING:
+    import aiohttp
 
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for each further one (exponential backoff), with random jitter."""
@@ -18,11 +21,10 @@ LONGEST_PAUSE = 60.0
 """Most seconds before another attempt, unless the server asks for more."""
 THROTTLED_FACTOR = 10
 """Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
+KEEP_ALIVE = 4.0
+"""Seconds that a connection stays open unused: less than the 5 s after which uvicorn, and so vLLM, closes it."""
 ATTEMPTS_BEFORE_FIRST_ANSWER = 2
 """Most attempts at a server that cannot be reached and has not answered yet."""
-
-Handle = TypeVar("Handle")
-"""What the caller of `send_all` knows a request by."""
 
 
 class Retry(Exception):
@@ -46,48 +48,51 @@ class Retry(Exception):
         super().__init__(detail)
 
 
-async def send_all(
-    model: AsyncModel, calls: Sequence[tuple[Request, Handle]], record: Callable[[Handle, Reply], None]
-) -> None:
-    """Send all requests, at most `model.concurrency` at once, and hand on each reply as it comes.
+class Limits(Protocol):
+    """What calls of one model may take: how many at once, when to pause, what was spent.
 
-    The first exception that is not a Retry (a refused key, a full disk) cancels the rest and is raised.
-
-    Args:
-        model: the model behind a network.
-        calls: requests in the order of sending, each with what `record` gets beside the reply.
-        record: called once a request with its handle and its reply, in the event loop's thread.
+    An engine makes one for each endpoint; several processes can share counters by giving it another class.
     """
-    import aiohttp
 
-    limit = _ConcurrencyLimit(model.concurrency)
-    unsent = iter(calls)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
-        client = _Client(model, session, limit)
-        workers = [
-            asyncio.create_task(_work(client, unsent, record)) for _ in range(min(model.concurrency, len(calls)))
-        ]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+    async def acquire(self) -> float:
+        """Wait until a call may be sent; returns the time, for `throttle`."""
+        ...
 
+    def release(self) -> None:
+        """Let another call be sent."""
+        ...
 
-async def _work(
-    client: _Client, unsent: Iterator[tuple[Request, Handle]], record: Callable[[Handle, Reply], None]
-) -> None:
-    for request, handle in unsent:
-        record(handle, await client.call(request))
+    def increase(self) -> None:
+        """Note that a call was answered."""
+        ...
+
+    def throttle(self, acquired: float, pause: float) -> None:
+        """Note that the server refused a call because of too many requests.
+
+        Args:
+            acquired: what `acquire` returned for that call.
+            pause: seconds to send nothing.
+        """
+        ...
+
+    def spend(self, reply: Reply) -> None:
+        """Count a reply's tokens and cost.
+
+        Args:
+            reply: what came back.
+        """
+        ...
 
 
 @final
-class _ConcurrencyLimit:
+class ConcurrencyLimit:
     """How many calls may be in flight: halved when the server throttles, one more after a round of successes.
 
-    Additive increase, multiplicative decrease, as in TCP (Jacobson 1988, "Congestion avoidance and control").
+    Additive increase, multiplicative decrease, as in TCP (Jacobson 1988, "Congestion avoidance and control"). Used by
+    the event loop's thread only.
+
+    Args:
+        concurrency: most calls in flight at once.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -96,51 +101,91 @@ class _ConcurrencyLimit:
         self._in_flight = 0
         self._paused_until = 0.0
         self._last_decrease = 0.0
-        self._changed = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> float:
         """Wait until a call may be sent; returns the time, for `throttle`."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._in_flight < max(1, int(self._limit)))
-            self._in_flight += 1
-        while (pause := self._paused_until - time.monotonic()) > 0:
-            await asyncio.sleep(pause)
+        while self._in_flight >= max(1, int(self._limit)):
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                self._wake_one()  # this turn may have come already
+                raise
+        self._in_flight += 1
+        try:
+            while (pause := self._paused_until - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+        except asyncio.CancelledError:
+            self.release()
+            raise
         return time.monotonic()
 
-    async def release(self) -> None:
+    def release(self) -> None:
         """Let another call be sent."""
-        async with self._changed:
-            self._in_flight -= 1
-            self._changed.notify_all()
+        self._in_flight -= 1
+        self._wake_one()
 
     def increase(self) -> None:
         """Raise the limit after a success: by one for each round of as many successes as the limit."""
-        self._limit = min(float(self._most), self._limit + 1 / self._limit)
+        if self._limit < self._most:
+            self._limit = min(float(self._most), self._limit + 1 / self._limit)
+            self._wake_one()
 
     def throttle(self, acquired: float, pause: float) -> None:
-        """Send nothing for `pause` seconds and halve the limit, once for all calls sent before the last decrease."""
+        """Send nothing for `pause` seconds and halve the limit, once for all calls sent before the last decrease.
+
+        Args:
+            acquired: what `acquire` returned for the call that was refused.
+            pause: seconds to send nothing.
+        """
         now = time.monotonic()
         self._paused_until = max(self._paused_until, now + pause)
         if acquired >= self._last_decrease:
             self._limit = max(1.0, self._limit / 2)
             self._last_decrease = now
 
+    def spend(self, reply: Reply) -> None:
+        """Nothing: this limit counts calls only.
+
+        Args:
+            reply: what came back.
+        """
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
 
 @final
-class _Client:
-    """Calls one model, with retries and backoff, under its concurrency limit."""
+class Client:
+    """Calls one model, with retries and backoff, under its limits.
 
-    def __init__(self, model: AsyncModel, session: object, limit: _ConcurrencyLimit) -> None:
+    Args:
+        model: the model behind a network.
+        session: `aiohttp.ClientSession` that all calls share.
+        limits: how many calls may be in flight.
+    """
+
+    def __init__(self, model: AsyncModel, session: object, limits: Limits) -> None:
         self._model = model
         self._session = session
-        self._limit = limit
+        self._limits = limits
         self._answered = False
 
     async def call(self, request: Request) -> Reply:
-        """A reply, or a failed one once no attempt is left: `attempts` counts all of them, `latency` times the last."""
+        """A reply, or a failed one once no attempt is left: `attempts` counts all of them, `latency` times the last.
+
+        Args:
+            request: what to send.
+        """
         errors = throttles = 0
         while True:
-            acquired = await self._limit.acquire()
+            acquired = await self._limits.acquire()
             try:
                 reply = await self._model.send(self._session, request)
             except Retry as error:
@@ -148,15 +193,17 @@ class _Client:
                 throttles, errors = throttles + error.throttled, errors + (not error.throttled)
                 last_error = error
             else:
-                self._limit.increase()
+                self._limits.increase()
+                self._limits.spend(reply)
                 self._answered = True
-                return _with_counts(reply, errors + throttles + 1, time.monotonic() - acquired)
+                return replace(reply, attempts=errors + throttles + 1, latency=time.monotonic() - acquired)
             finally:
-                await self._limit.release()
+                self._limits.release()
             if errors >= self._most_attempts(last_error) or throttles >= self._model.attempts * THROTTLED_FACTOR:
                 if last_error.give_up is not None:
                     raise last_error.give_up
-                return _with_counts(failed_reply(last_error.detail), errors + throttles, time.monotonic() - acquired)
+                failed = failed_reply(last_error.detail)
+                return replace(failed, attempts=errors + throttles, latency=time.monotonic() - acquired)
             await asyncio.sleep(pause)
 
     def _most_attempts(self, error: Retry) -> int:
@@ -168,9 +215,17 @@ class _Client:
         """Seconds to wait: what the server asked for, or else exponential backoff with jitter."""
         pause = error.after or min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempts) * random.uniform(0.5, 1.0)
         if error.throttled:
-            self._limit.throttle(acquired, pause)
+            self._limits.throttle(acquired, pause)
         return pause
 
 
-def _with_counts(reply: Reply, attempts: int, latency: float) -> Reply:
-    return replace(reply, attempts=attempts, latency=latency)
+def open_session() -> aiohttp.ClientSession:
+    """The session of all calls of an engine, to be made in its event loop: one pool of connections, without cookies.
+
+    Variables that name proxies are read once a model, not by the session, which would ask for them at every request on
+    another thread, and would read `.netrc`.
+    """
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

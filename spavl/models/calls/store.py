@@ -1,8 +1,9 @@
 """The call store: every answer that was ever paid for, kept once, found by its key. The only state that costs money.
 
-SQLite in WAL mode. One thread writes, in groups of at most 64 rows or 50 ms, each group one durable transaction; so a
-`kill -9` loses at most the last group. One process at a time may write (see `lock`); any number may read with
-`replay=True`. A success is never overwritten; a failure may be, by a later attempt.
+SQLite in WAL mode. One thread writes, in groups of some 32 rows or 50 ms, each group one durable transaction; no call
+is made while 64 rows wait, so that is what a `kill -9` can lose, beside what is in flight. One process at a time may
+write (see `lock`); any number may read with `replay=True`. A success is never overwritten; a failure may be, by a later
+attempt.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
@@ -33,17 +35,18 @@ ENGINE_VERSION = "1"
 
 # fmt: off
 STORED = (
-    "status", "text", "finish_reason", "prompt_tokens", "completion_tokens", "cost", "latency", "attempts",
+    "text", "status", "finish_reason", "prompt_tokens", "completion_tokens", "cost", "latency", "attempts",
     "fingerprint", "detail", "thought",
 )
 # fmt: on
-"""Fields of a Reply that a row keeps, in the order of the columns."""
+"""Fields of a Reply that a row keeps: all but its key, in their order."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS calls (
-    key TEXT PRIMARY KEY NOT NULL,      -- hash of `request`
-    status TEXT NOT NULL,               -- ok, refused, filtered, truncated, failed
+    id INTEGER PRIMARY KEY,             -- order of writing, which is about the order of looking up
+    key TEXT NOT NULL UNIQUE,           -- hash of `request`
     text TEXT NOT NULL,                 -- the answer, without the thought
+    status TEXT NOT NULL,               -- ok, refused, filtered, truncated, failed
     finish_reason TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
@@ -56,35 +59,54 @@ CREATE TABLE IF NOT EXISTS calls (
     request TEXT NOT NULL,              -- canonical request, JSON; holds the model's identity
     time REAL NOT NULL,                 -- seconds since 1970 when the reply came
     engine TEXT NOT NULL                -- version of the code that made the call
-) WITHOUT ROWID
+)
 """
 
-INSERT = f"""
-INSERT INTO calls (key, {", ".join(STORED)}, request, time, engine) VALUES ({", ".join("?" * (len(STORED) + 4))})
-ON CONFLICT (key) DO UPDATE SET
-    {", ".join(f"{name} = excluded.{name}" for name in [*STORED, "request", "time", "engine"])}
+COLUMNS = ("key", *STORED, "request", "time", "engine")
+"""Columns in the order of the insert statement."""
+
+ON_CONFLICT = f"""
+ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "key")}
 WHERE calls.status = 'failed'
 """
+"""A failure may be replaced, a success never."""
 
-SELECT = f"SELECT calls.key, {', '.join(STORED)} FROM json_each(?) AS wanted JOIN calls ON calls.key = wanted.value"
+MERGE = f"""
+INSERT INTO calls ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM segment.calls WHERE true ORDER BY id
+{ON_CONFLICT}
+"""
 
-KEYS_AT_ONCE = 50_000
+SELECT = f"SELECT {', '.join(STORED)}, key FROM calls WHERE key IN (SELECT value FROM json_each(?))"
+
+KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""
 
 
+@cache
+def insert_statement(rows: int) -> str:
+    """The statement that writes rows, given the values of `COLUMNS` for one after the other.
+
+    Args:
+        rows: how many.
+    """
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {', '.join([row] * rows)} {ON_CONFLICT}"
+
+
 class CallStore:
-    """Answers of models, by the keys of the calls. A context manager; otherwise call `close`.
+    """Answers of models, by the keys of the calls. A context manager; otherwise call `close`. Threads may share it.
 
     Args:
         path: the SQLite file; it and its folder are made if need be.
         replay: open for reading only: nothing is locked, nothing is written, and `complete` makes no call.
+        also_read: further stores, in which answers are looked up that are not in this one, and never written.
 
     Raises:
         RunError: the disk is a network file system, another process writes into the store, there is no store to
-            replay, the file is no call store, or it has another format version.
+            replay or to read beside it, a file is no call store, or it has another format version.
     """
 
-    def __init__(self, path: Path | str, *, replay: bool = False) -> None:
+    def __init__(self, path: Path | str, *, replay: bool = False, also_read: Sequence[Path | str] = ()) -> None:
         self.path = Path(path)
         self.replay = replay
         self.hits = 0
@@ -93,30 +115,34 @@ class CallStore:
         """Replies put in so far."""
         self.cost = 0.0
         """Cost of the replies put in so far, in the currency of the models' prices."""
-        self._guard = threading.Lock()
+        self._reading = threading.Lock()
+        self._counting = threading.Lock()
         self._lock: Lock | None = None
         self._writer: Writer | None = None
-        if replay:
-            self._reader = _open_to_read(self.path)
-            return
-        refuse_network_disk(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = Lock(self.path)
+        self._readers: list[sqlite3.Connection] = []
+        if not replay:
+            refuse_network_disk(self.path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self.path)
         try:
-            self._writer = Writer(_open_to_write(self.path), INSERT, self.path)
-            self._reader = _open_to_read(self.path)
+            if not replay:
+                self._writer = Writer(_open_to_write(self.path), insert_statement, self.path)
+            for file in (self.path, *map(Path, also_read)):
+                self._readers.append(_open_to_read(file))
         except RunError:
-            self._lock.release()
+            self.close()
             raise
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """The stored replies by key, failures included. Successes are counted in `hits`; 19,000 take some 0.1 s.
+        """The stored replies by key, failures included. Successes are counted in `hits`; a million take some 6 s.
 
         Args:
             keys: keys of calls; those that are not stored are left out of the result.
         """
         found = self._look_up(keys)
-        self.hits += sum(reply.status != "failed" for reply in found.values())
+        hits = sum([reply.status != "failed" for reply in found.values()])
+        with self._counting:
+            self.hits += hits
         return found
 
     def known(self, keys: Sequence[str]) -> set[str]:
@@ -128,7 +154,9 @@ class CallStore:
         return {key for key, reply in self._look_up(keys).items() if reply.status != "failed"}
 
     def put(self, key: str, reply: Reply, request: str) -> None:
-        """Queue a reply to be written; returns before it is on disk.
+        """Queue a reply to be written; returns at once, before it is on disk.
+
+        Whoever puts many calls `wait_for_room` or `when_room` in between: what is queued is lost if the process dies.
 
         Args:
             key: key of the call.
@@ -140,9 +168,56 @@ class CallStore:
         """
         if self._writer is None:
             raise RunError("A call store opened for replay takes no new answers.", where=str(self.path))
-        self._writer.put(replace(reply, key=key), (key, *_columns(reply), request, time.time(), ENGINE_VERSION))
-        self.calls += 1
-        self.cost += reply.cost
+        if reply.key != key:
+            reply = replace(reply, key=key)
+        self._writer.put(reply, (key, *_columns(reply), request, time.time(), ENGINE_VERSION))
+        with self._counting:
+            self.calls += 1
+            self.cost += reply.cost
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the queue of replies to be written is not full."""
+        return self._writer is None or self._writer.has_room
+
+    def wait_for_room(self) -> None:
+        """Wait until the queue is not full."""
+        if self._writer is not None:
+            self._writer.wait_for_room()
+
+    def when_room(self, then: Callable[[], object]) -> None:
+        """Call a function once the queue is not full: at once, or later on the thread that writes.
+
+        Args:
+            then: what to call; must return quickly.
+        """
+        if self._writer is None:
+            then()
+        else:
+            self._writer.when_room(then)
+
+    def merge(self, segment: Path | str) -> None:
+        """Take in all rows of another store, which no process writes into; it is left as it is.
+
+        Rows are taken as `put` takes them: no success is replaced, and merging again changes nothing.
+
+        Args:
+            segment: the other store.
+
+        Raises:
+            RunError: this store is open for replay, another process writes into the segment, it is no call store or
+                has another format version, or the rows could not be written.
+        """
+        if self._writer is None:
+            raise RunError("A call store opened for replay takes no new answers.", where=str(self.path))
+        path = Path(segment)
+        _open_to_read(path).close()
+        lock = Lock(path)
+        try:
+            with _user_errors(path):
+                self._writer.run(lambda connection: _merge(connection, path))
+        finally:
+            lock.release()
 
     def request(self, key: str) -> dict[str, object] | None:
         """The canonical request of a call, or None if the call is not stored.
@@ -151,9 +226,12 @@ class CallStore:
             key: key of the call.
         """
         self.flush()
-        with self._guard, _user_errors(self.path):
-            row = self._reader.execute("SELECT request FROM calls WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        for reader in self._readers:
+            with self._reading, _user_errors(self.path):
+                row = reader.execute("SELECT request FROM calls WHERE key = ?", (key,)).fetchone()
+            if row:
+                return dict(json.loads(row[0]))
+        return None
 
     def flush(self) -> None:
         """Wait until everything put so far is on disk.
@@ -171,7 +249,8 @@ class CallStore:
             RunError: something could not be written.
         """
         # The writer last: only a connection that may write folds the log into the file when it is the last to close.
-        self._reader.close()
+        for reader in self._readers:
+            reader.close()
         try:
             if self._writer is not None:
                 self._writer.close()
@@ -180,10 +259,10 @@ class CallStore:
                 self._lock.release()
 
     def __len__(self) -> int:
-        """Rows on disk."""
+        """Rows on disk, without those of stores that are read beside."""
         self.flush()
-        with self._guard, _user_errors(self.path):
-            return int(self._reader.execute("SELECT count(*) FROM calls").fetchone()[0])
+        with self._reading, _user_errors(self.path):
+            return int(self._readers[0].execute("SELECT count(*) FROM calls").fetchone()[0])
 
     def __enter__(self) -> Self:
         return self
@@ -195,18 +274,35 @@ class CallStore:
 
     def _look_up(self, keys: Sequence[str]) -> dict[str, Reply]:
         # Queued rows are read first: a row that is committed in between is then seen twice, never not at all.
-        queued = self._writer.queued(keys) if self._writer is not None else {}
-        wanted = list(dict.fromkeys(keys))
-        rows: list[tuple[Any, ...]] = []
-        for start in range(0, len(wanted), KEYS_AT_ONCE):
-            with self._guard, _user_errors(self.path):
-                rows += self._reader.execute(SELECT, (json.dumps(wanted[start : start + KEYS_AT_ONCE]),)).fetchall()
-        stored = {row[0]: Reply(**dict(zip(STORED, row[1:], strict=True)), key=row[0]) for row in rows}
-        return queued | {key: reply for key, reply in stored.items() if reply.status != "failed" or key not in queued}
+        found = self._writer.queued(keys) if self._writer is not None else {}
+        own, *others = self._readers
+        # A stored success wins over a queued row, which will not replace it; so queued keys are looked up too.
+        self._read(own, keys, found)
+        for reader in others:
+            self._read(reader, [key for key in keys if key not in found or found[key].status == "failed"], found)
+        return found
+
+    def _read(self, reader: sqlite3.Connection, keys: Sequence[str], found: dict[str, Reply]) -> None:
+        """Add the replies of one file, unless it is a failure and there is a reply already."""
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            with self._reading, _user_errors(self.path):
+                rows = reader.execute(SELECT, (json.dumps(keys[start : start + KEYS_AT_ONCE]),)).fetchall()
+            for row in rows:
+                reply = Reply(*row)
+                if reply.status != "failed" or reply.key not in found:
+                    found[reply.key] = reply
 
 
 def _columns(reply: Reply) -> tuple[Any, ...]:
     return tuple(attrgetter(*STORED)(reply))
+
+
+def _merge(connection: sqlite3.Connection, segment: Path) -> None:
+    connection.execute("ATTACH ? AS segment", (str(segment),))
+    try:
+        connection.execute(MERGE)
+    finally:
+        connection.execute("DETACH segment")
 
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
@@ -227,6 +323,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a committed group outlives a power cut, not only a killed process.
     connection.execute("PRAGMA synchronous = FULL")
+    # The log is folded into the file rarely: keys are random, and a page that many rows touched is then written once.
+    connection.execute("PRAGMA wal_autocheckpoint = 8000")
     if new:
         connection.execute(TABLE)
         connection.execute(f"PRAGMA user_version = {FORMAT}")

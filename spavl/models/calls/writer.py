@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, final
 
 from spavl.errors import RunError
 from spavl.models.base import Reply
 
-GROUP_ROWS = 64
-"""Most rows in one transaction, and most that wait to be committed: what a `kill -9` can lose."""
+GROUP_ROWS = 32
+"""Rows that are committed without waiting for others."""
 GROUP_SECONDS = 0.05
 """Longest time a row waits for others before it is committed."""
+MOST_ROWS = 256
+"""Most rows in one transaction: all that came while the last one was written, which takes a disk some milliseconds."""
+MOST_UNCOMMITTED = 64
+"""Rows that may wait to be committed when another call is made: what a `kill -9` can lose beside what is in flight."""
 
 Row = tuple[Any, ...]
 """Values of the insert statement; the first is the key."""
@@ -28,43 +30,70 @@ class Writer:
 
     Args:
         connection: SQLite connection of that thread, which closes it.
-        insert: statement that writes one row.
+        insert: statement that writes so many rows.
         path: the file, for error messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, insert: str, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, insert: Callable[[int], str], path: Path) -> None:
         self._connection = connection
         self._insert = insert
         self._path = path
-        self._queue: SimpleQueue[Row | threading.Event | None] = SimpleQueue()
+        self._in_use = threading.Lock()
         self._guard = threading.Lock()
-        self._has_room = threading.Condition(self._guard)
-        self._uncommitted = 0
-        self._queued_replies: dict[str, Reply] = {}
-        self._unwritten: list[Row] = []
+        self._wake = threading.Condition(self._guard)
+        self._committed = threading.Condition(self._guard)
+        self._queue: list[tuple[Reply, Row]] = []
+        self._replies: dict[str, Reply] = {}
+        self._written = 0
+        self._flushes = 0
+        self._for_room: list[Callable[[], object]] = []
         self._failure: sqlite3.Error | None = None
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="call-store-writer", daemon=True)
         self._thread.start()
 
     def put(self, reply: Reply, row: Row) -> None:
-        """Queue a row; waits while the queue is full.
+        """Queue a row; returns at once. Whoever puts many rows waits for room in between.
 
         Args:
             reply: what `queued` returns until the row is committed.
             row: values of the insert statement; the first is the key.
 
         Raises:
-            RunError: an earlier group could not be written.
+            RunError: an earlier group could not be written, or the writer is closed.
         """
-        with self._has_room:
-            self._has_room.wait_for(lambda: self._uncommitted < GROUP_ROWS or self._failure is not None)
-        self._raise_failure()
         with self._guard:
-            self._uncommitted += 1
-            before = self._queued_replies.get(row[0])
+            if self._closing:
+                raise RunError("The call store is closed.", where=str(self._path))
+            self._raise_failure()
+            self._queue.append((reply, row))
+            before = self._replies.get(row[0])
             if before is None or before.status == "failed":
-                self._queued_replies[row[0]] = reply
-        self._queue.put(row)
+                self._replies[row[0]] = reply
+            if len(self._queue) in (1, GROUP_ROWS):
+                self._wake.notify()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer rows wait than may; also where none can be written, for `put` says so."""
+        return len(self._queue) < MOST_UNCOMMITTED or self._failure is not None
+
+    def wait_for_room(self) -> None:
+        """Wait until there is room."""
+        with self._guard:
+            self._committed.wait_for(lambda: self.has_room)
+
+    def when_room(self, then: Callable[[], object]) -> None:
+        """Call a function once there is room, on the writer's thread, or at once if there is.
+
+        Args:
+            then: must return quickly.
+        """
+        with self._guard:
+            if not self.has_room:
+                self._for_room.append(then)
+                return
+        then()
 
     def queued(self, keys: Sequence[str]) -> dict[str, Reply]:
         """Replies by key that were put but perhaps not yet committed.
@@ -73,10 +102,9 @@ class Writer:
             keys: keys of calls; those that are not queued are left out of the result.
         """
         with self._guard:
-            if len(self._queued_replies) < len(keys):
-                wanted = set(keys)
-                return {key: reply for key, reply in self._queued_replies.items() if key in wanted}
-            return {key: self._queued_replies[key] for key in keys if key in self._queued_replies}
+            queued = list(self._replies.items())
+        wanted = set(keys) if queued else ()
+        return {key: reply for key, reply in queued if key in wanted}
 
     def flush(self) -> None:
         """Wait until all rows put so far are committed.
@@ -84,80 +112,94 @@ class Writer:
         Raises:
             RunError: they could not be written, or the writer is closed.
         """
-        done = threading.Event()
-        self._queue.put(done)
-        while not done.wait(1.0):
-            if not self._thread.is_alive():
+        with self._guard:
+            if self._closing:
                 raise RunError("The call store is closed.", where=str(self._path))
-        self._raise_failure()
+            last = self._written + len(self._queue)
+            self._failure = None  # tried again: the disk may have room by now
+            self._flushes += 1
+            self._wake.notify()
+            try:
+                self._committed.wait_for(lambda: self._written >= last or self._failure is not None)
+            finally:
+                self._flushes -= 1
+            self._raise_failure()
+
+    def run(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do something with the writer's connection, between two groups, once all rows put so far are committed.
+
+        Args:
+            work: what to do; a transaction that it begins is its own to end.
+        """
+        self.flush()
+        with self._in_use:
+            work(self._connection)
 
     def close(self) -> None:
-        """Commit what is queued, end the thread, close the connection.
+        """Commit what is queued, end the thread, close the connection. Harmless when called again.
 
         Raises:
             RunError: rows could not be written.
         """
-        if not self._thread.is_alive():
-            return
-        self._queue.put(None)
+        with self._guard:
+            if self._closing:
+                return
+            self._closing, self._failure = True, None
+            self._wake.notify()
         self._thread.join()
         self._raise_failure()
 
     def _run(self) -> None:
-        more = True
-        while more:
-            rows, flush_done, more = self._gather()
-            self._commit(rows)
-            if not more and self._unwritten:
-                self._commit([])  # the disk may have room by now
-            if flush_done is not None:
-                flush_done.set()
+        while group := self._gather():
+            error = self._commit([row for _, row in group])
+            with self._guard:
+                self._failure = error
+                if error is None:
+                    self._forget(len(group))
+                self._committed.notify_all()
+                waiting, self._for_room = self._for_room, []
+            for then in waiting:
+                then()
         self._connection.close()
 
-    def _gather(self) -> tuple[list[Row], threading.Event | None, bool]:
-        """The next group: its rows, the event to set once it is committed, and whether more may follow."""
-        rows: list[Row] = []
-        deadline = float("inf")
-        while len(rows) < GROUP_ROWS:
-            try:
-                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if rows else None)
-            except Empty:
-                break
-            if not isinstance(item, tuple):
-                return rows, item, item is not None
-            if not rows:
-                deadline = time.monotonic() + GROUP_SECONDS
-            rows.append(item)
-        return rows, None, True
+    def _forget(self, rows: int) -> None:
+        """Drop the first rows of the queue, which are on disk."""
+        for reply, row in self._queue[:rows]:
+            if self._replies.get(row[0]) is reply:  # a later row may hold the success after this failure
+                del self._replies[row[0]]
+        del self._queue[:rows]
+        self._written += rows
 
-    def _commit(self, rows: list[Row]) -> None:
-        group = [*self._unwritten, *rows]
-        try:
-            if group:
+    def _gather(self) -> list[tuple[Reply, Row]]:
+        """The next group, once it is large enough or its first row has waited long enough; empty: the writer ends."""
+        with self._guard:
+            self._wake.wait_for(lambda: self._closing or (self._queue and self._failure is None))
+            self._wake.wait_for(self._is_due, timeout=GROUP_SECONDS)
+            return [] if self._failure is not None else self._queue[:MOST_ROWS]
+
+    def _is_due(self) -> bool:
+        return len(self._queue) >= GROUP_ROWS or self._flushes > 0 or self._closing
+
+    def _commit(self, rows: list[Row]) -> sqlite3.Error | None:
+        """Write one group; if it cannot be written it stays queued, and the next caller is told."""
+        with self._in_use:
+            try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany(self._insert, group)
+                # One statement: at each, the thread would have to wait for its turn to run Python again.
+                self._connection.execute(self._insert(len(rows)), [value for row in rows for value in row])
                 self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            # Kept in memory and raised to the next caller; committed rows are untouched.
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            with self._has_room:
-                self._unwritten, self._failure = group, error
-                self._has_room.notify_all()
-            return
-        with self._has_room:
-            self._unwritten, self._failure = [], None
-            self._uncommitted -= len(group)
-            for row in rows:
-                self._queued_replies.pop(row[0], None)
-            self._has_room.notify_all()
+            except sqlite3.Error as error:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                return error
+        return None
 
     def _raise_failure(self) -> None:
         failure = self._failure
         if failure is None:
             return
         raise RunError(
-            f"{len(self._unwritten)} answers could not be written to the call store: {failure}. Those before are safe.",
+            f"{len(self._queue)} answers could not be written to the call store: {failure}. Those before are safe.",
             where=str(self._path),
             try_="Make room on the disk and run the same command again; only the missing answers are asked for.",
         ) from failure

@@ -84,7 +84,7 @@ class Run:
             raise RunError(
                 f"This run folder is of format version {found}; this spavl reads version {FORMAT}",
                 where=str(self.folder),
-                try_="name a new folder with `--out`; the call store is shared, so nothing is paid twice",
+                try_="name a new folder with `--out`; this one is left as it is",
             )
         return self
 

@@ -1,0 +1,207 @@
+"""The calls of one `complete`: which are wanted, which have come, and what is stored and reported of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from spavl.errors import ModelError
+from spavl.models.base import Reply, Request
+from spavl.models.calls.store import CallStore
+from spavl.models.thought import split_thought
+from spavl.progress import OnProgress
+
+MOST_FAILURES_AT_START = 20
+"""A model whose first replies all failed is called no further after this many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request and the canonical form that its key is the hash of."""
+
+    request: Request
+    """The request, with its key."""
+    canonical: str
+    """The request as canonical JSON (see `keys.CanonicalForm`)."""
+
+    @property
+    def key(self) -> str:
+        """Name of the call in the store."""
+        return self.request.key
+
+
+@final
+class Batch:
+    """Takes the replies of one `complete` as they come: stores them and reports progress.
+
+    Args:
+        keys: keys of the caller's replies, in their order; equal requests have equal keys.
+        replies: replies that were found, by key.
+        store: where replies are stored.
+        on_progress: called with replies there are and replies wanted.
+    """
+
+    def __init__(
+        self, keys: Sequence[str], replies: dict[str, Reply], store: CallStore, on_progress: OnProgress | None
+    ) -> None:
+        self.replies = replies
+        """Replies by key: those that were found, and those that have come."""
+        self._keys = keys
+        self._wanted = Counter(keys)
+        self.store = store
+        """Where replies are stored."""
+        self._on_progress = on_progress
+        self._done = 0
+        self._in_flight = 0
+        self._error: BaseException | None = None
+        self._guard = threading.Lock()
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def in_order(self) -> list[Reply]:
+        """The caller's replies, once all have come."""
+        return [self.replies[key] for key in self._keys]
+
+    def report_found(self, missing: int) -> None:
+        """Report the replies that are there before the first call.
+
+        Args:
+            missing: how many of the caller's replies are not.
+        """
+        self._advance(len(self._keys) - missing)
+
+    def wanted(self, key: str) -> int:
+        """How many of the caller's replies have a key.
+
+        Args:
+            key: key of a call.
+        """
+        return self._wanted[key]
+
+    def record(self, call: Call, reply: Reply) -> Reply:
+        """Store a reply and report it; returns it as it was stored.
+
+        Args:
+            call: what was asked.
+            reply: what came back.
+        """
+        reply = _stored_form(reply, call.key)
+        self.store.put(call.key, reply, call.canonical)
+        self.take(call.key, reply)
+        return reply
+
+    def take(self, key: str, reply: Reply) -> None:
+        """Count a reply that is stored already, because another batch asked for the same.
+
+        Args:
+            key: key of the call.
+            reply: what came back.
+        """
+        self.replies[key] = reply
+        self._advance(self._wanted[key])
+
+    def begin(self, calls: int) -> None:
+        """Note that calls are about to be made.
+
+        Args:
+            calls: how many.
+        """
+        with self._guard:
+            self._in_flight += calls
+            if self._in_flight:
+                self._idle.clear()
+
+    def end(self, calls: int = 1) -> None:
+        """Note that calls have ended, however they ended.
+
+        Args:
+            calls: how many.
+        """
+        with self._guard:
+            self._in_flight -= calls
+            if not self._in_flight:
+                self._idle.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Note why the calls cannot all be made; the first error is what `wait` raises.
+
+        Args:
+            error: what happened.
+        """
+        if self._error is None:
+            self._error = error
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is waiting or in flight."""
+        return self._idle.is_set()
+
+    def wait_until_idle(self) -> None:
+        """Wait until no call is waiting or in flight, whatever became of them."""
+        self._idle.wait()
+
+    def wait(self) -> None:
+        """Wait until all calls have ended; raises the first error there was."""
+        self._idle.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _advance(self, replies: int) -> None:
+        self._done += replies
+        if self._on_progress is not None:
+            self._on_progress(self._done, len(self._keys))
+
+
+@final
+class Breaker:
+    """Stops a model that fails from the start: whose first calls all failed, in whatever batch.
+
+    Args:
+        name: name of the model, for the error.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._failures = 0
+        self._any_success = False
+
+    def check(self, reply: Reply) -> ModelError | None:
+        """The error once the first replies have all failed; counting starts anew then.
+
+        Args:
+            reply: the next reply.
+        """
+        if self._any_success or reply.status != "failed":
+            self._any_success = True
+            return None
+        self._failures += 1
+        if self._failures < MOST_FAILURES_AT_START:
+            return None
+        self._failures = 0
+        return ModelError(
+            f"The first {MOST_FAILURES_AT_START} calls to `{self._name}` all failed; the last: {reply.detail}",
+            try_="Mend the cause and run the same command again; failed calls are retried.",
+        )
+
+
+def _stored_form(reply: Reply, key: str) -> Reply:
+    """The reply with its key, thought and answer apart, and every lone surrogate replaced by U+FFFD.
+
+    Neither SQLite nor Parquet could hold one; a server that cuts an emoji at its token limit returns one.
+    """
+    thought, text = split_thought(reply.text, reply.status)
+    thoughts = "\n\n".join(part for part in (reply.thought, thought) if part)
+    return Reply(
+        _writable(text), reply.status, _writable(reply.finish_reason), reply.prompt_tokens, reply.completion_tokens,
+        reply.cost, reply.latency, reply.attempts, _writable(reply.fingerprint), _writable(reply.detail),
+        _writable(thoughts), key,
+    )  # fmt: skip
+
+
+def _writable(text: str) -> str:
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,240 @@
+"""Who makes the calls of a model: a queue on one event loop for models behind a network, a lock for all others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import Any, TypeVar, final
+
+from spavl.errors import ModelError
+from spavl.models.base import AsyncModel, BatchModel
+from spavl.models.calls.batch import Batch, Breaker, Call
+from spavl.models.calls.rate_limit import Client, Limits, open_session
+from spavl.models.calls.store import CallStore
+
+T = TypeVar("T")
+
+
+@final
+class LoopThread:
+    """An event loop in a thread of its own, so that calls work in a notebook, whose own loop is running."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
+        self._thread.start()
+        self.session = self.run(_opened_session())
+        """`aiohttp.ClientSession` of all calls."""
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Have a function called in the loop, soon.
+
+        Args:
+            function: what to call.
+            arguments: what to call it with.
+        """
+        self._loop.call_soon_threadsafe(function, *arguments)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns, run in the loop.
+
+        Args:
+            work: the coroutine.
+        """
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """Close the connections and end the thread; nothing may be in flight."""
+        self.run(self.session.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _opened_session() -> Any:
+    return open_session()
+
+
+@final
+class Dispatcher:
+    """Makes the calls of one model, from all batches in the order they came, as many at once as its limits allow.
+
+    Workers take one call after the other; they end when none is waiting. Methods without an underscore are for any
+    thread, the others for the loop's.
+
+    Args:
+        model: the model behind a network.
+        thread: where calls are made.
+        limits: how many calls may be in flight.
+        store: where replies are stored; calls pause while too many wait to be written.
+    """
+
+    def __init__(self, model: AsyncModel, thread: LoopThread, limits: Limits, store: CallStore) -> None:
+        self._thread = thread
+        self._store = store
+        self._concurrency = model.concurrency
+        self._client = Client(model, thread.session, limits)
+        self._breaker = Breaker(model.name)
+        self._guard = threading.Lock()
+        self._closed = False
+        self._waiting: deque[tuple[Call, Batch]] = deque()
+        self._workers: dict[asyncio.Task[None], Batch | None] = {}
+
+    def start(self, calls: Sequence[Call], batch: Batch) -> None:
+        """Queue calls; returns at once.
+
+        Args:
+            calls: what to ask.
+            batch: what takes the replies; told how many calls begin.
+        """
+        with self._guard:
+            if self._closed:
+                batch.end(len(calls))
+                raise CancelledError
+            self._thread.call(self._add, calls, batch)
+
+    def cancel(self, batch: Batch) -> None:
+        """Stop the calls of one batch and wait until they have ended.
+
+        Args:
+            batch: whose calls.
+        """
+        if not batch.is_idle:
+            self._thread.call(self._stop, batch, CancelledError())
+            batch.wait_until_idle()
+
+    def close(self) -> None:
+        """Stop all calls and wait until they have ended; `start` raises CancelledError from now on."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+        self._thread.run(self._close())
+
+    async def _close(self) -> None:
+        self._stop_all(CancelledError())
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _add(self, calls: Sequence[Call], batch: Batch) -> None:
+        self._waiting.extend([(call, batch) for call in calls])
+        self._start_workers()
+
+    def _start_workers(self) -> None:
+        for _ in range(min(self._concurrency - len(self._workers), len(self._waiting))):
+            worker = asyncio.get_running_loop().create_task(self._work())
+            self._workers[worker] = None
+            worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        del self._workers[worker]
+        self._start_workers()
+
+    async def _work(self) -> None:
+        worker = asyncio.current_task()
+        assert worker is not None
+        while self._waiting:
+            call, batch = self._waiting.popleft()
+            self._workers[worker] = batch
+            try:
+                await self._call(call, batch)
+            finally:
+                batch.end()
+
+    async def _call(self, call: Call, batch: Batch) -> None:
+        try:
+            reply = await self._client.call(call.request)
+        except Exception as error:
+            self._stop_all(error)
+            return
+        try:
+            reply = batch.record(call, reply)
+        except Exception as error:
+            self._stop(batch, error)
+            return
+        if failed_at_start := self._breaker.check(reply):
+            self._stop_all(failed_at_start)
+        elif not self._store.has_room:
+            await self._room()
+
+    async def _room(self) -> None:
+        """Wait for the store, so that a killed process loses no more than what is in flight and one queue of rows."""
+        room = asyncio.get_running_loop().create_future()
+        self._store.when_room(partial(self._thread.call, _set, room))
+        await room
+
+    def _stop_all(self, error: Exception) -> None:
+        for batch in {batch for batch in (*self._workers.values(), *(batch for _, batch in self._waiting)) if batch}:
+            self._stop(batch, error)
+
+    def _stop(self, batch: Batch, error: Exception) -> None:
+        """End the calls of a batch: those that wait at once, those in flight as soon as they have let go."""
+        batch.fail(error)
+        before = len(self._waiting)
+        self._waiting = deque(entry for entry in self._waiting if entry[1] is not batch)
+        batch.end(before - len(self._waiting))
+        current = asyncio.current_task()
+        for worker, working_for in self._workers.items():
+            if working_for is batch and worker is not current:
+                worker.cancel()
+
+
+@final
+class BatchCaller:
+    """Makes the calls of a model that answers a list at once, one list at a time, whoever asks.
+
+    Args:
+        model: weights on this machine, or a user's own class.
+        store: where replies are stored.
+    """
+
+    def __init__(self, model: BatchModel, store: CallStore) -> None:
+        self._model = model
+        self._store = store
+        self._breaker = Breaker(model.name)
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def start(self, calls: Sequence[Call], batch: Batch) -> None:
+        """Make calls; returns once they have ended.
+
+        Args:
+            calls: what to ask.
+            batch: what takes the replies.
+        """
+        try:
+            for first in range(0, len(calls), self._model.batch_size):
+                self._call(calls[first : first + self._model.batch_size], batch)
+        finally:
+            batch.end(len(calls))
+
+    def cancel(self, batch: Batch) -> None:
+        """Nothing: whoever stops a batch is the thread that makes its calls.
+
+        Args:
+            batch: whose calls.
+        """
+
+    def close(self) -> None:
+        """Start no further list; a thread that would gets a CancelledError."""
+        self._closed = True
+
+    def _call(self, calls: Sequence[Call], batch: Batch) -> None:
+        with self._guard:
+            if self._closed:
+                raise CancelledError
+            replies = self._model.generate([call.request for call in calls])
+        if len(replies) != len(calls):
+            raise ModelError(f"`{self._model.name}` gave {len(replies)} replies to {len(calls)} requests.")
+        for call, reply in zip(calls, replies, strict=True):
+            if failed_at_start := self._breaker.check(batch.record(call, reply)):
+                raise failed_at_start
+        self._store.wait_for_room()
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

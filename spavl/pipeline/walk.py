@@ -1,0 +1,208 @@
+"""Walk the stage table: what is made and unchanged is left alone, the rest is made slice by slice."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import spavl
+from spavl.errors import DataError, RunError, SettingsError
+from spavl.models.identity import stamp_of
+from spavl.pipeline.collect import collect_fingerprint, collect_slices
+from spavl.pipeline.runner import Runner
+from spavl.pipeline.session import Session
+from spavl.pipeline.worker import Job, SliceMade
+from spavl.records import ImageRecord
+from spavl.run import ModelUse, Stage
+from spavl.tables import FORMAT, read_footer, schema_of, slices_of, write_batches
+
+
+def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
+    """Make the tables of all stages, in order.
+
+    Args:
+        session: the settings and the run folder.
+        stages: from `spavl.pipeline.stages.pipeline_of`.
+        runner: does the work.
+
+    Raises:
+        DataError: a stage that must make something made nothing.
+        RunError: a table of the run folder was written by another tool.
+    """
+    tables: dict[type[Any], tuple[Stage, tuple[Path, ...]]] = {}
+    kept = []
+    for stage in stages:
+        before = tables.get(stage.reads) if stage.reads else None
+        make = _to_make(session, stage, before, runner) if before else _to_collect(session, stage)
+        if make is None:
+            kept.append(stage.name)
+        else:
+            with session.stage(stage.name):
+                make()
+        _note_counts(session, stage)
+        tables[stage.writes] = (stage, table_paths(session, stage))
+    if kept:
+        session.progress.log(f"kept, for nothing that they are made from has changed: {', '.join(kept)}")
+
+
+def table_paths(session: Session, stage: Stage) -> tuple[Path, ...]:
+    """The tables of a stage: one for each of its models where it is `by_model`, else one.
+
+    Args:
+        session: the settings and the run folder.
+        stage: a stage of the table.
+    """
+    folder = session.run.folder
+    if stage.by_model:
+        return tuple(folder / "parts" / stage.name / f"{use.label}.parquet" for use in stage.models(session.settings))
+    return (folder / (stage.file or f"parts/{stage.name}.parquet"),)
+
+
+def _to_make(
+    session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]], runner: Runner
+) -> Callable[[], None] | None:
+    """Makes the tables of a stage that are not there or not of these inputs; None where there are none."""
+    todo = [job for job in _jobs(session, stage, before) if not _is_made(job)]
+    return partial(_run_jobs, session, stage, todo, runner) if todo else None
+
+
+def _note_counts(session: Session, stage: Stage) -> None:
+    """Note how many records of a stage ended as what; an error where it made none and must make some."""
+    footers = [_own_footer(path) for path in table_paths(session, stage)]
+    counts = dict(sum((Counter(footer["counts"]) for footer in footers), Counter[str]()))
+    session.run.note(counts={stage.name: counts})
+    if stage.nothing and not any(footer["rows"] for footer in footers):
+        what, try_ = stage.nothing
+        raise DataError(what, where=", ".join(f"{n} {name}" for name, n in counts.items()), try_=try_)
+
+
+def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]) -> list[Job]:
+    settings = session.settings
+    inputs = before[1]
+    footers = [_own_footer(path) for path in inputs]
+    shared = stage.barrier(inputs[0], settings) if stage.barrier else None
+    if isinstance(shared, Mapping):
+        session.run.replace(**shared)
+    uses: Sequence[ModelUse | None] = list(stage.models(settings)) or [None]
+    if stage.by_model and uses == [None]:
+        raise SettingsError(f"No model is named for `{stage.name}`", where=f"build.{stage.name}.models",
+                            try_="name entries of `models`")  # fmt: skip
+    for use in uses:
+        if use is not None:
+            session.spec(use.label, use.setting)
+    return [
+        Job(
+            stage=stage, use=use, path=path, inputs=inputs, order=before[0].order, slices=footers[0]["slices"],
+            rows=sum(footer["rows"] for footer in footers), shared=shared,
+            fingerprint=_fingerprint(session, stage, use, [footer["content"] for footer in footers], shared),
+        )
+        for use, path in zip(uses, table_paths(session, stage), strict=True)
+    ]  # fmt: skip
+
+
+def _fingerprint(session: Session, stage: Stage, use: ModelUse | None, contents: list[str], shared: Any) -> str:
+    """Hash of all that decides a table: code, settings, templates, model, and what it is made from."""
+    model = None
+    if use is not None:
+        spec = session.spec(use.label, use.setting)
+        model = [spec.name, stamp_of(spec), use.sampling.model_dump(mode="json"), session.settings.seed]
+    form = [spavl.__version__, FORMAT, stage.name, stage.decides(session.settings), model, contents, shared]
+    return fingerprint_of(form)
+
+
+def fingerprint_of(form: Any) -> str:
+    """Hash of plain data, as 32 hexadecimal digits.
+
+    Args:
+        form: strings, numbers, lists and mappings.
+    """
+    return blake2b(json.dumps(form, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _own_footer(path: Path) -> dict[str, Any]:
+    """What a table says of itself.
+
+    Raises:
+        RunError: another tool has written it.
+    """
+    footer = read_footer(path)
+    if footer is None:
+        raise RunError(
+            "This table was written by another tool" if path.exists() else "This table is gone", where=str(path),
+            try_="move it away if you need it, and run again: it is remade without any call",
+        )  # fmt: skip
+    return footer
+
+
+def _is_made(job: Job) -> bool:
+    """Whether the table is there, made from the same, without calls that failed, for those are tried again."""
+    if not job.path.exists():
+        return False
+    footer = _own_footer(job.path)
+    return bool(footer["made_from"] == job.fingerprint and not footer["counts"].get("failed"))
+
+
+def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runner) -> None:
+    guard = threading.Lock()
+    total = sum(round(job.rows * (job.use.calls if job.use else 1)) for job in jobs)
+    done = 0
+    with session.progress.bar(stage.name) as bar:
+
+        def on_progress(more: int) -> None:
+            nonlocal done
+            with guard:
+                done = min(total, done + more)
+                bar(done, total)
+
+        def write(job: Job, slices: Iterator[SliceMade]) -> None:
+            _write(job, slices, on_progress if job.use is None else None)
+
+        runner.run(jobs, write, on_progress)
+        bar(total, total)
+
+
+def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
+    counts: Counter[str] = Counter()
+
+    def rows() -> Iterator[Any]:
+        for made in slices:
+            counts.update(made.counts)
+            if on_rows is not None:
+                on_rows(made.rows)
+            yield made.table
+
+    schema = schema_of(job.stage.writes)
+    said = {"made_from": job.fingerprint, "counts": counts}
+    write_batches(job.path, schema, rows(), footer=lambda: said, hashed=True)
+
+
+def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
+    """Collects the pictures; None where the table is there and neither they nor the settings have changed."""
+    (path,) = table_paths(session, stage)
+    settings = session.settings
+    fingerprint = fingerprint_of(
+        [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, collect_fingerprint(session)]
+    )
+    footer = _own_footer(path) if path.exists() else None
+    if footer and footer["made_from"] == fingerprint and _pictures_are_there(session, path):
+        return None
+
+    def make() -> None:
+        counts: Counter[str] = Counter()
+        said = {"made_from": fingerprint, "counts": counts}
+        slices = collect_slices(session, counts)
+        write_batches(path, schema_of(stage.writes), slices, footer=lambda: said, hashed=True)
+
+    return make
+
+
+def _pictures_are_there(session: Session, path: Path) -> bool:
+    return all(
+        (session.run.folder / image.image_file).exists() for images in slices_of(path, ImageRecord) for image in images
+    )

@@ -1,0 +1,121 @@
+"""The stage table: the stages that make a preference dataset, in the order in which they run, and their tables.
+
+Here stand the type of a stage and the names; `spavl.pipeline.stages` binds the functions. Whoever walks the stages (the
+pipeline, `check`, the report, `show`) reads this table and knows no stage by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spavl.config import SamplingSettings, Settings
+from spavl.records import ImageRecord, Judgment, Match, PreferencePair, Query, Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """A model that a stage asks."""
+
+    label: str
+    """Its name among the settings' `models`."""
+    setting: str
+    """Path of the setting that names it, for messages."""
+    sampling: SamplingSettings
+    """How its answers are sampled."""
+    calls: float = 1.0
+    """Most calls for each record that the stage reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a stage made of a batch."""
+
+    records: Sequence[Any]
+    """The records, in the order of those that they were made of."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What became of the batch; of a stage with a `status`, its values are counted and this is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageContext:
+    """What a stage's function is given beside its batch."""
+
+    settings: Settings
+    """All settings of the run."""
+    folder: Any
+    """The run folder, to which the paths of pictures are relative."""
+    model: str
+    """Name of the model that is asked; empty for a stage that asks none."""
+    call: Callable[[Sequence[Any]], list[Any]]
+    """The only door to that model: prompts in, one reply for each out, through the call store."""
+    shared: Any = None
+    """What the stage's `barrier` found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage of the dataset: records of one kind in, records of the same or another kind out.
+
+    A stage of your own is one of these, named in `build.stages`; what it writes is what the stages after it read.
+    """
+
+    name: str
+    """Name in messages, settings and reports."""
+    reads: type[Any] | None
+    """Kind of record that it reads, from the last stage before it that writes them; None for the source."""
+    writes: type[Any]
+    """Kind of record that it writes."""
+    file: str = ""
+    """Its table in the run folder; empty: `parts/<name>.parquet`."""
+    after: str = ""
+    """For a stage of your own: the stage that it comes after."""
+    noun: str = ""
+    """What it makes, in messages and in the report's funnel; empty: it is not in the funnel."""
+    status: str = ""
+    """Field of its records whose values are counted; empty: the records are."""
+    kept: str = "made"
+    """Name of the count of records that the next stage goes on with."""
+    by_model: bool = False
+    """Its models work side by side, each on all records, and write a table each: `parts/<name>/<model>.parquet`."""
+    order: str = ""
+    """Where the stage is `by_model`: dotted path, from its records, of the id of what a record was made of. The next
+    stage reads together what was made of one, in the order of its models."""
+    work: Callable[[Sequence[Any], StageContext], Sequence[Any] | Made] | None = None
+    """The function: a batch and its context in, records out. It must not depend on how records fall into batches."""
+    models: Callable[[Settings], Sequence[ModelUse]] = lambda settings: ()
+    """The models that it asks; more than one only where it is `by_model`."""
+    decides: Callable[[Settings], Any] = lambda settings: None
+    """Plain data that decides its records beside what it reads and its models' identities: settings, templates."""
+    makes: Callable[[Settings], float] = lambda settings: 1.0
+    """Most records that it makes of one that it reads, by each of its models."""
+    barrier: Callable[[Any, Settings], Any] | None = None
+    """What must be known of the whole table that it reads before its first batch: a mapping of plain data, which is
+    noted in `run.json` too."""
+    nothing: tuple[str, str] | None = None
+    """What is wrong where it made no record at all, and what to try; None: that is no error."""
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(name="collect", reads=None, writes=ImageRecord, file="1-images.parquet", noun="pictures"),
+    Stage(name="ask", reads=ImageRecord, writes=Query, file="2-queries.parquet", noun="questions",
+          status="query_status", kept="ok"),
+    Stage(name="respond", reads=Query, writes=Response, by_model=True, order="query.query_id", noun="answers",
+          status="response_status", kept="ok"),
+    Stage(name="grade", reads=Response, writes=Response, file="3-responses.parquet", status="grade_status", kept="ok"),
+    Stage(name="match", reads=Response, writes=Match, file="4-matches.parquet", noun="matches"),
+    Stage(name="judge", reads=Match, writes=Judgment, file="5-judgments.parquet", noun="verdicts",
+          status="judgment_status", kept="ok"),
+    Stage(name="pair", reads=Judgment, writes=PreferencePair, file="6-pairs.parquet", noun="pairs", kept="pair"),
+)  # fmt: skip
+"""The stages of the dataset, in their order."""
+
+
+def stage_named(name: str) -> Stage:
+    """The stage of that name.
+
+    Args:
+        name: one of the table's.
+    """
+    return next(stage for stage in STAGES if stage.name == name)
