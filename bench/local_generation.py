@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from bench.measures import Measure, run
-from bench.trl_comparison.workload import SMALL, make_processor, random_model
+from bench.trl_comparison.workload import SMALL, ModelShape, make_processor, random_model
 from spavl.config.models import LocalSpec
 from spavl.models.backends.local import LocalModel, load_vlm
 from spavl.models.base import Prompt, Request, Sampling
@@ -62,7 +62,7 @@ def measures() -> list[Measure]:
     """Both ratios, and how many answers are equal."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, requests = prepare(Path(folder))
-        short, long = (compare(checkpoint, [_limited(r, limit) for r in requests]) for limit in (8, 64))
+        short, long = (compare(checkpoint, [limited(r, limit) for r in requests]) for limit in (8, 64))
     name = "local answers/s over transformers `generate`"
     return [
         Measure(f"{name}, ≤ 8 new tokens", short.trees / short.plain, FLOOR, "×", "higher", _how(short)),
@@ -74,20 +74,22 @@ def measures() -> list[Measure]:
     ]  # fmt: skip
 
 
-def prepare(folder: Path) -> tuple[Path, list[Request]]:
+def prepare(folder: Path, shape: ModelShape = SMALL, pictures: int = PICTURES) -> tuple[Path, list[Request]]:
     """A checkpoint with random weights, and requests in order of their pictures.
 
     Args:
         folder: where checkpoint and pictures are written.
+        shape: of the model.
+        pictures: how many.
     """
-    random_model(SMALL, "cpu", torch.float32).save_pretrained(folder / "checkpoint")
-    processor = make_processor(SMALL)
+    random_model(shape, "cpu", torch.float32).save_pretrained(folder / "checkpoint")
+    processor = make_processor(shape)
     processor.save_pretrained(folder / "checkpoint")
     words = [word for word in processor.tokenizer.get_vocab() if word not in processor.tokenizer.all_special_tokens]
     rng = random.Random(0)
     requests = []
-    for number in range(PICTURES):
-        noise = np.random.default_rng(number).integers(0, 256, (SMALL.image_size, SMALL.image_size, 3), dtype=np.uint8)
+    for number in range(pictures):
+        noise = np.random.default_rng(number).integers(0, 256, (shape.image_size, shape.image_size, 3), dtype=np.uint8)
         path = folder / f"{number}.png"
         Image.fromarray(noise).save(path)
         for _ in range(QUESTIONS):
@@ -96,20 +98,22 @@ def prepare(folder: Path) -> tuple[Path, list[Request]]:
     return folder / "checkpoint", requests
 
 
-def compare(checkpoint: Path, requests: Sequence[Request]) -> Comparison:
+def compare(checkpoint: Path, requests: Sequence[Request], sizes: Sequence[int] = BATCH_SIZES) -> Comparison:
     """Both sides in turns, after a trial of batch sizes on a third of the requests.
 
     Args:
         checkpoint: the model.
         requests: what is asked of both.
+        sizes: batches of `generate` that are tried.
     """
     model, processor = load_vlm(checkpoint, "float32", "cpu")
     local = LocalModel(LocalSpec(name="local", path=str(checkpoint), device="cpu"))
     trial = requests[: len(requests) // 3]
-    rates = {size: _timed(plain(model, processor, size), trial)[1] for size in (1, *BATCH_SIZES)}
+    for warm_up in (plain(model, processor, sizes[-1]), through(local)):
+        warm_up(trial)
+    rates = {size: _timed(plain(model, processor, size), trial)[1] for size in sizes}
     best = max(rates, key=lambda size: rates[size])
     sides = {"plain": plain(model, processor, best), "trees": through(local)}
-    through(local)(trial)
     runs = [{name: _timed(side, requests) for name, side in sides.items()} for _ in range(REPEATS)]
     rate = {name: statistics.median(one[name][1] for one in runs) for name in sides}
     texts = {name: runs[0][name][0] for name in sides}
@@ -173,7 +177,13 @@ def _timed(answer: Answer, requests: Sequence[Request]) -> tuple[list[str], floa
     return texts, len(requests) / (time.perf_counter() - start)
 
 
-def _limited(request: Request, limit: int) -> Request:
+def limited(request: Request, limit: int) -> Request:
+    """The request with another limit, greedy.
+
+    Args:
+        request: the request.
+        limit: most tokens of the answer.
+    """
     return Request(request.prompt, Sampling(max_tokens=limit), key=request.key)
 
 

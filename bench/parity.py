@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -22,7 +23,9 @@ from spavl.models.families.family import Family
 from spavl.models.trees.batch import TreeBatch, collate
 from spavl.models.trees.pack import PackedTree, build_trees, pack_tree
 from spavl.models.trees.parity import parity
+from spavl.models.trees.score import answer_logprobs
 from tests.families import CASES, WINDOW, Case, build, rows
+from tests.mixed_rows import mixed_batch, plain_sums
 
 LOGPROBS, GRADIENTS = 1e-4, 1e-5
 """Largest relative errors that hold."""
@@ -34,10 +37,13 @@ masks and positions. Two pictures, three questions each, two answers of unequal 
 trained. *log-probs*: largest difference of an answer's sum, relative. *gradients*: norm of the difference over the
 norm. *broken*: the least difference made by breaking the tree on purpose (a sibling's answer seen, positions not
 restarted, windows or two-way pictures left out, picture changed). A family, language model or vision tower that is not
-here is refused by name before the first step.
+here is refused by name before the first step. *window*: the sliding window. *pictures*: how many a
+conversation may have. *mixed*: rows of text only,
+with one picture, with two and of two turns in one batch, against a plain forward pass of transformers for each answer:
+the largest relative difference of a sum.
 
-| family | language model | `model_type` | picture tokens | sliding window | log-probs | gradients | broken |
-|---|---|---|---|---|---|---|---|"""
+| family | language model | `model_type` | pictures | picture tokens | window | log-probs | gradients | broken | mixed |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class ParityResult:
     """Norm of the gradients' difference over their norm."""
     controls: float
     """The smallest difference that a deliberately broken tree made."""
+    mixed: float
+    """Largest relative difference of an answer in a batch of mixed rows from a plain forward pass of transformers."""
     tokens: tuple[int, ...]
     """Shortest and longest separate sequence."""
     picture_tokens: tuple[int, ...]
@@ -87,6 +95,15 @@ def measures() -> Sequence[Measure]:
             how="a sibling seen, positions not restarted, windows or two-way pictures left out, picture changed",
         ),
     ]
+    worst.append(
+        _at_most(
+            "rows of 0, 1, 2 pictures and of two turns mixed: Σ log-prob against plain forward, every family",
+            max(result.mixed for result in found),
+            LOGPROBS,
+            "one batch of trees against one forward pass of transformers an answer; a family that takes at most one "
+            "picture in a conversation has the rows with at most one",
+        )
+    )
     each = [
         _at_most(f"{result.case.name}: {what}", value, floor, f"window {WINDOW}" if result.case.slides else "no window")
         for result in found
@@ -118,9 +135,17 @@ def measure_family(case: Case) -> ParityResult:
         logprobs=intact.logprobs,
         gradients=intact.gradients,
         controls=min(broken),
+        mixed=_mixed(model, processor, family),
         tokens=(int(separate.lengths.min()), int(separate.lengths.max())),
         picture_tokens=tuple(tree.picture_tokens),
     )
+
+
+@torch.no_grad()
+def _mixed(model: Any, processor: Any, family: Family) -> float:
+    rows_, batch = mixed_batch(family)
+    plain = plain_sums(model, processor, rows_, batch)
+    return float(((answer_logprobs(model, batch, family).sums - plain) / plain).abs().max())
 
 
 def _broken(family: Family, trees: list[PackedTree], tree: TreeBatch) -> list[tuple[Family, TreeBatch]]:
@@ -153,8 +178,9 @@ def page() -> str:
         window = f"{WINDOW} of {result.tokens[0]}–{result.tokens[1]} tokens" if result.case.slides else "—"
         sizes = ", ".join(map(str, dict.fromkeys(result.picture_tokens)))
         kind = result.case.name.split("+")[0]
-        cells = (result.family.facts.name, result.language, f"`{kind}`", sizes, window)
-        errors = (f"{value:.0e}" for value in (result.logprobs, result.gradients, result.controls))
+        pictures = "any" if result.family.facts.several_pictures else "at most 1"
+        cells = (result.family.facts.name, result.language, f"`{kind}`", pictures, sizes, window)
+        errors = (f"{value:.0e}" for value in (result.logprobs, result.gradients, result.controls, result.mixed))
         lines.append(f"| {' | '.join([*cells, *errors])} |")
     return "\n".join(lines) + "\n"
 

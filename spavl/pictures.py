@@ -22,13 +22,37 @@ _ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, slots=True)
+class FileSlice:
+    """A file that is kept inside another one, among many."""
+
+    path: Path
+    """The file that holds it."""
+    start: int
+    """Where it begins."""
+    length: int
+    """Its bytes."""
+
+    def read(self) -> bytes:
+        """All of it; what Python raises over the file is left to the caller."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.length)
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture by its key (equal key, equal picture) and where its bytes are."""
 
     key: str
     """Identifies its content."""
-    source: Path | bytes | Image.Image
-    """Path of its file, the file's bytes, or the picture already opened (taken to be upright)."""
+    source: Path | bytes | FileSlice | Image.Image | None
+    """Path of its file, the file's bytes, where these are kept, or the picture already opened (taken to be upright);
+    None: it is named, and not to be had."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no file of it."""
+        return self.source is None or (isinstance(self.source, Path) and not self.source.is_file())
 
     def load(self) -> Image.Image:
         """The picture, upright, in RGB.
@@ -59,11 +83,15 @@ class Picture:
             raise DataError(f"cannot read picture: {error}", where=self._name()) from error
 
     def _file(self) -> Path | BytesIO:
+        if isinstance(self.source, Path):
+            return self.source
+        if self.source is None:
+            raise FileNotFoundError("there is no such file")
         assert not isinstance(self.source, Image.Image)
-        return BytesIO(self.source) if isinstance(self.source, bytes) else self.source
+        return BytesIO(self.source.read() if isinstance(self.source, FileSlice) else self.source)
 
     def _name(self) -> str:
-        return f"picture {self.key}" if isinstance(self.source, bytes) else str(self.source)
+        return str(self.source) if isinstance(self.source, Path) else f"picture {self.key}"
 
 
 def open_upright(file: Path | BytesIO) -> Image.Image:

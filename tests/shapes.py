@@ -4,11 +4,18 @@ from __future__ import annotations
 
 CHECKED = (
     "spavl.align.data.batches",
+    "spavl.align.data.lengths",
+    "spavl.align.data.table",
     "spavl.align.dpo.objective",
     "spavl.align.losses",
+    "spavl.align.policy.checkpoint",
+    "spavl.align.policy.freeze",
+    "spavl.align.policy.lora",
+    "spavl.align.policy.policy",
     "spavl.align.ppo.advantages",
     "spavl.align.ppo.models",
     "spavl.align.ppo.rollout",
+    "spavl.align.ppo.update",
     "spavl.align.reward.accuracy",
     "spavl.align.reward.model",
     "spavl.align.training.trainer",

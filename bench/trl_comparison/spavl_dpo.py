@@ -16,8 +16,9 @@ from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import schedule_steps
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.policy.policy import Policy, make_policy
-from spavl.align.preflight.prepare import DeviceContext, group_by, reference_scorer
-from spavl.align.preflight.reference_cache import ReferenceCache, reference_logprobs
+from spavl.align.preflight.prepare import DeviceContext, reference_scorer
+from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
+from spavl.align.preflight.usable_pairs import group_by
 from spavl.align.training.trainer import PairTrainer, checkpoint_activations, training_arguments
 from spavl.config.align import AlignSettings, BatchingSettings
 
@@ -50,7 +51,8 @@ def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
         reference = None
         if spec.reference == "cached":
             cache, score = ReferenceCache(Path(folder), "benchmark"), reference_scorer(policy, dataset, context)
-            reference = reference_logprobs(cache, dataset, trees, score, token_budget=CACHE_BUDGET, tolerance=0.0)
+            fill_reference_cache(cache, dataset, trees, score, token_budget=CACHE_BUDGET, tolerance=0.0)
+            reference = reference_sums(cache, dataset)
         synchronize(spec)
         cached = time.perf_counter()
         timer = StepTimer(spec)

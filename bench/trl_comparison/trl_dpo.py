@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,7 +14,6 @@ import datasets
 import torch
 import trl.trainer.utils as trl_utils
 from peft import LoraConfig
-from PIL import Image
 from trl import DPOConfig, DPOTrainer
 
 from bench.trl_comparison import spavl_dpo
@@ -101,12 +99,12 @@ def conversations(pairs: Sequence[Pair]) -> datasets.Dataset:
     Args:
         pairs: in training order.
     """
-    opened = {pair.image_key: Image.open(BytesIO(pair.image)).convert("RGB") for pair in pairs}
+    opened = {pair.context: pair.pictures[0].load() for pair in pairs}
 
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen_pairs = [pairs[number] for number in batch["number"]]
         return {
-            "images": [[opened[pair.image_key]] for pair in chosen_pairs],
+            "images": [[opened[pair.context]] for pair in chosen_pairs],
             "prompt": [[{"role": "user", "content": pair.question}] for pair in chosen_pairs],
             "chosen": [[{"role": "assistant", "content": pair.chosen}] for pair in chosen_pairs],
             "rejected": [[{"role": "assistant", "content": pair.rejected}] for pair in chosen_pairs],

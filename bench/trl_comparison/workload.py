@@ -16,6 +16,7 @@ from tokenizers.models import WordLevel
 from transformers.utils import is_torchvision_available
 
 from spavl.align.data.pairs import Pair
+from spavl.pictures import Picture
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "USER:", "ASSISTANT:")
 QUESTION_WORDS = 37
@@ -163,7 +164,7 @@ def random_pairs(shape: ModelShape, count: int, *, questions: int = 3, seed: int
         question = generator.choices(words, k=QUESTION_WORDS)
         answers = [generator.choices(half, k=generator.randint(59, 139)) for half in (words[::2], words[1::2])]
         texts = [" ".join(text) for text in (question, *answers)]
-        made.append(Pair(f"pair{number}", picture, f"picture{seed}/{number // questions}", *texts))
+        made.append(Pair(f"pair{number}", (Picture(f"picture{seed}/{number // questions}", picture),), *texts))
     return made
 
 

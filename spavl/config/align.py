@@ -117,6 +117,9 @@ class DataSettings(Section):
     too_long: Literal["skip", "cut", "refuse"] = "skip"
     """`skip`: left out and counted. `cut`: answers are cut; questions and pictures never are. `refuse`: training does
     not start."""
+    thought: Literal["drop", "train"] = "drop"
+    """Reasoning before an answer (columns `chosen_thought`, `rejected_thought`). `drop`: only the answer is trained on.
+    `train`: it stands before the answer, between `<think>` and `</think>`."""
 
 
 class MachineSettings(Section):
@@ -133,6 +136,8 @@ class MachineSettings(Section):
     """Processes that prepare pictures ahead of the training. None: none on a CPU, four beside a GPU."""
     picture_memory: NonNegativeInt = 1024
     """MiB of prepared pictures kept in memory, in each of these processes."""
+    pairs_cache: str = ".spavl/pairs"
+    """Folder of the pairs as they are read while training: converted once, with all that was measured of them."""
 
 
 class SavingSettings(Section):

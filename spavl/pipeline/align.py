@@ -9,6 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from spavl.atomic import write_json
 from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
@@ -22,6 +25,7 @@ from spavl.tables.query import query
 
 if TYPE_CHECKING:
     from spavl.align.data.pairs import Pair
+    from spavl.align.data.table import PairTable
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "jaxtyping", "accelerate", "datasets")
 """What training needs beyond the base install: the extra `align`."""
@@ -58,7 +62,7 @@ def align(
     log_changed_settings(session)
     settings = _settings(session, changed or {})
     reward = _reward(session, settings, pairs, limit)
-    trained_on = _read_pairs(session, pairs, limit)
+    trained_on = _open_pairs(session, settings, pairs, limit)
     folder = session.run.align / name
     fingerprint = _fingerprint(trained_on, settings, reward)
     session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}})
@@ -133,8 +137,8 @@ def _reward(session: Session, settings: AlignSettings, pairs: Path | None, limit
     return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"})
 
 
-def _read_pairs(session: Session, pairs: Path | None, limit: int | None) -> list[Pair]:
-    from spavl.align.data.pairs import read_pairs
+def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> PairTable:
+    from spavl.align.data.table import open_pairs
 
     if pairs is None and not session.run.dataset.is_dir():
         raise DataError(
@@ -142,7 +146,8 @@ def _read_pairs(session: Session, pairs: Path | None, limit: int | None) -> list
             where=str(session.run.folder),
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
-    found = read_pairs(pairs or session.run.dataset, limit=limit)
+    cache, thought = Path(settings.machine.pairs_cache), settings.data.thought
+    found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, thought=thought)
     _refuse_heldout(session, found)
     return found
 
@@ -156,22 +161,23 @@ def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
     return AlignSettings.model_validate(merge(settings.model_dump(), overrides))
 
 
-def _refuse_heldout(session: Session, pairs: Sequence[Pair]) -> None:
+def _refuse_heldout(session: Session, pairs: PairTable) -> None:
     """Refuse pairs of this run's held-out subcategories."""
     if not session.run.pairs.exists():
         return
-    heldout = {row[0] for row in query("SELECT pair_id FROM pairs WHERE heldout", pairs=session.run.pairs)}
-    found = [pair.pair_id for pair in pairs if pair.pair_id in heldout]
-    if found:
+    heldout = [row[0] for row in query("SELECT pair_id FROM pairs WHERE heldout", pairs=session.run.pairs)]
+    ids = pairs.column("pair_id")
+    found = ids.filter(pc.is_in(ids, value_set=pa.array(heldout, pa.string())))
+    if len(found):
         raise DataError(
-            f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0],
+            f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0].as_py(),
             try_="leave out `--pairs`, or name the file data/train.parquet of the dataset",
         )  # fmt: skip
 
 
 def _fingerprint(pairs: Sequence[Pair], settings: AlignSettings, reward: Path | None) -> dict[str, Any]:
     """All that decides the weights that a training makes."""
-    from spavl.align.data.pairs import pairs_fingerprint
+    from spavl.align.data.table import pairs_fingerprint
 
     installed = versions()
     return {

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from spavl.config import ModelSpec
@@ -59,40 +59,53 @@ class LocalRunner:
         """
         side_by_side = [job for job in jobs if self._window(job) > 1]
         ended = threading.Event()
+        failures: list[BaseException] = []
+
+        def make(job: Job) -> None:
+            try:
+                write(job, self._stream(job, ended, on_progress))
+            except BaseException as error:
+                failures.append(error)  # the first is the cause of the others
+                ended.set()
+                raise
+
         with ThreadPoolExecutor(max(1, len(side_by_side))) as pool:
-            written = [pool.submit(write, job, self._stream(job, ended, on_progress)) for job in side_by_side]
+            written = [pool.submit(make, job) for job in side_by_side]
             try:
                 for job in jobs:
                     if job not in side_by_side:
-                        write(job, self._one_by_one(job, on_progress))
-                done, _ = wait(written, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
+                        write(job, self._one_by_one(job, ended, on_progress))
+                wait(written, return_when=FIRST_EXCEPTION)
+            except CancelledError:
+                if not failures:
+                    raise
             except BaseException:
                 ended.set()
                 self._stop()
                 raise
+            if failures:
+                self._stop()
+                raise failures[0]
 
-    def _one_by_one(self, job: Job, on_progress: Callable[[int], None]) -> Iterator[SliceMade]:
-        return (self._worker.make_slice(job, number, on_progress) for number in range(job.slices))
+    def _one_by_one(self, job: Job, ended: threading.Event, on_progress: Callable[[int], None]) -> Iterator[SliceMade]:
+        for number in range(job.slices):
+            if ended.is_set():
+                raise CancelledError("another table could not be made")
+            yield self._worker.make_slice(job, number, on_progress)
 
     def _stream(self, job: Job, ended: threading.Event, on_progress: Callable[[int], None]) -> Iterator[SliceMade]:
-        """The job's slices in order, several under way at once, so that its model is never without calls."""
+        """All slices of the job in order, several under way at once, so that its model is never without calls."""
         window = self._window(job)
         waiting: deque[Future[SliceMade]] = deque()
-        unsent = iter(range(job.slices))
+        unsent = deque(range(job.slices))
         with ThreadPoolExecutor(window) as pool:
             try:
-                while True:
-                    under_way = sum(not future.done() for future in waiting)
-                    while under_way < window and len(waiting) < window * MOST_WAITING:
-                        number = next(unsent, None)
-                        if number is None or ended.is_set():
-                            break
-                        waiting.append(pool.submit(self._worker.make_slice, job, number, on_progress))
-                        under_way += 1
-                    if not waiting:
-                        return
+                while unsent or waiting:
+                    if ended.is_set():
+                        raise CancelledError("another table could not be made")
+                    room = min(window - sum(not future.done() for future in waiting), len(unsent))
+                    for _ in range(min(room, window * MOST_WAITING - len(waiting))):
+                        waiting.append(pool.submit(self._worker.make_slice, job, unsent.popleft(), on_progress))
                     if waiting[0].done():
                         yield waiting.popleft().result()
                     else:

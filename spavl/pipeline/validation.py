@@ -18,8 +18,9 @@ from spavl.evaluate.benchmark import Axis, Benchmark
 from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored, score
 from spavl.evaluate.scorer import Answer
-from spavl.models.base import Request
+from spavl.models.base import Reply, Request
 from spavl.models.calls.keys import canonical, key_of
+from spavl.models.thought import split_thought
 from spavl.pipeline.evaluate import limited, open_benchmarks
 from spavl.pipeline.session import Session
 
@@ -76,11 +77,14 @@ def _answers(model: VLM, benchmark: Benchmark, batch_size: int) -> list[Answer]:
     requests = [_request(benchmark, item) for item in benchmark.items]
     starts = range(0, len(requests), batch_size)
     replies = [reply for start in starts for reply in model.answer(requests[start : start + batch_size])]
-    return [
-        Answer(item=item, benchmark=benchmark.name, model="validation", text=reply.text, thought=reply.thought,
-               status=reply.status, call="", tokens=reply.completion_tokens)
-        for item, reply in zip(benchmark.items, replies, strict=True)
-    ]  # fmt: skip
+    return [_answer(item, benchmark, reply) for item, reply in zip(benchmark.items, replies, strict=True)]
+
+
+def _answer(item: Item, benchmark: Benchmark, reply: Reply) -> Answer:
+    """The answer, its thought apart as the engine would put it."""
+    thought, text = split_thought(reply.text, reply.status)
+    return Answer(item=item, benchmark=benchmark.name, model="validation", text=text, thought=thought,
+                  status=reply.status, call="", tokens=reply.completion_tokens)  # fmt: skip
 
 
 def _request(benchmark: Benchmark, item: Item) -> Request:

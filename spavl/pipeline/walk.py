@@ -136,7 +136,8 @@ def _is_made(job: Job) -> bool:
     if not job.path.exists():
         return False
     footer = _own_footer(job.path)
-    return bool(footer["made_from"] == job.fingerprint and not footer["counts"].get("failed"))
+    whole = footer["slices"] == job.slices
+    return bool(whole and footer["made_from"] == job.fingerprint and not footer["counts"].get("failed"))
 
 
 def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runner) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from spavl.align.data.pairs import Pair
 from spavl.config.align import AlignSettings
+from spavl.pictures import Picture
 from tests.tiny import WORDS, picture, tiny_llava
 
 
@@ -37,7 +38,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
     made = []
     for number in range(8):
         file = picture(folder / f"{number}.png", seed=number)
-        made += [Pair(f"p{number}/{q}", file, f"key{number}", words(4, 8), words(2, 6), words(7, 9)) for q in range(3)]
+        shown = (Picture(f"key{number}", file),)
+        made += [Pair(f"p{number}/{q}", shown, words(4, 8), words(2, 6), words(7, 9)) for q in range(3)]
     return made
 
 

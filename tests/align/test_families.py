@@ -12,6 +12,7 @@ from spavl.align.data.pairs import Pair
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import make_policy
 from spavl.config.align import AlignSettings, FreezeSettings
+from spavl.pictures import Picture
 from tests.families import CASES, build, save
 
 
@@ -37,7 +38,7 @@ def pictures_of_two_sizes(folder):
         Image.fromarray(pixels).save(folder / f"{number}.png")
         for question in range(2):
             texts = (" ".join(rng.choices(words, k=rng.randint(3, 12))) for _ in range(3))
-            yield Pair(f"{number}/{question}", folder / f"{number}.png", f"key{number}", *texts)
+            yield Pair(f"{number}/{question}", (Picture(f"key{number}", folder / f"{number}.png"),), *texts)
 
 
 @pytest.mark.parametrize("name", ["llava_next+mistral", "qwen2_5_vl", "qwen3_vl", "internvl+qwen2", "gemma3"])

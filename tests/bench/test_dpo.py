@@ -14,7 +14,7 @@ from bench.trl_comparison.ratios import speed_up
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import LLAVA_7B, SMALL, ModelShape, make_processor, random_pairs
 from spavl.align.data.batches import PairDataset
-from spavl.align.preflight.prepare import group_by
+from spavl.align.preflight.usable_pairs import group_by
 from spavl.models.trees.pack import unpack_tree
 
 TINY = ModelShape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, image_size=28)
@@ -47,7 +47,7 @@ def test_the_small_shape_has_the_sizes_that_the_row_names():
     processor = make_processor(SMALL)
     assert len(processor.tokenizer) == 8_000
     data = random_pairs(SMALL, 300)
-    assert [pair.image_key for pair in data[:4]] == ["picture0/0"] * 3 + ["picture0/1"]
+    assert [pair.context for pair in data[:4]] == ["picture0/0"] * 3 + ["picture0/1"]
     question = len(processor.tokenizer(f"<s> USER: {data[0].question} ASSISTANT:")["input_ids"])
     answers = [len(processor.tokenizer(f"{text} </s>")["input_ids"]) for p in data for text in (p.chosen, p.rejected)]
     assert question == flops.PREFIX_TOKENS + flops.QUESTION_TOKENS == 40
@@ -80,7 +80,7 @@ def test_sides_alternate_on_the_same_pairs():
     calls = []
 
     def side(shape, data, spec):
-        calls.append((spec.forward_pairs, [pair.pair_id for pair in data], data[0].image))
+        calls.append((spec.forward_pairs, [pair.pair_id for pair in data], data[0].pictures[0].source))
         return timing(1.0)
 
     timings = alternate(

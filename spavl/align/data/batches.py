@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
+from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, separate_size, tree_size
 from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
 from spavl.align.data.schedule import PairGroup, ScheduledStep
+from spavl.align.data.views import PictureView, answer_key, in_view, load_in_view
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.pack import PackedTree, Row, build_trees, pack_tree
-from spavl.pictures import Picture, grey_picture
+from spavl.models.trees.pack import PackedTree, build_tree, pack_tree
+from spavl.progress import OnProgress
 
-PictureView = Literal["true", "crop", "blank"]
-"""What is done to a picture before the model sees it: nothing, a random crop, or one grey."""
-ReferenceLogprobs = Mapping[str, np.ndarray]
-"""Reference log-probabilities [T] of each answer, by `answer_key`."""
+PACKED = 64
+"""Packed trees kept between calls; a training packs each when its step comes."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +59,17 @@ class MicroBatch:
         return replace(self, **moved)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lengths:
-    """Tokens of the parts of a pair, end tokens included."""
-
-    shared_prefix: int
-    question: int
-    chosen: int
-    rejected: int
-
-
 @final
 class PairDataset:
     """Preference pairs by number, packed into trees and collated into batches.
 
     Args:
-        pairs: all pairs, valid and with pictures.
+        pairs: all pairs, valid ones.
         family: tokenises and prepares pictures.
         packing: how sequences are packed, unless `batch` is told otherwise.
         blind: show every picture as one grey.
-        corruption: also show each chosen answer with a picture that is corrupted like this.
-        limit: longest picture + question + answer in tokens; answers are cut there.
+        corruption: also show each chosen answer with pictures that are corrupted like this.
+        limit: longest conversation with an answer in tokens; answers are cut there.
         memory: bytes of prepared pictures kept between batches.
     """
 
@@ -104,35 +91,36 @@ class PairDataset:
         self.corruption = corruption
         self._view: PictureView = "blank" if blind else "true"
         self._views: tuple[PictureView | None, ...] = (None,) if corruption is None else (None, corruption)
-        self.pixel_cache = PixelCache(family, memory, _shown)
-        self._lengths: dict[int, _Lengths] = {}
-        self._packed = lru_cache(maxsize=4096)(self._pack)
+        self.pixel_cache = PixelCache(family, memory, load_in_view)
+        self.lengths = np.zeros(0, dtype=LENGTHS)
+        """Tokens of each pair's parts, from `measure` or `use_lengths`."""
+        self._packed = lru_cache(maxsize=PACKED)(self._pack)
 
     def tree(self, numbers: PairGroup, view: PictureView | None = None) -> PackedTree:
-        """The packed tree of some pairs with one picture.
+        """The packed tree of some pairs with equal contexts.
 
         Args:
             numbers: the pairs.
-            view: another view of the picture than the dataset's; such a tree holds only the chosen answers.
+            view: another view of the pictures than the dataset's; such a tree holds only the chosen answers.
         """
         return self._packed(numbers, view)
 
-    def measure(self, trees: Sequence[PairGroup], on_progress: Callable[[int, int], None] | None = None) -> None:
-        """Pack every tree once and note the lengths of its parts, from which `size` and the like are computed.
+    def measure(self, trees: Sequence[PairGroup], on_progress: OnProgress | None = None) -> None:
+        """Tokenise every tree once and note the lengths of its parts, from which `size` and the like are computed.
 
         Args:
             trees: whole trees.
             on_progress: called with (trees done, trees in all).
         """
-        for done, numbers in enumerate(trees, start=1):
-            if on_progress and (done % 50 == 0 or done == len(trees)):
-                on_progress(done, len(trees))
-            packed = self.tree(numbers)
-            for number, (_, (chosen, rejected)) in zip(numbers, packed.rows, strict=True):
-                first, second = packed.answers[chosen], packed.answers[rejected]
-                question = first.question[1] - first.question[0]
-                spans = (first.stop - first.start, second.stop - second.start)
-                self._lengths[number] = _Lengths(packed.shared_prefix, question, *spans)
+        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress))
+
+    def use_lengths(self, lengths: np.ndarray) -> None:
+        """Take lengths that were measured before.
+
+        Args:
+            lengths: of every pair, before answers are cut.
+        """
+        self.lengths = lengths if self.limit is None else cut_lengths(lengths, self.limit)
 
     def size(self, numbers: PairGroup) -> int:
         """Tokens of a tree, corrupted pictures included; equal answers are counted twice.
@@ -142,11 +130,7 @@ class PairDataset:
         """
         if self.packing == "separate":
             return self.size_apart(numbers)
-        pairs = [self._lengths[number] for number in numbers]
-        questions = {self.pairs[number].question: self._lengths[number].question for number in numbers}
-        shared = pairs[0].shared_prefix + sum(questions.values())
-        corrupted = (shared + sum(one.chosen for one in pairs)) * (self.corruption is not None)
-        return shared + sum(one.chosen + one.rejected for one in pairs) + corrupted
+        return tree_size(self.lengths[list(numbers)], corrupted=self.corruption is not None)
 
     def size_apart(self, numbers: PairGroup) -> int:
         """Tokens of the same answers, each in a sequence of its own.
@@ -154,27 +138,7 @@ class PairDataset:
         Args:
             numbers: a tree that was measured, or a part of one.
         """
-        pairs = [self._lengths[number] for number in numbers]
-        whole = sum(2 * (one.shared_prefix + one.question) + one.chosen + one.rejected for one in pairs)
-        return whole + sum(one.shared_prefix + one.question + one.chosen for one in pairs) * (
-            self.corruption is not None
-        )
-
-    def prompt_tokens(self, number: int) -> int:
-        """Tokens before a pair's answers.
-
-        Args:
-            number: the pair.
-        """
-        return self._lengths[number].shared_prefix + self._lengths[number].question
-
-    def longest_tokens(self, number: int) -> int:
-        """Tokens of a pair's longer answer with everything before it.
-
-        Args:
-            number: the pair.
-        """
-        return self.prompt_tokens(number) + max(self._lengths[number].chosen, self._lengths[number].rejected)
+        return separate_size(self.lengths[list(numbers)], corrupted=self.corruption is not None)
 
     def equal_answers(self, number: int) -> bool:
         """Whether a pair's answers are equal after they were cut.
@@ -188,15 +152,15 @@ class PairDataset:
         )
         return bool(np.array_equal(chosen, rejected))
 
-    def keys(self, numbers: PairGroup) -> set[str]:
-        """Keys of all answers of a tree, with all views of its picture.
+    def keys(self, number: int) -> tuple[str, ...]:
+        """Keys of a pair's answers: chosen, rejected, and chosen with corrupted pictures where there are such.
 
         Args:
-            numbers: the tree's pairs.
+            number: the pair.
         """
-        pairs = [self.pairs[number] for number in numbers]
-        true = {answer_key(pair, text, self._view) for pair in pairs for text in (pair.chosen, pair.rejected)}
-        return true | ({answer_key(pair, pair.chosen, self.corruption) for pair in pairs} if self.corruption else set())
+        pair = self.pairs[number]
+        shown = [answer_key(pair, text, self._view) for text in (pair.chosen, pair.rejected)]
+        return (*shown, answer_key(pair, pair.chosen, self.corruption)) if self.corruption else tuple(shown)
 
     def batch(self, trees: Sequence[PairGroup], packing: Packing | None = None) -> tuple[TreeBatch, list[str]]:
         """A batch of trees, and the key of each of its answers; trees with corrupted pictures come last.
@@ -205,12 +169,18 @@ class PairDataset:
             trees: pairs of each tree.
             packing: another packing than the dataset's.
         """
-        packed = [self.tree(numbers, view) for view in self._views for numbers in trees]
-        batch = collate(packed, self.family, packing or self.packing, pixels=self._pixels(packed))
-        return batch, [key for view in self._views for numbers in trees for key in self._keys(numbers, view)]
+        packed = [(self.tree(numbers, view), numbers, view) for view in self._views for numbers in trees]
+        pixels = self.pixel_cache.pixels(picture for tree, _, _ in packed for picture in tree.pictures)
+        batch = collate([tree for tree, _, _ in packed], self.family, packing or self.packing, pixels=pixels)
+        return batch, [key for one in packed for key in self._keys(*one)]
 
     def collate(
-        self, trees: Sequence[PairGroup], *, weight: float, of: int, reference_logprobs: ReferenceLogprobs | None
+        self,
+        trees: Sequence[PairGroup],
+        *,
+        weight: float,
+        of: int,
+        reference: Float[np.ndarray, "P K"] | None,
     ) -> MicroBatch:
         """The micro-batch of some trees.
 
@@ -218,30 +188,33 @@ class PairDataset:
             trees: pairs of each tree.
             weight: 1, or 0 for a padding batch.
             of: pairs of the whole step.
-            reference_logprobs: cached log-probabilities of the reference; None where it is computed live.
+            reference: log-probabilities of all pairs' K answers under the reference, in the order of `keys`; None where
+                they are computed live.
         """
-        batch, keys = self.batch(trees)
+        batch, _ = self.batch(trees)
         numbers = tuple(number for numbers in trees for number in numbers)
         true = torch.tensor([answers for _, answers in batch.rows[: len(numbers)]])
         corrupted = [answers[0] for _, answers in batch.rows[len(numbers) :]]
+        sums = None
+        if reference is not None:
+            sums = torch.zeros(batch.answers)
+            places = torch.cat([true, torch.tensor(corrupted)[:, None]], 1) if self.corruption else true
+            sums[places] = torch.from_numpy(reference[list(numbers)])
         return MicroBatch(
             batch=batch,
             pairs=numbers,
             chosen=true[:, 0],
             rejected=true[:, 1],
             corrupted=torch.tensor(corrupted) if self.corruption else None,
-            reference=None
-            if reference_logprobs is None
-            else torch.tensor([float(reference_logprobs[key].sum()) for key in keys]),
+            reference=sums,
             weight=weight,
             of=of,
         )
 
-    def _keys(self, numbers: PairGroup, view: PictureView | None) -> list[str]:
+    def _keys(self, tree: PackedTree, numbers: PairGroup, view: PictureView | None) -> list[str]:
         """Keys of a tree's answers, in the tree's order."""
-        rows = self.tree(numbers, view).rows
         keys: dict[int, str] = {}
-        for number, (_, answers) in zip(numbers, rows, strict=True):
+        for number, (_, answers) in zip(numbers, tree.rows, strict=True):
             pair = self.pairs[number]
             for answer, text in zip(answers, (pair.chosen, pair.rejected), strict=False):
                 keys[answer] = answer_key(pair, text, view or self._view)
@@ -250,15 +223,10 @@ class PairDataset:
     def _pack(self, numbers: PairGroup, view: PictureView | None) -> PackedTree:
         rows = []
         for number in numbers:
-            pair = self.pairs[number]
-            answers = (pair.chosen,) if view else (pair.chosen, pair.rejected)
-            rows.append(Row(pair.pair_id, pair.question, answers, (_picture(pair, view or self._view),)))
-        (tree,) = build_trees(rows, "picture")
-        packed = pack_tree(tree, self.family)
+            pair = self.pairs[number].with_pictures(lambda picture: in_view(picture, view or self._view))
+            rows.append(pair.row(pair.chosen) if view else pair.row())
+        packed = pack_tree(build_tree(rows), self.family)
         return packed if self.limit is None else cut_answers(packed, self.limit)
-
-    def _pixels(self, trees: Sequence[PackedTree]) -> dict[str, dict[str, Tensor]]:
-        return self.pixel_cache.pixels(picture for tree in trees for picture in tree.pictures)
 
 
 @final
@@ -269,7 +237,7 @@ class StepDataset(torch.utils.data.Dataset[list[MicroBatch]]):  # type: ignore[m
         dataset: the pairs.
         schedule: all steps of the training.
         rank: number of this process.
-        reference_logprobs: cached log-probabilities of the reference; None where it is computed live.
+        reference: cached log-probabilities of the reference; None where it is computed live.
     """
 
     def __init__(
@@ -277,12 +245,12 @@ class StepDataset(torch.utils.data.Dataset[list[MicroBatch]]):  # type: ignore[m
         dataset: PairDataset,
         schedule: Sequence[ScheduledStep],
         rank: int,
-        reference_logprobs: ReferenceLogprobs | None,
+        reference: Float[np.ndarray, "P K"] | None,
     ) -> None:
         self.dataset = dataset
         self.schedule = schedule
         self.rank = rank
-        self.reference_logprobs = reference_logprobs
+        self.reference = reference
 
     def __len__(self) -> int:
         return len(self.schedule)
@@ -292,23 +260,9 @@ class StepDataset(torch.utils.data.Dataset[list[MicroBatch]]):  # type: ignore[m
         micro_batches = step.micro_batches[self.rank]
         real = len(micro_batches) - step.padding_batches[self.rank]
         return [
-            self.dataset.collate(
-                trees, weight=float(index < real), of=step.pairs, reference_logprobs=self.reference_logprobs
-            )
+            self.dataset.collate(trees, weight=float(index < real), of=step.pairs, reference=self.reference)
             for index, trees in enumerate(micro_batches)
         ]
-
-
-def answer_key(pair: Pair, answer: str, view: PictureView) -> str:
-    """Hash of the content of a picture as shown, a question and an answer.
-
-    Args:
-        pair: gives picture and question.
-        answer: the chosen or the rejected answer.
-        view: how the picture is shown.
-    """
-    content = "\x00".join((pair.image_key, view, pair.question, answer))
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def cut_answers(tree: PackedTree, limit: int) -> PackedTree:
@@ -340,32 +294,3 @@ def cut_answers(tree: PackedTree, limit: int) -> PackedTree:
             for answer in tree.answers
         ),
     )
-
-
-def _picture(pair: Pair, view: PictureView) -> Picture:
-    assert pair.image is not None, "pairs without a picture are left out before"
-    return Picture(f"{pair.image_key}#{view}", pair.image)
-
-
-def _shown(picture: Picture) -> Image.Image:
-    """The picture as the view in its key says."""
-    image, view = picture.load(), picture.key.rpartition("#")[2]
-    if view == "blank":
-        return grey_picture(image.size)
-    return random_crop(image, picture.key) if view == "crop" else image
-
-
-def random_crop(image: Image.Image, seed: str) -> Image.Image:
-    """A random crop of 1 to 20 % of the area, scaled to the old size.
-
-    Args:
-        image: the picture.
-        seed: the same seed gives the same crop.
-
-    Source: the corrupted picture of mDPO, arXiv 2406.11839.
-    """
-    rng = random.Random(seed)
-    side = rng.uniform(0.01, 0.2) ** 0.5
-    width, height = max(1, round(image.width * side)), max(1, round(image.height * side))
-    left, top = rng.randint(0, image.width - width), rng.randint(0, image.height - height)
-    return image.crop((left, top, left + width, top + height)).resize(image.size)

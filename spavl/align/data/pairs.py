@@ -1,8 +1,10 @@
 """Preference pairs as training reads them, from Parquet files, `datasets` folders or the Hub.
 
 The published train split of `sqrti/SPA-VL` has `image` (a struct of bytes and path), `question`, `chosen`, `rejected`
-and `image_name`, and no ids. Our own export has more columns; `pair_id` is used where it is there. Invalid rows
-are found later, by the preflight, with the row's id; here only files that hold no pairs at all are refused.
+and `image_name`, and no ids. More is read where it is there: `pair_id`, `images` (a list; these follow `image`),
+`earlier` (turns before the question: role, text, images), `system`, `chosen_thought`, `rejected_thought`. A row without
+a picture is a row of text. Invalid rows are found later, by the preflight, with the row's id; here only files that hold
+no pairs at all are refused.
 """
 
 from __future__ import annotations
@@ -10,100 +12,194 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.errors import DataError
+from spavl.models.families import ChatTurn, all_pictures
+from spavl.models.trees.pack import Row
 from spavl.pictures import Picture, file_sha256, grey_picture
 
-COLUMNS = ("image", "question", "chosen", "rejected")
-"""Columns that every file must have."""
+TEXTS = ("question", "chosen", "rejected")
+"""Columns that every file must have, beside one of `PICTURES`."""
+PICTURES = ("image", "images")
+"""Columns of pictures: one, or a list."""
+OPTIONAL = ("pair_id", "system", "earlier", "chosen_thought", "rejected_thought")
+"""Columns that are read where they are there."""
+ROWS = 32
+"""Rows of a file that are held at once; each may bring a picture."""
+Thought = Literal["drop", "train"]
+"""What becomes of the reasoning before an answer: left out, or written before the answer in `<think>` marks."""
+RawRow = tuple[Mapping[str, Any], Path]
+"""A row of a file, and the folder that its pictures' paths are relative to."""
 _TRAIN_FILE = re.compile(r"^train(-\d+-of-\d+)?$")
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A preference pair as training reads it: a picture, a question, and two answers, one of them preferred.
+    """A preference pair as training reads it: a conversation, and two answers to its last turn, one of them preferred.
 
     `PreferencePair` is the record that the pipeline writes.
     """
 
     pair_id: str
     """Names the row in messages; unique in a file."""
-    image: bytes | Path | None
-    """The picture's file, or where it lies; None where the row has neither."""
-    image_key: str
-    """Names the picture's content; pairs with one picture have one key."""
+    pictures: tuple[Picture, ...]
+    """Pictures of the last user turn, before its text; none for a question of text only."""
     question: str
-    """The user's turn."""
+    """Text of the last user turn."""
     chosen: str
     """The preferred answer."""
     rejected: str
     """The other answer."""
+    earlier: tuple[ChatTurn, ...] = ()
+    """Turns before the last user turn."""
+    system: str = ""
+    """Text of the system turn; empty: none."""
+
+    @property
+    def all_pictures(self) -> tuple[Picture, ...]:
+        """The pictures of the whole conversation, in reading order."""
+        return all_pictures(self.earlier, self.pictures)
+
+    @property
+    def context(self) -> str:
+        """Names the content of all that stands before the question: equal for pairs that may share a tree.
+
+        For one picture and nothing else the picture's own key.
+        """
+        keys = [picture.key for picture in self.pictures]
+        if len(keys) == 1 and not (self.earlier or self.system):
+            return keys[0]
+        turns = [[turn.role, turn.text, [picture.key for picture in turn.pictures]] for turn in self.earlier]
+        return _sha256(json.dumps([self.system, turns, keys]))
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all that training reads of the pair."""
+        content = json.dumps([self.context, self.question, self.chosen, self.rejected])
+        return hashlib.sha256(content.encode()).digest()
+
+    def row(self, *answers: str) -> Row:
+        """The pair as a row of a tree.
+
+        Args:
+            answers: the answers that the row has; none given: chosen and rejected.
+        """
+        texts = answers or (self.chosen, self.rejected)
+        return Row(self.pair_id, self.question, texts, self.pictures, self.system, self.earlier)
+
+    def with_pictures(self, change: Callable[[Picture], Picture]) -> Pair:
+        """The same pair with other pictures.
+
+        Args:
+            change: gives the picture in place of one of the pair's; called in reading order.
+        """
+        if not self.all_pictures:
+            return self
+        turns = tuple(replace(turn, pictures=tuple(map(change, turn.pictures))) for turn in self.earlier)
+        return replace(self, earlier=turns, pictures=tuple(map(change, self.pictures)))
 
 
-def read_pairs(source: str | Path, *, limit: int | None = None) -> list[Pair]:
-    """Pairs from a Parquet file, a folder of them, a `datasets` folder, or a dataset on the Hub (its train split).
+def with_blank_pictures(pair: Pair) -> Pair:
+    """The same pair with grey pictures of the same sizes: the control that shows what is learnt without pictures.
+
+    Args:
+        pair: any pair; one without pictures is returned as it is.
+    """
+    return pair.with_pictures(_blank)
+
+
+def _blank(picture: Picture) -> Picture:
+    file = BytesIO()
+    grey_picture(picture.size()).save(file, "PNG")
+    return Picture(f"{picture.key}#blank", file.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class PairSource:
+    """Where pairs are read from."""
+
+    files: tuple[Path, ...]
+    """The files that hold them, beside the pictures that they name."""
+    rows: Callable[[], Iterator[RawRow]]
+    """Reads them, row by row."""
+
+
+def find_pairs(source: str | Path) -> PairSource:
+    """A Parquet file, a folder of them, a `datasets` folder, or a dataset on the Hub (its train split), to be read.
 
     In a folder only files named `train…` count, so held-out splits next to them are never trained on; of a folder
     without any, the Parquet files that lie directly in it are read.
 
     Args:
         source: a path or a Hub id.
-        limit: only the first so many pairs.
 
     Raises:
         DataError: there are no pairs, or a file is not readable Parquet with the columns of SPA-VL.
     """
     path = Path(source)
     if path.is_file():
-        batches = _parquet([path])
-    elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        batches = _saved_dataset(path)
-    elif path.is_dir():
-        batches = _parquet(_train_files(path))
-    elif _HUB_ID.match(str(source)):
-        batches = _hub_dataset(str(source))
-    else:
-        raise DataError(
-            "there are no pairs here", where=str(source), try_="a Parquet file, a folder with data/train.parquet"
+        return PairSource((path,), lambda: _parquet([path]))
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        files = tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+        return PairSource(files, lambda: _saved_dataset(path))
+    if path.is_dir():
+        train = _train_files(path)
+        return PairSource(tuple(train), lambda: _parquet(train))
+    if _HUB_ID.match(str(source)):
+        loaded = _hub_dataset(str(source))
+        return PairSource(
+            tuple(Path(file["filename"]) for file in loaded.cache_files), lambda: _rows_of(loaded, Path())
         )
-    pairs = list(_pairs(batches, limit))
+    raise DataError(
+        "there are no pairs here", where=str(source), try_="a Parquet file, a folder with data/train.parquet"
+    )
+
+
+def read_rows(source: PairSource, *, limit: int | None = None, thought: Thought = "drop") -> Iterator[Pair]:
+    """The pairs of a source, one by one; each picture's bytes are in its pair.
+
+    Args:
+        source: where they are.
+        limit: only the first so many pairs.
+        thought: what becomes of the reasoning before an answer.
+
+    Raises:
+        DataError: a file is not readable, lacks columns, or has a turn of an unknown role.
+    """
+    hashes: dict[Path, str] = {}
+    for number, (row, base) in enumerate(source.rows()):
+        if limit is not None and number >= limit:
+            return
+        yield _pair(row, number, partial(_picture, base=base, hashes=hashes), thought)
+
+
+def read_pairs(source: str | Path, *, limit: int | None = None, thought: Thought = "drop") -> list[Pair]:
+    """All pairs of a source, in memory; equal pictures are kept once. `open_pairs` keeps them on disk.
+
+    Args:
+        source: a path or a Hub id, as for `find_pairs`.
+        limit: only the first so many pairs.
+        thought: what becomes of the reasoning before an answer.
+
+    Raises:
+        DataError: there are no pairs, or a file is not readable Parquet with the columns of SPA-VL.
+    """
+    known: dict[str, Picture] = {}
+    rows = read_rows(find_pairs(source), limit=limit, thought=thought)
+    pairs = [pair.with_pictures(lambda picture: known.setdefault(picture.key, picture)) for pair in rows]
     if not pairs:
         raise DataError("the file holds no pairs", where=str(source))
     return pairs
-
-
-def pairs_fingerprint(pairs: Iterable[Pair]) -> str:
-    """Hash of the content, the ids and the order of pairs: equal only where training reads the same.
-
-    Args:
-        pairs: the pairs, in their order.
-    """
-    digest = hashlib.sha256()
-    for pair in pairs:
-        fields = [pair.pair_id, pair.image_key, pair.question, pair.chosen, pair.rejected]
-        digest.update(json.dumps(fields).encode() + b"\n")
-    return digest.hexdigest()
-
-
-def with_blank_picture(pair: Pair) -> Pair:
-    """The same pair with a grey picture of the same size: the control that shows what is learnt without pictures.
-
-    Args:
-        pair: one that has a picture.
-    """
-    assert pair.image is not None, "pairs without a picture are left out before"
-    file = BytesIO()
-    grey_picture(Picture(pair.image_key, pair.image).size()).save(file, "PNG")
-    return replace(pair, image=file.getvalue(), image_key=f"{pair.image_key}#blank")
 
 
 def _train_files(folder: Path) -> list[Path]:
@@ -115,20 +211,19 @@ def _train_files(folder: Path) -> list[Path]:
     return train
 
 
-def _parquet(files: Iterable[Path]) -> Iterator[tuple[Mapping[str, Any], Path]]:
+def _parquet(files: Iterable[Path]) -> Iterator[RawRow]:
     for file in files:
         try:
-            table = pq.ParquetFile(file)
+            table = pq.ParquetFile(file, pre_buffer=False)  # else whole columns are read ahead
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError("not a readable Parquet file", where=f"{file}: {error}") from error
-        _require_columns(table.schema_arrow.names, file)
-        wanted = [name for name in (*COLUMNS, "pair_id") if name in table.schema_arrow.names]
-        for batch in table.iter_batches(batch_size=256, columns=wanted):
+        wanted = _wanted(table.schema_arrow.names, file)
+        for batch in table.iter_batches(batch_size=ROWS, columns=wanted):
             for row in batch.to_pylist():
                 yield row, file.parent
 
 
-def _saved_dataset(folder: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
+def _saved_dataset(folder: Path) -> Iterator[RawRow]:
     import datasets
 
     loaded = datasets.load_from_disk(str(folder))
@@ -139,62 +234,98 @@ def _saved_dataset(folder: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
     yield from _rows_of(loaded, folder)
 
 
-def _hub_dataset(name: str) -> Iterator[tuple[Mapping[str, Any], Path]]:
+def _hub_dataset(name: str) -> Any:
     import datasets
 
     try:
-        loaded = datasets.load_dataset(name, split="train")
+        return datasets.load_dataset(name, split="train")
     except (OSError, ValueError) as error:
         raise DataError(
             f"neither a path here nor a dataset that can be loaded: {str(error).splitlines()[0]}",
             where=name,
             try_="the path of a Parquet file or folder",
         ) from error
-    yield from _rows_of(loaded, Path())
 
 
-def _rows_of(dataset: Any, base: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
+def _rows_of(dataset: Any, base: Path) -> Iterator[RawRow]:
     import datasets
 
-    _require_columns(dataset.column_names, base)
-    wanted = [name for name in (*COLUMNS, "pair_id") if name in dataset.column_names]
-    dataset = dataset.select_columns(wanted)
-    if isinstance(dataset.features["image"], datasets.Image):
-        dataset = dataset.cast_column("image", datasets.Image(decode=False))
-    for row in dataset:
+    dataset = dataset.select_columns(_wanted(dataset.column_names, base))
+    undecoded = {name: _undecoded(kind) for name, kind in dataset.features.items()}
+    for row in dataset.cast(datasets.Features(undecoded)):
         yield row, base
 
 
-def _require_columns(names: Iterable[str], where: Path) -> None:
-    missing = [name for name in COLUMNS if name not in set(names)]
+def _undecoded(kind: Any) -> Any:
+    """A column's type with its pictures left as bytes or path."""
+    import datasets
+
+    if isinstance(kind, datasets.Image):
+        return datasets.Image(decode=False)
+    if isinstance(kind, datasets.List):
+        return datasets.List(_undecoded(kind.feature))
+    return {name: _undecoded(one) for name, one in kind.items()} if isinstance(kind, dict) else kind
+
+
+def _wanted(names: Sequence[str], where: Path) -> list[str]:
+    """The columns that are read."""
+    missing = [] if set(names) & set(PICTURES) else ["image"]
+    missing += [name for name in TEXTS if name not in names]
     if missing:
         raise DataError(
             f"columns missing: {', '.join(missing)}; there are: {', '.join(names)}",
             where=str(where),
             try_="the schema of sqrti/SPA-VL: image, question, chosen, rejected",
         )
+    return [name for name in (*PICTURES, *TEXTS, *OPTIONAL) if name in names]
 
 
-def _pairs(rows: Iterable[tuple[Mapping[str, Any], Path]], limit: int | None) -> Iterator[Pair]:
-    distinct: dict[str, bytes] = {}
-    for number, (row, base) in enumerate(rows):
-        if limit is not None and number >= limit:
-            return
-        image, key = _image(row["image"], base, distinct)
-        texts = {name: str(row[name] or "") for name in ("question", "chosen", "rejected")}
-        content = hashlib.sha256("\x00".join([key, *texts.values()]).encode()).hexdigest()
-        yield Pair(str(row.get("pair_id") or f"row{number}-{content[:8]}"), image, key, **texts)
+def _pair(row: Mapping[str, Any], number: int, picture: Callable[[Any], Picture | None], thought: Thought) -> Pair:
+    """The pair of a row; `picture` opens one of its pictures, None where there is none."""
+
+    def pictures(values: Iterable[Any]) -> tuple[Picture, ...]:
+        return tuple(found for found in map(picture, values) if found is not None)
+
+    def answer(name: str) -> str:
+        text, reasons = str(row[name] or ""), str(row.get(f"{name}_thought") or "")
+        return f"<think>\n{reasons}\n</think>\n\n{text}" if thought == "train" and reasons and text.strip() else text
+
+    given = pictures([row.get("image"), *(row.get("images") or ())])
+    turns = tuple(
+        ChatTurn(_role(turn, number), str(turn.get("text") or ""), pictures(turn.get("images") or ()))
+        for turn in row.get("earlier") or ()
+    )
+    texts = {"question": str(row["question"] or ""), "chosen": answer("chosen"), "rejected": answer("rejected")}
+    pair = Pair("", given, **texts, earlier=turns, system=str(row.get("system") or ""))
+    content = _sha256("\x00".join([pair.context, *texts.values()]))
+    return replace(pair, pair_id=str(row.get("pair_id") or f"row{number}-{content[:8]}"))
 
 
-def _image(value: Any, base: Path, distinct: dict[str, bytes]) -> tuple[bytes | Path | None, str]:
-    """The picture and the key of its content; equal bytes are kept once. No path leads out of the folder."""
+def _role(turn: Mapping[str, Any], number: int) -> Literal["user", "assistant"]:
+    role = turn.get("role")
+    if role not in ("user", "assistant"):
+        raise DataError(
+            f"a turn of `earlier` has the role {role!r}", where=f"row {number}", try_="`user` or `assistant`"
+        )
+    return "user" if role == "user" else "assistant"
+
+
+def _picture(value: Any, base: Path, hashes: dict[Path, str]) -> Picture | None:
+    """A picture with the key of its content; None where nothing is named. No path leads out of the folder."""
+    if isinstance(value, bytes):
+        value = {"bytes": value}
     content, name = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (None, value)
     if content:
-        key = hashlib.sha256(content).hexdigest()
-        return distinct.setdefault(key, content), key
+        return Picture(hashlib.sha256(content).hexdigest(), content)
     if not name:
-        return None, "missing"
+        return None if content is None else Picture("empty", None)
     path = (base / str(name)).resolve()
     if not path.is_relative_to(base.resolve()):
-        return None, f"outside:{name}"
-    return path, file_sha256(path) if path.is_file() else f"missing:{path}"
+        return Picture(f"outside:{name}", None)
+    if path not in hashes:
+        hashes[path] = file_sha256(path) if path.is_file() else f"missing:{path}"
+    return Picture(hashes[path], path)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

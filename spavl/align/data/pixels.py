@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import final
 
 from PIL import Image
@@ -42,24 +42,17 @@ class PixelCache:
         found = {key: self._cached[key] for key in wanted if key in self._cached}
         for key in found:
             self._cached.move_to_end(key)
-        prepared = self._prepare([picture for key, picture in wanted.items() if key not in found])
-        for key, tensors in prepared.items():
-            self._cached[key] = tensors
-            self._free -= _bytes(tensors)
-        while self._free < 0:
-            self._free += _bytes(self._cached.popitem(last=False)[1])
+        prepared = {key: self._prepare(picture) for key, picture in wanted.items() if key not in found}
         return found | prepared
 
-    def _prepare(self, pictures: Sequence[Picture]) -> dict[str, dict[str, Tensor]]:
-        """All in one processor call where a row of each output belongs to one picture, else one call a picture."""
-        images = [self._load(picture) for picture in pictures]
-        several = len(images) > 1 and self._family.facts.picture_tokens == "fixed"
-        together = self._family.pixels(images) if several else {}
-        if together and all(len(value) == len(images) for value in together.values()):
-            tensors = [{name: value[n : n + 1].clone() for name, value in together.items()} for n in range(len(images))]
-        else:
-            tensors = [self._family.pixels([image]) for image in images]
-        return {picture.key: tensor for picture, tensor in zip(pictures, tensors, strict=True)}
+    def _prepare(self, picture: Picture) -> dict[str, Tensor]:
+        """One picture's tensors. Opened pictures are large, so there is never more than one."""
+        tensors = self._family.pixels([self._load(picture)])
+        self._cached[picture.key] = tensors
+        self._free -= _bytes(tensors)
+        while self._free < 0:
+            self._free += _bytes(self._cached.popitem(last=False)[1])
+        return tensors
 
 
 def _bytes(tensors: dict[str, Tensor]) -> int:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from typing import Literal
 
+import numpy as np
+
 from spavl.align.data.pairs import Pair
+from spavl.align.data.table import remembered, table_of
 from spavl.errors import DataError
 from spavl.pictures import Picture
 
 RowIssue = Literal[
-    "no picture", "unreadable picture", "empty question", "empty answer", "equal answers", "control token", "too long"
+    "missing picture", "unreadable picture", "several pictures", "no picture to corrupt", "turns out of order",
+    "empty question", "empty answer", "equal answers", "control token", "too long",
 ]  # fmt: skip
 """Why a pair cannot be trained on."""
 ROW_ISSUES: Mapping[RowIssue, str] = {
-    "no picture": "give the picture's bytes in the column image, or a path next to the file",
+    "missing picture": "give the picture's bytes in the column, or a path next to the file",
     "unreadable picture": "replace the picture; it is truncated, too large, or no picture at all",
+    "several pictures": "drop the pair, or train a model that can; {family} encodes a picture among several in one "
+    "conversation otherwise than alone",
+    "no picture to corrupt": "set align.loss.image_conditional to 0, or drop the pair",
+    "turns out of order": "let the earlier turns alternate, the user's first and the assistant's last",
     "empty question": "drop the pair",
     "empty answer": "drop the pair, or write the answer",
     "equal answers": "drop the pair; nothing can be preferred",
@@ -30,6 +38,10 @@ ROW_ISSUES: Mapping[RowIssue, str] = {
 """Every issue, and what to do about it."""
 SHOWN = 8
 """Most ids that a message lists."""
+THREADS = min(8, os.cpu_count() or 1)
+"""Pictures that are decoded at the same time."""
+TOGETHER = 256
+"""Pictures that are handed to the threads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,56 +65,89 @@ class Finding:
         return line + (f"\n  try: {self.try_}" if self.try_ else "")
 
 
-def find_issues(pairs: Sequence[Pair], control_words: Collection[str]) -> dict[int, RowIssue]:
+@dataclass(frozen=True, slots=True)
+class PairRules:
+    """What a valid pair must keep to, beside being whole."""
+
+    control_words: Collection[str]
+    """Special tokens of the model as text, which must not stand in a text."""
+    several_pictures: bool = True
+    """Whether a conversation may have more than one picture."""
+    needs_picture: bool = False
+    """Whether it must have one, for the loss corrupts it."""
+
+
+def find_issues(pairs: Sequence[Pair], rules: PairRules) -> dict[int, RowIssue]:
     """The first issue of each invalid pair, by its number; every picture is decoded once.
 
     Args:
         pairs: the pairs as read.
-        control_words: special tokens of the model as text, which must not stand in a question or answer.
+        rules: what they must keep to.
     """
     unreadable = _unreadable_pictures(pairs)
     issues: dict[int, RowIssue] = {}
     for number, pair in enumerate(pairs):
-        issue = _issue(pair, unreadable, control_words)
+        issue = _issue_of_pictures(pair, unreadable, rules) or _issue_of_texts(pair, rules)
         if issue:
             issues[number] = issue
     return issues
 
 
-def _issue(pair: Pair, unreadable: Collection[str], control_words: Collection[str]) -> RowIssue | None:
-    if pair.image is None or (isinstance(pair.image, Path) and not pair.image.is_file()):
-        return "no picture"
-    if pair.image_key in unreadable:
+def _issue_of_pictures(pair: Pair, unreadable: Collection[str], rules: PairRules) -> RowIssue | None:
+    pictures = pair.all_pictures
+    if any(picture.missing for picture in pictures):
+        return "missing picture"
+    if any(picture.key in unreadable for picture in pictures):
         return "unreadable picture"
+    if len(pictures) > 1 and not rules.several_pictures:
+        return "several pictures"
+    return None if pictures or not rules.needs_picture else "no picture to corrupt"
+
+
+def _issue_of_texts(pair: Pair, rules: PairRules) -> RowIssue | None:
+    roles = [turn.role for turn in pair.earlier]
+    if roles != ["user", "assistant"] * (len(roles) // 2):
+        return "turns out of order"
     if not pair.question.strip():
         return "empty question"
     if not (pair.chosen.strip() and pair.rejected.strip()):
         return "empty answer"
     if pair.chosen.strip() == pair.rejected.strip():
         return "equal answers"
-    if any(word in text for text in (pair.question, pair.chosen, pair.rejected) for word in control_words):
+    texts = (pair.system, *(turn.text for turn in pair.earlier), pair.question, pair.chosen, pair.rejected)
+    if any(word in text for text in texts for word in rules.control_words):
         return "control token"
     return None
 
 
 def _unreadable_pictures(pairs: Sequence[Pair]) -> set[str]:
-    """Keys of pictures that cannot be decoded."""
-    pictures = {pair.image_key: Picture(pair.image_key, pair.image) for pair in pairs if pair.image is not None}
+    """Keys of pictures that cannot be decoded; of a table's pictures that is found out once."""
+    table = table_of(pairs)
+    if table is None:
+        return set(_undecodable({picture.key: picture for pair in pairs for picture in pair.all_pictures}.values()))
+    return set(remembered(table, "unreadable", lambda: np.array(_undecodable(table.pictures()), dtype=str)).tolist())
 
-    def decodes(picture: Picture) -> bool:
-        try:
-            picture.load()
-        except (DataError, ValueError):
-            return False
-        return True
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        readable = list(pool.map(decodes, pictures.values()))
-    return {key for key, fine in zip(pictures, readable, strict=True) if not fine}
+def _undecodable(pictures: Iterable[Picture]) -> list[str]:
+    """Keys of those that cannot be decoded. A few are decoded at a time, so that few are ever open."""
+    left = iter(pictures)
+    found: list[str] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        while some := list(islice(left, TOGETHER)):
+            found += [one.key for one, fine in zip(some, pool.map(_decodes, some), strict=True) if not fine]
+    return found
+
+
+def _decodes(picture: Picture) -> bool:
+    try:
+        picture.load()
+    except (DataError, ValueError):
+        return False
+    return True
 
 
 def report_issues(
-    pairs: Sequence[Pair], issues: Mapping[int, RowIssue], level: Literal["refuse", "skip"]
+    pairs: Sequence[Pair], issues: Mapping[int, RowIssue], level: Literal["refuse", "skip"], *, family: str = "it"
 ) -> list[Finding]:
     """One finding for each kind of issue, with the ids of its pairs.
 
@@ -110,11 +155,12 @@ def report_issues(
         pairs: the pairs as read.
         issues: issue by number of the pair.
         level: what happens to such pairs.
+        family: name of the model's family.
     """
     ids_of: dict[RowIssue, list[str]] = defaultdict(list)
     for number, issue in issues.items():
         ids_of[issue].append(pairs[number].pair_id)
-    return [Finding(level, issue, tuple(ids), ROW_ISSUES[issue]) for issue, ids in ids_of.items()]
+    return [Finding(level, issue, tuple(ids), ROW_ISSUES[issue].format(family=family)) for issue, ids in ids_of.items()]
 
 
 def refuse_rows(findings: Sequence[Finding], *, skip_with: str) -> None:

@@ -65,14 +65,14 @@ def train_dpo(
     if run.main:
         result = run.export(result, run.weights(result, in_loop))
         run.remove_checkpoints()
-        run.note(result, "dpo", reference="live" if prepared.reference_logprobs is None else "cached")
+        run.note(result, "dpo", reference="live" if prepared.reference is None else "cached")
     run.wait()
     return result
 
 
 def _refuse_sharded_reference(trainer: PairTrainer, prepared: PreparedTraining) -> None:
     """A live reference swaps whole weights, which no rank has under FSDP."""
-    if trainer.is_fsdp_enabled and prepared.reference_logprobs is None and prepared.policy.before:
+    if trainer.is_fsdp_enabled and prepared.reference is None and prepared.policy.before:
         raise SettingsError(
             "A sharded model that is trained in full cannot be its own reference.",
             where="align.reference.mode",

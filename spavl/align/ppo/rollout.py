@@ -12,7 +12,7 @@ are packed once: their tokens have one log-probability, one value, one gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,28 +23,32 @@ from torch import Tensor
 
 from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
-from spavl.errors import DataError
-from spavl.models.families import Family
+from spavl.models.families import Family, all_pictures
 from spavl.models.sampling import seed_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.generate import generate, pack_prompts, prompt_ids, sampled_answers
-from spavl.models.trees.pack import PackedTree, Tree, batch_by_tokens, pack_tokens
+from spavl.models.trees.generate import generate, pack_prompts, sampled_answers
+from spavl.models.trees.pack import PackedTree, Row, Tree, batch_by_tokens, pack_tokens, tokenize_prompt
 from spavl.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutPrompt:
-    """A question about a picture, to which answers are generated."""
+    """A conversation, to which answers are generated."""
 
-    picture: Picture
-    """The picture."""
-    question: str
-    """The user's turn beside the picture."""
+    row: Row
+    """The conversation, without answers."""
+    context: str
+    """Names all that stands before the question; prompts of one context share its tokens."""
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures of the conversation, in reading order."""
+        return all_pictures(self.row.earlier, self.row.pictures)
 
     @property
     def key(self) -> str:
         """Names the prompt by its content; the sampling of its answers is seeded with it."""
-        return f"{self.picture.key}\x00{self.question}"
+        return f"{self.context}\x00{self.row.question}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class GenerationConfig:
     token_budget: int
     """Most tokens, prompts and answers at their longest, held in memory at once."""
     packing: Packing = "tree"
-    """`tree`: prompts about one picture share its tokens; `separate`: they do not."""
+    """`tree`: prompts of one context share its tokens; `separate`: they do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,33 +123,28 @@ class RolloutBatch:
         return scored[self.token_index] * self.mask
 
 
-def prompts_of(pairs: Sequence[Pair]) -> list[RolloutPrompt]:
+def prompts_of(pairs: Iterable[Pair]) -> list[RolloutPrompt]:
     """The distinct prompts of preference pairs, in order.
 
     Args:
-        pairs: preference pairs, of which only pictures and questions are used.
-
-    Raises:
-        DataError: a pair has no picture; a reward that never saw one is no reward for this work.
+        pairs: preference pairs, of which only the conversations are used.
     """
     found: dict[str, RolloutPrompt] = {}
     for pair in pairs:
-        if pair.image is None:
-            raise DataError("a pair has no picture", where=f"row {pair.pair_id}", try_="drop the row")
-        prompt = RolloutPrompt(Picture(pair.image_key, pair.image), pair.question)
+        prompt = RolloutPrompt(replace(pair.row(), answers=()), pair.context)
         found.setdefault(prompt.key, prompt)
     return list(found.values())
 
 
-def group_by_picture(prompts: Sequence[RolloutPrompt]) -> list[list[RolloutPrompt]]:
-    """Prompts about one picture together, in the order of their first.
+def group_by_context(prompts: Sequence[RolloutPrompt]) -> list[list[RolloutPrompt]]:
+    """Prompts with equal pictures, earlier turns and system turn together, in the order of their first.
 
     Args:
         prompts: in any order.
     """
     groups: dict[str, list[RolloutPrompt]] = {}
     for prompt in prompts:
-        groups.setdefault(prompt.picture.key, []).append(prompt)
+        groups.setdefault(prompt.context, []).append(prompt)
     return list(groups.values())
 
 
@@ -163,9 +162,9 @@ def generate_rollouts(
         config: number and length of the answers, seed and memory.
         pixel_cache: prepares the pictures.
     """
-    groups = group_by_picture(prompts) if config.packing == "tree" else [[prompt] for prompt in prompts]
-    tokens = [[prompt_ids((one.picture,), "", one.question, family) for one in group] for group in groups]
-    trees = [pack_prompts((group[0].picture,), own, family) for group, own in zip(groups, tokens, strict=True)]
+    groups = group_by_context(prompts) if config.packing == "tree" else [[prompt] for prompt in prompts]
+    tokens = [[tokenize_prompt(one.row, family) for one in group] for group in groups]
+    trees = [pack_prompts(group[0].pictures, own, family) for group, own in zip(groups, tokens, strict=True)]
     sizes = [
         len(tree) + config.answers_per_prompt * sum(len(ids) + config.max_new_tokens for ids in own)
         for tree, own in zip(trees, tokens, strict=True)
@@ -192,7 +191,7 @@ def _generate_batch(
     samples = range(config.answers_per_prompt)
     wanted = [(prompt, tuple(ids), sample) for prompt, ids in tokenized for sample in samples]
     seeds = torch.tensor([seed_of(f"{config.seed}\x00{prompt.key}\x00{sample}") for prompt, _, sample in wanted])
-    batch = collate(trees, family, pixels=pixel_cache.pixels(tree.pictures[0] for tree in trees))
+    batch = collate(trees, family, pixels=pixel_cache.pixels(_pictures(trees)))
     spec = sampled_answers(seeds.view(len(tokenized), -1), config.max_new_tokens, family)
     return [
         Rollout(prompt, sample, ids, answer.ids, answer.logprobs, answer.ended)
@@ -209,41 +208,45 @@ def batch_rollouts(
     token_budget: int,
     packing: Packing = "tree",
 ) -> list[RolloutBatch]:
-    """Batches of some of a round's rollouts, packed by picture; T is the longest answer of the whole round.
+    """Batches of some of a round's rollouts, packed by context; T is the longest answer of the whole round.
 
     Args:
         rollouts: all of the round.
         indices: those to be batched.
         family: the family of the models that score them.
         pixel_cache: prepares the pictures.
-        token_budget: most tokens of a padded batch; a picture with more stands alone.
-        packing: how answers about one picture share its tokens.
+        token_budget: most tokens of a padded batch; a context with more stands alone.
+        packing: whether answers in one context share its tokens.
     """
     width = max(len(one.answer_tokens) for one in rollouts)
     groups: dict[str, list[int]] = {}
     for index in indices:
-        groups.setdefault(rollouts[index].prompt.picture.key, []).append(index)
+        groups.setdefault(rollouts[index].prompt.context, []).append(index)
     ordered = list(groups.values())
     trees = [_pack_rollouts([rollouts[index] for index in group]) for group in ordered]
     batches = []
     for numbers in batch_by_tokens([len(tree) for tree in trees], token_budget):
         own = [index for number in numbers for index in ordered[number]]
         packed = [trees[number] for number in numbers]
-        batch = collate(packed, family, packing, pixels=pixel_cache.pixels(tree.pictures[0] for tree in packed))
+        batch = collate(packed, family, packing, pixels=pixel_cache.pixels(_pictures(packed)))
         batches.append(_rollout_batch(batch, own, [len(rollouts[index].answer_tokens) for index in own], width))
     return batches
 
 
 def _pack_rollouts(rollouts: Sequence[Rollout]) -> PackedTree:
-    """All answers to all prompts about one picture, in one row."""
+    """All answers to all prompts of one context, in one row."""
     answers_to: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
     for one in rollouts:
         answers_to.setdefault(one.prompt_tokens, {})[one.answer_tokens] = None
     pairs = ((prompt, answer) for prompt, answers in answers_to.items() for answer in answers)
     order = {pair: number for number, pair in enumerate(pairs)}
     rows = tuple((one.prompt.key, (order[one.prompt_tokens, one.answer_tokens],)) for one in rollouts)
-    tree = Tree((rollouts[0].prompt.picture,), "", (), rows)
+    tree = Tree(rollouts[0].prompt.pictures, "", (), rows)
     return pack_tokens(tree, list(answers_to), [list(answers) for answers in answers_to.values()])
+
+
+def _pictures(trees: Iterable[PackedTree]) -> Iterator[Picture]:
+    return (picture for tree in trees for picture in tree.pictures)
 
 
 def _rollout_batch(batch: TreeBatch, indices: Sequence[int], lengths: Sequence[int], width: int) -> RolloutBatch:

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from spavl.align.data.pairs import Pair, with_blank_picture
+from spavl.align.data.lengths import prompt_tokens
+from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.models import load_ppo_models
-from spavl.align.ppo.rollout import RolloutPrompt, group_by_picture, prompts_of
+from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer
 from spavl.align.reward.model import read_card
 from spavl.align.training.run import TrainingResult, TrainingRun
@@ -31,7 +32,6 @@ from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
-from spavl.models.trees.generate import prompt_ids
 from spavl.progress import OnProgress, Progress
 
 
@@ -47,7 +47,7 @@ def train_ppo(
     """Align `settings.model` with a reward model; a training that was stopped resumes from its last checkpoint.
 
     Args:
-        pairs: pairs whose pictures and questions are the prompts.
+        pairs: pairs whose conversations are the prompts.
         settings: the training's settings.
         out: the folder to be written.
         reward: folder of the reward model.
@@ -55,7 +55,7 @@ def train_ppo(
         progress: where bars and log lines go.
 
     Raises:
-        DataError: pairs cannot be trained on, or one has no picture.
+        DataError: pairs cannot be trained on.
         ModelError: a model cannot be opened, trees are wrong with it, or `reward` is no reward model.
         SettingsError: the settings do not fit the model, the prompts or the machine.
         MissingExtra: a tracker that is asked for is not installed.
@@ -87,7 +87,7 @@ def train_ppo(
 def rounds_of(prompts: Sequence[RolloutPrompt], settings: AlignSettings) -> list[list[RolloutPrompt]]:
     """The prompts of every round. All rounds are full: the last goes on into another epoch.
 
-    Prompts about one picture stay together unless `batching.grouping` says otherwise.
+    Prompts about the same pictures stay together unless `batching.grouping` says otherwise.
 
     Args:
         prompts: all prompts.
@@ -98,7 +98,7 @@ def rounds_of(prompts: Sequence[RolloutPrompt], settings: AlignSettings) -> list
     if optimiser.max_steps:
         count = -(-optimiser.max_steps // (ppo.epochs * ppo.minibatches))
     by_picture = settings.batching.grouping == "picture"
-    groups = group_by_picture(prompts) if by_picture else [[prompt] for prompt in prompts]
+    groups = group_by_context(prompts) if by_picture else [[prompt] for prompt in prompts]
     stream: list[RolloutPrompt] = []
     epoch = 0
     while len(stream) < count * ppo.prompts:
@@ -123,9 +123,9 @@ def _accelerator(run: TrainingRun) -> Accelerator:
 def _prompts(run: TrainingRun) -> list[RolloutPrompt]:
     """The prompts of the run's pairs; the longest answer to each must fit into what the model can attend to."""
     pairs, policy, most_new = run.prepared.pairs, run.prepared.policy, run.settings.ppo.max_tokens
-    prompts = prompts_of([with_blank_picture(pair) for pair in pairs] if run.settings.blind else pairs)
+    prompts = prompts_of(map(with_blank_pictures, pairs) if run.settings.blind else pairs)
     limit = policy.model.config.get_text_config().max_position_embeddings
-    longest = max(len(prompt_ids((prompt.picture,), "", prompt.question, policy.family)) for prompt in prompts)
+    longest = int(prompt_tokens(run.prepared.dataset.lengths).max())
     if longest + most_new > limit:
         raise SettingsError(
             f"A prompt has {longest} tokens, and the model attends to {limit}.",

@@ -38,7 +38,7 @@ from spavl.align.ppo.rollout import (
     RolloutPrompt,
     batch_rollouts,
     generate_rollouts,
-    group_by_picture,
+    group_by_context,
 )
 from spavl.align.training.trainer import inference_mode
 from spavl.config.align import AlignSettings
@@ -121,13 +121,13 @@ class PPOTrainer:
             prompts: those of the round, over all devices.
 
         Raises:
-            SettingsError: there are fewer pictures than minibatches on all devices.
+            SettingsError: there are fewer contexts (pictures, earlier turns) than minibatches on all devices.
         """
-        groups = group_by_picture(prompts)
+        groups = group_by_context(prompts)
         mine = groups[self.accelerator.process_index :: self.accelerator.num_processes]
         if len(groups) < self.accelerator.num_processes * self._ppo.minibatches:
             raise SettingsError(
-                f"A round of {len(prompts)} questions has {len(groups)} pictures, too few for "
+                f"A round of {len(prompts)} questions has {len(groups)} different pictures or contexts, too few for "
                 f"{self._ppo.minibatches} minibatches on {self.accelerator.num_processes} devices.",
                 where="align.ppo.prompts",
                 try_="Use more prompts a round, or fewer minibatches.",
@@ -144,14 +144,14 @@ class PPOTrainer:
             return generate_rollouts(policy.model, policy.family, own, config, self._pixel_cache)
 
     def minibatches(self, rollouts: Sequence[Rollout]) -> list[list[RolloutBatch]]:
-        """The round's minibatches in random order, each cut into forward passes; no picture is in two of them.
+        """The round's minibatches in random order, each cut into forward passes; no context is in two of them.
 
         Args:
             rollouts: this device's answers.
         """
         groups: dict[str, list[int]] = {}
         for index, one in enumerate(rollouts):
-            groups.setdefault(one.prompt.picture.key, []).append(index)
+            groups.setdefault(one.prompt.context, []).append(index)
         order = list(groups.values())
         random.Random(f"{self.settings.seed}/{self.state.rounds}/parts").shuffle(order)
         count, device = self._ppo.minibatches, self.accelerator.device

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from spavl.align.data.batches import PairDataset
@@ -26,7 +27,7 @@ from spavl.models.trees.score import answer_logprobs, image_features
 
 EXACT = 1e-4
 """Largest relative difference of an answer's log-probability between packings, in float32."""
-SAMPLE = 4
+SAMPLE = 6
 """Most trees on which the model is run."""
 
 
@@ -91,10 +92,10 @@ class PreflightChecks:
         separate, _ = self.dataset.batch(sample, "separate")
         tree, separate = tree.to(self.device), separate.to(self.device)
         self._check_scored_tokens(sample)
-        self._note_unstable_borders(trees)
+        self._note_unstable_borders()
         self._check_picture_tokens(separate)
         self._check_deterministic(separate)
-        if not self.settings.blind:
+        if separate.pixels and not self.settings.blind:
             self._check_picture_matters(separate)
         return self._choose_packing(sample, tree, separate)
 
@@ -113,15 +114,19 @@ class PreflightChecks:
             torch.cuda.synchronize()
         seconds: float = (time.perf_counter() - began) / sum(map(self.dataset.size, trees))
         idle = [name for name, weight in self.policy.trained().items() if weight.grad is None]
-        if idle:
+        if idle and (batch.pixels or not self.dataset.lengths["pictures"].any()):
             what = f"{len(idle)} of the trained tensors get no gradient, among them {idle[0]}"
             self.findings.append(Finding("note", what))
         self.policy.model.zero_grad(set_to_none=True)
         return seconds
 
     def _sample(self, trees: Sequence[PairGroup]) -> list[PairGroup]:
-        """The tree with most pairs, the longest, the shortest, and the first; two pairs of each at most."""
-        wanted = [max(trees, key=len), max(trees, key=self.dataset.size), min(trees, key=self.dataset.size), trees[0]]
+        """The trees with most pairs, most and fewest tokens, most and fewest pictures, and the first; at most two pairs
+        of each."""
+        pictures = self.dataset.lengths["pictures"]
+        size = self.dataset.size
+        wanted = [max(trees, key=len), max(trees, key=size), min(trees, key=size), trees[0]]
+        wanted += [choose(trees, key=lambda tree: pictures[tree[0]]) for choose in (max, min)]
         return [tree[:2] for tree in dict.fromkeys(wanted)][:SAMPLE]
 
     def _choose_packing(self, sample: Sequence[PairGroup], tree: TreeBatch, separate: TreeBatch) -> Packing:
@@ -188,8 +193,8 @@ class PreflightChecks:
         if scored[-1] not in self.policy.family.end_ids and not cut:
             raise ModelError("An answer has no end token to be scored.", where=f"row {pair_id}")
 
-    def _note_unstable_borders(self, trees: Sequence[PairGroup]) -> None:
-        unstable = [number for numbers in trees if self.dataset.tree(numbers).unstable for number in numbers]
+    def _note_unstable_borders(self) -> None:
+        unstable = np.flatnonzero(self.dataset.lengths["unstable"]).tolist()
         if unstable:
             self.findings.append(
                 Finding(
@@ -203,8 +208,8 @@ class PreflightChecks:
     def _check_picture_tokens(self, batch: TreeBatch) -> None:
         """As many picture tokens as the vision tower makes of the pictures."""
         with torch.no_grad(), self.precision():
-            features = image_features(self.policy.model, batch, self.policy.family).pooler_output
-        wanted = sum(one.numel() // one.shape[-1] for one in features)
+            features = image_features(self.policy.model, batch, self.policy.family)
+        wanted = sum(one.numel() // one.shape[-1] for one in features.pooler_output) if features else 0
         given = sum(batch.picture_tokens)
         if given != wanted:
             raise ModelError(

@@ -16,23 +16,24 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import PartialState
+from jaxtyping import Float
 
-from spavl.align.data import validate
-from spavl.align.data.batches import PairDataset, ReferenceLogprobs
+from spavl.align.data.batches import PairDataset
 from spavl.align.data.pairs import Pair
-from spavl.align.data.schedule import PairGroup, ScheduledStep, group_equal, schedule_steps
+from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
 from spavl.align.preflight.estimate import Estimate, free_memory, memory_of, tokens_of
-from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, reference_logprobs
+from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
+from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
 from spavl.config.models import LocalSpec
-from spavl.errors import DataError, SettingsError
+from spavl.errors import SettingsError
 from spavl.models.backends.device import choose_device, choose_dtype
 from spavl.models.identity import Checkpoint, find_checkpoint, local_identity
 from spavl.models.trees.score import answer_logprobs
-from spavl.progress import NoProgress, OnProgress, Progress
+from spavl.progress import NoProgress, Progress
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 """Nats a token by which a cached reference may differ from the model, by dtype; see `reference_logprobs`."""
@@ -71,8 +72,8 @@ class PreparedTraining:
     """The same pairs, ready to be collated."""
     schedule: Sequence[ScheduledStep]
     """All steps of the training."""
-    reference_logprobs: ReferenceLogprobs | None
-    """Reference log-probabilities, where they are not computed live."""
+    reference: Float[np.ndarray, "P K"] | None
+    """Log-probabilities of every pair's K answers under the reference, summed; None where they are computed live."""
     report: PreflightReport
     """What the preflight found."""
     context: DeviceContext
@@ -114,7 +115,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         settings, source, dtype=context.dtype, device=str(context.device), remember=reference and not cached
     )
     with progress.bar("pairs") as on_progress:
-        dataset, trees, findings = _usable_pairs(pairs, settings, policy, on_progress)
+        dataset, trees, findings = usable_pairs(pairs, settings, policy, identity, on_progress)
     checks = PreflightChecks(
         policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
     )
@@ -128,12 +129,12 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     )
     report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
-    logprobs = (
+    sums = (
         _cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached
         else None
     )
-    return PreparedTraining(policy, dataset.pairs, dataset, schedule, logprobs, report, context, source, identity)
+    return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity)
 
 
 def find_device_context(settings: AlignSettings) -> DeviceContext:
@@ -183,81 +184,6 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
     return uses > 1
 
 
-def _usable_pairs(
-    pairs: Sequence[Pair], settings: AlignSettings, policy: Policy, on_progress: OnProgress
-) -> tuple[PairDataset, list[PairGroup], list[Finding]]:
-    """The pairs that can be trained on, measured, with their trees; and what became of the others."""
-    issues = validate.find_issues(pairs, policy.family.control_words)
-    findings = validate.report_issues(pairs, issues, settings.data.invalid)
-    validate.refuse_rows(findings, skip_with="align.data.invalid=skip")
-    valid = [pair for number, pair in enumerate(pairs) if number not in issues]
-    dataset, trees = _measured_dataset(valid, settings, policy, on_progress=on_progress)
-    limit = settings.data.max_tokens or policy.model.config.get_text_config().max_position_embeddings
-    long = [number for number in range(len(valid)) if dataset.longest_tokens(number) > limit]
-    if not long:
-        return dataset, trees, findings
-    dataset, trees, of_length = _without_long_pairs(dataset, long, limit, settings, policy)
-    return dataset, trees, findings + of_length
-
-
-def _without_long_pairs(
-    dataset: PairDataset, long: Sequence[int], limit: int, settings: AlignSettings, policy: Policy
-) -> tuple[PairDataset, list[PairGroup], list[Finding]]:
-    """The dataset without the pairs that are too long, or with their answers cut, and findings on them."""
-    pairs, findings = dataset.pairs, list[Finding]()
-    cut = limit if settings.data.too_long == "cut" else None
-    lost = [number for number in long if cut is None or dataset.prompt_tokens(number) >= cut]
-    if cut:
-        short, _ = _measured_dataset([pair for n, pair in enumerate(pairs) if n not in lost], settings, policy, cut)
-        lost += [pairs.index(pair) for n, pair in enumerate(short.pairs) if short.equal_answers(n)]
-        ids = tuple(pairs[number].pair_id for number in long if number not in lost)
-        findings += [Finding("warn", f"answers cut to {cut} tokens with all before them", ids)] if ids else []
-    level: Literal["refuse", "skip"] = "refuse" if settings.data.too_long == "refuse" else "skip"
-    findings += validate.report_issues(pairs, dict.fromkeys(lost, "too long"), level)
-    validate.refuse_rows(findings, skip_with="align.data.too_long=skip")
-    kept = [pair for number, pair in enumerate(pairs) if number not in set(lost)]
-    return *_measured_dataset(kept, settings, policy, cut), findings
-
-
-def _measured_dataset(
-    pairs: Sequence[Pair],
-    settings: AlignSettings,
-    policy: Policy,
-    limit: int | None = None,
-    *,
-    on_progress: OnProgress | None = None,
-) -> tuple[PairDataset, list[PairGroup]]:
-    """A dataset and its trees, each packed once so that its tokens are known."""
-    if not pairs:
-        raise DataError("No pair is left to train on.", try_="mend the pairs, or raise align.data.max_tokens")
-    dataset = PairDataset(
-        pairs,
-        policy.family,
-        packing="separate" if settings.batching.packing == "separate" else "tree",
-        blind=settings.blind,
-        corruption=settings.loss.corruption if settings.loss.image_conditional else None,
-        limit=limit,
-        memory=settings.machine.picture_memory << 20,
-    )
-    trees = group_by(pairs, settings.batching.grouping)
-    dataset.measure(trees, on_progress)
-    return dataset, trees
-
-
-def group_by(pairs: Sequence[Pair], grouping: Literal["picture", "question", "pair"]) -> list[PairGroup]:
-    """Numbers of the pairs that share a tree, in order of their first.
-
-    Args:
-        pairs: the pairs to group.
-        grouping: what pairs of one tree have in common; `pair` gives each pair a tree of its own.
-    """
-    if grouping == "picture":
-        return group_equal([pair.image_key for pair in pairs])
-    if grouping == "question":
-        return group_equal([(pair.image_key, pair.question) for pair in pairs])
-    return group_equal(range(len(pairs)))
-
-
 def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
     findings = list(checks.findings)
     if estimate.free is not None and estimate.memory > estimate.free:
@@ -270,7 +196,7 @@ def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estim
         )
     return PreflightReport(
         pairs=len(dataset.pairs),
-        pictures=len({pair.image_key for pair in dataset.pairs}),
+        pictures=len({picture.key for pair in dataset.pairs for picture in pair.all_pictures}),
         trained={part: weights.trained for part, weights in policy.counts.items()},
         packing=dataset.packing,
         findings=tuple(findings),
@@ -340,12 +266,12 @@ def _cached_reference(
     *,
     context: DeviceContext,
     progress: Progress,
-) -> ReferenceLogprobs:
+) -> Float[np.ndarray, "P K"]:
     """Log-probabilities of the reference: each rank computes its share of what the cache lacks, all read the whole."""
     cut = f"-cut{dataset.limit}" if dataset.limit else ""
     cache = ReferenceCache(Path(settings.reference.cache), identity + cut)
     with progress.bar("reference") as on_progress:
-        cached = reference_logprobs(
+        fill_reference_cache(
             cache,
             dataset,
             trees[context.rank :: context.ranks],
@@ -354,7 +280,5 @@ def _cached_reference(
             tolerance=TOLERANCE[context.dtype],
             on_progress=on_progress,
         )
-    if context.ranks > 1:
-        PartialState().wait_for_everyone()
-        cached = cache.read()
-    return cached
+    PartialState().wait_for_everyone()
+    return reference_sums(cache, dataset)

@@ -1,5 +1,7 @@
 """Reference log-probabilities, computed once and cached: per token, by content, shared by all runs on the same model.
 
+A training reads their sums alone: one number an answer, by the number of the pair.
+
 Each model has a folder — named by the hash of its weights, adapter, tokenizer, processor, template and dtype — with
 Parquet parts of (key, logprobs). Keys name picture bytes, question and answer, so subsets, loss variants and packings
 share their rows, and a new row costs only itself. A few rows are recomputed and compared whenever a cache is used.
@@ -8,18 +10,21 @@ share their rows, and a new row costs only itself. A few rows are recomputed and
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Float
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.schedule import PairGroup, cut_micro_batches
 from spavl.atomic import atomic_write
 from spavl.errors import RunError
+from spavl.progress import OnProgress
 
 Scorer = Callable[[Sequence[PairGroup]], Mapping[str, np.ndarray]]
 """Reference log-probabilities per token, by key, of all answers of some trees."""
@@ -42,25 +47,51 @@ class ReferenceCache:
         self.folder = root / identity.replace(":", "-")
         self.identity = identity
 
-    def read(self) -> dict[str, np.ndarray]:
-        """Every cached answer by its key, log-probabilities [T] in float32.
+    def read(self, keys: Collection[str]) -> dict[str, np.ndarray]:
+        """Log-probabilities [T] of some answers by key, float32; those that are not cached are left out.
+
+        Args:
+            keys: of a few answers.
 
         Raises:
             RunError: a part is damaged.
         """
-        cached: dict[str, np.ndarray] = {}
+        wanted, cached = pa.array(list(keys), pa.string()), dict[str, np.ndarray]()
+        for table in self._tables(("key", "logprobs")):
+            found = table.filter(pc.is_in(table["key"], value_set=wanted))
+            for key, row in zip(found["key"].to_pylist(), found["logprobs"].to_pylist(), strict=True):
+                cached[key] = np.asarray(row, dtype=np.float32)
+        return cached
+
+    def sums(self, keys: pa.StringArray) -> Float[np.ndarray, " N"]:
+        """Summed log-probability of every answer, float32; not a number where it is not cached.
+
+        Args:
+            keys: of N answers, repeated or not.
+
+        Raises:
+            RunError: a part is damaged.
+        """
+        found: list[pa.Array] = []
+        sums: list[np.ndarray] = []
+        for table in self._tables(("key", "logprobs")):
+            found.append(table["key"].combine_chunks())
+            sums.append(_row_sums(table["logprobs"].combine_chunks()))
+        if not found:
+            return np.full(len(keys), np.nan, dtype=np.float32)
+        places = pc.fill_null(pc.index_in(keys, value_set=pa.chunked_array(found)), -1).to_numpy(zero_copy_only=False)
+        every = np.concatenate([*sums, [np.nan]]).astype(np.float32)
+        chosen: np.ndarray = every[places]
+        return chosen
+
+    def _tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         for part in sorted(self.folder.glob("*.parquet")):
             try:
-                table = pq.read_table(part)
+                yield pq.read_table(part, columns=list(columns))
             except (OSError, pa.ArrowInvalid) as error:
                 raise RunError(
                     f"A part of the reference cache cannot be read: {error}", where=str(part), try_="Delete that file."
                 ) from error
-            lists = table["logprobs"].combine_chunks()
-            ends, values = np.asarray(lists.offsets), np.asarray(lists.values)
-            for row, key in enumerate(table["key"].to_pylist()):
-                cached[key] = values[ends[row] : ends[row + 1]]
-        return cached
 
     def add(self, rows: Mapping[str, np.ndarray]) -> None:
         """Write more rows, in a part of their own, which is there whole or not at all.
@@ -78,7 +109,15 @@ class ReferenceCache:
             pq.write_table(table, tmp, compression="zstd")
 
 
-def reference_logprobs(
+def _row_sums(lists: pa.ListArray) -> np.ndarray:
+    """The sum of every list, float64."""
+    ends = np.asarray(lists.offsets)
+    running = np.concatenate([[0.0], np.asarray(lists.values, dtype=np.float64)[ends[0] :].cumsum()])
+    sums: np.ndarray = np.diff(running[ends - ends[0]])
+    return sums
+
+
+def fill_reference_cache(
     cache: ReferenceCache,
     dataset: PairDataset,
     trees: Sequence[PairGroup],
@@ -86,9 +125,9 @@ def reference_logprobs(
     *,
     token_budget: int,
     tolerance: float,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, np.ndarray]:
-    """Log-probabilities [T] of every answer of some trees by key, read from the cache, or computed now and added to it.
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Compute the answers of some trees that the cache lacks, and add them to it; a few others are compared with it.
 
     Args:
         cache: the cache of the model.
@@ -103,13 +142,12 @@ def reference_logprobs(
     Raises:
         RunError: the cache is damaged, or is not of this model.
     """
-    cached = cache.read()
-    known: list[PairGroup] = []
-    missing: list[PairGroup] = []
-    for tree in trees:
-        (known if dataset.keys(tree) <= cached.keys() else missing).append(tree)
+    lacking = np.isnan(reference_sums(cache, dataset)).any(axis=1)
+    known = [tree for tree in trees if not lacking[list(tree)].any()]
+    missing = [tree for tree in trees if lacking[list(tree)].any()]
     for tree in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
-        _check(cached, score([tree]), tolerance, cache.folder)
+        now = score([tree])
+        _check(cache.read(now.keys()), now, tolerance, cache.folder)
     fresh: dict[str, np.ndarray] = {}
     done = 0
     missing.sort(key=dataset.size, reverse=True)
@@ -118,12 +156,27 @@ def reference_logprobs(
         done += len(batch)
         if len(fresh) >= EVERY:
             cache.add(fresh)
-            cached |= fresh
             fresh = {}
         if on_progress:
             on_progress(done, len(missing))
     cache.add(fresh)
-    return cached | fresh
+
+
+def reference_sums(cache: ReferenceCache, dataset: PairDataset) -> Float[np.ndarray, "P K"]:
+    """Reference log-probabilities of all pairs' K answers in the order of `PairDataset.keys`, summed over the answer.
+
+    Not a number where the cache has none.
+
+    Args:
+        cache: the cache of the model.
+        dataset: the pairs.
+
+    Raises:
+        RunError: a part is damaged.
+    """
+    batches = (range(at, min(at + EVERY, len(dataset.pairs))) for at in range(0, len(dataset.pairs), EVERY))
+    keys = [pa.array([key for number in some for key in dataset.keys(number)], pa.string()) for some in batches]
+    return cache.sums(pa.concat_arrays(keys)).reshape(len(dataset.pairs), -1)
 
 
 def _check(cached: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray], tolerance: float, folder: Path) -> None:

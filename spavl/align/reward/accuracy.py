@@ -20,8 +20,8 @@ from transformers import TrainerCallback
 from typing_extensions import override
 
 from spavl.align.data.pairs import Pair
+from spavl.align.data.table import select
 from spavl.align.reward.model import TOKEN_BUDGET, ScalarHead
-from spavl.models.trees.pack import Row
 from spavl.pictures import Picture
 
 
@@ -39,54 +39,78 @@ class RewardAccuracy:
     """Pairs and accuracy (own picture) by class, where classes are known."""
 
 
-def split_by_picture(pairs: Sequence[Pair], held_out: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on and pairs held out; no picture is on both sides.
+def split_by_picture(pairs: Sequence[Pair], held_out: float, seed: int) -> tuple[Sequence[Pair], Sequence[Pair]]:
+    """Pairs to train on and pairs held out; no picture is on both sides, and no question of text only.
 
     Args:
         pairs: all pairs.
-        held_out: share of the pictures that is held out; above 0 at least one, if there are several.
+        held_out: share of the pictures that is held out; above 0 at least one, if there are several. Pictures that a
+            pair shows together count as one.
         seed: seeds which pictures.
     """
-    keys = sorted({pair.image_key for pair in pairs})
+    names = _names_of_sides(pairs)
+    keys = sorted(set(names))
     random.Random(f"{seed}/held out").shuffle(keys)
     apart = set(keys[: max(round(held_out * len(keys)), int(held_out > 0 and len(keys) > 1))])
-    return [pair for pair in pairs if pair.image_key not in apart], [p for p in pairs if p.image_key in apart]
+    learn = [number for number, name in enumerate(names) if name not in apart]
+    return select(pairs, learn), select(pairs, (number for number, name in enumerate(names) if name in apart))
+
+
+def _names_of_sides(pairs: Sequence[Pair]) -> list[str]:
+    """For each pair a name that it shares with all pairs that must be on its side: the least key of a picture that is
+    linked to its own by pairs which show several; without pictures its context and question."""
+    least: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while least.setdefault(key, key) != key:
+            least[key] = key = least[least[key]]
+        return key
+
+    own = []
+    for pair in pairs:
+        keys = [picture.key for picture in pair.all_pictures] or [f"{pair.context}/{pair.question}"]
+        roots = sorted({root(key) for key in keys})
+        least.update(dict.fromkeys(roots, roots[0]))
+        own.append(roots[0])
+    return [root(key) for key in own]
 
 
 def swap_pictures(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """Every pair with the picture of a random other pair, where there is another picture.
+    """Every pair with pictures of random other pairs in place of its own, where there are others.
 
     Args:
         pairs: the pairs.
-        seed: seeds which picture.
+        seed: seeds which pictures.
     """
     generator = random.Random(f"{seed}/swapped")
-    several = len({pair.image_key for pair in pairs}) > 1
-    pictures = [(pair.image_key, pair.image) for pair in pairs]
-    swapped = []
-    for pair in pairs:
-        key, image = generator.choice(pictures)
-        while several and key == pair.image_key:
-            key, image = generator.choice(pictures)
-        swapped.append(replace(pair, image_key=key, image=image))
-    return swapped
+    pictures = [picture for pair in pairs for picture in pair.all_pictures]
+    every = {picture.key for picture in pictures}
+
+    def swapped(pair: Pair) -> Pair:
+        own = {picture.key for picture in pair.all_pictures}
+
+        def other(_: Picture) -> Picture:
+            found = generator.choice(pictures)
+            while found.key in own and own != every:
+                found = generator.choice(pictures)
+            return found
+
+        return pair.with_pictures(other)
+
+    return [swapped(pair) for pair in pairs]
 
 
 def reward_margins(
     scalar_head: ScalarHead, pairs: Sequence[Pair], *, token_budget: int = TOKEN_BUDGET
 ) -> Float[Tensor, " P"]:
-    """Reward of the chosen less that of the rejected answer of P pairs, float32, on the CPU; 0 without a picture.
+    """Reward of the chosen less that of the rejected answer of P pairs, float32, on the CPU.
 
     Args:
         scalar_head: the reward model's head on its model.
         pairs: the pairs.
         token_budget: most tokens of a padded batch.
     """
-    rows = [
-        Row(str(number), pair.question, (pair.chosen, pair.rejected), (Picture(pair.image_key, pair.image),))
-        for number, pair in enumerate(pairs)
-        if pair.image is not None
-    ]
+    rows = [replace(pair.row(), id=str(number)) for number, pair in enumerate(pairs)]
     margins = torch.zeros(len(pairs))
     for name, rewards in scalar_head.score(rows, token_budget=token_budget).items():
         margins[int(name)] = rewards[0] - rewards[1]

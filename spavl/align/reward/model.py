@@ -163,7 +163,7 @@ class RewardModel:
 
     def score(
         self,
-        images: Sequence[AnyImage | None],
+        images: Sequence[AnyImage | Sequence[AnyImage] | None],
         questions: Sequence[str],
         answers: Sequence[str],
         *,
@@ -172,7 +172,8 @@ class RewardModel:
         """Reward of every answer to its question about its picture, float32, on the CPU.
 
         Args:
-            images: the picture of every answer; those about one picture share its tokens.
+            images: the picture of every answer, or a list of its pictures (empty: of text only); answers about the same
+                pictures share their tokens.
             questions: the question of every answer.
             answers: texts, without the end token.
             token_budget: most tokens of a padded batch.
@@ -181,7 +182,7 @@ class RewardModel:
             DataError: a picture is missing or cannot be read.
         """
         rows = [
-            Row(str(number), question, (answer,), (_picture(image),))
+            Row(str(number), question, (answer,), _pictures(image))
             for number, (image, question, answer) in enumerate(zip(images, questions, answers, strict=True))
         ]
         scored = self.scalar_head.score(rows, token_budget=token_budget)
@@ -204,9 +205,8 @@ def to_trl_reward(model: RewardModel) -> Callable[..., list[float]]:
         images = columns.get("images") or columns.get("image")
         if images is None:
             raise DataError("the reward needs the pictures", try_="a dataset with an `image` or `images` column")
-        first = [image[0] if isinstance(image, (list, tuple)) else image for image in images]
         questions = [_text(next(turn for turn in reversed(p) if turn["role"] == "user")) for p in prompts]
-        return [float(r) for r in model.score(first, questions, [_text(c[-1]) for c in completions])]
+        return [float(r) for r in model.score(images, questions, [_text(c[-1]) for c in completions])]
 
     return spavl_reward
 
@@ -322,9 +322,17 @@ def autocast_to(device: torch.device, compute: torch.dtype) -> AbstractContextMa
     return nullcontext() if compute == torch.float32 else torch.autocast(device.type, dtype=compute)
 
 
-def _picture(image: AnyImage | None) -> Picture:
-    if image is None:
-        raise DataError("an answer to be scored has no picture", try_="give the picture it is about")
+def _pictures(images: AnyImage | Sequence[AnyImage] | None) -> tuple[Picture, ...]:
+    if images is None:
+        raise DataError(
+            "an answer to be scored has no picture",
+            try_="give the picture it is about; an empty list where it has none",
+        )
+    several = [images] if isinstance(images, (Image.Image, bytes, str, Path)) else images
+    return tuple(map(_picture, several))
+
+
+def _picture(image: AnyImage) -> Picture:
     if isinstance(image, Image.Image):
         return Picture(hashlib.sha256(repr((image.size, image.mode)).encode() + image.tobytes()).hexdigest(), image)
     if isinstance(image, bytes):

@@ -18,8 +18,10 @@ from torch import nn
 from spavl.align import losses
 from spavl.align.data import validate
 from spavl.align.data.batches import MicroBatch
-from spavl.align.data.pairs import Pair, with_blank_picture
+from spavl.align.data.pairs import Pair, with_blank_pictures
+from spavl.align.data.table import select
 from spavl.align.policy.checkpoint import save_trained
+from spavl.align.preflight.usable_pairs import rules_for
 from spavl.align.reward.accuracy import HeldOutAccuracy, RewardAccuracy, measure_accuracy, split_by_picture
 from spavl.align.reward.model import ScalarHead, base_spec, new_head, save_head
 from spavl.align.training.run import TrainingRun
@@ -134,11 +136,11 @@ class BradleyTerry:
         return LossOutput(losses.bradley_terry(chosen, rejected, centre=self.settings.centre), metrics)
 
 
-def _usable(pairs: Sequence[Pair], run: TrainingRun) -> list[Pair]:
-    """Held-out pairs without those that are broken, blanked where training is blind."""
-    issues = validate.find_issues(pairs, run.prepared.policy.family.control_words)
-    usable = [pair for number, pair in enumerate(pairs) if number not in issues]
-    return [with_blank_picture(pair) for pair in usable] if run.settings.blind else usable
+def _usable(pairs: Sequence[Pair], run: TrainingRun) -> Sequence[Pair]:
+    """Held-out pairs without those that are invalid, blanked where training is blind."""
+    issues = validate.find_issues(pairs, rules_for(run.prepared.policy.family, run.settings))
+    usable = select(pairs, (number for number in range(len(pairs)) if number not in issues))
+    return [with_blank_pictures(pair) for pair in usable] if run.settings.blind else usable
 
 
 def _new_scalar_head(run: TrainingRun, seed: int) -> ScalarHead:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spavl.align.data.pairs import Pair, pairs_fingerprint
+from spavl.align.data.pairs import Pair
+from spavl.align.data.table import pairs_fingerprint
 from spavl.atomic import write_json
 from spavl.config.align import AlignSettings
 from spavl.progress import Progress

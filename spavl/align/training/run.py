@@ -41,6 +41,7 @@ from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate, ValidationResult, explain_selection, weights_folder
 from spavl.atomic import write_json, write_text
 from spavl.config.align import AlignSettings
+from spavl.errors import SettingsError
 from spavl.progress import NoProgress, OnProgress, Progress
 
 
@@ -170,18 +171,27 @@ class TrainingRun:
 
         Raises:
             MissingExtra: a tracker that is asked for is not installed.
+            SettingsError: the model is sharded, and some pairs have no picture.
         """
         prepared = self.prepared
         if self.settings.machine.gradient_checkpointing:
             checkpoint_activations(prepared.policy.model)
         steps, cpu = len(prepared.schedule), prepared.context.device.type == "cpu"
-        return PairTrainer(
+        text_only = bool((prepared.dataset.lengths["pictures"] == 0).any())
+        trainer = PairTrainer(
             prepared.policy,
             loss,
-            StepDataset(prepared.dataset, prepared.schedule, prepared.context.rank, prepared.reference_logprobs),
-            arguments=training_arguments(self.settings, self.state, steps=steps, cpu=cpu),
+            StepDataset(prepared.dataset, prepared.schedule, prepared.context.rank, prepared.reference),
+            arguments=training_arguments(self.settings, self.state, steps=steps, cpu=cpu, text_only=text_only),
             callbacks=[Reporter(self.out / "metrics.jsonl", on_progress), *callbacks],
         )
+        if trainer.is_fsdp_enabled and text_only:
+            raise SettingsError(
+                "A sharded model cannot be trained on pairs without a picture: processes would wait for each other.",
+                where="FSDP",
+                try_="leave these pairs out, or train without FSDP",
+            )
+        return trainer
 
     def last_checkpoint(self) -> str | None:
         """The newest whole checkpoint of `PairTrainer`, as `Trainer.train` takes it; None: begin with step 1."""

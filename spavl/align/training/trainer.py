@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ class PairTrainer(Trainer):  # type: ignore[misc]
     def get_train_dataloader(self) -> DataLoader[list[MicroBatch]]:
         """Every rank walks the whole schedule and takes its own micro-batches."""
         workers: int = self.args.dataloader_num_workers
+        if workers:  # threads of the tokenizer do not outlive the fork, and a worker would wait for them for ever
+            os.environ["TOKENIZERS_PARALLELISM"] = "false"
         ahead = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
         return DataLoader(self.steps, batch_size=1, collate_fn=_only_item, num_workers=workers, **ahead)
 
@@ -232,7 +235,9 @@ def _layers(model: Any) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
-def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu: bool) -> TrainingArguments:
+def training_arguments(
+    settings: AlignSettings, folder: Path, *, steps: int, cpu: bool, text_only: bool = False
+) -> TrainingArguments:
     """Trainer's arguments; one item is one step, so its batch size and its gradient accumulation are 1.
 
     Args:
@@ -240,6 +245,7 @@ def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu
         folder: where Trainer keeps its checkpoints.
         steps: optimiser steps of the whole training.
         cpu: train on the CPU whatever else there is.
+        text_only: some pairs have no picture, so that a batch may leave projector and tower out.
 
     Raises:
         MissingExtra: a tracker that is asked for is not installed.
@@ -269,7 +275,7 @@ def training_arguments(settings: AlignSettings, folder: Path, *, steps: int, cpu
         dataloader_num_workers=(0 if cpu else 4) if settings.machine.workers is None else settings.machine.workers,
         remove_unused_columns=False,
         disable_tqdm=True,
-        ddp_find_unused_parameters=settings.freeze.vision != "frozen",
+        ddp_find_unused_parameters=text_only or settings.freeze.vision != "frozen",
     )
 
 

@@ -60,13 +60,12 @@ def make_question(
         request: the request.
         pictures: those of all turns, in order.
         system: text of the system turn; empty: none.
-        turns: all turns, the last of them the user's.
+        turns: all other turns, oldest first.
         family: the model's family.
     """
-    *earlier, (_, text, _) = turns
-    opening = (tuple(picture.key for picture in pictures), system, tuple(earlier))
-    ids = prompt_ids(pictures, system, text, family, earlier)
-    return Question(request, tuple(pictures), opening, tuple(ids))
+    *earlier, (role, _, shown) = turns
+    opening = (tuple(picture.key for picture in pictures), system, *earlier, (role, shown))
+    return Question(request, tuple(pictures), opening, tuple(prompt_ids(pictures, system, turns, family)))
 
 
 def answer_ids(
@@ -92,8 +91,9 @@ def answer_ids(
             forbidden=forbidden,
             ends=ends,
         )
-        batch = _in_dtype(collate([tree.packed for tree in trees], family), model.dtype)
-        generated = generate(model, batch, family, spec)
+        shared = any(len(tree.packed.answers) > 1 for tree in trees)
+        batch = collate([tree.packed for tree in trees], family, "tree" if shared else "separate")
+        generated = generate(model, _in_dtype(batch, model.dtype), family, spec)
         answers.update((member, answer.ids) for member, answer in zip(members, generated, strict=True))
     return [answers[index] for index in range(len(questions))]
 

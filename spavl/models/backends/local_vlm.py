@@ -175,8 +175,6 @@ class VLM:
         prompt = request.prompt
         if self._family is None or (len(prompt.pictures) > 1 and not self._family.facts.several_pictures):
             return None
-        if prompt.role != "user":  # a tree's branches are questions
-            return None
         shown = [Picture(str(image.path), pictures[image.path]) for image in prompt.pictures]
         turns = [(turn.role, self._broken_up(turn.text), len(turn.images)) for turn in prompt.turns]
         try:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from spavl.errors import DataError, ModelError
 from spavl.models.families.attention import NAME as TREE_ATTENTION
+from spavl.models.families.chat import ChatTurn, template_turn
 from spavl.models.families.facts import FACTS, LANGUAGES, Facts
 from spavl.models.families.positions import grid_positions
 
@@ -53,27 +54,34 @@ class Family:
 
     # ---- text
 
-    def chat(self, system: str, pictures: int, question: str, answer: str | None = None) -> str:
+    def chat(
+        self,
+        system: str,
+        pictures: int,
+        question: str,
+        answer: str | None = None,
+        *,
+        earlier: Sequence[ChatTurn] = (),
+    ) -> str:
         """The conversation as the chat template writes it, with one image placeholder for each picture.
 
         Args:
             system: text of the system turn; empty: none.
-            pictures: number of pictures in the user turn, before its text.
-            question: text of the user turn.
-            answer: text of the assistant turn; None: the conversation is ready for one.
+            pictures: number of pictures in the last user turn, before its text.
+            question: text of the last user turn.
+            answer: text of the assistant turn after it; None: the conversation is ready for one.
+            earlier: turns before the last user turn.
         """
-        turns: list[dict[str, Any]] = [{"role": "system", "content": _text(system)}] if system else []
-        turns.append({"role": "user", "content": [{"type": "image"}] * pictures + _text(question)})
+        turns = [template_turn("system", system)] if system else []
+        turns += [template_turn(turn.role, turn.text, len(turn.pictures)) for turn in earlier]
+        turns.append(template_turn("user", question, pictures))
         if answer is not None:
-            turns.append({"role": "assistant", "content": _text(answer)})
+            turns.append(template_turn("assistant", answer))
         text: str = self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer is None)
         return text
 
     def tokenize(self, text: str, sizes: Sequence[Size] = ()) -> Ids:
         """Token ids of a conversation, each image placeholder expanded to the tokens of its picture.
-
-        The same ids as the processor's own. Consecutive placeholder tokens are tokenised as one, then repeated: they
-        split the text, so their number changes nothing around them.
 
         Args:
             text: from `chat`.
@@ -82,21 +90,50 @@ class Family:
         Raises:
             DataError: the text has another number of image placeholders than there are sizes.
         """
+        return self.tokenize_all([text], [sizes])[0]
+
+    def tokenize_all(self, texts: Sequence[str], sizes: Sequence[Sequence[Size]]) -> list[Ids]:
+        """Token ids of several conversations, as `tokenize` gives them one by one; together they take half the time.
+
+        The same ids as the processor's own. Consecutive placeholder tokens are tokenised as one, then repeated: they
+        split the text, so their number changes nothing around them.
+
+        Args:
+            texts: from `chat`.
+            sizes: for each text those of its pictures, in order.
+
+        Raises:
+            DataError: a text has another number of image placeholders than there are sizes.
+        """
+        expanded = [self._expand(text, own) for text, own in zip(texts, sizes, strict=True)]
+        short = [self._image_token_runs.sub(lambda _: self._image_token, text) for text in expanded]
+        bos = self.processor.tokenizer.bos_token
+        tokens: list[Ids] = [[] for _ in texts]
+        for begins in (True, False):
+            chosen = [n for n, text in enumerate(texts) if (bos is not None and text.startswith(bos)) == begins]
+            found = (
+                self.processor.tokenizer([short[n] for n in chosen], add_special_tokens=not begins) if chosen else {}
+            )
+            for number, ids in zip(chosen, found.get("input_ids", ()), strict=True):
+                tokens[number] = self._repeat_picture_tokens(ids, expanded[number])
+        return tokens
+
+    def _expand(self, text: str, sizes: Sequence[Size]) -> str:
+        """The text with the tokens of each picture in place of its placeholder."""
         parts = text.split(self.processor.image_token)
         if len(parts) != len(sizes) + 1:
             raise DataError(f"the chat template placed {len(parts) - 1} pictures where {len(sizes)} were given")
-        expanded = parts[0] + "".join(self.expansion(size) + part for size, part in zip(sizes, parts[1:], strict=True))
-        runs = [len(run) // len(self._image_token) for run in self._image_token_runs.findall(expanded)]
-        short = self._image_token_runs.sub(lambda _: self._image_token, expanded)
-        bos = self.processor.tokenizer.bos_token
-        ids = np.asarray(
-            self.processor.tokenizer(short, add_special_tokens=bos is None or not text.startswith(bos))["input_ids"]
-        )
+        return parts[0] + "".join(self.expansion(size) + part for size, part in zip(sizes, parts[1:], strict=True))
+
+    def _repeat_picture_tokens(self, short: Ids, expanded: str) -> Ids:
+        """The ids of a text whose runs of placeholder tokens were tokenised as one token each."""
+        ids = np.asarray(short, dtype=np.int64)
         times = np.ones(len(ids), dtype=np.int64)
-        times[ids == self.image_token_id] = runs
+        runs = self._image_token_runs.findall(expanded)
+        times[ids == self.image_token_id] = [len(run) // len(self._image_token) for run in runs]
         return list(ids.repeat(times).tolist())
 
-    def answer(self, answer: str, text: str, prompt: Ids, sizes: Sequence[Size]) -> tuple[Ids, bool]:
+    def answer(self, answer: str, whole: Ids, prompt: Ids) -> tuple[Ids, bool]:
         """Token ids of an answer with its end token, and whether its border is stable.
 
         Stable: the conversation's tokens start with the prompt's. Where they do not (the tokenizer joins letters across
@@ -105,11 +142,9 @@ class Family:
 
         Args:
             answer: text of the assistant turn.
-            text: the conversation with the answer, from `chat`.
+            whole: token ids of the conversation with the answer, without white space at its end.
             prompt: token ids of the conversation without it.
-            sizes: of the pictures, in order.
         """
-        whole = self.tokenize(text.rstrip(), sizes)
         stable = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
         ids = (
             whole[len(prompt) :] if stable else self.processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
@@ -339,7 +374,3 @@ def _known(table: dict[str, Any], kind: str, what: str) -> Any:
             try_=f"one of: {', '.join(sorted(table))}",
         )
     return table[kind]
-
-
-def _text(text: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": text}]

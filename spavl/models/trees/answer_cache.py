@@ -30,7 +30,7 @@ class AnswerCache:
     """The keys and values that R answers attend to, and which of them each does.
 
     Args:
-        prompts: keys and values of the batch's tokens.
+        prompts: keys and values of the batch's tokens; not to be used by others afterwards.
         batch: the packed trees, each question with a placeholder in place of an answer.
         questions: which question each answer is to, counted over the batch.
     """
@@ -44,8 +44,10 @@ class AnswerCache:
         self._key_depth = batch.depth[self._tree]
         self._depth = batch.depth.flatten()[last]
         self._positions = batch.positions.flatten(-2)[..., last]
+        self._own = [_OwnKeys(layer.keys, layer.values, len(questions)) for layer in prompts.layers]
+        for layer in prompts.layers:  # layer by layer, so that no more than one is held twice
+            layer.keys = layer.keys.mT.contiguous()  # [N, G, D, S], which a CPU multiplies in half the time
         self._prompts = [(layer.keys, layer.values) for layer in prompts.layers]
-        self._own = [_OwnKeys(keys, values, len(questions)) for keys, values in self._prompts]
         self._length = 0
         self._arrange()
 
@@ -90,10 +92,10 @@ class AnswerCache:
         heads = key.shape[1]
         split = query[0].transpose(0, 1).unflatten(1, (heads, -1))  # [R, G, H / G, D]
         own_scores = self._by_tree(split @ own_keys.mT)
-        scores = torch.cat((self._by_tree(split) @ keys.mT, own_scores), -1).float()
+        scores = torch.cat((self._by_tree(split) @ keys, own_scores), -1).float()
         each = scores.unflatten(2, (-1, self._slots.shape[1])) + mask[:, :, None]
         weights = each.softmax(-1).to(values.dtype).flatten(2, 3)
-        shared, own = weights.split((keys.shape[2], self._length), -1)
+        shared, own = weights.split((keys.shape[3], self._length), -1)
         output = self._by_answer(shared @ values) + self._by_answer(own) @ own_values
         return output.flatten(1, 2)[None]
 

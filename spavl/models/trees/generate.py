@@ -1,6 +1,6 @@
 """Generating answers to packed prompts: pictures and shared tokens are computed once, all answers continue from them.
 
-    prompts = [prompt_ids(pictures, system, question, family) for question in questions]
+    prompts = [prompt_ids(pictures, system, [("user", question, len(pictures))], family) for question in questions]
     trees = [pack_prompts(pictures, prompts, family)]
     spec = GenerationSpec(questions=torch.arange(len(prompts)), sampling=SamplingBatch.of(requests, "cpu"), …)
     answers = generate(model, collate(trees, family), family, spec)
@@ -64,20 +64,16 @@ class GenerationSpec:
     """Ids of tokens that end an answer."""
 
 
-def prompt_ids(
-    pictures: Sequence[Picture], system: str, question: str, family: Family, earlier: Sequence[TextTurn] = ()
-) -> list[int]:
+def prompt_ids(pictures: Sequence[Picture], system: str, turns: Sequence[TextTurn], family: Family) -> list[int]:
     """Token ids of a conversation that is ready for an answer.
 
     Args:
-        pictures: pictures of all turns, in order; those that no earlier turn has are of the last.
+        pictures: pictures of all turns, in order.
         system: text of the system turn; empty: none.
-        question: text of the last user turn.
+        turns: all other turns, oldest first.
         family: whose chat template and tokenizer are used.
-        earlier: the turns before the last, oldest first.
     """
-    last = ("user", question, len(pictures) - sum(count for _, _, count in earlier))
-    return family.tokenize(_chat(system, [*earlier, last], family), [picture.size() for picture in pictures])
+    return family.tokenize(_chat(system, turns, family), [picture.size() for picture in pictures])
 
 
 def _chat(system: str, turns: Sequence[TextTurn], family: Family) -> str:

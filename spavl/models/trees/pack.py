@@ -1,9 +1,11 @@
-"""Preference trees: picture → questions → answers, packed into one sequence.
+"""Preference trees: conversation so far → questions → answers, packed into one sequence.
 
     system + picture ─┬─ question 1 ─┬─ answer a      packed:  shared prefix | q1 | a | b | q2 | c | d
                       │              └─ answer b
                       └─ question 2 ─┬─ answer c      A token attends to its own ancestors only, and its position counts
                                      └─ answer d      along them: `q2` starts where the prefix ends, as `q1` does.
+
+What all branches start with may hold no picture, one or several, and earlier turns.
 
 Three numbers a token describe the tree: its id, its `depth` (its index in the sequence it would be in alone), and `end`
 (where the part of the tree that may attend to it stops). Token `q` attends to token `k` exactly where
@@ -15,7 +17,7 @@ Shapes: S tokens of a packed tree, L tokens of an answer's sequence alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,11 +25,12 @@ import numpy as np
 from jaxtyping import Int
 
 from spavl.errors import DataError
-from spavl.models.families import Family
+from spavl.models.families import ChatTurn, Family, all_pictures
 from spavl.pictures import Picture
 
 Grouping = Literal["picture", "question", "row"]
-"""Which rows share a tree: those with equal pictures and system turn, with the same question too, or none."""
+"""Which rows share a tree: those with equal pictures, earlier turns and system turn, with the same question too, or
+none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ class Row:
     id: str
     """Names the row in messages."""
     question: str
-    """Text of the user turn."""
+    """Text of the last user turn."""
     answers: tuple[str, ...]
     """Texts of the assistant turn, the chosen one first."""
     pictures: tuple[Picture, ...] = ()
-    """Pictures of the user turn, before its text."""
+    """Pictures of the last user turn, before its text."""
     system: str = ""
     """Text of the system turn; empty: none."""
+    earlier: tuple[ChatTurn, ...] = ()
+    """Turns before the last user turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,20 @@ class Tree:
     """Rows that start with the same conversation."""
 
     pictures: tuple[Picture, ...]
-    """Pictures of every branch."""
+    """Pictures of the last user turn of every branch."""
     system: str
     """System turn of every branch; empty: none."""
     branches: tuple[Branch, ...]
     """Distinct questions, in order of their first row."""
     rows: tuple[tuple[str, tuple[int, ...]], ...]
     """For each data row its id and its answers, counted over the whole tree in order of branches."""
+    earlier: tuple[ChatTurn, ...] = ()
+    """Turns of every branch before its last user turn."""
+
+    @property
+    def all_pictures(self) -> tuple[Picture, ...]:
+        """Pictures of every branch, those of earlier turns first."""
+        return all_pictures(self.earlier, self.pictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +141,23 @@ def build_trees(rows: Iterable[Row], by: Grouping = "picture") -> list[Tree]:
     """
     groups: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
-        shared = (tuple(p.key for p in row.pictures), row.system)
+        turns = tuple((turn.role, turn.text, _keys(turn.pictures)) for turn in row.earlier)
+        shared = (_keys(row.pictures), row.system, turns)
         key = {"picture": shared, "question": (*shared, row.question), "row": number}[by]
         groups.setdefault(key, []).append(row)
-    return [_tree(group) for group in groups.values()]
+    return [build_tree(group) for group in groups.values()]
 
 
-def _tree(rows: Sequence[Row]) -> Tree:
+def _keys(pictures: Iterable[Picture]) -> tuple[str, ...]:
+    return tuple(picture.key for picture in pictures)
+
+
+def build_tree(rows: Sequence[Row]) -> Tree:
+    """The tree of rows that start with the same conversation; equal questions and equal answers are in it once.
+
+    Args:
+        rows: at least one, all with equal pictures, system turn and earlier turns.
+    """
     answers: dict[str, dict[str, None]] = {}
     for row in rows:
         answers.setdefault(row.question, {}).update(dict.fromkeys(row.answers))
@@ -146,6 +168,7 @@ def _tree(rows: Sequence[Row]) -> Tree:
         system=rows[0].system,
         branches=tuple(Branch(question, tuple(texts)) for question, texts in answers.items()),
         rows=tuple((row.id, tuple(place[row.question, answer] for answer in row.answers)) for row in rows),
+        earlier=rows[0].earlier,
     )
 
 
@@ -160,22 +183,62 @@ def pack_tree(tree: Tree, family: Family) -> PackedTree:
         DataError: a text holds a control or image placeholder token, an answer is empty, or the family cannot read
             several pictures; names the rows.
     """
-    _check_texts(tree, family)
-    sizes = [picture.size() for picture in tree.pictures]
+    return pack_trees([tree], family)[0]
+
+
+def pack_trees(trees: Sequence[Tree], family: Family) -> list[PackedTree]:
+    """Each tree's texts as one packed sequence of tokens; texts of all trees are tokenised together, which is faster.
+
+    Args:
+        trees: from `build_trees`.
+        family: whose chat template and tokenizer are used.
+
+    Raises:
+        DataError: as `pack_tree` does.
+    """
+    texts: list[str] = []
+    sizes: list[list[tuple[int, int]]] = []
+    for tree in trees:
+        _check_texts(tree, family)
+        of_tree = list(_texts(tree, family))
+        texts += of_tree
+        sizes += [[picture.size() for picture in tree.all_pictures]] * len(of_tree)
+    tokens = iter(family.tokenize_all(texts, sizes))
+    return [_pack(tree, family, tokens) for tree in trees]
+
+
+def _texts(tree: Tree, family: Family) -> Iterator[str]:
+    """For each branch its prompt, then the prompt with each of its answers."""
+    for branch in tree.branches:
+        for answer in (None, *branch.answers):
+            pictures = len(tree.pictures)
+            text = family.chat(tree.system, pictures, branch.question, answer, earlier=tree.earlier)
+            yield text if answer is None else text.rstrip()
+
+
+def _pack(tree: Tree, family: Family, tokens: Iterator[list[int]]) -> PackedTree:
+    """The tree from the tokens of its texts, as many as `_texts` gave."""
     prompts: list[list[int]] = []
     answers: list[list[list[int]]] = []
     stable: list[bool] = []
     for branch in tree.branches:
-        prompt = family.tokenize(family.chat(tree.system, len(sizes), branch.question), sizes)
-        answer_ids = []
-        for answer in branch.answers:
-            text = family.chat(tree.system, len(sizes), branch.question, answer)
-            ids, is_stable = family.answer(answer, text, prompt, sizes)
-            answer_ids.append(ids)
-            stable.append(is_stable)
+        prompt = next(tokens)
+        own = [family.answer(answer, next(tokens), prompt) for answer in branch.answers]
         prompts.append(prompt)
-        answers.append(answer_ids)
+        answers.append([ids for ids, _ in own])
+        stable += [is_stable for _, is_stable in own]
     return pack_tokens(tree, prompts, answers, tuple(index for index, fine in enumerate(stable) if not fine))
+
+
+def tokenize_prompt(row: Row, family: Family) -> list[int]:
+    """Token ids of a row's conversation up to its answers.
+
+    Args:
+        row: gives the conversation; its answers are not used.
+        family: whose chat template and tokenizer are used.
+    """
+    sizes = [picture.size() for picture in all_pictures(row.earlier, row.pictures)]
+    return family.tokenize(family.chat(row.system, len(row.pictures), row.question, earlier=row.earlier), sizes)
 
 
 def pack_tokens(
@@ -220,7 +283,7 @@ def pack_tokens(
         end=np.concatenate(end),
         shared_prefix=shared_prefix,
         answers=tuple(spans),
-        pictures=tree.pictures,
+        pictures=tree.all_pictures,
         rows=tree.rows,
         unstable=unstable,
     )
@@ -280,13 +343,14 @@ def _prefix_length(sequences: Sequence[Sequence[int]]) -> int:
 
 def _check_texts(tree: Tree, family: Family) -> None:
     where = "row " + ", ".join(row for row, _ in tree.rows)
-    if len(tree.pictures) > 1 and not family.facts.several_pictures:
+    if len(tree.all_pictures) > 1 and not family.facts.several_pictures:
         raise DataError(
             f"{family.facts.name} does not encode several pictures in a conversation as it encodes each alone",
             where=where,
         )
+    before = (tree.system, *(turn.text for turn in tree.earlier))
     for branch in tree.branches:
-        for text in (tree.system, branch.question, *branch.answers):
+        for text in (*before, branch.question, *branch.answers):
             found = [word for word in family.control_words if word in text]
             if found:
                 raise DataError(

@@ -90,6 +90,8 @@ def hidden_at(
 def image_features(model: Any, batch: TreeBatch, family: Family) -> Any:
     """The batch's distinct pictures after vision tower and projector, to be given as `features` to several passes.
 
+    None where the batch shows no picture at all; the tower is not called then, in any pass.
+
     Only for passes between which neither tower nor projector differs: policy and reference where both are frozen.
 
     Args:
@@ -97,7 +99,7 @@ def image_features(model: Any, batch: TreeBatch, family: Family) -> Any:
         batch: on the model's device.
         family: the model's family.
     """
-    return _unwrapped(model).get_image_features(**batch.pixels, return_dict=True)
+    return _unwrapped(model).get_image_features(**batch.pixels, return_dict=True) if batch.pixels else None
 
 
 def forward(

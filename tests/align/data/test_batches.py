@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from spavl.align.data.batches import PairDataset, StepDataset, answer_key, cut_answers, random_crop
+from spavl.align.data.batches import PairDataset, StepDataset, cut_answers
+from spavl.align.data.lengths import longest_tokens
 from spavl.align.data.schedule import group_equal, schedule_steps
+from spavl.align.data.views import answer_key, random_crop
 from spavl.config.align import BatchingSettings, OptimiserSettings
 from spavl.models.families import family_of, load_processor
 from spavl.models.trees.score import answer_logprobs
@@ -42,7 +44,7 @@ def test_answers_are_the_same_however_trees_are_put_together(opened, pairs):
 
 def test_chosen_and_rejected_are_found_in_the_batch(opened, pairs):
     model, family = opened
-    one = PairDataset(pairs, family, packing="tree").collate([(3, 4), (0,)], weight=1.0, of=3, reference_logprobs=None)
+    one = PairDataset(pairs, family, packing="tree").collate([(3, 4), (0,)], weight=1.0, of=3, reference=None)
     found = answer_logprobs(model, one.batch, family).sums.detach()
     alone = {n: sums(opened, PairDataset([pairs[n]], family, packing="tree"), [(0,)]) for n in (3, 4, 0)}
     for index, number in enumerate(one.pairs):
@@ -60,7 +62,7 @@ def test_sizes_of_parts_are_known_without_packing_them(opened, pairs, packing, c
     for part in [(0,), (1, 2), (0, 1, 2)]:
         batch, _ = dataset.batch([part])
         assert dataset.size(part) == int(batch.lengths.sum())
-    assert dataset.longest_tokens(1) == max(
+    assert longest_tokens(dataset.lengths)[1] == max(
         len(dataset.tree((1,)).path(answer)) for answer in dataset.tree((1,)).answers
     )
 
@@ -82,14 +84,14 @@ def test_blind_training_sees_one_grey(opened, pairs):
 def test_corruption_adds_the_chosen_answers_with_the_corrupted_picture(opened, pairs):
     model, family = opened
     dataset = PairDataset(pairs, family, packing="tree", corruption="crop")
-    one = dataset.collate([(0, 1, 2), (3,)], weight=1.0, of=4, reference_logprobs=None)
+    one = dataset.collate([(0, 1, 2), (3,)], weight=1.0, of=4, reference=None)
     found = answer_logprobs(model, one.batch, family).sums.detach()
     assert one.batch.answers == 4 * 2 + 4 and len(set(one.corrupted.tolist())) == 4
     shown = PairDataset([pairs[3]], family, packing="tree")
     plain = sums(opened, shown, [(0,)])[answer_key(pairs[3], pairs[3].chosen, "true")]
     assert found[one.chosen[3]].item() == pytest.approx(plain, rel=1e-5)
     assert abs(found[one.corrupted[3]].item() - plain) > 1e-4
-    assert dataset.keys((3,)) == set(dataset.batch([(3,)])[1])
+    assert set(dataset.keys(3)) == set(dataset.batch([(3,)])[1])
 
 
 def test_a_crop_is_small_keeps_the_size_and_depends_on_the_seed_alone():
@@ -116,7 +118,7 @@ def test_a_cut_answer_is_scored_as_the_start_of_the_whole_one(opened, pairs, lim
 
 def test_padding_batches_have_weight_zero(opened, pairs):
     dataset = PairDataset(pairs, opened[1], packing="tree")
-    dataset.measure(group_equal([pair.image_key for pair in pairs]))
+    dataset.measure(group_equal([pair.context for pair in pairs]))
     schedule = schedule_steps(
         [(0, 1, 2)], dataset.size, BatchingSettings(pairs=3, forward_pairs=1), OptimiserSettings(), seed=0, ranks=2
     )

@@ -37,10 +37,10 @@ def test_the_published_schema_is_read_and_every_row_gets_an_id(tmp_path):
     file = hub_parquet(tmp_path / "train.parquet", [row(0), row(1), row(2, "blue")])
     pairs = read_pairs(file)
     assert [(p.question, p.chosen, p.rejected) for p in pairs] == [(f"q{i}", f"c{i}", f"r{i}") for i in range(3)]
-    assert pairs[0].image == png("red")
+    assert pairs[0].pictures[0].source == png("red")
     assert len({p.pair_id for p in pairs}) == 3 and pairs[1].pair_id.startswith("row1-")
-    assert pairs[0].image_key == pairs[1].image_key != pairs[2].image_key
-    assert pairs[0].image is pairs[1].image, "equal pictures are kept once"
+    assert pairs[0].context == pairs[1].context != pairs[2].context
+    assert pairs[0].pictures[0] is pairs[1].pictures[0], "equal pictures are kept once"
     assert [p.pair_id for p in read_pairs(file)] == [p.pair_id for p in pairs]
 
 
@@ -80,10 +80,10 @@ def test_a_picture_may_lie_next_to_the_file_but_not_outside_its_folder(tmp_path)
     (tmp_path / "secret.png").write_bytes(png("blue"))
     rows = [{**row(i), "image": {"bytes": None, "path": p}} for i, p in enumerate(["a.png", "../secret.png", "b.png"])]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "train.parquet")
-    inside, outside, absent = read_pairs(tmp_path / "data")
-    assert inside.image == tmp_path / "data" / "a.png"
-    assert outside.image is None
-    assert absent.image is not None and not absent.image.exists() and absent.image_key.startswith("missing:")
+    inside, outside, absent = (pair.pictures[0] for pair in read_pairs(tmp_path / "data"))
+    assert inside.source == tmp_path / "data" / "a.png" and not inside.missing
+    assert outside.source is None and outside.missing
+    assert absent.source is not None and absent.missing and absent.key.startswith("missing:")
 
 
 @pytest.mark.parametrize(

@@ -4,38 +4,42 @@ from dataclasses import replace
 
 import pytest
 
-from spavl.align.data.validate import ROW_ISSUES, find_issues, refuse_rows, report_issues
+from spavl.align.data.validate import ROW_ISSUES, PairRules, find_issues, refuse_rows, report_issues
 from spavl.errors import DataError
+from spavl.models.families import ChatTurn
+from spavl.pictures import Picture
 
-WORDS = {"<image>", "</s>"}
+RULES = PairRules({"<image>", "</s>"})
 
 
 def invalid(pairs, tmp_path):
     """A valid pair, and invalid ones with every issue that can be found without a model."""
-    file = pairs[0].image.read_bytes()
+    file = pairs[0].pictures[0].source.read_bytes()
     (tmp_path / "cut.png").write_bytes(file[: len(file) // 2])
     (tmp_path / "text.png").write_text("not a picture")
     one = pairs[0]
     return [
         replace(one, pair_id="fine"),
-        replace(one, pair_id="none", image=None, image_key="missing"),
-        replace(one, pair_id="gone", image=tmp_path / "gone.png", image_key="gone"),
-        replace(one, pair_id="cut", image=tmp_path / "cut.png", image_key="cut"),
-        replace(one, pair_id="text", image=(tmp_path / "text.png").read_bytes(), image_key="text"),
+        replace(one, pair_id="none", pictures=(Picture("outside:here", None),)),
+        replace(one, pair_id="gone", pictures=(Picture("gone", tmp_path / "gone.png"),)),
+        replace(one, pair_id="cut", pictures=(one.pictures[0], Picture("cut", tmp_path / "cut.png"))),
+        replace(one, pair_id="text", pictures=(Picture("text", (tmp_path / "text.png").read_bytes()),)),
         replace(one, pair_id="question", question="  "),
         replace(one, pair_id="answer", rejected=""),
         replace(one, pair_id="equal", rejected=f"{one.chosen} "),
         replace(one, pair_id="token", chosen="look <image> here"),
         replace(one, pair_id="end", question="what </s> then"),
+        replace(one, pair_id="turns", earlier=(ChatTurn("assistant", "so"),)),
+        replace(one, pair_id="in a turn", earlier=(ChatTurn("user", "<image>"), ChatTurn("assistant", "so"))),
     ]
 
 
 def test_every_kind_of_issue_is_found(pairs, tmp_path):
     rows = invalid(pairs, tmp_path)
-    found = {rows[number].pair_id: issue for number, issue in find_issues(rows, WORDS).items()}
+    found = {rows[number].pair_id: issue for number, issue in find_issues(rows, RULES).items()}
     assert found == {
-        "none": "no picture",
-        "gone": "no picture",
+        "none": "missing picture",
+        "gone": "missing picture",
         "cut": "unreadable picture",
         "text": "unreadable picture",
         "question": "empty question",
@@ -43,13 +47,16 @@ def test_every_kind_of_issue_is_found(pairs, tmp_path):
         "equal": "equal answers",
         "token": "control token",
         "end": "control token",
+        "turns": "turns out of order",
+        "in a turn": "control token",
     }
-    assert {*found.values(), "too long"} == set(ROW_ISSUES)
+    of_the_model = {"too long", "several pictures", "no picture to corrupt"}
+    assert {*found.values(), *of_the_model} == set(ROW_ISSUES)
 
 
 def test_one_message_names_them_all_and_says_what_to_do(pairs, tmp_path):
     rows = invalid(pairs, tmp_path)
-    findings = report_issues(rows, find_issues(rows, WORDS), "refuse")
+    findings = report_issues(rows, find_issues(rows, RULES), "refuse")
     with pytest.raises(DataError) as error:
         refuse_rows(findings, skip_with="align.data.invalid=skip")
     message = str(error.value)
@@ -59,12 +66,12 @@ def test_one_message_names_them_all_and_says_what_to_do(pairs, tmp_path):
 
 def test_what_is_skipped_is_counted_and_named(pairs, tmp_path):
     rows = invalid(pairs, tmp_path)
-    findings = report_issues(rows, find_issues(rows, WORDS), "skip")
+    findings = report_issues(rows, find_issues(rows, RULES), "skip")
     refuse_rows(findings, skip_with="")
-    assert sum(len(finding.rows) for finding in findings) == 9
-    assert any(finding.render().startswith("skip: no picture (2: none, gone)") for finding in findings)
+    assert sum(len(finding.rows) for finding in findings) == 11
+    assert any(finding.render().startswith("skip: missing picture (2: none, gone)") for finding in findings)
 
 
 def test_a_long_list_of_ids_is_cut_when_shown(pairs):
     many = [replace(pairs[0], pair_id=f"n{i}", rejected="") for i in range(20)]
-    assert "n7 and 12 more" in report_issues(many, find_issues(many, ()), "refuse")[0].render()
+    assert "n7 and 12 more" in report_issues(many, find_issues(many, RULES), "refuse")[0].render()

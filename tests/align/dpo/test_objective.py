@@ -1,5 +1,6 @@
 """The loss of a micro-batch is what its settings say, put together from the pure functions."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
@@ -45,7 +46,7 @@ def policy(checkpoint):
 )
 def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formula):
     micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
-        [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
+        [(0, 1, 2)], weight=1.0, of=3, reference=None
     )
     torch.manual_seed(0)
     answers = micro_batch.batch.answers
@@ -65,7 +66,7 @@ def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formu
 def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(policy, pairs, corruption):
     settings = LossSettings(image_conditional=0.7, corruption=corruption, beta=0.3)
     micro_batch = PairDataset(pairs, policy.family, packing="tree", corruption=corruption).collate(
-        [(0, 1)], weight=1.0, of=2, reference_logprobs=None
+        [(0, 1)], weight=1.0, of=2, reference=None
     )
     objective = PreferenceObjective(policy, settings)
     plain = PreferenceObjective(policy, LossSettings(beta=0.3))
@@ -82,12 +83,11 @@ def test_the_image_conditional_loss_compares_the_answer_under_both_pictures(poli
 def test_a_recorded_reference_gives_the_loss_of_a_live_one(policy, pairs):
     dataset = PairDataset(pairs, policy.family, packing="tree")
     objective = PreferenceObjective(policy, LossSettings())
-    live = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=None)
-    scores = objective.reference(live)
-    _, keys = dataset.batch([(0, 1), (3,)])
-    parts = scores.logprobs.split(scores.lengths.tolist())
-    reference_logprobs = {key: part.numpy() for key, part in zip(keys, parts, strict=True)}
-    kept = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference_logprobs=reference_logprobs)
+    live = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference=None)
+    sums = objective.reference(live).sums.detach()
+    reference = np.full((len(pairs), 2), np.nan, dtype=np.float32)
+    reference[list(live.pairs)] = torch.stack([sums[live.chosen], sums[live.rejected]], 1).numpy()
+    kept = dataset.collate([(0, 1), (3,)], weight=1.0, of=3, reference=reference)
     computed, recorded = objective(policy.model, live).losses, objective(policy.model, kept).losses
     assert torch.allclose(computed, recorded, atol=1e-5) and computed.std() > 1e-4
 
@@ -99,7 +99,7 @@ def test_a_frozen_tower_and_projector_encode_a_picture_once_for_policy_and_refer
         count = []
         policy.model.get_base_model().model.vision_tower.register_forward_hook(lambda *_: count.append(1))
         micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
-            [(0, 1, 2)], weight=1.0, of=3, reference_logprobs=None
+            [(0, 1, 2)], weight=1.0, of=3, reference=None
         )
         loss = PreferenceObjective(policy, LossSettings())(policy.model, micro_batch).losses
         return len(count), loss

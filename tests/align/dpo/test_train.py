@@ -291,7 +291,8 @@ def test_where_no_step_is_within_the_limits_the_last_is_written_and_the_reason_g
 
 
 def test_blind_training_reads_no_picture(pairs, settings_for, tmp_path):
-    swapped = [replace(pair, image=pairs[-1].image) for pair in pairs]
+    last = pairs[-1].pictures[0].source
+    swapped = [pair.with_pictures(lambda picture: replace(picture, source=last)) for pair in pairs]
     train_dpo(pairs, settings_for(blind=True), tmp_path / "own")
     train_dpo(swapped, settings_for(blind=True, reference={"cache": str(tmp_path / "b")}), tmp_path / "swapped")
     same(weights(tmp_path / "own"), weights(tmp_path / "swapped"))

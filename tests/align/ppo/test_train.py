@@ -111,7 +111,7 @@ def test_rounds_are_full_reach_every_question_and_keep_a_picture_together(pairs,
     epoch = [prompt.key for one in rounds[:4] for prompt in one]
     assert sorted(epoch) == sorted(prompt.key for prompt in prompts)
     assert epoch != [prompt.key for one in rounds[4:] for prompt in one], "the second epoch has another order"
-    assert all(len({prompt.picture.key for prompt in one}) == 2 for one in rounds)
+    assert all(len({prompt.context for prompt in one}) == 2 for one in rounds)
     assert rounds_of(prompts, settings) == rounds
 
 

@@ -43,7 +43,9 @@ def test_reward_and_reference_stay_what_they_were_while_policy_and_critic_are_tr
     assert not torch.allclose(before.values, after.values, atol=1e-3)
     tokenizer = trainer.models.policy.processor.tokenizer
     texts = [tokenizer.decode(one.answer_tokens, skip_special_tokens=True) for one in rollouts]
-    images, questions = zip(*[(one.prompt.picture.source, one.prompt.question) for one in rollouts], strict=True)
+    images, questions = zip(
+        *[(one.prompt.pictures[0].source, one.prompt.row.question) for one in rollouts], strict=True
+    )
     by_text = RewardModel.load(reward).score(images, questions, [text or "." for text in texts])
     whole = [n for n, one in enumerate(rollouts) if one.ended and texts[n]]
     assert whole and torch.allclose(by_text[whole], after.rewards[whole], atol=1e-4), "text and tokens have one reward"
@@ -52,10 +54,10 @@ def test_reward_and_reference_stay_what_they_were_while_policy_and_critic_are_tr
 def test_rewards_and_logprobs_change_when_the_picture_is_another(pairs, settings_for, reward, checkpoint):
     trainer = new_trainer(ppo_settings(settings_for), reward, checkpoint)
     rollouts, _, _, experience = score_round(trainer, prompts_of(pairs)[:12])
-    pictures = [one.prompt.picture for one in rollouts]
+    prompts = [one.prompt for one in rollouts]
     swapped = [
-        replace(one, prompt=replace(one.prompt, picture=picture))
-        for one, picture in zip(rollouts, pictures[7:] + pictures[:7], strict=True)
+        replace(one, prompt=replace(other, row=replace(one.prompt.row, pictures=other.pictures)))
+        for one, other in zip(rollouts, prompts[7:] + prompts[:7], strict=True)
     ]
     minibatches = trainer.minibatches(swapped)
     other = trainer.score_rollouts(minibatches, trainer.encode_pictures(minibatches), swapped)

@@ -15,7 +15,8 @@ from spavl.align.policy.freeze import ModelParts
 from spavl.align.policy.policy import make_policy
 from spavl.align.preflight.checks import PreflightChecks
 from spavl.align.preflight.estimate import free_memory
-from spavl.align.preflight.prepare import DeviceContext, estimate_training, group_by
+from spavl.align.preflight.prepare import DeviceContext, estimate_training
+from spavl.align.preflight.usable_pairs import group_by
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.errors import ModelError
 from spavl.models.families import load_processor

@@ -19,6 +19,7 @@ from spavl.align.reward.train import train_reward
 from spavl.config.align import AlignSettings
 from spavl.errors import DataError, ModelError
 from spavl.models.trees.score import hidden_at
+from spavl.pictures import Picture
 
 
 def coloured(number):
@@ -36,7 +37,7 @@ def shades():
     """24 pairs of which the picture alone tells the better answer: `yes` where it is dark."""
     answers = ("yes i can see it", "no")
     return [
-        Pair(f"s{n}", coloured(n), f"shade{n}", "is it blue ?", *(answers if n % 2 else answers[::-1]))
+        Pair(f"s{n}", (Picture(f"shade{n}", coloured(n)),), "is it blue ?", *(answers if n % 2 else answers[::-1]))
         for n in range(24)
     ]
 
@@ -101,7 +102,7 @@ def test_it_learns_what_only_the_picture_decides_and_is_saved_whole(shades, lear
     assert (tmp_path / "out" / "adapter").is_dir() == (language == "lora")
     assert (tmp_path / "out" / "checkpoint").is_dir() == (language == "full")
     learn, held = split_by_picture(shades, 0.25, 1)
-    assert not {p.image_key for p in learn} & {p.image_key for p in held}
+    assert not {p.context for p in learn} & {p.context for p in held}
     assert (reward_margins(model.scalar_head, held) > 0).all()
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "held_out_accuracy" in line] == [10, 20, 30]
@@ -110,16 +111,18 @@ def test_it_learns_what_only_the_picture_decides_and_is_saved_whole(shades, lear
 
 def test_a_reward_is_the_value_of_the_head_at_the_end_token_of_the_answer_alone(pairs, trained):
     model = RewardModel.load(trained)
-    together = model.score([p.image for p in pairs], [p.question for p in pairs], [p.chosen for p in pairs])
+    together = model.score(
+        [p.pictures[0].source for p in pairs], [p.question for p in pairs], [p.chosen for p in pairs]
+    )
     scalar_head, family = model.scalar_head, model.scalar_head.family
     for pair, reward in zip(pairs[:4], together.tolist(), strict=False):
         prompt = family.tokenize(family.chat("", 1, pair.question), [(48, 48)])
         text = family.chat("", 1, pair.question, pair.chosen)
-        ids, _ = family.answer(pair.chosen, text, prompt, [(48, 48)])
+        ids, _ = family.answer(pair.chosen, family.tokenize(text.rstrip(), [(48, 48)]), prompt)
         assert ids[-1] == 2, "the end token is read"
         inputs = {
             "input_ids": torch.tensor([prompt + ids]),
-            **family.pixels([Image.open(pair.image).convert("RGB")]),
+            **family.pixels([Image.open(pair.pictures[0].source).convert("RGB")]),
         }
         with torch.no_grad(), scalar_head.active_adapter():
             hidden = scalar_head.model(**inputs, output_hidden_states=True).hidden_states[-1][0, -1]
@@ -128,12 +131,12 @@ def test_a_reward_is_the_value_of_the_head_at_the_end_token_of_the_answer_alone(
 
 def test_scores_do_not_depend_on_what_is_scored_with_them(pairs, trained):
     model = RewardModel.load(trained)
-    rows = [(str(p.image), p.question, p.rejected) for p in pairs]
+    rows = [(str(p.pictures[0].source), p.question, p.rejected) for p in pairs]
     together = model.score(*map(list, zip(*rows, strict=True)))
     apart = torch.cat([model.score([i], [q], [a]) for i, q, a in rows])
     assert torch.allclose(together, apart, atol=1e-5)
-    files = [p.image.read_bytes() for p in pairs]
-    opened = [Image.open(p.image) for p in pairs]
+    files = [p.pictures[0].source.read_bytes() for p in pairs]
+    opened = [Image.open(p.pictures[0].source) for p in pairs]
     for images in (files, opened):
         again = model.score(images, [p.question for p in pairs], [p.rejected for p in pairs], token_budget=64)
         assert torch.allclose(together, again, atol=1e-5)
@@ -164,8 +167,8 @@ def test_one_micro_batch_of_eight_pairs_is_eight_of_one(pairs, learns, tmp_path)
 def test_swapped_pictures_are_never_a_pairs_own_and_nothing_else_changes(pairs):
     for seed in range(5):
         for pair, other in zip(pairs, swap_pictures(pairs, seed), strict=True):
-            assert other.image_key != pair.image_key
-            assert replace(other, image=pair.image, image_key=pair.image_key) == pair
+            assert other.context != pair.context
+            assert replace(other, pictures=pair.pictures) == pair
 
 
 def test_a_reward_that_ignores_the_picture_is_found_out(shades, learns, tmp_path):
@@ -196,7 +199,7 @@ def test_an_answer_without_a_picture_is_refused_not_scored(trained):
 
 def test_trl_can_call_it_with_its_own_columns(pairs, trained):
     model = RewardModel.load(trained)
-    images = [Image.open(p.image) for p in pairs[:3]]
+    images = [Image.open(p.pictures[0].source) for p in pairs[:3]]
     prompts = [
         [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": p.question}]}] for p in pairs[:3]
     ]

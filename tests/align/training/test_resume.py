@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from spavl.align.data.pairs import pairs_fingerprint
+from spavl.align.data.table import pairs_fingerprint
 from spavl.align.training.resume import keep_or_clear_state, training_fingerprint
+from spavl.models.families import ChatTurn
+from spavl.pictures import Picture
 from spavl.progress import NoProgress
 
 
@@ -48,11 +50,12 @@ def test_another_model_or_reward_model_begins_a_training_anew(pairs, settings_fo
         assert not resumes(tmp_path / name, first, second)
 
 
-def test_the_fingerprint_of_pairs_is_of_their_content_ids_and_order(pairs):
-    same = [replace(pair) for pair in pairs]
+def test_the_fingerprint_of_pairs_is_of_their_content_and_order_and_not_of_their_ids(pairs):
+    same = [replace(pair, pair_id=f"other {pair.pair_id}") for pair in pairs]
     assert pairs_fingerprint(pairs) == pairs_fingerprint(same)
     one, other = pairs[:2]
     moved = replace(one, chosen=one.chosen + "\x00" + one.rejected, rejected="")
-    others = [[other, one], [one], [replace(one, pair_id="other"), other], [moved, other]]
-    others += [[replace(one, **{name: "other"}), other] for name in ("image_key", "question", "chosen", "rejected")]
+    others = [[other, one], [one], [moved, other], [one.with_pictures(lambda picture: Picture("other", None)), other]]
+    others += [[replace(one, **{name: "other"}), other] for name in ("question", "chosen", "rejected", "system")]
+    others += [[replace(one, earlier=(ChatTurn("user", "other", turn),)), other] for turn in ((), one.pictures)]
     assert len({pairs_fingerprint(some) for some in [[one, other], *others]}) == 1 + len(others)

@@ -73,6 +73,7 @@ def mixed(pictures: list[ImageRef], sampling: Sampling | None = None) -> list[Re
         Prompt(TEXTS[0], (third,), earlier=earlier[:0]),
         Prompt(TEXTS[3], (), "be kind", earlier=(Turn("user", "hello", ()), Turn("assistant", "yes ?", ()))),
         Prompt(TEXTS[0], (first,)),
+        *(Prompt(text, earlier=earlier[:1], role="assistant") for text in TEXTS[1:3]),
     ]
     made = [
         Request(prompt, sampling or Sampling(max_tokens=(1, 24, 5, 40)[number % 4]), key=f"key {number}")

@@ -46,7 +46,11 @@ def world(tiny_checkpoint: Path):
 def generated(world, seeds: torch.Tensor, max_new_tokens: int = 16) -> list[list[GeneratedAnswer]]:
     model, family, pictures = world
     trees = [
-        pack_prompts((one,), [prompt_ids((one,), "", question, family) for question in QUESTIONS[: 1 + number]], family)
+        pack_prompts(
+            (one,),
+            [prompt_ids((one,), "", [("user", question, 1)], family) for question in QUESTIONS[: 1 + number]],
+            family,
+        )
         for number, one in enumerate(pictures)
     ]
     answers = generate(model, collate(trees, family), family, sampled_answers(seeds, max_new_tokens, family))
@@ -93,7 +97,7 @@ def test_an_answer_depends_on_its_own_seed_only(world) -> None:
 def test_log_probabilities_while_sampling_are_those_of_scoring(world) -> None:
     model, family, pictures = world
     answered = generated(world, seeds_for(6, 3))
-    prompts = [prompt_ids((pictures[2],), "", question, family) for question in QUESTIONS]
+    prompts = [prompt_ids((pictures[2],), "", [("user", question, 1)], family) for question in QUESTIONS]
     tree = pack_tokens(
         Tree((pictures[2],), "", (), ()), prompts, [[a.ids for a in answers] for answers in answered[3:]]
     )

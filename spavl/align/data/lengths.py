@@ -1,0 +1,140 @@
+"""Tokens of the parts of every pair, measured once: all that the schedule and the estimate need to know of the texts.
+
+Shapes: P pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from spavl.align.data.pairs import Pair
+from spavl.align.data.schedule import PairGroup
+from spavl.models.families import Family
+from spavl.models.trees.pack import PackedTree, build_tree, pack_trees
+from spavl.progress import OnProgress
+
+LENGTHS = np.dtype(
+    [
+        ("shared_prefix", np.int32),
+        ("question", np.int32),
+        ("chosen", np.int32),
+        ("rejected", np.int32),
+        ("pictures", np.int32),
+        ("question_hash", np.uint64),
+        ("unstable", np.bool_),
+    ]
+)
+"""Of a pair: tokens that its whole tree starts with, of its own question, and of its answers with their end tokens;
+pictures of its conversation; a hash that is equal for equal questions; whether an answer of its tree was tokenised on
+its own (`PackedTree.unstable`)."""
+TOGETHER = 256
+"""Pairs that are tokenised at once."""
+
+
+def measure_lengths(
+    pairs: Sequence[Pair], trees: Sequence[PairGroup], family: Family, on_progress: OnProgress | None = None
+) -> np.ndarray:
+    """The lengths of pairs, an array [P] of `LENGTHS`; zero for those that are in no tree.
+
+    Args:
+        pairs: all pairs.
+        trees: whole trees.
+        family: tokenises them.
+        on_progress: called with (trees done, trees in all).
+    """
+    lengths = np.zeros(len(pairs), dtype=LENGTHS)
+    done = 0
+    for some in _chunks(trees):
+        rows = [[pairs[number].row() for number in tree] for tree in some]
+        packed = pack_trees([build_tree(of_tree) for of_tree in rows], family)
+        for numbers, own, tree in zip(some, rows, packed, strict=True):
+            for number, row, own_lengths in zip(numbers, own, _row_lengths(tree), strict=True):
+                question_hash = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:8])
+                lengths[number] = (*own_lengths, len(tree.pictures), question_hash, bool(tree.unstable))
+        done += len(some)
+        if on_progress:
+            on_progress(done, len(trees))
+    return lengths
+
+
+def _chunks(trees: Sequence[PairGroup]) -> Iterator[list[PairGroup]]:
+    """Consecutive trees, as many as hold about `TOGETHER` pairs."""
+    some: list[PairGroup] = []
+    pairs = 0
+    for tree in trees:
+        some.append(tree)
+        pairs += len(tree)
+        if pairs >= TOGETHER:
+            yield some
+            some, pairs = [], 0
+    if some:
+        yield some
+
+
+def _row_lengths(tree: PackedTree) -> Iterator[tuple[int, int, int, int]]:
+    """For each row the tokens of shared prefix, question, chosen and rejected answer."""
+    for _, (chosen, rejected) in tree.rows:
+        first, second = tree.answers[chosen], tree.answers[rejected]
+        question = first.question[1] - first.question[0]
+        yield tree.shared_prefix, question, first.stop - first.start, second.stop - second.start
+
+
+def prompt_tokens(lengths: np.ndarray) -> np.ndarray:
+    """Tokens [P] before each pair's answers.
+
+    Args:
+        lengths: from `measure_lengths`.
+    """
+    tokens: np.ndarray = lengths["shared_prefix"] + lengths["question"]
+    return tokens
+
+
+def longest_tokens(lengths: np.ndarray) -> np.ndarray:
+    """Tokens [P] of each pair's longer answer with everything before it.
+
+    Args:
+        lengths: from `measure_lengths`.
+    """
+    tokens: np.ndarray = prompt_tokens(lengths) + np.maximum(lengths["chosen"], lengths["rejected"])
+    return tokens
+
+
+def cut_lengths(lengths: np.ndarray, limit: int) -> np.ndarray:
+    """The lengths [P] after answers were cut, of the array's own kind.
+
+    Args:
+        lengths: from `measure_lengths`.
+        limit: most tokens of an answer with everything before it.
+    """
+    cut = lengths.copy()
+    room = np.maximum(limit - prompt_tokens(lengths), 0)
+    for name in ("chosen", "rejected"):
+        cut[name] = np.minimum(cut[name], room)
+    return cut
+
+
+def tree_size(lengths: np.ndarray, *, corrupted: bool) -> int:
+    """Tokens of a tree; equal answers are counted twice.
+
+    Args:
+        lengths: of its pairs.
+        corrupted: count a second tree of the chosen answers, with corrupted pictures.
+    """
+    _, first = np.unique(lengths["question_hash"], return_index=True)
+    shared = int(lengths["shared_prefix"][0]) + int(lengths["question"][first].sum())
+    chosen, rejected = int(lengths["chosen"].sum()), int(lengths["rejected"].sum())
+    return shared + chosen + rejected + (shared + chosen) * corrupted
+
+
+def separate_size(lengths: np.ndarray, *, corrupted: bool) -> int:
+    """Tokens of the same answers, each in a sequence of its own.
+
+    Args:
+        lengths: of the pairs.
+        corrupted: count every chosen answer a second time, with corrupted pictures.
+    """
+    prompts, chosen = int(prompt_tokens(lengths).sum()), int(lengths["chosen"].sum())
+    return 2 * prompts + chosen + int(lengths["rejected"].sum()) + (prompts + chosen) * corrupted

@@ -1,0 +1,143 @@
+"""Which pairs can be trained on, how long they are, and which of them share a tree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import transformers
+
+from spavl.align.data import validate
+from spavl.align.data.batches import PairDataset
+from spavl.align.data.lengths import longest_tokens, measure_lengths, prompt_tokens
+from spavl.align.data.pairs import Pair
+from spavl.align.data.schedule import PairGroup, group_equal
+from spavl.align.data.table import contexts, pairs_fingerprint, remembered, select
+from spavl.align.data.validate import Finding, PairRules
+from spavl.align.policy.policy import Policy
+from spavl.config.align import AlignSettings
+from spavl.errors import DataError
+from spavl.models.families import Family
+from spavl.progress import OnProgress
+
+
+def usable_pairs(
+    pairs: Sequence[Pair], settings: AlignSettings, policy: Policy, identity: str, on_progress: OnProgress
+) -> tuple[PairDataset, list[PairGroup], list[Finding]]:
+    """The pairs that can be trained on, measured, with their trees; and what became of the others.
+
+    Args:
+        pairs: all pairs as read.
+        settings: what happens to those that cannot be.
+        policy: the model.
+        identity: of the model; lengths are kept by it.
+        on_progress: called with (trees measured, trees to measure).
+
+    Raises:
+        DataError: pairs cannot be trained on as they are, or none is left.
+    """
+    issues = validate.find_issues(pairs, rules_for(policy.family, settings))
+    findings = validate.report_issues(pairs, issues, settings.data.invalid, family=policy.family.facts.name)
+    validate.refuse_rows(findings, skip_with="align.data.invalid=skip")
+    valid = select(pairs, (number for number in range(len(pairs)) if number not in issues)) if issues else pairs
+    dataset, trees = _dataset(valid, settings, policy)
+    depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity, transformers.__version__]
+    name = f"lengths-{hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]}"
+    lengths = remembered(valid, name, lambda: measure_lengths(valid, trees, policy.family, on_progress))
+    dataset.use_lengths(lengths)
+    limit = settings.data.max_tokens or policy.model.config.get_text_config().max_position_embeddings
+    if (longest_tokens(lengths) > limit).any():
+        dataset, trees, of_length = _without_long_pairs(dataset, trees, limit, settings, policy)
+        findings += of_length
+    return dataset, trees, findings + _text_only(dataset)
+
+
+def rules_for(family: Family, settings: AlignSettings) -> PairRules:
+    """What pairs must keep to in a training.
+
+    Args:
+        family: of the model.
+        settings: whether the loss corrupts pictures.
+    """
+    corrupts = settings.method == "dpo" and settings.loss.image_conditional > 0
+    return PairRules(family.control_words, family.facts.several_pictures, corrupts)
+
+
+def _text_only(dataset: PairDataset) -> list[Finding]:
+    numbers = np.flatnonzero(dataset.lengths["pictures"] == 0).tolist()
+    ids = tuple(dataset.pairs[number].pair_id for number in numbers)
+    return [Finding("note", "pairs without a picture, trained on as text", ids)] if ids else []
+
+
+def _without_long_pairs(
+    dataset: PairDataset, trees: Sequence[PairGroup], limit: int, settings: AlignSettings, policy: Policy
+) -> tuple[PairDataset, list[PairGroup], list[Finding]]:
+    """The dataset without the pairs that are too long, or with their answers cut, and findings on them."""
+    pairs, lengths = dataset.pairs, dataset.lengths
+    long = np.flatnonzero(longest_tokens(lengths) > limit).tolist()
+    cut = limit if settings.data.too_long == "cut" else None
+    lost = set(long)
+    findings: list[Finding] = []
+    if cut:
+        short, _ = _dataset(pairs, settings, policy, cut)
+        lost = {n for n in long if prompt_tokens(lengths)[n] >= cut or short.equal_answers(n)}
+        ids = tuple(pairs[number].pair_id for number in long if number not in lost)
+        findings += [Finding("warn", f"answers cut to {cut} tokens with all before them", ids)] if ids else []
+    level: Literal["refuse", "skip"] = "refuse" if settings.data.too_long == "refuse" else "skip"
+    findings += validate.report_issues(pairs, dict.fromkeys(sorted(lost), "too long"), level)
+    validate.refuse_rows(findings, skip_with="align.data.too_long=skip")
+    kept = np.array([number for number in range(len(pairs)) if number not in lost], dtype=np.int64)
+    smaller, its_trees = _dataset(select(pairs, kept.tolist()), settings, policy, cut)
+    smaller.use_lengths(_lengths_of_kept(lengths, trees, kept, smaller))
+    return smaller, its_trees, findings
+
+
+def _lengths_of_kept(
+    lengths: np.ndarray, trees: Sequence[PairGroup], kept: np.ndarray, dataset: PairDataset
+) -> np.ndarray:
+    """Lengths of the pairs that are kept; a tree that lost some of its own may share more tokens, and is measured."""
+    moved = np.full(len(lengths), -1)
+    moved[kept] = np.arange(len(kept))
+    found: np.ndarray = lengths[kept].copy()
+    left = [tuple(n for n in moved[list(tree)].tolist() if n >= 0) for tree in trees]
+    smaller = [kept_of for kept_of, tree in zip(left, trees, strict=True) if 0 < len(kept_of) < len(tree)]
+    again = measure_lengths(dataset.pairs, smaller, dataset.family)
+    changed = [number for tree in smaller for number in tree]
+    found[changed] = again[changed]
+    return found
+
+
+def _dataset(
+    pairs: Sequence[Pair], settings: AlignSettings, policy: Policy, limit: int | None = None
+) -> tuple[PairDataset, list[PairGroup]]:
+    """A dataset, not yet measured, and its trees."""
+    if not len(pairs):
+        raise DataError("No pair is left to train on.", try_="mend the pairs, or raise align.data.max_tokens")
+    dataset = PairDataset(
+        pairs,
+        policy.family,
+        packing="separate" if settings.batching.packing == "separate" else "tree",
+        blind=settings.blind,
+        corruption=settings.loss.corruption if settings.loss.image_conditional else None,
+        limit=limit,
+        memory=settings.machine.picture_memory << 20,
+    )
+    return dataset, group_by(pairs, settings.batching.grouping)
+
+
+def group_by(pairs: Sequence[Pair], grouping: Literal["picture", "question", "pair"]) -> list[PairGroup]:
+    """Numbers of the pairs that share a tree, in order of their first.
+
+    Args:
+        pairs: the pairs to group.
+        grouping: what pairs of one tree have in common, beside all turns before the question; `pair` gives each pair a
+            tree of its own.
+    """
+    if grouping == "pair":
+        return group_equal(range(len(pairs)))
+    before = contexts(pairs)
+    if grouping == "picture":
+        return group_equal(before)
+    return group_equal(list(zip(before, (pair.question for pair in pairs), strict=True)))

@@ -1,0 +1,199 @@
+"""Pairs on disk: what is read is what a file holds, once, and again only where a file has changed."""
+
+import os
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spavl.align.data import validate
+from spavl.align.data.lengths import LENGTHS, cut_lengths, longest_tokens, measure_lengths
+from spavl.align.data.pairs import read_pairs
+from spavl.align.data.table import (
+    BATCH,
+    PairSelection,
+    contexts,
+    open_pairs,
+    pairs_fingerprint,
+    remembered,
+    select,
+)
+from spavl.align.data.validate import PairRules, find_issues
+from spavl.align.preflight.usable_pairs import group_by
+from spavl.errors import DataError, RunError
+from spavl.models.families import family_of, load_processor
+from tests.align.data.test_pairs import png, row
+
+
+@pytest.fixture
+def rich(tmp_path):
+    """A file with a row of every shape: one picture, text only, several, earlier turns, a system turn, thoughts."""
+    (tmp_path / "b.png").write_bytes(png("blue"))
+    red = {"bytes": png("red"), "path": None}
+    beside = {"bytes": None, "path": "b.png"}
+    turns = [
+        {"role": "user", "text": "what", "images": [beside, red]},
+        {"role": "assistant", "text": "so", "images": []},
+    ]
+    rows = [
+        {"image": red, "images": None, "earlier": None, "system": None, "chosen_thought": "because"},
+        {"image": None, "images": [], "earlier": [], "system": "", "chosen_thought": None},
+        {"image": red, "images": [beside], "earlier": None, "system": "be kind", "chosen_thought": None},
+        {"image": None, "images": [beside], "earlier": turns, "system": "be kind", "chosen_thought": ""},
+    ]
+    texts = [{"question": f"q{n}", "chosen": f"c{n}", "rejected": f"r{n}"} for n in range(4)]
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.Table.from_pylist([one | more for one, more in zip(rows, texts, strict=True)]), file)
+    return file
+
+
+def content(pairs):
+    """All that is read of pairs, with their pictures opened."""
+    return [
+        (pair.pair_id, pair.digest, [(one.key, one.load().tobytes()) for one in pair.all_pictures]) for pair in pairs
+    ]
+
+
+def test_rows_of_every_shape_are_read(rich):
+    one, text, several, turns = read_pairs(rich)
+    assert [len(pair.pictures) for pair in (one, text, several, turns)] == [1, 0, 2, 1]
+    assert one.context == one.pictures[0].key and one.chosen == "c0"
+    assert several.system == "be kind" and len({pair.context for pair in (one, text, several, turns)}) == 4
+    assert [(turn.role, turn.text, len(turn.pictures)) for turn in turns.earlier] == [
+        ("user", "what", 2),
+        ("assistant", "so", 0),
+    ]
+    assert [picture.key for picture in turns.all_pictures] == [
+        several.pictures[1].key, several.pictures[0].key, several.pictures[1].key
+    ]  # fmt: skip
+    assert not find_issues([one, text, several, turns], PairRules(set()))
+
+
+def test_a_thought_is_left_out_or_stands_before_the_answer(rich):
+    assert read_pairs(rich, thought="train")[0].chosen == "<think>\nbecause\n</think>\n\nc0"
+    assert read_pairs(rich, thought="train")[3].chosen == "c3"
+    assert read_pairs(rich, thought="drop")[0].chosen == "c0"
+
+
+def test_a_turn_of_an_unknown_role_is_refused_with_its_row(tmp_path):
+    rows = [row(0, earlier=[{"role": "system", "text": "x", "images": []}])]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="role 'system'") as error:
+        read_pairs(tmp_path)
+    assert error.value.where == "row 0"
+
+
+def test_a_table_holds_what_the_file_holds_and_pictures_stay_on_disk(rich, tmp_path):
+    table = open_pairs(rich, cache=tmp_path / "cache")
+    assert content(table) == content(read_pairs(rich)) == content(table[n] for n in range(len(table)))
+    assert not any(isinstance(picture.source, bytes) for pair in table for picture in pair.all_pictures)
+    assert content(pickle.loads(pickle.dumps(table))) == content(table)
+    assert len(list(table.pictures())) == 2, "each picture is kept once"
+    assert [pair.pair_id for pair in table[1:3]] == [table[1].pair_id, table[2].pair_id]
+    with pytest.raises(IndexError):
+        table[4]
+
+
+def test_pairs_of_many_batches_keep_their_numbers(tmp_path):
+    rows = [{"image": None, "question": f"q{n}", "chosen": "c", "rejected": "r"} for n in range(2 * BATCH + 3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    table = open_pairs(tmp_path, cache=tmp_path / "cache")
+    assert [pair.question for pair in table] == [table[n].question for n in range(len(table))] == [
+        one["question"] for one in rows
+    ]  # fmt: skip
+    assert len(open_pairs(tmp_path, cache=tmp_path / "cache", limit=5)) == 5
+
+
+def test_some_pairs_of_a_table_are_numbers_and_have_the_fingerprint_of_the_same_pairs_in_memory(rich, tmp_path):
+    table, pairs = open_pairs(rich, cache=tmp_path / "cache"), read_pairs(rich)
+    some = select(select(table, [3, 1, 0]), [0, 2])
+    assert isinstance(some, PairSelection) and some.numbers.tolist() == [3, 0]
+    assert content(some) == content([pairs[3], pairs[0]])
+    assert pairs_fingerprint(some) == pairs_fingerprint([pairs[3], pairs[0]]) != pairs_fingerprint(pairs)
+    assert pairs_fingerprint(table) == pairs_fingerprint(pairs)
+    assert contexts(some) == [pairs[3].context, pairs[0].context]
+
+
+def test_pairs_are_converted_again_only_where_a_file_has_changed(rich, tmp_path, monkeypatch):
+    read = []
+    from spavl.align.data import table as module
+
+    whole = module.read_rows
+    monkeypatch.setattr(module, "read_rows", lambda *args, **more: read.append(args) or whole(*args, **more))
+    first = open_pairs(rich, cache=tmp_path / "cache")
+    (first.folder / "unreadable.npy").write_bytes(b"")
+    open_pairs(rich, cache=tmp_path / "cache")
+    assert len(read) == 1
+    (tmp_path / "b.png").write_bytes(png("green"))
+    os.utime(tmp_path / "b.png", ns=(1, 1))
+    second = open_pairs(rich, cache=tmp_path / "cache")
+    assert len(read) == 2 and second[3].context != read_pairs(rich, limit=1)[0].context
+    assert not (second.folder / "unreadable.npy").exists(), "what was measured of the old pairs is gone"
+    open_pairs(rich, cache=tmp_path / "cache", thought="train")
+    assert len(read) == 3
+
+
+def test_what_was_measured_is_kept_beside_the_table_and_computed_once(rich, tmp_path):
+    table, made = open_pairs(rich, cache=tmp_path / "cache"), []
+
+    def make():
+        made.append(1)
+        return np.arange(4)
+
+    for pairs in (table, select(table, [0, 1]), open_pairs(rich, cache=tmp_path / "cache")):
+        assert remembered(pairs, "numbers", make).tolist() == [0, 1, 2, 3]
+    assert len(made) == 1
+    remembered(read_pairs(rich), "numbers", make)
+    assert len(made) == 2, "pairs in memory have no place to keep it"
+
+
+def test_every_picture_of_a_table_is_decoded_once_for_all_trainings(rich, tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(validate, "_decodes", lambda picture: decoded.append(picture.key) or True)
+    table = open_pairs(rich, cache=tmp_path / "cache")
+    for pairs in (table, select(table, [0, 2]), table):
+        assert find_issues(pairs, PairRules(set())) == {}
+    assert len(decoded) == len(set(decoded)) == 2
+
+
+def test_an_unreadable_picture_of_a_table_is_named_by_every_pair_that_shows_it(tmp_path):
+    rows = [row(0), row(1), {**row(2), "image": {"bytes": png("red")[:40], "path": None}}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    table = open_pairs(tmp_path, cache=tmp_path / "cache")
+    for _ in range(2):
+        assert find_issues(table, PairRules(set())) == {2: "unreadable picture"}
+
+
+def test_a_model_that_takes_one_picture_and_a_loss_that_corrupts_one_say_so(rich):
+    pairs = read_pairs(rich)
+    found = find_issues(pairs, PairRules(set(), several_pictures=False, needs_picture=True))
+    assert found == {1: "no picture to corrupt", 2: "several pictures", 3: "several pictures"}
+    (_, finding) = validate.report_issues(pairs, found, "refuse", family="LLaVA-OneVision")
+    assert "LLaVA-OneVision" in finding.render() and pairs[2].pair_id in finding.render()
+
+
+def test_lengths_are_those_of_the_packed_trees(checkpoint, pairs):
+    from transformers import AutoModelForImageTextToText
+
+    family = family_of(AutoModelForImageTextToText.from_pretrained(checkpoint), load_processor(checkpoint))
+    lengths = measure_lengths(pairs, group_by(pairs, "picture"), family)
+    assert lengths.dtype == LENGTHS and len(lengths) == len(pairs) and lengths["pictures"].tolist() == [1] * len(pairs)
+    limit = int(longest_tokens(lengths).min())
+    assert (longest_tokens(cut_lengths(lengths, limit)) == limit).all()
+
+
+def test_a_damaged_table_is_a_sentence(rich, tmp_path):
+    table = open_pairs(rich, cache=tmp_path / "cache")
+    (table.folder / "pairs.arrow").write_bytes(b"half of it")
+    with pytest.raises(RunError, match="cannot be read") as error:
+        open_pairs(rich, cache=tmp_path / "cache")
+    assert "delete its folder" in error.value.try_
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(rich, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cache of pairs cannot be written") as error:
+        open_pairs(rich, cache=tmp_path / "file" / "pairs")
+    assert "align.machine.pairs_cache" in error.value.try_
