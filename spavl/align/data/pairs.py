@@ -33,7 +33,7 @@ PICTURES = ("image", "images")
 """Columns of pictures: one, or a list."""
 OPTIONAL = ("pair_id", "system", "earlier", "chosen_thought", "rejected_thought")
 """Columns that are read where they are there."""
-ROWS = 32
+ROWS = 8
 """Rows of a file that are held at once; each may bring a picture."""
 Thought = Literal["drop", "train"]
 """What becomes of the reasoning before an answer: left out, or written before the answer in `<think>` marks."""
@@ -218,7 +218,7 @@ def _parquet(files: Iterable[Path]) -> Iterator[RawRow]:
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError("not a readable Parquet file", where=f"{file}: {error}") from error
         wanted = _wanted(table.schema_arrow.names, file)
-        for batch in table.iter_batches(batch_size=ROWS, columns=wanted):
+        for batch in table.iter_batches(batch_size=ROWS, columns=wanted, use_threads=False):
             for row in batch.to_pylist():
                 yield row, file.parent
 

@@ -256,7 +256,6 @@ def open_pairs(source: str | Path, *, cache: Path, limit: int | None = None, tho
                 tmp.mkdir()
                 _convert(read_rows(found, limit=limit, thought=thought), tmp, str(source))
                 write_json(tmp / NOTE, made_from)
-            pa.default_memory_pool().release_unused()
     return PairTable(folder)
 
 
@@ -382,6 +381,7 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]]
         def flush() -> None:
             file.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
             rows.clear()
+            pa.default_memory_pool().release_unused()  # or what pictures took stays with the process
 
         yield write
         if rows:
