@@ -38,7 +38,7 @@ HEAVY = {
     "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py",),
     "duckdb": (),
-    "aiohttp": ("models/backends/endpoint.py", "models/calls/engine.py", "models/calls/rate_limit.py"),
+    "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (

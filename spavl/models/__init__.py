@@ -1,8 +1,8 @@
 """Models and their calls: any backend behind one interface, and every call made once.
 
 In reading order: base.py (interface), backends/ (local weights, endpoint, Python class), identity.py (what answers
-depend on), calls/ (keys, store, engine), sampling.py (noise from a seed), families/ (facts of model families), trees/
-(packed batches with shared prefixes).
+depend on), calls/ (keys, store, engine), thought.py (reasoning before an answer), sampling.py (noise from a seed),
+families/ (facts of model families), trees/ (packed batches with shared prefixes).
 """
 
 from __future__ import annotations

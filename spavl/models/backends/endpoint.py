@@ -6,32 +6,26 @@ environment for each request's header and never stored, logged or shown.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from spavl.config.models import EndpointSpec
 from spavl.errors import ModelError
 from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.calls.rate_limit import Retry
 from spavl.models.identity import identity_of
-from spavl.records import ImageRef, Status
+from spavl.records import Status
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
-
-SIGNATURES: Final = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-}
-"""MIME type by the first bytes of a picture file; the file's name may be wrong."""
+    from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
 STATUS_OF: Final[Mapping[str, Status]] = {"length": "truncated", "content_filter": "filtered"}
 """Status by finish reason, for those that end an answer early."""
@@ -75,19 +69,22 @@ class EndpointModel:
         """
         import aiohttp
 
+        from spavl.models.backends.endpoint_body import body_of
+
         try:
-            body = _body(self._spec, request)
+            body = body_of(self._spec, request)
         except OSError as error:
             return failed_reply(f"the picture cannot be read: {error}")
         try:
             async with session.post(
                 self._url,
-                json=body,
+                data=body,
                 headers=self._headers(),
-                timeout=aiohttp.ClientTimeout(total=self._spec.timeout),
+                timeout=self._timeout,
+                proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                return self._read(response, await response.text(errors="replace"))
+                return self._read(response, await response.read())  # fmt: skip
         except aiohttp.InvalidURL as error:
             raise self._error(f"`{self._spec.url}` is no address", "Write it as http://host:port/v1.") from error
         except aiohttp.ClientConnectorError as error:
@@ -96,6 +93,18 @@ class EndpointModel:
             raise Retry(f"no answer within {self._spec.timeout:g} s") from error
         except aiohttp.ClientError as error:
             raise Retry(f"the connection broke: {type(error).__name__}: {error}") from error
+
+    @cached_property
+    def _timeout(self) -> ClientTimeout:
+        import aiohttp
+
+        return aiohttp.ClientTimeout(total=self._spec.timeout)
+
+    @cached_property
+    def _proxy(self) -> str | None:
+        """The proxy that the environment names for this address; asked once, for each look takes as long as a call."""
+        parts = urlsplit(self._url)
+        return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
     def _headers(self) -> dict[str, str]:
         key = self._key()
@@ -110,13 +119,14 @@ class EndpointModel:
             raise self._error(f"the environment variable {name} holds no key", f"export {name}=...")
         return key
 
-    def _read(self, response: ClientResponse, text: str) -> Reply:
+    def _read(self, response: ClientResponse, body: bytes) -> Reply:
         """What a response of the server means."""
+        if response.status == 200:
+            return self._read_completion(body)
+        text = body.decode("utf-8", "replace")
         excerpt = self._excerpt(text)
         code = _error_code(text)
         match response.status:
-            case 200:
-                return self._read_completion(text, excerpt)
             case 401 | 402 | 403:
                 raise self._refused(response.status, excerpt)
             case 429 if code == OUT_OF_CREDIT:
@@ -137,18 +147,20 @@ class EndpointModel:
             case status:
                 return failed_reply(f"the server refused the request with {status}: {excerpt}")
 
-    def _read_completion(self, text: str, excerpt: str) -> Reply:
+    def _read_completion(self, body: bytes) -> Reply:
         try:
-            completion = json.loads(text)
+            completion = json.loads(body.decode("utf-8", "replace"))
         except ValueError as error:
-            kind = "a web page" if text.lstrip().startswith("<") else "something that is not JSON"
+            kind = "a web page" if body.lstrip().startswith(b"<") else "something that is not JSON"
             wrong_address = self._error(
-                f"the server answered with {kind}: {excerpt}", "Check that `url` is the API's address, ending in /v1."
+                f"the server answered with {kind}: {self._excerpt(body.decode('utf-8', 'replace'))}",
+                "Check that `url` is the API's address, ending in /v1.",
             )
             raise Retry(f"the server answered with {kind}", give_up=wrong_address) from error
         try:
             return self._reply(completion)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
+            excerpt = self._excerpt(body.decode("utf-8", "replace"))
             raise Retry(f"the answer is not a chat completion: {excerpt}") from error
 
     def _reply(self, completion: Mapping[str, Any]) -> Reply:
@@ -165,6 +177,7 @@ class EndpointModel:
             completion_tokens=completion_tokens,
             cost=(prompt_tokens * self._spec.price_in + completion_tokens * self._spec.price_out) / 1e6,
             fingerprint=str(completion.get("system_fingerprint") or completion.get("model") or ""),
+            thought=_text(message.get("reasoning_content")) or _text(message.get("reasoning")),
         )
 
     def _refused(self, status: int, excerpt: str) -> ModelError:
@@ -192,38 +205,12 @@ class EndpointModel:
         return line if len(line) <= EXCERPT else f"{line[:EXCERPT]} ..."
 
 
-def _body(spec: EndpointSpec, request: Request) -> dict[str, Any]:
-    """The JSON of a chat completion. Pictures are read and encoded here, just before sending."""
-    prompt, sampling = request.prompt, request.sampling
-    pictures = [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in prompt.images]
-    content: Any = [*pictures, {"type": "text", "text": prompt.text}] if pictures else prompt.text
-    system = "\n\n".join(text for text in (spec.system, prompt.system) if text)
-    turns = [{"role": "system", "content": system}] if system else []
-    body: dict[str, Any] = {
-        "model": spec.model,
-        "messages": [*turns, {"role": "user", "content": content}],
-        "temperature": sampling.temperature,
-        "max_tokens": sampling.max_tokens,
-    }
-    if sampling.temperature > 0:
-        # From the key, so that each of several samples has a seed of its own, and the same one when asked again.
-        body |= {"top_p": sampling.top_p, "seed": int(request.key[:8] or "0", 16) >> 1}
-    if request.schema is not None:
-        schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return body
-
-
-def _data_url(image: ImageRef) -> str:
-    content = image.path.read_bytes()
-    mime = next((mime for start, mime in SIGNATURES.items() if content.startswith(start)), "image/png")
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def _text(content: Any) -> str:
     """The text of a message's content: a string, a list of parts, or nothing."""
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content)
+    if not isinstance(content, str | None):
+        raise TypeError(f"a message's content is a {type(content).__name__}")
     return content or ""
 
 

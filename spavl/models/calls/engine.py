@@ -208,15 +208,19 @@ class Pending:
         return self._batch.in_order()
 
     def _start(self) -> tuple[list[Call], dict[str, Batch]]:
-        own, others = self._claimed = self._claims.claim(self._missing, self._batch)
-        # Another batch may have made a call since this one looked for its reply.
-        for key, reply in self._store.get_many([call.key for call in own]).items():
-            if reply.status != "failed":
-                self._batch.take(key, reply)
-                self._batch.end()
-        own[:] = [call for call in own if call.key not in self._batch.replies]
         assert self._caller is not None
-        self._caller.start(own, self._batch)
+        own, others = self._claimed = self._claims.claim(self._missing, self._batch)
+        try:
+            # Another batch may have made a call since this one looked for its reply.
+            for key, reply in self._store.get_many([call.key for call in own]).items():
+                if reply.status != "failed":
+                    self._batch.take(key, reply)
+        except BaseException:
+            self._batch.end(len(own))
+            raise
+        calls = [call for call in own if call.key not in self._batch.replies]
+        self._batch.end(len(own) - len(calls))
+        self._caller.start(calls, self._batch)
         return own, others
 
     def _finish(self, own: list[Call], others: dict[str, Batch]) -> None:

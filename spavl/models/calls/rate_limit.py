@@ -21,6 +21,8 @@ LONGEST_PAUSE = 60.0
 """Most seconds before another attempt, unless the server asks for more."""
 THROTTLED_FACTOR = 10
 """Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
+KEEP_ALIVE = 4.0
+"""Seconds that a connection stays open unused: less than the 5 s after which uvicorn, and so vLLM, closes it."""
 ATTEMPTS_BEFORE_FIRST_ANSWER = 2
 """Most attempts at a server that cannot be reached and has not answered yet."""
 
@@ -225,4 +227,5 @@ def open_session() -> aiohttp.ClientSession:
     """
     import aiohttp
 
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

@@ -69,8 +69,6 @@ WHERE calls.status = 'failed'
 """
 """A failure may be replaced, a success never."""
 
-INSERT = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) {ON_CONFLICT}"
-
 MERGE = f"""
 INSERT INTO calls ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM segment.calls WHERE true ORDER BY id
 {ON_CONFLICT}
@@ -80,8 +78,18 @@ SELECT = f"SELECT {', '.join(STORED)}, key FROM calls WHERE key IN (SELECT value
 
 KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""
-CACHE_KB = 65_536
-"""Pages that SQLite keeps for look-ups: the index of a million keys fits."""
+CACHE = "PRAGMA cache_size = -65536"
+"""64 MB of pages kept in memory, by reader and writer: the index of a million keys fits."""
+
+
+def insert_statement(rows: int) -> str:
+    """The statement that writes rows, given the values of `COLUMNS` for one after the other.
+
+    Args:
+        rows: how many.
+    """
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {', '.join([row] * rows)} {ON_CONFLICT}"
 
 
 class CallStore:
@@ -106,7 +114,8 @@ class CallStore:
         """Replies put in so far."""
         self.cost = 0.0
         """Cost of the replies put in so far, in the currency of the models' prices."""
-        self._guard = threading.Lock()
+        self._reading = threading.Lock()
+        self._counting = threading.Lock()
         self._lock: Lock | None = None
         self._writer: Writer | None = None
         self._readers: list[sqlite3.Connection] = []
@@ -116,7 +125,7 @@ class CallStore:
             self._lock = Lock(self.path)
         try:
             if not replay:
-                self._writer = Writer(_open_to_write(self.path), INSERT, self.path)
+                self._writer = Writer(_open_to_write(self.path), insert_statement, self.path)
             for file in (self.path, *map(Path, also_read)):
                 self._readers.append(_open_to_read(file))
         except RunError:
@@ -131,7 +140,7 @@ class CallStore:
         """
         found = self._look_up(keys)
         hits = sum([reply.status != "failed" for reply in found.values()])
-        with self._guard:
+        with self._counting:
             self.hits += hits
         return found
 
@@ -161,7 +170,7 @@ class CallStore:
         if reply.key != key:
             reply = replace(reply, key=key)
         self._writer.put(reply, (key, *_columns(reply), request, time.time(), ENGINE_VERSION))
-        with self._guard:
+        with self._counting:
             self.calls += 1
             self.cost += reply.cost
 
@@ -217,7 +226,7 @@ class CallStore:
         """
         self.flush()
         for reader in self._readers:
-            with self._guard, _user_errors(self.path):
+            with self._reading, _user_errors(self.path):
                 row = reader.execute("SELECT request FROM calls WHERE key = ?", (key,)).fetchone()
             if row:
                 return dict(json.loads(row[0]))
@@ -251,7 +260,7 @@ class CallStore:
     def __len__(self) -> int:
         """Rows on disk, without those of stores that are read beside."""
         self.flush()
-        with self._guard, _user_errors(self.path):
+        with self._reading, _user_errors(self.path):
             return int(self._readers[0].execute("SELECT count(*) FROM calls").fetchone()[0])
 
     def __enter__(self) -> Self:
@@ -275,7 +284,7 @@ class CallStore:
     def _read(self, reader: sqlite3.Connection, keys: Sequence[str], found: dict[str, Reply]) -> None:
         """Add the replies of one file, unless it is a failure and there is a reply already."""
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            with self._guard, _user_errors(self.path):
+            with self._reading, _user_errors(self.path):
                 rows = reader.execute(SELECT, (json.dumps(keys[start : start + KEYS_AT_ONCE]),)).fetchall()
             for row in rows:
                 reply = Reply(*row)
@@ -313,6 +322,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a committed group outlives a power cut, not only a killed process.
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(CACHE)
     if new:
         connection.execute(TABLE)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -333,7 +343,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         )
         try:
             _check_format(connection, path)
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+            connection.execute(CACHE)
         except (sqlite3.Error, RunError):
             connection.close()
             raise

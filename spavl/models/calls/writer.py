@@ -28,11 +28,11 @@ class Writer:
 
     Args:
         connection: SQLite connection of that thread, which closes it.
-        insert: statement that writes one row.
+        insert: statement that writes so many rows.
         path: the file, for error messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, insert: str, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, insert: Callable[[int], str], path: Path) -> None:
         self._connection = connection
         self._insert = insert
         self._path = path
@@ -40,7 +40,7 @@ class Writer:
         self._guard = threading.Lock()
         self._wake = threading.Condition(self._guard)
         self._committed = threading.Condition(self._guard)
-        self._rows: list[Row] = []
+        self._queue: list[tuple[Reply, Row]] = []
         self._replies: dict[str, Reply] = {}
         self._written = 0
         self._flushes = 0
@@ -64,17 +64,17 @@ class Writer:
             if self._closing:
                 raise RunError("The call store is closed.", where=str(self._path))
             self._raise_failure()
-            self._rows.append(row)
+            self._queue.append((reply, row))
             before = self._replies.get(row[0])
             if before is None or before.status == "failed":
                 self._replies[row[0]] = reply
-            if len(self._rows) in (1, GROUP_ROWS):
+            if len(self._queue) in (1, GROUP_ROWS):
                 self._wake.notify()
 
     @property
     def has_room(self) -> bool:
         """Whether fewer rows wait than may; also where none can be written, for `put` says so."""
-        return len(self._rows) < MOST_UNCOMMITTED or self._failure is not None
+        return len(self._queue) < MOST_UNCOMMITTED or self._failure is not None
 
     def wait_for_room(self) -> None:
         """Wait until there is room."""
@@ -100,10 +100,9 @@ class Writer:
             keys: keys of calls; those that are not queued are left out of the result.
         """
         with self._guard:
-            if len(self._replies) < len(keys):
-                wanted = set(keys) if self._replies else ()
-                return {key: reply for key, reply in self._replies.items() if key in wanted}
-            return {key: self._replies[key] for key in keys if key in self._replies}
+            queued = list(self._replies.items())
+        wanted = set(keys) if queued else ()
+        return {key: reply for key, reply in queued if key in wanted}
 
     def flush(self) -> None:
         """Wait until all rows put so far are committed.
@@ -114,7 +113,7 @@ class Writer:
         with self._guard:
             if self._closing:
                 raise RunError("The call store is closed.", where=str(self._path))
-            last = self._written + len(self._rows)
+            last = self._written + len(self._queue)
             self._failure = None  # tried again: the disk may have room by now
             self._flushes += 1
             self._wake.notify()
@@ -149,37 +148,43 @@ class Writer:
         self._raise_failure()
 
     def _run(self) -> None:
-        while rows := self._gather():
-            error = self._commit(rows)
+        while group := self._gather():
+            error = self._commit([row for _, row in group])
             with self._guard:
                 self._failure = error
                 if error is None:
-                    del self._rows[: len(rows)]
-                    self._written += len(rows)
-                    for row in rows:
-                        self._replies.pop(row[0], None)
+                    self._forget(len(group))
                 self._committed.notify_all()
                 waiting, self._for_room = self._for_room, []
             for then in waiting:
                 then()
         self._connection.close()
 
-    def _gather(self) -> list[Row]:
+    def _forget(self, rows: int) -> None:
+        """Drop the first rows of the queue, which are on disk."""
+        for reply, row in self._queue[:rows]:
+            if self._replies.get(row[0]) is reply:  # a later row may hold the success after this failure
+                del self._replies[row[0]]
+        del self._queue[:rows]
+        self._written += rows
+
+    def _gather(self) -> list[tuple[Reply, Row]]:
         """The next group, once it is large enough or its first row has waited long enough; empty: the writer ends."""
         with self._guard:
-            self._wake.wait_for(lambda: self._closing or (self._rows and self._failure is None))
+            self._wake.wait_for(lambda: self._closing or (self._queue and self._failure is None))
             self._wake.wait_for(self._is_due, timeout=GROUP_SECONDS)
-            return [] if self._failure is not None else self._rows[:GROUP_ROWS]
+            return [] if self._failure is not None else self._queue[:GROUP_ROWS]
 
     def _is_due(self) -> bool:
-        return len(self._rows) >= GROUP_ROWS or self._flushes > 0 or self._closing
+        return len(self._queue) >= GROUP_ROWS or self._flushes > 0 or self._closing
 
     def _commit(self, rows: list[Row]) -> sqlite3.Error | None:
         """Write one group; if it cannot be written it stays queued, and the next caller is told."""
         with self._in_use:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany(self._insert, rows)
+                # One statement: at each, the thread would have to wait for its turn to run Python again.
+                self._connection.execute(self._insert(len(rows)), [value for row in rows for value in row])
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if self._connection.in_transaction:
@@ -192,7 +197,7 @@ class Writer:
         if failure is None:
             return
         raise RunError(
-            f"{len(self._rows)} answers could not be written to the call store: {failure}. Those before are safe.",
+            f"{len(self._queue)} answers could not be written to the call store: {failure}. Those before are safe.",
             where=str(self._path),
             try_="Make room on the disk and run the same command again; only the missing answers are asked for.",
         ) from failure

@@ -115,6 +115,93 @@ def test_the_file_is_an_ordinary_table_that_other_tools_can_read(path: Path) -> 
     assert abs(when - time.time()) < 60
 
 
+def test_a_success_is_found_while_the_failure_before_it_is_being_written(path: Path) -> None:
+    with CallStore(path) as store:
+        for number in range(200):
+            store.put(f"k{number}", FAILED, "{}")
+            store.put(f"k{number}", REPLY, "{}")
+            assert store.known([f"k{number}"]) == {f"k{number}"}
+            store.wait_for_room()
+
+
+def test_other_stores_are_looked_into_and_not_written(path: Path) -> None:
+    other = path.with_name("other.sqlite")
+    with CallStore(other) as store:
+        for key, reply in (("k1", REPLY), ("k2", FAILED), ("k3", replace(REPLY, text="theirs"))):
+            store.put(key, reply, f'{{"text":"{key}"}}')
+    before = other.read_bytes()
+    with CallStore(path, also_read=[other]) as store:
+        store.put("k3", replace(REPLY, text="ours"), "{}")
+        store.put("k4", FAILED, "{}")
+        found = store.get_many(["k1", "k2", "k3", "k4", "k5"])
+        assert {key: (reply.status, reply.text) for key, reply in found.items()} == {
+            "k1": ("ok", "A cup."), "k2": ("failed", ""), "k3": ("ok", "ours"), "k4": ("failed", "")
+        }  # fmt: skip
+        assert store.request("k1") == {"text": "k1"}
+        assert len(store) == 2
+    assert other.read_bytes() == before
+
+
+def test_a_store_that_is_read_beside_must_be_there(path: Path) -> None:
+    with pytest.raises(RunError, match="no call store"):
+        CallStore(path, also_read=[path.with_name("gone.sqlite")])
+    CallStore(path).close()
+
+
+@pytest.mark.parametrize("into", ["empty", "failed", "success"])
+def test_a_segment_is_merged_as_if_its_rows_were_put(path: Path, into: str) -> None:
+    segment = path.with_name("segment.sqlite")
+    with CallStore(segment) as store:
+        store.put("k1", REPLY, '{"text":"k1"}')
+        store.put("k2", FAILED, "{}")
+    with CallStore(path) as store:
+        if into != "empty":
+            store.put("k1", FAILED if into == "failed" else replace(REPLY, text="first"), "{}")
+        for _ in range(2):
+            store.merge(segment)
+            found = store.get_many(["k1", "k2"])
+            assert found["k1"] == replace(REPLY, text="first" if into == "success" else "A cup.", key="k1")
+            assert found["k2"].status == "failed"
+            assert len(store) == 2
+        assert store.calls == (into != "empty"), "what another process asked for is not counted again"
+        store.put("k2", REPLY, "{}")
+        store.merge(segment)
+        assert store.known(["k1", "k2"]) == {"k1", "k2"}
+    with CallStore(segment) as store:
+        assert len(store) == 2
+
+
+def test_a_segment_that_is_written_or_no_store_is_refused(path: Path) -> None:
+    segment, other = path.with_name("segment.sqlite"), path.with_name("list.sqlite")
+    with CallStore(path) as store, CallStore(segment) as writing:
+        with pytest.raises(RunError, match="is being written by"):
+            store.merge(segment)
+        writing.put("k", REPLY, "{}")
+        other.write_text("a shopping list, and nothing else " * 50)
+        for wrong in (other, path.with_name("gone.sqlite")):
+            with pytest.raises(RunError):
+                store.merge(wrong)
+        assert len(store) == 0
+
+
+def test_rows_of_a_segment_whose_process_was_killed_are_merged(path: Path) -> None:
+    segment = path.with_name("segment.sqlite")
+    killed = f"""
+import os, signal
+from pathlib import Path
+from spavl.models.base import Reply
+from spavl.models.calls.store import CallStore
+store = CallStore(Path({str(segment)!r}))
+store.put("k", Reply("A cup."), "{{}}")
+store.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    with CallStore(path) as store:
+        store.merge(segment)
+        assert store.get_many(["k"])["k"].text == "A cup."
+
+
 def test_a_row_is_on_disk_soon_without_a_flush(path: Path) -> None:
     with CallStore(path) as store, CallStore(path, replay=True) as reader:
         store.put("k", REPLY, "{}")
