@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import PositiveInt, model_validator
 
 from spavl.config.align import AlignSettings
@@ -10,6 +12,7 @@ from spavl.config.build import BuildSettings
 from spavl.config.evaluate import EvaluateSettings, ReportSettings
 from spavl.config.load import load_settings
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec, SamplingSettings
+from spavl.config.runner import RaySettings
 
 __all__ = [
     "AlignSettings",
@@ -19,6 +22,7 @@ __all__ = [
     "LocalSpec",
     "ModelSpec",
     "PythonSpec",
+    "RaySettings",
     "ReportSettings",
     "SamplingSettings",
     "Section",
@@ -38,6 +42,11 @@ class Settings(Section):
     """Seed of every random choice: matches, sampling, training order."""
     limit: PositiveInt | None = None
     """Only so many pictures, and items of each subset of a benchmark, for a first try. None: all."""
+    runner: Literal["local", "ray"] = "local"
+    """Who does the work of the dataset's stages: this process, or actors of a Ray cluster (the extra `ray`). The tables
+    are the same."""
+    ray: RaySettings = RaySettings()
+    """The actors, with `runner: ray`."""
     models: tuple[ModelSpec, ...] = ()
     """Every model that the stages name, by its label."""
     build: BuildSettings = BuildSettings()

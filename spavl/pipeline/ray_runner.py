@@ -1,0 +1,389 @@
+"""The dataset's stages on actors of a Ray cluster, with `runner: ray`. The only module that imports Ray.
+
+The command keeps what there must be one of: it hands out slices, writes the tables in order, owns the call store and
+shows progress. Every actor makes slices with a worker of its own (`actor`), and stores answers in a segment of the
+call store, which the command takes into the store when the stage ends, however it ends. An actor that dies is replaced
+by one that goes on with its segment and its slices.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections import Counter as Multiset
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from spavl.config import EndpointSpec, Settings
+from spavl.errors import MissingExtra, RunError
+from spavl.models.calls.segments import merge_segments, segment_path
+from spavl.pipeline.actor import ActorRecipe, Failure, JobRecipe, SliceActor, share_of, shared_out
+from spavl.pipeline.counter import Counter, Counts
+from spavl.pipeline.runner import Runner, WriteTable, concurrency_of, slices_for
+from spavl.pipeline.session import Session
+from spavl.pipeline.worker import Job, SliceMade
+
+MOST_DEATHS = 3
+"""Actors that may die at one slice before the command ends."""
+START_SECONDS = 120.0
+"""Longest wait for actors to start."""
+END_SECONDS = 30.0
+"""Longest wait for an actor to end its calls or close its segment, before it is killed."""
+REACH_SECONDS = 3.0
+"""Longest wait for a cluster's head to answer."""
+WATCH_SECONDS = 0.25
+"""Time between two looks at the counter, for the progress bar."""
+SLICES_AN_ACTOR = 2
+"""Slices that an actor has at once where none waits on a network: one that is worked on and the next."""
+OBJECT_STORE_BYTES = 512 * 1024 * 1024
+"""Memory for results under way, of a cluster that is started here."""
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+"""How a client of HTTP/2, and so of Ray, begins a connection (RFC 9113, 3.4), with empty SETTINGS."""
+SETTINGS_FRAME = 4
+"""Type of the frame that the server must begin with, at byte 3."""
+NO_EXTRA = "`runner: ray` needs ray, which is not installed"
+
+
+def check_ray(settings: Settings) -> None:
+    """Check that Ray is installed, and that the cluster of `ray.address` answers. `auto` is looked up by Ray later.
+
+    Args:
+        settings: of the run.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        RunError: nothing answers there, or something that is not Ray.
+    """
+    try:
+        import ray  # noqa: F401
+    except ImportError as missing:
+        raise MissingExtra(NO_EXTRA, try_="pip install 'spavl[ray]'") from missing
+    address = settings.ray.address
+    if address is None or address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS) as connection:
+            connection.sendall(HTTP2_GREETING)
+            answer = connection.recv(9)
+    except (OSError, OverflowError) as error:
+        raise _no_answer(address, str(getattr(error, "strerror", None) or error)) from error
+    if answer[3:4] != bytes([SETTINGS_FRAME]):
+        raise _no_answer(address, "what listens there is not Ray")
+
+
+@dataclass(slots=True)
+class Place:
+    """One of the actors that there are to be, and who takes it."""
+
+    number: int
+    """From 0."""
+    actor: Any
+    """Ray's handle of the actor."""
+    attempt: int = 0
+    """How many actors have died here."""
+    units: Multiset[Path] = field(default_factory=Multiset)
+    """Slices that it has under way, by table."""
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the actor is replaced."""
+
+
+@final
+class RayRunner(Runner):
+    """Has actors of a Ray cluster make the slices. A context manager, which ends the actors.
+
+    A cluster is joined, or started, when the first table has to be made; a process that is connected to one stays so.
+
+    Args:
+        session: the settings, models and call store.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        RunError: the cluster does not answer.
+    """
+
+    def __init__(self, session: Session) -> None:
+        check_ray(session.settings)
+        self._session = session
+        self._settings = session.settings
+        self._places: list[Place] = []
+        self._guard = threading.Lock()
+        self._connected = False
+        self._stopping = False
+        self._counter: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import ray
+
+        for actor in [place.actor for place in self._places] + ([self._counter] if self._counter else []):
+            ray.kill(actor)
+        if self._connected:
+            ray.shutdown()
+
+    def run(self, jobs: Sequence[Job], write: WriteTable, on_progress: Callable[[int], None]) -> None:
+        """Make the tables.
+
+        Args:
+            jobs: tables that do not depend on each other.
+            write: called once a table with its slices, in order, as they are made.
+            on_progress: called with the number of further replies that there are, from any thread.
+
+        Raises:
+            RunError: the cluster cannot be joined, its actors do not see this machine's disk, or they die again and
+                again.
+        """
+        if not self._places:
+            self._start()
+        try:
+            with self._watched(on_progress):
+                super().run(jobs, write, on_progress)
+        finally:
+            self._finish()
+
+    def make_slice(self, job: Job, number: int, on_reply: Callable[[int], None]) -> SliceMade:
+        """Have an actor do one unit of work; where it dies, the one in its place.
+
+        Args:
+            job: the table that it belongs to.
+            number: of the slice.
+            on_reply: not called, for the counter is watched.
+
+        Raises:
+            RunError: actors die at it again and again.
+        """
+        import ray
+
+        place = self._take_place(job)
+        try:
+            for _ in range(MOST_DEATHS):
+                actor = place.actor
+                try:
+                    return _result(ray.get(actor.make_slice.remote(JobRecipe.of(job), number)))
+                except ray.exceptions.RayActorError as death:
+                    why = _reason(death)
+                    self._replace(place, actor, why)
+            raise _died(f"{job.stage.name}, slice {number}", why)
+        finally:
+            with self._guard:
+                place.units[job.path] -= 1
+
+    def window(self, job: Job) -> int:
+        """Slices of a table that are under way at once, in all actors.
+
+        Args:
+            job: the table.
+        """
+        if not self.waits_on_network(job):
+            return SLICES_AN_ACTOR * len(self._places)
+        return sum(slices_for(job, share) for share in self._shares(job) if share)
+
+    def waits_on_network(self, job: Job) -> bool:
+        """Whether a table's model is behind a network, and may be asked while others are.
+
+        Args:
+            job: the table.
+        """
+        return bool(concurrency_of(job, self._session.pool))
+
+    def stop(self) -> None:
+        """End all calls in flight."""
+        import ray
+
+        self._stopping = True
+        ray.wait(
+            [place.actor.stop.remote() for place in self._places], num_returns=len(self._places), timeout=END_SECONDS
+        )
+
+    def _shares(self, job: Job) -> list[int]:
+        """Calls that each actor may have in flight to a table's model; for a model that is not asked over a network, 1."""
+        concurrency = concurrency_of(job, self._session.pool)
+        return [share_of(self._settings, concurrency, place.number) if concurrency else 1 for place in self._places]
+
+    def _take_place(self, job: Job) -> Place:
+        """The actor that has the least to do, and one slice more now."""
+        shares = self._shares(job)
+        with self._guard:
+            asked = [place for place, share in zip(self._places, shares, strict=True) if share]
+            place = min(asked, key=lambda one: (one.units[job.path], one.units.total()))
+            place.units[job.path] += 1
+            return place
+
+    def _start(self) -> None:
+        """Join or start the cluster, and start counter and actors."""
+        import ray
+
+        self._connect()
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        self._counter = ray.remote(Counter).options(**options).remote()
+        self._places = [Place(number, self._new_actor()) for number in range(self._settings.ray.actors)]
+        begun = [self._begin(place) for place in self._places]
+        for ref in begun:
+            self._check_begun(ref)
+
+    def _connect(self) -> None:
+        import ray
+
+        if ray.is_initialized():
+            return
+        address = self._settings.ray.address
+        # A tool that is given nothing to send to nobody: Ray's usage reports are off unless the user turned them on.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
+        try:
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **here)
+        except (ConnectionError, RuntimeError, ValueError, OSError, SystemExit) as error:
+            raise _no_answer(address or "local", str(error)) from error
+        self._connected = True
+
+    def _new_actor(self) -> Any:
+        import ray
+
+        one = self._settings.ray
+        options = {"num_cpus": one.num_cpus, "num_gpus": one.num_gpus, "scheduling_strategy": "SPREAD"}
+        return ray.remote(SliceActor).options(max_restarts=0, **options).remote()
+
+    def _begin(self, place: Place) -> Any:
+        """Tell a new actor what it works for; returns Ray's reference of the answer."""
+        session, settings = self._session, self._settings
+        specs = [spec for spec in settings.models if isinstance(spec, EndpointSpec)]
+        names = [spec.key_env for spec in specs if spec.key_env and spec.key_env in os.environ]
+        folder, store = session.run.folder.absolute(), session.store.path.absolute()
+        recipe = ActorRecipe(
+            name=f"{place.number}-{place.attempt}", settings=shared_out(settings, place.number),
+            allow_code=session.allow_code, working_folder=Path.cwd(), folder=folder, store=store,
+            segment=segment_path(store, str(place.number)),
+            same_files={path: path.stat().st_ino for path in (folder, store)},
+            keys={name: os.environ[name] for name in names},
+        )  # fmt: skip
+        return place.actor.start.remote(recipe, self._counter)
+
+    def _check_begun(self, ref: Any) -> None:
+        import ray
+
+        try:
+            failure = ray.get(ref, timeout=START_SECONDS)
+        except ray.exceptions.GetTimeoutError as error:
+            one = self._settings.ray
+            has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(ray.cluster_resources().items()) if name.isupper())
+            raise RunError(
+                f"The Ray cluster has no room for {one.actors} actors of {one.num_cpus:g} CPU and {one.num_gpus:g} GPU",
+                where=f"a cluster of {has}", try_="fewer `ray.actors`, or less for each: `ray.num_cpus`, `ray.num_gpus`",
+            ) from error  # fmt: skip
+        except ray.exceptions.RayError as error:
+            raise _died("its start", _reason(error)) from error
+        _raise_failure(failure)
+
+    def _replace(self, place: Place, died: Any, why: str) -> None:
+        """Put a new actor in the place of one that has died, unless another thread has."""
+        import ray
+
+        with place.guard:
+            if self._stopping:
+                raise CancelledError
+            if place.actor is not died:
+                return
+            ray.kill(died)  # it may be cut off only, and must not go on writing
+            place.attempt += 1
+            self._session.progress.log(f"Ray actor {place.number} has died and is replaced: {why}")
+            place.actor = self._new_actor()
+            self._check_begun(self._begin(place))
+
+    @contextmanager
+    def _watched(self, on_progress: Callable[[int], None]) -> Iterator[None]:
+        """Report what the counter counts while the block runs."""
+        ended = threading.Event()
+        before = self._total().replies
+
+        def watch() -> None:
+            nonlocal before
+            while not ended.wait(WATCH_SECONDS):
+                now = self._total().replies
+                on_progress(max(0, now - before))
+                before = max(now, before)
+
+        watcher = threading.Thread(target=watch, name="ray-progress", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _total(self) -> Counts:
+        import ray
+
+        with suppress(ray.exceptions.RayError):
+            total: Counts = ray.get(self._counter.total.remote())
+            return total
+        return Counts()
+
+    def _finish(self) -> None:
+        """Close the actors' segments and take them into the store, whatever has happened."""
+        session = self._session
+        hits = sum([self._close_segment(place) for place in self._places])
+        merged = merge_segments(session.store)
+        session.store.hits += hits
+        session.store.calls += merged.calls
+        session.store.cost += merged.cost
+        models = {name: asdict(usage) for name, usage in self._total().models.items()}
+        died = sum(place.attempt for place in self._places)
+        session.run.replace(ray={"actors": len(self._places), "died": died, "models": models})
+
+    def _close_segment(self, place: Place) -> int:
+        """Stored answers that an actor has found; one that does not answer is killed, which frees its segment."""
+        import ray
+
+        try:
+            found: int = ray.get(place.actor.finish.remote(), timeout=END_SECONDS)
+        except ray.exceptions.RayError:
+            ray.kill(place.actor)
+            return 0
+        return found
+
+
+def _result(made: SliceMade | Failure) -> SliceMade:
+    if isinstance(made, SliceMade):
+        return made
+    _raise_failure(made)
+    raise AssertionError("a slice or a failure")
+
+
+def _raise_failure(failure: Failure | None) -> None:
+    if isinstance(failure, MemoryError):
+        raise _died("Python raised MemoryError in it", "out of memory") from failure
+    if failure is not None:
+        raise failure
+
+
+def _died(where: str, why: str) -> RunError:
+    return RunError(
+        f"Ray actors died again and again, as they do when memory runs out: {why}", where=where,
+        try_="fewer `ray.actors`, a smaller `build.batch_size` or more memory, then the same command again; every answer "
+        "that came is stored",
+    )  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    """Ray's words in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if "memory" in line.lower() or "exit" in line.lower()]
+    return (told or lines or [type(error).__name__])[0][:200]
+
+
+def _no_answer(address: str, why: str) -> RunError:
+    return RunError(
+        f"The Ray cluster does not answer: {' '.join(why.split())[:200]}", where=f"ray.address: {address}",
+        try_="start one with `ray start --head`, or leave `ray.address` out: one is started here",
+    )  # fmt: skip
