@@ -13,7 +13,7 @@ from tests.test_layering import imports, modules
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 NOT_YET_USED = {"duckdb": "barriers of the stage table are queries over Parquet"}
 """Dependencies that are kept for work in hand, with the reason."""
-EXTRAS = {"torch", "transformers", "peft", "accelerate", "safetensors", "jaxtyping", "datasets", "matplotlib"}
+EXTRAS = {"torch", "transformers", "peft", "accelerate", "safetensors", "jaxtyping", "datasets", "matplotlib", "ray"}
 """Packages that only an extra installs."""
 
 
@@ -44,7 +44,7 @@ def test_every_base_dependency_is_imported_by_the_package() -> None:
 def test_everything_the_package_imports_is_declared() -> None:
     optional = PROJECT["optional-dependencies"]
     declared = names_of(
-        [*PROJECT["dependencies"], *(r for extra in ("report", "local", "align") for r in optional[extra])]
+        [*PROJECT["dependencies"], *(r for extra in ("report", "local", "align", "ray") for r in optional[extra])]
     )
     transitive = {
         "markupsafe",

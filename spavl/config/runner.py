@@ -11,8 +11,12 @@ from spavl.config.base import Section
 
 def _head(address: str) -> str:
     host, _, port = address.rpartition(":")
-    if address != "auto" and not (host and "/" not in host and port.isascii() and port.isdigit()):
-        raise ValueError("the address of a cluster's head looks like 10.0.0.1:6379; `auto` takes the one on this machine")
+    if address != "auto" and not (
+        host and "/" not in host and port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    ):
+        raise ValueError(
+            "the address of a cluster's head looks like 10.0.0.1:6379; `auto` takes the one on this machine"
+        )
     return address
 
 

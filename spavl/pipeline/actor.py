@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -77,7 +78,7 @@ class JobRecipe:
         Args:
             job: what the actor is to work on.
         """
-        rest = {one.name: getattr(job, one.name) for one in fields(job) if one.name != "stage"}
+        rest = {one.name: attrgetter(one.name)(job) for one in fields(job) if one.name != "stage"}
         return cls(job.stage.name, rest)
 
 
@@ -194,8 +195,9 @@ def check_seen(path: Path, number: int) -> None:
         found = path.stat().st_ino
     if found != number:
         raise RunError(
-            "A Ray actor does not see this path as the command does: all machines of the cluster must share its disk",
-            where=str(path), try_="name a run folder and a call store on a disk that all of them mount, or `runner=local`",
+            "A Ray actor does not see this path as the command does: run folder and call store must lie on a disk that "
+            "all machines of the cluster share", where=str(path),
+            try_="name others with `out` and `store`, or `runner=local`",
         )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
+from operator import add
 from typing import Any, final
 
 from spavl.models.base import AsyncModel, Reply
@@ -39,7 +40,7 @@ class Usage:
     """Calls that the server refused because of too many requests."""
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+        return Usage(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

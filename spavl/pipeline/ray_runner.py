@@ -73,14 +73,14 @@ def check_ray(settings: Settings) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS) as connection:
             connection.sendall(HTTP2_GREETING)
             answer = connection.recv(9)
-    except (OSError, OverflowError) as error:
-        raise _no_answer(address, str(getattr(error, "strerror", None) or error)) from error
+    except (OSError, UnicodeError) as error:
+        raise _no_answer(address, str(error)) from error
     if answer[3:4] != bytes([SETTINGS_FRAME]):
         raise _no_answer(address, "what listens there is not Ray")
 
 
 @dataclass(slots=True)
-class Place:
+class ActorSlot:
     """One of the actors that there are to be, and who takes it."""
 
     number: int
@@ -113,7 +113,7 @@ class RayRunner(Runner):
         check_ray(session.settings)
         self._session = session
         self._settings = session.settings
-        self._places: list[Place] = []
+        self._slots: list[ActorSlot] = []
         self._guard = threading.Lock()
         self._connected = False
         self._stopping = False
@@ -127,7 +127,7 @@ class RayRunner(Runner):
     ) -> None:
         import ray
 
-        for actor in [place.actor for place in self._places] + ([self._counter] if self._counter else []):
+        for actor in [slot.actor for slot in self._slots] + ([self._counter] if self._counter else []):
             ray.kill(actor)
         if self._connected:
             ray.shutdown()
@@ -144,16 +144,16 @@ class RayRunner(Runner):
             RunError: the cluster cannot be joined, its actors do not see this machine's disk, or they die again and
                 again.
         """
-        if not self._places:
+        if not self._slots:
             self._start()
         try:
-            with self._watched(on_progress):
+            with self._with_progress(on_progress):
                 super().run(jobs, write, on_progress)
         finally:
             self._finish()
 
     def make_slice(self, job: Job, number: int, on_reply: Callable[[int], None]) -> SliceMade:
-        """Have an actor do one unit of work; where it dies, the one in its place.
+        """Have an actor do one unit of work; where it dies, the one in its slot.
 
         Args:
             job: the table that it belongs to.
@@ -165,19 +165,19 @@ class RayRunner(Runner):
         """
         import ray
 
-        place = self._take_place(job)
+        slot = self._take_slot(job)
         try:
             for _ in range(MOST_DEATHS):
-                actor = place.actor
+                actor = slot.actor
                 try:
                     return _result(ray.get(actor.make_slice.remote(JobRecipe.of(job), number)))
                 except ray.exceptions.RayActorError as death:
                     why = _reason(death)
-                    self._replace(place, actor, why)
+                    self._replace(slot, actor, why)
             raise _died(f"{job.stage.name}, slice {number}", why)
         finally:
             with self._guard:
-                place.units[job.path] -= 1
+                slot.units[job.path] -= 1
 
     def window(self, job: Job) -> int:
         """Slices of a table that are under way at once, in all actors.
@@ -186,7 +186,7 @@ class RayRunner(Runner):
             job: the table.
         """
         if not self.waits_on_network(job):
-            return SLICES_AN_ACTOR * len(self._places)
+            return SLICES_AN_ACTOR * len(self._slots)
         return sum(slices_for(job, share) for share in self._shares(job) if share)
 
     def waits_on_network(self, job: Job) -> bool:
@@ -202,23 +202,21 @@ class RayRunner(Runner):
         import ray
 
         self._stopping = True
-        ray.wait(
-            [place.actor.stop.remote() for place in self._places], num_returns=len(self._places), timeout=END_SECONDS
-        )
+        ray.wait([slot.actor.stop.remote() for slot in self._slots], num_returns=len(self._slots), timeout=END_SECONDS)
 
     def _shares(self, job: Job) -> list[int]:
-        """Calls that each actor may have in flight to a table's model; for a model that is not asked over a network, 1."""
+        """Calls that each actor may have in flight to a table's model; 1 for one that is not behind a network."""
         concurrency = concurrency_of(job, self._session.pool)
-        return [share_of(self._settings, concurrency, place.number) if concurrency else 1 for place in self._places]
+        return [share_of(self._settings, concurrency, slot.number) if concurrency else 1 for slot in self._slots]
 
-    def _take_place(self, job: Job) -> Place:
+    def _take_slot(self, job: Job) -> ActorSlot:
         """The actor that has the least to do, and one slice more now."""
         shares = self._shares(job)
         with self._guard:
-            asked = [place for place, share in zip(self._places, shares, strict=True) if share]
-            place = min(asked, key=lambda one: (one.units[job.path], one.units.total()))
-            place.units[job.path] += 1
-            return place
+            asked = [slot for slot, share in zip(self._slots, shares, strict=True) if share]
+            slot = min(asked, key=lambda one: (one.units[job.path], one.units.total()))
+            slot.units[job.path] += 1
+            return slot
 
     def _start(self) -> None:
         """Join or start the cluster, and start counter and actors."""
@@ -227,8 +225,8 @@ class RayRunner(Runner):
         self._connect()
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
         self._counter = ray.remote(Counter).options(**options).remote()
-        self._places = [Place(number, self._new_actor()) for number in range(self._settings.ray.actors)]
-        begun = [self._begin(place) for place in self._places]
+        self._slots = [ActorSlot(number, self._new_actor()) for number in range(self._settings.ray.actors)]
+        begun = [self._begin(slot, slot.actor) for slot in self._slots]
         for ref in begun:
             self._check_begun(ref)
 
@@ -238,7 +236,7 @@ class RayRunner(Runner):
         if ray.is_initialized():
             return
         address = self._settings.ray.address
-        # A tool that is given nothing to send to nobody: Ray's usage reports are off unless the user turned them on.
+        # Ray sends reports of its use to its makers unless it is told not to; nobody who runs spavl has asked for that.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
         try:
@@ -254,20 +252,20 @@ class RayRunner(Runner):
         options = {"num_cpus": one.num_cpus, "num_gpus": one.num_gpus, "scheduling_strategy": "SPREAD"}
         return ray.remote(SliceActor).options(max_restarts=0, **options).remote()
 
-    def _begin(self, place: Place) -> Any:
+    def _begin(self, slot: ActorSlot, actor: Any) -> Any:
         """Tell a new actor what it works for; returns Ray's reference of the answer."""
         session, settings = self._session, self._settings
         specs = [spec for spec in settings.models if isinstance(spec, EndpointSpec)]
         names = [spec.key_env for spec in specs if spec.key_env and spec.key_env in os.environ]
         folder, store = session.run.folder.absolute(), session.store.path.absolute()
         recipe = ActorRecipe(
-            name=f"{place.number}-{place.attempt}", settings=shared_out(settings, place.number),
+            name=f"{slot.number}-{slot.attempt}", settings=shared_out(settings, slot.number),
             allow_code=session.allow_code, working_folder=Path.cwd(), folder=folder, store=store,
-            segment=segment_path(store, str(place.number)),
+            segment=segment_path(store, str(slot.number)),
             same_files={path: path.stat().st_ino for path in (folder, store)},
             keys={name: os.environ[name] for name in names},
         )  # fmt: skip
-        return place.actor.start.remote(recipe, self._counter)
+        return actor.start.remote(recipe, self._counter)
 
     def _check_begun(self, ref: Any) -> None:
         import ray
@@ -276,44 +274,57 @@ class RayRunner(Runner):
             failure = ray.get(ref, timeout=START_SECONDS)
         except ray.exceptions.GetTimeoutError as error:
             one = self._settings.ray
-            has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(ray.cluster_resources().items()) if name.isupper())
+            has = ", ".join(
+                f"{amount:g} {name}" for name, amount in sorted(ray.cluster_resources().items()) if name.isupper()
+            )
             raise RunError(
                 f"The Ray cluster has no room for {one.actors} actors of {one.num_cpus:g} CPU and {one.num_gpus:g} GPU",
-                where=f"a cluster of {has}", try_="fewer `ray.actors`, or less for each: `ray.num_cpus`, `ray.num_gpus`",
+                where=f"a cluster of {has}", try_="fewer `ray.actors`, or less in `ray.num_cpus`, `ray.num_gpus`",
             ) from error  # fmt: skip
         except ray.exceptions.RayError as error:
             raise _died("its start", _reason(error)) from error
         _raise_failure(failure)
 
-    def _replace(self, place: Place, died: Any, why: str) -> None:
+    def _replace(self, slot: ActorSlot, died: Any, why: str) -> None:
         """Put a new actor in the place of one that has died, unless another thread has."""
         import ray
 
-        with place.guard:
+        with slot.guard:
             if self._stopping:
                 raise CancelledError
-            if place.actor is not died:
+            if slot.actor is not died:
                 return
             ray.kill(died)  # it may be cut off only, and must not go on writing
-            place.attempt += 1
-            self._session.progress.log(f"Ray actor {place.number} has died and is replaced: {why}")
-            place.actor = self._new_actor()
-            self._check_begun(self._begin(place))
+            slot.attempt += 1
+            self._session.progress.log(f"Ray actor {slot.number} has died and is replaced: {why}")
+            slot.actor = self._new_worker(slot)
+
+    def _new_worker(self, slot: ActorSlot) -> Any:
+        """A new actor that has begun; one that cannot begin is ended."""
+        import ray
+
+        actor = self._new_actor()
+        try:
+            self._check_begun(self._begin(slot, actor))
+        except RunError:
+            ray.kill(actor)
+            raise
+        return actor
 
     @contextmanager
-    def _watched(self, on_progress: Callable[[int], None]) -> Iterator[None]:
+    def _with_progress(self, on_progress: Callable[[int], None]) -> Iterator[None]:
         """Report what the counter counts while the block runs."""
         ended = threading.Event()
         before = self._total().replies
 
-        def watch() -> None:
+        def report() -> None:
             nonlocal before
             while not ended.wait(WATCH_SECONDS):
                 now = self._total().replies
                 on_progress(max(0, now - before))
                 before = max(now, before)
 
-        watcher = threading.Thread(target=watch, name="ray-progress", daemon=True)
+        watcher = threading.Thread(target=report, name="ray-progress", daemon=True)
         watcher.start()
         try:
             yield
@@ -332,23 +343,23 @@ class RayRunner(Runner):
     def _finish(self) -> None:
         """Close the actors' segments and take them into the store, whatever has happened."""
         session = self._session
-        hits = sum([self._close_segment(place) for place in self._places])
+        hits = sum([self._close_segment(slot) for slot in self._slots])
         merged = merge_segments(session.store)
         session.store.hits += hits
         session.store.calls += merged.calls
         session.store.cost += merged.cost
         models = {name: asdict(usage) for name, usage in self._total().models.items()}
-        died = sum(place.attempt for place in self._places)
-        session.run.replace(ray={"actors": len(self._places), "died": died, "models": models})
+        died = sum(slot.attempt for slot in self._slots)
+        session.run.replace(ray={"actors": len(self._slots), "died": died, "models": models})
 
-    def _close_segment(self, place: Place) -> int:
+    def _close_segment(self, slot: ActorSlot) -> int:
         """Stored answers that an actor has found; one that does not answer is killed, which frees its segment."""
         import ray
 
         try:
-            found: int = ray.get(place.actor.finish.remote(), timeout=END_SECONDS)
+            found: int = ray.get(slot.actor.finish.remote(), timeout=END_SECONDS)
         except ray.exceptions.RayError:
-            ray.kill(place.actor)
+            ray.kill(slot.actor)
             return 0
         return found
 
@@ -370,16 +381,16 @@ def _raise_failure(failure: Failure | None) -> None:
 def _died(where: str, why: str) -> RunError:
     return RunError(
         f"Ray actors died again and again, as they do when memory runs out: {why}", where=where,
-        try_="fewer `ray.actors`, a smaller `build.batch_size` or more memory, then the same command again; every answer "
-        "that came is stored",
+        try_="fewer `ray.actors`, a smaller `build.batch_size` or more memory, then the same command again; "
+        "every answer that came is stored",
     )  # fmt: skip
 
 
 def _reason(error: Exception) -> str:
     """Ray's words in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "memory" in line.lower() or "exit" in line.lower()]
-    return (told or lines or [type(error).__name__])[0][:200]
+    causes = [line for line in lines if "memory" in line.lower() or "exit" in line.lower()]
+    return (causes or lines or [type(error).__name__])[0][:200]
 
 
 def _no_answer(address: str, why: str) -> RunError:

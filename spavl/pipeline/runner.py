@@ -22,7 +22,7 @@ when so many wait for it to be written first."""
 
 
 class Runner(ABC):
-    """Makes the tables of a stage: whoever makes a slice, it is written in its place, so that tables do not depend on it.
+    """Makes the tables of a stage. Whoever makes a slice, it is written in its place, so no table depends on it.
 
     Models behind a network are asked side by side, the others one after the other.
     """

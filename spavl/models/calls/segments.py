@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spavl.errors import RunError
+from spavl.models.calls.lock import Lock
 from spavl.models.calls.store import CallStore
 
 WAIT_SECONDS = 10.0
@@ -49,7 +50,8 @@ def merge_segments(store: CallStore) -> Merged:
     """
     calls, cost = 0, 0.0
     for segment in sorted(_folder(store.path).glob("*.sqlite")):
-        _merge_when_free(store, segment)
+        _wait_until_free(segment)
+        store.merge(segment)
         with closing(sqlite3.connect(segment)) as rows:
             more, spent = rows.execute("SELECT count(*), total(cost) FROM calls").fetchone()
         calls, cost = calls + more, cost + spent
@@ -62,11 +64,11 @@ def _folder(store: Path) -> Path:
     return store.with_name(f"{store.name}.segments")
 
 
-def _merge_when_free(store: CallStore, segment: Path) -> None:
+def _wait_until_free(segment: Path) -> None:
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            return store.merge(segment)
+            return Lock(segment).release()
         except RunError:
             if time.monotonic() > until:
                 raise
