@@ -38,7 +38,7 @@ HEAVY = {
     "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py",),
     "duckdb": (),
-    "ray": ("pipeline/ray_runner.py",),
+    "ray": ("pipeline/ray_*.py",),
     "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""

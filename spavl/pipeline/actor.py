@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -58,6 +59,8 @@ class ActorRecipe:
     """The actor's own segment of the store."""
     same_files: Mapping[Path, int]
     """Numbers (inodes) of run folder and store, by which the actor knows that it sees the same ones."""
+    import_paths: tuple[str, ...]
+    """Where the command imports modules from, such as a user's own classes."""
     keys: Mapping[str, str]
     """API keys by the names of their environment variables. Sent to the process that needs them, and kept nowhere."""
 
@@ -134,6 +137,7 @@ class SliceActor:
                 check_seen(path, number)
             os.chdir(recipe.working_folder)
             os.environ.update(recipe.keys)
+            sys.path.extend(path for path in recipe.import_paths if path not in sys.path)
             self._pool = ModelPool(recipe.settings.models, NoProgress(), allow_code=recipe.allow_code)
             self._worker = Worker(recipe.settings, recipe.folder, self._pool, self._complete)
             self._stages = {s.name: s for s in pipeline_of(recipe.settings, allow_code=recipe.allow_code)}

@@ -119,7 +119,7 @@ def _runner(settings: Settings) -> str:
 def _cluster_problems(settings: Settings) -> list[SpavlError]:
     if settings.runner == "local":
         return []
-    from spavl.pipeline.ray_runner import check_ray
+    from spavl.pipeline.ray_cluster import check_ray
 
     try:
         check_ray(settings)

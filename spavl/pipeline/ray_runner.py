@@ -1,4 +1,4 @@
-"""The dataset's stages on actors of a Ray cluster, with `runner: ray`. The only module that imports Ray.
+"""The dataset's stages on actors of a Ray cluster, with `runner: ray`.
 
 The command keeps what there must be one of: it hands out slices, writes the tables in order, owns the call store and
 shows progress. Every actor makes slices with a worker of its own (`actor`), and stores answers in a segment of the
@@ -8,9 +8,8 @@ by one that goes on with its segment and its slices.
 
 from __future__ import annotations
 
-import logging
 import os
-import socket
+import sys
 import threading
 from collections import Counter as Multiset
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from spavl.config import EndpointSpec, Settings
-from spavl.errors import MissingExtra, RunError
+from spavl.config import EndpointSpec
+from spavl.errors import RunError
 from spavl.models.calls.segments import merge_segments, segment_path
 from spavl.pipeline.actor import ActorRecipe, Failure, JobRecipe, SliceActor, share_of, shared_out
 from spavl.pipeline.counter import Counter, Counts
+from spavl.pipeline.ray_cluster import check_ray, connect
 from spavl.pipeline.runner import Runner, WriteTable, concurrency_of, slices_for
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
@@ -36,47 +36,10 @@ START_SECONDS = 120.0
 """Longest wait for actors to start."""
 END_SECONDS = 30.0
 """Longest wait for an actor to end its calls or close its segment, before it is killed."""
-REACH_SECONDS = 3.0
-"""Longest wait for a cluster's head to answer."""
 WATCH_SECONDS = 0.25
 """Time between two looks at the counter, for the progress bar."""
 SLICES_AN_ACTOR = 2
 """Slices that an actor has at once where none waits on a network: one that is worked on and the next."""
-OBJECT_STORE_BYTES = 512 * 1024 * 1024
-"""Memory for results under way, of a cluster that is started here."""
-HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
-"""How a client of HTTP/2, and so of Ray, begins a connection (RFC 9113, 3.4), with empty SETTINGS."""
-SETTINGS_FRAME = 4
-"""Type of the frame that the server must begin with, at byte 3."""
-NO_EXTRA = "`runner: ray` needs ray, which is not installed"
-
-
-def check_ray(settings: Settings) -> None:
-    """Check that Ray is installed, and that the cluster of `ray.address` answers. `auto` is looked up by Ray later.
-
-    Args:
-        settings: of the run.
-
-    Raises:
-        MissingExtra: Ray is not installed.
-        RunError: nothing answers there, or something that is not Ray.
-    """
-    try:
-        import ray  # noqa: F401
-    except ImportError as missing:
-        raise MissingExtra(NO_EXTRA, try_="pip install 'spavl[ray]'") from missing
-    address = settings.ray.address
-    if address is None or address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS) as connection:
-            connection.sendall(HTTP2_GREETING)
-            answer = connection.recv(9)
-    except (OSError, UnicodeError) as error:
-        raise _no_answer(address, str(error)) from error
-    if answer[3:4] != bytes([SETTINGS_FRAME]):
-        raise _no_answer(address, "what listens there is not Ray")
 
 
 @dataclass(slots=True)
@@ -222,28 +185,13 @@ class RayRunner(Runner):
         """Join or start the cluster, and start counter and actors."""
         import ray
 
-        self._connect()
+        self._connected = connect(self._settings)
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
         self._counter = ray.remote(Counter).options(**options).remote()
         self._slots = [ActorSlot(number, self._new_actor()) for number in range(self._settings.ray.actors)]
         begun = [self._begin(slot, slot.actor) for slot in self._slots]
         for ref in begun:
             self._check_begun(ref)
-
-    def _connect(self) -> None:
-        import ray
-
-        if ray.is_initialized():
-            return
-        address = self._settings.ray.address
-        # Ray sends reports of its use to its makers unless it is told not to; nobody who runs spavl has asked for that.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
-        try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **here)
-        except (ConnectionError, RuntimeError, ValueError, OSError, SystemExit) as error:
-            raise _no_answer(address or "local", str(error)) from error
-        self._connected = True
 
     def _new_actor(self) -> Any:
         import ray
@@ -263,7 +211,7 @@ class RayRunner(Runner):
             allow_code=session.allow_code, working_folder=Path.cwd(), folder=folder, store=store,
             segment=segment_path(store, str(slot.number)),
             same_files={path: path.stat().st_ino for path in (folder, store)},
-            keys={name: os.environ[name] for name in names},
+            keys={name: os.environ[name] for name in names}, import_paths=tuple(sys.path),
         )  # fmt: skip
         return actor.start.remote(recipe, self._counter)
 
@@ -282,7 +230,10 @@ class RayRunner(Runner):
                 where=f"a cluster of {has}", try_="fewer `ray.actors`, or less in `ray.num_cpus`, `ray.num_gpus`",
             ) from error  # fmt: skip
         except ray.exceptions.RayError as error:
-            raise _died("its start", _reason(error)) from error
+            raise RunError(
+                f"A Ray actor cannot start: {str(error).strip().splitlines()[-1][:200]}",
+                try_="install the same spavl and Python on every machine of the cluster; look into Ray's logs",
+            ) from error
         _raise_failure(failure)
 
     def _replace(self, slot: ActorSlot, died: Any, why: str) -> None:
@@ -391,10 +342,3 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if "memory" in line.lower() or "exit" in line.lower()]
     return (causes or lines or [type(error).__name__])[0][:200]
-
-
-def _no_answer(address: str, why: str) -> RunError:
-    return RunError(
-        f"The Ray cluster does not answer: {' '.join(why.split())[:200]}", where=f"ray.address: {address}",
-        try_="start one with `ray start --head`, or leave `ray.address` out: one is started here",
-    )  # fmt: skip

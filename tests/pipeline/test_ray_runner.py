@@ -20,7 +20,8 @@ from spavl.config import PythonSpec
 from spavl.errors import DataError, MissingExtra, ModelError, RunError
 from spavl.models.calls.store import CallStore
 from spavl.pipeline.check import check
-from spavl.pipeline.ray_runner import _result, check_ray
+from spavl.pipeline.ray_cluster import check_ray
+from spavl.pipeline.ray_runner import _result
 from spavl.pipeline.session import Session
 from tests.models.server import Server, completion, serving
 from tests.pipeline.ray_world import (
@@ -180,7 +181,7 @@ def test_a_model_that_cannot_be_used_is_the_same_sentence_as_without_ray(cluster
 def test_an_address_that_does_not_answer_is_one_sentence_before_any_call(
     listens: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spavl.pipeline.ray_runner.REACH_SECONDS", 0.5)
+    monkeypatch.setattr("spavl.pipeline.ray_cluster.REACH_SECONDS", 0.5)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{other.getsockname()[1]}"
