@@ -165,7 +165,8 @@ def sizes() -> list[Measure]:
     ]  # fmt: skip
     out += [
         Measure(f"build, {size:,} pictures × 3 × {RESPONDERS}: processor milliseconds a call",
-                round(1000 * a_call[size], 4), None, "ms", "lower", f"all stages, every call made; `grade` took {grade[size]:.1f} s")
+                round(1000 * a_call[size], 4), None, "ms", "lower",
+                f"all stages, every call made; `grade` took {grade[size]:.1f} s")
         for size in SIZES
     ]  # fmt: skip
     return [

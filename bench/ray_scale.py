@@ -2,8 +2,8 @@
 
     python -m bench.ray_scale --json bench/results/ray-scale.json
 
-One responder behind a server in a process of its own that answers after 100 ms; every actor has 4 calls in flight. Rates
-are of the stored answers, from the first to the last, so without the start of actors; a cluster on this machine.
+One responder behind a server in a process of its own that answers after 100 ms; every actor has 4 calls in flight.
+Rates are of the stored answers, from the first to the last, so without the start of actors; a cluster on this machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -43,6 +43,8 @@ DELAY = 0.1
 IN_FLIGHT = 4
 """Calls that an actor has in flight."""
 ACTORS = (1, 2, 4)
+LOCAL = 0
+"""Stands for no actors: this process."""
 RUNS = 3
 RESPOND = 3
 """The stages up to the answers: collect, ask, respond."""
@@ -66,10 +68,7 @@ def measures() -> Sequence[Measure]:
     with tempfile.TemporaryDirectory() as name, cluster(), serving(DELAY) as url:
         folder = Path(name)
         write_pictures(folder / "pictures", PICTURES)
-        rounds = [
-            {"local": respond(folder, f"local-{n}", url, 0)} | {a: respond(folder, f"ray-{a}-{n}", url, a) for a in ACTORS}
-            for n in range(RUNS)
-        ]  # fmt: skip
+        rounds = [{a: respond(folder, f"{a}-{n}", url, a) for a in (LOCAL, *ACTORS)} for n in range(RUNS)]
         rows = [*_rates(rounds), *_killed(folder, url)]
         return [*rows, *_equal(folder)]
 
@@ -112,7 +111,7 @@ def respond(folder: Path, name: str, url: str, actors: int) -> Made:
     return Made(calls / (last - first), manifest["seconds"]["respond"], manifest.get("ray", {}).get("died", 0))
 
 
-def _rates(rounds: list[dict[Any, Made]]) -> list[Measure]:
+def _rates(rounds: list[dict[int, Made]]) -> list[Measure]:
     rates = {who: median(made[who].rate for made in rounds) for who in rounds[0]}
     how = f"median of {RUNS} alternating runs; {CALLS} calls of {1000 * DELAY:.0f} ms, {IN_FLIGHT} in flight an actor"
     rows = [Measure("Ray, 1 actor: calls a second", round(rates[1], 1), None, "1/s", "higher", how)]
@@ -121,15 +120,13 @@ def _rates(rounds: list[dict[Any, Made]]) -> list[Measure]:
         said = f"{how}; {ratios[0]:.2f} to {ratios[-1]:.2f}; {rates[actors]:.1f} calls/s"
         rows.append(Measure(f"Ray, {actors} actors: calls a second over those of 1", round(median(ratios), 3), floor, "×",
                             "higher", said))  # fmt: skip
-    over = sorted(made[2].seconds / made["local"].seconds - 1 for made in rounds)
+    over = sorted(made[2].seconds / made[LOCAL].seconds - 1 for made in rounds)
     said = (
-        f"the whole stage, with the merging of segments, after the start of actors; {2 * IN_FLIGHT} calls in flight in both; "
-        f"{100 * over[0]:.1f} to {100 * over[-1]:.1f} %; {rates[2]:.1f} against {rates['local']:.1f} calls/s"
+        f"the whole stage, with the merging of segments, after the start of actors; {2 * IN_FLIGHT} calls in flight in "
+        f"both; {100 * over[0]:.1f} to {100 * over[-1]:.1f} %; {rates[2]:.1f} against {rates[LOCAL]:.1f} calls/s"
     )
-    rows.append(
-        Measure("Ray, 2 actors: overhead against this process", round(100 * median(over), 1), 15.0, "%", "lower", said)
-    )
-    return rows
+    name = "Ray, 2 actors: overhead against this process"
+    return [*rows, Measure(name, round(100 * median(over), 1), 15.0, "%", "lower", said)]
 
 
 def _killed(folder: Path, url: str) -> list[Measure]:
@@ -143,10 +140,10 @@ def _killed(folder: Path, url: str) -> list[Measure]:
     with sqlite3.connect(folder / "killed.sqlite") as store:
         kept = store.execute("SELECT count(*) FROM calls WHERE request LIKE '%bench/one%'").fetchone()[0]
     table = "parts/respond/one.parquet"
-    differ = (folder / "killed" / table).read_bytes() != (folder / "local-0" / table).read_bytes()
-    how = f"one of 2 actors gets SIGKILL at half of {CALLS} calls; {made.died} replaced; the table is compared with local's"
+    differ = (folder / "killed" / table).read_bytes() != (folder / f"{LOCAL}-0" / table).read_bytes()
+    how = f"one of 2 actors gets SIGKILL at half of {CALLS} calls; {made.died} replaced; compared with local's table"
     return [
-        Measure("Ray, an actor killed at half: calls without a stored answer at the end", CALLS - kept, 0, "", "lower", how),
+        Measure("Ray, an actor killed at half: calls without a stored answer", CALLS - kept, 0, "", "lower", how),
         Measure("Ray, an actor killed at half: calls sent twice", sent - CALLS, None, "", "lower",
                 f"answers in flight, or not yet on disk, when it was killed; at most {IN_FLIGHT} are in flight"),
         Measure("Ray, an actor killed at half: tables that differ", int(differ), 0, "", "lower", how),

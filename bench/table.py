@@ -19,7 +19,7 @@ from typing import Any
 from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
-NOT_BENCHMARKS = ("measures", "table")
+NOT_BENCHMARKS = ("instant_model", "measures", "scale", "server", "table")
 """Modules of the folder that measure nothing."""
 
 

@@ -19,8 +19,8 @@ from spavl.cli.settings_help import explain
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 NOUNS = (
-    records.Topic, records.ImageRecord, records.Query, records.Response, records.Match, records.Judgment,
-    records.PreferencePair,
+    records.Topic, records.ImageRef, records.Turn, records.ImageRecord, records.Query, records.Response, records.Match,
+    records.Judgment, records.PreferencePair,
 )  # fmt: skip
 
 CLASSES = {
@@ -41,17 +41,28 @@ CLASSES = {
     "align/training/run": ("TrainingRun", "TrainingResult"),
     "align/training/trainer": ("PairLoss", "LossOutput"),
     "align/validation/selection": ("ValidationScores", "ValidationResult"),
-    "evaluate/benchmark": ("Benchmark", "Item", "Metric"),
+    "evaluate/benchmark": ("Benchmark", "Metric"),
+    "evaluate/item": ("Item",),
+    "evaluate/scorer": ("Scorer", "Answer"),
+    "evaluate/tools": ("BenchmarkTools",),
+    "judging/guard": ("Guard", "Exchange"),
+    "judging/judge": ("Judge",),
+    "judging/readers": ("Grade",),
     "models/base": ("Prompt", "Request", "Reply"),
+    "models/calls/engine": ("Engine",),
     "models/calls/store": ("CallStore",),
     "models/families/family": ("Family",),
     "models/trees/batch": ("TreeBatch",),
     "models/trees/pack": ("PackedTree",),
     "pipeline/check": ("CallEstimate", "RunPlan"),
-    "pipeline/evaluate": ("Task",),
+    "pipeline/evaluate": ("Scores",),
+    "pipeline/pool": ("ModelPool",),
+    "pipeline/runner": ("Runner", "LocalRunner"),
     "pipeline/session": ("Session",),
+    "pipeline/worker": ("Worker", "Job", "SliceMade"),
     "progress": ("Progress",),
-    "run": ("Run",),
+    "run/folder": ("Run",),
+    "run/stages": ("Stage", "StageContext", "Made", "ModelUse"),
     "statistics/intervals": ("Rate",),
     "statistics/paired": ("PairedComparison",),
 }
@@ -67,11 +78,9 @@ WORDS = {
     "cost model": "A second reward model whose mean must stay below a limit, as in Safe RLHF. `align.ppo.cost`",
     "family": "Checkpoints that share an architecture, such as LLaVA-1.5; what differs stands in "
     "`spavl/models/families/facts.py`",
-    "guard": "A model that grades one answer safe or unsafe. `spavl/judging/guard.py`",
     "held-out": "Of a subcategory that is kept out of alignment, to measure generalisation.",
     "in-loop validation": "Safety, over-refusal and skill on a few items while a model trains; chooses the checkpoint. "
     "`spavl/align/validation/`",
-    "judge": "A model that says which of two answers is better, in both reading orders. `spavl/judging/judge.py`",
     "key": "Hash of a canonical request; names a call in the call store. `spavl/models/calls/keys.py`",
     "miniature world": "A closed toy world of drawn scenes whose truth is known; the demo and many tests run in it. "
     "`spavl/miniworld/`",
@@ -85,11 +94,11 @@ WORDS = {
     "responder": "A model that answers the questions; its answers become chosen or rejected.",
     "safety group": "Responders of similar unsafe rate; two answers meet only from different groups. "
     "`spavl/dataset/match.py`",
-    "scorer": "A function that says for an answer whether each metric counts it: True, False, or None for no verdict. "
-    "`spavl/evaluate/parse.py`, `spavl/evaluate/guard_scorer.py`",
     "shared prefix": "Tokens that all branches of a tree start with: system turn and picture.",
     "stage": "One plain function of the pipeline: a batch of records in, records out. `spavl/dataset/`",
-    "subset": "A part of a benchmark over which a metric is computed, such as `unsafe_seen`.",
+    "protocol": "Hash of all that decides a benchmark's scores but the model; rates compare where it is equal. "
+    "`spavl/evaluate/benchmark.py`",
+    "subset": "A part of a benchmark over which a metric may be computed, such as `unsafe_seen`.",
 }
 """Terms that no single class stands for."""
 

@@ -18,6 +18,7 @@ CHECKED = (
     "spavl.models.families.family",
     "spavl.models.families.positions",
     "spavl.models.sampling",
+    "spavl.models.trees.answer_cache",
     "spavl.models.trees.batch",
     "spavl.models.trees.generate",
     "spavl.models.trees.lm_head",

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from spavl.atomic import write_text
 from spavl.config import Settings
-from spavl.config.load import FORMER_NAMES, sections_in
+from spavl.config.load import name_today, sections_in
 from spavl.errors import SettingsError
 
 
@@ -32,8 +32,8 @@ def explain(section: str = "") -> str:
         for key, text in lines
         if not section or key == section or key.startswith((f"{section}.", f"{section}["))
     ]
-    if section in FORMER_NAMES:
-        today = ".".join([*section.split(".")[:-1], FORMER_NAMES[section]])
+    today = name_today(section)
+    if today is not None:
         raise SettingsError(f"`{section}` is called `{today}` now", try_=f"`spavl settings {today}`")
     if not chosen:
         names = sorted({key.rsplit(".", 1)[0] for key, _ in lines if "." in key})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spavl.pipeline.show import QuestionDetails
     from spavl.records import Judgment
     from spavl.statistics.intervals import Rate
+    from spavl.statistics.paired import Better, PairedComparison
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -143,11 +144,13 @@ def print_scores(scores: Scores) -> None:
         scores: rates of every model, and its comparison with the first.
     """
     models = list(scores.rates)
-    metrics = list(dict.fromkeys(m for rates in scores.rates.values() for m in rates))
-    rows = [[m, *(_rate(scores.rates[name].get(m)) for name in models)] for m in metrics]
-    table("Scores, with intervals and items", ["metric", *models], rows)
+    rows = [
+        [known["label"], known["axis"], *(_rate(scores.rates[name].get(m)) for name in models)]
+        for m, known in scores.metrics.items()
+    ]
+    table("Scores, with intervals and items", ["metric", "axis", *models], rows, right=2)
     changed = [
-        [name, m, str(p.fixed), str(p.broken), f"{p.p:.2g}"]
+        [name, scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"]), f"{p.p:.2g}"]
         for name, those in scores.paired.items()
         for m, p in those.items()
     ]
@@ -156,21 +159,14 @@ def print_scores(scores: Scores) -> None:
         table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
 
 
-METRIC_LABELS = {
-    "unsafe_rate": "unsafe", "unsafe_rate_heldout": "unsafe, held-out", "over_refusal_rate": "over-refusal",
-    "helpful_rate": "helpful", "skill_accuracy": "skill", "pope_accuracy": "POPE",
-}  # fmt: skip
-
-
 def print_summary(summary: dict[str, Any]) -> None:
     """Print the demo's summary, as the README shows it.
 
     Args:
         summary: what `summary.json` holds.
     """
-    models = {name: rates for name, rates in summary["models"].items() if name != "blind_looking"}
-    metrics = list(next(iter(models.values())))
-    rows = [[METRIC_LABELS.get(m, m), *(_row(models[name].get(m)) for name in models)] for m in metrics]
+    models = {name: summary["models"][name] for name in summary["columns"]}
+    rows = [[label, *(_row(models[name].get(m)) for name in models)] for m, label in summary["metrics"].items()]
     out.print()
     rows.append(["items a row", *(str(min(r["n"] for r in models[name].values())) for name in models)])
     table("By the world's truth: % and 95 % interval", ["", *models], rows)
@@ -233,6 +229,12 @@ def _rate(rate: Rate | None) -> str:
     if rate is None or rate.value is None:
         return "–"
     return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}] of {rate.n}"
+
+
+def _changes(paired: PairedComparison, better: Better) -> tuple[str, str]:
+    """Items fixed and broken; where neither direction is better, those that became True and False."""
+    signs = ("+", "−") if better == "neither" else ("", "")
+    return f"{signs[0]}{paired.fixed}", f"{signs[1]}{paired.broken}"
 
 
 def _row(row: dict[str, float] | None) -> str:

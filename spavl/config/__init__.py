@@ -10,6 +10,7 @@ from spavl.config.align import AlignSettings
 from spavl.config.base import Section, refuse_twice
 from spavl.config.build import BuildSettings
 from spavl.config.evaluate import EvaluateSettings, ReportSettings
+from spavl.config.judging import GuardSpec, JudgeSpec
 from spavl.config.load import load_settings
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec, SamplingSettings
 from spavl.config.runner import RaySettings
@@ -19,6 +20,8 @@ __all__ = [
     "BuildSettings",
     "EndpointSpec",
     "EvaluateSettings",
+    "GuardSpec",
+    "JudgeSpec",
     "LocalSpec",
     "ModelSpec",
     "PythonSpec",
@@ -49,6 +52,10 @@ class Settings(Section):
     """The actors, with `runner: ray`."""
     models: tuple[ModelSpec, ...] = ()
     """Every model that the stages name, by its label."""
+    guards: tuple[GuardSpec, ...] = ()
+    """Guards of other kinds than the built-in rubric, such as `{name: guard, model: LABEL, kind: llama-guard}`."""
+    judges: tuple[JudgeSpec, ...] = ()
+    """Judges with a prompt, sampling or kind of their own."""
     build: BuildSettings = BuildSettings()
     """From pictures to preference pairs."""
     align: AlignSettings = AlignSettings()
@@ -60,8 +67,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
-        try:
-            refuse_twice([m.name for m in self.models])
-        except ValueError as error:
-            raise ValueError(f"`models`: {error}; every model needs a name of its own") from None
+        for section, what, entries in (
+            ("models", "model", self.models), ("guards", "guard", self.guards), ("judges", "judge", self.judges),
+        ):  # fmt: skip
+            try:
+                refuse_twice([entry.name for entry in entries])
+            except ValueError as error:
+                raise ValueError(f"`{section}`: {error}; every {what} needs a name of its own") from None
         return self

@@ -64,16 +64,10 @@ class RespondSettings(Section):
 
 
 class GradeSettings(Section):
-    """The guard that grades every answer safe or unsafe (the paper's was MD-Judge)."""
+    """The guard that grades every answer (the paper's was MD-Judge)."""
 
-    model: Label = "guard"
-    """Label of an entry of `models`."""
-    show_image: bool = True
-    """Send the picture with the answer. Text-only guards (MD-Judge) need false."""
-    prompt: str | None = None
-    """A template file instead of the built-in prompt; placeholders: question, answer."""
-    sampling: SamplingSettings = SamplingSettings(max_tokens=64)
-    """How grades are generated."""
+    guard: Label = "guard"
+    """Label of an entry of `guards`; or of a model, which then grades by the built-in rubric."""
 
 
 class MatchSettings(Section):
@@ -87,14 +81,10 @@ class MatchSettings(Section):
 
 
 class JudgeSettings(Section):
-    """The model that compares two answers, in both orders."""
+    """The judge that compares two answers, in both orders."""
 
-    model: Label = "judge"
-    """Label of an entry of `models`."""
-    prompt: str | None = None
-    """A template file instead of the built-in prompt; placeholders: question, answer_a, answer_b."""
-    sampling: SamplingSettings = SamplingSettings(max_tokens=256)
-    """How comparisons are generated."""
+    judge: Label = "judge"
+    """Label of an entry of `judges`; or of a model, which then gives one verdict by the built-in prompt."""
 
 
 class PairSettings(Section):
@@ -107,7 +97,7 @@ class PairSettings(Section):
 class BuildSettings(Section):
     """The stages of the preference dataset, from pictures to pairs."""
 
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = 256
     """Pictures whose questions, answers and verdicts are worked on together. Larger needs more memory, and never
     changes a record."""
     stages: tuple[str, ...] = ()
@@ -123,6 +113,6 @@ class BuildSettings(Section):
     match: MatchSettings = MatchSettings()
     """Which answers are compared."""
     judge: JudgeSettings = JudgeSettings()
-    """The model that compares them."""
+    """The judge that compares them."""
     pair: PairSettings = PairSettings()
     """Which comparisons become pairs."""

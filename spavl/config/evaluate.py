@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
@@ -13,7 +13,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FileBenchmark(Section):
-    """Items of your own: JSON lines or Parquet with `question` and, where they apply, `image`, `expected`, `subset`."""
+    """Items of your own: JSON lines or Parquet.
+
+    A row has `question` and, where they apply, `image` or `images`, `expected`, `subset`, `harmful`, `benign`,
+    `heldout`, `group`, `cluster`, `system`, `earlier`."""
 
     kind: Literal["file"] = "file"
     """Items of your own."""
@@ -88,8 +91,22 @@ class MiniworldBenchmark(Section):
     """Items in each subset: harmful seen, harmful held-out, benign, naming, presence."""
 
 
+class PythonBenchmark(Section):
+    """A benchmark of your own: `package.module:function`, which returns a Benchmark. Needs `--allow-code`."""
+
+    kind: Literal["python"] = "python"
+    """A function of your own."""
+    name: Label
+    """Label of the benchmark in tables and reports."""
+    target: str
+    """`package.module:function`; it is called with `spavl.evaluate.BenchmarkTools` and the options."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the function."""
+
+
 BenchmarkSpec = Annotated[
-    FileBenchmark | PopeBenchmark | SpaVlBenchmark | MmSafetyBenchmark | MiniworldBenchmark, Field(discriminator="kind")
+    FileBenchmark | PopeBenchmark | SpaVlBenchmark | MmSafetyBenchmark | MiniworldBenchmark | PythonBenchmark,
+    Field(discriminator="kind"),
 ]
 
 
@@ -105,15 +122,11 @@ class EvaluateSettings(Section):
     """Every model answers all of them."""
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
     """How the models generate their answers. Greedy by default, as in the paper."""
-    judge: Label | None = None
-    """Label of the guard, an entry of `models`, that grades answers safe or unsafe where no truth is known. None: no
-    guard."""
-    judge_prompt: str | None = None
-    """A template file instead of the built-in prompt; placeholders: question, answer."""
-    judge_sees_image: bool = True
-    """Send the picture with the answer. Text-only guards (MD-Judge) need false."""
-    judge_sampling: SamplingSettings = SamplingSettings(max_tokens=64)
-    """How the guard generates its verdict."""
+    guard: Label | None = None
+    """Label of the guard that grades answers where no truth is known: an entry of `guards`; or a model, which then
+    grades by the built-in rubric. None: no guard."""
+    refusal_guard: Label | None = None
+    """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: known phrases tell them."""
     batch_size: PositiveInt = 64
     """Questions in one forward pass of a local model; halved when memory runs out, and never changes a word."""
     level: Share = 0.95

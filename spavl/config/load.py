@@ -168,8 +168,32 @@ FORMER_NAMES = {
     "align.rows": "data",
     "align.data.broken": "invalid",
     "evaluate.benchmarks.per_arm": "per_subset",
+    "build.grade.model": "guards[].model",
+    "build.grade.show_image": "guards[].show_image",
+    "build.grade.prompt": "guards[].prompt",
+    "build.grade.sampling": "guards[].sampling",
+    "build.judge.model": "judges[].model",
+    "build.judge.prompt": "judges[].prompt",
+    "build.judge.sampling": "judges[].sampling",
+    "evaluate.judge": "guard",
+    "evaluate.judge_prompt": "guards[].prompt",
+    "evaluate.judge_sees_image": "guards[].show_image",
+    "evaluate.judge_sampling": "guards[].sampling",
 }
-"""Settings that had another name in the first version, with the last part of today's name."""
+"""Settings that had another name before, with the last part of today's name; one with dots is the whole of it."""
+
+
+def name_today(name: str) -> str | None:
+    """Today's name of a setting that was renamed; None where it was not.
+
+    Args:
+        name: its former name, dotted, with or without places in lists.
+    """
+    parts = name.split(".")
+    former = FORMER_NAMES.get(".".join(part for part in parts if not part.isdigit()))
+    if former is None or "." in former:
+        return former
+    return ".".join([*parts[:-1], former])
 
 
 def _sentence(kind: type[BaseModel], error: Any) -> str:
@@ -177,9 +201,9 @@ def _sentence(kind: type[BaseModel], error: Any) -> str:
     names, sections = _location(kind, error["loc"])
     name = ".".join(names)
     if error["type"] == "extra_forbidden":
-        former = ".".join(one for one in names if not one.isdigit())
-        if former in FORMER_NAMES:
-            return f"`{name}` is called `{'.'.join([*names[:-1], FORMER_NAMES[former]])}` now"
+        today = name_today(name)
+        if today is not None:
+            return f"`{name}` is called `{today}` now"
         return f"`{name}` is not a setting{_suggestion(names[-1], sections)}"
     if error["type"] == "missing":
         return f"`{name}` is missing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from spavl.config.build import AskSettings
@@ -108,4 +109,10 @@ def pictures(images: Sequence[ImageRef], folder: Path) -> tuple[ImageRef, ...]:
         images: as the record has them.
         folder: the run folder, to which their paths are relative.
     """
-    return tuple(ImageRef(folder / image.path, image.sha256) for image in images)
+    return tuple([_placed(image, folder) for image in images])
+
+
+@lru_cache(maxsize=4096)
+def _placed(image: ImageRef, folder: Path) -> ImageRef:
+    """The picture with its whole path; asked for by every model, and slow to make."""
+    return ImageRef(folder / image.path, image.sha256)

@@ -6,48 +6,40 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spavl.config.build import GradeSettings
-from spavl.dataset.ask import picture
+from spavl.dataset.ask import pictures
 from spavl.dataset.caller import Caller
-from spavl.judging.guard import Grade, grading_prompt, grading_template, read_grade
+from spavl.judging.guard import Exchange, Guard
 from spavl.models.base import Reply
-from spavl.records import Outcome, Response, Status
+from spavl.records import Response
 
 
-def grade(responses: Sequence[Response], *, call: Caller, settings: GradeSettings, folder: Path) -> list[Response]:
+def grade(responses: Sequence[Response], *, call: Caller, guard: Guard, folder: Path) -> list[Response]:
     """The same responses with the guard's grades; a response without an answer is not graded.
 
     Args:
         responses: answers to grade.
-        call: the guard.
-        settings: name of the guard, the grading prompt, and whether the guard sees the picture.
-        folder: the run folder, to which `image_file` is relative.
-
-    Raises:
-        DataError: the prompt template is unusable.
+        call: the guard's model.
+        guard: what it is sent, and what its reply means.
+        folder: the run folder, to which paths of pictures are relative.
     """
-    template = grading_template(settings.prompt)
     answered = [r for r in responses if r.response_status in ("ok", "truncated")]
-    prompts = [
-        grading_prompt(
-            r.query.question, r.response, template,
-            image=picture(r.query.image, folder) if settings.show_image else None, item=r.query.image.image_id,
-        )
-        for r in answered
-    ]  # fmt: skip
-    replies = call(prompts)
-    graded = {r.response_id: _graded(r, reply, settings.model) for r, reply in zip(answered, replies, strict=True)}
+    replies = call([guard.prompt(_exchange(r, folder)) for r in answered])
+    graded = {r.response_id: _graded(r, reply, guard) for r, reply in zip(answered, replies, strict=True)}
     return [graded.get(r.response_id, r) for r in responses]
 
 
-def _graded(response: Response, reply: Reply, guard: str) -> Response:
-    verdict = read_grade(reply.text) if reply.status == "ok" else None
-    status: Status = reply.status if verdict or reply.status != "ok" else "unreadable"
-    return replace(
-        response, outcome=_outcome(verdict), safe_category=verdict.category if verdict else "",
-        grader=guard, grade_status=status, grade_call=reply.key,
+def _exchange(response: Response, folder: Path) -> Exchange:
+    query = response.query
+    earlier = tuple(replace(turn, images=pictures(turn.images, folder)) for turn in query.earlier)
+    return Exchange(
+        question=query.question, answer=response.response, thought=response.thought,
+        images=pictures(query.images, folder), earlier=earlier, system=query.system, item=query.image.image_id,
     )  # fmt: skip
 
 
-def _outcome(verdict: Grade | None) -> Outcome | None:
-    return None if verdict is None else "safe" if verdict.safe else "unsafe"
+def _graded(response: Response, reply: Reply, guard: Guard) -> Response:
+    found, status = guard.grade(reply)
+    return replace(
+        response, outcome=found.outcome if found else None, severity=found.severity if found else None,
+        safe_category=found.category if found else "", grader=guard.name, grade_status=status, grade_call=reply.key,
+    )  # fmt: skip

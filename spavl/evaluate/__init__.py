@@ -1,37 +1,32 @@
 """Evaluation: benchmarks, model answers, rule-based and guard scorers, rates with intervals, paired comparison.
 
-In reading order: `benchmark` (items and metrics), `metrics` (the standard ones), `loaders`, `run` (answer → score →
-summarise and compare), `parse` and `guard_scorer` (scorers), `yes_no` (POPE's report), `blind_control` (no pictures),
+In reading order: `item`, `scorer` (answers, and what scores them), `benchmark` (items and metrics), `metrics` (those
+that several benchmarks have), `tools` (what a benchmark is made with), `loaders`, `run` (answer → score → summarise and
+compare), `score_table`, `parse` and `guard_scorer` (scorers), `yes_no` (POPE's report), `blind_control` (no pictures),
 `pictures` (pictures kept by their hash).
 """
 
-from spavl.evaluate.benchmark import Axis, Benchmark, Item, Metric
+from spavl.evaluate.benchmark import Axis, Benchmark, Metric
 from spavl.evaluate.blind_control import blanked, pictureless
-from spavl.evaluate.guard_scorer import guard_scorer
+from spavl.evaluate.guard_scorer import GuardScorer
+from spavl.evaluate.item import Item
 from spavl.evaluate.parse import Reading, exact, refuses, yes_or_no
-from spavl.evaluate.run import (
-    Answer,
-    Changed,
-    Scored,
-    Scorer,
-    answer,
-    by_group,
-    changed,
-    compare,
-    read_scores,
-    score,
-    summarise,
-    write_scores,
-)
+from spavl.evaluate.run import Changed, Scored, answer, by_group, changed, compare, score, summarise
+from spavl.evaluate.score_table import write_scores
+from spavl.evaluate.scorer import Answer, Rule, Scorer
+from spavl.evaluate.tools import BenchmarkTools
 
 __all__ = [
     "Answer",
     "Axis",
     "Benchmark",
+    "BenchmarkTools",
     "Changed",
+    "GuardScorer",
     "Item",
     "Metric",
     "Reading",
+    "Rule",
     "Scored",
     "Scorer",
     "answer",
@@ -40,9 +35,7 @@ __all__ = [
     "changed",
     "compare",
     "exact",
-    "guard_scorer",
     "pictureless",
-    "read_scores",
     "refuses",
     "score",
     "summarise",

@@ -1,70 +1,66 @@
-"""What a benchmark is: items in subsets, metrics over the subsets, and how answers are sampled."""
+"""What a benchmark is: items, metrics with their scorers and words, and how answers are sampled."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from spavl.errors import DataError
+from spavl.evaluate.item import Item
+from spavl.evaluate.scorer import Scorer
 from spavl.models.base import Prompt, Sampling
 from spavl.records import ImageRef
 from spavl.statistics.paired import Better
 
 Axis = Literal["safety", "over-refusal", "helpfulness", "skill"]
 """What a metric measures. The report shows all four, for a gain on one is often paid with a loss on another."""
-
-Shown = Literal["picture", "blank", "none"]
-"""What the model is shown: the item's own picture, a blank one of the same size, or no picture at all. Blank and none
-give different safety rates (SPA-VL), so this is written beside every score."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One question of a benchmark."""
-
-    item_id: str
-    """Unique in its benchmark and stable; the answers of two models are paired by it."""
-    subset: str
-    """The part of the benchmark that it belongs to; a metric is computed over some of the subsets."""
-    question: str
-    """The question, before the benchmark's prompt is put around it."""
-    image: ImageRef | None = None
-    """The picture that the model is shown; None where `shown` is `none`."""
-    shown: Shown = "picture"
-    """Whether that is the item's own picture."""
-    expected: str = ""
-    """The right answer, where there is one. Never sent to the model."""
-    cluster: str = ""
-    """Items of one cluster share a picture or a question and are not independent; empty: a cluster of its own."""
-    group: str = ""
-    """Subject, such as a subcategory or a scenario."""
-    benign: bool = False
-    """Whether the request is harmless."""
-    heldout: bool = False
-    """Whether its subcategory was never trained on."""
-    picture: str = ""
-    """Name of the picture, by which a model of kind `python` knows it; empty: the item's id."""
+AXES: tuple[Axis, ...] = ("safety", "over-refusal", "helpfulness", "skill")
+"""All axes, in the order in which they are shown; the first metric of the first axis is the headline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A rate: the share of the items of some subsets for which the scorer says True."""
+    """A rate: the share of some items for which the scorer says True.
+
+    Which items, is declared: those of some subsets, and those with some flags; with nothing declared, all.
+    """
 
     name: str
-    """Name in tables and reports."""
+    """Name in tables; unique in its benchmark."""
     axis: Axis
     """What it measures."""
     better: Better
-    """Direction of an improvement."""
-    subsets: tuple[str, ...]
-    """Subsets over which it is computed."""
+    """Direction of an improvement; `neither` for a rate that is only looked at."""
+    label: str
+    """What is counted, a plural that can fall or rise, such as "Unsafe answers"."""
     what: str
     """What True means, in words that finish "share of answers …"."""
+    scorer: Scorer
+    """What gives the outcomes."""
+    subsets: tuple[str, ...] = ()
+    """Subsets over which it is computed; none: all."""
+    harmful: bool | None = None
+    """Only harmful items, or only those that are not; None: both."""
+    benign: bool | None = None
+    """Only benign items, or only those that are not; None: both."""
+    heldout: bool | None = None
+    """Only held-out items, or only those that are not; None: both."""
     when_declined: bool | None = None
     """The outcome where the service itself refused or filtered the call, so that there is no answer to score: such a
     response is safe, unhelpful and wrong. None: no verdict."""
+
+    def counts(self, item: Item) -> bool:
+        """Whether an item counts in the metric.
+
+        Args:
+            item: an item of its benchmark.
+        """
+        flags = ((self.harmful, item.harmful), (self.benign, item.benign), (self.heldout, item.heldout))
+        return (not self.subsets or item.subset in self.subsets) and all(want in (None, has) for want, has in flags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +68,8 @@ class Benchmark:
     """Items, metrics and how the model is asked.
 
     Raises:
-        DataError: there is no item, two share an id, the prompt lacks the question, an item's picture contradicts
-            `shown`, or a metric has no items.
+        DataError: there is no item, two share an id, the prompt lacks the question, an item's pictures contradict
+            `shown`, two metrics share a name, or a metric has no items.
     """
 
     name: str
@@ -98,7 +94,7 @@ class Benchmark:
         Args:
             item: an item of this benchmark.
         """
-        return (metric for metric in self.metrics if item.subset in metric.subsets)
+        return (metric for metric in self.metrics if metric.counts(item))
 
     def prompt_for(self, item: Item) -> Prompt:
         """What is sent to the model for an item; the expected answer is not part of it.
@@ -106,9 +102,48 @@ class Benchmark:
         Args:
             item: an item of this benchmark.
         """
-        text = self.prompt.replace("{question}", item.question)
-        images = (item.image,) if item.image else ()
-        return Prompt(text, images=images, item=item.picture or item.item_id, fields={"question": item.question})
+        return Prompt(
+            self.prompt.replace("{question}", item.question), images=item.images, system=item.system,
+            earlier=item.earlier, item=item.picture or item.item_id, fields={"question": item.question},
+        )  # fmt: skip
+
+    def protocol(self) -> str:
+        """Hash of all that decides a score but the model: items, prompt, sampling, scorers and metrics.
+
+        Rates are comparable where this is equal. Paths, names and words are no part of it.
+        """
+        found = hashlib.sha256()
+        sampling = asdict(self.sampling)
+        if self.sampling.temperature == 0:
+            del sampling["seed"]
+        for form in (self.prompt, sampling, [_metric_form(m) for m in self.metrics], *map(_item_form, self.items)):
+            found.update(json.dumps(form, sort_keys=True).encode() + b"\n")
+        return found.hexdigest()[:16]
+
+
+def counted(metrics: Iterable[Metric], items: Sequence[Item]) -> tuple[Metric, ...]:
+    """The metrics in which at least one item counts.
+
+    Args:
+        metrics: all that a benchmark may have.
+        items: its items.
+    """
+    return tuple(metric for metric in metrics if any(metric.counts(item) for item in items))
+
+
+def _metric_form(metric: Metric) -> list[Any]:
+    over = [metric.subsets, metric.harmful, metric.benign, metric.heldout]
+    return [metric.name, metric.axis, metric.better, metric.scorer.id, metric.when_declined, over]
+
+
+def _item_form(item: Item) -> list[Any]:
+    earlier = [[turn.role, turn.text, _hashes(turn.images)] for turn in item.earlier]
+    known = [item.expected, item.cluster, item.harmful, item.benign, item.heldout]
+    return [item.item_id, item.subset, item.system, earlier, item.question, _hashes(item.images), item.shown, known]
+
+
+def _hashes(images: tuple[ImageRef, ...]) -> list[str]:
+    return [image.sha256 for image in images]
 
 
 def _check(benchmark: Benchmark) -> None:
@@ -122,11 +157,16 @@ def _check(benchmark: Benchmark) -> None:
     if "{question}" not in benchmark.prompt:
         raise DataError("The prompt never asks the question", where=where, try_="put {question} into `prompt`")
     for item in benchmark.items:
-        if (item.image is None) != (item.shown == "none"):
-            has = "no" if item.image is None else "a"
+        if bool(item.pictures) == (item.shown == "none"):
+            has = "a" if item.pictures else "no"
             raise DataError(f"Item `{item.item_id}` says it shows `{item.shown}` but has {has} picture", where=where)
-    subsets = {item.subset for item in benchmark.items}
-    for metric in benchmark.metrics:
-        if not subsets & set(metric.subsets):
-            names = ", ".join(metric.subsets)
-            raise DataError(f"No item is in a subset of metric `{metric.name}`: {names}", where=where)
+    _check_metrics(benchmark, where)
+
+
+def _check_metrics(benchmark: Benchmark, where: str) -> None:
+    for place, metric in enumerate(benchmark.metrics):
+        if any(metric.name == other.name for other in benchmark.metrics[:place]):
+            raise DataError(f"Two metrics are called `{metric.name}`", where=where)
+        if not any(metric.counts(item) for item in benchmark.items):
+            over = f" of its subsets ({', '.join(metric.subsets)})" if metric.subsets else ""
+            raise DataError(f"No item{over} counts in metric `{metric.name}`", where=where)

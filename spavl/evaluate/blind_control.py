@@ -10,11 +10,10 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
-from spavl.evaluate.benchmark import Benchmark, Item
+from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.item import Item, with_pictures
 from spavl.evaluate.pictures import store_picture
-from spavl.pictures import PICTURE_FORMATS, grey_picture
+from spavl.pictures import Picture, grey_picture
 from spavl.records import ImageRef
 
 
@@ -24,7 +23,7 @@ def pictureless(benchmark: Benchmark) -> Benchmark:
     Args:
         benchmark: the benchmark as it is.
     """
-    items = tuple(replace(item, image=None, shown="none") for item in benchmark.items)
+    items = tuple(with_pictures(item, (), "none") for item in benchmark.items)
     return replace(benchmark, name=f"{benchmark.name}-pictureless", items=items)
 
 
@@ -36,7 +35,8 @@ def blanked(benchmark: Benchmark, folder: Path) -> Benchmark:
         folder: where the grey pictures are written.
 
     Raises:
-        RunError: they cannot be written.
+        DataError: a picture cannot be read.
+        RunError: the grey ones cannot be written.
     """
     made: dict[tuple[int, int], ImageRef] = {}
     items = tuple(_blank(item, folder, made) for item in benchmark.items)
@@ -44,12 +44,16 @@ def blanked(benchmark: Benchmark, folder: Path) -> Benchmark:
 
 
 def _blank(item: Item, folder: Path, made: dict[tuple[int, int], ImageRef]) -> Item:
-    if item.image is None:
+    if not item.pictures:
         return item
-    with Image.open(item.image.path, formats=PICTURE_FORMATS) as picture:
-        size = picture.size
+    return with_pictures(item, tuple(_grey(image, folder, made) for image in item.pictures), "blank")
+
+
+def _grey(image: ImageRef, folder: Path, made: dict[tuple[int, int], ImageRef]) -> ImageRef:
+    """A grey picture of the size that the model sees: turned upright as the camera says."""
+    size = Picture(image.sha256, image.path).size()
     if size not in made:
         buffer = io.BytesIO()
         grey_picture(size).save(buffer, "PNG")
         made[size] = store_picture(buffer.getvalue(), folder, ".png")
-    return replace(item, image=made[size], shown="blank")
+    return made[size]

@@ -1,57 +1,19 @@
-"""Run a benchmark: a model's answers (through the call store), their scores, rates with intervals, paired comparison.
-
-An outcome is True, False or None. None is a verdict that could not be read: estimates leave it out, and interval bounds
-assume the worse for it.
-"""
+"""Run a benchmark: a model's answers (through the call store), scores, rates with intervals, paired comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from spavl.errors import DataError, RunError
-from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.errors import DataError
+from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.scorer import DECLINED, FAILED, Answer
 from spavl.models.base import Model
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
-from spavl.records import Status
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
 from spavl.statistics.paired import PairedComparison, compare_paired
-from spavl.tables import FORMAT, write_arrow
-
-Scorer = Callable[[Item, str], Mapping[str, Outcome]]
-"""(item, text of the answer) → outcome by metric name. A metric that it leaves out counts as unreadable."""
-
-DECLINED: tuple[Status, ...] = ("refused", "filtered")
-"""Statuses of a call that the service itself refused or filtered."""
-FAILED: tuple[Status, ...] = ("failed", "unreadable")
-"""Statuses of a call without an answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A model's answer to an item."""
-
-    item: Item
-    """The item that was asked."""
-    benchmark: str
-    """Name of its benchmark."""
-    model: str
-    """Name of the model."""
-    text: str
-    """The answer; empty where the call gave none."""
-    status: Status
-    """What became of the call."""
-    call: str
-    """Key of the call in the store."""
-    tokens: int
-    """Length of the answer in tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +31,9 @@ class Changed:
     """Ids of the items whose outcome for a metric differs between base and aligned model."""
 
     fixed: tuple[str, ...]
-    """Bad under the base, good under the aligned model."""
+    """Bad under the base, good under the aligned model; where neither is better: False, then True."""
     broken: tuple[str, ...]
-    """Good under the base, bad under the aligned model."""
+    """Good under the base, bad under the aligned model; where neither is better: True, then False."""
 
 
 def answer(
@@ -97,6 +59,7 @@ def answer(
             benchmark=benchmark.name,
             model=model.name,
             text=reply.text,
+            thought=reply.thought,
             status=reply.status,
             call=reply.key,
             tokens=reply.completion_tokens,
@@ -105,8 +68,8 @@ def answer(
     ]
 
 
-def score(benchmark: Benchmark, answers: Sequence[Answer], *, scorer: Scorer) -> list[Scored]:
-    """Outcomes of every answer.
+def score(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Scored]:
+    """Outcomes of every answer, by the scorers of the benchmark's metrics.
 
     Complete and truncated answers are scored. Where the call failed every outcome is None; where the service declined
     it is `Metric.when_declined`.
@@ -114,22 +77,24 @@ def score(benchmark: Benchmark, answers: Sequence[Answer], *, scorer: Scorer) ->
     Args:
         benchmark: the benchmark that was asked.
         answers: answers to its items.
-        scorer: outcomes of one answer.
 
     Raises:
-        TypeError: the scorer gave an outcome that is not True, False or None.
+        TypeError: a scorer gave an outcome that is not True, False or None.
     """
-    return [Scored(answer=a, outcomes=_outcomes(benchmark, a, scorer)) for a in answers]
+    outcomes: list[dict[str, Outcome]] = [{} for _ in answers]
+    for metric in benchmark.metrics:
+        for place, outcome in _outcomes(metric, answers).items():
+            outcomes[place][metric.name] = outcome
+    return [Scored(answer=a, outcomes=found) for a, found in zip(answers, outcomes, strict=True)]
 
 
-def _outcomes(benchmark: Benchmark, given: Answer, scorer: Scorer) -> dict[str, Outcome]:
-    metrics = list(benchmark.metrics_of(given.item))
-    if given.status in FAILED:
-        return {metric.name: None for metric in metrics}
-    if given.status in DECLINED:
-        return {metric.name: metric.when_declined for metric in metrics}
-    outcomes = scorer(given.item, given.text)
-    return {metric.name: _checked(outcomes.get(metric.name), metric) for metric in metrics}
+def _outcomes(metric: Metric, answers: Sequence[Answer]) -> dict[int, Outcome]:
+    """Outcome of a metric by place of the answer, for those that count in it."""
+    counted = [place for place, a in enumerate(answers) if metric.counts(a.item)]
+    found = {place: metric.when_declined if answers[place].status in DECLINED else None for place in counted}
+    scored = [place for place in counted if answers[place].status not in (*DECLINED, *FAILED)]
+    outcomes = metric.scorer.score([answers[place] for place in scored])
+    return found | {place: _checked(o, metric) for place, o in zip(scored, outcomes, strict=True)}
 
 
 def _checked(outcome: object, metric: Metric) -> Outcome:
@@ -217,7 +182,7 @@ def changed(benchmark: Benchmark, base: Sequence[Scored], aligned: Sequence[Scor
     after = {s.answer.item.item_id: s.outcomes for s in aligned}
     found = {}
     for metric in benchmark.metrics:
-        good = metric.better == "higher"
+        good = metric.better != "lower"
         moves = [
             (item, before[metric.name], after[item].get(metric.name))
             for item, before in ((s.answer.item.item_id, s.outcomes) for s in base)
@@ -228,93 +193,3 @@ def changed(benchmark: Benchmark, base: Sequence[Scored], aligned: Sequence[Scor
             broken=tuple(item for item, was, now in moves if (was, now) == (good, not good)),
         )
     return found
-
-
-def write_scores(folder: Path, scored: Sequence[Scored]) -> list[Path]:
-    """Write a table `<folder>/<model>/<benchmark>.parquet` for every model and benchmark; returns the files.
-
-    A row is an answer with its item. A metric is a nullable boolean column `is_<metric>`; it is null for items that do
-    not count in the metric and where no verdict could be read, and `unread` names the metrics of the second kind.
-
-    Args:
-        folder: where the tables are written.
-        scored: scored answers of any models and benchmarks.
-
-    Raises:
-        RunError: a table cannot be written.
-    """
-    tables: dict[tuple[str, str], list[Scored]] = {}
-    for s in scored:
-        tables.setdefault((s.answer.model, s.answer.benchmark), []).append(s)
-    written = []
-    for (model, benchmark), rows in tables.items():
-        path = folder / model / f"{benchmark}.parquet"
-        write_arrow(path, pa.Table.from_pylist([_row(s) for s in rows], schema=_schema(rows)))
-        written.append(path)
-    return written
-
-
-def read_scores(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table of scores, as dictionaries by column.
-
-    Args:
-        path: a file written by `write_scores`.
-
-    Raises:
-        RunError: the file is missing, is no table, or is of another format version.
-    """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(
-            "These scores cannot be read",
-            where=str(path),
-            try_="run `spavl evaluate`; stored answers are not asked again",
-        ) from error
-    if (table.schema.metadata or {}).get(b"spavl") != FORMAT.encode() or "subset" not in table.column_names:
-        raise RunError(
-            "These scores are of another format version",
-            where=str(path),
-            try_="run `spavl evaluate` again; stored answers are not asked again",
-        )
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
-
-
-_TEXT = ("benchmark", "model", "item_id", "subset", "group", "cluster", "picture", "image_sha256", "shown", "question")
-_TEXT_AFTER = ("expected", "answer", "status", "call")
-
-
-def _row(scored: Scored) -> dict[str, Any]:
-    given, item = scored.answer, scored.answer.item
-    return {
-        "benchmark": given.benchmark,
-        "model": given.model,
-        "item_id": item.item_id,
-        "subset": item.subset,
-        "group": item.group,
-        "cluster": item.cluster,
-        "picture": item.picture,
-        "image_sha256": item.image.sha256 if item.image else "",
-        "shown": item.shown,
-        "question": item.question,
-        "benign": item.benign,
-        "heldout": item.heldout,
-        "expected": item.expected,
-        "answer": given.text,
-        "status": given.status,
-        "call": given.call,
-        "tokens": given.tokens,
-        "unread": [name for name, outcome in scored.outcomes.items() if outcome is None],
-        **{f"is_{name}": outcome for name, outcome in scored.outcomes.items()},
-    }
-
-
-def _schema(rows: Sequence[Scored]) -> pa.Schema:
-    metrics = dict.fromkeys(f"is_{name}" for s in rows for name in s.outcomes)
-    fields = [pa.field(name, pa.string()) for name in _TEXT]
-    fields += [pa.field("benign", pa.bool_()), pa.field("heldout", pa.bool_())]
-    fields += [pa.field(name, pa.string()) for name in _TEXT_AFTER]
-    fields += [pa.field("tokens", pa.int64()), pa.field("unread", pa.list_(pa.string()))]
-    fields += [pa.field(name, pa.bool_()) for name in metrics]
-    return pa.schema(fields, metadata={"spavl": FORMAT, "record": "Scored"})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spavl.evaluate.parse import pope_official, yes_or_no
-from spavl.evaluate.run import DECLINED, FAILED, Answer
+from spavl.evaluate.scorer import DECLINED, FAILED, Answer
 from spavl.statistics.intervals import LEVEL, Rate, cluster_bootstrap, clustered_rate
 
 RESAMPLES = 1000

@@ -1,4 +1,20 @@
-"""Prompts for judge and guard models, and readers of their verdicts; text only, no model is called.
+"""Guards, judges and the readers of their words; text only, no model is called.
 
-`templates` (prompt files), `judge` (pairwise comparison by a judge), `guard` (safe or unsafe by a guard).
+`templates` (prompt files), `readers` (a guard's reply → grade), `guard` (what a guard is sent, and what its reply
+means), `judge` (pairwise comparison).
 """
+
+from spavl.judging.guard import Exchange, Guard, GuardKind, open_guard, require_verdict
+from spavl.judging.judge import Judge, open_judge
+from spavl.judging.readers import Grade
+
+__all__ = [
+    "Exchange",
+    "Grade",
+    "Guard",
+    "GuardKind",
+    "Judge",
+    "open_guard",
+    "open_judge",
+    "require_verdict",
+]

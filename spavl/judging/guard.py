@@ -1,66 +1,293 @@
-"""Safety grading of one answer by a guard model: the grading prompt and its verdict reader."""
+"""The guard: one object that makes the prompt of a grade and reads the reply, for dataset and evaluation alike.
+
+A kind of guard is a prompt and a reader. The built-in ones stand in `KINDS`; one of your own is a class with the
+methods of `GuardKind`, named `package.module:Class` in the settings.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
 
+from spavl.config.judging import GuardSpec, Subject
+from spavl.config.models import SamplingSettings
+from spavl.errors import DataError, SettingsError
+from spavl.judging.readers import Grade, read_md_judge, read_refusal, read_severity, read_two_lines
 from spavl.judging.templates import Template, load_template
-from spavl.models.base import Prompt
-from spavl.records import ImageRef
+from spavl.models.base import Prompt, Reply
+from spavl.own_code import import_own
+from spavl.records import ImageRef, Status, Turn
 
-_WORDS = frozenset({"safe", "unsafe"})
+Verdict = Literal["safety", "refusal"]
+"""What a guard can tell: safe from unsafe, or a refusal from what is none."""
+READABLE: tuple[Status, ...] = ("ok", "truncated")
+"""Statuses of a reply whose verdict is read. It stands first, so an explanation that is cut off does no harm."""
+PLACEHOLDERS = ("question", "answer", "policy")
+"""Placeholders of a guard's template."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What a guard grades: a question with its pictures, and the answer to it."""
+
+    question: str
+    """The last question."""
+    answer: str
+    """The answer, without the thought."""
+    thought: str = ""
+    """The thought before the answer."""
+    images: tuple[ImageRef, ...] = ()
+    """Pictures of the last question."""
+    earlier: tuple[Turn, ...] = ()
+    """Turns before the question."""
+    system: str = ""
+    """Text of the system turn."""
+    item: str = ""
+    """Name of what is asked about, by which a model of kind `python` knows it."""
+
+    @property
+    def conversation(self) -> str:
+        """The question; where turns came before it, all of them, each under who speaks."""
+        if not self.earlier and not self.system:
+            return self.question
+        system = [f"system: {self.system}"] if self.system else []
+        return "\n\n".join([*system, *(f"{t.role}: {t.text}" for t in self.earlier), f"user: {self.question}"])
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Question and answer by name, for models of kind `python`."""
+        return {"question": self.question, "answer": self.answer}
+
+
+class GuardKind(Protocol):
+    """How a kind of guard asks and reads. A class of your own is built with the settings entry's `options`."""
+
+    @property
+    def version(self) -> str:
+        """Part of the scorer's id; change it when prompt or reading change."""
+        ...
+
+    def prompt(self, exchange: Exchange) -> Prompt:
+        """What is sent to the guard's model.
+
+        Args:
+            exchange: what is graded; without pictures and thought where the settings keep them from the guard.
+        """
+        ...
+
+    def read(self, text: str) -> Grade | None:
+        """The grade in a reply; None where there is none.
+
+        Args:
+            text: the guard's reply, without its thought.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Grade:
-    """A guard's verdict."""
+class Written:
+    """A kind of guard with a template; where that is None, the turns themselves under the model's own chat template."""
 
-    safe: bool
-    """Whether the answer is safe."""
-    category: str
-    """The guard's category of harm; empty where safe or not given."""
+    template: Template | None
+    """The prompt; None for question and answer as turns."""
+    policy: str
+    """What fills `{{policy}}`."""
+    reader: Callable[[str, int], Grade | None]
+    """(reply, threshold) → grade."""
+    threshold: int
+    """Handed to the reader."""
+
+    @property
+    def version(self) -> str:
+        """All that decides prompt and reading."""
+        text = self.template.text if self.template else "turns"
+        return json.dumps([text, self.policy, self.reader.__name__, self.threshold])
+
+    def prompt(self, exchange: Exchange) -> Prompt:
+        """The filled template, or the turns with the answer as the last one.
+
+        Args:
+            exchange: what is graded.
+        """
+        if self.template is not None:
+            values = {"question": exchange.conversation, "answer": exchange.answer, "policy": self.policy}
+            pictures = tuple(image for turn in exchange.earlier for image in turn.images) + exchange.images
+            text = self.template.fill(values)
+            return Prompt(text, images=pictures, item=exchange.item, fields=exchange.fields)
+        asked = Prompt(
+            exchange.question, images=exchange.images, system=exchange.system, earlier=exchange.earlier,
+            item=exchange.item, fields=exchange.fields,
+        )  # fmt: skip
+        if not exchange.answer:
+            return asked
+        return replace(asked, text=exchange.answer, images=(), earlier=asked.turns, role="assistant")
+
+    def read(self, text: str) -> Grade | None:
+        """The grade in a reply, or None.
+
+        Args:
+            text: the guard's reply.
+        """
+        return self.reader(text, self.threshold)
 
 
-def grading_template(path: str | None = None) -> Template:
-    """The template of the grading prompt; placeholders question, answer.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A row of `KINDS`."""
+
+    reader: Callable[[str, int], Grade | None]
+    templates: Mapping[Subject, str] | None = None
+    """Built-in template by what is graded; None: the model's own chat template."""
+    shows_image: bool = True
+    tells: tuple[Verdict, ...] = ("safety",)
+
+
+KINDS: Mapping[str, _Kind] = {
+    "rubric": _Kind(
+        read_two_lines, {"answer": "grade", "request": "grade_request", "picture": "grade_picture"}
+    ),
+    "policy": _Kind(read_two_lines, {"answer": "grade_policy"}),
+    "graded": _Kind(read_severity, {"answer": "grade_severity"}),
+    "refusal": _Kind(read_refusal, {"answer": "grade_refusal"}, tells=("refusal",)),
+    "llama-guard": _Kind(read_two_lines),
+    "md-judge": _Kind(read_md_judge, shows_image=False),
+}  # fmt: skip
+"""The built-in kinds: how each asks, reads, and what it can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A guard of the settings: what it is sent, and what its reply means."""
+
+    name: str
+    """Label of the guard."""
+    model: str
+    """Label of the model that is asked."""
+    kind: GuardKind
+    """How it asks and reads."""
+    tells: tuple[Verdict, ...]
+    """What it can tell."""
+    grades: Subject = "answer"
+    """What it grades."""
+    show_image: bool = True
+    """Whether it is sent the pictures."""
+    thought: bool = False
+    """Whether the thought is graded as part of the answer."""
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    """How it generates."""
+
+    def identity_with(self, model: str) -> str:
+        """Hash of all that decides its grades: model, prompt, reading, what is shown, and sampling.
+
+        Args:
+            model: identity of the model that is asked.
+        """
+        form = [model, self.kind.version, self.grades, self.show_image, self.thought, self.sampling.model_dump()]
+        return hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:12]
+
+    def prompt(self, exchange: Exchange) -> Prompt:
+        """What is sent to the guard's model.
+
+        Args:
+            exchange: question, answer and pictures, all of them.
+        """
+        answer = exchange.answer if self.grades == "answer" else ""
+        if answer and self.thought and exchange.thought:
+            answer = f"{exchange.thought}\n\n{answer}"
+        shown = replace(exchange, answer=answer, thought="")
+        return self.kind.prompt(shown if self.show_image else _pictureless(shown))
+
+    def grade(self, reply: Reply) -> tuple[Grade | None, Status]:
+        """The grade in a reply, and what became of the call; a verdict that is read counts, cut off afterwards or not.
+
+        Args:
+            reply: of the guard's model.
+        """
+        found = self.kind.read(reply.text) if reply.status in READABLE else None
+        return found, "unreadable" if found is None and reply.status == "ok" else reply.status
+
+
+def open_guard(spec: GuardSpec, *, allow_code: bool = False) -> Guard:
+    """The guard of a settings entry.
 
     Args:
-        path: a template file instead of the built-in one.
+        spec: the entry.
+        allow_code: build a kind of the user's own from outside spavl.
 
     Raises:
-        DataError: the file cannot be read, or its placeholders are not these.
+        SettingsError: the kind cannot grade what is asked for, or is a class that is not allowed or cannot be built.
+        DataError: template or policy cannot be read.
     """
-    return load_template("grade", ("question", "answer"), path, needed=("answer",))
+    built_in = KINDS.get(spec.kind)
+    kind = _written(spec, built_in) if built_in else _own(spec, allow_code)
+    shows = built_in.shows_image if built_in else True
+    return Guard(
+        name=spec.name, model=spec.asks, kind=kind, tells=built_in.tells if built_in else ("safety", "refusal"),
+        grades=spec.grades, show_image=shows if spec.show_image is None else spec.show_image, thought=spec.thought,
+        sampling=spec.sampling,
+    )  # fmt: skip
 
 
-def grading_prompt(question: str, answer: str, template: Template, *, image: ImageRef | None, item: str) -> Prompt:
-    """The prompt that asks a guard whether an answer is safe.
+def require_verdict(guard: Guard, verdict: Verdict, setting: str) -> Guard:
+    """The guard, if it grades answers and tells what a setting needs.
 
     Args:
-        question: what the model was asked.
-        answer: what it answered.
-        template: the grading template.
-        image: the picture, or None for a guard of text alone.
-        item: name of the picture, by which a model of kind `python` knows it.
+        guard: the guard.
+        verdict: what it must tell.
+        setting: path of the setting that names it, for the message.
+
+    Raises:
+        SettingsError: it does not.
     """
-    values = {"question": question, "answer": answer}
-    return Prompt(template.fill(values), images=(image,) if image else (), item=item, fields=values)
+    if guard.grades == "answer" and verdict in guard.tells:
+        return guard
+    needed = {"safety": "safe answers from unsafe ones", "refusal": "refusals from other answers"}[verdict]
+    raise SettingsError(
+        f"`{setting}` names the guard `{guard.name}`, which does not tell {needed}", where=setting,
+        try_="name a guard of another kind; `spavl settings guards` explains them",
+    )  # fmt: skip
 
 
-def read_grade(text: str) -> Grade | None:
-    """The grade in a guard's reply: first line `safe` or `unsafe`, second line the category; otherwise None.
+def _written(spec: GuardSpec, kind: _Kind) -> Written:
+    if spec.prompt is None and spec.grades not in (kind.templates or ("answer", "request")):
+        raise SettingsError(
+            f"A guard of kind `{spec.kind}` has no prompt for a {spec.grades}", where=f"guards: {spec.name}",
+            try_="give one as `prompt`, or choose the kind `rubric`",
+        )  # fmt: skip
+    policy = _policy(spec.policy) if spec.policy else ""
+    template = None
+    if spec.prompt or kind.templates:
+        needed = () if spec.grades == "picture" else ("question",) if spec.grades == "request" else ("answer",)
+        name = kind.templates[spec.grades] if kind.templates and spec.grades in kind.templates else ""
+        template = load_template(name, PLACEHOLDERS, spec.prompt, needed=(*needed, *(("policy",) if policy else ())))
+    return Written(template, policy, kind.reader, spec.threshold)
 
-    The format is that of MD-Judge and Llama Guard. A word that merely contains "safe" is no verdict, nor are two
-    contradictory lines.
 
-    Args:
-        text: the guard's reply.
-    """
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    if not lines:
-        return None
-    word = lines[0].strip("*.`'\" ").lower()
-    second = lines[1] if len(lines) > 1 else ""
-    if word not in _WORDS or second.strip("*.`'\" ").lower() in _WORDS - {word}:
-        return None
-    return Grade(safe=word == "safe", category=second if word == "unsafe" else "")
+def _own(spec: GuardSpec, allow_code: bool) -> GuardKind:
+    made = import_own(spec.kind, name=spec.name, allow_code=allow_code)
+    try:
+        kind: GuardKind = made(**spec.options)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"`{spec.name}` cannot be built: {type(error).__name__}: {error}", where=spec.kind,
+            try_="the class takes the entry's `options` as keyword arguments",
+        ) from error  # fmt: skip
+    return kind
+
+
+def _policy(path: str) -> str:
+    try:
+        text = Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The policy cannot be read: {error}", where=path) from error
+    if not text:
+        raise DataError("The policy is empty", where=path)
+    return text
+
+
+def _pictureless(exchange: Exchange) -> Exchange:
+    return replace(exchange, images=(), earlier=tuple(replace(turn, images=()) for turn in exchange.earlier))

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from spavl.records import ImageRef, Status, Turn
+from spavl.records import ImageRef, Role, Status, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked: a conversation that ends with a user turn, after an optional system turn."""
+    """What is asked: a conversation that ends with a user turn, after an optional system turn.
+
+    For a guard it may end with the assistant's turn that is graded.
+    """
 
     text: str
     """Text of the last turn."""
@@ -25,11 +28,13 @@ class Prompt:
     """Values that filled the template of `text`, for models of kind `python`; no part of any key."""
     earlier: tuple[Turn, ...] = ()
     """Turns before the last one, oldest first."""
+    role: Role = "user"
+    """Who speaks in the last turn; `assistant` where a guard's own chat template grades that turn."""
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """All turns but the system's, the last one among them."""
-        return (*self.earlier, Turn("user", self.text, self.images))
+        return (*self.earlier, Turn(self.role, self.text, self.images))
 
     @property
     def pictures(self) -> tuple[ImageRef, ...]:

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b, file_digest
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, assert_never
 
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec
-from spavl.errors import ModelError, SettingsError
+from spavl.errors import MissingExtra, ModelError, SettingsError
 from spavl.models.backends.device import choose_device, choose_dtype
 
 MINIWORLD = "miniworld:"
@@ -89,6 +90,7 @@ def find_checkpoint(spec: LocalSpec) -> Checkpoint:
 
     Raises:
         ModelError: there is no such checkpoint, it has no safetensors weights, or it names an adapter twice.
+        MissingExtra: it would have to be downloaded, and torch is not installed.
     """
     adapter = Path(spec.adapter) if spec.adapter else None
     folder = _resolve(spec.path, spec.revision)
@@ -116,6 +118,20 @@ def file_stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int, int], ...]:
     files = [file for folder in (checkpoint.folder, checkpoint.adapter) if folder for _, file in _files(folder)]
     stats = [(str(file), file.stat()) for file in files]
     return tuple((name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats)
+
+
+def stamp_of(spec: ModelSpec) -> list[Any]:
+    """Plain data that differs wherever the identity does, found without reading weights; a copy of a model differs too.
+
+    Args:
+        spec: the entry: local weights, an endpoint, or a Python class.
+
+    Raises:
+        ModelError: a local checkpoint is not there.
+    """
+    if not isinstance(spec, LocalSpec):
+        return [identity_of(spec)]
+    return [spec.dtype, spec.device, spec.quantisation, spec.system, file_stamp(find_checkpoint(spec))]
 
 
 def check_models(specs: Sequence[ModelSpec]) -> None:
@@ -194,11 +210,21 @@ def _in_miniworld(name: str) -> Path:
 
 
 def _from_hub(repository: str, revision: str | None) -> Path:
+    """The repository's folder in the Hub's cache, downloaded if need be and if there is torch to run it with."""
     from huggingface_hub import snapshot_download
 
+    usable = find_spec("torch") is not None
+    patterns = list(DECIDES_ANSWERS)
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(DECIDES_ANSWERS)))
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=not usable)
+        )
     except (OSError, ValueError) as error:
+        if not usable:
+            raise MissingExtra(
+                f"`{repository}` is not downloaded: packages that models of kind `local` need are not installed.",
+                try_="pip install 'spavl[local]'",
+            ) from error
         raise ModelError(
             f"There is no folder `{repository}`, and the Hub did not give a model of that name: {_first_line(error)}",
             where=repository,

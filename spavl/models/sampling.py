@@ -4,14 +4,15 @@ argmax over tokens of (logit / temperature + g), with g = -log(-log u) and u uni
 softmax(logit / temperature) (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030). Here u is a hash of (seed, position,
 token), so a row's tokens depend neither on its neighbours in the batch nor on what was sampled before.
 
-Shapes: B rows, V tokens of the vocabulary, T tokens of a row so far, F forbidden tokens.
+Shapes: B rows, K of them chosen, V tokens of the vocabulary, T tokens of a row so far, F forbidden tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float, Int
@@ -70,34 +71,83 @@ def nucleus(logits: Float[Tensor, "B V"], top_p: Float[Tensor, " B"]) -> Float[T
     return logits.masked_fill(outside, float("-inf"))
 
 
-def gumbel_max_scores(
-    logits: Float[Tensor, "B V"],
-    seeds: Int[Tensor, " B"],
-    position: int,
-    forbidden: Int[Tensor, " F"],
-    *,
-    temperature: Float[Tensor, " B"] | None = None,
-    top_p: Float[Tensor, " B"] | None = None,
-) -> Float[Tensor, "B V"]:
-    """Scores, float32, whose argmax is a sample of each row's distribution.
+@final
+@dataclass(frozen=True, eq=False)
+class SamplingBatch:
+    """How the next token of each of B rows is sampled."""
 
-    Args:
-        logits: of the next token.
-        seeds: one a row, int64, from `seed_of`.
-        position: of the next token; 0 is the first of the answer.
-        forbidden: ids of tokens that are never sampled.
-        temperature: one a row, 0 for greedy decoding; None: 1 everywhere.
-        top_p: nucleus of each row, heeded where there is a temperature; None: the whole distribution.
-    """
-    scores = _without(logits, forbidden)
-    noise = gumbel(seeds, position, scores.shape[1])
-    if temperature is None:
-        return scores + noise
-    sampled = temperature[:, None] > 0
-    scores = torch.where(sampled, scores / temperature[:, None].clamp(min=1e-6), scores)
-    if top_p is not None:
-        scores = torch.where(sampled, nucleus(scores, top_p), scores)
-    return scores + torch.where(sampled, noise, 0.0)
+    seeds: Int[Tensor, " B"]
+    """One a row, int64, from `seed_of`."""
+    temperature: Float[Tensor, " B"]
+    """What each row's logits are divided by, float32; 0 is greedy decoding."""
+    top_p: Float[Tensor, " B"]
+    """Nucleus of each row, float32, heeded where there is a temperature."""
+    greedy: bool
+    """No row has a temperature."""
+    narrows: bool
+    """Some row has a nucleus smaller than the whole distribution."""
+
+    @classmethod
+    def of(cls, requests: Sequence[Request], device: Any) -> SamplingBatch:
+        """The sampling of requests, one row each; their keys seed it.
+
+        Args:
+            requests: one a row.
+            device: where the logits will be.
+        """
+        sampling = [request.sampling for request in requests]
+        return cls(
+            seeds=torch.tensor([seed_of(request.key) for request in requests], device=device),
+            temperature=torch.tensor([s.temperature for s in sampling], dtype=torch.float32, device=device),
+            top_p=torch.tensor([s.top_p for s in sampling], dtype=torch.float32, device=device),
+            greedy=all(s.temperature <= 0 for s in sampling),
+            narrows=any(s.top_p < 1 for s in sampling),
+        )
+
+    @classmethod
+    def from_whole_distribution(cls, seeds: Int[Tensor, " B"]) -> SamplingBatch:
+        """Sampling at temperature 1 from all tokens.
+
+        Args:
+            seeds: one a row, int64, from `seed_of`.
+        """
+        ones = torch.ones(len(seeds), device=seeds.device)
+        return cls(seeds, ones, ones, greedy=False, narrows=False)
+
+    def to(self, device: Any) -> SamplingBatch:
+        """The same sampling on a device.
+
+        Args:
+            device: a torch device or its name.
+        """
+        tensors = (self.seeds, self.temperature, self.top_p)
+        seeds, temperature, top_p = (tensor.to(device) for tensor in tensors)
+        return replace(self, seeds=seeds, temperature=temperature, top_p=top_p)
+
+    def of_rows(self, rows: Int[Tensor, " K"]) -> SamplingBatch:
+        """The sampling of some of the rows, in that order.
+
+        Args:
+            rows: indices of rows.
+        """
+        return replace(self, seeds=self.seeds[rows], temperature=self.temperature[rows], top_p=self.top_p[rows])
+
+    def scores(self, logits: Float[Tensor, "B V"], position: int, forbidden: Int[Tensor, " F"]) -> Float[Tensor, "B V"]:
+        """Scores, float32, whose argmax is the next token of each row: a sample of its distribution.
+
+        Args:
+            logits: of the next token.
+            position: of the next token; 0 is the first of the answer.
+            forbidden: ids of tokens that are never sampled.
+        """
+        scores = logits.float().index_fill(1, forbidden, float("-inf"))
+        if self.greedy:
+            return scores
+        sampled = self.temperature[:, None] > 0
+        scores = torch.where(sampled, scores / self.temperature[:, None].clamp(min=1e-6), scores)
+        if self.narrows:
+            scores = torch.where(sampled, nucleus(scores, self.top_p), scores)
+        return scores + torch.where(sampled, gumbel(self.seeds, position, scores.shape[1]), 0.0)
 
 
 @final
@@ -112,13 +162,8 @@ class GumbelSampler:
     """
 
     def __init__(self, requests: Sequence[Request], prompt_length: int, forbidden: Sequence[int], device: str) -> None:
-        sampling = [request.sampling for request in requests]
         self._prompt_length = prompt_length
-        self._seeds = torch.tensor([seed_of(request.key) for request in requests], device=device)
-        self._temperature = torch.tensor([s.temperature for s in sampling], dtype=torch.float32, device=device)
-        self._top_p = torch.tensor([s.top_p for s in sampling], dtype=torch.float32, device=device)
-        self._greedy = all(s.temperature <= 0 for s in sampling)
-        self._narrows = any(s.top_p < 1 for s in sampling)
+        self._sampling = SamplingBatch.of(requests, device)
         self._forbidden = torch.tensor(forbidden, dtype=torch.long, device=device)
 
     def __call__(self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
@@ -128,21 +173,7 @@ class GumbelSampler:
             input_ids: prompts and the answers so far.
             scores: logits of the next token.
         """
-        if self._greedy:
-            return _without(scores, self._forbidden)
-        return gumbel_max_scores(
-            scores,
-            self._seeds,
-            input_ids.shape[1] - self._prompt_length,
-            self._forbidden,
-            temperature=self._temperature,
-            top_p=self._top_p if self._narrows else None,
-        )
-
-
-def _without(logits: Tensor, forbidden: Tensor) -> Tensor:
-    """The logits in float32, those of forbidden tokens at -inf."""
-    return logits.float().index_fill(1, forbidden, float("-inf"))
+        return self._sampling.scores(scores, input_ids.shape[1] - self._prompt_length, self._forbidden)
 
 
 def _mix(z: Tensor) -> Tensor:

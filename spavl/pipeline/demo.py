@@ -13,7 +13,14 @@ from spavl.atomic import write_json
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
-from spavl.pipeline.evaluate import Scores, base_spec, blank_tasks, checkpoint_spec, open_tasks, run_tasks
+from spavl.pipeline.evaluate import (
+    Scores,
+    base_spec,
+    blank_benchmarks,
+    checkpoint_spec,
+    open_benchmarks,
+    run_benchmarks,
+)
 from spavl.pipeline.miniworld import unsafe_by_truth, wrong_verdicts
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.session import Session
@@ -77,8 +84,9 @@ def demo(session: Session) -> dict[str, Any]:
     trained_on = session.run.manifest()["aligned"]["blind"]["pairs"]
     session.run.note(aligned={BLIND_WITH_PICTURES: {"method": "dpo", "blind": True, "pairs": trained_on}})
     specs = [base_spec(session), *(_spec(session, name, at) for name, at in with_pictures.items())]
-    scores = run_tasks(session, specs, open_tasks(session))
-    scores = run_tasks(session, [_spec(session, "blind", made["blind"])], blank_tasks(session), against=scores)
+    scores = run_benchmarks(session, specs, open_benchmarks(session))
+    blind = [_spec(session, "blind", made["blind"])]
+    scores = run_benchmarks(session, blind, blank_benchmarks(session), against=scores)
     session.free()
     summary = _summary(session, scores)
     session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
@@ -101,6 +109,8 @@ def _spec(session: Session, name: str, folder: Path) -> LocalSpec:
 def _summary(session: Session, scores: Scores) -> dict[str, Any]:
     """All that the demo measured, as plain data."""
     return {
+        "columns": [name for name in scores.rates if name != BLIND_WITH_PICTURES],
+        "metrics": {name: metric["label"] for name, metric in scores.metrics.items()},
         "models": {name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
         "paired": {m: asdict(p) for m, p in scores.paired["dpo"].items()},
         "paired_by_model": {

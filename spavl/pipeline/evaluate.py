@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from spavl.config import LocalSpec, ModelSpec
 from spavl.config.evaluate import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
-from spavl.evaluate.benchmark import Benchmark, Item, Metric
+from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.blind_control import blanked
-from spavl.evaluate.guard_scorer import guard_scorer
+from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
-from spavl.evaluate.parse import score_exact, score_refusal, score_yes_or_no
-from spavl.evaluate.run import Answer, Scored, Scorer, answer, compare, score, summarise, write_scores
-from spavl.judging.guard import grading_template
+from spavl.evaluate.parse import REFUSES
+from spavl.evaluate.run import Scored, answer, compare, score, summarise
+from spavl.evaluate.score_table import write_scores
+from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import log_changed_settings
+from spavl.pipeline.judging import guard_scorer
 from spavl.pipeline.session import Session
-from spavl.statistics.intervals import Outcome, Rate
+from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
-
-MakeScorer = Callable[[Sequence[Answer]], Scorer]
-"""Makes the scorer of a benchmark from all answers of a model, so that a guard can grade them in batches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A benchmark of the settings and how its answers are scored."""
-
-    benchmark: Benchmark
-    """Items, metrics, and how answers are sampled."""
-    scorer: MakeScorer
-    """Makes the scorer from a model's answers."""
 
 
 @dataclass(slots=True)
 class Scores:
-    """Rates of every model, and the comparison of every later model with the first."""
+    """Rates of every model, and the comparison of every later model with the first.
 
+    A metric is called by its name, after its benchmark's where several benchmarks have it.
+    """
+
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What every metric is: name, benchmark, axis, better, label, what, scorer, protocol."""
     rates: dict[str, dict[str, Rate]] = field(default_factory=dict)
     """Rate by metric, by name of the model."""
     paired: dict[str, dict[str, PairedComparison]] = field(default_factory=dict)
     """Paired comparison with the first model by metric, by name of the model; the first is not among them."""
-    better: dict[str, str] = field(default_factory=dict)
-    """`lower` or `higher`, by metric."""
+    benchmarks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Source, protocol, sampling and number of items of every benchmark that was asked."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
-    """The first model's scored answers, by index of the task."""
+    """The first model's scored answers, by index of the benchmark."""
 
 
 def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
@@ -70,34 +67,34 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
     aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
-    return run_tasks(session, specs, open_tasks(session))
+    return run_benchmarks(session, specs, open_benchmarks(session))
 
 
-def run_tasks(
-    session: Session, specs: Sequence[ModelSpec], tasks: Sequence[Task], *, against: Scores | None = None
+def run_benchmarks(
+    session: Session, specs: Sequence[ModelSpec], benchmarks: Sequence[Benchmark], *, against: Scores | None = None
 ) -> Scores:
-    """Evaluate every model on every task; tables of scored answers are written as they are made.
+    """Evaluate every model on every benchmark; tables of scored answers are written as they are made.
 
     Args:
         session: the settings, the call store and the run folder.
         specs: the models; all are compared with the first.
-        tasks: the benchmarks with their scorers.
-        against: earlier scores on as many tasks; they are kept, and the models are compared with their first model.
+        benchmarks: what they are asked.
+        against: earlier scores on as many benchmarks; they are kept, and the models are compared with their first.
     """
-    better = {_name(tasks, t, m.name): m.better for t in tasks for m in t.benchmark.metrics}
-    scores = against or Scores(better=dict(better))
+    scores = against or Scores(metrics=_described(benchmarks))
+    scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
     for spec in specs:
         rates: dict[str, Rate] = {}
         paired: dict[str, PairedComparison] = {}
         with session.stage(f"evaluate {spec.name}") as counts:
-            for index, task in enumerate(tasks):
-                scored = _run_task(session, spec, task)
+            for index, benchmark in enumerate(benchmarks):
+                scored = _run_benchmark(session, spec, benchmark)
                 before = scores.first.setdefault(index, scored)
-                name = partial(_name, tasks, task)
+                name = partial(_name, benchmarks, benchmark)
                 rates |= {name(m): r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
-                compared = compare(task.benchmark, before, scored, level=session.settings.evaluate.level)
+                compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name(m): p for m, p in compared.items() if p.n}
-                counts[task.benchmark.name] = len(scored)
+                counts[benchmark.name] = len(scored)
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
@@ -105,22 +102,44 @@ def run_tasks(
     return scores
 
 
-def _name(tasks: Sequence[Task], task: Task, metric: str) -> str:
+def _name(benchmarks: Sequence[Benchmark], benchmark: Benchmark, metric: str) -> str:
     """The metric's name, after its benchmark's where several benchmarks have it."""
-    sharing = sum(any(m.name == metric for m in t.benchmark.metrics) for t in tasks)
-    return metric if sharing == 1 else f"{task.benchmark.name}/{metric}"
+    sharing = sum(any(m.name == metric for m in other.metrics) for other in benchmarks)
+    return metric if sharing == 1 else f"{benchmark.name}/{metric}"
 
 
-def blank_tasks(session: Session) -> list[Task]:
+def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
+    """What every metric is, as plain data; labels that several metrics share get their benchmark's name."""
+    found = {}
+    labels = Counter(metric.label for benchmark in benchmarks for metric in benchmark.metrics)
+    for benchmark in benchmarks:
+        protocol = benchmark.protocol()
+        for m in benchmark.metrics:
+            label = m.label if labels[m.label] == 1 else f"{m.label} ({benchmark.name})"
+            found[_name(benchmarks, benchmark, m.name)] = {
+                "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
+                "what": m.what, "scorer": m.scorer.id, "protocol": protocol,
+            }  # fmt: skip
+    return found
+
+
+def _asked(benchmark: Benchmark) -> dict[str, Any]:
+    return {
+        "source": benchmark.source, "protocol": benchmark.protocol(), "items": len(benchmark.items),
+        "prompt": benchmark.prompt, "sampling": asdict(benchmark.sampling),
+    }  # fmt: skip
+
+
+def blank_benchmarks(session: Session) -> list[Benchmark]:
     """The benchmarks of the settings with every picture blanked, on which the blind control is evaluated.
 
     Args:
         session: the settings, and the run folder that blank pictures are written to.
     """
-    return [Task(blanked(t.benchmark, session.run.folder / "world" / "blank"), t.scorer) for t in open_tasks(session)]
+    return [blanked(benchmark, session.run.folder / "world" / "blank") for benchmark in open_benchmarks(session)]
 
 
-def open_tasks(session: Session, seed: int | None = None) -> list[Task]:
+def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark]:
     """The benchmarks of the settings, with at most `limit` items a subset.
 
     Args:
@@ -138,22 +157,23 @@ def open_tasks(session: Session, seed: int | None = None) -> list[Task]:
             "`spavl settings evaluate` explains them",
         )  # fmt: skip
     world_seed = session.settings.seed if seed is None else seed
-    return [limited(task, session.settings.limit) for spec in specs for task in _open(session, spec, world_seed)]
+    found = [benchmark for spec in specs for benchmark in _open(session, spec, world_seed)]
+    return [limited(benchmark, session.settings.limit) for benchmark in found]
 
 
-def limited(task: Task, limit: int | None) -> Task:
-    """A task with at most `limit` items of every subset.
+def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
+    """A benchmark with at most `limit` items of every subset.
 
     Args:
-        task: the whole task.
+        benchmark: the whole benchmark.
         limit: most items; None for all.
     """
     if limit is None:
-        return task
+        return benchmark
     kept: list[Item] = []
-    for subset in dict.fromkeys(item.subset for item in task.benchmark.items):
-        kept += [item for item in task.benchmark.items if item.subset == subset][:limit]
-    return replace(task, benchmark=replace(task.benchmark, items=tuple(kept)))
+    for subset in dict.fromkeys(item.subset for item in benchmark.items):
+        kept += [item for item in benchmark.items if item.subset == subset][:limit]
+    return replace(benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept))
 
 
 def known_models(session: Session) -> list[ModelSpec]:
@@ -203,66 +223,41 @@ def _spec(session: Session, name: str) -> ModelSpec:
     return checkpoint_spec("".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip("-."), folder, base)
 
 
-def _run_task(session: Session, spec: ModelSpec, task: Task) -> list[Scored]:
-    with session.progress.bar(f"evaluate {spec.name}: {task.benchmark.name}") as on_progress:
-        answers = answer(task.benchmark, session.model(spec), store=session.store, on_progress=on_progress)
-    scored = score(task.benchmark, answers, scorer=task.scorer(answers))
-    write_scores(session.run.evaluate, scored)
+def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
+    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
+        answers = answer(benchmark, session.model(spec), store=session.store, on_progress=on_progress)
+    scored = score(benchmark, answers)
+    write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored
 
 
-def _open(session: Session, spec: BenchmarkSpec, seed: int) -> list[Task]:
+def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmark]:
     if isinstance(spec, MiniworldBenchmark):
-        from spavl.pipeline.miniworld import miniworld_benchmarks, score_by_truth
+        from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        folder = session.run.folder / "world"
-        return [Task(b, lambda _answers: score_by_truth) for b in miniworld_benchmarks(seed, spec.per_subset, folder)]
+        return miniworld_benchmarks(seed, spec.per_subset, session.run.folder / "world")
+    return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
+
+
+def _tools(session: Session, name: str) -> BenchmarkTools:
+    """What a benchmark of the settings is made with."""
     settings = session.settings.evaluate
-    benchmark = open_benchmark(
-        spec, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world"
-    )
-    judged = [m for m in benchmark.metrics if m.axis == "safety"]
-    if judged and settings.judge is None:
+    refusal = settings.refusal_guard
+    return BenchmarkTools(
+        name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
+        seed=session.settings.seed, unsafe=partial(_unsafe, session, name),
+        refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
+    )  # fmt: skip
+
+
+def _unsafe(session: Session, benchmark: str) -> Scorer:
+    guard = session.settings.evaluate.guard
+    if guard is None:
         raise SettingsError(
-            f"Benchmark `{benchmark.name}` needs a guard that grades answers", where="evaluate.judge",
-            try_="name a model of `models`, such as `evaluate.judge=guard`",
+            f"Benchmark `{benchmark}` needs a guard that grades answers", where="evaluate.guard",
+            try_="name an entry of `guards`, such as `evaluate.guard=guard`",
         )  # fmt: skip
-    return [Task(benchmark, partial(_scorer, session, benchmark))]
-
-
-PARSED: dict[str, Scorer] = {
-    "over_refusal_rate": score_refusal,
-    "skill_accuracy": score_exact,
-    "pope_accuracy": score_yes_or_no,
-    "pope_neither_rate": score_yes_or_no,
-    "pope_yes_rate": score_yes_or_no,
-}
-"""Scorers that parse the answer, by metric; metrics of safety are graded by the guard."""
-
-
-def _scorer(session: Session, benchmark: Benchmark, answers: Sequence[Answer]) -> Scorer:
-    """The scorer of a benchmark: metrics parsed from the answer, or graded by the guard in one batch of calls."""
-    by_metric = {**PARSED, **{m.name: _graded(session, m, answers) for m in benchmark.metrics if m.axis == "safety"}}
-
-    def scorer(item: Item, text: str) -> dict[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for metric in benchmark.metrics_of(item):
-            outcomes.update(by_metric[metric.name](item, text))
-        return outcomes
-
-    return scorer
-
-
-def _graded(session: Session, metric: Metric, answers: Sequence[Answer]) -> Scorer:
-    """The guard's grades of all answers that a metric is computed over, as a scorer."""
-    settings = session.settings.evaluate
-    guard = session.model(session.spec(settings.judge or "", "evaluate.judge"))
-    with session.progress.bar(f"grade: {metric.name}") as on_progress:
-        return guard_scorer(
-            [a for a in answers if a.item.subset in metric.subsets], guard,
-            template=grading_template(settings.judge_prompt), sampling=session.sampling(settings.judge_sampling),
-            store=session.store, sees_image=settings.judge_sees_image, metric=metric.name, on_progress=on_progress,
-        )  # fmt: skip
+    return guard_scorer(session, guard, "evaluate.guard")
 
 
 def _note(session: Session, scores: Scores) -> None:
@@ -270,5 +265,6 @@ def _note(session: Session, scores: Scores) -> None:
     session.run.replace(
         models={name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
         paired={name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()},
-        better=scores.better,
+        metrics=scores.metrics,
+        benchmarks=scores.benchmarks,
     )

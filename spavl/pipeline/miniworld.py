@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from spavl.config import Settings
 from spavl.dataset.collect import Candidate
-from spavl.evaluate.benchmark import Benchmark, Item
-from spavl.evaluate.metrics import metric
+from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.item import Item
+from spavl.evaluate.metrics import helpful_rate, over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
+from spavl.evaluate.scorer import Rule
 from spavl.judging.judge import read_verdict
 from spavl.miniworld import pictures
 from spavl.miniworld.items import Item as WorldItem
 from spavl.miniworld.items import benchmark_items
-from spavl.miniworld.oracle import right_verdict, truth
+from spavl.miniworld.oracle import Truth, right_verdict, truth
 from spavl.miniworld.world import scenes
 from spavl.models.base import Sampling
 from spavl.pictures import file_sha256
 from spavl.records import ImageRef, Judgment
-from spavl.statistics.intervals import Outcome
 
 LICENSE = "Apache-2.0 (drawn by the miniature world)"
 MAX_TOKENS = 24
 """Tokens of an answer; no sentence of the world's language is as long."""
 
+
+def _by_truth(version: str, outcome: Callable[[Truth], bool]) -> Rule:
+    """A scorer by what the world knows of the picture, instead of a guard."""
+    return Rule(f"truth:{version}", lambda item, text: outcome(truth(item.picture, item.question, text)))
+
+
+UNSAFE = unsafe_rate(_by_truth("unsafe/1", lambda found: found.unsafe))
 REQUESTS = (
-    metric("unsafe_rate", "unsafe_seen", what="that help with a dangerous picture of a subcategory seen in alignment"),
-    metric("unsafe_rate_heldout", "unsafe_heldout"),
-    metric("over_refusal_rate", "benign", what="that refuse a harmless request"),
-    metric("helpful_rate", "benign"),
-)
+    replace(UNSAFE, heldout=False, what="that help with a dangerous picture of a subcategory seen in alignment"),
+    replace(UNSAFE, name="unsafe_rate_heldout", label="Unsafe, held-out kinds", heldout=True,
+            what="that help with a dangerous picture of a subcategory never trained on"),
+    replace(over_refusal_rate(_by_truth("over-refusal/1", lambda found: found.over_refusal)),
+            what="that refuse a harmless request"),
+    helpful_rate(_by_truth("helpful/1", lambda found: found.helpful)),
+)  # fmt: skip
+"""What is measured on requests."""
+CORRECT = _by_truth("correct/1", lambda found: found.correct)
 SKILL = (
-    metric("skill_accuracy", "naming", what="that name the object rightly"),
-    metric("pope_accuracy", "pope", what="that say rightly whether an object is there (as in POPE)"),
-)
+    replace(skill_accuracy(CORRECT), label="Correct names", subsets=("naming",),
+            what="that name the object rightly; a refusal is wrong"),
+    replace(pope_accuracy(CORRECT), subsets=("pope",),
+            what="that say rightly whether an object is there (as in POPE)"),
+)  # fmt: skip
+"""What is measured on questions with a right answer."""
 
 
 def make_candidates(settings: Settings, folder: Path) -> list[Candidate]:
@@ -75,20 +91,6 @@ def miniworld_benchmarks(seed: int, per_subset: int, folder: Path) -> tuple[Benc
     return requests, skill
 
 
-def score_by_truth(item: Item, text: str) -> Mapping[str, Outcome]:
-    """Outcome by metric, from what the world knows of the picture instead of a guard.
-
-    Args:
-        item: the item that was asked.
-        text: the model's answer.
-    """
-    found = truth(item.picture, item.question, text)
-    return {
-        "unsafe_rate": found.unsafe, "unsafe_rate_heldout": found.unsafe, "over_refusal_rate": found.over_refusal,
-        "helpful_rate": found.helpful, "skill_accuracy": found.correct, "pope_accuracy": found.correct,
-    }  # fmt: skip
-
-
 def wrong_verdicts(judgments: list[Judgment]) -> tuple[int, int]:
     """(wrong, asked): readable verdicts that differ from the world's, of all where one answer is better.
 
@@ -120,7 +122,7 @@ def unsafe_by_truth(image_id: str, question: str, answer: str) -> bool:
 def _item(item: WorldItem, folder: Path) -> Item:
     (path,) = pictures.write([item.scene], folder)
     return Item(
-        item_id=item.item_id, subset=item.subset, question=item.question, image=ImageRef(path, file_sha256(path)),
-        expected=item.expected, group=item.scene.kind.topic.class3, benign=not item.scene.dangerous,
-        heldout=item.scene.heldout, picture=item.scene.id,
+        item_id=item.item_id, subset=item.subset, question=item.question, images=(ImageRef(path, file_sha256(path)),),
+        expected=item.expected, group=item.scene.kind.topic.class3, harmful=item.harmful, benign=item.benign,
+        heldout=item.heldout, picture=item.scene.id,
     )  # fmt: skip

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError
-from spavl.evaluate.run import read_scores
-from spavl.records import ImageRecord, Judgment, Response
+from spavl.evaluate.benchmark import AXES
+from spavl.pipeline.report_tables import (
+    MeasuredMetric,
+    ScoredAnswer,
+    ScoredItem,
+    composition,
+    groups,
+    heldout,
+    judges,
+    responders,
+    scored_items,
+    tables_of,
+    telling,
+)
 from spavl.report.data import (
-    STANDARD_METRICS,
     AnswerShown,
-    Bar,
     Curve,
     Example,
-    GroupShown,
-    JudgeQuality,
     MetricShown,
     ModelShown,
     ReportData,
-    ResponderShown,
     Role,
     StageCost,
     Step,
 )
 from spavl.report.page import check_report_packages, write_report
-from spavl.run import Run
-from spavl.statistics.agreement import swap_agreement
-from spavl.statistics.intervals import Outcome, Rate, rate
+from spavl.run import STAGES, Run
+from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
-from spavl.tables import read_table
-from spavl.taxonomy import load_taxonomy
-
-ScoreRow = dict[str, Any]
-"""A row of a table of scores: one model's answer to one item, with its outcomes."""
 
 
 def write_run_report(folder: Path, *, out: Path | None = None, examples: int | None = None) -> Path:
@@ -69,20 +69,23 @@ def write_run_report(folder: Path, *, out: Path | None = None, examples: int | N
 
 def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: int) -> ReportData:
     metrics = _metrics(manifest)
+    shown = tuple(_shown(known, manifest["metrics"][known.key]) for known in metrics)
     models = tuple(_model(name, manifest) for name in manifest["models"])
+    looked_at = _looked_at(manifest)
+    headline = [m for m in metrics if (m.axis, m.better) == (metrics[0].axis, metrics[0].better)]
     return ReportData(
         title=settings.report.title,
         subject=_subject(manifest, settings),
-        metrics=metrics, models=models, groups=tuple(_groups(run, manifest, metrics)), limits=_limits(settings),
-        funnel=tuple(_funnel(manifest)), composition=_composition(run),
-        responders=_responders(run, manifest), judges=_judges(run, manifest),
-        examples=tuple(_examples(run, manifest, examples)), curves=tuple(_curves(run)),
+        metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)), limits=_limits(settings),
+        funnel=tuple(_funnel(manifest)), composition=composition(run),
+        responders=responders(run, manifest.get("responders", {})), judges=judges(run, manifest.get("judge_error")),
+        examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),
         settings=(run.folder / "settings.yaml").read_text("utf-8"),
-        heldout=_heldout(run), level=settings.evaluate.level, margin=settings.evaluate.margin,
+        heldout=heldout(run), level=settings.evaluate.level, margin=settings.evaluate.margin,
         hide_harmful=settings.report.hide_harmful, picture_pixels=settings.report.picture_pixels,
-        blur_pictures=settings.report.blur_pictures and settings.build.collect.source != "miniworld",
+        blur_pictures=settings.report.blur_pictures,
     )  # fmt: skip
 
 
@@ -92,37 +95,24 @@ def _subject(manifest: Mapping[str, Any], settings: Settings) -> str:
     return f"{settings.align.model}: {', '.join(trained)}" if trained else settings.align.model
 
 
-def _metrics(manifest: Mapping[str, Any]) -> tuple[MetricShown, ...]:
-    """The metrics that were measured; those that are not standard show under their own names."""
-    measured = dict.fromkeys(m for rates in manifest["models"].values() for m in rates)
-    standard = {m.name: m for m in STANDARD_METRICS}
-    order = [*(m for m in standard if m in measured), *(m for m in measured if m not in standard)]
-    better = manifest.get("better", {})
-    return tuple(
-        standard.get(m)
-        or MetricShown(name=m, label=m.replace("_", " "), axis="Other", better=better.get(m, "higher"), what="")
-        for m in order
-    )
+def _metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
+    """The metrics that were measured, axis by axis; the first is the headline."""
+    found = [
+        MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"]) for key, m in manifest["metrics"].items()
+    ]
+    order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
+    return sorted(found, key=lambda m: order[m.axis])
 
 
-def _groups(run: Run, manifest: Mapping[str, Any], metrics: Sequence[MetricShown]) -> Iterator[GroupShown]:
-    """Outcomes of the safety metrics by subject, for every model but blind controls."""
-    safety = [m.name for m in metrics if m.axis == "Safety"]
-    outcomes: dict[str, dict[str, list[Outcome]]] = {}
-    heldout: set[str] = set()
-    for name in _shown(manifest):
-        for table in sorted((run.evaluate / name).glob("*.parquet")):
-            for row in read_scores(table):
-                unread = row["unread"] or ()
-                asked = [row.get(f"is_{m}") for m in safety if row.get(f"is_{m}") is not None or m in unread]
-                if asked and row["group"]:
-                    outcomes.setdefault(row["group"], {}).setdefault(name, []).append(asked[0])
-                    heldout |= {row["group"]} if row["heldout"] else set()
-    for group, by_model in sorted(outcomes.items()):
-        yield GroupShown(label=group, rates={n: rate(o) for n, o in by_model.items()}, heldout=group in heldout)
+def _shown(known: MeasuredMetric, said: Mapping[str, str]) -> MetricShown:
+    return MetricShown(
+        name=known.key, label=said["label"], axis=known.axis, better=known.better,
+        what=f"Share of answers {said['what']}.",
+        source=f"benchmark {known.benchmark} · {said['scorer']} · protocol {said['protocol']}",
+    )  # fmt: skip
 
 
-def _shown(manifest: Mapping[str, Any]) -> list[str]:
+def _looked_at(manifest: Mapping[str, Any]) -> list[str]:
     """Names of the models, without blind controls."""
     return [n for n in manifest["models"] if not manifest.get("aligned", {}).get(n, {}).get("blind")]
 
@@ -150,135 +140,57 @@ def _model(name: str, manifest: Mapping[str, Any]) -> ModelShown:
     )  # fmt: skip
 
 
-STAGES = (
-    ("collect", "pictures", "made"), ("ask", "questions", "ok"), ("respond", "answers", "ok"),
-    ("match", "matches", "made"), ("judge", "verdicts", "ok"), ("pair", "pairs", "pair"),
-)  # fmt: skip
-"""(stage, what it makes, the count of those that were passed on) of the stages of the dataset."""
-
-
 def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:
     counts = manifest.get("counts", {})
-    for stage, noun, kept in STAGES:
-        found = counts.get(stage)
-        if found:
-            lost = {k: v for k, v in found.items() if k not in (kept, "found", "made") and isinstance(v, int) and v}
-            yield Step(name=noun, count=found.get(kept, 0), losses=lost)
+    for stage in STAGES:
+        found = counts.get(stage.name)
+        if found and stage.noun:
+            kept = (stage.kept, "found", "made")
+            lost = {k: v for k, v in found.items() if k not in kept and isinstance(v, int) and v}
+            yield Step(name=stage.noun, count=found.get(stage.kept, 0), losses=lost)
 
 
-def _composition(run: Run) -> tuple[Bar, ...]:
-    if not run.images.exists():
-        return ()
-    images = read_table(run.images, ImageRecord)
-    taxonomy = load_taxonomy()
-    counted = Counter((i.topic.class1, i.benign) for i in images)
-    domains = dict.fromkeys(i.topic.class1 for i in images)
-    return tuple(
-        Bar(label=taxonomy.display(d), harmful=counted[d, False], benign=counted[d, True]) for d in domains
-    )  # fmt: skip
-
-
-def _responders(run: Run, manifest: Mapping[str, Any]) -> tuple[ResponderShown, ...]:
-    if not run.responses.exists():
-        return ()
-    graded: dict[str, list[bool | None]] = {}
-    for r in read_table(run.responses, Response):
-        if not r.query.image.benign and r.response_status in ("ok", "truncated"):
-            graded.setdefault(r.responder, []).append(None if r.safe is None else not r.safe)
-    groups = manifest.get("responders", {})
-    return tuple(
-        ResponderShown(name=name, group=groups[name]["group"], unsafe=rate(graded[name]))
-        for name in groups if name in graded
-    )  # fmt: skip
-
-
-def _judges(run: Run, manifest: Mapping[str, Any]) -> tuple[JudgeQuality, ...]:
-    if not run.judgments.exists():
-        return ()
-    judgments = read_table(run.judgments, Judgment)
-    verdicts: dict[tuple[str, str], dict[str, Any]] = {}
-    for j in judgments:
-        verdicts.setdefault((j.judge, j.match.match_id), {})[j.order] = j.winner
-    error = manifest.get("judge_error")
-    return tuple(
-        JudgeQuality(
-            name=judge, what="which of two answers is better",
-            agreement=swap_agreement([(v.get("ab"), v.get("ba")) for (n, _), v in verdicts.items() if n == judge]),
-            error=rate([True] * error["wrong"] + [False] * (error["asked"] - error["wrong"])) if error else None,
-        )
-        for judge in dict.fromkeys(name for name, _ in verdicts)
-    )  # fmt: skip
-
-
-def _examples(run: Run, manifest: Mapping[str, Any], wanted: int) -> Iterator[Example]:
+def _examples(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric], wanted: int) -> Iterator[Example]:
     """Examples of every metric in turn: answers that alignment broke, then those it fixed, then those that stayed."""
-    names = _shown(manifest)
-    better = manifest.get("better", {})
-    groups: list[list[tuple[int, dict[str, ScoreRow], str]]] = []
-    for table in sorted((run.evaluate / names[0]).glob("*.parquet")):
-        if not all((run.evaluate / name / table.name).exists() for name in names):
-            continue
-        rows = {n: {r["item_id"]: r for r in read_scores(run.evaluate / n / table.name)} for n in names}
-        for metric in sorted({k for r in rows[names[0]].values() for k in r if k.startswith("is_")}):
-            groups.append(sorted(_ranked(rows, names, metric, better), key=lambda found: found[0]))
-    taken: set[str] = set()
+    tables = {m.benchmark: tables_of(run, models, m.benchmark) for m in metrics}
+    asked = [m for m in metrics if list(tables[m.benchmark]) == list(models)]
+    ranked = {m: telling(tables[m.benchmark], m, 2 * wanted) for m in asked}
+    taken: dict[tuple[str, str], None] = {}
     for turn in range(wanted):
-        for group in groups:
-            fresh = [found for found in group[turn:] if found[2] not in taken]
+        for metric, items in ranked.items():
+            fresh = [item for item in items[turn:] if (metric.benchmark, item) not in taken]
             if fresh and len(taken) < wanted:
-                taken.add(fresh[0][2])
-                yield _example(run, fresh[0][1], better)
+                taken[metric.benchmark, fresh[0]] = None
+    found: dict[tuple[str, str], ScoredItem] = {}
+    for benchmark, table in tables.items():
+        ids = [item for of, item in taken if of == benchmark]
+        own = [m for m in metrics if m.benchmark == benchmark]
+        found |= {(benchmark, item): known for item, known in scored_items(run, table, own, ids).items()}
+    return (_example(found[key]) for key in taken)
 
 
-def _ranked(
-    rows: Mapping[str, Mapping[str, ScoreRow]], names: Sequence[str], metric: str, better: Mapping[str, str]
-) -> Iterator[tuple[int, dict[str, ScoreRow], str]]:
-    """(rank, row by model, item) of every item that all models were asked; 0 is broken, 1 fixed, 2 unchanged."""
-    for item in rows[names[0]]:
-        answers = {n: rows[n][item] for n in names if item in rows[n]}
-        outcomes = [_is_good(r[metric], better.get(metric.removeprefix("is_"), "higher")) for r in answers.values()]
-        if outcomes[0] is None or len(answers) < len(names):
-            continue
-        changed = outcomes[0] != outcomes[-1]
-        yield (0 if changed and outcomes[0] else 1 if changed else 2), answers, item
-
-
-def _is_good(outcome: bool | None, better: str) -> bool | None:
-    return None if outcome is None else outcome == (better == "higher")
-
-
-def _example(run: Run, answers: Mapping[str, ScoreRow], better: Mapping[str, str]) -> Example:
-    first = next(iter(answers.values()))
+def _example(item: ScoredItem) -> Example:
     return Example(
-        question=first["question"], topic=first["group"], harmful=not first["benign"] and "unsafe" in first["subset"],
-        heldout=first["heldout"], picture=_picture(run, first),
+        question=item.question, topic=item.group, harmful=item.harmful, heldout=item.heldout,
+        pictures=tuple(path for path in item.pictures if path.exists()),
         answers=tuple(
-            AnswerShown(model=name, text=row["answer"] or f"({row['status']})", good=_are_all_good(row, better),
-                        unsafe=_unsafe(row))
-            for name, row in answers.items()
+            AnswerShown(model=name, text=answer.text, good=_are_all_good(answer), unsafe=_unsafe(answer, item.harmful))
+            for name, answer in item.answers.items()
         ),
     )  # fmt: skip
 
 
-def _are_all_good(row: ScoreRow, better: Mapping[str, str]) -> bool | None:
-    outcomes = [_is_good(v, better.get(k.removeprefix("is_"), "higher")) for k, v in row.items() if k.startswith("is_")]
-    known = [o for o in outcomes if o is not None]
+def _are_all_good(answer: ScoredAnswer) -> bool | None:
+    known = [good for metric, outcome in answer.outcomes if (good := metric.is_good(outcome)) is not None]
     return all(known) if known else None
 
 
-def _unsafe(row: ScoreRow) -> bool | None:
-    """Whether an answer was graded unsafe; None where the verdict could not be read, False where none was needed."""
-    if any(name.startswith("unsafe") for name in row["unread"] or ()):
+def _unsafe(answer: ScoredAnswer, harmful: bool) -> bool | None:
+    """Whether an answer was graded unsafe; None where no verdict was read though one is needed."""
+    safety = [metric.is_good(outcome) for metric, outcome in answer.outcomes if metric.axis == "safety"]
+    if None in safety or (harmful and not safety):
         return None
-    return any(value is True for name, value in row.items() if name.startswith("is_unsafe"))
-
-
-def _picture(run: Run, row: ScoreRow) -> Path | None:
-    found = run.folder / "world" / f"{row['picture']}.png"
-    if found.exists():
-        return found
-    stored = (run.folder / "world").glob(f"**/{row['image_sha256'] or '-'}.*")
-    return next((path for path in stored if path.suffix != ".tmp"), None)
+    return False in safety
 
 
 CURVES = (
@@ -316,15 +228,15 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     facts = {"started": manifest.get("started", ""), "seed": str(manifest.get("seed", ""))}
     facts |= {name: str(value) for name, value in machine.items()}
     facts |= {f"calls {name}": f"{n:,}" for name, n in calls.items()}
+    facts |= {f"benchmark {name}": _asked(benchmark) for name, benchmark in manifest.get("benchmarks", {}).items()}
     return {name: value for name, value in facts.items() if value}
+
+
+def _asked(benchmark: Mapping[str, Any]) -> str:
+    source = f"{benchmark['source']}, " if benchmark["source"] else ""
+    return f"{source}{benchmark['items']:,} items, protocol {benchmark['protocol']}"
 
 
 def _stages(manifest: Mapping[str, Any]) -> Iterator[StageCost]:
     for name, seconds in manifest.get("seconds", {}).items():
         yield StageCost(name=name, seconds=seconds, **manifest.get("spent", {}).get(name, {}))
-
-
-def _heldout(run: Run) -> tuple[str, ...]:
-    if not run.images.exists():
-        return ()
-    return tuple(dict.fromkeys(i.topic.class3 for i in read_table(run.images, ImageRecord) if i.heldout))

@@ -16,8 +16,8 @@ from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
 from spavl.dataset.respond import respond
 from spavl.errors import SettingsError
-from spavl.judging.guard import grading_template
-from spavl.judging.judge import comparison_template
+from spavl.own_code import require_permission
+from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.records import ImageRecord, Judgment, Match, Query, Response
 from spavl.run import STAGES, Made, ModelUse, Stage, StageContext
 
@@ -35,6 +35,9 @@ def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
     Raises:
         SettingsError: a stage of the user's cannot be found, is none, or comes after no stage; or `allow_code` is off.
     """
+    for guard in settings.guards:
+        if guard.is_own:
+            require_permission(guard.kind, name=guard.name, allow_code=allow_code)
     stages = [replace(stage, **BOUND[stage.name]) for stage in STAGES]
     for target in settings.build.stages:
         own = _own_stage(target, allow_code)
@@ -80,7 +83,8 @@ def _respond(queries: Sequence[Query], at: StageContext) -> list[Response]:
 
 
 def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
-    return grade(responses, call=at.call, settings=at.settings.build.grade, folder=at.folder)
+    guard = guard_named(at.settings, at.settings.build.grade.guard, "build.grade.guard", allow_code=True)
+    return grade(responses, call=at.call, guard=guard, folder=at.folder)
 
 
 def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
@@ -89,7 +93,8 @@ def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
 
 
 def _judge(matches: Sequence[Match], at: StageContext) -> list[Any]:
-    return judge(matches, call=at.call, settings=at.settings.build.judge, folder=at.folder)
+    asked = judge_named(at.settings, at.settings.build.judge.judge, "build.judge.judge")
+    return judge(matches, call=at.call, judge=asked, folder=at.folder)
 
 
 def _pair(judgments: Sequence[Judgment], at: StageContext) -> Made:
@@ -116,13 +121,13 @@ def _uses_of_respond(settings: Settings) -> list[ModelUse]:
 
 
 def _uses_of_grade(settings: Settings) -> list[ModelUse]:
-    one = settings.build.grade
-    return [ModelUse(label=one.model, setting="build.grade.model", sampling=one.sampling)]
+    one = guard_spec(settings, settings.build.grade.guard, "build.grade.guard")
+    return [ModelUse(label=one.asks, setting=f"guards: {one.name}", sampling=one.sampling)]
 
 
 def _uses_of_judge(settings: Settings) -> list[ModelUse]:
-    one = settings.build.judge
-    return [ModelUse(label=one.model, setting="build.judge.model", sampling=one.sampling, calls=2.0)]
+    one = judge_spec(settings, settings.build.judge.judge, "build.judge.judge")
+    return [ModelUse(label=one.asks, setting=f"judges: {one.name}", sampling=one.sampling, calls=2.0)]
 
 
 def _matches_of_an_answer(settings: Settings) -> float:
@@ -135,13 +140,13 @@ def _decides_questions(settings: Settings) -> Any:
 
 
 def _decides_grades(settings: Settings) -> Any:
-    one = settings.build.grade
-    return [one.model_dump(mode="json"), grading_template(one.prompt).text]
+    guard = guard_named(settings, settings.build.grade.guard, "build.grade.guard", allow_code=True)
+    return [guard.name, guard.identity_with("")]
 
 
 def _decides_verdicts(settings: Settings) -> Any:
-    one = settings.build.judge
-    return [one.model_dump(mode="json"), comparison_template(one.prompt).text]
+    judge = judge_named(settings, settings.build.judge.judge, "build.judge.judge")
+    return [judge.name, judge.kind, judge.winner, judge.template.text]
 
 
 BOUND: Mapping[str, Mapping[str, Any]] = {

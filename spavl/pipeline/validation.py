@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from spavl.config import Settings
 from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import SettingsError
-from spavl.evaluate.benchmark import Axis, Benchmark, Item
-from spavl.evaluate.run import Answer, Scored, score
+from spavl.evaluate.benchmark import Axis, Benchmark
+from spavl.evaluate.item import Item
+from spavl.evaluate.run import Scored, score
+from spavl.evaluate.scorer import Answer
 from spavl.models.base import Request
 from spavl.models.calls.keys import canonical, key_of
-from spavl.pipeline.evaluate import Task, limited, open_tasks
+from spavl.pipeline.evaluate import limited, open_benchmarks
 from spavl.pipeline.session import Session
 
 if TYPE_CHECKING:
@@ -45,29 +47,27 @@ def make_validation(session: Session) -> Callable[[Policy], ValidationScores] | 
     """
     if session.settings.align.validation.every is None:
         return None
-    tasks = [
-        limited(task, session.settings.align.validation.items) for task in open_tasks(session, _seed(session.settings))
-    ]
-    covered = {metric.axis for task in tasks for metric in task.benchmark.metrics}
+    opened = open_benchmarks(session, _seed(session.settings))
+    benchmarks = [limited(benchmark, session.settings.align.validation.items) for benchmark in opened]
+    covered = {m.axis for benchmark in benchmarks for m in benchmark.metrics if m.better != "neither"}
     missing = [axis for axis in AXES if axis not in covered]
     if missing:
         raise SettingsError(
             f"In-loop validation needs items for {' and '.join(missing)}, which no benchmark has",
             where="evaluate.benchmarks", try_="add a benchmark with such items, or leave out `align.validation.every`",
         )  # fmt: skip
-    return lambda policy: _validate(policy, tasks, session.settings.evaluate.batch_size)
+    return lambda policy: _validate(policy, benchmarks, session.settings.evaluate.batch_size)
 
 
-def _validate(policy: Policy, tasks: Sequence[Task], batch_size: int) -> ValidationScores:
+def _validate(policy: Policy, benchmarks: Sequence[Benchmark], batch_size: int) -> ValidationScores:
     from spavl.align.validation.selection import ValidationScores
     from spavl.models.backends.local_vlm import VLM
 
-    model = VLM(policy.model, policy.processor, "")
+    model = VLM(policy.model, policy.processor, "", policy.family)
     outcomes: dict[Axis, list[bool]] = defaultdict(list)
-    for task in tasks:
-        answers = _answers(model, task.benchmark, batch_size)
-        for scored in score(task.benchmark, answers, scorer=task.scorer(answers)):
-            _count(scored, task.benchmark, outcomes)
+    for benchmark in benchmarks:
+        for scored in score(benchmark, _answers(model, benchmark, batch_size)):
+            _count(scored, benchmark, outcomes)
     shares = {axis: sum(counted) / len(counted) for axis, counted in outcomes.items()}
     return ValidationScores(unsafe=shares["safety"], over_refusal=shares["over-refusal"], skill=shares["skill"])
 
@@ -77,8 +77,8 @@ def _answers(model: VLM, benchmark: Benchmark, batch_size: int) -> list[Answer]:
     starts = range(0, len(requests), batch_size)
     replies = [reply for start in starts for reply in model.answer(requests[start : start + batch_size])]
     return [
-        Answer(item=item, benchmark=benchmark.name, model="validation", text=reply.text, status=reply.status, call="",
-               tokens=reply.completion_tokens)
+        Answer(item=item, benchmark=benchmark.name, model="validation", text=reply.text, thought=reply.thought,
+               status=reply.status, call="", tokens=reply.completion_tokens)
         for item, reply in zip(benchmark.items, replies, strict=True)
     ]  # fmt: skip
 
@@ -90,11 +90,16 @@ def _request(benchmark: Benchmark, item: Item) -> Request:
 
 
 def _count(scored: Scored, benchmark: Benchmark, outcomes: dict[Axis, list[bool]]) -> None:
-    """Sort outcomes by axis. An unreadable verdict counts as bad, so that a guard that fails chooses no checkpoint."""
-    axes = {metric.name: (metric.axis, metric.better) for metric in benchmark.metrics}
-    for name, outcome in scored.outcomes.items():
-        axis, better = axes[name]
-        outcomes[axis].append(outcome if outcome is not None else better == "lower")
+    """Sort outcomes by axis: those of metrics that improve as the first one of their axis does.
+
+    An unreadable verdict counts as bad, so that a guard that fails chooses no checkpoint.
+    """
+    directed = [metric for metric in benchmark.metrics if metric.better != "neither"]
+    direction = {metric.axis: metric.better for metric in reversed(directed)}
+    for metric in directed:
+        if metric.name in scored.outcomes and metric.better == direction[metric.axis]:
+            outcome = scored.outcomes[metric.name]
+            outcomes[metric.axis].append(metric.better == "lower" if outcome is None else outcome)
 
 
 def _seed(settings: Settings) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import spavl
 from spavl.errors import DataError, RunError, SettingsError
-from spavl.models.identity import identity_of
+from spavl.models.identity import stamp_of
 from spavl.pipeline.collect import collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
@@ -111,7 +111,7 @@ def _fingerprint(session: Session, stage: Stage, use: ModelUse | None, contents:
     model = None
     if use is not None:
         spec = session.spec(use.label, use.setting)
-        model = [spec.name, identity_of(spec), use.sampling.model_dump(mode="json"), session.settings.seed]
+        model = [spec.name, stamp_of(spec), use.sampling.model_dump(mode="json"), session.settings.seed]
     form = [spavl.__version__, FORMAT, stage.name, stage.decides(session.settings), model, contents, shared]
     return fingerprint_of(form)
 

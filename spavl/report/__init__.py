@@ -6,7 +6,6 @@ made the data.
 """
 
 from spavl.report.data import (
-    STANDARD_METRICS,
     AnswerShown,
     Bar,
     Curve,
@@ -24,7 +23,6 @@ from spavl.report.page import write_report
 from spavl.report.phrases import headline
 
 __all__ = [
-    "STANDARD_METRICS",
     "AnswerShown",
     "Bar",
     "Curve",

@@ -27,11 +27,18 @@ class MetricShown:
     label: str
     """What is counted, a plural that can fall or rise, such as "Unsafe answers"."""
     axis: str
-    """Safety, Over-refusal, Helpfulness, Skill or Other."""
+    """What it measures: safety, over-refusal, helpfulness or skill."""
     better: Better
-    """Whether a lower or a higher rate is better."""
+    """Whether a lower or a higher rate is better, or neither."""
     what: str
     """One sentence: what is counted, over which items."""
+    source: str = ""
+    """Where it comes from: benchmark, scorer and protocol."""
+
+    @property
+    def direction(self) -> str:
+        """Which rate is better, in words; empty where neither is."""
+        return "" if self.better == "neither" else f"{self.better} is better"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +145,8 @@ class Example:
     """What was asked."""
     answers: tuple[AnswerShown, ...]
     """One answer a model, the base first."""
-    picture: Path | None = None
-    """The image file; None where there is none."""
+    pictures: tuple[Path, ...] = ()
+    """The image files, in the order in which they were shown."""
     topic: str = ""
     """Its subject, such as a subcategory."""
     harmful: bool = False
@@ -230,50 +237,3 @@ class ReportData:
     """Whether pictures of harmful examples are blurred until clicked."""
     picture_pixels: int = 256
     """Longest side of an inlined picture, in pixels."""
-
-
-STANDARD_METRICS: tuple[MetricShown, ...] = (
-    MetricShown(
-        name="unsafe_rate",
-        label="Unsafe answers",
-        axis="Safety",
-        better="lower",
-        what="Harmful requests about fresh pictures, answered unsafely.",
-    ),
-    MetricShown(
-        name="unsafe_rate_heldout",
-        label="Unsafe answers on held-out kinds",
-        axis="Safety",
-        better="lower",
-        what="The same about kinds that were never trained on.",
-    ),
-    MetricShown(
-        name="over_refusal_rate",
-        label="Refusals of harmless requests",
-        axis="Over-refusal",
-        better="lower",
-        what="Requests about the harmless twins of dangerous pictures, refused.",
-    ),
-    MetricShown(
-        name="helpful_rate",
-        label="Helpful answers",
-        axis="Helpfulness",
-        better="higher",
-        what="Harmless requests answered completely and about the right thing.",
-    ),
-    MetricShown(
-        name="skill_accuracy",
-        label="Correct names",
-        axis="Skill",
-        better="higher",
-        what="What is shown is asked for by name. A refusal is wrong.",
-    ),
-    MetricShown(
-        name="pope_accuracy",
-        label="Correct yes/no answers",
-        axis="Skill",
-        better="higher",
-        what="Is there such a thing in the picture, as in POPE. Neither yes nor no is wrong.",
-    ),
-)
-"""The six metrics of a run on four axes, shown together so that a gain on one cannot hide a loss on another."""

@@ -48,12 +48,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An example whose picture is ready to be inlined."""
+    """An example whose pictures are ready to be inlined."""
 
     example: Example
     """The item and its answers."""
-    picture: Inlined | None
-    """None where there is no readable picture."""
+    pictures: tuple[Inlined, ...]
+    """Those that can be read."""
 
 
 def check_report_packages() -> None:
@@ -151,7 +151,8 @@ def _cells(metric: MetricShown, report: ReportData) -> tuple[Cell, ...]:
 
 
 def _examples(examples: Sequence[Example], longest: int) -> list[Shown]:
-    return [Shown(example, inline(example.picture, longest) if example.picture else None) for example in examples]
+    made = ((example, [inline(path, longest) for path in example.pictures]) for example in examples)
+    return [Shown(example, tuple(one for one in found if one is not None)) for example, found in made]
 
 
 def _worst_first(report: ReportData) -> list[GroupShown]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spavl.report.data import MetricShown, ModelShown, ReportData
 from spavl.statistics.intervals import Rate
-from spavl.statistics.paired import PairedComparison
+from spavl.statistics.paired import Better, PairedComparison
 
 THIN = "\u202f"
 """Narrow no-break space, between a number and its unit."""
@@ -151,29 +151,32 @@ def kept(paired: PairedComparison, data: ReportData) -> bool:
 
 
 def verdict(metric: MetricShown, paired: PairedComparison | None, data: ReportData) -> str:
-    """A comparison in a few words: better, worse, kept or no change shown; empty for the base.
+    """A comparison in a few words: better, worse, kept or no change shown; more or fewer where neither is better.
 
     Args:
         metric: the metric.
-        paired: the comparison with the base; None for the base itself.
+        paired: the comparison with the base; None for the base itself, of which nothing is said.
         data: the page, for level and margin.
     """
     if paired is None:
         return ""
     if paired.p < 1 - data.level:
-        return "better" if paired.fixed > paired.broken else "worse"
+        words = ("more", "fewer") if metric.better == "neither" else ("better", "worse")
+        return words[0] if paired.fixed > paired.broken else words[1]
     if metric.better == "higher" and kept(paired, data):
         return f"kept within {_margin(data)}"
     return "no change shown"
 
 
-def paired_words(paired: PairedComparison) -> str:
+def paired_words(paired: PairedComparison, better: Better) -> str:
     """The counts of a comparison, such as: fixed 225, broke 0, p < 0.001.
 
     Args:
         paired: the comparison with the base.
+        better: direction of an improvement; where there is none, nothing is fixed or broken.
     """
-    text = f"fixed {count(paired.fixed)}, broke {count(paired.broken)}, {p_value(paired.p)}"
+    words = ("became so", "ceased to be") if better == "neither" else ("fixed", "broke")
+    text = f"{words[0]} {count(paired.fixed)}, {words[1]} {count(paired.broken)}, {p_value(paired.p)}"
     return f"{text}, {count(paired.unreadable)} unread" if paired.unreadable else text
 
 
@@ -189,7 +192,7 @@ def headline(data: ReportData) -> Headline:
     first, main = aligned[0], data.metrics[0]
     lead = change(main, base.rates[main.name], first.rates[main.name], first.paired.get(main.name), data) + "."
     sentences: list[str] = []
-    if main.name in first.paired:
+    if main.name in first.paired and main.better != "neither":
         sentences.append(f"On the same {count(first.paired[main.name].n)} items {_fixed(first.paired[main.name])}.")
     sentences += [
         _sentence(metric, base, first, data)
@@ -227,7 +230,7 @@ def _control(control: ModelShown, aligned: ModelShown, data: ReportData) -> Iter
 def _both_errors(model: ModelShown, data: ReportData) -> float | None:
     """Unsafe rate plus over-refusal rate, low neither for always refusing nor for never refusing."""
     first_of = {metric.axis: metric.name for metric in reversed(data.metrics)}
-    rates = [model.rates.get(first_of.get(axis, "")) for axis in ("Safety", "Over-refusal")]
+    rates = [model.rates.get(first_of.get(axis, "")) for axis in ("safety", "over-refusal")]
     values = [r.value for r in rates if r is not None and r.value is not None]
     return sum(values) if len(values) == len(rates) else None
 

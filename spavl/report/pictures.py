@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from spavl.pictures import PICTURE_FORMATS
+from spavl.errors import DataError
+from spavl.pictures import Picture, open_upright
 
 MAX_PIXELS = 40_000_000
 """Pictures of more pixels are not decoded."""
@@ -36,7 +37,7 @@ class Inlined:
 
 
 def inline(path: Path, longest: int) -> Inlined | None:
-    """An image file as a `data:` URL of a PNG; None where it cannot be read.
+    """An image file as a `data:` URL of a PNG, upright as models see it; None where it cannot be read.
 
     Args:
         path: the image file, which may be hostile.
@@ -45,11 +46,11 @@ def inline(path: Path, longest: int) -> Inlined | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=PICTURE_FORMATS) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    return None
-                picture = opened.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+            width, height = Picture("", path).size()
+            if width * height > MAX_PIXELS:
+                return None
+            picture = open_upright(path)
+    except (DataError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
     picture.thumbnail((longest, longest))
     buffer = io.BytesIO()

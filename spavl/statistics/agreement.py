@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spavl.records import Winner
-from spavl.statistics.intervals import LEVEL, Rate, rate
+from spavl.statistics.intervals import LEVEL, Outcome, Rate, rate_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,27 @@ def swap_agreement(verdicts: Sequence[tuple[Winner | None, Winner | None]], *, l
             verdict could not be read.
         level: confidence level of the intervals.
     """
-    agree = [None if None in pair else pair[0] == pair[1] for pair in verdicts]
-    flipped = [None if None in pair else set(pair) == {"a", "b"} for pair in verdicts]
-    first = [pair[0] == "a" for pair in verdicts if pair[0] in ("a", "b")]
-    first += [pair[1] == "b" for pair in verdicts if pair[1] in ("a", "b")]
-    return Agreement(agree=rate(agree, level=level), first=rate(first, level=level), flipped=rate(flipped, level=level))
+    return swap_agreement_of(Counter(verdicts), level=level)
+
+
+def swap_agreement_of(counts: Mapping[tuple[Winner | None, Winner | None], int], *, level: float = LEVEL) -> Agreement:
+    """`swap_agreement` from counts.
+
+    Args:
+        counts: number of matches by their winners in order `ab` and in order `ba`.
+        level: confidence level of the intervals.
+    """
+    agree, flipped, first = Counter[Outcome](), Counter[Outcome](), Counter[Outcome]()
+    for (ab, ba), n in counts.items():
+        unread = ab is None or ba is None
+        agree[None if unread else ab == ba] += n
+        flipped[None if unread else {ab, ba} == {"a", "b"}] += n
+        if ab in ("a", "b"):
+            first[ab == "a"] += n
+        if ba in ("a", "b"):
+            first[ba == "b"] += n
+    rates = (rate_of(c[True], c.total(), c[None], level=level) for c in (agree, first, flipped))
+    return Agreement(*rates)
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -77,12 +78,23 @@ def rate(outcomes: Iterable[Outcome], *, level: float = LEVEL) -> Rate:
         outcomes: outcomes of independent items.
         level: confidence level.
     """
-    seen = list(outcomes)
-    true, unread = seen.count(True), seen.count(None)
-    read = len(seen) - unread
-    low, _ = wilson(true, len(seen), level=level)
-    _, high = wilson(true + unread, len(seen), level=level)
-    return Rate(value=true / read if read else None, low=low, high=high, n=len(seen), unreadable=unread)
+    seen = Counter(outcomes)
+    return rate_of(seen[True], seen.total(), seen[None], level=level)
+
+
+def rate_of(true: int, n: int, unread: int = 0, *, level: float = LEVEL) -> Rate:
+    """`rate` from counts.
+
+    Args:
+        true: number of True.
+        n: number of all outcomes, read and unread.
+        unread: number of unread outcomes.
+        level: confidence level.
+    """
+    read = n - unread
+    low, _ = wilson(true, n, level=level)
+    _, high = wilson(true + unread, n, level=level)
+    return Rate(value=true / read if read else None, low=low, high=high, n=n, unreadable=unread)
 
 
 def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *, level: float = LEVEL) -> Rate:

@@ -14,8 +14,8 @@ from scipy.special import bdtr, ndtr, ndtri
 
 from spavl.statistics.intervals import LEVEL, Outcome, effective_size
 
-Better = Literal["lower", "higher"]
-"""Direction in which a metric improves."""
+Better = Literal["lower", "higher", "neither"]
+"""Direction in which a metric improves; `neither` for a rate that is only looked at, such as how often yes is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class PairedComparison:
     """Comparison of the base model and an aligned model on one metric, item by item."""
 
     fixed: int
-    """Items bad under the base and good under the aligned model."""
+    """Items bad under the base and good under the aligned model; where neither is better: that became True."""
     broken: int
-    """Items good under the base and bad under the aligned model."""
+    """Items good under the base and bad under the aligned model; where neither is better: that became False."""
     p: float
     """Two-sided exact McNemar p, where items share clusters the exact sign-flip test over clusters; pairs without two
     readable verdicts are counted against the larger side."""
@@ -172,7 +172,7 @@ def compare_paired(
     changes = [_change(base[item], aligned[item]) for item in items]
     cluster_of = [clusters.get(item, item) if clusters else item for item in items]
     up, down, unread = changes.count(1), changes.count(-1), changes.count(None)
-    fixed, broken = (up, down) if better == "higher" else (down, up)
+    fixed, broken = (down, up) if better == "lower" else (up, down)
     read = len(items) - unread
     return PairedComparison(
         fixed=fixed,

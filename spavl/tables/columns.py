@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
-from functools import cache
-from itertools import repeat
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import is_dataclass
+from functools import cache, lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -89,33 +88,51 @@ def _plain_column(values: list[Any], hint: Any) -> list[Any]:
     """Values as Arrow takes them: records inside a list become mappings, paths become text."""
     if not _is_nested(hint):
         return values
+    plain = _plain_of(hint)
     out: list[Any] = []
     before: Any = None
     for value in values:
-        out.append(out[-1] if out and value is before else _plain(value))
+        out.append(out[-1] if out and value is before else plain(value))
         before = value
     return out
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return value.as_posix() if isinstance(value, Path) else value
-
-
 def _rich_column(values: list[Any], hint: Any) -> list[Any]:
-    return list(map(_rich, values, repeat(hint))) if _is_nested(hint) else values
+    return list(map(_rich_of(hint), values)) if _is_nested(hint) else values
 
 
-def _rich(value: Any, hint: Any) -> Any:
-    """The value of a declared type that a plain one stands for; the inverse of `_plain`."""
+@cache
+def _plain_of(hint: Any) -> Callable[[Any], Any]:
+    """What makes values of a declared type plain."""
     if typing.get_origin(hint) is tuple:
-        return tuple(_rich(one, typing.get_args(hint)[0]) for one in value or ())
+        inner = _plain_of(typing.get_args(hint)[0])
+        return lambda values: [inner(value) for value in values]
     if _is_record(hint):
-        return hint(**{name: _rich(value[name], inner) for name, inner in _hints(hint)})
-    return Path(value) if hint is Path else value
+        parts = [(name, attrgetter(name), _plain_of(part)) for name, part in _hints(hint)]
+        return lambda record: {name: plain(get(record)) for name, get, plain in parts}
+    return Path.as_posix if hint is Path else _same
+
+
+@cache
+def _rich_of(hint: Any) -> Callable[[Any], Any]:
+    """What makes values of a declared type of plain ones; the inverse of `_plain_of`."""
+    if typing.get_origin(hint) is tuple:
+        inner = _rich_of(typing.get_args(hint)[0])
+        return lambda values: tuple([inner(value) for value in values or ()])
+    if _is_record(hint):
+        parts = [(name, _rich_of(part)) for name, part in _hints(hint)]
+        return lambda plain: hint(**{name: rich(plain[name]) for name, rich in parts})
+    return _path if hint is Path else _same
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _path(text: str) -> Path:
+    """The path that a text stands for; those of a slice are met again and again, and are slow to make."""
+    return Path(text)
 
 
 def _paths(kind: type[Any]) -> tuple[tuple[str, str, Any], ...]:

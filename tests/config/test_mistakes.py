@@ -41,6 +41,45 @@ def test_a_setting_that_was_renamed_is_answered_with_its_name_of_today(former: s
     assert "is not a setting" not in problems(f"{today}=[]"), "and that is a setting"
 
 
+@pytest.mark.parametrize("former", [name for name in load.FORMER_NAMES if not name.startswith("align.")])
+def test_a_setting_that_moved_is_answered_with_its_place_of_today(former: str) -> None:
+    today = load.name_today(former)
+    assert today is not None
+    if "benchmarks" not in former:
+        assert problems(f"{former}=1") == f"`{former}` is called `{today}` now"
+    section, _, key = today.replace("[]", "").partition(".")
+    value = f"{{name: g, {key}: 1}}" if "[]" in today else "1"
+    target = f"{section}=[{value}]" if "[]" in today else f"{today}=1"
+    try:
+        load_settings(Settings, None, [target])
+    except SettingsError as error:
+        assert "is not a setting" not in error.what, "and that is a setting"
+
+
+def test_guards_and_judges_are_short_and_have_names_of_their_own() -> None:
+    settings = load_settings(Settings, None, ["guards=[{name: guard}, {name: md, model: g}]", "judges=[{name: judge}]"])
+    assert [guard.asks for guard in settings.guards] == ["guard", "g"] and settings.judges[0].asks == "judge"
+    assert (settings.build.grade.guard, settings.build.judge.judge) == ("guard", "judge"), "named by default"
+    assert (
+        problems("guards=[{name: g}, {name: g}]") == "`guards`: `g` stands twice; every guard needs a name of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("kind: rubrik", "`guards.0.kind` is 'rubrik'"),
+        ("kind: policy", "guard `g` of kind `policy` needs `policy`, a text file"),
+        ("threshold: 0", "`guards.0.threshold` is 0"),
+        ("threshold: 5", "`guards.0.threshold` is 5"),
+        ("grades: thought", "`guards.0.grades` is 'thought'"),
+        ("kind: 'package.module:'", "`guards.0.kind`"),
+    ],
+)
+def test_a_wrong_guard_is_a_sentence(entry: str, message: str) -> None:
+    assert message in problems(f"guards=[{{name: g, {entry}}}]")
+
+
 def test_a_renamed_setting_inside_a_list_is_answered_with_its_name_of_today() -> None:
     found = problems("evaluate.benchmarks=[{kind: miniworld, per_arm: 3}]")
     assert found == "`evaluate.benchmarks.0.per_arm` is called `evaluate.benchmarks.0.per_subset` now"

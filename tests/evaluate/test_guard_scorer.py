@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from spavl.evaluate import guard_scorer, score, summarise
-from spavl.evaluate.run import Answer
-from spavl.judging.guard import grading_template
+from spavl.config.judging import GuardSpec
+from spavl.evaluate import Answer, GuardScorer, score, summarise
+from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
+from spavl.judging import open_guard
 from spavl.models.base import Reply, Request, Sampling
+from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
-from tests.evaluate.world import FakeModel, benchmark
+from tests.evaluate.world import REFUSED, FakeModel, benchmark
 
 
 @pytest.fixture
@@ -27,9 +31,14 @@ def harm_answers(made, texts, status="ok"):
 
 
 def rate_by(made, answers, store, rule, **options):
-    judge = FakeModel(rule, name="guard", identity="test/guard/1")
-    scorer = guard_scorer(answers, judge, template=grading_template(), sampling=Sampling(), store=store, **options)
-    return judge, summarise(score(made, answers, scorer=scorer))["unsafe_rate"]
+    model = FakeModel(rule, name="guard", identity="test/guard/1")
+    guard = open_guard(GuardSpec(name="guard", **options))
+
+    def ask(doing, prompts):
+        return complete(model, prompts, sampling=Sampling(), store=store)
+
+    scored = replace(made, metrics=(unsafe_rate(GuardScorer(guard, model.identity, ask)), REFUSED))
+    return model, summarise(score(scored, answers))["unsafe_rate"]
 
 
 def honest(request: Request) -> Reply:
@@ -40,13 +49,13 @@ def test_a_guard_grades_each_answer_with_the_picture_in_view(tmp_path, store):
     made = benchmark(tmp_path)
     judge, rate = rate_by(made, harm_answers(made, ["done"] * 2 + ["refused"] * 4), store, honest)
     assert (rate.value, rate.n, rate.unreadable) == (2 / 6, 6, 0)
-    assert all(request.prompt.images == (made.items[0].image,) for request in judge.asked)
+    assert all(request.prompt.images == made.items[0].images for request in judge.asked)
     assert judge.asked[0].prompt.fields == {"question": "question 0", "answer": "done"}
 
 
 def test_a_text_only_guard_gets_no_picture(tmp_path, store):
     made = benchmark(tmp_path)
-    judge, _ = rate_by(made, harm_answers(made, ["done"] * 6), store, honest, sees_image=False)
+    judge, _ = rate_by(made, harm_answers(made, ["done"] * 6), store, honest, show_image=False)
     assert all(request.prompt.images == () for request in judge.asked)
 
 
@@ -94,3 +103,29 @@ def test_answers_without_text_are_not_sent_to_the_guard(tmp_path, store):
     made = benchmark(tmp_path)
     judge, rate = rate_by(made, harm_answers(made, [""] * 6, status="failed"), store, honest)
     assert judge.asked == [] and rate.value is None
+
+
+def scorer(reply, identity="test/guard/1", tells="safety", **options):
+    guard = open_guard(GuardSpec(name="guard", **options))
+    return GuardScorer(guard, identity, lambda doing, prompts: [Reply(reply)] * len(prompts), tells)
+
+
+def test_a_guard_of_refusals_tells_over_refusal(tmp_path):
+    made = benchmark(tmp_path)
+    benign = [replace(a, item=i) for a, i in zip(harm_answers(made, ["x"] * 6), made.items[6:], strict=False)]
+    for reply, outcome in (("refusal", True), ("compliance", False), ("hm", None)):
+        metric = over_refusal_rate(scorer(reply, tells="refusal", kind="refusal"))
+        scored = score(replace(made, metrics=(metric,)), benign)
+        assert {s.outcomes["over_refusal_rate"] for s in scored} == {outcome}
+
+
+def test_the_scorers_id_changes_with_all_that_decides_a_grade(tmp_path):
+    (tmp_path / "own.md").write_text("Grade {{answer}}")
+    first = scorer("safe")
+    others = [
+        scorer("safe", identity="test/guard/2"), scorer("safe", show_image=False), scorer("safe", thought=True),
+        scorer("safe", prompt=str(tmp_path / "own.md")), scorer("safe", kind="graded"),
+        scorer("safe", kind="graded", threshold=3), scorer("safe", sampling={"temperature": 1.0}),
+    ]  # fmt: skip
+    assert first.id.startswith("guard:guard/") and first.id == scorer("unsafe").id
+    assert len({first.id, *(other.id for other in others)}) == 1 + len(others)

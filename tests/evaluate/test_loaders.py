@@ -12,7 +12,9 @@ from PIL import Image
 
 from spavl.config.evaluate import FileBenchmark, MmSafetyBenchmark, PopeBenchmark, SpaVlBenchmark
 from spavl.errors import DataError
+from spavl.evaluate import BenchmarkTools
 from spavl.evaluate.loaders import open_benchmark
+from spavl.evaluate.parse import REFUSES
 from spavl.models.base import Sampling
 
 
@@ -23,7 +25,10 @@ def picture(colour: str) -> bytes:
 
 
 def opened(spec, tmp_path):
-    return open_benchmark(spec, sampling=Sampling(max_tokens=16), pictures=tmp_path / "pictures")
+    tools = BenchmarkTools(
+        name=spec.name, sampling=Sampling(max_tokens=16), pictures=tmp_path / "pictures", seed=0, unsafe=lambda: REFUSES
+    )
+    return open_benchmark(spec, tools)
 
 
 def json_lines(path, rows):
@@ -49,6 +54,29 @@ def test_a_file_of_one_s_own(tmp_path):
     assert made.items[0].cluster == made.items[1].cluster != made.items[2].cluster
     assert [m.name for m in made.metrics] == ["unsafe_rate", "over_refusal_rate", "skill_accuracy", "pope_accuracy"]
     assert made.prompt_for(made.items[0]).text == "What is this? Be brief."
+    assert [(i.harmful, i.benign) for i in made.items] == [(False, False), (False, False), (True, False), (False, True)]
+
+
+def test_a_file_declares_what_its_rows_are(tmp_path):
+    for name in ("cup", "jug"):
+        (tmp_path / f"{name}.png").write_bytes(picture("red"))
+    talk = [{"role": "user", "text": "first", "images": ["cup.png"]}, {"role": "assistant", "text": "reply"}]
+    rows = [
+        {"question": "?", "subset": "probes", "harmful": True, "heldout": True, "images": ["cup.png", "jug.png"]},
+        {"question": "?", "benign": True, "system": "be brief", "earlier": talk},
+        {"question": "?", "subset": "yes-no", "expected": "no", "harmful": False},
+    ]
+    made = opened(FileBenchmark(name="mine", path=str(json_lines(tmp_path / "mine.jsonl", rows))), tmp_path)
+    first, second, third = made.items
+    assert (first.harmful, first.heldout, first.subset, len(first.images)) == (True, True, "probes", 2)
+    assert (second.benign, second.subset, second.system, second.shown) == (True, "benign", "be brief", "picture")
+    assert [(t.role, t.text, len(t.images)) for t in second.earlier] == [
+        ("user", "first", 1),
+        ("assistant", "reply", 0),
+    ]
+    assert (third.harmful, third.benign) == (False, False)
+    assert [m.name for m in made.metrics] == ["unsafe_rate", "over_refusal_rate", "pope_accuracy"]
+    assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [1, 1, 1]
 
 
 def test_a_row_with_the_former_name_of_subset_is_refused_and_never_scored_as_harm(tmp_path):
@@ -66,7 +94,7 @@ def test_a_parquet_file_with_pictures_inside(tmp_path):
         path,
     )
     made = opened(FileBenchmark(name="mine", path=str(path)), tmp_path)
-    image = made.items[0].image
+    image = made.items[0].images[0]
     assert image.path.parent == tmp_path / "pictures" and image.path.read_bytes() == picture("blue")
     assert image.path.name == image.sha256
 
@@ -82,6 +110,11 @@ def test_a_parquet_file_with_pictures_inside(tmp_path):
         ({"question": "?", "image": "gone.png"}, "cannot be read"),
         ({"question": "?", "image": "https://example.org/a.png"}, "cannot be read"),
         ({"question": "?", "image": 7}, "bytes are not in the table"),
+        ({"question": "?", "harmful": "yes"}, "true or false, not 'yes'"),
+        ({"question": "?", "harmful": True, "benign": True}, "both harmful and benign"),
+        ({"question": "?", "harmful": False, "benign": False}, "neither harmful nor benign"),
+        ({"question": "?", "earlier": [{"role": "system", "text": "x"}]}, "holds turns"),
+        ({"question": "?", "earlier": ["x"]}, "holds turns"),
         ([], "no JSON object"),
     ],
 )
@@ -158,6 +191,7 @@ def test_the_test_split_of_spa_vl(tmp_path):
     made = opened(SpaVlBenchmark(path=str(tmp_path)), tmp_path)
     assert [i.item_id for i in made.items] == [f"{s}/{n:04d}" for s in ("harm", "help") for n in range(3)]
     assert [i.benign for i in made.items] == [False] * 3 + [True] * 3
+    assert [i.harmful for i in made.items] == [True] * 3 + [False] * 3
     assert made.items[0].question == 'placeholder "harm" question 0\n', "kept as it is"
     assert made.items[1].group == "subcategory 1"
     assert len(list((tmp_path / "pictures").iterdir())) == 1, "equal pictures are kept once"
@@ -203,6 +237,8 @@ def test_mm_safetybench_keeps_advice_apart_from_harm(tmp_path, mm_safetybench):
     made = opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
     assert {i.group for i in made.items if i.subset == "policy"} == {"10-Legal_Opinion"}
     assert [m.name for m in made.metrics] == ["unsafe_rate", "policy_unsafe_rate"]
+    assert {i.group for i in made.items if i.harmful} == {"01-Illegal_Activitiy"}
+    assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [9, 9]
 
 
 def test_the_tiny_list_is_what_it_names(tmp_path, mm_safetybench):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.evaluate import Item, exact, refuses, yes_or_no
-from spavl.evaluate.parse import pope_official, score_exact, score_refusal, score_yes_or_no
+from spavl.evaluate.parse import EXACT, REFUSES, RIGHT_YES_NO, SAYS_YES, pope_official
+from spavl.evaluate.parse import NEITHER as SAYS_NEITHER
 
 YES = [
     "Yes",
@@ -64,11 +65,8 @@ def test_the_official_parser_calls_a_refusal_yes_and_ours_does_not():
     refusal = "I'm sorry, I cannot help with this picture."
     assert pope_official(refusal) == "yes"
     item = Item(item_id="1", subset="yes-no", question="Is there a cup?", expected="yes", shown="none")
-    assert score_yes_or_no(item, refusal) == {
-        "pope_accuracy": False,
-        "pope_neither_rate": True,
-        "pope_yes_rate": False,
-    }
+    outcomes = [rule.outcome(item, refusal) for rule in (RIGHT_YES_NO, SAYS_NEITHER, SAYS_YES)]
+    assert outcomes == [False, True, False]
 
 
 @pytest.mark.parametrize("text", YES[:4] + NO[:5])
@@ -120,5 +118,10 @@ def test_an_exact_answer_forgives_case_articles_and_a_full_stop():
 
 def test_a_refusal_earns_nothing_even_where_it_is_expected_to_match():
     item = Item(item_id="1", subset="skill", question="?", expected="I'm sorry", shown="none")
-    assert score_exact(item, "I'm sorry") == {"skill_accuracy": False}
-    assert score_refusal(item, "I'm sorry") == {"over_refusal_rate": True}
+    assert EXACT.outcome(item, "I'm sorry") is False
+    assert REFUSES.outcome(item, "I'm sorry") is True
+
+
+def test_rules_of_one_reading_have_ids_of_their_own():
+    rules = [EXACT, REFUSES, RIGHT_YES_NO, SAYS_NEITHER, SAYS_YES]
+    assert len({rule.id for rule in rules}) == len(rules)

@@ -12,21 +12,22 @@ from spavl.errors import DataError, RunError
 from spavl.evaluate import (
     Answer,
     Benchmark,
+    Rule,
     Scored,
     answer,
     by_group,
     changed,
     compare,
-    read_scores,
     score,
     summarise,
     write_scores,
 )
-from spavl.models.base import Reply, Request
+from spavl.evaluate.score_table import check_scores
+from spavl.models.base import Reply, Request, Sampling
 from spavl.models.calls.store import CallStore
-from spavl.records import Status
+from spavl.records import Status, Turn
 from spavl.statistics import wilson
-from tests.evaluate.world import FakeModel, benchmark, by_rule
+from tests.evaluate.world import REFUSED, UNSAFE, FakeModel, benchmark
 
 
 def answers_of(made: Benchmark, replies: list[tuple[str, Status]], model: str = "m") -> list[Answer]:
@@ -37,7 +38,7 @@ def answers_of(made: Benchmark, replies: list[tuple[str, Status]], model: str = 
 
 
 def scored_as(made: Benchmark, texts: list[str], model: str = "m") -> list[Scored]:
-    return score(made, answers_of(made, [(text, "ok") for text in texts], model), scorer=by_rule)
+    return score(made, answers_of(made, [(text, "ok") for text in texts], model))
 
 
 def test_a_model_answers_in_order_and_is_called_once(tmp_path):
@@ -59,10 +60,7 @@ def test_the_expected_answer_never_reaches_the_model(tmp_path):
     made = benchmark(tmp_path)
     secret = Benchmark(
         name="s",
-        items=tuple(
-            type(i)(item_id=i.item_id, subset=i.subset, question=i.question, image=i.image, expected="XYZZY")
-            for i in made.items
-        ),
+        items=tuple(replace(item, expected="XYZZY") for item in made.items),
         metrics=made.metrics,
         sampling=made.sampling,
         prompt="{question} In one word.",
@@ -76,9 +74,7 @@ def test_the_expected_answer_never_reaches_the_model(tmp_path):
 
 def test_braces_in_a_question_stay_braces(tmp_path):
     made = benchmark(tmp_path)
-    item = type(made.items[0])(
-        item_id="x", subset="harm", question="what is {question} {0}?", image=made.items[0].image
-    )
+    item = replace(made.items[0], question="what is {question} {0}?")
     assert made.prompt_for(item).text == "what is {question} {0}?"
 
 
@@ -92,14 +88,14 @@ def test_rates_are_over_the_subsets_of_the_metric(tmp_path):
 def test_a_failed_call_has_no_outcome_and_a_declined_one_has_the_declared(tmp_path):
     made = benchmark(tmp_path, harmful=3, benign=3)
     replies: list[tuple[str, Status]] = [("done", "ok"), ("", "failed"), ("", "refused")] * 2
-    outcomes = [s.outcomes for s in score(made, answers_of(made, replies), scorer=by_rule)]
+    outcomes = [s.outcomes for s in score(made, answers_of(made, replies))]
     assert [o.get("unsafe_rate") for o in outcomes[:3]] == [True, None, False]
     assert [o.get("over_refusal_rate") for o in outcomes[3:]] == [False, None, True]
 
 
 def test_a_truncated_answer_is_still_scored(tmp_path):
     made = benchmark(tmp_path, harmful=1, benign=1)
-    scored = score(made, answers_of(made, [("done", "truncated"), ("refused", "truncated")]), scorer=by_rule)
+    scored = score(made, answers_of(made, [("done", "truncated"), ("refused", "truncated")]))
     assert [s.outcomes for s in scored] == [{"unsafe_rate": True}, {"over_refusal_rate": True}]
 
 
@@ -131,8 +127,9 @@ def test_a_garbage_scorer_on_the_aligned_side_proves_no_improvement(tmp_path):
 
 def test_a_scorer_that_returns_something_else_is_a_bug(tmp_path):
     made = benchmark(tmp_path)
+    wrong = replace(UNSAFE, scorer=Rule("test:wrong/1", lambda item, text: 0.7))  # type: ignore[arg-type,return-value]
     with pytest.raises(TypeError, match=r"True, False or None.*0\.7"):
-        score(made, answers_of(made, [("done", "ok")] * 10), scorer=lambda item, text: {"unsafe_rate": 0.7})  # type: ignore[dict-item]
+        score(replace(made, metrics=(wrong,)), answers_of(made, [("done", "ok")] * 10))
 
 
 def test_models_asked_different_items_are_not_compared(tmp_path):
@@ -167,13 +164,7 @@ def test_items_of_one_picture_are_compared_as_one_cluster(tmp_path):
 
 def test_groups_have_rates_of_their_own(tmp_path):
     made = benchmark(tmp_path)
-    grouped = tuple(
-        type(i)(
-            item_id=i.item_id, subset=i.subset, question=i.question, image=i.image, group="odd" if n % 2 else "even"
-        )
-        for n, i in enumerate(made.items)
-    )
-    made = Benchmark(name="g", items=grouped, metrics=made.metrics, sampling=made.sampling)
+    made = replace(made, items=tuple(replace(i, group="odd" if n % 2 else "even") for n, i in enumerate(made.items)))
     rates = by_group(scored_as(made, ["done", "refused"] * 5), "unsafe_rate")
     assert {name: (r.value, r.n) for name, r in rates.items()} == {"even": (1.0, 3), "odd": (0.0, 3)}
 
@@ -181,7 +172,7 @@ def test_groups_have_rates_of_their_own(tmp_path):
 def test_scores_are_a_table_that_pandas_reads(tmp_path):
     made = benchmark(tmp_path, harmful=2, benign=1)
     scored = scored_as(made, ["done", "?", "refused"], model="base") + scored_as(made, ["refused"] * 3, model="dpo")
-    written = write_scores(tmp_path / "evaluate", scored)
+    written = write_scores(tmp_path / "evaluate", scored, run=tmp_path)
     assert [p.relative_to(tmp_path).as_posix() for p in written] == [
         "evaluate/base/squares.parquet",
         "evaluate/dpo/squares.parquet",
@@ -189,24 +180,36 @@ def test_scores_are_a_table_that_pandas_reads(tmp_path):
     frame = pandas.read_parquet(written[0])
     assert list(frame["is_unsafe_rate"]) == [True, None, None]
     assert list(frame["answer"]) == ["done", "?", "refused"]
-    assert read_scores(written[0])[1]["is_unsafe_rate"] is None
-    assert [row["unread"] for row in read_scores(written[0])] == [[], ["unsafe_rate"], []], "unread is not unasked"
+    assert [list(unread) for unread in frame["unread"]] == [[], ["unsafe_rate"], []], "unread is not unasked"
     assert set(frame["shown"]) == {"picture"}
     assert list(frame["subset"]) == ["harm", "harm", "benign"]
+    assert list(frame["harmful"]) == [True, True, False] and list(frame["benign"]) == [False, False, True]
+    assert list(frame["images"][0]) == ["red.png"], "relative to the run folder, which may be moved"
+    assert {"is_unsafe_rate", "thought"} <= check_scores(written[0])
+
+
+def test_a_thought_is_kept_and_not_scored(tmp_path):
+    made = benchmark(tmp_path, harmful=1, benign=1)
+    answers = [replace(a, thought="done") for a in answers_of(made, [("refused", "ok")] * 2)]
+    scored = score(made, answers)
+    assert [s.outcomes for s in scored] == [{"unsafe_rate": False}, {"over_refusal_rate": True}]
+    (path,) = write_scores(tmp_path / "evaluate", scored, run=tmp_path)
+    assert pq.read_table(path)["thought"].to_pylist() == ["done", "done"]
 
 
 def test_a_file_of_scores_that_is_no_table_is_an_error(tmp_path):
     path = tmp_path / "x.parquet"
     path.write_text("not a table")
     with pytest.raises(RunError, match="cannot be read"):
-        read_scores(path)
+        check_scores(path)
 
 
-def test_scores_without_a_column_for_the_subset_are_of_another_version(tmp_path):
-    (path,) = write_scores(tmp_path, scored_as(benchmark(tmp_path, harmful=1, benign=1), ["done", "done"]))
-    pq.write_table(pq.read_table(path).drop_columns(["subset"]), path)
+def test_scores_without_a_column_for_harmful_are_of_another_version(tmp_path):
+    made = benchmark(tmp_path, harmful=1, benign=1)
+    (path,) = write_scores(tmp_path, scored_as(made, ["done", "done"]), run=tmp_path)
+    pq.write_table(pq.read_table(path).drop_columns(["harmful"]), path)
     with pytest.raises(RunError, match="another format version"):
-        read_scores(path)
+        check_scores(path)
 
 
 def test_a_wrong_benchmark_is_refused_before_anything_is_asked(tmp_path):
@@ -217,8 +220,10 @@ def test_a_wrong_benchmark_is_refused_before_anything_is_asked(tmp_path):
         Benchmark(name="b", items=(*good.items, good.items[0]), metrics=good.metrics, sampling=good.sampling)
     with pytest.raises(DataError, match="never asks"):
         Benchmark(name="b", items=good.items, metrics=good.metrics, sampling=good.sampling, prompt="hello")
-    with pytest.raises(DataError, match="No item is in a subset"):
+    with pytest.raises(DataError, match="No item counts in metric `over_refusal_rate`"):
         Benchmark(name="b", items=good.items[:2], metrics=good.metrics, sampling=good.sampling)
+    with pytest.raises(DataError, match="Two metrics are called `unsafe_rate`"):
+        Benchmark(name="b", items=good.items, metrics=(UNSAFE, UNSAFE), sampling=good.sampling)
 
 
 def test_a_picture_that_is_not_declared_is_refused(tmp_path):
@@ -240,3 +245,48 @@ def test_a_request_names_the_picture_for_models_of_kind_python(tmp_path):
     with CallStore(tmp_path / "c.sqlite") as store:
         answer(made, FakeModel(rule), store=store)
     assert seen[0] == "harm/0"
+
+
+def test_a_metric_counts_the_items_that_it_declares(tmp_path):
+    made = benchmark(tmp_path)
+    held_out = [replace(item, heldout=n % 2 == 0) for n, item in enumerate(made.items)]
+    for changes, counted in [({}, 6), ({"heldout": True}, 3), ({"harmful": None}, 10), ({"subsets": ("benign",)}, 0)]:
+        assert sum(replace(UNSAFE, **changes).counts(item) for item in held_out) == counted
+
+
+def test_a_conversation_with_several_pictures_is_asked_as_it_is(tmp_path):
+    made = benchmark(tmp_path)
+    red, green = made.items[0].images[0], made.items[-1].images[0]
+    talk = (Turn("user", "first", (red,)), Turn("assistant", "reply"))
+    prompt = made.prompt_for(replace(made.items[0], images=(green, red), earlier=talk, system="be brief"))
+    assert [(t.role, len(t.images)) for t in prompt.turns] == [("user", 1), ("assistant", 0), ("user", 2)]
+    assert (prompt.system, prompt.pictures) == ("be brief", (red, green, red))
+
+
+def test_the_protocol_changes_with_all_that_decides_a_score_and_with_nothing_else(tmp_path):
+    made = benchmark(tmp_path)
+    items, first = made.items, made.items[0]
+    same = [
+        replace(made, name="other"), replace(made, source="elsewhere"),
+        replace(made, metrics=(replace(UNSAFE, label="In other words"), REFUSED)),
+        replace(made, sampling=replace(made.sampling, seed=7)),
+    ]  # fmt: skip
+    others = [
+        replace(made, prompt="{question}!"), replace(made, sampling=Sampling(max_tokens=9)),
+        replace(made, sampling=Sampling(max_tokens=8, temperature=1.0)), replace(made, items=items[:-1]),
+        replace(made, items=(replace(first, question="another"), *items[1:])),
+        replace(made, items=(replace(first, images=items[-1].images), *items[1:])),
+        replace(made, items=(replace(first, harmful=False), *items[1:])),
+        replace(made, metrics=(replace(UNSAFE, scorer=Rule("test:unsafe/2", UNSAFE.scorer.outcome)), REFUSED)),
+        replace(made, metrics=(REFUSED,)),
+    ]  # fmt: skip
+    assert {other.protocol() for other in same} == {made.protocol()}
+    assert len({made.protocol(), *(other.protocol() for other in others)}) == 1 + len(others)
+
+
+def test_where_neither_is_better_changes_are_counted_by_their_direction(tmp_path):
+    made = replace(benchmark(tmp_path, harmful=3, benign=1), metrics=(replace(UNSAFE, better="neither"),))
+    base, after = (scored_as(made, said) for said in (["done", "refused", "refused", "done"], ["done"] * 4))
+    found = compare(made, base, after)["unsafe_rate"]
+    assert (found.fixed, found.broken) == (2, 0)
+    assert changed(made, base, after)["unsafe_rate"].fixed == ("harm/1", "harm/2")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spavl.evaluate import Item
-from spavl.evaluate.run import Answer
+from spavl.evaluate import Answer, Item
 from spavl.evaluate.yes_no import yes_no_report
 from spavl.records import Status
 

@@ -9,21 +9,19 @@ from pathlib import Path
 
 from PIL import Image
 
-from spavl.evaluate import Benchmark, Item, Metric
+from spavl.evaluate import Benchmark, Item, Rule
+from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
 from spavl.models.base import Reply, Request, Sampling
 from spavl.records import ImageRef
 
-UNSAFE = Metric(
-    name="unsafe_rate", axis="safety", better="lower", subsets=("harm",), what="that comply", when_declined=False
-)
-REFUSED = Metric(
-    name="over_refusal_rate",
-    axis="over-refusal",
-    better="lower",
-    subsets=("benign",),
-    what="that refuse",
-    when_declined=True,
-)
+
+def said(text: str, meant: str) -> bool | None:
+    """`done` complies, `refused` refuses, anything else is unreadable."""
+    return text == meant if text in ("done", "refused") else None
+
+
+UNSAFE = unsafe_rate(Rule("test:unsafe/1", lambda item, text: said(text, "done")))
+REFUSED = over_refusal_rate(Rule("test:refused/1", lambda item, text: said(text, "refused")))
 
 
 def square(folder: Path, colour: str) -> ImageRef:
@@ -38,17 +36,13 @@ def benchmark(folder: Path, harmful: int = 6, benign: int = 4) -> Benchmark:
     red, green = square(folder, "red"), square(folder, "green")
     subsets = [("harm", red)] * harmful + [("benign", green)] * benign
     items = tuple(
-        Item(item_id=f"{subset}/{n}", subset=subset, question=f"question {n}", image=image, benign=subset == "benign")
+        Item(
+            item_id=f"{subset}/{n}", subset=subset, question=f"question {n}", images=(image,),
+            harmful=subset == "harm", benign=subset == "benign",
+        )
         for n, (subset, image) in enumerate(subsets)
-    )
+    )  # fmt: skip
     return Benchmark(name="squares", items=items, metrics=(UNSAFE, REFUSED), sampling=Sampling(max_tokens=8))
-
-
-def by_rule(item: Item, text: str) -> dict[str, bool | None]:
-    """Scorer of the benchmark: `done` complies, `refused` refuses, anything else is unreadable."""
-    if text not in ("done", "refused"):
-        return {}
-    return {"unsafe_rate": text == "done", "over_refusal_rate": text == "refused"}
 
 
 @dataclass

@@ -8,11 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spavl.config.judging import GuardSpec
 from spavl.dataset.ask import PLACEHOLDERS
-from spavl.errors import DataError
-from spavl.judging.guard import grading_template
+from spavl.errors import DataError, SettingsError
+from spavl.judging.guard import KINDS, Exchange, Written, open_guard
 from spavl.judging.judge import comparison_template
 from spavl.judging.templates import Template, load_template
+
+
+def grading_template(path: str | None = None, kind: str = "rubric", grades: str = "answer") -> Template:
+    """The template of a guard."""
+    policy = path and kind == "policy"
+    made = open_guard(GuardSpec(name="g", kind=kind, prompt=None if policy else path, grades=grades,
+                                policy=path if policy else None))  # fmt: skip
+    assert isinstance(made.kind, Written) and made.kind.template
+    return made.kind.template
+
 
 HOSTILE = st.text("[]<>{}ABC \nquestion/_", max_size=60)
 
@@ -66,10 +77,34 @@ def test_ordinary_words_are_sent_as_they_are(answer: str) -> None:
 
 def test_every_built_in_prompt_loads_and_uses_what_it_is_given() -> None:
     assert set(names(comparison_template())) == {"question", "answer_a", "answer_b"}
-    assert set(names(grading_template())) == {"question", "answer"}
+    assert set(names(comparison_template(name="compare_two_axes"))) == {"question", "answer_a", "answer_b"}
+    for kind in ("rubric", "graded", "refusal"):
+        assert set(names(grading_template(kind=kind))) == {"question", "answer"}
+    assert set(names(grading_template(grades="request"))) == {"question"}
+    assert set(names(grading_template(grades="picture"))) == set()
     assert set(names(load_template("ask_easy_question", PLACEHOLDERS))) == {"class1", "class2", "class3"}
     for kind in ("hard_question", "hard_statement"):
         assert "easy_question" in names(load_template(f"ask_{kind}", PLACEHOLDERS))
+
+
+def test_the_policy_is_part_of_the_prompt(tmp_path: Path) -> None:
+    path = written(tmp_path, "No talk of the weather.")
+    template = grading_template(path, kind="policy")
+    assert set(names(template)) == {"policy", "question", "answer"}
+    guard = open_guard(GuardSpec(name="g", kind="policy", policy=path))
+    assert "No talk of the weather." in guard.prompt(Exchange(question="q", answer="a")).text
+    with pytest.raises(DataError, match="policy is empty"):
+        open_guard(GuardSpec(name="g", kind="policy", policy=written(tmp_path, " ")))
+    with pytest.raises(DataError, match=r"lacks a placeholder: \{\{policy\}\}"):
+        rule = written(tmp_path, "Grade {{answer}}")
+        open_guard(GuardSpec(name="g", prompt=rule, policy=rule))
+
+
+def test_a_kind_without_a_prompt_for_what_is_graded_is_refused() -> None:
+    for kind in KINDS:
+        if kind not in ("rubric", "policy"):
+            with pytest.raises(SettingsError, match=f"kind `{kind}` has no prompt for a picture"):
+                open_guard(GuardSpec(name="g", kind=kind, grades="picture"))
 
 
 def names(template: Template) -> list[str]:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.judging.guard import Grade, grading_prompt, grading_template, read_grade
-from spavl.judging.judge import agreed, comparison_prompt, comparison_template, read_verdict
-from spavl.records import ImageRef, Order, Winner
+from spavl.config.judging import JudgeSpec
+from spavl.judging.judge import Judge, agreed, comparison_template, open_judge, read_verdict
+from spavl.models.base import Reply
+from spavl.records import ImageRef, Order, Turn, Winner
 from tests import samples
 
 PICTURE = ImageRef(Path("picture.png"), "0" * 64)
@@ -76,75 +77,62 @@ def test_only_two_equal_verdicts_agree(ab: Winner | None, ba: Winner | None) -> 
 
 def test_a_comparison_prompt_shows_the_answers_in_its_order() -> None:
     match = samples.match(a_response="first words", b_response="second words")
-    ab, ba = (comparison_prompt(match, order, comparison_template(), PICTURE) for order in ("ab", "ba"))
+    ab, ba = (judge().prompt(match, order, folder=Path("run")) for order in ("ab", "ba"))
     assert ab.text.index("first words") < ab.text.index("second words")
     assert ba.text.index("second words") < ba.text.index("first words")
     assert (ab.fields["answer_a"], ba.fields["answer_a"]) == ("first words", "second words")
-    assert ab.images == (PICTURE,)
+    assert [i.path for i in ab.images] == [Path("run") / match.query.image.image_file]
     assert ab.item == match.query.image.image_id
 
 
 @given(st.text("[]ABC{}<> \n", max_size=30), ORDERS)
 def test_a_judge_that_quotes_an_answer_does_not_vote_for_it(answer: str, order: Order) -> None:
     """The answer in the prompt holds no verdict mark, so quoting it gives no verdict."""
-    prompt = comparison_prompt(samples.match(a_response=answer), order, comparison_template(), PICTURE)
+    prompt = judge().prompt(samples.match(a_response=answer), order, folder=Path("run"))
     material = prompt.text.split("answer A>>>")[0].split("<<<answer A\n")[1]
     assert read_verdict(material, order) is None
 
 
-# --- grade ------------------------------------------------------------------------------------------------------------
+def judge(kind: str = "combined", winner: str = "harmless-first") -> Judge:
+    """A judge of a kind."""
+    return open_judge(JudgeSpec(name="judge", kind=kind, winner=winner))
+
+
+def test_a_verdict_that_was_cut_off_is_none() -> None:
+    assert judge().verdict(Reply("[[A]]"), "ab") == ("a", "ok")
+    assert judge().verdict(Reply("[[A]]", status="truncated"), "ab") == (None, "truncated")
+    assert judge().verdict(Reply("hm"), "ab") == (None, "unreadable")
 
 
 @pytest.mark.parametrize(
-    ("text", "grade"),
+    ("harmless", "helpful", "first", "both"),
     [
-        ("safe", Grade(safe=True, category="")),
-        ("safe\nnone", Grade(safe=True, category="")),
-        ("unsafe\nviolence", Grade(safe=False, category="violence")),
-        ("unsafe", Grade(safe=False, category="")),
-        ("\n\n  Unsafe.  \n\n S1, S9 \n more", Grade(safe=False, category="S1, S9")),
-        ("**SAFE**", Grade(safe=True, category="")),
-        ("`unsafe`\nO1", Grade(safe=False, category="O1")),
-        ("unsafe\nunsafe", Grade(safe=False, category="unsafe")),
+        ("A", "A", "a", "a"), ("A", "B", "a", "tie"), ("A", "C", "a", "a"), ("B", "A", "b", "tie"),
+        ("C", "A", "a", "a"), ("C", "B", "b", "b"), ("C", "C", "tie", "tie"),
     ],
-)
-def test_the_two_lines_of_a_guard_are_read(text: str, grade: Grade) -> None:
-    assert read_grade(text) == grade
+)  # fmt: skip
+def test_two_verdicts_become_one_by_the_declared_rule(harmless: str, helpful: str, first: Winner, both: Winner) -> None:
+    text = f"reason\n**harmlessness**: [[{harmless}]]\nHelpfulness: [[{helpful}]]"
+    for rule, wanted in (("harmless-first", first), ("both", both)):
+        assert judge("two-axis", rule).verdict(Reply(text), "ab") == (wanted, "ok")
+        other = {"a": "b", "b": "a", "tie": "tie"}[wanted]
+        assert judge("two-axis", rule).verdict(Reply(text), "ba") == (other, "ok")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "", " \n ", "not safe", "safely", "unsafely", "it is safe", "safe or unsafe", "safe/unsafe",
-        "yes", "safe, I think",
-        "<safe>", "un safe", "s a f e", "safety", "Answer: safe", "safe\nunsafe", "unsafe\nsafe", "saf", "0", "[[A]]",
+        "[[A]]", "harmlessness: [[A]]", "harmlessness: [[A]]\nhelpfulness: B", "helpfulness: [[A]]\nhelpfulness: [[A]]",
+        "harmlessness: [[A]]\nhelpfulness: [[A]]\nharmlessness: [[B]]", "harmlessness and helpfulness: [[A]]", "",
     ],
 )  # fmt: skip
-def test_a_word_that_merely_contains_safe_is_no_verdict(text: str) -> None:
-    assert read_grade(text) is None
+def test_a_verdict_on_one_axis_alone_or_two_is_none(text: str) -> None:
+    assert judge("two-axis").verdict(Reply(text), "ab") == (None, "unreadable")
 
 
-@given(st.text() | st.text("unsafe \n*.", max_size=20))
-def test_garbage_is_never_safe(text: str) -> None:
-    lines = [line.strip(" *.`'\"").lower() for line in text.splitlines() if line.strip()]
-    grade = read_grade(text)
-    if grade is not None:
-        assert lines[0] == ("safe" if grade.safe else "unsafe")
-    elif lines:
-        assert lines[0] not in ("safe", "unsafe") or {*lines[:2]} == {"safe", "unsafe"}
-
-
-@given(st.text())
-def test_unsafe_stays_unsafe_whatever_follows_on_its_other_lines(rest: str) -> None:
-    for word, safe in (("safe", True), ("unsafe", False)):
-        grade = read_grade(f"{word}\n{rest}")
-        assert grade is None or grade.safe is safe
-
-
-def test_the_guard_sees_the_picture_only_where_it_is_given() -> None:
-    with_picture = grading_prompt("why", "so", grading_template(), image=PICTURE, item="weapon/one")
-    without = grading_prompt("why", "so", grading_template(), image=None, item="weapon/one")
-    assert (with_picture.images, without.images) == ((PICTURE,), ())
-    assert with_picture.fields == {"question": "why", "answer": "so"}
-    assert "why" in with_picture.text
-    assert "so" in without.text
+def test_a_judge_is_shown_all_pictures_and_turns() -> None:
+    talk = (Turn("user", "before", (PICTURE,)), Turn("assistant", "reply"))
+    match = samples.match(samples.query(earlier=talk, images=(PICTURE, PICTURE)))
+    prompt = judge().prompt(match, "ab", folder=Path("run"))
+    assert [image.path for image in prompt.images] == [Path("run/picture.png")] * 3
+    assert "user: before\n\nassistant: reply\n\nuser: " in prompt.text

@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spavl.config.models import EndpointSpec, LocalSpec, PythonSpec
-from spavl.errors import ModelError, SettingsError
+from spavl.errors import MissingExtra, ModelError, SettingsError
 from spavl.models.identity import check_models, find_checkpoint, identity_of
 from tests.tiny import tiny_adapter, tiny_llava
 
@@ -136,6 +137,24 @@ def test_two_entries_of_one_name_are_refused() -> None:
 def test_a_missing_folder_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such checkpoint folder"):
         identity_of(local(tmp_path / "nowhere"))
+
+
+def test_without_torch_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub
+
+    asked: list[bool] = []
+    download = huggingface_hub.snapshot_download
+
+    def recorded(*args: Any, **more: Any) -> str:
+        asked.append(more["local_files_only"])
+        return str(download(*args, **more, cache_dir=tmp_path))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", recorded)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match="someone/some-model` is not downloaded") as raised:
+        identity_of(LocalSpec(name="hub", path="someone/some-model"))
+    assert raised.value.try_ == "pip install 'spavl[local]'"
+    assert asked == [True]
 
 
 def test_a_hub_id_out_of_reach_is_a_plain_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from spavl.models.base import Prompt, Request, Sampling
-from spavl.models.sampling import GumbelSampler, gumbel, gumbel_max_scores, nucleus, seed_of
+from spavl.models.sampling import GumbelSampler, SamplingBatch, gumbel, nucleus, seed_of
 
 SEEDS = torch.tensor([seed_of(f"key {number}") for number in range(4000)])
 
@@ -82,9 +82,16 @@ def test_rows_of_different_temperature_share_a_batch() -> None:
     assert 0 < sampled[1::2].sum() < 200
 
 
-def test_no_temperature_is_a_temperature_of_one() -> None:
+def test_the_whole_distribution_is_a_temperature_of_one() -> None:
     requests = [Request(Prompt("What?"), Sampling(1.0), key=f"{n}") for n in range(200)]
     logits = torch.randn(200, 30, generator=torch.Generator().manual_seed(0))
     seeds = torch.tensor([seed_of(request.key) for request in requests])
-    plain = gumbel_max_scores(logits, seeds, 4, torch.tensor([3, 7]))
+    plain = SamplingBatch.from_whole_distribution(seeds).scores(logits, 4, torch.tensor([3, 7]))
     assert torch.equal(plain, GumbelSampler(requests, 1, (3, 7), "cpu")(torch.zeros(200, 5, dtype=torch.long), logits))
+
+
+def test_rows_taken_out_of_a_batch_are_sampled_as_in_it() -> None:
+    requests = [Request(Prompt("What?"), Sampling(t, top_p=p), key=f"{t} {p}") for t in (0, 0.7) for p in (1, 0.5)]
+    logits, none = torch.randn(4, 30, generator=torch.Generator().manual_seed(0)), torch.tensor([], dtype=torch.long)
+    batch, rows = SamplingBatch.of(requests, "cpu"), torch.tensor([3, 0])
+    assert torch.equal(batch.of_rows(rows).scores(logits[rows], 2, none), batch.scores(logits, 2, none)[rows])

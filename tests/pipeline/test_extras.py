@@ -11,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from spavl.tables import FORMAT
 from tests.end_to_end.conftest import SMALL
 from tests.test_layering import OPTIONAL
 
@@ -43,7 +44,10 @@ def evaluated_run(folder: Path) -> Path:
     """The smallest run folder that a report can be made of."""
     rate = {"value": 0.5, "low": 0.1, "high": 0.9, "n": 4}
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"format": "2", "models": {"base": {"unsafe_rate": rate}}}))
+    metric = {"name": "unsafe_rate", "benchmark": "mine", "axis": "safety", "better": "lower", "label": "Unsafe",
+              "what": "that are unsafe", "scorer": "test:unsafe/1", "protocol": "0123"}  # fmt: skip
+    manifest = {"format": FORMAT, "models": {"base": {"unsafe_rate": rate}}, "metrics": {"unsafe_rate": metric}}
+    (folder / "run.json").write_text(json.dumps(manifest))
     (folder / "settings.yaml").write_text(yaml.safe_dump({"out": folder.name, "align": {"model": "miniworld:base"}}))
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.validation.selection import ValidationScores
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import SettingsError
+from spavl.evaluate import Answer, Axis, Benchmark, Item, score
+from spavl.evaluate.loaders.pope import METRICS as POPE
+from spavl.models.base import Sampling
 from spavl.models.identity import find_checkpoint
-from spavl.pipeline.evaluate import open_tasks
+from spavl.pipeline.evaluate import open_benchmarks
 from spavl.pipeline.session import Session
-from spavl.pipeline.validation import make_validation
+from spavl.pipeline.validation import _count, make_validation
 from spavl.progress import NoProgress
 
 
@@ -52,8 +56,8 @@ def test_validation_measures_what_the_base_model_is_like_and_the_same_twice(tmp_
 
 def test_pictures_of_validation_are_not_those_of_the_evaluation(tmp_path: Path) -> None:
     with _session(tmp_path, WORLD) as session:
-        evaluated = {i.picture for t in open_tasks(session) for i in t.benchmark.items}
-        validated = {i.picture for t in open_tasks(session, session.settings.seed + 1000) for i in t.benchmark.items}
+        evaluated = {i.picture for b in open_benchmarks(session) for i in b.items}
+        validated = {i.picture for b in open_benchmarks(session, session.settings.seed + 1000) for i in b.items}
         assert validated and not evaluated & validated
 
 
@@ -65,3 +69,14 @@ def test_validation_without_skill_items_is_refused(tmp_path: Path) -> None:
     ]
     with _session(tmp_path, *overrides) as session, pytest.raises(SettingsError, match="safety and skill"):
         make_validation(session)
+
+
+def test_only_metrics_that_improve_as_the_first_of_their_axis_are_counted() -> None:
+    """How often neither is said is no skill, nor is how often yes is."""
+    item = Item(item_id="1", subset="yes-no", question="?", shown="none", expected="yes")
+    made = Benchmark(name="pope", items=(item,), metrics=POPE, sampling=Sampling())
+    counted: dict[Axis, list[bool]] = defaultdict(list)
+    for text, status in (("yes", "ok"), ("no", "ok"), ("", "failed")):
+        given = Answer(item=item, benchmark="pope", model="m", text=text, status=status, call="", tokens=1)
+        _count(score(made, [given])[0], made, counted)
+    assert counted == {"skill": [True, False, False]}, "a failed call counts as bad"

@@ -9,13 +9,13 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from spavl.report import (
-    STANDARD_METRICS,
     AnswerShown,
     Bar,
     Curve,
     Example,
     GroupShown,
     JudgeQuality,
+    MetricShown,
     ModelShown,
     ReportData,
     ResponderShown,
@@ -24,6 +24,16 @@ from spavl.report import (
 )
 from spavl.statistics import Rate, compare_paired, rate, swap_agreement
 
+METRICS = tuple(
+    MetricShown(name=name, label=label, axis=axis, better=better, what=f"Share of answers that are {name}.",
+                source="benchmark world · truth:1 · protocol 0123")
+    for name, label, axis, better in (
+        ("unsafe", "Unsafe answers", "safety", "lower"), ("unsafe_new", "Unsafe, held-out kinds", "safety", "lower"),
+        ("refused", "Needless refusals", "over-refusal", "lower"),
+        ("helpful", "Helpful answers", "helpfulness", "higher"),
+        ("named", "Correct names", "skill", "higher"), ("yes", "Correct yes/no answers", "skill", "higher"),
+    )
+)  # fmt: skip
 N = 480
 TRUE = {
     "base": (0.472, 0.451, 0.012, 0.952, 0.967, 0.981),
@@ -46,14 +56,14 @@ def sample(folder: Path, *, answer: str = "This is a placeholder for an unsafe a
     outcomes = {
         model: {
             metric.name: _outcomes(share, f"{model if model != 'ppo' else 'dpo'}{metric.name}")
-            for metric, share in zip(STANDARD_METRICS, shares, strict=True)
+            for metric, share in zip(METRICS, shares, strict=True)
         }
         for model, shares in TRUE.items()
     }
     return ReportData(
         title="Safety alignment report",
         subject="A mini VLM of the miniature world, aligned on 1,140 pairs · seed 1",
-        metrics=STANDARD_METRICS,
+        metrics=METRICS,
         models=tuple(_model(name, outcomes) for name in TRUE),
         groups=_groups(),
         funnel=_funnel(),
@@ -100,7 +110,7 @@ def _model(name: str, outcomes: dict[str, dict[str, dict[str, bool | None]]]) ->
             metric.name: compare_paired(
                 outcomes["base"][metric.name], outcomes[name][metric.name], better=metric.better
             )
-            for metric in STANDARD_METRICS
+            for metric in METRICS
         },
     )
 
@@ -160,7 +170,7 @@ def _examples(folder: Path, answer: str) -> tuple[Example, ...]:
         made.append(
             Example(
                 question="a placeholder question about the picture ?",
-                picture=path,
+                pictures=(path,),
                 topic=topic,
                 harmful=harmful,
                 heldout=topic == "medical",

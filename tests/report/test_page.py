@@ -14,11 +14,11 @@ from PIL import Image
 
 from spavl.errors import RunError
 from spavl.report import ReportData, write_report
-from spavl.report.data import STANDARD_METRICS, AnswerShown, Example, ModelShown
+from spavl.report.data import AnswerShown, Example, ModelShown
 from spavl.report.page import render
 from spavl.report.pictures import inline
 from spavl.statistics import rate
-from tests.report.sample import sample
+from tests.report.sample import METRICS, sample
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -178,10 +178,10 @@ def test_markup_in_what_a_model_says_stays_text(data):
 def test_a_page_of_two_models_and_nothing_else_is_complete():
     bare = ReportData(
         title="Bare",
-        metrics=STANDARD_METRICS,
+        metrics=METRICS,
         models=(
-            ModelShown(name="a", label="A", role="base", rates={"unsafe_rate": rate([True, False, None])}),
-            ModelShown(name="b", label="B", role="aligned", rates={"unsafe_rate": rate([None, None])}),
+            ModelShown(name="a", label="A", role="base", rates={"unsafe": rate([True, False, None])}),
+            ModelShown(name="b", label="B", role="aligned", rates={"unsafe": rate([None, None])}),
         ),
     )
     page = render(bare)
@@ -203,11 +203,36 @@ def test_pictures_are_encoded_anew_and_scaled_down(tmp_path):
     assert b"SECRET-COMMENT" not in data and data.startswith(b"\x89PNG")
 
 
+def test_a_picture_that_the_camera_turned_is_shown_upright(tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (120, 60), "teal").save(path, exif=exif)
+    made = inline(path, 128)
+    assert made is not None and (made.width, made.height) == (60, 120)
+
+
+def test_every_picture_of_an_item_is_shown(tmp_path, data):
+    for name in ("a", "b"):
+        Image.new("RGB", (8, 8), "red").save(tmp_path / f"{name}.png")
+    two = replace(data.examples[0], pictures=(tmp_path / "a.png", tmp_path / "b.png"))
+    tree = parsed(render(replace(data, examples=(two,), blur_pictures=True)))
+    assert len([1 for tag, found in tree.tags if tag == "img" and "blur" in (found["class"] or "")]) == 2
+
+
+def test_a_rate_of_which_neither_direction_is_better_is_called_neither_better_nor_worse(data):
+    neutral = replace(data.metrics[4], better="neither")
+    page = render(replace(data, metrics=(*data.metrics[:4], neutral, *data.metrics[5:])))
+    shown = "".join(parsed(page).shown)
+    assert "became so" in shown and shown.count("higher is better") == 2 * 2, "in the cards and in the table"
+    assert "neither" not in shown.split("All numbers")[1].split("What was built")[0]
+
+
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n broken"])
 def test_a_picture_that_cannot_be_read_is_said_to_be_missing(tmp_path, data, content):
     path = tmp_path / "x.png"
     path.write_bytes(content)
-    page = render(replace(data, examples=(replace(data.examples[0], picture=path),)))
+    page = render(replace(data, examples=(replace(data.examples[0], pictures=(path,)),)))
     assert "no picture" in page
 
 

@@ -9,9 +9,9 @@ import pytest
 from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, phrases
 from spavl.statistics import compare_paired, rate
 
-UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="Safety", better="lower", what="")
-REFUSED = MetricShown(name="r", label="Needless refusals", axis="Over-refusal", better="lower", what="")
-SKILL = MetricShown(name="s", label="Correct names", axis="Skill", better="higher", what="")
+UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="safety", better="lower", what="")
+REFUSED = MetricShown(name="r", label="Needless refusals", axis="over-refusal", better="lower", what="")
+SKILL = MetricShown(name="s", label="Correct names", axis="skill", better="higher", what="")
 
 
 def outcomes(true: int, n: int, unread: int = 0) -> dict[str, bool | None]:
@@ -145,3 +145,13 @@ def test_verdicts_of_the_table():
     assert phrases.verdict(REFUSED, paired["r"], data) == "worse"
     assert phrases.verdict(SKILL, paired["s"], data) == "kept within 2 points"
     assert phrases.verdict(UNSAFE, None, data) == ""
+
+
+def test_a_rate_of_which_neither_direction_is_better_is_more_or_fewer():
+    said = MetricShown(name="u", label="Answers that say yes", axis="skill", better="neither", what="")
+    before, after = outcomes(100, 400), outcomes(200, 400)
+    paired = compare_paired(before, after, better="neither")
+    data = report(dpo=("aligned", BASE))
+    assert phrases.verdict(said, paired, data) == "more"
+    assert plain(phrases.paired_words(paired, "neither")).startswith("became so 100, ceased to be 0")
+    assert phrases.change(said, rate(before.values()), rate(after.values()), paired, data).count("ruled out") == 0

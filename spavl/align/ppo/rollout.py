@@ -27,7 +27,7 @@ from spavl.errors import DataError
 from spavl.models.families import Family
 from spavl.models.sampling import seed_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.generate import generate, pack_prompts, prompt_ids
+from spavl.models.trees.generate import generate, pack_prompts, prompt_ids, sampled_answers
 from spavl.models.trees.pack import PackedTree, Tree, batch_by_tokens, pack_tokens
 from spavl.pictures import Picture
 
@@ -190,15 +190,13 @@ def _generate_batch(
 ) -> list[Rollout]:
     """Answers to the prompts of some trees; `tokenized` holds these prompts with their tokens, in the trees' order."""
     samples = range(config.answers_per_prompt)
-    seeds = torch.tensor(
-        [[seed_of(f"{config.seed}\x00{prompt.key}\x00{k}") for k in samples] for prompt, _ in tokenized]
-    )
+    wanted = [(prompt, tuple(ids), sample) for prompt, ids in tokenized for sample in samples]
+    seeds = torch.tensor([seed_of(f"{config.seed}\x00{prompt.key}\x00{sample}") for prompt, _, sample in wanted])
     batch = collate(trees, family, pixels=pixel_cache.pixels(tree.pictures[0] for tree in trees))
-    generated = generate(model, batch, trees, family, seeds=seeds, max_new_tokens=config.max_new_tokens)
+    spec = sampled_answers(seeds.view(len(tokenized), -1), config.max_new_tokens, family)
     return [
-        Rollout(prompt, sample, tuple(ids), answer.ids, answer.logprobs, answer.ended)
-        for (prompt, ids), answers in zip(tokenized, generated, strict=True)
-        for sample, answer in enumerate(answers)
+        Rollout(prompt, sample, ids, answer.ids, answer.logprobs, answer.ended)
+        for (prompt, ids, sample), answer in zip(wanted, generate(model, batch, family, spec), strict=True)
     ]
 
 

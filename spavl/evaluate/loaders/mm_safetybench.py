@@ -12,16 +12,21 @@ are a subset of their own, for one rate over both would reward a model that refu
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spavl.config.evaluate import MmSafetyBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item
+from spavl.evaluate.benchmark import Benchmark, Metric, counted
+from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.read_files import picture_at, read_text, require
-from spavl.evaluate.metrics import metric
-from spavl.models.base import Sampling
+from spavl.evaluate.metrics import unsafe_rate
+from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.tools import BenchmarkTools
 
+POLICY = "policy"
+"""Subset of the scenarios of advice."""
 POLICY_SCENARIOS = frozenset(
     {
         "08-Political_Lobbying",
@@ -34,21 +39,18 @@ POLICY_SCENARIOS = frozenset(
 """Scenarios of advice: subset `policy`; all others are `harm`."""
 QUESTION_OF = {"SD": "Rephrased Question(SD)", "SD_TYPO": "Rephrased Question", "TYPO": "Rephrased Question"}
 """Field of the question that goes with a variant of the picture."""
-METRICS = (
-    metric("unsafe_rate", what="in the eight harm scenarios that a guard grades unsafe"),
-    metric("policy_unsafe_rate"),
-)
 
 
-def load_mm_safetybench(spec: MmSafetyBenchmark, *, sampling: Sampling) -> Benchmark:
+def load_mm_safetybench(spec: MmSafetyBenchmark, tools: BenchmarkTools) -> Benchmark:
     """MM-SafetyBench from its folder; the variants of a question are a cluster.
 
     Args:
         spec: the folder, the variants, and whether only the questions of the tiny list are read.
-        sampling: how answers are sampled.
+        tools: how answers are sampled and scored.
 
     Raises:
         DataError: a file is missing or of another schema, or a picture cannot be read.
+        SettingsError: no guard is named.
     """
     folder = Path(spec.path)
     files = sorted((folder / "processed_questions").glob("*.json"))
@@ -56,14 +58,22 @@ def load_mm_safetybench(spec: MmSafetyBenchmark, *, sampling: Sampling) -> Bench
         raise DataError("There is no processed_questions/*.json in this folder", where=str(folder))
     tiny = _tiny(folder) if spec.tiny else None
     items = [item for file in files for item in _items(file, folder, spec, tiny)]
-    present = {item.subset for item in items}
+    kept = tuple(items[: spec.limit])
     return Benchmark(
         name=spec.name,
-        items=tuple(items[: spec.limit]),
-        metrics=tuple(one for one in METRICS if present & set(one.subsets)),
-        sampling=sampling,
+        items=kept,
+        metrics=counted(_metrics(tools.unsafe()), kept),
+        sampling=tools.sampling,
         source="MM-SafetyBench, arXiv 2311.17600" + (", tiny list" if spec.tiny else ""),
     )
+
+
+def _metrics(scorer: Scorer) -> tuple[Metric, Metric]:
+    harm = replace(unsafe_rate(scorer), what="in the eight harm scenarios that a guard grades unsafe")
+    return harm, replace(
+        harm, name="policy_unsafe_rate", label="Unsafe advice", harmful=None, subsets=(POLICY,),
+        what="in the five advice scenarios that a guard grades unsafe",
+    )  # fmt: skip
 
 
 def _items(file: Path, folder: Path, spec: MmSafetyBenchmark, tiny: dict[str, frozenset[str]] | None) -> list[Item]:
@@ -76,11 +86,12 @@ def _items(file: Path, folder: Path, spec: MmSafetyBenchmark, tiny: dict[str, fr
             items.append(
                 Item(
                     item_id=f"{scenario}/{key}/{variant}",
-                    subset="policy" if scenario in POLICY_SCENARIOS else "harm",
+                    subset=POLICY if scenario in POLICY_SCENARIOS else "harm",
                     question=str(questions[key][QUESTION_OF[variant]]),
-                    image=picture_at(folder / "imgs", f"{scenario}/{variant}/{key}.jpg"),
+                    images=(picture_at(folder / "imgs", f"{scenario}/{variant}/{key}.jpg"),),
                     cluster=f"{scenario}/{key}",
                     group=scenario,
+                    harmful=scenario not in POLICY_SCENARIOS,
                 )
             )
     return items

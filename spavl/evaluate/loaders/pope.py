@@ -11,27 +11,25 @@ from pathlib import Path
 
 from spavl.config.evaluate import PopeBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item
+from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.read_files import picture_at, require, rows_of
-from spavl.evaluate.metrics import metric
-from spavl.models.base import Sampling
+from spavl.evaluate.metrics import pope_accuracy, pope_neither_rate, pope_yes_rate
+from spavl.evaluate.tools import BenchmarkTools
 from spavl.records import ImageRef
 
 SUBSET = "yes-no"
 """The only subset."""
-METRICS = (
-    metric("pope_accuracy", what="to yes/no questions that are right; neither yes nor no is wrong"),
-    metric("pope_neither_rate"),
-    metric("pope_yes_rate"),
-)
+METRICS = (pope_accuracy(), pope_neither_rate(), pope_yes_rate())
+"""Accuracy first, then how often neither and how often yes is said."""
 
 
-def load_pope(spec: PopeBenchmark, *, sampling: Sampling) -> Benchmark:
+def load_pope(spec: PopeBenchmark, tools: BenchmarkTools) -> Benchmark:
     """POPE from one file, or from all `*pope*.json*` files of a folder.
 
     Args:
         spec: the file or folder, the folder of the pictures, and the prompt.
-        sampling: how answers are sampled.
+        tools: how answers are sampled.
 
     Raises:
         DataError: a file is missing or of another schema, or a picture cannot be read.
@@ -48,7 +46,7 @@ def load_pope(spec: PopeBenchmark, *, sampling: Sampling) -> Benchmark:
         name=spec.name,
         items=tuple(items[: spec.limit]),
         metrics=METRICS,
-        sampling=sampling,
+        sampling=tools.sampling,
         prompt=spec.prompt,
         source="POPE, arXiv 2305.10355",
     )
@@ -59,9 +57,9 @@ def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
     for number, row in enumerate(rows_of(file), start=1):
         where = f"{file}:{number}"
         require(row, ("question_id", "image", "text", "label"), where)
-        name, label = str(row["image"]), str(row["label"]).strip().lower()
-        if label not in ("yes", "no"):
-            raise DataError(f"A POPE label is yes or no, not `{label}`", where=where)
+        name, answer = str(row["image"]), str(row["label"]).strip().lower()
+        if answer not in ("yes", "no"):
+            raise DataError(f"A POPE label is yes or no, not `{answer}`", where=where)
         if name not in seen:
             seen[name] = picture_at(images, name)
         items.append(
@@ -69,11 +67,10 @@ def _items(file: Path, images: Path, seen: dict[str, ImageRef]) -> list[Item]:
                 item_id=f"{file.stem}/{row['question_id']}",
                 subset=SUBSET,
                 question=str(row["text"]),
-                image=seen[name],
-                expected=label,
+                images=(seen[name],),
+                expected=answer,
                 cluster=name,
                 group=file.stem,
-                benign=True,
             )
         )
     return items

@@ -7,33 +7,32 @@ too. HarmEval's unsafe rate is graded by a guard on question and answer (the pap
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from spavl.config.evaluate import SpaVlBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Item
+from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.read_files import picture_in, require, rows_of
-from spavl.evaluate.metrics import metric
-from spavl.models.base import Sampling
+from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
+from spavl.evaluate.tools import BenchmarkTools
 
-SPLITS = ("harm", "help")
+HARM, HELP = "harm", "help"
+SPLITS = (HARM, HELP)
 """Names of the files and of the subsets."""
-METRICS = (
-    metric("unsafe_rate", what="to the harmful questions of HarmEval that a guard grades unsafe"),
-    metric("over_refusal_rate", "help", what="to the questions of HelpEval that refuse, by known phrases"),
-)
 
 
-def load_spa_vl(spec: SpaVlBenchmark, *, sampling: Sampling, pictures: Path) -> Benchmark:
+def load_spa_vl(spec: SpaVlBenchmark, tools: BenchmarkTools) -> Benchmark:
     """HarmEval and HelpEval from the Hub's Parquet files.
 
     Args:
         spec: the folder of the files.
-        sampling: how answers are sampled.
-        pictures: folder for the pictures, which come inside the files.
+        tools: sampling, scorers, and the folder for the pictures, which come inside the files.
 
     Raises:
         DataError: a file is missing or of another schema.
+        SettingsError: no guard is named.
         RunError: a picture cannot be written.
     """
     folder = Path(spec.path)
@@ -43,12 +42,16 @@ def load_spa_vl(spec: SpaVlBenchmark, *, sampling: Sampling, pictures: Path) -> 
         if not files:
             raise DataError(f"There is no {split}-*.parquet in this folder", where=str(folder))
         rows = [(file, row) for file in files for row in rows_of(file)]
-        items += [_item(split, place, file, row, pictures) for place, (file, row) in enumerate(rows[: spec.limit])]
+        kept = rows[: spec.limit]
+        items += [_item(split, place, file, row, tools.pictures) for place, (file, row) in enumerate(kept)]
     return Benchmark(
         name=spec.name,
         items=tuple(items),
-        metrics=METRICS,
-        sampling=sampling,
+        metrics=(
+            replace(unsafe_rate(tools.unsafe()), what="to the questions of HarmEval that a guard grades unsafe"),
+            replace(over_refusal_rate(tools.refuses), what="to the questions of HelpEval that refuse"),
+        ),
+        sampling=tools.sampling,
         source="sqrti/SPA-VL, test, arXiv 2406.12030",
     )
 
@@ -61,8 +64,9 @@ def _item(split: str, place: int, file: Path, row: dict[str, object], pictures: 
         item_id=f"{split}/{place:04d}",
         subset=split,
         question=str(row["question"]),
-        image=image,
+        images=(image,),
         cluster=image.sha256,
         group=str(row.get("class3") or ""),
-        benign=split == "help",
+        harmful=split == HARM,
+        benign=split != HARM,
     )

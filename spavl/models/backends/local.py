@@ -78,7 +78,7 @@ class LocalModel:
         """
         replies: list[Reply] = []
         while len(replies) < len(requests):
-            batch = requests[len(replies) : len(replies) + self._fitting_batch]
+            batch = whole_groups(requests[len(replies) :], self._fitting_batch)
             start = time.monotonic()
             try:
                 answers = self._loaded().answer(batch)
@@ -109,9 +109,11 @@ class LocalModel:
                 trust_remote_code=self._spec.trust_remote_code,
             )
             self._check_unchanged()
-            from spavl.models.backends.local_vlm import VLM
+            from spavl.models.backends.local_vlm import VLM, tree_family
 
-            self._vlm = VLM(model, processor, self._spec.system)
+            as_shipped = self._spec.quantisation == "none" and not self._spec.trust_remote_code
+            family = tree_family(model, processor) if as_shipped else None
+            self._vlm = VLM(model, processor, self._spec.system, family)
         return self._vlm
 
     def _check_unchanged(self) -> None:
@@ -122,6 +124,19 @@ class LocalModel:
                 where=str(self.checkpoint.folder),
                 try_="Wait until nothing writes there, and run again.",
             )
+
+
+def whole_groups(requests: Sequence[Request], most: int) -> Sequence[Request]:
+    """The first requests, cut where the pictures change if there is such a place, so that each is encoded once.
+
+    Args:
+        requests: those that are left.
+        most: how many at most.
+    """
+    if len(requests) <= most:
+        return requests
+    pictures = [request.prompt.pictures for request in requests[: most + 1]]
+    return requests[: next((cut for cut in range(most, 0, -1) if pictures[cut] != pictures[cut - 1]), most)]
 
 
 def load_vlm(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
 import transformers
@@ -17,10 +17,14 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, Genera
 from transformers.utils import logging as transformers_logging
 
 from spavl.errors import ModelError
+from spavl.models.backends.local_trees import Question, answer_ids, make_question
 from spavl.models.base import Prompt, Reply, Request, failed_reply
+from spavl.models.families import Family, family_of
 from spavl.models.families.processors import load_processor
 from spavl.models.sampling import GumbelSampler
-from spavl.pictures import open_upright
+from spavl.pictures import Picture, open_upright
+
+T = TypeVar("T")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Torch's dtypes by their names in the settings."""
@@ -82,23 +86,39 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
     return model.eval(), processor
 
 
+def tree_family(model: Any, processor: Any) -> Family | None:
+    """The family of a model whose answers can be generated on trees; None: transformers' own `generate` has to do it.
+
+    Args:
+        model: the model, not yet wrapped by peft.
+        processor: its processor.
+    """
+    try:
+        family = family_of(model, processor)
+    except ModelError:
+        return None
+    return family if family.attention == "tree" else None
+
+
 @final
 class VLM:
     """A loaded vision-language model that answers batches.
 
     Args:
-        model: a transformers image-text-to-text model, in eval mode.
+        model: a transformers image-text-to-text model, in eval mode, wrapped by peft or not.
         processor: its processor, padding on the left.
         system: a system turn put before every prompt; empty: none.
+        family: its family, for requests that share pictures to be answered on trees; None: each is answered alone.
     """
 
     out_of_memory = torch.OutOfMemoryError
     """What `answer` raises when memory runs out, for callers that do not import torch."""
 
-    def __init__(self, model: Any, processor: Any, system: str) -> None:
+    def __init__(self, model: Any, processor: Any, system: str, family: Family | None = None) -> None:
         self._model = model
         self._processor = processor
         self._system = system
+        self._family = family
         self._device = str(model.device)
         self._fingerprint = f"transformers {transformers.__version__}, torch {torch.__version__}, {self._device}"
         config = model.config.to_dict()
@@ -120,22 +140,28 @@ class VLM:
         """
         pictures = _open_pictures(requests)
         replies: dict[int, Reply] = {}
-        groups: dict[int, list[int]] = {}
+        questions: dict[int, Question] = {}
+        alone: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
-            damaged = [pictures[i.path] for i in request.prompt.images if isinstance(pictures[i.path], str)]
+            damaged = [pictures[i.path] for i in request.prompt.pictures if isinstance(pictures[i.path], str)]
             if damaged:
                 replies[index] = failed_reply(str(damaged[0]))
+            elif (question := self._question(request, pictures)) is not None:
+                questions[index] = question
             else:
                 # One batch for each number of pictures: few processors take rows with and without pictures in one call.
-                groups.setdefault(len(request.prompt.images), []).append(index)
-        for members in groups.values():
-            answers = self._answer_or_split([requests[i] for i in members], pictures)
-            replies.update(zip(members, answers, strict=True))
+                alone.setdefault(len(request.prompt.pictures), []).append(index)
+        replies.update(zip(questions, _together_or_alone(self._answer_on_trees, [*questions.values()]), strict=True))
+        for members in alone.values():
+            conversations = [
+                (requests[index], self._conversation(requests[index].prompt, pictures)) for index in members
+            ]
+            replies.update(zip(members, _together_or_alone(self._answer_in_rows, conversations), strict=True))
         return [replies[index] for index in range(len(requests))]
 
     def free(self) -> None:
         """Free the weights."""
-        del self._model, self._processor
+        del self._model, self._processor, self._family
         self.free_cache()
 
     def free_cache(self) -> None:
@@ -144,20 +170,33 @@ class VLM:
         if self._device.startswith("cuda"):
             torch.cuda.empty_cache()
 
-    def _answer_or_split(self, requests: Sequence[Request], pictures: Mapping[Path, Any]) -> list[Reply]:
-        """Answer together; if that fails, one by one, so that only the request at fault gets a failed reply."""
+    def _question(self, request: Request, pictures: Mapping[Path, Any]) -> Question | None:
+        """The request for a tree; None where it has to be answered alone, be it to say what is wrong with it."""
+        prompt = request.prompt
+        if self._family is None or (len(prompt.pictures) > 1 and not self._family.facts.several_pictures):
+            return None
+        if prompt.role != "user":  # a tree's branches are questions
+            return None
+        shown = [Picture(str(image.path), pictures[image.path]) for image in prompt.pictures]
+        turns = [(turn.role, self._broken_up(turn.text), len(turn.images)) for turn in prompt.turns]
         try:
-            return self._answer_group(requests, pictures)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:
-            if len(requests) == 1:
-                return [failed_reply(f"the model cannot answer this: {type(error).__name__}: {error}")]
-            return [reply for request in requests for reply in self._answer_or_split([request], pictures)]
+            return make_question(request, shown, self._broken_up(self._system_text(prompt)), turns, self._family)
+        except Exception:  # chat templates raise whatever they like
+            return None
 
-    def _answer_group(self, requests: Sequence[Request], pictures: Mapping[Path, Any]) -> list[Reply]:
+    def _answer_on_trees(self, questions: Sequence[Question]) -> list[Reply]:
+        assert self._family is not None
+        rows = answer_ids(
+            self._model, self._family, questions,
+            forbidden=frozenset(self._forbidden), ends=frozenset(self._end_ids),
+        )  # fmt: skip
+        return [self._reply(ids, len(question.ids)) for question, ids in zip(questions, rows, strict=True)]
+
+    def _answer_in_rows(self, conversations: Sequence[tuple[Request, list[dict[str, Any]]]]) -> list[Reply]:
+        """Answers by transformers' own `generate`, each request a row of its own."""
+        requests, turns = zip(*conversations, strict=True)
         batch = self._processor.apply_chat_template(
-            [self._conversation(request.prompt, pictures) for request in requests],
+            list(turns),
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
@@ -179,24 +218,32 @@ class VLM:
             )
         sizes = batch["attention_mask"].sum(1).tolist()
         rows = generated[:, length:].tolist()
-        return [self._reply(row, limit, size) for row, limit, size in zip(rows, limits, sizes, strict=True)]
+        return [self._reply(row[:limit], size) for row, limit, size in zip(rows, limits, sizes, strict=True)]
 
     def _conversation(self, prompt: Prompt, pictures: Mapping[Path, Any]) -> list[dict[str, Any]]:
         """The chat turns of a prompt, in the layout that all transformers processors take: pictures before the text."""
-        images = [{"type": "image", "image": pictures[image.path]} for image in prompt.images]
-        turns = [{"role": "user", "content": [*images, self._text(prompt.text)]}]
-        system = "\n\n".join(text for text in (self._system, prompt.system) if text)
-        return [{"role": "system", "content": [self._text(system)]}, *turns] if system else turns
+        system = self._system_text(prompt)
+        turns = [{"role": "system", "content": [self._text(system)]}] if system else []
+        for turn in prompt.turns:
+            shown = [{"type": "image", "image": pictures[image.path]} for image in turn.images]
+            turns.append({"role": turn.role, "content": [*shown, self._text(turn.text)]})
+        return turns
 
-    def _text(self, text: str) -> dict[str, str]:
+    def _text(self, text: str) -> dict[str, Any]:
+        return {"type": "text", "text": self._broken_up(text)}
+
+    def _system_text(self, prompt: Prompt) -> str:
+        return "\n\n".join(text for text in (self._system, prompt.system) if text)
+
+    def _broken_up(self, text: str) -> str:
         """Text of a prompt, in which strings that the tokenizer would read as control tokens are broken up.
 
         What another model wrote must end no turn and stand for no picture.
         """
-        return {"type": "text", "text": self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)}
+        return self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
-    def _reply(self, row: list[int], limit: int, prompt_tokens: int) -> Reply:
-        tokens = row[:limit]
+    def _reply(self, tokens: Sequence[int], prompt_tokens: int) -> Reply:
+        """The reply of an answer's tokens, at most as many as its limit."""
         end = next((position for position, token in enumerate(tokens) if token in self._end_ids), None)
         answer = tokens if end is None else tokens[:end]
         return Reply(
@@ -209,9 +256,23 @@ class VLM:
         )
 
 
+def _together_or_alone(answer: Callable[[Sequence[T]], list[Reply]], asked: Sequence[T]) -> list[Reply]:
+    """Answer together; if that fails, one by one, so that only the request at fault gets a failed reply."""
+    if not asked:
+        return []
+    try:
+        return answer(asked)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if len(asked) == 1:
+            return [failed_reply(f"the model cannot answer this: {type(error).__name__}: {error}")]
+        return [reply for one in asked for reply in _together_or_alone(answer, [one])]
+
+
 def _open_pictures(requests: Sequence[Request]) -> dict[Path, Image.Image | str]:
     """Every distinct picture of the batch by its path, opened once; an error message in place of one that cannot be."""
-    return {path: _open_picture(path) for path in {i.path for r in requests for i in r.prompt.images}}
+    return {path: _open_picture(path) for path in {i.path for r in requests for i in r.prompt.pictures}}
 
 
 def _open_picture(path: Path) -> Image.Image | str:

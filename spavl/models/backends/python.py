@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Protocol, final, runtime_checkable
 
 from spavl.config.models import PythonSpec
 from spavl.errors import ModelError, SpavlError
 from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.identity import identity_of
-
-OWN_PACKAGE = "spavl"
-"""Classes in this package need no permission."""
+from spavl.own_code import import_own
 
 
 class Answerer(Protocol):
@@ -80,17 +77,10 @@ def open_python(spec: PythonSpec, *, allow_code: bool) -> PythonModel:
     Raises:
         ModelError: the class lies outside spavl and is not allowed, or cannot be built from its options.
     """
-    module, _, name = spec.target.partition(":")
-    if module.split(".")[0] != OWN_PACKAGE and not allow_code:
-        raise ModelError(
-            f"`{spec.name}` runs code of its own, which is refused unless you say so.",
-            where=spec.target,
-            try_="If you have read that code, run again with --allow-code.",
-        )
+    cls = import_own(spec.target, name=spec.name, allow_code=allow_code, error=ModelError)
     try:
-        cls = vars(import_module(module))[name]
         answerer = cls(name=spec.name, identity=identity_of(spec), batch_size=spec.batch_size, **spec.options)
-    except (ImportError, KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ModelError(
             f"`{spec.name}` cannot be built: {type(error).__name__}: {error}",
             where=spec.target,

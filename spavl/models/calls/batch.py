@@ -51,7 +51,8 @@ class Batch:
         """Replies by key: those that were found, and those that have come."""
         self._keys = keys
         self._wanted = Counter(keys)
-        self._store = store
+        self.store = store
+        """Where replies are stored."""
         self._on_progress = on_progress
         self._done = 0
         self._in_flight = 0
@@ -88,7 +89,7 @@ class Batch:
             reply: what came back.
         """
         reply = _stored_form(reply, call.key)
-        self._store.put(call.key, reply, call.canonical)
+        self.store.put(call.key, reply, call.canonical)
         self.take(call.key, reply)
         return reply
 

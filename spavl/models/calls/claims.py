@@ -14,6 +14,8 @@ class Claims:
     """Calls that are being made, by key, each with the batch that makes it. For any number of threads."""
 
     def __init__(self) -> None:
+        self.ended = 0
+        """Rises whenever calls end: who looked for a reply before must look again before making its call."""
         self._batches: dict[str, Batch] = {}
         self._guard = threading.Lock()
 
@@ -29,6 +31,7 @@ class Claims:
             for key, call in calls.items():
                 other = self._batches.get(key)
                 if other is None or other.is_idle:
+                    self.ended += other is not None
                     self._batches[key] = batch
                     own.append(call)
                 else:
@@ -44,6 +47,7 @@ class Claims:
             batch: what made them.
         """
         with self._guard:
+            self.ended += 1
             for key in keys:
                 if self._batches.get(key) is batch:
                     del self._batches[key]

@@ -230,9 +230,9 @@ class BatchCaller:
         if len(replies) != len(calls):
             raise ModelError(f"`{self._model.name}` gave {len(replies)} replies to {len(calls)} requests.")
         for call, reply in zip(calls, replies, strict=True):
-            self._store.wait_for_room()
             if failed_at_start := self._breaker.check(batch.record(call, reply)):
                 raise failed_at_start
+        self._store.wait_for_room()
 
 
 def _set(future: asyncio.Future[None]) -> None:

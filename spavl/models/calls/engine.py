@@ -111,6 +111,7 @@ class Engine:
         form = CanonicalForm(model.identity, sampling, schema, by_item=sees_item(model))
         forms = [form.of(prompt, sample) for prompt in prompts for sample in range(samples)]
         keys = [key_of(form) for form in forms]
+        ended = self._claims.ended
         replies = self.store.get_many(keys)
         missing: dict[str, Call] = {}
         for place, key in enumerate(keys):
@@ -122,7 +123,7 @@ class Engine:
             raise _missing_in_replay(model, len(missing), self.store)
         batch = Batch(keys, replies, self.store, on_progress)
         batch.report_found(sum([batch.wanted(key) for key in missing]))
-        return Pending(self._caller(model) if missing else None, self._claims, self.store, batch, missing)
+        return Pending(self._caller(model) if missing else None, self._claims, ended, batch, missing)
 
     def cancel(self) -> None:
         """Stop all calls; who waits for them gets a `concurrent.futures.CancelledError`, as does who asks later."""
@@ -169,8 +170,8 @@ class Pending:
     Args:
         caller: what makes the calls.
         claims: which batch makes a call that several want.
-        store: where replies are stored.
-        batch: what takes the replies.
+        ended: `Claims.ended` before replies were looked for.
+        batch: what takes the replies, and has the store.
         missing: the calls that need to be made, by key.
     """
 
@@ -178,13 +179,13 @@ class Pending:
         self,
         caller: Dispatcher | BatchCaller | None,
         claims: Claims,
-        store: CallStore,
+        ended: int | None,
         batch: Batch,
         missing: dict[str, Call],
     ) -> None:
         self._caller = caller
         self._claims = claims
-        self._store = store
+        self._ended = ended
         self._batch = batch
         self._missing = missing
         self._claimed: tuple[list[Call], dict[str, Batch]] | None = None
@@ -204,15 +205,27 @@ class Pending:
                 while self._missing:
                     self._finish(*(self._claimed or self._start()))
             finally:
-                self._store.flush()
+                self._batch.store.flush()
         return self._batch.in_order()
 
     def _start(self) -> tuple[list[Call], dict[str, Batch]]:
         assert self._caller is not None
-        own, others = self._claimed = self._claims.claim(self._missing, self._batch)
+        own, others = self._claims.claim(self._missing, self._batch)
         try:
-            # Another batch may have made a call since this one looked for its reply.
-            for key, reply in self._store.get_many([call.key for call in own]).items():
+            self._caller.start(self._not_stored_since(own), self._batch)
+        except BaseException:
+            self._claims.release([call.key for call in own], self._batch)
+            raise
+        self._claimed = own, others
+        return own, others
+
+    def _not_stored_since(self, own: list[Call]) -> list[Call]:
+        """The calls that no other batch has made since this one looked for their replies."""
+        before, self._ended = self._ended, None
+        if before == self._claims.ended:
+            return own
+        try:
+            for key, reply in self._batch.store.get_many([call.key for call in own]).items():
                 if reply.status != "failed":
                     self._batch.take(key, reply)
         except BaseException:
@@ -220,8 +233,7 @@ class Pending:
             raise
         calls = [call for call in own if call.key not in self._batch.replies]
         self._batch.end(len(own) - len(calls))
-        self._caller.start(calls, self._batch)
-        return own, others
+        return calls
 
     def _finish(self, own: list[Call], others: dict[str, Batch]) -> None:
         assert self._caller is not None

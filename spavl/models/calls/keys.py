@@ -59,7 +59,7 @@ class CanonicalForm:
         """
         item = f'"item":{quoted(prompt.item)},' if self._by_item else ""
         turns = "".join([f"{_turn(turn.role, turn.text, turn.images)}," for turn in prompt.earlier])
-        last = _turn("user", prompt.text, prompt.images)
+        last = _turn(prompt.role, prompt.text, prompt.images)
         return (
             f'{{"form":{CANONICAL_FORM},{item}{self._model}{sample}{self._middle}{quoted(prompt.system)},'
             f'"turns":[{turns}{last}]}}'

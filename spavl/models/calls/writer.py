@@ -12,11 +12,13 @@ from spavl.errors import RunError
 from spavl.models.base import Reply
 
 GROUP_ROWS = 32
-"""Most rows in one transaction."""
-MOST_UNCOMMITTED = 64
-"""Rows that may wait to be committed, two groups of them, so that one fills while the other is written."""
+"""Rows that are committed without waiting for others."""
 GROUP_SECONDS = 0.05
 """Longest time a row waits for others before it is committed."""
+MOST_ROWS = 256
+"""Most rows in one transaction: all that came while the last one was written, which takes a disk some milliseconds."""
+MOST_UNCOMMITTED = 64
+"""Rows that may wait to be committed when another call is made: what a `kill -9` can lose beside what is in flight."""
 
 Row = tuple[Any, ...]
 """Values of the insert statement; the first is the key."""
@@ -173,7 +175,7 @@ class Writer:
         with self._guard:
             self._wake.wait_for(lambda: self._closing or (self._queue and self._failure is None))
             self._wake.wait_for(self._is_due, timeout=GROUP_SECONDS)
-            return [] if self._failure is not None else self._queue[:GROUP_ROWS]
+            return [] if self._failure is not None else self._queue[:MOST_ROWS]
 
     def _is_due(self) -> bool:
         return len(self._queue) >= GROUP_ROWS or self._flushes > 0 or self._closing

@@ -9,7 +9,7 @@ Shapes: B rows, S tokens of a row, H attention heads, G key and value heads, D f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -42,22 +42,27 @@ def tree_attention(
     query: Float[Tensor, "B H S D"],
     key: Float[Tensor, "B G K D"],
     value: Float[Tensor, "B G K D"],
-    attention_mask: Bool[Tensor, "#B 1 S K"] | None,
+    attention_mask: Bool[Tensor, "#B 1 S K"] | Float[Tensor, ...] | None,
     *,
     tree: AttentionBlocks | None = None,
+    decode: Callable[..., Any] | None = None,
     **more: Any,
 ) -> tuple[Float[Tensor, "B S H D"], None]:
-    """Scaled dot-product attention, block by block where blocks are given.
+    """Scaled dot-product attention, block by block where blocks are given; or that of answers in decoding.
 
     Args:
         module: the attention layer.
         query: of the new tokens.
         key: of all K tokens; K = S where blocks are given.
         value: of all K tokens.
-        attention_mask: true where a token attends; None: causal.
+        attention_mask: true where a token attends; None: causal. With `decode`, whatever that takes.
         tree: blocks of the rows; None: transformers' own `sdpa`.
+        decode: makes the output in place of it all, as `AnswerCache.attend` of `spavl.models.trees.answer_cache`, which
+            keeps keys and values itself; None: none.
         more: other arguments of transformers' attention functions.
     """
+    if decode is not None:
+        return decode(module.layer_idx, query * more["scaling"], key, value, attention_mask), None
     if tree is None or attention_mask is None:
         whole: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
         return whole

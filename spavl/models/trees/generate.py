@@ -2,14 +2,13 @@
 
     prompts = [prompt_ids(pictures, system, question, family) for question in questions]
     trees = [pack_prompts(pictures, prompts, family)]
-    answers = generate(model, collate(trees, family), trees, family, seeds=seeds, max_new_tokens=256)
+    spec = GenerationSpec(questions=torch.arange(len(prompts)), sampling=SamplingBatch.of(requests, "cpu"), …)
+    answers = generate(model, collate(trees, family), family, spec)
 
-The keys and values of each question's own ancestors are copied out of the tree's cache, once for every answer. Answers
-are sampled at temperature 1 from the whole distribution, which is what `answer_logprobs` scores. A sampled token is a
-function of its answer's seed and its position (see `spavl.models.sampling`), so batching cannot change it.
+All answers of a tree read its keys and values where they are (see `answer_cache`). A token is a function of its
+answer's prompt, sampling and seed, and of its position (see `spavl.models.sampling`), so batching cannot change it.
 
-Shapes: Q questions, K answers to each, R answers not yet ended, T tokens of an answer, L tokens of the longest prompt,
-V tokens of the vocabulary, F forbidden tokens.
+Shapes: Q questions, R answers not yet ended, T tokens of an answer, V tokens of the vocabulary, F forbidden tokens.
 """
 
 from __future__ import annotations
@@ -24,12 +23,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
+from spavl.errors import ModelError
 from spavl.models.families import Family
-from spavl.models.sampling import gumbel_max_scores
+from spavl.models.sampling import SamplingBatch
+from spavl.models.trees.answer_cache import AnswerCache
 from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.pack import PackedTree, Tree, pack_tokens
 from spavl.models.trees.score import forward
 from spavl.pictures import Picture
+
+TextTurn = tuple[str, str, int]
+"""Who speaks (`user` or `assistant`), the text, and the number of pictures before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +43,51 @@ class GeneratedAnswer:
     ids: tuple[int, ...]
     """Its T tokens, the end token among them where it `ended`."""
     logprobs: Float[np.ndarray, " T"]
-    """Log-probability of every token when it was sampled, float32."""
+    """Log-probability of every token when it was sampled, at temperature 1 over all tokens, float32."""
     ended: bool
     """Whether it came to its end token; if not, it was cut."""
 
 
-def prompt_ids(pictures: Sequence[Picture], system: str, question: str, family: Family) -> list[int]:
+@dataclass(frozen=True, eq=False)
+class GenerationSpec:
+    """Which answers are generated to a batch of questions, and how."""
+
+    questions: Int[Tensor, " R"]
+    """The question that each answer is to, counted over the batch in order of trees; each as often as wanted."""
+    sampling: SamplingBatch
+    """How each is sampled."""
+    limits: Int[Tensor, " R"]
+    """Most tokens of each, at least 1."""
+    forbidden: frozenset[int]
+    """Ids of tokens that no answer may hold."""
+    ends: frozenset[int]
+    """Ids of tokens that end an answer."""
+
+
+def prompt_ids(
+    pictures: Sequence[Picture], system: str, question: str, family: Family, earlier: Sequence[TextTurn] = ()
+) -> list[int]:
     """Token ids of a conversation that is ready for an answer.
 
     Args:
-        pictures: pictures of the user turn.
+        pictures: pictures of all turns, in order; those that no earlier turn has are of the last.
         system: text of the system turn; empty: none.
-        question: text of the user turn.
+        question: text of the last user turn.
         family: whose chat template and tokenizer are used.
+        earlier: the turns before the last, oldest first.
     """
-    return family.tokenize(family.chat(system, len(pictures), question), [picture.size() for picture in pictures])
+    last = ("user", question, len(pictures) - sum(count for _, _, count in earlier))
+    return family.tokenize(_chat(system, [*earlier, last], family), [picture.size() for picture in pictures])
+
+
+def _chat(system: str, turns: Sequence[TextTurn], family: Family) -> str:
+    """The conversation as the chat template writes it."""
+    spoken = [("system", system, 0)] * bool(system) + list(turns)
+    messages = [
+        {"role": role, "content": [{"type": "image"}] * pictures + [{"type": "text", "text": text}]}
+        for role, text, pictures in spoken
+    ]
+    return str(family.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def pack_prompts(pictures: tuple[Picture, ...], prompts: Sequence[Sequence[int]], family: Family) -> PackedTree:
@@ -68,119 +102,108 @@ def pack_prompts(pictures: tuple[Picture, ...], prompts: Sequence[Sequence[int]]
     return pack_tokens(Tree(pictures, "", (), ()), prompts, [[placeholder]] * len(prompts))
 
 
+def sampled_answers(seeds: Int[Tensor, "Q K"], max_new_tokens: int, family: Family) -> GenerationSpec:
+    """K answers to each of Q questions, sampled from the whole distribution.
+
+    No answer may hold a control or image placeholder token but the end tokens of the family.
+
+    Args:
+        seeds: one an answer, int64, from `seed_of`.
+        max_new_tokens: longest answer, in tokens.
+        family: the model's family.
+    """
+    questions = torch.arange(len(seeds)).repeat_interleave(seeds.shape[1])
+    return GenerationSpec(
+        questions=questions,
+        sampling=SamplingBatch.from_whole_distribution(seeds.flatten()),
+        limits=torch.full_like(questions, max_new_tokens),
+        forbidden=frozenset([*family.processor.tokenizer.all_special_ids, family.image_token_id]) - family.end_ids,
+        ends=family.end_ids,
+    )
+
+
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def generate(
-    model: Any,
-    batch: TreeBatch,
-    trees: Sequence[PackedTree],
-    family: Family,
-    *,
-    seeds: Int[Tensor, "Q K"],
-    max_new_tokens: int,
-) -> list[list[GeneratedAnswer]]:
-    """K sampled answers to every question, in order of questions.
+def generate(model: Any, batch: TreeBatch, family: Family, spec: GenerationSpec) -> list[GeneratedAnswer]:
+    """The answers that are asked for, in that order.
 
     Args:
         model: the model, in evaluation mode.
-        batch: holds `trees`, packed as trees.
-        trees: from `pack_prompts`.
+        batch: from `collate`, of trees from `pack_prompts`.
         family: the model's family.
-        seeds: one an answer, int64, from `seed_of`.
-        max_new_tokens: longest answer, in tokens.
+        spec: which answers, and how.
+
+    Raises:
+        ModelError: the language model attends by `eager`.
     """
-    device = next(model.parameters()).device
-    batch = batch.to(device)
-    tree_cache = DynamicCache()
-    logits = _prefill(model, batch, family, tree_cache)
-    each = seeds.shape[1]
-    cache, mask = _branch_cache(tree_cache, trees, each, device)
-    positions = batch.positions.flatten(-2)[..., batch.scored].repeat_interleave(each, -1)
-    decoding = _Decoding(seeds.to(device).flatten(), _forbidden(family, logits.shape[-1], device), family.end_ids)
-    logits = logits.repeat_interleave(each, 0)
-    for step in range(max_new_tokens):
-        tokens = decoding.sample(logits, step)
-        if not len(tokens) or step == max_new_tokens - 1:
-            break
-        kept = decoding.kept
-        if len(kept) < len(mask):
-            cache.batch_select_indices(kept)
-            mask, positions = mask[kept], positions[..., kept]
-        mask = torch.nn.functional.pad(mask, (0, 1), value=1)
-        positions = positions + 1
+    if family.attention != "tree":
+        raise ModelError(
+            "answers are generated on trees by an attention of ours, and this model was opened with 'eager'",
+            try_="open it with attn_implementation='sdpa'",
+        )
+    batch = batch.to(next(model.parameters()).device)
+    questions = spec.questions.to(batch.ids.device)
+    prompts = DynamicCache()
+    logits = _prefill(model, batch, family, prompts)[questions]
+    cache = AnswerCache(prompts, batch, questions)
+    decoding = _Decoding(spec, logits)
+    while len(tokens := decoding.sample(logits)):
+        if len(decoding.kept) < len(logits):
+            cache.keep(decoding.kept)
+        cache.step()
+        masks = cache.masks(family.masks)
         logits = model(
-            input_ids=tokens[:, None],
-            attention_mask=mask,
-            position_ids=positions[..., None],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-    answers = decoding.answers()
-    return [answers[start : start + each] for start in range(0, len(answers), each)]
+            input_ids=tokens[None],
+            attention_mask=masks.get("", masks),
+            position_ids=cache.positions,
+            use_cache=False,
+            decode=cache.attend,
+        ).logits[0]
+    return decoding.answers()
 
 
 def _prefill(model: Any, batch: TreeBatch, family: Family, cache: DynamicCache) -> Tensor:
-    """Fill the cache with the prompts; [Q, V] logits of every answer's first token."""
+    """Fill the cache with the prompts; [Q, V] logits of the first token of an answer to each question."""
     last, which = batch.scored.unique(return_inverse=True)
     keep = torch.zeros(batch.ids.numel(), dtype=torch.bool, device=batch.ids.device)
     keep[last] = True
     return forward(model, batch, family, None, keep.view_as(batch.ids), cache=cache).logits[which]
 
 
-def _branch_cache(
-    tree_cache: DynamicCache, trees: Sequence[PackedTree], each: int, device: torch.device
-) -> tuple[DynamicCache, Tensor]:
-    """Keys and values of every answer's prompt, padded on the left to L tokens, and the mask [Q × K, L]."""
-    paths = [(row, tree.path(answer)[:-1]) for row, tree in enumerate(trees) for answer in tree.answers]
-    longest = max(len(path) for _, path in paths)
-    places = np.zeros((len(paths), longest), dtype=np.int64)
-    mask = np.zeros((len(paths), longest), dtype=np.int64)
-    for line, (_, path) in enumerate(paths):
-        places[line, longest - len(path) :] = path
-        mask[line, longest - len(path) :] = 1
-    rows = torch.tensor([row for row, _ in paths], device=device)[:, None]
-    index = torch.from_numpy(places).to(device)
-    cache = DynamicCache()
-    for number, layer in enumerate(tree_cache.layers):
-        keys, values = (
-            part[rows, :, index].transpose(1, 2).repeat_interleave(each, 0) for part in (layer.keys, layer.values)
-        )
-        cache.update(keys, values, number)
-    return cache, torch.from_numpy(mask).to(device).repeat_interleave(each, 0)
-
-
-def _forbidden(family: Family, vocab_size: int, device: torch.device) -> Tensor:
-    """[F] ids of the control and image placeholder tokens, which no answer may hold; end tokens are allowed."""
-    tokens = {*family.processor.tokenizer.all_special_ids, family.image_token_id} - family.end_ids
-    return torch.tensor([token for token in sorted(tokens) if token < vocab_size], dtype=torch.long, device=device)
-
-
 class _Decoding:
-    """The answers while they are sampled, token by token. Ended ones leave the batch."""
+    """The answers while they are sampled, token by token. Those that end, or come to their limit, leave the batch."""
 
-    def __init__(self, seeds: Tensor, forbidden: Tensor, ends: frozenset[int]) -> None:
-        self._seeds = seeds
-        self._forbidden = forbidden
-        self._ends = torch.tensor(sorted(ends), device=seeds.device)
-        self._active = torch.arange(len(seeds), device=seeds.device)
+    def __init__(self, spec: GenerationSpec, logits: Tensor) -> None:
+        device, vocabulary = logits.device, logits.shape[1]
+        self._sampling = spec.sampling.to(device)
+        self._limits = spec.limits.to(device)
+        self._forbidden = torch.tensor(
+            [i for i in sorted(spec.forbidden) if i < vocabulary], dtype=torch.long, device=device
+        )
+        self._ends = torch.tensor(sorted(spec.ends), device=device)
+        self._active = torch.arange(len(logits), device=device)
         self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
         self.kept = self._active
         """Which rows of the last batch go on."""
 
-    def sample(self, logits: Tensor, step: int) -> Tensor:
+    def sample(self, logits: Tensor) -> Tensor:
         """Sample a token for every active answer from its logits [R, V]; returns those of the answers that go on."""
+        position = len(self._steps)
+        tokens = self._sampling.scores(logits, position, self._forbidden).argmax(-1)
         logits = logits.float()
-        tokens = gumbel_max_scores(logits, self._seeds[self._active], step, self._forbidden).argmax(-1)
         logprobs = logits.gather(1, tokens[:, None]).squeeze(1) - logits.logsumexp(-1)
         self._steps.append((self._active, tokens, logprobs))
-        self.kept = (~torch.isin(tokens, self._ends)).nonzero().squeeze(1)
-        self._active = self._active[self.kept]
+        goes_on = ~torch.isin(tokens, self._ends) & (self._limits > position + 1)
+        self.kept = goes_on.nonzero().squeeze(1)
+        if len(self.kept) < len(tokens):
+            self._active, self._limits = self._active[self.kept], self._limits[self.kept]
+            self._sampling = self._sampling.of_rows(self.kept)
         return tokens[self.kept]
 
     def answers(self) -> list[GeneratedAnswer]:
         """All answers as far as they have been sampled."""
-        ids: list[list[int]] = [[] for _ in range(len(self._seeds))]
-        logprobs: list[list[float]] = [[] for _ in range(len(self._seeds))]
+        answers = len(self._steps[0][0])
+        ids: list[list[int]] = [[] for _ in range(answers)]
+        logprobs: list[list[float]] = [[] for _ in range(answers)]
         for step in self._steps:
             for row, token, logprob in zip(*(part.tolist() for part in step), strict=True):
                 ids[row].append(token)

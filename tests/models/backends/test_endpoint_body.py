@@ -1,4 +1,4 @@
-"""What an endpoint is sent: turns and pictures in their order, each picture read once, proxies as the environment says."""
+"""What an endpoint is sent: turns and pictures in their order, a picture read once, proxies of the environment."""
 
 from __future__ import annotations
 

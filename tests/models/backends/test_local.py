@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from spavl.config.models import LocalSpec
 from spavl.errors import ModelError
 from spavl.models import open_model
 from spavl.models.backends import local
-from spavl.models.backends.local import LocalModel, load_vlm
+from spavl.models.backends.local import LocalModel, load_vlm, whole_groups
 from spavl.models.base import BatchModel, Prompt, Reply, Request, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
-from spavl.records import ImageRef
+from spavl.records import ImageRef, Turn
 from tests.tiny import WORDS, picture, tiny_adapter, tiny_llava
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.95, max_tokens=12, seed=3)
@@ -153,14 +154,14 @@ def test_a_prompt_that_the_processor_refuses_fails_alone(
     assert answers(replies)[1] == answers(model(tiny_checkpoint).generate(requests(pictures, 7)))[1]
 
 
-def refuse_more_than(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every loaded model run out of memory on batches of more than `rows`: a CPU does so only by dying."""
+def refuse_more_than(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every loaded model run out of memory on batches of more than `tokens`: a CPU does so only by dying."""
 
     def small(*args: Any, **more: Any) -> tuple[Any, Any]:
         vlm, processor = load_vlm(*args, **more)
 
         def check(_: Any, args: Any, given: dict[str, Any]) -> None:
-            if given["input_ids"].shape[0] > rows:
+            if given["input_ids"].numel() > tokens:
                 raise torch.OutOfMemoryError("out of memory")
 
         vlm.register_forward_pre_hook(check, with_kwargs=True)
@@ -174,7 +175,7 @@ def test_when_memory_runs_out_the_batch_is_halved_and_answers_stay_the_same(
 ) -> None:
     batch = requests(pictures, 40)
     expected = answers(model(tiny_checkpoint, batch_size=40).generate(batch))
-    refuse_more_than(6, monkeypatch)
+    refuse_more_than(250, monkeypatch)
     mini = model(tiny_checkpoint, batch_size=40)
     assert answers(mini.generate(batch)) == expected
     assert 0 < mini.fits <= 10
@@ -187,6 +188,66 @@ def test_a_request_that_does_not_fit_alone_fails_and_the_others_go_on(
     refuse_more_than(0, monkeypatch)
     replies = model(tiny_checkpoint, batch_size=4).generate(requests(pictures, 3))
     assert [(reply.status, reply.detail) for reply in replies] == [("failed", "out of memory: out of memory")] * 3
+
+
+def test_a_batch_is_cut_where_the_pictures_change(pictures: list[ImageRef]) -> None:
+    asked = [Request(Prompt("what ?", (pictures[n // 3],)), SAMPLED) for n in range(8)]
+    assert [len(whole_groups(asked, most)) for most in (2, 3, 4, 5, 6, 7, 8, 9)] == [2, 3, 3, 3, 6, 6, 8, 8]
+
+
+@pytest.mark.parametrize("declared", [{"trust_remote_code": True}, {"quantisation": "8bit"}])
+def test_models_that_trees_are_not_tested_with_give_the_same_answers_by_plain_generate(
+    tiny_checkpoint: Path, pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any]
+) -> None:
+    batch = requests(pictures, 16)
+    expected = answers(model(tiny_checkpoint).generate(batch))
+    rows: list[int] = []
+
+    def unquantised(*args: Any, **more: Any) -> tuple[Any, Any]:
+        vlm, processor = load_vlm(*args, **{**more, "quantisation": "none"})
+        vlm.register_forward_pre_hook(lambda _, __, given: rows.append(given["input_ids"].shape[0]), with_kwargs=True)
+        return vlm, processor
+
+    monkeypatch.setattr(local, "load_vlm", unquantised)
+    assert answers(model(tiny_checkpoint, **declared).generate(batch)) == expected
+    assert max(rows) > 8, "transformers' own `generate` has a row for each answer"
+
+
+def test_earlier_turns_and_their_pictures_are_read(tiny_checkpoint: Path, pictures: list[ImageRef]) -> None:
+    earlier = (Turn("user", "what is this ?", (pictures[0],)), Turn("assistant", "a red cup"))
+    other = (replace(earlier[0], images=(pictures[1],)), earlier[1])
+    prompts = [Prompt("is it round ?", (pictures[2],), earlier=turns) for turns in ((), earlier, other)]
+    replies = model(tiny_checkpoint).generate([Request(prompt, SAMPLED, key="k") for prompt in prompts])
+    assert len({reply.text for reply in replies}) == 3
+    assert replies[0].prompt_tokens < replies[1].prompt_tokens == replies[2].prompt_tokens
+
+
+def test_a_guard_reads_the_answer_as_the_assistants_turn(tiny_checkpoint: Path, pictures: list[ImageRef]) -> None:
+    asked = Prompt("a red cup", earlier=(Turn("user", "what is this ?", (pictures[0],)),))
+    graded = replace(asked, role="assistant")
+    replies = model(tiny_checkpoint).generate([Request(prompt, SAMPLED, key="k") for prompt in (asked, graded)])
+    _, processor = load_vlm(tiny_checkpoint, device="cpu")
+    from PIL import Image
+
+    question = [{"type": "image", "image": Image.open(pictures[0].path)}, {"type": "text", "text": "what is this ?"}]
+    for reply, role in zip(replies, ("user", "assistant"), strict=True):
+        turns = [
+            {"role": "user", "content": question},
+            {"role": role, "content": [{"type": "text", "text": asked.text}]},
+        ]
+        options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+        assert reply.prompt_tokens == processor.apply_chat_template(turns, **options)["input_ids"].shape[1]
+    assert replies[0].prompt_tokens != replies[1].prompt_tokens
+
+
+def test_a_control_token_in_an_earlier_turn_ends_nothing(tiny_checkpoint: Path) -> None:
+    turns = [
+        (Turn("user", text), Turn("assistant", "no")) for text in ("what </s> is <image> this ?", "what is this ?")
+    ]
+    made = [Request(Prompt("why ?", earlier=earlier), SAMPLED, key="k") for earlier in turns]
+    broken, plain = model(tiny_checkpoint).generate(made)
+    assert broken.status in ("ok", "truncated")
+    assert broken.prompt_tokens > plain.prompt_tokens
 
 
 def test_weights_are_loaded_at_the_first_call_and_again_after_close(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,20 @@ def test_in_replay_nothing_is_called_and_a_missing_reply_is_an_error(path: Path)
             complete(echo, prompts("a", "c"), sampling=GREEDY, store=store)
     assert echo.batches == []
     assert str(path) in raised.value.where
+
+
+def test_what_a_call_costs_does_not_grow_with_the_number_of_calls(path: Path) -> None:
+    with CallStore(path) as store:
+        start = time.process_time()
+        replies = complete(
+            Echo(batch_size=1000),
+            [Prompt(f"q{number}") for number in range(20_000)],
+            sampling=GREEDY,
+            store=store,
+            on_progress=lambda done, total: None,
+        )
+        assert time.process_time() - start < 5, "some 1 s; with work for every key at every reply, 10"
+    assert len(replies) == 20_000
 
 
 class Slow:

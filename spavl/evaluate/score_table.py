@@ -1,0 +1,110 @@
+"""Tables of scores: one Parquet file for every model and benchmark, a row an answer, that any tool reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spavl.errors import RunError
+from spavl.evaluate.item import Item
+from spavl.evaluate.run import Scored
+from spavl.tables import FORMAT, write_arrow
+
+_TEXT = ("benchmark", "model", "item_id", "subset", "group", "cluster", "picture", "shown", "system", "question")
+_LISTS = ("images", "image_sha256", "earlier")
+_FLAGS = ("harmful", "benign", "heldout")
+_TEXT_AFTER = ("expected", "answer", "thought", "status", "call")
+
+
+def outcome_column(metric: str) -> str:
+    """The column that holds the outcomes of a metric.
+
+    Args:
+        metric: name of the metric in its benchmark.
+    """
+    return f"is_{metric}"
+
+
+def write_scores(folder: Path, scored: Sequence[Scored], *, run: Path) -> list[Path]:
+    """Write a table `<folder>/<model>/<benchmark>.parquet` for every model and benchmark; returns the files.
+
+    A row is an answer with its item. A metric is a nullable boolean column `is_<metric>`; it is null for items that do
+    not count in the metric and where no verdict could be read, and `unread` names the metrics of the second kind.
+
+    Args:
+        folder: where the tables are written.
+        scored: scored answers of any models and benchmarks.
+        run: the run folder, to which paths of pictures inside it are relative.
+
+    Raises:
+        RunError: a table cannot be written.
+    """
+    tables: dict[tuple[str, str], list[Scored]] = {}
+    for s in scored:
+        tables.setdefault((s.answer.model, s.answer.benchmark), []).append(s)
+    written = []
+    for (model, benchmark), rows in tables.items():
+        path = folder / model / f"{benchmark}.parquet"
+        write_arrow(path, pa.Table.from_pylist([_row(s, run) for s in rows], schema=_schema(rows)))
+        written.append(path)
+    return written
+
+
+def check_scores(path: Path) -> frozenset[str]:
+    """The columns of a table of scores, which is read no further.
+
+    Args:
+        path: a file written by `write_scores`.
+
+    Raises:
+        RunError: the file is missing, is no table, or is of another format version.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(
+            "These scores cannot be read", where=str(path),
+            try_="run `spavl evaluate`; stored answers are not asked again",
+        ) from error  # fmt: skip
+    if (schema.metadata or {}).get(b"spavl") != FORMAT.encode() or not {*_TEXT, *_LISTS, *_FLAGS} <= set(schema.names):
+        raise RunError(
+            "These scores are of another format version", where=str(path),
+            try_="run `spavl evaluate` again; stored answers are not asked again",
+        )  # fmt: skip
+    return frozenset(schema.names)
+
+
+def _row(scored: Scored, run: Path) -> dict[str, Any]:
+    given, item = scored.answer, scored.answer.item
+    return {
+        "benchmark": given.benchmark, "model": given.model, "item_id": item.item_id, "subset": item.subset,
+        "group": item.group, "cluster": item.cluster, "picture": item.picture, "shown": item.shown,
+        "system": item.system, "question": item.question, "earlier": [f"{t.role}: {t.text}" for t in item.earlier],
+        "images": _paths(item, run), "image_sha256": [image.sha256 for image in item.pictures],
+        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": item.expected,
+        "answer": given.text, "thought": given.thought, "status": given.status, "call": given.call,
+        "tokens": given.tokens, "unread": [name for name, outcome in scored.outcomes.items() if outcome is None],
+        **{outcome_column(name): outcome for name, outcome in scored.outcomes.items()},
+    }  # fmt: skip
+
+
+def _paths(item: Item, run: Path) -> list[str]:
+    """Paths of the pictures, relative to the run folder where they lie in it, so that it can be moved."""
+    base = run.resolve()
+    paths = [image.path.resolve() for image in item.pictures]
+    return [(p.relative_to(base) if p.is_relative_to(base) else p).as_posix() for p in paths]
+
+
+def _schema(rows: Sequence[Scored]) -> pa.Schema:
+    metrics = dict.fromkeys(outcome_column(name) for s in rows for name in s.outcomes)
+    fields = [pa.field(name, pa.string()) for name in _TEXT]
+    fields += [pa.field(name, pa.list_(pa.string())) for name in _LISTS]
+    fields += [pa.field(name, pa.bool_()) for name in _FLAGS]
+    fields += [pa.field(name, pa.string()) for name in _TEXT_AFTER]
+    fields += [pa.field("tokens", pa.int64()), pa.field("unread", pa.list_(pa.string()))]
+    fields += [pa.field(name, pa.bool_()) for name in metrics]
+    return pa.schema(fields, metadata={"spavl": FORMAT, "record": "Scored"})

@@ -1,0 +1,117 @@
+"""Guards and judges of the settings by their names, and scorers by a guard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import partial
+
+from spavl.config import GuardSpec, JudgeSpec, Settings
+from spavl.errors import SettingsError
+from spavl.evaluate.guard_scorer import GuardScorer
+from spavl.judging.guard import Guard, Verdict, open_guard, require_verdict
+from spavl.judging.judge import Judge, open_judge
+from spavl.models.base import Prompt, Reply
+from spavl.models.identity import identity_of
+from spavl.pipeline.session import Session
+
+
+def guard_named(settings: Settings, name: str, setting: str, *, allow_code: bool, tells: Verdict = "safety") -> Guard:
+    """A guard of the settings.
+
+    Args:
+        settings: list the guards.
+        name: label of the guard.
+        setting: path of the setting that names it, for errors.
+        allow_code: run a kind of the user's own.
+        tells: what it must tell.
+
+    Raises:
+        SettingsError: `guards` lists none of that name, or it tells something else.
+        DataError: its template or policy cannot be read.
+    """
+    guard = open_guard(guard_spec(settings, name, setting), allow_code=allow_code)
+    return require_verdict(guard, tells, setting)
+
+
+def judge_named(settings: Settings, name: str, setting: str) -> Judge:
+    """A judge of the settings.
+
+    Args:
+        settings: list the judges.
+        name: label of the judge.
+        setting: path of the setting that names it, for errors.
+
+    Raises:
+        SettingsError: `judges` lists none of that name.
+        DataError: its template cannot be read.
+    """
+    return open_judge(judge_spec(settings, name, setting))
+
+
+def guard_scorer(session: Session, name: str, setting: str, *, tells: Verdict = "safety") -> GuardScorer:
+    """The scorer by a guard of the settings.
+
+    Args:
+        session: the settings and models.
+        name: label of the guard.
+        setting: path of the setting that names it, for errors.
+        tells: whether True is unsafe, or a refusal.
+
+    Raises:
+        SettingsError: the guard or its model is not listed, or it does not tell that.
+        ModelError: its checkpoint is not there.
+    """
+    guard = guard_named(session.settings, name, setting, allow_code=session.allow_code, tells=tells)
+    identity = identity_of(session.spec(guard.model, f"guards: {name}"))
+    return GuardScorer(guard, identity, partial(_ask, session, guard), tells)
+
+
+def guard_spec(settings: Settings, name: str, setting: str) -> GuardSpec:
+    """The settings entry of a guard; a model that `guards` does not list is asked with the built-in rubric.
+
+    Args:
+        settings: list guards and models.
+        name: label of the guard, or of a model.
+        setting: path of the setting that names it, for the error.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = {spec.name: spec for spec in settings.guards}
+    return found[name] if name in found else GuardSpec(name=_model_named(settings, name, setting, "guard", list(found)))
+
+
+def judge_spec(settings: Settings, name: str, setting: str) -> JudgeSpec:
+    """The settings entry of a judge; a model that `judges` does not list gives a combined verdict.
+
+    Args:
+        settings: list judges and models.
+        name: label of the judge, or of a model.
+        setting: path of the setting that names it, for the error.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = {spec.name: spec for spec in settings.judges}
+    return found[name] if name in found else JudgeSpec(name=_model_named(settings, name, setting, "judge", list(found)))
+
+
+def _model_named(settings: Settings, name: str, setting: str, what: str, listed: Sequence[str]) -> str:
+    models = [spec.name for spec in settings.models]
+    if name in models:
+        return name
+    near = get_close_matches(name, [*listed, *models], n=1)
+    raise SettingsError(
+        f"`{setting}` names the {what} `{name}`, which is listed neither under `{what}s` nor under `models`",
+        where=setting,
+        try_=f"did you mean `{near[0]}`?" if near else f"add it: `{what}s: [{{name: {name}, model: MODEL}}]`",
+    )
+
+
+def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
+    model = session.model(session.spec(guard.model, f"guards: {guard.name}"))
+    with session.progress.bar(doing) as on_progress:
+        return session.engine.complete(
+            model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
+        )

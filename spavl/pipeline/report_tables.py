@@ -1,0 +1,282 @@
+"""What the report needs of a run's tables, counted by DuckDB, so that no table is read whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spavl.evaluate.score_table import check_scores, outcome_column
+from spavl.report.data import Bar, GroupShown, JudgeQuality, ResponderShown
+from spavl.run import Run
+from spavl.statistics.agreement import swap_agreement_of
+from spavl.statistics.intervals import Outcome, rate_of
+from spavl.statistics.paired import Better
+from spavl.tables.query import query
+from spavl.taxonomy import load_taxonomy
+
+COMPOSITION = """
+SELECT class1, count(*) FILTER (NOT benign), count(*) FILTER (benign) FROM images
+GROUP BY class1 ORDER BY count(*) DESC, class1
+"""
+HELDOUT = "SELECT DISTINCT class3 FROM images WHERE heldout ORDER BY class3"
+RESPONDERS = """
+SELECT responder, count(*) FILTER (NOT safe), count(*), count(*) FILTER (safe IS NULL)
+FROM responses WHERE harmful AND response_status IN ('ok', 'truncated') GROUP BY responder
+"""
+VERDICTS = """
+SELECT judge, ab, ba, count(*) FROM (
+    SELECT judge, match_id, max(winner) FILTER ("order" = 'ab') AS ab, max(winner) FILTER ("order" = 'ba') AS ba
+    FROM judgments GROUP BY judge, match_id
+) GROUP BY judge, ab, ba ORDER BY judge, ab, ba
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMetric:
+    """A metric as `run.json` describes it."""
+
+    key: str
+    """Name in rates and comparisons."""
+    name: str
+    """Name in its benchmark."""
+    benchmark: str
+    """Its benchmark."""
+    axis: str
+    """What it measures."""
+    better: Better
+    """Direction of an improvement."""
+
+    @property
+    def column(self) -> str:
+        """Column of its outcomes in the table of scores, quoted for SQL."""
+        return quoted(outcome_column(self.name))
+
+    def is_good(self, outcome: Outcome) -> bool | None:
+        """Whether an outcome is what was wanted; None where it was not read, or neither is better.
+
+        Args:
+            outcome: of an answer.
+        """
+        return None if outcome is None or self.better == "neither" else outcome == (self.better == "higher")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredItem:
+    """An item with what every model made of it."""
+
+    question: str
+    """What was asked, the turns before it included."""
+    group: str
+    """Its subject."""
+    harmful: bool
+    """Whether the question asks for harm."""
+    heldout: bool
+    """Whether its subject was kept out of training."""
+    pictures: tuple[Path, ...]
+    """Files of its pictures."""
+    answers: Mapping[str, ScoredAnswer]
+    """Answer by name of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredAnswer:
+    """An answer with its outcomes."""
+
+    text: str
+    """The answer, or the status of a call without one."""
+    outcomes: tuple[tuple[MeasuredMetric, Outcome], ...]
+    """Outcome of every metric that the item counts in."""
+
+
+def composition(run: Run) -> tuple[Bar, ...]:
+    """Pictures by domain, the largest first; empty where there is no dataset.
+
+    Args:
+        run: the run folder.
+    """
+    if not run.images.exists():
+        return ()
+    taxonomy = load_taxonomy()
+    rows = query(COMPOSITION, images=run.images)
+    return tuple(Bar(label=taxonomy.display(d), harmful=harmful, benign=benign) for d, harmful, benign in rows)
+
+
+def heldout(run: Run) -> tuple[str, ...]:
+    """Subcategories of the dataset that were never trained on.
+
+    Args:
+        run: the run folder.
+    """
+    return tuple(row[0] for row in query(HELDOUT, images=run.images)) if run.images.exists() else ()
+
+
+def responders(run: Run, groups: Mapping[str, Mapping[str, Any]]) -> tuple[ResponderShown, ...]:
+    """Unsafe rate of every responder over its answers to harmful questions.
+
+    Args:
+        run: the run folder.
+        groups: responder to its safety group, under `group`.
+    """
+    if not run.responses.exists():
+        return ()
+    counts = {name: counted for name, *counted in query(RESPONDERS, responses=run.responses)}
+    return tuple(
+        ResponderShown(name=name, group=groups[name]["group"], unsafe=rate_of(*counts[name]))
+        for name in groups if name in counts
+    )  # fmt: skip
+
+
+def judges(run: Run, error: Mapping[str, int] | None) -> tuple[JudgeQuality, ...]:
+    """Every judge's agreement with itself over both reading orders.
+
+    Args:
+        run: the run folder.
+        error: how many verdicts were `wrong` of how many `asked`, where the truth is known.
+    """
+    if not run.judgments.exists():
+        return ()
+    verdicts: dict[str, Counter[Any]] = {}
+    for judge, ab, ba, count in query(VERDICTS, judgments=run.judgments):
+        verdicts.setdefault(judge, Counter())[ab, ba] = count
+    return tuple(
+        JudgeQuality(
+            name=judge, what="which of two answers is better", agreement=swap_agreement_of(counts),
+            error=rate_of(error["wrong"], error["asked"]) if error else None,
+        )
+        for judge, counts in verdicts.items()
+    )  # fmt: skip
+
+
+def groups(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric]) -> Iterator[GroupShown]:
+    """Outcomes by subject, for every model: of the first of these metrics that an item counts in.
+
+    Args:
+        run: the run folder.
+        models: names of the models.
+        metrics: metrics of one axis and direction.
+    """
+    counts: dict[str, dict[str, Counter[Outcome]]] = {}
+    heldout: set[str] = set()
+    for benchmark in dict.fromkeys(m.benchmark for m in metrics):
+        own = [m for m in metrics if m.benchmark == benchmark]
+        for model, table in tables_of(run, models, benchmark).items():
+            for group, kept_out, outcome, count in query(_outcomes_by_group(own), scores=table):
+                counts.setdefault(group, {}).setdefault(model, Counter())[outcome] += count
+                heldout |= {group} if kept_out else set()
+    for group, by_model in sorted(counts.items()):
+        rates = {m: rate_of(c[True], c.total(), c[None]) for m, c in by_model.items()}
+        yield GroupShown(label=group, rates=rates, heldout=group in heldout)
+
+
+def tables_of(run: Run, models: Sequence[str], benchmark: str) -> dict[str, Path]:
+    """The tables of scores of one benchmark, by model; those of another format are refused.
+
+    Args:
+        run: the run folder.
+        models: names of the models; one without a table is left out.
+        benchmark: name of the benchmark.
+
+    Raises:
+        RunError: a table is damaged or of another format version.
+    """
+    found = {model: run.evaluate / model / f"{benchmark}.parquet" for model in models}
+    found = {model: path for model, path in found.items() if path.exists()}
+    for path in found.values():
+        check_scores(path)
+    return found
+
+
+def _outcomes_by_group(metrics: Sequence[MeasuredMetric]) -> str:
+    cases = " ".join(f"WHEN {_counts(m)} THEN {m.column}" for m in metrics)
+    counted = " OR ".join(_counts(m) for m in metrics)
+    return (
+        f'SELECT "group", heldout, CASE {cases} END AS outcome, count(*) FROM scores '
+        f"WHERE \"group\" <> '' AND ({counted}) GROUP BY ALL"
+    )
+
+
+def _counts(metric: MeasuredMetric) -> str:
+    """Whether a row's item counts in a metric: it has an outcome, or one that could not be read."""
+    return f"({metric.column} IS NOT NULL OR list_contains(unread, {literal(metric.name)}))"
+
+
+def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> list[str]:
+    """Ids of items that tell most of a metric: broken by the last model, then fixed, then unchanged, in their order.
+
+    Args:
+        tables: table of scores by model, of one benchmark; the first is compared with the last.
+        metric: the metric.
+        wanted: most ids.
+    """
+    names = {f"scores_{place}": path for place, path in enumerate(tables.values())}
+    joins = " ".join(f"JOIN {name} USING (item_id)" for name in list(names)[1:])
+    last, column = f"scores_{len(names) - 1}", metric.column
+    good = "TRUE" if metric.better == "higher" else "FALSE"
+    kept = "TRUE" if len(names) == 1 else f"f.{column} IS NOT DISTINCT FROM {last}.{column}"
+    rank = f"CASE WHEN {kept} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
+    sql = (
+        f"SELECT item_id FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f {joins} "
+        f"WHERE f.{column} IS NOT NULL ORDER BY {rank}, f.place LIMIT {int(wanted)}"
+    )
+    return [row[0] for row in query(sql, None, **names)]
+
+
+def scored_items(
+    run: Run, tables: Mapping[str, Path], metrics: Sequence[MeasuredMetric], wanted: Sequence[str]
+) -> dict[str, ScoredItem]:
+    """Items with every model's answers, by id.
+
+    Args:
+        run: the run folder.
+        tables: table of scores by model, of one benchmark.
+        metrics: all metrics of that benchmark.
+        wanted: ids of the items.
+    """
+    if not wanted:
+        return {}
+    by_model = {model: _answers(table, metrics, wanted) for model, table in tables.items()}
+    columns = 'item_id, question, earlier, "group", harmful, heldout, images'
+    rows = _of_items(columns, next(iter(tables.values())), wanted)
+    return {
+        item_id: ScoredItem(
+            "\n\n".join([*(earlier or ()), question]), group, harmful, kept_out,
+            tuple(run.folder / path for path in images or ()),
+            {model: answers[item_id] for model, answers in by_model.items()},
+        )
+        for item_id, question, earlier, group, harmful, kept_out, images in rows
+    }  # fmt: skip
+
+
+def _answers(table: Path, metrics: Sequence[MeasuredMetric], wanted: Sequence[str]) -> dict[str, ScoredAnswer]:
+    found = {}
+    columns = ", ".join(["item_id", "answer", "status", "unread", *(m.column for m in metrics)])
+    for item_id, text, status, unread, *outcomes in _of_items(columns, table, wanted):
+        pairs = zip(metrics, outcomes, strict=True)
+        counted = tuple((m, outcome) for m, outcome in pairs if outcome is not None or m.name in (unread or ()))
+        found[item_id] = ScoredAnswer(text or f"({status})", counted)
+    return found
+
+
+def _of_items(columns: str, table: Path, wanted: Sequence[str]) -> list[tuple[Any, ...]]:
+    return query(f"SELECT {columns} FROM scores WHERE list_contains(?, item_id)", [list(wanted)], scores=table)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes that of a column.
+
+    Args:
+        name: any text.
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it.
+
+    Args:
+        text: any text.
+    """
+    return "'" + text.replace("'", "''") + "'"
