@@ -118,8 +118,8 @@ def _rates(rounds: list[dict[int, Made]]) -> list[Measure]:
     for actors, floor in ((2, 1.9), (4, 3.6)):
         ratios = sorted(made[actors].rate / made[1].rate for made in rounds)
         said = f"{how}; {ratios[0]:.2f} to {ratios[-1]:.2f}; {rates[actors]:.1f} calls/s"
-        rows.append(Measure(f"Ray, {actors} actors: calls a second over those of 1", round(median(ratios), 3), floor, "×",
-                            "higher", said))  # fmt: skip
+        name = f"Ray, {actors} actors: calls a second over those of 1"
+        rows.append(Measure(name, round(median(ratios), 3), floor, "×", "higher", said))
     over = sorted(made[2].seconds / made[LOCAL].seconds - 1 for made in rounds)
     said = (
         f"the whole stage, with the merging of segments, after the start of actors; {2 * IN_FLIGHT} calls in flight in "

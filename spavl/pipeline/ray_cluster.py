@@ -64,6 +64,8 @@ def connect(settings: Settings) -> bool:
     address = settings.ray.address
     # Ray sends reports of its use to its makers unless it is told not to; nobody who runs spavl has asked for that.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Under `uv run`, Ray would send this folder with all its runs to the actors, which see it anyway.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -50,7 +51,10 @@ def cluster() -> Iterator[None]:
         warnings.simplefilter("ignore")  # Ray's own
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     yield
-    ray.shutdown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.shutdown()
+        gc.collect()  # or what Ray left open is found by later tests
 
 
 @pytest.fixture(scope="module")
