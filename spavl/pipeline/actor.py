@@ -122,6 +122,10 @@ class SliceActor:
         if self._calls is not None:
             await self._in_thread(self._calls[1].close)
 
+    async def leave(self) -> None:
+        """Exchange nothing with the counter any more, before both end."""
+        self._exchanging.cancel()
+
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 

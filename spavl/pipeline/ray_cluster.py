@@ -17,6 +17,14 @@ HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 """How a client of HTTP/2, and so of Ray, begins a connection (RFC 9113, 3.4), with empty SETTINGS."""
 SETTINGS_FRAME = 4
 """Type of the frame that the server must begin with, at byte 3."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed|Task .* failed",
+}
+"""What Ray is told, when it is imported, where the environment says nothing: to send its makers no reports of its use;
+not to copy this folder with all its runs to the actors, as it does under `uv run`; and not to print at length that an
+actor died, which is said in a line of ours."""
 NO_EXTRA = "`runner: ray` needs ray, which is not installed"
 
 
@@ -30,6 +38,8 @@ def check_ray(settings: Settings) -> None:
         MissingExtra: Ray is not installed.
         RunError: nothing answers there, or something that is not Ray.
     """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import ray  # noqa: F401
     except ImportError as missing:
@@ -62,10 +72,6 @@ def connect(settings: Settings) -> bool:
     if ray.is_initialized():
         return False
     address = settings.ray.address
-    # Ray sends reports of its use to its makers unless it is told not to; nobody who runs spavl has asked for that.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Under `uv run`, Ray would send this folder with all its runs to the actors, which see it anyway.
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **here)

@@ -9,6 +9,7 @@ by one that goes on with its segment and its slices.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections import Counter as Multiset
@@ -36,6 +37,8 @@ START_SECONDS = 120.0
 """Longest wait for actors to start."""
 END_SECONDS = 30.0
 """Longest wait for an actor to end its calls or close its segment, before it is killed."""
+LEAVE_SECONDS = 5.0
+"""Longest wait for an actor to be done with the counter."""
 WATCH_SECONDS = 0.25
 """Time between two looks at the counter, for the progress bar."""
 SLICES_AN_ACTOR = 2
@@ -90,7 +93,10 @@ class RayRunner(Runner):
     ) -> None:
         import ray
 
-        for actor in [slot.actor for slot in self._slots] + ([self._counter] if self._counter else []):
+        actors = [slot.actor for slot in self._slots]
+        if actors:
+            ray.wait([actor.leave.remote() for actor in actors], num_returns=len(actors), timeout=LEAVE_SECONDS)
+        for actor in [*actors, *([self._counter] if self._counter else [])]:
             ray.kill(actor)
         if self._connected:
             ray.shutdown()
@@ -134,7 +140,7 @@ class RayRunner(Runner):
                 actor = slot.actor
                 try:
                     return _result(ray.get(actor.make_slice.remote(JobRecipe.of(job), number)))
-                except ray.exceptions.RayActorError as death:
+                except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as death:
                     why = _reason(death)
                     self._replace(slot, actor, why)
             raise _died(f"{job.stage.name}, slice {number}", why)
@@ -229,6 +235,8 @@ class RayRunner(Runner):
                 f"The Ray cluster has no room for {one.actors} actors of {one.num_cpus:g} CPU and {one.num_gpus:g} GPU",
                 where=f"a cluster of {has}", try_="fewer `ray.actors`, or less in `ray.num_cpus`, `ray.num_gpus`",
             ) from error  # fmt: skip
+        except ray.exceptions.OutOfMemoryError as error:
+            raise _died("the start of an actor", _reason(error)) from error
         except ray.exceptions.RayError as error:
             raise RunError(
                 f"A Ray actor cannot start: {str(error).strip().splitlines()[-1][:200]}",
@@ -338,7 +346,7 @@ def _died(where: str, why: str) -> RunError:
 
 
 def _reason(error: Exception) -> str:
-    """Ray's words in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if "memory" in line.lower() or "exit" in line.lower()]
-    return (causes or lines or [type(error).__name__])[0][:200]
+    """Why an actor ended, as the first sentence that Ray has for it."""
+    text = " ".join(str(error).split())
+    detail = re.search(r"Worker exit detail: ([^.]+)", text)
+    return (detail[1] if detail else text.split(". ")[0])[:200]

@@ -134,7 +134,7 @@ def test_an_actor_that_is_killed_is_replaced_and_no_answer_is_lost(cluster: None
         assert CALLS <= len(other.bodies) <= CALLS + in_flight + uncommitted
         assert other.most_in_flight <= 2 * in_flight
     assert made["ray"]["died"] == 1
-    assert [line for line in log.lines if "has died and is replaced" in line]
+    assert len([line for line in log.lines if "has died and is replaced" in line]) == 1
     assert stored(home, "killed") == stored(home, "local")
     assert tables(home, "killed") == tables(home, "local")
 
