@@ -26,7 +26,6 @@ from spavl.pipeline.runner import LocalRunner
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import pipeline_of
 from spavl.pipeline.walk import walk
-from spavl.pipeline.worker import Worker
 from spavl.progress import NoProgress
 from spavl.run import peak_memory_mb
 from spavl.taxonomy import load_taxonomy
@@ -87,9 +86,7 @@ def build_once(folder: Path, stages: int | None = None) -> dict[str, Any]:
         if stages is None:
             build(session)
         else:
-            worker = Worker(session.settings, session.run.folder, session.pool, session.engine.complete)
-            runner = LocalRunner(worker, session.pool, session.engine.close)
-            walk(session, pipeline_of(session.settings, allow_code=True)[:stages], runner)
+            walk(session, pipeline_of(session.settings, allow_code=True)[:stages], LocalRunner(session))
         calls, hits = session.store.calls, session.store.hits
         seconds = session.run.manifest()["seconds"]
     return {

@@ -2,7 +2,8 @@
 
 python -m bench.server SECONDS
 
-It prints its port. It reads requests without looking at them, so that it is never what a client waits for.
+It prints its port. It reads requests without looking at them, so that it is never what a client waits for. A GET is
+answered with the number of answers so far.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +26,9 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 
 class Connection(asyncio.Protocol):
     """One connection: counts the bytes of a request, and answers when all have come."""
+
+    answers = 0
+    """Answers of all connections."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -43,6 +48,11 @@ class Connection(asyncio.Protocol):
             end = self._head.find(b"\r\n\r\n")
             if end < 0:
                 return
+            if self._head.startswith(b"GET "):
+                self._head = b""
+                count = str(Connection.answers).encode()
+                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(count), count))
+                return
             length = self._head[:end].lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
             self._missing = int(length) - (len(self._head) - end - 4)
             self._head = b""
@@ -50,6 +60,7 @@ class Connection(asyncio.Protocol):
             self._answer()
 
     def _answer(self) -> None:
+        Connection.answers += 1
         if self._delay:
             asyncio.get_running_loop().call_later(self._delay, self._transport.write, RESPONSE)
         else:
@@ -70,6 +81,16 @@ def serving(delay: float) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
         finally:
             server.terminate()
+
+
+def answered(url: str) -> int:
+    """How many requests a server has answered, or is about to.
+
+    Args:
+        url: its base address.
+    """
+    with urllib.request.urlopen(url) as response:
+        return int(response.read())
 
 
 async def _serve(delay: float) -> None:

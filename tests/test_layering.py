@@ -39,11 +39,13 @@ HEAVY = {
     "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py",),
     "duckdb": ("tables/query.py",),
+    "ray": ("pipeline/ray_*.py",),
     "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
+    "ray",
 )  # fmt: skip
 """Packages that the base install lacks."""
 

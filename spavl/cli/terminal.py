@@ -58,7 +58,7 @@ def print_plan(plan: RunPlan) -> bool:
     """
     out.print(
         f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories; "
-        f"the store holds {plan.stored:,} calls, which are not made again.",
+        f"the store holds {plan.stored:,} calls, which are not made again. The dataset is made by {plan.runner}.",
         markup=False,
     )
     rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import PositiveInt, model_validator
 
 from spavl.config.align import AlignSettings
@@ -11,6 +13,7 @@ from spavl.config.evaluate import EvaluateSettings, ReportSettings
 from spavl.config.judging import GuardSpec, JudgeSpec
 from spavl.config.load import load_settings
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec, SamplingSettings
+from spavl.config.runner import RaySettings
 
 __all__ = [
     "AlignSettings",
@@ -22,6 +25,7 @@ __all__ = [
     "LocalSpec",
     "ModelSpec",
     "PythonSpec",
+    "RaySettings",
     "ReportSettings",
     "SamplingSettings",
     "Section",
@@ -41,6 +45,11 @@ class Settings(Section):
     """Seed of every random choice: matches, sampling, training order."""
     limit: PositiveInt | None = None
     """Only so many pictures, and items of each subset of a benchmark, for a first try. None: all."""
+    runner: Literal["local", "ray"] = "local"
+    """Who does the work of the dataset's stages: this process, or actors of a Ray cluster (the extra `ray`). The tables
+    are the same."""
+    ray: RaySettings = RaySettings()
+    """The actors, with `runner: ray`."""
     models: tuple[ModelSpec, ...] = ()
     """Every model that the stages name, by its label."""
     guards: tuple[GuardSpec, ...] = ()

@@ -8,6 +8,7 @@
     validation  safety, over-refusal and skill while a model trains         (rooms: align, evaluate)
     evaluate    checkpoint → scores, base and aligned on the same items     (room: evaluate)
     report      run folder → one HTML page                                  (room: report)
+    runner      who makes the tables of a stage: this process, or (ray_runner, ray_cluster, actor, counter) a cluster
     demo        all of it, in the miniature world                           (room: miniworld)
     miniworld   the miniature world as candidates, benchmarks and scorer
     check       what would run, and how many model calls it makes

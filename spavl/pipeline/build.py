@@ -8,11 +8,10 @@ from typing import Any
 
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
-from spavl.pipeline.runner import LocalRunner
+from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import walk
-from spavl.pipeline.worker import Worker
 from spavl.records import PreferencePair
 from spavl.run import changes
 from spavl.tables import read_footer
@@ -30,13 +29,13 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
 
     Raises:
         DataError: no picture can be used, or no match became a pair.
-        RunError: a table of the run folder was written by another tool.
+        RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
+        MissingExtra: Ray is to do the work and is not installed.
     """
     log_changed_settings(session)
-    worker = Worker(session.settings, session.run.folder, session.pool, session.engine.complete)
-    runner = LocalRunner(worker, session.pool, session.engine.close)
     stages = pipeline_of(session.settings, allow_code=session.allow_code)
-    walk(session, stages, runner)
+    with open_runner(session) as runner:
+        walk(session, stages, runner)
     (pairs,) = last_tables(session.run.folder, session.settings, stages, PreferencePair)
     _export(session, pairs)
     session.run.replace(stages=[stage.described() for stage in stages])

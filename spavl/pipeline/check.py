@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from spavl.config import EndpointSpec, ModelSpec
+from spavl.config import EndpointSpec, ModelSpec, Settings
 from spavl.errors import ModelError, SpavlError
 from spavl.models.identity import identity_of
 from spavl.pipeline.collect import candidates
@@ -52,6 +52,8 @@ class RunPlan:
     """Calls by stage and model."""
     stored: int
     """Calls that the store holds, of all runs."""
+    runner: str = ""
+    """Who does the work of the dataset's stages."""
     problems: list[SpavlError] = field(default_factory=list)
     """What keeps it from running, such as a server that cannot be reached."""
 
@@ -77,7 +79,8 @@ def check(session: Session) -> RunPlan:
         pictures=found.total(), stages=tuple(stage.name for stage in stages),
         benign=sum(n for (_, benign), n in found.items() if benign),
         subcategories=len({name for name, _ in found}),
-        estimates=estimates, stored=len(session.store), problems=problems,
+        estimates=estimates, stored=len(session.store), runner=_runner(session.settings),
+        problems=problems + _cluster_problems(session.settings),
     )  # fmt: skip
 
 
@@ -108,6 +111,25 @@ def _calls(session: Session, pictures: int) -> Iterator[tuple[str, ModelUse, int
         for use in uses:
             yield stage.name, use, round(most[stage.reads] * use.calls)
         most[stage.writes] = most[stage.reads] * stage.makes(settings) * (len(uses) if stage.by_model else 1)
+
+
+def _runner(settings: Settings) -> str:
+    if settings.runner == "local":
+        return "this process"
+    where = settings.ray.address or "a cluster that is started here"
+    return f"Ray, {settings.ray.actors} actors on {where}"
+
+
+def _cluster_problems(settings: Settings) -> list[SpavlError]:
+    if settings.runner == "local":
+        return []
+    from spavl.pipeline.ray_cluster import check_ray
+
+    try:
+        check_ray(settings)
+    except SpavlError as error:
+        return [error]
+    return []
 
 
 def _check_access(spec: ModelSpec) -> None:

@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import Any
 
 from spavl.config import ModelSpec, SamplingSettings, Settings
+from spavl.errors import RunError
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
+from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
 from spavl.pipeline.pool import ModelPool
@@ -40,7 +42,7 @@ class Session:
         self.allow_code = allow_code
         check_models(settings.models)
         self.pool = ModelPool(settings.models, progress, allow_code=allow_code)
-        self.store = CallStore(Path(settings.store))
+        self.store = self._open_store()
         self.engine = Engine(self.store)
 
     def __enter__(self) -> Session:
@@ -52,6 +54,18 @@ class Session:
         self.free()
         self.engine.close()
         self.store.close()
+
+    def _open_store(self) -> CallStore:
+        """The call store, with what actors of a run that was killed have left beside it."""
+        store = CallStore(Path(self.settings.store))
+        try:
+            merged = merge_segments(store)
+        except RunError:
+            store.close()
+            raise
+        if merged.calls:
+            self.progress.log(f"{merged.calls:,} calls of a run that was killed were taken into the call store")
+        return store
 
     def spec(self, label: str, setting: str) -> ModelSpec:
         """The settings' model of that name.

@@ -1,0 +1,212 @@
+"""What the actors of a run share: how often each model was called, what that cost, and when its server refused calls.
+
+Every actor counts for itself in a `Tally` and exchanges it with the run's one `Counter` a few times a second. A server
+that refuses one actor's calls is given the pause that it asked for by all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from functools import partial
+from operator import add
+from typing import Any, final
+
+from spavl.models.base import AsyncModel, Reply
+from spavl.models.calls.rate_limit import ConcurrencyLimit
+
+MARGIN = 0.5
+"""Seconds by which the end of a pause must move to be another pause: what an exchange takes varies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The calls of one model."""
+
+    calls: int = 0
+    """Calls that were answered."""
+    in_flight: int = 0
+    """Calls in flight now."""
+    prompt_tokens: int = 0
+    """Tokens of their prompts."""
+    completion_tokens: int = 0
+    """Tokens of their answers."""
+    cost: float = 0.0
+    """What they cost, in the currency of the model's prices."""
+    throttled: int = 0
+    """Calls that the server refused because of too many requests."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*map(add, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What an actor has done since it began, or what all actors have."""
+
+    replies: int = 0
+    """Replies that units of work were given, stored ones included."""
+    models: Mapping[str, Usage] = field(default_factory=dict)
+    """Calls by name of the model."""
+
+    def __add__(self, other: Counts) -> Counts:
+        names = dict.fromkeys([*self.models, *other.models])
+        models = {name: self.models.get(name, Usage()) + other.models.get(name, Usage()) for name in names}
+        return Counts(self.replies + other.replies, models)
+
+
+@final
+class Counter:
+    """The one counter of a run: adds up what its actors have done, and tells each when others were refused."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counts] = {}
+        self._paused_until: dict[str, dict[str, float]] = {}
+
+    def exchange(self, actor: str, counts: Counts, pauses: Mapping[str, float]) -> dict[str, float]:
+        """Take what an actor has done. Returns the seconds, by model, that servers have asked other actors to wait.
+
+        Args:
+            actor: name of the actor; one that was replaced has another name.
+            counts: all it has done since it began, so that an exchange that is lost changes nothing.
+            pauses: seconds by model that servers have asked it to wait since the exchange before.
+        """
+        now = time.monotonic()
+        self._counts[actor] = counts
+        for model, seconds in pauses.items():
+            self._paused_until.setdefault(model, {})[actor] = now + seconds
+        others = {
+            model: max((until for name, until in by_actor.items() if name != actor), default=now)
+            for model, by_actor in self._paused_until.items()
+        }
+        return {model: until - now for model, until in others.items() if until > now}
+
+    def total(self) -> Counts:
+        """What all actors have done."""
+        return sum(self._counts.values(), Counts())
+
+
+@final
+class Tally:
+    """What one actor has done, and how long the servers of its models want no call. For any number of threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._replies = 0
+        self._models: defaultdict[str, defaultdict[str, Any]] = defaultdict(partial(defaultdict, int))
+        self._pauses: dict[str, float] = {}
+        self._others_paused_until: dict[str, float] = {}
+
+    def add_replies(self, more: int) -> None:
+        """Count further replies of units of work.
+
+        Args:
+            more: how many.
+        """
+        with self._guard:
+            self._replies += more
+
+    def add(self, model: str, **more: Any) -> None:
+        """Count what became of a call.
+
+        Args:
+            model: name of the model.
+            more: what to add to fields of its `Usage`.
+        """
+        with self._guard:
+            usage = self._models[model]
+            for name, value in more.items():
+                usage[name] += value
+
+    def pause(self, model: str, seconds: float) -> None:
+        """Note that a server refused a call, for other actors to know.
+
+        Args:
+            model: name of the model.
+            seconds: how long nothing is to be sent.
+        """
+        with self._guard:
+            self._pauses[model] = max(seconds, self._pauses.get(model, 0.0))
+
+    def take(self) -> tuple[Counts, dict[str, float]]:
+        """All that was counted, and the pauses since the last time, for `Counter.exchange`."""
+        with self._guard:
+            pauses, self._pauses = self._pauses, {}
+            return Counts(self._replies, {name: Usage(**usage) for name, usage in self._models.items()}), pauses
+
+    def heed(self, pauses: Mapping[str, float]) -> None:
+        """Note what `Counter.exchange` returned.
+
+        Args:
+            pauses: seconds to wait by model.
+        """
+        now = time.monotonic()
+        self._others_paused_until = {model: now + seconds for model, seconds in pauses.items()}
+
+    def paused_until(self, model: str) -> float:
+        """When a server that refused other actors' calls may be asked again, in the time of `time.monotonic`; 0: now.
+
+        Args:
+            model: name of the model.
+        """
+        return self._others_paused_until.get(model, 0.0)
+
+
+@final
+class SharedLimits:
+    """The limits of a model in one actor: its own share of the calls in flight, and the pauses of all actors.
+
+    Args:
+        model: the model; its `concurrency` is this actor's share.
+        tally: what this actor has done.
+    """
+
+    def __init__(self, model: AsyncModel, tally: Tally) -> None:
+        self._name = model.name
+        self._tally = tally
+        self._own = ConcurrencyLimit(model.concurrency)
+        self._heeded = 0.0
+
+    async def acquire(self) -> float:
+        """Wait until a call may be sent; returns the time, for `throttle`."""
+        until = self._tally.paused_until(self._name)
+        if until > max(self._heeded + MARGIN, now := time.monotonic()):
+            self._heeded = until
+            self._own.throttle(now, until - now)
+        acquired = await self._own.acquire()
+        self._tally.add(self._name, in_flight=1)
+        return acquired
+
+    def release(self) -> None:
+        """Let another call be sent."""
+        self._tally.add(self._name, in_flight=-1)
+        self._own.release()
+
+    def increase(self) -> None:
+        """Note that a call was answered."""
+        self._own.increase()
+
+    def throttle(self, acquired: float, pause: float) -> None:
+        """Note that the server refused a call, here and for the other actors.
+
+        Args:
+            acquired: what `acquire` returned for that call.
+            pause: seconds to send nothing.
+        """
+        self._own.throttle(acquired, pause)
+        self._tally.pause(self._name, pause)
+        self._tally.add(self._name, throttled=1)
+
+    def spend(self, reply: Reply) -> None:
+        """Count a reply's tokens and cost.
+
+        Args:
+            reply: what came back.
+        """
+        self._tally.add(
+            self._name, calls=1, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            cost=reply.cost,
+        )  # fmt: skip

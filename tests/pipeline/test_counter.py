@@ -1,0 +1,133 @@
+"""What actors share: counts that add up, pauses that all of them keep, and a model's concurrency among them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from spavl.config import EndpointSpec, Settings
+from spavl.errors import RunError
+from spavl.models.backends.endpoint import EndpointModel
+from spavl.models.base import Reply
+from spavl.pipeline.actor import check_seen, share_of, shared_out
+from spavl.pipeline.counter import Counter, Counts, SharedLimits, Tally, Usage
+
+SPEC = EndpointSpec(name="amber", url="http://127.0.0.1:9/v1", model="m", identity="test/m", concurrency=2)
+
+
+def exchange(counter: Counter, tallies: dict[str, Tally]) -> None:
+    """Every actor exchanges once."""
+    for name, tally in tallies.items():
+        tally.heed(counter.exchange(name, *tally.take()))
+
+
+def test_what_actors_did_adds_up_and_an_exchange_that_is_repeated_changes_nothing() -> None:
+    counter, tallies = Counter(), {"0": Tally(), "1": Tally()}
+    for tally in tallies.values():
+        tally.add_replies(5)
+        tally.add("amber", calls=1, prompt_tokens=10, cost=0.5)
+    tallies["1"].add("birch", calls=2, throttled=1)
+    for _ in range(3):
+        exchange(counter, tallies)
+    amber = Usage(calls=2, prompt_tokens=20, cost=1.0)
+    assert counter.total() == Counts(10, {"amber": amber, "birch": Usage(calls=2, throttled=1)})
+
+
+def test_an_actor_that_is_replaced_still_counts() -> None:
+    counter = Counter()
+    exchange(counter, {"0-0": _tally(3)})
+    exchange(counter, {"0-1": _tally(4)})
+    assert counter.total().replies == 7
+
+
+def _tally(replies: int) -> Tally:
+    tally = Tally()
+    tally.add_replies(replies)
+    return tally
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Run in an event loop of its own, as limits are used."""
+
+    async def awaited() -> None:
+        await work()
+
+    asyncio.run(awaited())
+
+
+def test_a_pause_that_a_server_asks_of_one_actor_is_kept_by_the_others() -> None:
+    counter, tallies = Counter(), {name: Tally() for name in "012"}
+    limits = {name: SharedLimits(EndpointModel(SPEC), tally) for name, tally in tallies.items()}
+
+    async def work() -> None:
+        acquired = await limits["0"].acquire()
+        limits["0"].throttle(acquired, pause=0.8)
+        limits["0"].release()
+        exchange(counter, tallies)
+        exchange(counter, tallies)
+        began = time.monotonic()
+        await limits["1"].acquire()
+        assert time.monotonic() - began > 0.6
+        exchange(counter, tallies)
+        began = time.monotonic()
+        await asyncio.gather(limits["0"].acquire(), limits["2"].acquire())
+        assert time.monotonic() - began < 0.2, "the pause is over"
+
+    run(work)
+    assert counter.total().models["amber"].throttled == 1
+
+
+def test_another_models_server_is_not_paused() -> None:
+    counter, tallies = Counter(), {"0": Tally(), "1": Tally()}
+    tallies["0"].pause("birch", 60.0)
+    exchange(counter, tallies)
+
+    async def work() -> None:
+        await asyncio.wait_for(SharedLimits(EndpointModel(SPEC), tallies["1"]).acquire(), 1.0)
+
+    run(work)
+
+
+def test_calls_in_flight_tokens_and_money_are_counted() -> None:
+    tally = Tally()
+    limits = SharedLimits(EndpointModel(SPEC), tally)
+
+    async def work() -> None:
+        await limits.acquire()
+        await limits.acquire()
+        limits.spend(Reply("yes", prompt_tokens=7, completion_tokens=3, cost=0.25))
+        limits.increase()
+        limits.release()
+
+    run(work)
+    usage = Usage(calls=1, in_flight=1, prompt_tokens=7, completion_tokens=3, cost=0.25)
+    assert tally.take()[0] == Counts(0, {"amber": usage})
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "actors", "shares"), [(16, 4, [4, 4, 4, 4]), (7, 3, [3, 2, 2]), (2, 3, [1, 1, 0])]
+)
+def test_a_models_concurrency_is_shared_out_so_that_no_call_is_beyond_it(
+    concurrency: int, actors: int, shares: list[int]
+) -> None:
+    settings = Settings.model_validate({"ray": {"actors": actors}})
+    assert [share_of(settings, concurrency, place) for place in range(actors)] == shares
+
+
+def test_concurrency_of_an_actor_may_be_said() -> None:
+    settings = Settings.model_validate({"models": [SPEC.model_dump()], "ray": {"actors": 3, "concurrency": 5}})
+    assert [share_of(settings, 2, place) for place in range(3)] == [5, 5, 5]
+    (spec,) = shared_out(settings, 1).models
+    assert isinstance(spec, EndpointSpec)
+    assert spec.concurrency == 5
+
+
+def test_a_folder_that_an_actor_does_not_see_is_a_sentence(tmp_path: Path) -> None:
+    check_seen(tmp_path, tmp_path.stat().st_ino)
+    for path, number in ((tmp_path / "none", 1), (tmp_path, tmp_path.stat().st_ino + 1)):
+        with pytest.raises(RunError, match="must lie on a disk that all machines of the cluster share"):
+            check_seen(path, number)
