@@ -10,8 +10,8 @@ from typing import Any
 
 from spavl.errors import SettingsError, SpavlError
 
-OWN_PACKAGE = "spavl"
-"""What lies in this package needs no permission."""
+OWN_MODULES = frozenset({"spavl.miniworld.oracle"})
+"""Modules of spavl that are written to be named in settings; all else that is within reach needs permission."""
 
 
 def import_own(target: str, *, name: str, allow_code: bool, error: type[SpavlError] = SettingsError) -> Any:
@@ -76,7 +76,7 @@ def require_permission(target: str, *, name: str, allow_code: bool, error: type[
     Raises:
         SpavlError: it is refused; of the class `error`.
     """
-    if target.split(":")[0].split(".")[0] != OWN_PACKAGE and not allow_code:
+    if target.partition(":")[0] not in OWN_MODULES and not allow_code:
         raise error(
             f"`{name}` runs code of its own, which is refused unless you say so", where=target,
             try_="if you have read that code, run again with --allow-code",

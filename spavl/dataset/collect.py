@@ -139,8 +139,9 @@ def collect(
     """
     records: list[ImageRecord] = []
     rejected: list[Rejected] = []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for candidate, found in zip(candidates, pool.map(partial(_try, max_pixels), candidates), strict=True):
+    with warnings.catch_warnings():  # of this thread: those of the pool share its filters
+        warnings.simplefilter("ignore")  # decompression bombs too: our own limit is checked instead
+        for candidate, found in _inspected(candidates, max_pixels):
             name = _name(candidate.path)
             if isinstance(found, DataError):
                 rejected.append(Rejected(name, found.what))
@@ -153,6 +154,17 @@ def collect(
             _copy(folder / record.image_file, data)
             records.append(record)
     return records, rejected
+
+
+def _inspected(
+    candidates: Sequence[Candidate], max_pixels: int
+) -> Iterator[tuple[Candidate, tuple[ImageRecord, bytes] | DataError]]:
+    """Each candidate with its record and bytes, or what is wrong with it; a few are read side by side."""
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(candidates), 2 * workers):
+            some = candidates[start : start + 2 * workers]
+            yield from zip(some, pool.map(partial(_try, max_pixels), some), strict=True)
 
 
 def _try(max_pixels: int, candidate: Candidate) -> tuple[ImageRecord, bytes] | DataError:
@@ -242,14 +254,12 @@ def _read(path: Path, inside: Path | None, most: int) -> bytes:
 def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
     """Width, height and format; the whole picture is decoded once, and every error of Pillow is a DataError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # decompression bombs too: our own limit is checked instead
-            with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
-                width, height, kind = picture.width, picture.height, picture.format or ""
-                if width * height > max_pixels:
-                    raise DataError(f"{width}×{height} pixels is more than `collect.max_pixels` ({max_pixels:,})")
-                picture.load()
-                return width, height, kind
+        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
+            width, height, kind = picture.width, picture.height, picture.format or ""
+            if width * height > max_pixels:
+                raise DataError(f"{width}×{height} pixels is more than `collect.max_pixels` ({max_pixels:,})")
+            picture.load()
+            return width, height, kind
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -261,7 +271,7 @@ def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
 
 
 def _copy(path: Path, data: bytes) -> None:
-    if path.exists() and path.stat().st_size == len(data):
+    if path.exists() and path.read_bytes() == data:
         return
     with atomic_write(path, what="The picture", try_="make room on the disk") as tmp:
         tmp.write_bytes(data)

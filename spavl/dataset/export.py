@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from spavl.atomic import write_text
-from spavl.errors import DataError
+from spavl.errors import DataError, RunError
 from spavl.records import PreferencePair
 from spavl.tables import read_footer, slices_of, write_batches
 from spavl.tables.query import query
@@ -80,21 +80,32 @@ def export(pairs: Path, *, folder: Path, out: Path, made_from: str) -> dict[str,
 
     Raises:
         DataError: a picture of the run folder cannot be read.
-        RunError: the dataset cannot be written.
+        RunError: the dataset cannot be written, or another tool has written a file of it.
     """
+    _refuse_rewritten(out)
     rows = {}
+    for split in SPLITS:  # an old split must not outlive the pairs that it was made of
+        (out / "data" / f"{split}.parquet").unlink(missing_ok=True)
     for split, heldout in SPLITS.items():
         path = out / "data" / f"{split}.parquet"
         of_split = (p for part in slices_of(pairs, PreferencePair) for p in part if p.query.image.heldout == heldout)
         first = next(of_split, None)
-        if first is None:
-            path.unlink(missing_ok=True)
-        else:
+        if first is not None:
             rows[split] = write_batches(
                 path, SCHEMA, _batches(chain([first], of_split), folder), footer=lambda: {"made_from": made_from}
             )
     write_text(out / "README.md", _card(pairs, rows))
     return rows
+
+
+def _refuse_rewritten(out: Path) -> None:
+    for split in SPLITS:
+        path = out / "data" / f"{split}.parquet"
+        if path.exists() and read_footer(path) is None:
+            raise RunError(
+                "This file of the dataset was written by another tool", where=str(path),
+                try_="move it away if you need it, and run again: it is remade without any call",
+            )  # fmt: skip
 
 
 def exported(out: Path, made_from: str) -> dict[str, int]:

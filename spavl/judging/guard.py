@@ -179,6 +179,8 @@ class Guard:
     """Whether the thought is graded as part of the answer."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     """How it generates."""
+    made_by: str = ""
+    """Class and options of a kind of the user's own; empty for the others, whose version says all."""
 
     def identity_with(self, model: str) -> str:
         """Hash of all that decides its grades: model, prompt, reading, what is shown, and sampling.
@@ -186,7 +188,15 @@ class Guard:
         Args:
             model: identity of the model that is asked.
         """
-        form = [model, self.kind.version, self.grades, self.show_image, self.thought, self.sampling.model_dump()]
+        form = [
+            model,
+            self.kind.version,
+            self.made_by,
+            self.grades,
+            self.show_image,
+            self.thought,
+            self.sampling.model_dump(),
+        ]
         return hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:12]
 
     def prompt(self, exchange: Exchange) -> Prompt:
@@ -228,7 +238,7 @@ def open_guard(spec: GuardSpec, *, allow_code: bool = False) -> Guard:
     return Guard(
         name=spec.name, model=spec.asks, kind=kind, tells=built_in.tells if built_in else ("safety", "refusal"),
         grades=spec.grades, show_image=shows if spec.show_image is None else spec.show_image, thought=spec.thought,
-        sampling=spec.sampling,
+        sampling=spec.sampling, made_by="" if built_in else f"{spec.kind} {json.dumps(spec.options, sort_keys=True)}",
     )  # fmt: skip
 
 

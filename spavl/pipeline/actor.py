@@ -27,6 +27,7 @@ from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.stages import pipeline_of
 from spavl.pipeline.worker import Job, SliceMade, Worker
 from spavl.progress import NoProgress
+from spavl.run import Stage
 
 T = TypeVar("T")
 Failure = SpavlError | CancelledError | MemoryError
@@ -81,8 +82,9 @@ class JobRecipe:
         Args:
             job: what the actor is to work on.
         """
-        rest = {one.name: attrgetter(one.name)(job) for one in fields(job) if one.name != "stage"}
-        return cls(job.stage.name, rest)
+        rest = {one.name: attrgetter(one.name)(job) for one in fields(job)}
+        stage: Stage = rest.pop("stage")
+        return cls(stage.name, rest)
 
 
 @final

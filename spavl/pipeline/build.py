@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+import spavl
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import last_tables, pipeline_of
-from spavl.pipeline.walk import walk
+from spavl.pipeline.walk import fingerprint_of, walk
 from spavl.records import PreferencePair
 from spavl.run import changes
-from spavl.tables import read_footer
+from spavl.tables import FORMAT, read_footer
 
 
 def build(session: Session) -> dict[str, dict[str, Any]]:
@@ -69,8 +69,9 @@ def _export(session: Session, pairs: Path) -> None:
     """Write the dataset, unless it is there and made from these pairs. An old one never outlives its pairs."""
     run = session.run
     footer = read_footer(pairs) or {}
+    made_from = fingerprint_of([spavl.__version__, FORMAT, footer["content"]])
     with session.stage("export") as counts:
-        counts.update(exported(run.dataset, footer["content"]))
+        counts.update(exported(run.dataset, made_from))
         if sum(counts.values()) != footer["rows"] or not (run.dataset / "README.md").exists():
-            shutil.rmtree(run.dataset, ignore_errors=True)
-            counts.update(export(pairs, folder=run.folder, out=run.dataset, made_from=footer["content"]))
+            counts.clear()
+            counts.update(export(pairs, folder=run.folder, out=run.dataset, made_from=made_from))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -41,7 +42,10 @@ def _code(stage: Stage, file: Path | None) -> bytes:
     """The text of the stage's file; in a notebook that of its function."""
     assert stage.work is not None, "a stage of one's own has a function"
     try:
-        return file.read_bytes() if file else inspect.getsource(stage.work).encode()
+        if file is None:
+            return inspect.getsource(stage.work).encode()
+        own = inspect.getsourcefile(inspect.unwrap(stage.work))  # where the function is, if it was imported from there
+        return file.read_bytes() + (Path(own).read_bytes() if own and Path(own) != file else b"")
     except (OSError, TypeError) as error:
         raise SettingsError(f"The code of the stage `{stage.name}` cannot be read: {error}",
                             try_="write the stage into a file of its own") from error  # fmt: skip
@@ -56,7 +60,8 @@ def _work(stage: Stage, file: Path | None, records: Sequence[Any], at: StageCont
     assert stage.work is not None, "a stage of one's own has a function"
     try:
         made = stage.work(records, at)
-    except SpavlError:
+        made = replace(made, records=list(made.records)) if isinstance(made, Made) else list(made)
+    except (SpavlError, CancelledError):
         raise
     except Exception as error:
         raise DataError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from spavl.config import ModelSpec
@@ -21,9 +21,18 @@ class ModelPool:
         specs: the settings' models.
         progress: where it is logged on which device local models run.
         allow_code: allow models of kind `python` outside spavl.
+        on_free: called with a model that is freed.
     """
 
-    def __init__(self, specs: Sequence[ModelSpec], progress: Progress, *, allow_code: bool) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ModelSpec],
+        progress: Progress,
+        *,
+        allow_code: bool,
+        on_free: Callable[[Model], None] = lambda model: None,
+    ) -> None:
+        self._on_free = on_free
         self._specs: dict[str, ModelSpec] = {spec.name: spec for spec in specs}
         self._progress = progress
         self._allow_code = allow_code
@@ -80,6 +89,7 @@ class ModelPool:
         with self._guard:
             if self._open is not None and isinstance(self._open[1], BatchModel):
                 self._open[1].close()
+                self._on_free(self._open[1])
             self._open = None
 
     def _log_device(self, model: Model) -> None:

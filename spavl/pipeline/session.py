@@ -41,9 +41,9 @@ class Session:
         self.run = Run(Path(settings.out)).open()
         self.allow_code = allow_code
         check_models(settings.models)
-        self.pool = ModelPool(settings.models, progress, allow_code=allow_code)
         self.store = self._open_store()
         self.engine = Engine(self.store)
+        self.pool = ModelPool(settings.models, progress, allow_code=allow_code, on_free=self.engine.forget)
 
     def __enter__(self) -> Session:
         return self
@@ -51,9 +51,8 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.free()
-        self.engine.close()
-        self.store.close()
+        with self.store, self.engine:  # the store is closed last, whatever a model's own `close` raises
+            self.free()
 
     def _open_store(self) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""

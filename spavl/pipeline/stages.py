@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,8 +61,21 @@ def last_tables(folder: Path, settings: Settings, stages: Sequence[Stage], kind:
     return writing[-1].tables(folder, settings)
 
 
+def _fault(own: Stage) -> tuple[str, str] | None:
+    """What is wrong with a stage of the user's own, as part of a sentence, and what to try."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", own.name):
+        return "has a name that is no file name", "letters, digits, dots, dashes"
+    if own.file:
+        return "names a table of the run folder", "leave out `file`: its table is parts/<name>.parquet"
+    if own.by_model and not own.order:
+        return "is `by_model`, and does not say what its tables are put together by", "set `order`, as `query.query_id`"
+    return None
+
+
 def _put_in(stages: list[Stage], own: Stage, *, where: str) -> None:
     """Put a stage of the user's own into its place."""
+    if fault := _fault(own):
+        raise SettingsError(f"The stage `{own.name}` {fault[0]}", where=where, try_=fault[1])
     names = [stage.name for stage in stages]
     if own.name in names:
         raise SettingsError(f"There are two stages `{own.name}`", where=where, try_="give it a name of its own")

@@ -77,6 +77,9 @@ def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]
     settings = session.settings
     inputs = before[1]
     footers = [_own_footer(path) for path in inputs]
+    if stage.barrier and len(inputs) > 1:
+        raise SettingsError(f"`{stage.name}` must know the whole table before it, which is several",
+                            where=before[0].name, try_="put it after a stage that is not `by_model`")  # fmt: skip
     shared = stage.barrier(inputs[0], settings) if stage.barrier else None
     if isinstance(shared, Mapping):
         session.run.replace(**shared)
@@ -84,6 +87,9 @@ def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]
     if stage.by_model and uses == [None]:
         raise SettingsError(f"No model is named for `{stage.name}`", where=f"build.{stage.name}.models",
                             try_="name entries of `models`")  # fmt: skip
+    if not stage.by_model and len(uses) > 1:
+        raise SettingsError(f"`{stage.name}` asks several models", where=f"stage {stage.name}",
+                            try_="set `by_model`, or name one")  # fmt: skip
     for use in uses:
         if use is not None:
             session.spec(use.label, use.setting)
@@ -195,6 +201,6 @@ def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
 
 
 def _pictures_are_there(session: Session, path: Path) -> bool:
-    return all(
+    return (session.run.folder / "rejected.json").exists() and all(
         (session.run.folder / image.image_file).exists() for images in slices_of(path, ImageRecord) for image in images
     )

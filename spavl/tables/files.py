@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spavl.atomic import atomic_write
+from spavl.atomic import atomic_write, remove_abandoned
 from spavl.errors import RunError
 from spavl.tables.columns import FORMAT, Record, columns_of, records_of, to_arrow
 
@@ -75,6 +75,7 @@ def write_batches(
     """
     rows = 0
     content = blake2b(digest_size=16)
+    remove_abandoned(path)
     with (
         atomic_write(path, what="The table") as tmp,
         pq.ParquetWriter(tmp, schema, compression="zstd", write_page_checksum=True) as writer,

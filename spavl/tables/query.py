@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +29,7 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
     with TemporaryDirectory() as spill, duckdb.connect(config=_config(spill)) as database:
         try:
             for name, path in tables.items():
-                database.from_parquet(str(path)).create_view(name)
+                database.from_parquet(glob.escape(str(path))).create_view(name)
             rows: list[tuple[Any, ...]] = database.execute(sql, parameters).fetchall()
             return rows
         except duckdb.Error as error:

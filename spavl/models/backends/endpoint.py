@@ -159,7 +159,7 @@ class EndpointModel:
             raise Retry(f"the server answered with {kind}", give_up=wrong_address) from error
         try:
             return self._reply(completion)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
             excerpt = self._excerpt(body.decode("utf-8", "replace"))
             raise Retry(f"the answer is not a chat completion: {excerpt}") from error
 

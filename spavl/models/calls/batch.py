@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from spavl.errors import ModelError
-from spavl.models.base import Reply, Request
+from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.calls.store import CallStore
 from spavl.models.thought import split_thought
 from spavl.progress import OnProgress
@@ -192,6 +193,10 @@ def _stored_form(reply: Reply, key: str) -> Reply:
 
     Neither SQLite nor Parquet could hold one; a server that cuts an emoji at its token limit returns one.
     """
+    try:
+        _check_values(reply)
+    except (TypeError, ValueError, AttributeError) as error:
+        reply = failed_reply(f"the model returned no valid reply: {error}")
     thought, text = split_thought(reply.text, reply.status)
     thoughts = "\n\n".join(part for part in (reply.thought, thought) if part)
     return Reply(
@@ -199,6 +204,19 @@ def _stored_form(reply: Reply, key: str) -> Reply:
         reply.cost, reply.latency, reply.attempts, _writable(reply.fingerprint), _writable(reply.detail),
         _writable(thoughts), key,
     )  # fmt: skip
+
+
+def _check_values(reply: Reply) -> None:
+    """Refuse what neither SQLite nor Parquet could hold, such as 10**30 tokens: its row would block all others."""
+    for text in (reply.text, reply.status, reply.finish_reason, reply.fingerprint, reply.detail, reply.thought):
+        if type(text) is not str:
+            raise TypeError(f"{text!r:.60} is no text")
+    for count in (reply.prompt_tokens, reply.completion_tokens, reply.attempts):
+        if type(count) is not int or not 0 <= count < 2**63:
+            raise TypeError(f"{count!r:.60} is no number of tokens or attempts")
+    for amount in (reply.cost, reply.latency):
+        if type(amount) not in (int, float) or not math.isfinite(amount):
+            raise TypeError(f"{amount!r:.60} is no amount")
 
 
 def _writable(text: str) -> str:

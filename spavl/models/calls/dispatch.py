@@ -229,8 +229,9 @@ class BatchCaller:
             replies = self._model.generate([call.request for call in calls])
         if len(replies) != len(calls):
             raise ModelError(f"`{self._model.name}` gave {len(replies)} replies to {len(calls)} requests.")
-        for call, reply in zip(calls, replies, strict=True):
-            if failed_at_start := self._breaker.check(batch.record(call, reply)):
+        stored = [batch.record(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        for reply in stored:
+            if failed_at_start := self._breaker.check(reply):
                 raise failed_at_start
         self._store.wait_for_room()
 

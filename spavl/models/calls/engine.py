@@ -125,6 +125,15 @@ class Engine:
         batch.report_found(sum([batch.wanted(key) for key in missing]))
         return Pending(self._caller(model) if missing else None, self._claims, ended, batch, missing)
 
+    def forget(self, model: Model) -> None:
+        """Let go of a model that is asked no more, so that its memory can be freed. Harmless for one never asked.
+
+        Args:
+            model: weights on this machine, or a user's own class.
+        """
+        with self._guard:
+            self._callers.pop(id(model), None)
+
     def cancel(self) -> None:
         """Stop all calls; who waits for them gets a `concurrent.futures.CancelledError`, as does who asks later."""
         with self._guard:

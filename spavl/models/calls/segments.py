@@ -51,6 +51,9 @@ def merge_segments(store: CallStore) -> Merged:
     calls, cost = 0, 0.0
     for segment in sorted(_folder(store.path).glob("*.sqlite")):
         _wait_until_free(segment)
+        if segment.stat().st_size == 0:  # its writer was killed before it wrote anything
+            segment.unlink()
+            continue
         store.merge(segment)
         with closing(sqlite3.connect(segment)) as rows:
             more, spent = rows.execute("SELECT count(*), total(cost) FROM calls").fetchone()

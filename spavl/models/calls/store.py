@@ -326,8 +326,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # The log is folded into the file rarely: keys are random, and a page that many rows touched is then written once.
     connection.execute("PRAGMA wal_autocheckpoint = 8000")
     if new:
-        connection.execute(TABLE)
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        # All or nothing: a file that is killed in between is still an empty one.
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLE}; PRAGMA user_version = {FORMAT}; COMMIT;")
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:

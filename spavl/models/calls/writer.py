@@ -47,7 +47,7 @@ class Writer:
         self._written = 0
         self._flushes = 0
         self._for_room: list[Callable[[], object]] = []
-        self._failure: sqlite3.Error | None = None
+        self._failure: Exception | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="call-store-writer", daemon=True)
         self._thread.start()
@@ -180,7 +180,7 @@ class Writer:
     def _is_due(self) -> bool:
         return len(self._queue) >= GROUP_ROWS or self._flushes > 0 or self._closing
 
-    def _commit(self, rows: list[Row]) -> sqlite3.Error | None:
+    def _commit(self, rows: list[Row]) -> Exception | None:
         """Write one group; if it cannot be written it stays queued, and the next caller is told."""
         with self._in_use:
             try:
@@ -188,7 +188,7 @@ class Writer:
                 # One statement: at each, the thread would have to wait for its turn to run Python again.
                 self._connection.execute(self._insert(len(rows)), [value for row in rows for value in row])
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
+            except Exception as error:  # whatever it is, this thread must live on, or those that wait for it hang
                 if self._connection.in_transaction:
                     self._connection.rollback()
                 return error
