@@ -84,13 +84,13 @@ def export(pairs: Path, *, folder: Path, out: Path, made_from: str) -> dict[str,
     """
     _refuse_rewritten(out)
     rows = {}
-    for split in SPLITS:  # an old split must not outlive the pairs that it was made of
-        (out / "data" / f"{split}.parquet").unlink(missing_ok=True)
     for split, heldout in SPLITS.items():
         path = out / "data" / f"{split}.parquet"
         of_split = (p for part in slices_of(pairs, PreferencePair) for p in part if p.query.image.heldout == heldout)
         first = next(of_split, None)
-        if first is not None:
+        if first is None:
+            path.unlink(missing_ok=True)
+        else:
             rows[split] = write_batches(
                 path, SCHEMA, _batches(chain([first], of_split), folder), footer=lambda: {"made_from": made_from}
             )

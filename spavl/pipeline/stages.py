@@ -63,8 +63,8 @@ def last_tables(folder: Path, settings: Settings, stages: Sequence[Stage], kind:
 
 def _fault(own: Stage) -> tuple[str, str] | None:
     """What is wrong with a stage of the user's own, as part of a sentence, and what to try."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", own.name):
-        return "has a name that is no file name", "letters, digits, dots, dashes"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]*", own.name):
+        return "has a name that is no file name", "letters, digits, blanks, dots, dashes"
     if own.file:
         return "names a table of the run folder", "leave out `file`: its table is parts/<name>.parquet"
     if own.by_model and not own.order:
