@@ -32,8 +32,11 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
         RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
         MissingExtra: Ray is to do the work and is not installed.
     """
-    log_changed_settings(session)
     stages = pipeline_of(session.settings, allow_code=session.allow_code)
+    for stage in stages:  # before anything of the run folder changes
+        for use in stage.models(session.settings):
+            session.spec(use.label, use.setting)
+    log_changed_settings(session)
     with open_runner(session) as runner:
         walk(session, stages, runner)
     (pairs,) = last_tables(session.run.folder, session.settings, stages, PreferencePair)
