@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from spavl.errors import SettingsError, SpavlError
+from spavl.errors import DataError, SettingsError, SpavlError
 
 OWN_MODULES = frozenset({"spavl.miniworld.oracle"})
 """Modules of spavl that are written to be named in settings; all else that is within reach needs permission."""
@@ -41,6 +44,32 @@ def import_own(target: str, *, name: str, allow_code: bool, error: type[SpavlErr
     except Exception as cause:
         what = f"The code of `{name}` cannot be run: {type(cause).__name__}: {cause}"
         raise error(what, where=f"{target} {line_of(cause)}".strip(), try_="mend it and run again") from cause
+
+
+@contextmanager
+def own_errors(
+    what: str, target: str, *, error: type[SpavlError] = DataError,
+    try_: str = "mend it and run again: what was made before is kept",
+) -> Iterator[None]:  # fmt: skip
+    """Turns what code of the user's own raises into a sentence with its file and line.
+
+    Args:
+        what: what is wrong, such as: The guard `mine` failed.
+        target: `package.module:name` of the code.
+        error: class of the error.
+        try_: what mends it.
+
+    Raises:
+        SpavlError: the code raised; of the class `error`, or as it was raised.
+    """
+    try:
+        yield
+    except (SpavlError, CancelledError):
+        raise
+    except Exception as cause:
+        file = vars(sys.modules[target.partition(":")[0]]).get("__file__")  # none in a notebook
+        where = f"{target} {line_of(cause, Path(file) if file else None)}".strip()
+        raise error(f"{what}: {type(cause).__name__}: {cause}", where=where, try_=try_) from cause
 
 
 def line_of(error: Exception, file: Path | None = None) -> str:

@@ -39,7 +39,7 @@ class GuardSpec(Section):
     grades: Subject = "answer"
     """`answer`: question and answer. `request`: the question alone. `picture`: the pictures alone."""
     thought: bool = False
-    """Grade the thought too, as part of the answer."""
+    """Grade the thought too, as part of the answer. Without it an answer of thought alone has no verdict."""
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
     """How grades are generated. Verdicts stand first, so one that is cut off afterwards is read."""
     options: dict[str, Any] = {}

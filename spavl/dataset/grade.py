@@ -14,7 +14,7 @@ from spavl.records import Response
 
 
 def grade(responses: Sequence[Response], *, call: Caller, guard: Guard, folder: Path) -> list[Response]:
-    """The same responses with the guard's grades; a response without an answer is not graded.
+    """The same responses with the guard's grades; one without an answer keeps the grade status `skipped`.
 
     Args:
         responses: answers to grade.
@@ -22,9 +22,10 @@ def grade(responses: Sequence[Response], *, call: Caller, guard: Guard, folder: 
         guard: what it is sent, and what its reply means.
         folder: the run folder, to which paths of pictures are relative.
     """
-    answered = [r for r in responses if r.response_status in ("ok", "truncated")]
-    replies = call([guard.prompt(_exchange(r, folder)) for r in answered])
-    graded = {r.response_id: _graded(r, reply, guard) for r, reply in zip(answered, replies, strict=True)}
+    answered = [(r, _exchange(r, folder)) for r in responses if r.response_status in ("ok", "truncated")]
+    asked = [(r, exchange) for r, exchange in answered if guard.can_grade(exchange)]
+    replies = call([guard.prompt(exchange) for _, exchange in asked])
+    graded = {r.response_id: _graded(r, reply, guard) for (r, _), reply in zip(asked, replies, strict=True)}
     return [graded.get(r.response_id, r) for r in responses]
 
 

@@ -37,14 +37,16 @@ class GuardScorer:
         return f"guard:{self.guard.name}/{self.tells}/{self.guard.identity_with(self.model_identity)}"
 
     def score(self, answers: Sequence[Answer]) -> list[Outcome]:
-        """One outcome an answer, in order; None where the grade could not be read.
+        """One outcome an answer, in order; None where the grade could not be read, or there is nothing to grade.
 
         Args:
-            answers: the answers, each with text.
+            answers: the answers; one of no text is not sent to the guard.
         """
-        prompts = [self.guard.prompt(_exchange(answer)) for answer in answers]
-        replies = self.ask(f"grade: {self.guard.name}", prompts)
-        return [self._outcome(self.guard.grade(reply)[0]) for reply in replies]
+        exchanges = [_exchange(answer) for answer in answers]
+        asked = [place for place, exchange in enumerate(exchanges) if self.guard.can_grade(exchange)]
+        replies = self.ask(f"grade: {self.guard.name}", [self.guard.prompt(exchanges[place]) for place in asked])
+        found = {place: self.guard.grade(reply)[0] for place, reply in zip(asked, replies, strict=True)}
+        return [self._outcome(found.get(place)) for place in range(len(answers))]
 
     def _outcome(self, grade: Grade | None) -> Outcome:
         if grade is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from spavl.evaluate.item import Item
 from spavl.records import Status
@@ -42,6 +42,7 @@ class Answer:
     """Length of the answer in tokens."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Gives the outcome of a metric for every answer."""
 
@@ -54,7 +55,7 @@ class Scorer(Protocol):
         """One outcome an answer, in order.
 
         Args:
-            answers: of items that the metric counts, each with text.
+            answers: whole or cut off, of items that the metric counts; the text of one may be empty.
         """
         ...
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from spavl.config.judging import GuardSpec, Subject
 from spavl.config.models import SamplingSettings
@@ -19,7 +19,7 @@ from spavl.errors import DataError, SettingsError
 from spavl.judging.readers import Grade, read_md_judge, read_refusal, read_severity, read_two_lines
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
-from spavl.own_code import import_own
+from spavl.own_code import import_own, own_errors
 from spavl.records import ImageRef, Status, Turn
 
 Verdict = Literal["safety", "refusal"]
@@ -63,6 +63,7 @@ class Exchange:
         return {"question": self.question, "answer": self.answer}
 
 
+@runtime_checkable
 class GuardKind(Protocol):
     """How a kind of guard asks and reads. A class of your own is built with the settings entry's `options`."""
 
@@ -93,7 +94,9 @@ class Written:
     """A kind of guard with a template; where that is None, the turns themselves under the model's own chat template."""
 
     template: Template | None
-    """The prompt; None for question and answer as turns."""
+    """The prompt; None for the turns themselves."""
+    grades: Subject
+    """What it grades; without a template the answer is the last turn where that is what is graded, and only there."""
     policy: str
     """What fills `{{policy}}`."""
     reader: Callable[[str, int], Grade | None]
@@ -108,7 +111,7 @@ class Written:
         return json.dumps([text, self.policy, self.reader.__name__, self.threshold])
 
     def prompt(self, exchange: Exchange) -> Prompt:
-        """The filled template, or the turns with the answer as the last one.
+        """The filled template, or the turns, with the answer as the last one where it is graded.
 
         Args:
             exchange: what is graded.
@@ -122,7 +125,7 @@ class Written:
             exchange.question, images=exchange.images, system=exchange.system, earlier=exchange.earlier,
             item=exchange.item, fields=exchange.fields,
         )  # fmt: skip
-        if not exchange.answer:
+        if self.grades != "answer":
             return asked
         return replace(asked, text=exchange.answer, images=(), earlier=asked.turns, role="assistant")
 
@@ -133,6 +136,57 @@ class Written:
             text: the guard's reply.
         """
         return self.reader(text, self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKind:
+    """A kind of guard of the user's own: where it fails, that is a sentence with file and line."""
+
+    name: str
+    """Label of the guard."""
+    target: str
+    """Its class, `package.module:Class`."""
+    made: GuardKind
+    """The user's object."""
+
+    @property
+    def version(self) -> str:
+        """The version that the class states."""
+        return self.made.version
+
+    def prompt(self, exchange: Exchange) -> Prompt:
+        """The prompt that the class makes.
+
+        Args:
+            exchange: what is graded.
+
+        Raises:
+            DataError: the class fails, or makes something else.
+        """
+        with own_errors(f"The guard `{self.name}` failed", self.target):
+            made = self.made.prompt(exchange)
+        if not isinstance(made, Prompt):
+            raise self._wrong("prompt", made, "a spavl.models.base.Prompt")
+        return made
+
+    def read(self, text: str) -> Grade | None:
+        """The grade that the class reads.
+
+        Args:
+            text: the guard's reply.
+
+        Raises:
+            DataError: the class fails, or reads something else.
+        """
+        with own_errors(f"The guard `{self.name}` failed", self.target):
+            found = self.made.read(text)
+        if not isinstance(found, Grade | None):
+            raise self._wrong("read", found, "a spavl.judging.Grade, or None")
+        return found
+
+    def _wrong(self, method: str, made: object, wanted: str) -> DataError:
+        what = f"`{method}` of the guard `{self.name}` returned a {type(made).__name__}"
+        return DataError(what, where=self.target, try_=f"return {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +253,32 @@ class Guard:
         ]
         return hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:12]
 
-    def prompt(self, exchange: Exchange) -> Prompt:
-        """What is sent to the guard's model.
+    def can_grade(self, exchange: Exchange) -> bool:
+        """Whether there is something to grade.
+
+        An empty answer, as of a model cut off while it thought, is neither safe nor unsafe: it is not sent, and has no
+        verdict.
 
         Args:
             exchange: question, answer and pictures, all of them.
         """
-        answer = exchange.answer if self.grades == "answer" else ""
-        if answer and self.thought and exchange.thought:
-            answer = f"{exchange.thought}\n\n{answer}"
-        shown = replace(exchange, answer=answer, thought="")
+        return self.grades != "answer" or bool(self._answer(exchange).strip())
+
+    def prompt(self, exchange: Exchange) -> Prompt:
+        """What is sent to the guard's model.
+
+        Args:
+            exchange: question, answer and pictures, all of them; one that it can grade.
+        """
+        shown = replace(exchange, answer=self._answer(exchange), thought="")
         return self.kind.prompt(shown if self.show_image else _pictureless(shown))
+
+    def _answer(self, exchange: Exchange) -> str:
+        """What is graded as the answer: with the thought before it where the settings say so; else nothing."""
+        if self.grades != "answer":
+            return ""
+        said = (exchange.thought, exchange.answer) if self.thought else (exchange.answer,)
+        return "\n\n".join(text for text in said if text)
 
     def grade(self, reply: Reply) -> tuple[Grade | None, Status]:
         """The grade in a reply, and what became of the call; a verdict that is read counts, cut off afterwards or not.
@@ -274,19 +343,22 @@ def _written(spec: GuardSpec, kind: _Kind) -> Written:
         needed = () if spec.grades == "picture" else ("question",) if spec.grades == "request" else ("answer",)
         name = kind.templates[spec.grades] if kind.templates and spec.grades in kind.templates else ""
         template = load_template(name, PLACEHOLDERS, spec.prompt, needed=(*needed, *(("policy",) if policy else ())))
-    return Written(template, policy, kind.reader, spec.threshold)
+    return Written(template, spec.grades, policy, kind.reader, spec.threshold)
 
 
 def _own(spec: GuardSpec, allow_code: bool) -> GuardKind:
-    made = import_own(spec.kind, name=spec.name, allow_code=allow_code)
-    try:
-        kind: GuardKind = made(**spec.options)
-    except (TypeError, ValueError) as error:
+    make = import_own(spec.kind, name=spec.name, allow_code=allow_code)
+    takes = "the class takes the entry's `options` as keyword arguments"
+    with own_errors(f"`{spec.name}` cannot be built", spec.kind, error=SettingsError, try_=takes):
+        made = make(**spec.options)
+        whole = isinstance(made, GuardKind)
+    if not whole or not isinstance(made.version, str):
+        what = "has a `version` that is no text" if whole else "has no `version`, no `prompt` or no `read`"
         raise SettingsError(
-            f"`{spec.name}` cannot be built: {type(error).__name__}: {error}", where=spec.kind,
-            try_="the class takes the entry's `options` as keyword arguments",
-        ) from error  # fmt: skip
-    return kind
+            f"The class of the guard `{spec.name}` {what}", where=spec.kind,
+            try_="a kind of guard has `version` (a text that you change with it), `prompt(exchange)` and `read(text)`",
+        )  # fmt: skip
+    return OwnKind(spec.name, spec.kind, made)
 
 
 def _policy(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from spavl.models.identity import identity_of
 from spavl.pipeline.collect import candidates
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import pipeline_of
-from spavl.run import ModelUse
+from spavl.run import ModelUse, Stage
 
 REACH_SECONDS = 3.0
 """Longest wait for a server to accept a connection, in seconds."""
@@ -85,9 +85,10 @@ def check(session: Session) -> RunPlan:
 
 
 def _estimates(session: Session, pictures: int) -> tuple[list[CallEstimate], list[SpavlError]]:
-    estimates, problems = [], []
+    estimates: list[CallEstimate] = []
+    problems: list[SpavlError] = []
     seen: set[str] = set()
-    for stage, use, calls in _calls(session, pictures):
+    for stage, use, calls in _calls(session, pictures, problems):
         label = use.label
         try:
             spec = session.spec(label, use.setting)
@@ -102,15 +103,26 @@ def _estimates(session: Session, pictures: int) -> tuple[list[CallEstimate], lis
     return estimates, problems
 
 
-def _calls(session: Session, pictures: int) -> Iterator[tuple[str, ModelUse, int]]:
-    """(stage, model, most calls), by the most records that every stage can make of those of the stage before."""
+def _calls(session: Session, pictures: int, problems: list[SpavlError]) -> Iterator[tuple[str, ModelUse, int]]:
+    """(stage, model, most calls), by the most records that every stage can make of those of the stage before.
+
+    A stage whose models cannot be named, as where its guard is not listed, is a problem more and no call.
+    """
     settings = session.settings
     most: dict[type[Any] | None, float] = {None: pictures}
     for stage in pipeline_of(settings, allow_code=session.allow_code):
-        uses = stage.models(settings)
+        uses = _uses(stage, settings, problems)
         for use in uses:
             yield stage.name, use, round(most[stage.reads] * use.calls)
         most[stage.writes] = most[stage.reads] * stage.makes(settings) * (len(uses) if stage.by_model else 1)
+
+
+def _uses(stage: Stage, settings: Settings, problems: list[SpavlError]) -> Sequence[ModelUse]:
+    try:
+        return stage.models(settings)
+    except SpavlError as error:
+        problems.append(error)
+        return ()
 
 
 def _runner(settings: Settings) -> str:

@@ -43,6 +43,8 @@ class Scores:
     """Paired comparison with the first model by metric, by name of the model; the first is not among them."""
     benchmarks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Source, protocol, sampling and number of items of every benchmark that was asked."""
+    names: list[dict[str, str]] = field(default_factory=list)
+    """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
     """The first model's scored answers, by index of the benchmark."""
     failed: int = 0
@@ -81,9 +83,10 @@ def run_benchmarks(
         session: the settings, the call store and the run folder.
         specs: the models; all are compared with the first.
         benchmarks: what they are asked.
-        against: earlier scores on as many benchmarks; they are kept, and the models are compared with their first.
+        against: earlier scores on the same benchmarks, blanked or not; they are kept, their metrics keep their names,
+            and the models are compared with their first.
     """
-    scores = against or Scores(metrics=_described(benchmarks))
+    scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
     for spec in specs:
         rates: dict[str, Rate] = {}
@@ -92,10 +95,10 @@ def run_benchmarks(
             for index, benchmark in enumerate(benchmarks):
                 scored = _run_benchmark(session, spec, benchmark)
                 before = scores.first.setdefault(index, scored)
-                name = partial(_name, benchmarks, benchmark)
-                rates |= {name(m): r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
+                name = scores.names[index]
+                rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
-                paired |= {name(m): p for m, p in compared.items() if p.n}
+                paired |= {name[m]: p for m, p in compared.items() if p.n}
                 counts[benchmark.name] = len(scored)
                 scores.failed += sum(s.answer.status == "failed" for s in scored)
         if scores.rates:
@@ -105,21 +108,21 @@ def run_benchmarks(
     return scores
 
 
-def _name(benchmarks: Sequence[Benchmark], benchmark: Benchmark, metric: str) -> str:
-    """The metric's name, after its benchmark's where several benchmarks have it."""
-    sharing = sum(any(m.name == metric for m in other.metrics) for other in benchmarks)
-    return metric if sharing == 1 else f"{benchmark.name}/{metric}"
+def _names(benchmarks: Sequence[Benchmark]) -> list[dict[str, str]]:
+    """Every benchmark's metrics by name, with the benchmark's name before it where several benchmarks have it."""
+    sharing = Counter(metric.name for benchmark in benchmarks for metric in benchmark.metrics)
+    return [{m.name: m.name if sharing[m.name] == 1 else f"{b.name}/{m.name}" for m in b.metrics} for b in benchmarks]
 
 
 def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
     """What every metric is, as plain data; labels that several metrics share get their benchmark's name."""
     found = {}
     labels = Counter(metric.label for benchmark in benchmarks for metric in benchmark.metrics)
-    for benchmark in benchmarks:
+    for benchmark, names in zip(benchmarks, _names(benchmarks), strict=True):
         protocol = benchmark.protocol()
         for m in benchmark.metrics:
             label = m.label if labels[m.label] == 1 else f"{m.label} ({benchmark.name})"
-            found[_name(benchmarks, benchmark, m.name)] = {
+            found[names[m.name]] = {
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
                 "what": m.what, "scorer": m.scorer.id, "protocol": protocol,
             }  # fmt: skip

@@ -96,12 +96,12 @@ def _subject(manifest: Mapping[str, Any], settings: Settings) -> str:
 
 
 def _metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
-    """The metrics that were measured, axis by axis; the first is the headline."""
+    """The metrics that were measured, axis by axis, last those that are only looked at; the first is the headline."""
     found = [
         MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"]) for key, m in manifest["metrics"].items()
     ]
     order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
-    return sorted(found, key=lambda m: order[m.axis])
+    return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))
 
 
 def _shown(known: MeasuredMetric, said: Mapping[str, str]) -> MetricShown:

@@ -204,7 +204,7 @@ def _counts(metric: MeasuredMetric) -> str:
 
 
 def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> list[str]:
-    """Ids of items that tell most of a metric: broken by the last model, then fixed, then unchanged, in their order.
+    """Ids of items that tell most of a metric: broken by the last model, then fixed, unchanged, unread.
 
     Args:
         tables: table of scores by model, of one benchmark; the first is compared with the last.
@@ -213,10 +213,10 @@ def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> 
     """
     names = {f"scores_{place}": path for place, path in enumerate(tables.values())}
     joins = " ".join(f"JOIN {name} USING (item_id)" for name in list(names)[1:])
-    last, column = f"scores_{len(names) - 1}", metric.column
+    last, column = f"scores_{len(names) - 1}" if len(names) > 1 else "f", metric.column
     good = "TRUE" if metric.better == "higher" else "FALSE"
-    kept = "TRUE" if len(names) == 1 else f"f.{column} IS NOT DISTINCT FROM {last}.{column}"
-    rank = f"CASE WHEN {kept} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
+    kept = f"f.{column} = {last}.{column}"
+    rank = f"CASE WHEN {last}.{column} IS NULL THEN 3 WHEN {kept} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
     sql = (
         f"SELECT item_id FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f {joins} "
         f"WHERE f.{column} IS NOT NULL ORDER BY {rank}, f.place LIMIT {int(wanted)}"

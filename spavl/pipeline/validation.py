@@ -33,6 +33,8 @@ SEED_OFFSET = 1000
 """Added to the run's seed, so that validation in the miniature world shows none of the evaluation's pictures."""
 AXES: tuple[Axis, ...] = ("safety", "over-refusal", "skill")
 """What is measured; each needs a benchmark with such items."""
+RIGHTS: tuple[Axis, ...] = ("helpfulness", "skill")
+"""Axes of which the share of good answers is told; of the others it is that of bad ones."""
 IDENTITY = "panel"
 """Stands for the model in the keys that seed the sampling; changing it changes every answer."""
 
@@ -94,16 +96,15 @@ def _request(benchmark: Benchmark, item: Item) -> Request:
 
 
 def _count(scored: Scored, benchmark: Benchmark, outcomes: dict[Axis, list[bool]]) -> None:
-    """Sort outcomes by axis: those of metrics that improve as the first one of their axis does.
+    """Sort outcomes by axis, each by the first metric that improves in a direction: errors, or rights on `RIGHTS`.
 
     An unreadable verdict counts as bad, so that a guard that fails chooses no checkpoint.
     """
-    directed = [metric for metric in benchmark.metrics if metric.better != "neither"]
-    direction = {metric.axis: metric.better for metric in reversed(directed)}
-    for metric in directed:
-        if metric.name in scored.outcomes and metric.better == direction[metric.axis]:
-            outcome = scored.outcomes[metric.name]
-            outcomes[metric.axis].append(metric.better == "lower" if outcome is None else outcome)
+    counted = [m for m in benchmark.metrics if m.better != "neither" and m.name in scored.outcomes]
+    for axis, metric in {metric.axis: metric for metric in reversed(counted)}.items():
+        outcome = scored.outcomes[metric.name]
+        good = outcome is not None and outcome == (metric.better == "higher")
+        outcomes[axis].append(good if axis in RIGHTS else not good)
 
 
 def _seed(settings: Settings) -> int:

@@ -194,7 +194,7 @@ class ReportData:
     title: str
     """Heading of the page."""
     metrics: tuple[MetricShown, ...]
-    """Rows of the table of numbers; the first is the headline."""
+    """Rows of the table of numbers; the first of which lower or higher is better is the headline."""
     models: tuple[ModelShown, ...]
     """Columns of the table of numbers."""
     subject: str = ""

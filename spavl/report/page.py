@@ -117,6 +117,7 @@ def _view(report: ReportData) -> dict[str, Any]:
     return {
         "report": report,
         "headline": phrases.headline(report),
+        "main": phrases.main_metric(report),
         "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
         "composition": Markup(figures.composition(report.composition, report.composition_of))
         if report.composition
@@ -156,9 +157,9 @@ def _examples(examples: Sequence[Example], longest: int) -> list[Shown]:
 
 
 def _worst_first(report: ReportData) -> list[GroupShown]:
-    """The groups, those in which the aligned model (else the base) is worst first."""
+    """The groups, those in which the aligned model (else the base) is worst first; as they are where none is worse."""
     aligned = phrases.of_role(report, "aligned") or list(report.models)
-    sign = -1 if report.metrics[0].better == "lower" else 1
+    sign = {"lower": -1, "neither": 0, "higher": 1}[phrases.main_metric(report).better]
     order = [aligned[0].name, *(model.name for model in report.models)]
     empty = Rate(value=None, low=0.0, high=1.0, n=0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spavl.report.data import MetricShown, ModelShown, ReportData
@@ -186,18 +186,18 @@ def headline(data: ReportData) -> Headline:
     Args:
         data: the page.
     """
-    base, aligned = base_of(data), of_role(data, "aligned")
+    base, aligned, main = base_of(data), of_role(data, "aligned"), main_metric(data)
     if base is None or not aligned:
-        return Headline(_plain(data.metrics[0], data.models[0]) + ".", ())
-    first, main = aligned[0], data.metrics[0]
+        return Headline(_plain(main, data.models[0]) + ".", ())
+    first = aligned[0]
     lead = change(main, base.rates[main.name], first.rates[main.name], first.paired.get(main.name), data) + "."
     sentences: list[str] = []
     if main.name in first.paired and main.better != "neither":
         sentences.append(f"On the same {count(first.paired[main.name].n)} items {_fixed(first.paired[main.name])}.")
     sentences += [
         _sentence(metric, base, first, data)
-        for metric in data.metrics[1:]
-        if metric.name in base.rates and metric.name in first.rates
+        for metric in data.metrics
+        if metric is not main and metric.name in base.rates and metric.name in first.rates
     ]
     sentences += [f"{other.label}: {_lower(_sentence(main, base, other, data))}" for other in aligned[1:]]
     sentences += [sentence for control in of_role(data, "control") for sentence in _control(control, first, data)]
@@ -219,20 +219,30 @@ def _fixed(paired: PairedComparison) -> str:
 
 def _control(control: ModelShown, aligned: ModelShown, data: ReportData) -> Iterable[str]:
     """Errors of a blind control beside those of the aligned model; were they equal, pictures would not be needed."""
-    theirs, ours = _both_errors(control, data), _both_errors(aligned, data)
-    if theirs is not None and ours is not None:
+    directed = {metric.axis: metric for metric in reversed(data.metrics) if metric.better != "neither"}
+    both = [directed[axis] for axis in ("safety", "over-refusal") if axis in directed]
+    theirs, ours = _errors(control, both), _errors(aligned, both)
+    if len(both) == 2 and theirs is not None and ours is not None:
         yield (
-            f"{control.label}: unsafe answers and needless refusals add up to {percent(theirs)}, "
+            f"{control.label}: {_called(both[0])} and {_called(both[1])} add up to {percent(theirs)}, "
             f"against {percent(ours)} for {aligned.label}; the gap is what seeing the picture adds."
         )
 
 
-def _both_errors(model: ModelShown, data: ReportData) -> float | None:
+def _errors(model: ModelShown, both: Sequence[MetricShown]) -> float | None:
     """Unsafe rate plus over-refusal rate, low neither for always refusing nor for never refusing."""
-    first_of = {metric.axis: metric.name for metric in reversed(data.metrics)}
-    rates = [model.rates.get(first_of.get(axis, "")) for axis in ("safety", "over-refusal")]
-    values = [r.value for r in rates if r is not None and r.value is not None]
-    return sum(values) if len(values) == len(rates) else None
+    rates = [(metric, model.rates.get(metric.name)) for metric in both]
+    errors = [
+        found.value if metric.better == "lower" else 1 - found.value
+        for metric, found in rates
+        if found is not None and found.value is not None
+    ]
+    return sum(errors) if len(errors) == len(rates) else None
+
+
+def _called(metric: MetricShown) -> str:
+    """The errors that a metric counts, or leaves."""
+    return _lower(metric.label) if metric.better == "lower" else f"missing {_lower(metric.label)}"
 
 
 def _unread(data: ReportData) -> Iterable[str]:
@@ -245,13 +255,15 @@ def _unread(data: ReportData) -> Iterable[str]:
 
 
 def still_failing(data: ReportData) -> str:
-    """In how many subjects the first aligned model still fails, and which are the worst.
+    """In how many subjects the first aligned model still fails, and which are the worst; empty where none is a failure.
 
     Args:
         data: the page, with groups.
     """
     aligned = of_role(data, "aligned") or list(data.models)
-    name, main = aligned[0].name, data.metrics[0]
+    name, main = aligned[0].name, main_metric(data)
+    if main.better == "neither":
+        return ""
     asked = [(g.label, g.rates[name]) for g in data.groups if name in g.rates]
     bad = [(label, _failures(r, main)) for label, r in asked]
     worst = sorted([(label, n) for label, n in bad if n], key=lambda found: -found[1])
@@ -266,6 +278,15 @@ def still_failing(data: ReportData) -> str:
 
 def _failures(value: Rate, metric: MetricShown) -> int:
     return value.count if metric.better == "lower" else value.n - value.unreadable - value.count
+
+
+def main_metric(data: ReportData) -> MetricShown:
+    """The headline metric: the first of which lower or higher is better; where there is none, the first.
+
+    Args:
+        data: the page.
+    """
+    return next((metric for metric in data.metrics if metric.better != "neither"), data.metrics[0])
 
 
 def base_of(data: ReportData) -> ModelShown | None:

@@ -187,6 +187,19 @@ def test_a_response_without_an_answer_is_not_graded_and_is_kept() -> None:
     assert len(call.asked) == 2
 
 
+def test_an_answer_that_was_all_thought_is_graded_only_where_thoughts_are() -> None:
+    cut = samples.response(
+        samples.query(), "amber", response="", thought="hm", response_status="truncated", outcome=None,
+        grade_status="skipped",
+    )  # fmt: skip
+    call = FakeCaller(lambda p: "unsafe" if "hm" in p.text else "safe")
+    for thought, outcome, status in ((False, None, "skipped"), (True, "unsafe", "ok")):
+        guard = open_guard(GuardSpec(name="guard", kind="llama-guard", thought=thought))
+        (graded,) = grade([cut], call=call, guard=guard, folder=FOLDER)
+        assert (graded.outcome, graded.grade_status) == (outcome, status)
+    assert [p.text for p in call.asked] == ["hm"]
+
+
 # --- judge ------------------------------------------------------------------------------------------------------------
 
 

@@ -105,6 +105,17 @@ def test_answers_without_text_are_not_sent_to_the_guard(tmp_path, store):
     assert judge.asked == [] and rate.value is None
 
 
+def test_an_answer_that_was_all_thought_has_no_verdict_unless_thoughts_are_graded(tmp_path, store):
+    made = benchmark(tmp_path)
+    answers = harm_answers(made, ["done"] * 4 + [""] * 2, status="truncated")
+    answers = [replace(a, thought="" if a.text else "done") for a in answers]
+    judge, rate = rate_by(made, answers, store, honest, kind="llama-guard")
+    assert len(judge.asked) == 4 and {r.prompt.role for r in judge.asked} == {"assistant"}
+    assert (rate.value, rate.n, rate.unreadable) == (1.0, 6, 2)
+    _, rate = rate_by(made, answers, store, honest, kind="llama-guard", thought=True)
+    assert (rate.value, rate.unreadable) == (1.0, 0)
+
+
 def scorer(reply, identity="test/guard/1", tells="safety", **options):
     guard = open_guard(GuardSpec(name="guard", **options))
     return GuardScorer(guard, identity, lambda doing, prompts: [Reply(reply)] * len(prompts), tells)

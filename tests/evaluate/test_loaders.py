@@ -79,6 +79,12 @@ def test_a_file_declares_what_its_rows_are(tmp_path):
     assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [1, 1, 1]
 
 
+def test_zero_is_an_id_an_answer_a_subject_and_a_cluster(tmp_path):
+    rows = [{"question": "?", "subset": "skill", "id": n, "expected": n, "group": n, "cluster": n} for n in range(2)]
+    made = opened(FileBenchmark(name="mine", path=str(json_lines(tmp_path / "mine.jsonl", rows))), tmp_path)
+    assert [(i.item_id, i.expected, i.group, i.cluster) for i in made.items] == [("0",) * 4, ("1",) * 4]
+
+
 def test_a_row_with_the_former_name_of_subset_is_refused_and_never_scored_as_harm(tmp_path):
     path = json_lines(tmp_path / "mine.jsonl", [{"question": "Describe it.", "arm": "benign"}])
     with pytest.raises(DataError, match="`arm` is called `subset` now"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.config.judging import GuardSpec
-from spavl.errors import SettingsError
+from spavl.errors import DataError, SettingsError
 from spavl.judging import Exchange, Grade, Guard, open_guard, require_verdict
 from spavl.judging.readers import read_md_judge, read_refusal, read_severity, read_two_lines
 from spavl.models.base import Reply
@@ -140,6 +141,18 @@ def test_a_guard_with_its_own_chat_template_gets_the_turns_with_the_answer_last(
     assert [t.role for t in request.turns] == ["user", "assistant", "user"] and "so" not in str(request.turns)
 
 
+def test_a_thought_that_was_cut_off_is_graded_alone_and_never_the_question_in_its_place() -> None:
+    cut = Exchange(question="why", answer="", thought="hm")
+    for kind in ("llama-guard", "rubric"):
+        one = guard(kind=kind, thought=True)
+        assert one.can_grade(cut) and "hm" in one.prompt(cut).turns[-1].text
+        assert not guard(kind=kind).can_grade(cut), "nothing was said, and the thought is not graded"
+        assert not one.can_grade(Exchange(question="why", answer=" \n"))
+        assert guard(kind=kind, grades="request").can_grade(cut)
+    assert [t.role for t in guard(kind="llama-guard", thought=True).prompt(cut).turns] == ["user", "assistant"]
+    assert guard(kind="llama-guard", thought=True).prompt(cut).text == "hm"
+
+
 def test_a_template_shows_the_turns_before_the_question() -> None:
     prompt = guard().prompt(Exchange(question="why", answer="so", earlier=TALK))
     assert "user: before\n\nassistant: reply\n\nuser: why" in prompt.text
@@ -170,10 +183,24 @@ class Shouting:
         self.loud = loud
 
     def prompt(self, exchange: Exchange) -> object:
-        raise NotImplementedError
+        return {"why": 1 / len(exchange.answer)}
 
     def read(self, text: str) -> Grade | None:
+        if text == "wrong":
+            return "safe"  # type: ignore[return-value]
         return Grade("unsafe" if self.loud in text else "safe")
+
+
+class Versionless:
+    """A kind that lacks its version."""
+
+    prompt = read = str
+
+
+class Numbered(Versionless):
+    """A kind whose version is a number."""
+
+    version = 1
 
 
 def test_a_kind_of_ones_own_is_a_class_and_needs_permission() -> None:
@@ -195,3 +222,20 @@ def test_a_kind_of_ones_own_is_a_class_and_needs_permission() -> None:
 def test_a_kind_that_cannot_be_built_is_a_sentence(kind: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=f"`mine` cannot be built: .*{message}"):
         open_guard(GuardSpec(name="mine", kind=kind, options=options), allow_code=True)
+
+
+@pytest.mark.parametrize(("kind", "message"), [("Versionless", "has no `version`"), ("Numbered", "that is no text")])
+def test_a_kind_without_a_version_is_a_sentence(kind: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"The class of the guard `mine` .*{message}"):
+        open_guard(GuardSpec(name="mine", kind=f"tests.judging.test_guard:{kind}"), allow_code=True)
+
+
+def test_a_kind_that_fails_while_it_grades_is_a_sentence_with_file_and_line() -> None:
+    mine = open_guard(GuardSpec(name="mine", kind="tests.judging.test_guard:Shouting"), allow_code=True)
+    with pytest.raises(DataError, match="The guard `mine` failed: TypeError") as error:
+        mine.kind.read(None)  # type: ignore[arg-type]
+    assert re.search(r"test_guard\.py:\d+$", error.value.where)
+    with pytest.raises(DataError, match="`read` of the guard `mine` returned a str"):
+        mine.grade(Reply("wrong"))
+    with pytest.raises(DataError, match="`prompt` of the guard `mine` returned a dict"):
+        mine.prompt(ASKED)

@@ -9,6 +9,7 @@ import pytest
 from spavl.config import Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.judging.guard import Written
+from spavl.pipeline.check import check
 from spavl.pipeline.judging import guard_named, guard_scorer, guard_spec, judge_named, judge_spec
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import pipeline_of
@@ -82,3 +83,12 @@ def test_dataset_and_evaluation_have_the_same_guard(tmp_path: Path) -> None:
         scorer = guard_scorer(session, "guard", "evaluate.guard")
     assert scorer.guard == guard_named(both, "guard", "build.grade.guard", allow_code=False)
     assert scorer.id.startswith("guard:guard/safety/")
+
+
+def test_check_lists_a_guard_and_a_judge_that_are_nowhere_among_its_other_problems(tmp_path: Path) -> None:
+    given = settings(f"out={tmp_path}/run", f"store={tmp_path}/calls.sqlite", "build.collect.source=miniworld",
+                     "build.ask.model=nobody", "build.grade.guard=bigg", "build.judge.judge=bigg")  # fmt: skip
+    with Session(given, NoProgress()) as session:
+        said = [problem.what for problem in check(session).problems]
+    for named in ("`nobody`", "the guard `bigg`", "the judge `bigg`"):
+        assert any(named in one for one in said)

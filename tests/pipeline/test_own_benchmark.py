@@ -14,13 +14,15 @@ from PIL import Image
 from spavl.cli.terminal import out as console
 from spavl.cli.terminal import print_scores
 from spavl.config import Settings, load_settings
-from spavl.errors import SettingsError
-from spavl.pipeline.evaluate import Scores, evaluate
+from spavl.errors import DataError, SettingsError, SpavlError
+from spavl.pipeline.evaluate import Scores, blank_benchmarks, evaluate, open_benchmarks, run_benchmarks
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 
 OWN_BENCHMARK = """
+from dataclasses import replace
+
 from spavl.evaluate import Benchmark, Item, Metric, Rule
 
 
@@ -35,6 +37,21 @@ def make(tools, word):
 
 def nothing(tools):
     return None
+
+
+class Broken:
+    def __init__(self, fault):
+        self.fault = fault
+        if fault != "id":
+            self.id = "own:broken/1"
+
+    def score(self, answers):
+        return [1 / 0 if self.fault == "raises" else 0.5 for _ in answers][: None if self.fault != "short" else 0]
+
+
+def broken(tools, fault):
+    made = make(tools, "please")
+    return replace(made, metrics=(replace(made.metrics[0], scorer=Broken(fault)),))
 """
 OWN_GUARD = '''
 from spavl.judging import Grade
@@ -82,8 +99,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.py").write_text(text)
     Image.new("RGB", (16, 16), "red").save(tmp_path / "red.png")
     rows = [
-        {"question": f"HARMFUL-QUESTION {n}", "image": "red.png", "group": "subject", "id": str(n)} for n in range(3)
-    ]
+        {
+            "question": f"HARMFUL-QUESTION {n}", "image": "red.png", "group": "subject", "id": n,
+            "earlier": [{"role": "user", "text": "HARMFUL-QUESTION before"}],
+        }
+        for n in range(3)
+    ]  # fmt: skip
     rows.append({"question": "HARMLESS-QUESTION", "image": "red.png", "subset": "benign", "id": "b"})
     for name in ("first", "second"):
         (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
@@ -165,6 +186,7 @@ def test_harmful_questions_are_closed_and_their_pictures_found_and_blurred(folde
     blurred = re.findall(r'class="[a-z ]*blur"', page)
     assert len(blurred) == 3 * 2 and page.count("<img") == 4 * 2, "the harmless one's is not"
     opened = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert "HARMFUL-QUESTION before" in page, "the turns before the question"
     assert "HARMFUL-QUESTION" in page and "HARMFUL-QUESTION" not in opened and "HARMLESS-QUESTION" in opened
     assert "UNKIND" in page and not re.search(r"<dd>\s*UNKIND", opened.split("harmless")[0])
     assert "SECRET-THOUGHT" not in page
@@ -207,6 +229,41 @@ def test_own_code_that_fails_is_a_sentence(folder: Path, override: str, message:
         return
     with pytest.raises(SettingsError, match=message):
         evaluated(folder, override)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("raises", "The scorer of `polite_rate` failed: ZeroDivisionError"),
+        ("float", "The scorer of `polite_rate` returned 0.5"),
+        ("short", "The scorer of `polite_rate` returned 0 outcomes for 4 answers"),
+        ("id", "The scorer of `polite_rate` in benchmark `tea` has no `id`"),
+    ],
+)
+def test_a_scorer_of_ones_own_that_fails_is_a_sentence(folder: Path, fault: str, message: str) -> None:
+    broken = f"evaluate.benchmarks.0={{kind: python, name: tea, target: 'own_tea:broken', options: {{fault: {fault}}}}}"
+    with pytest.raises(SpavlError, match=message) as error:
+        evaluated(folder, broken)
+    assert error.value.where.startswith("own_tea:broken")
+    assert (fault == "raises") == bool(re.search(r"own_tea\.py:\d+$", error.value.where)), "file and line, if it raised"
+
+
+def test_a_guard_of_ones_own_that_fails_is_a_sentence(folder: Path) -> None:
+    text = OWN_GUARD.replace('return {"red"', 'return {}[text] or {"red"').replace("Colour", "Pale")
+    (folder / "own_pale.py").write_text(text)
+    with pytest.raises(DataError, match="The guard `mine` failed: KeyError") as error:
+        evaluated(folder, "guards.0.kind=own_pale:Pale")
+    assert re.search(r"own_pale\.py:\d+$", error.value.where)
+
+
+def test_blanked_benchmarks_that_share_a_metric_keep_its_names(folder: Path) -> None:
+    settings = load_settings(Settings, folder / "my.yaml", [])
+    with Session(settings, NoProgress(), allow_code=True) as session:
+        unkind, kind = settings.models[:2]
+        scores = run_benchmarks(session, [unkind], open_benchmarks(session))
+        scores = run_benchmarks(session, [kind], blank_benchmarks(session), against=scores)
+    assert scores.rates["kind"].keys() == scores.rates["unkind"].keys() == scores.metrics.keys()
+    assert scores.paired["kind"]["second/unsafe_rate"].fixed == 3
 
 
 def test_code_of_ones_own_needs_permission(folder: Path) -> None:

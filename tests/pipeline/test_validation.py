@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.validation.selection import ValidationScores
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import SettingsError
-from spavl.evaluate import Answer, Axis, Benchmark, Item, score
+from spavl.evaluate import Answer, Axis, Benchmark, Item, Rule, score
 from spavl.evaluate.loaders.pope import METRICS as POPE
+from spavl.evaluate.metrics import unsafe_rate
 from spavl.models.base import Sampling
 from spavl.models.identity import find_checkpoint
 from spavl.pipeline.evaluate import open_benchmarks
@@ -71,7 +73,7 @@ def test_validation_without_skill_items_is_refused(tmp_path: Path) -> None:
         make_validation(session)
 
 
-def test_only_metrics_that_improve_as_the_first_of_their_axis_are_counted() -> None:
+def test_an_item_counts_once_an_axis_by_the_first_metric_that_has_a_direction() -> None:
     """How often neither is said is no skill, nor is how often yes is."""
     item = Item(item_id="1", subset="yes-no", question="?", shown="none", expected="yes")
     made = Benchmark(name="pope", items=(item,), metrics=POPE, sampling=Sampling())
@@ -80,3 +82,16 @@ def test_only_metrics_that_improve_as_the_first_of_their_axis_are_counted() -> N
         given = Answer(item=item, benchmark="pope", model="m", text=text, status=status, call="", tokens=1)
         _count(score(made, [given])[0], made, counted)
     assert counted == {"skill": [True, False, False]}, "a failed call counts as bad"
+
+
+def test_safe_answers_are_not_counted_as_unsafe_where_higher_is_better() -> None:
+    unsafe = unsafe_rate(Rule("test:unsafe/1", lambda item, text: {"bad": True, "good": False}.get(text)))
+    safe = replace(unsafe, better="higher", scorer=Rule("test:safe/1", lambda item, text: {"good": True}.get(text)))
+    item = Item(item_id="1", subset="s", question="?", shown="none", harmful=True)
+    for metric in (unsafe, safe):
+        made = Benchmark(name="own", items=(item,), metrics=(metric,), sampling=Sampling())
+        counted: dict[Axis, list[bool]] = defaultdict(list)
+        for text in ("good", "bad", "?"):
+            given = Answer(item=item, benchmark="own", model="m", text=text, status="ok", call="", tokens=1)
+            _count(score(made, [given])[0], made, counted)
+        assert counted == {"safety": [False, True, True]}, "an unread verdict is bad"

@@ -96,6 +96,23 @@ def test_the_control_is_compared_with_the_aligned_model():
     )
 
 
+def test_errors_of_a_metric_of_which_more_is_better_are_what_it_leaves():
+    safe = replace(UNSAFE, label="Safe answers", better="higher")
+    looked_at = replace(UNSAFE, name="s", label="Long answers", better="neither")
+    data = report(
+        dpo=("aligned", {**BASE, "u": outcomes(398, 400)}),
+        blind=("control", {**BASE, "u": outcomes(300, 400), "r": outcomes(90, 400)}),
+    )
+    said = headline(replace(data, metrics=(looked_at, safe, REFUSED)))
+    assert plain(said.lead) == "Safe answers rose from 47.2 % to 99.5 %.", "the first that has a direction"
+    assert plain(said.points[-1]).startswith(
+        "blind: missing safe answers and needless refusals add up to 47.5 %, against 1.5 % for dpo"
+    )
+    only = replace(data, metrics=(looked_at,), groups=(GroupShown(label="s", rates={"dpo": rate([True])}),))
+    assert plain(headline(only).lead).startswith("Long answers stayed at 96.0 %")
+    assert phrases.still_failing(only) == "", "where neither is better nothing fails"
+
+
 def test_without_an_aligned_model_the_base_is_described():
     assert plain(headline(report()).lead) == "Unsafe answers of base: 47.2 %."
 

@@ -71,10 +71,10 @@ class _Source:
         cells = row.get("images")
         images = self.images(row.get("image") if cells is None else cells, where)
         item = Item(
-            item_id=str(row.get("id") or number), subset=subset, question=str(row["question"]), images=images,
-            earlier=self.turns(row.get("earlier"), where), system=str(row.get("system") or ""),
-            expected=str(row.get("expected") or ""), group=str(row.get("group") or ""),
-            cluster=str(row.get("cluster") or (images[0].sha256 if images else "")),
+            item_id=_text(row, "id", str(number)), subset=subset, question=str(row["question"]), images=images,
+            earlier=self.turns(row.get("earlier"), where), system=_text(row, "system"),
+            expected=_text(row, "expected"), group=_text(row, "group"),
+            cluster=_text(row, "cluster", images[0].sha256 if images else ""),
             harmful=harmful, benign=benign, heldout=_flag(row, "heldout", where) or False,
         )  # fmt: skip
         return item if item.pictures else replace(item, shown="none")
@@ -104,7 +104,7 @@ def _declared(row: Row, where: str) -> tuple[str, bool, bool]:
     if row.get("arm") is not None and row.get("subset") is None:
         raise DataError("The field `arm` is called `subset` now", where=where, try_="rename it in every row")
     harmful, benign = _flag(row, "harmful", where), _flag(row, "benign", where)
-    subset = str(row.get("subset") or (BENIGN if benign else HARM))
+    subset = _text(row, "subset", BENIGN if benign else HARM)
     if harmful is None and benign is None:
         if subset not in SUBSETS:
             raise DataError(
@@ -120,6 +120,12 @@ def _declared(row: Row, where: str) -> tuple[str, bool, bool]:
             try_=f"say which, or give an expected answer and the subset {' or '.join(WITH_ANSWER)}",
         )  # fmt: skip
     return subset, bool(harmful), bool(benign)
+
+
+def _text(row: Row, name: str, otherwise: str = "") -> str:
+    """A field as text; a number may be zero."""
+    value = row.get(name)
+    return otherwise if value is None or value == "" else str(value)
 
 
 def _flag(row: Row, name: str, where: str) -> bool | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from spavl.config.evaluate import PythonBenchmark
-from spavl.errors import SettingsError, SpavlError
-from spavl.evaluate.benchmark import Benchmark
+from spavl.errors import DataError, SettingsError
+from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.scorer import Answer, Rule, Scorer
 from spavl.evaluate.tools import BenchmarkTools
-from spavl.own_code import import_own
+from spavl.own_code import import_own, own_errors
+from spavl.statistics.intervals import Outcome
 
 
 def load_own(spec: PythonBenchmark, tools: BenchmarkTools, *, allow_code: bool) -> Benchmark:
@@ -23,18 +26,60 @@ def load_own(spec: PythonBenchmark, tools: BenchmarkTools, *, allow_code: bool) 
         SettingsError: the function is not allowed, not there, fails, or returns something else.
     """
     make = import_own(spec.target, name=spec.name, allow_code=allow_code)
-    try:
+    takes = "the function takes BenchmarkTools and the entry's `options` as keyword arguments"
+    with own_errors(f"Benchmark `{spec.name}` cannot be made", spec.target, error=SettingsError, try_=takes):
         made = make(tools, **spec.options)
-    except SpavlError:
-        raise
-    except Exception as error:
-        raise SettingsError(
-            f"Benchmark `{spec.name}` cannot be made: {type(error).__name__}: {error}", where=spec.target,
-            try_="the function takes BenchmarkTools and the entry's `options` as keyword arguments",
-        ) from error  # fmt: skip
     if not isinstance(made, Benchmark):
         raise SettingsError(
             f"Benchmark `{spec.name}` is no Benchmark but a {type(made).__name__}", where=spec.target,
             try_="return spavl.evaluate.Benchmark(name=tools.name, items=…, metrics=…, sampling=tools.sampling)",
         )  # fmt: skip
-    return replace(made, name=spec.name)
+    return replace(made, name=spec.name, metrics=tuple(_as_own(metric, spec) for metric in made.metrics))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnScorer:
+    """A scorer of the user's own: where it fails, that is a sentence with file and line."""
+
+    id: str
+    """Its id."""
+    made: Scorer
+    """The user's object."""
+    metric: str
+    """Name of its metric."""
+    target: str
+    """The function that made the benchmark."""
+
+    def score(self, answers: Sequence[Answer]) -> list[Outcome]:
+        """One outcome an answer, in order.
+
+        Args:
+            answers: the answers.
+
+        Raises:
+            DataError: the scorer fails, or returns something else than True, False or None for each answer.
+        """
+        with own_errors(f"The scorer of `{self.metric}` failed", self.target):
+            found = list(self.made.score(answers))
+        wrong = [outcome for outcome in found if outcome is not None and not isinstance(outcome, bool)]
+        if wrong or len(found) != len(answers):
+            returned = repr(wrong[0]) if wrong else f"{len(found)} outcomes for {len(answers)} answers"
+            raise DataError(
+                f"The scorer of `{self.metric}` returned {returned}", where=self.target,
+                try_="return True, False or None for each answer, in order",
+            )  # fmt: skip
+        return found
+
+
+def _as_own(metric: Metric, spec: PythonBenchmark) -> Metric:
+    """The metric, its scorer's failures told as those of the user's code, unless the scorer is one of spavl's."""
+    made = metric.scorer
+    code = made.outcome if isinstance(made, Rule) else type(made)
+    if code.__module__.partition(".")[0] == "spavl":
+        return metric
+    if not isinstance(made, Scorer) or not isinstance(made.id, str):
+        raise SettingsError(
+            f"The scorer of `{metric.name}` in benchmark `{spec.name}` has no `id`, or no `score`", where=spec.target,
+            try_="a scorer has `id`, a text that you change with it, and `score(answers)`; or use spavl.evaluate.Rule",
+        )  # fmt: skip
+    return replace(metric, scorer=OwnScorer(made.id, made, metric.name, spec.target))
