@@ -61,13 +61,14 @@ def nucleus(logits: Float[Tensor, "B V"], top_p: Float[Tensor, " B"]) -> Float[T
 
     Args:
         logits: already divided by the temperature.
-        top_p: one a row.
+        top_p: one a row; a row of 1 keeps all its tokens.
 
     Source: nucleus sampling, Holtzman et al., arXiv 1904.09751.
     """
     ordered, order = logits.sort(dim=-1, descending=True)
     before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-    outside = (before >= top_p[:, None]).scatter(1, order, before >= top_p[:, None])
+    beyond = (before >= top_p[:, None]) & (top_p[:, None] < 1)  # a float32 sum reaches 1 before the last token
+    outside = beyond.scatter(1, order, beyond)
     return logits.masked_fill(outside, float("-inf"))
 
 

@@ -208,3 +208,13 @@ def test_a_pair_is_named_by_all_that_stands_before_its_question(mixed):
         replace(one, pictures=one.earlier[0].pictures, earlier=()),
     ]
     assert len({pair.context for pair in [one, *others]}) == 5
+
+
+def test_pairs_of_text_share_a_tree_only_where_their_question_is_equal(mixed):
+    text = [replace(pair, pictures=(), earlier=(), system=system) for pair in mixed for system in ("", "be kind")]
+    questions = len({pair.question for pair in text})
+    for grouping in ("picture", "question"):
+        assert len(group_by(text, grouping)) == 2 * questions
+    assert len(group_by_context(prompts_of(text))) == 2 * questions
+    talk = (ChatTurn("user", "what is this"), ChatTurn("assistant", "a red cup"))
+    assert len(group_by([replace(pair, earlier=talk) for pair in text], "picture")) == 2

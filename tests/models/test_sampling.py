@@ -95,3 +95,12 @@ def test_rows_taken_out_of_a_batch_are_sampled_as_in_it() -> None:
     logits, none = torch.randn(4, 30, generator=torch.Generator().manual_seed(0)), torch.tensor([], dtype=torch.long)
     batch, rows = SamplingBatch.of(requests, "cpu"), torch.tensor([3, 0])
     assert torch.equal(batch.of_rows(rows).scores(logits[rows], 2, none), batch.scores(logits, 2, none)[rows])
+
+
+def test_the_whole_distribution_of_a_row_does_not_depend_on_the_nuclei_beside_it() -> None:
+    logits, none = torch.linspace(0, -60, 3000).repeat(2, 1), torch.tensor([], dtype=torch.long)
+    requests = [Request(Prompt("What?"), Sampling(1.0, top_p=p), key=f"{p}") for p in (1, 0.5)]
+    together = SamplingBatch.of(requests, "cpu").scores(logits, 0, none)
+    alone = SamplingBatch.of(requests[:1], "cpu").scores(logits[:1], 0, none)
+    assert torch.equal(together[:1], alone) and alone.isfinite().all()
+    assert not together[1].isfinite().all()

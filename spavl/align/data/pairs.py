@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -74,8 +74,11 @@ class Pair:
     def context(self) -> str:
         """Names the content of all that stands before the question: equal for pairs that may share a tree.
 
-        For one picture and nothing else the picture's own key.
+        For one picture and nothing else the picture's own key. A pair without pictures and earlier turns shares its
+        tree with pairs of the same question alone: else all rows of text in a dataset were one tree.
         """
+        if not (self.pictures or self.earlier):
+            return _sha256(json.dumps([self.system, self.question]))
         keys = [picture.key for picture in self.pictures]
         if len(keys) == 1 and not (self.earlier or self.system):
             return keys[0]
@@ -165,22 +168,38 @@ def find_pairs(source: str | Path) -> PairSource:
     )
 
 
-def read_rows(source: PairSource, *, limit: int | None = None, thought: Thought = "drop") -> Iterator[Pair]:
+def file_key(path: Path) -> str:
+    """The key of the picture in a file.
+
+    Args:
+        path: of the file, which need not be there.
+    """
+    return file_sha256(path) if path.is_file() else f"missing:{path}"
+
+
+def read_rows(
+    source: PairSource,
+    *,
+    limit: int | None = None,
+    thought: Thought = "drop",
+    key_of: Callable[[Path], str] | None = None,
+) -> Iterator[Pair]:
     """The pairs of a source, one by one; each picture's bytes are in its pair.
 
     Args:
         source: where they are.
         limit: only the first so many pairs.
         thought: what becomes of the reasoning before an answer.
+        key_of: gives the key of the picture in a file; else `file_key`, called once a file.
 
     Raises:
         DataError: a file is not readable, lacks columns, or has a turn of an unknown role.
     """
-    hashes: dict[Path, str] = {}
+    key_of = key_of or cache(file_key)
     for number, (row, base) in enumerate(source.rows()):
         if limit is not None and number >= limit:
             return
-        yield _pair(row, number, partial(_picture, base=base, hashes=hashes), thought)
+        yield _pair(row, number, partial(_picture, base=base, key_of=key_of), thought)
 
 
 def read_pairs(source: str | Path, *, limit: int | None = None, thought: Thought = "drop") -> list[Pair]:
@@ -310,7 +329,7 @@ def _role(turn: Mapping[str, Any], number: int) -> Literal["user", "assistant"]:
     return "user" if role == "user" else "assistant"
 
 
-def _picture(value: Any, base: Path, hashes: dict[Path, str]) -> Picture | None:
+def _picture(value: Any, base: Path, key_of: Callable[[Path], str]) -> Picture | None:
     """A picture with the key of its content; None where nothing is named. No path leads out of the folder."""
     if isinstance(value, bytes):
         value = {"bytes": value}
@@ -322,9 +341,7 @@ def _picture(value: Any, base: Path, hashes: dict[Path, str]) -> Picture | None:
     path = (base / str(name)).resolve()
     if not path.is_relative_to(base.resolve()):
         return Picture(f"outside:{name}", None)
-    if path not in hashes:
-        hashes[path] = file_sha256(path) if path.is_file() else f"missing:{path}"
-    return Picture(hashes[path], path)
+    return Picture(key_of(path), path)
 
 
 def _sha256(text: str) -> str:

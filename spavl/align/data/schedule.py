@@ -116,7 +116,8 @@ def _schedule_step(
 ) -> ScheduledStep:
     """One step: its trees, the longest first, dealt to the ranks and cut into forward passes."""
     max_pairs = batching.forward_pairs or batching.pairs
-    pieces = [tree[at : at + max_pairs] for tree in trees for at in range(0, len(tree), max_pairs)]
+    few = [tree[at : at + max_pairs] for tree in trees for at in range(0, len(tree), max_pairs)]
+    pieces = cut_large_trees(few, size, batching.token_budget)
     pieces.sort(key=lambda tree: (-size(tree), tree))
     shares = [cut_micro_batches(pieces[rank::ranks], size, batching.token_budget, max_pairs) for rank in range(ranks)]
     most = max(map(len, shares))
@@ -127,13 +128,31 @@ def _schedule_step(
     return ScheduledStep(filled, padding_batches, sum(map(len, trees)), epoch)
 
 
+def cut_large_trees(trees: Iterable[PairGroup], size: Callable[[PairGroup], int], token_budget: int) -> list[PairGroup]:
+    """Trees, those beyond the token budget halved until they are within it; a pair is not cut.
+
+    Args:
+        trees: in any order.
+        size: tokens of a tree, or of a part of one.
+        token_budget: most tokens of a padded pass.
+    """
+    pieces: list[PairGroup] = []
+    for tree in trees:
+        if len(tree) > 1 and size(tree) > token_budget:
+            halves = (tree[: len(tree) // 2], tree[len(tree) // 2 :])
+            pieces += cut_large_trees(halves, size, token_budget)
+        else:
+            pieces.append(tree)
+    return pieces
+
+
 def cut_micro_batches(
     trees: Sequence[PairGroup], size: Callable[[PairGroup], int], token_budget: int, max_pairs: int
 ) -> list[tuple[PairGroup, ...]]:
     """Trees cut into forward passes, each within the token budget and the number of pairs.
 
     Args:
-        trees: the longest first; one that is larger than the budget gets a pass of its own.
+        trees: the longest first, after `cut_large_trees`; a pair beyond the budget gets a pass of its own.
         size: tokens of a tree.
         token_budget: most tokens of a padded pass.
         max_pairs: most pairs of a pass.

@@ -38,7 +38,7 @@ class RolloutPrompt:
     row: Row
     """The conversation, without answers."""
     context: str
-    """Names all that stands before the question; prompts of one context share its tokens."""
+    """`Pair.context`; prompts of one context share its tokens."""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -137,7 +137,7 @@ def prompts_of(pairs: Iterable[Pair]) -> list[RolloutPrompt]:
 
 
 def group_by_context(prompts: Sequence[RolloutPrompt]) -> list[list[RolloutPrompt]]:
-    """Prompts with equal pictures, earlier turns and system turn together, in the order of their first.
+    """Prompts of one context together, in the order of their first.
 
     Args:
         prompts: in any order.

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.schedule import PairGroup, cut_micro_batches
+from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
 from spavl.atomic import atomic_write
 from spavl.errors import RunError
 from spavl.progress import OnProgress
@@ -143,8 +143,9 @@ def fill_reference_cache(
         RunError: the cache is damaged, or is not of this model.
     """
     lacking = np.isnan(reference_sums(cache, dataset)).any(axis=1)
-    known = [tree for tree in trees if not lacking[list(tree)].any()]
-    missing = [tree for tree in trees if lacking[list(tree)].any()]
+    pieces = cut_large_trees(trees, dataset.size, token_budget)
+    known = [tree for tree in pieces if not lacking[list(tree)].any()]
+    missing = [tree for tree in pieces if lacking[list(tree)].any()]
     for tree in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
         now = score([tree])
         _check(cache.read(now.keys()), now, tolerance, cache.folder)

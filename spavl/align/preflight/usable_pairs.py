@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import transformers
 
+import spavl
 from spavl.align.data import validate
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.lengths import longest_tokens, measure_lengths, prompt_tokens
@@ -43,7 +44,8 @@ def usable_pairs(
     validate.refuse_rows(findings, skip_with="align.data.invalid=skip")
     valid = select(pairs, (number for number in range(len(pairs)) if number not in issues)) if issues else pairs
     dataset, trees = _dataset(valid, settings, policy)
-    depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity, transformers.__version__]
+    versions = [spavl.__version__, transformers.__version__]
+    depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity, *versions]
     name = f"lengths-{hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]}"
     lengths = remembered(valid, name, lambda: measure_lengths(valid, trees, policy.family, on_progress))
     dataset.use_lengths(lengths)
@@ -133,7 +135,7 @@ def group_by(pairs: Sequence[Pair], grouping: Literal["picture", "question", "pa
     Args:
         pairs: the pairs to group.
         grouping: what pairs of one tree have in common, beside all turns before the question; `pair` gives each pair a
-            tree of its own.
+            tree of its own. Pairs without pictures and earlier turns always have their question in common.
     """
     if grouping == "pair":
         return group_equal(range(len(pairs)))

@@ -30,7 +30,7 @@ from spavl.pictures import Picture
 
 Grouping = Literal["picture", "question", "row"]
 """Which rows share a tree: those with equal pictures, earlier turns and system turn, with the same question too, or
-none."""
+none. Rows without pictures and earlier turns share one only where the question is the same too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,9 @@ def build_trees(rows: Iterable[Row], by: Grouping = "picture") -> list[Tree]:
     for number, row in enumerate(rows):
         turns = tuple((turn.role, turn.text, _keys(turn.pictures)) for turn in row.earlier)
         shared = (_keys(row.pictures), row.system, turns)
-        key = {"picture": shared, "question": (*shared, row.question), "row": number}[by]
+        question = (*shared, row.question)
+        whole = shared if row.pictures or row.earlier else question
+        key = {"picture": whole, "question": question, "row": number}[by]
         groups.setdefault(key, []).append(row)
     return [build_tree(group) for group in groups.values()]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.align.data.schedule import group_equal, schedule_steps
+from spavl.align.data.schedule import cut_large_trees, group_equal, schedule_steps
 from spavl.config.align import BatchingSettings, OptimiserSettings
 
 
@@ -82,3 +82,11 @@ def test_each_epoch_has_its_own_order_and_each_seed_too():
 
     assert first_steps(0) == first_steps(0)
     assert first_steps(0)[0] != first_steps(0)[1] != first_steps(1)[1]
+
+
+def test_a_tree_beyond_the_token_budget_is_cut_between_its_pairs():
+    trees = [tuple(range(7)), (7,), (8, 9)]
+    pieces = cut_large_trees(trees, lambda tree: 10 * len(tree), 25)
+    assert [number for piece in pieces for number in piece] == list(range(10))
+    assert max(map(len, pieces)) == 2 and (8, 9) in pieces
+    assert cut_large_trees([(1, 2)], lambda tree: 10 * len(tree), 5) == [(1,), (2,)]

@@ -10,16 +10,9 @@ import pytest
 
 from spavl.align.data import validate
 from spavl.align.data.lengths import LENGTHS, cut_lengths, longest_tokens, measure_lengths
-from spavl.align.data.pairs import read_pairs
-from spavl.align.data.table import (
-    BATCH,
-    PairSelection,
-    contexts,
-    open_pairs,
-    pairs_fingerprint,
-    remembered,
-    select,
-)
+from spavl.align.data.pairs import find_pairs, read_pairs
+from spavl.align.data.table import PairSelection, contexts, open_pairs, pairs_fingerprint, remembered, select
+from spavl.align.data.table_files import BATCH
 from spavl.align.data.validate import PairRules, find_issues
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.errors import DataError, RunError
@@ -118,7 +111,7 @@ def test_some_pairs_of_a_table_are_numbers_and_have_the_fingerprint_of_the_same_
 
 def test_pairs_are_converted_again_only_where_a_file_has_changed(rich, tmp_path, monkeypatch):
     read = []
-    from spavl.align.data import table as module
+    from spavl.align.data import table_files as module
 
     whole = module.read_rows
     monkeypatch.setattr(module, "read_rows", lambda *args, **more: read.append(args) or whole(*args, **more))
@@ -130,9 +123,45 @@ def test_pairs_are_converted_again_only_where_a_file_has_changed(rich, tmp_path,
     os.utime(tmp_path / "b.png", ns=(1, 1))
     second = open_pairs(rich, cache=tmp_path / "cache")
     assert len(read) == 2 and second[3].context != read_pairs(rich, limit=1)[0].context
-    assert not (second.folder / "unreadable.npy").exists(), "what was measured of the old pairs is gone"
+    assert not (second.folder / "unreadable.npy").exists(), "what was measured of the old pairs is not of these"
     open_pairs(rich, cache=tmp_path / "cache", thought="train")
     assert len(read) == 3
+
+
+def test_a_table_that_is_open_keeps_its_bytes_when_its_source_is_converted_again(tmp_path):
+    file, cache = tmp_path / "train.parquet", tmp_path / "cache"
+    pq.write_table(pa.Table.from_pylist([row(0, "red"), row(1, "blue")]), file)
+    first = open_pairs(file, cache=cache)
+    before = content(first)
+    pq.write_table(pa.Table.from_pylist([row(0, "white"), row(1, "red"), row(2, "blue")]), file)
+    second = open_pairs(file, cache=cache)
+    assert content(first) == content(pickle.loads(pickle.dumps(first))) == before != content(second)[:2]
+    assert content(second) == content(read_pairs(file))
+
+
+def test_an_older_folder_of_a_source_is_removed_when_nobody_has_opened_it_for_long(tmp_path):
+    file, folders = tmp_path / "train.parquet", []
+    for number in range(3):
+        pq.write_table(pa.Table.from_pylist([row(number)] * (number + 1)), file)
+        folders.append(open_pairs(file, cache=tmp_path / "cache").folder)
+    os.utime(folders[0], (1, 1))
+    os.utime(folders[2], (1, 1))
+    assert open_pairs(file, cache=tmp_path / "cache").folder == folders[2]
+    assert [folder.exists() for folder in folders] == [False, True, True]
+
+
+def test_a_change_of_either_of_two_equal_files_makes_the_pairs_again(tmp_path):
+    names = ("a.png", "b.png", "missing.png")
+    for name in names[:2]:
+        (tmp_path / name).write_bytes(png("red"))
+    rows = [{**row(n), "image": {"bytes": None, "path": name}} for n, name in enumerate(names)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    seen = [open_pairs(tmp_path, cache=tmp_path / "cache")]
+    for name, colour in zip(names[::-1], ("blue", "green", "white"), strict=True):
+        (tmp_path / name).write_bytes(png(colour))
+        seen.append(open_pairs(tmp_path, cache=tmp_path / "cache"))
+        assert content(seen[-1]) == content(read_pairs(tmp_path))
+        assert open_pairs(tmp_path, cache=tmp_path / "cache").folder == seen[-1].folder != seen[-2].folder
 
 
 def test_what_was_measured_is_kept_beside_the_table_and_computed_once(rich, tmp_path):
@@ -197,3 +226,15 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(rich, tmp_path):
     with pytest.raises(RunError, match="cache of pairs cannot be written") as error:
         open_pairs(rich, cache=tmp_path / "file" / "pairs")
     assert "align.machine.pairs_cache" in error.value.try_
+
+
+def test_a_dataset_on_the_hub_has_one_folder_wherever_the_command_is_run(rich, tmp_path, monkeypatch):
+    from spavl.align.data import table as module
+
+    monkeypatch.setattr(module, "find_pairs", lambda source: find_pairs(rich))
+    folders = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        folders.append(open_pairs("someone/pairs", cache=tmp_path / "cache").folder)
+    assert folders[0] == folders[1]

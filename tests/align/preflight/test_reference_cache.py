@@ -55,6 +55,19 @@ def test_a_larger_set_of_pairs_computes_only_what_is_new(tmp_path):
     assert model.asked == 4 + 2
 
 
+def test_no_pass_is_beyond_the_token_budget_whether_it_computes_or_checks(tmp_path):
+    passes = []
+
+    def score(trees):
+        passes.append(sum(map(len, trees)))
+        return Model()(trees)
+
+    for _ in range(2):
+        cache = ReferenceCache(tmp_path, "local:abc")
+        fill_reference_cache(cache, Numbers(7), [tuple(range(7))], score, token_budget=20, tolerance=1e-3)
+    assert max(passes) == 2 and sum(passes[:4]) == 7 and len(passes) == 8
+
+
 def test_what_is_not_cached_is_no_number_and_equal_answers_have_one(tmp_path):
     run(tmp_path, Model(), 2)
     cache = ReferenceCache(tmp_path, "local:abc")

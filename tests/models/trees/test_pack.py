@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.errors import DataError
-from spavl.models.families import Family, family_of
+from spavl.models.families import ChatTurn, Family, family_of
 from spavl.models.trees.batch import collate
 from spavl.models.trees.pack import Row, batch_by_tokens, build_trees, unpack_tree
 from spavl.models.trees.parity import parity
@@ -31,7 +31,8 @@ def test_grouping_by_question_and_by_row() -> None:
 
 
 def test_equal_answers_to_a_question_are_packed_once() -> None:
-    (tree,) = build_trees([Row("x", "q", ("good", "bad")), Row("y", "q", ("good", "worse")), Row("z", "r", ("good",))])
+    texts = [("x", "q", ("good", "bad")), ("y", "q", ("good", "worse")), ("z", "r", ("good",))]
+    (tree,) = build_trees([Row(*one, (PICTURE,)) for one in texts])
     assert [branch.answers for branch in tree.branches] == [("good", "bad", "worse"), ("good",)]
     assert tree.rows == (("x", (0, 1)), ("y", (0, 2)), ("z", (3,)))
 
@@ -96,3 +97,10 @@ def test_several_pictures_are_refused_where_they_are_not_encoded_as_alone() -> N
     family = family_of(*build(CASES["llava_onevision+qwen2"]))
     with pytest.raises(DataError, match="row r"):
         packed_rows(family, [Row("r", "q", ("a", "b"), (PICTURE, ROWS[3].pictures[0]))])
+
+
+def test_rows_of_text_share_a_tree_only_where_their_question_is_equal() -> None:
+    talk = (ChatTurn("user", "q"), ChatTurn("assistant", "a"))
+    text = [Row(f"{n}", f"q{n % 3}", ("x",), system=system) for system in ("", "be kind") for n in range(4)]
+    assert [len(tree.rows) for tree in build_trees(text)] == [2, 1, 1] * 2
+    assert [len(tree.rows) for tree in build_trees([replace(row, earlier=talk) for row in text])] == [4, 4]
