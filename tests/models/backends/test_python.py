@@ -35,7 +35,7 @@ def test_a_class_outside_spavl_needs_permission() -> None:
 
 def test_a_class_inside_spavl_needs_no_permission_but_must_exist() -> None:
     with pytest.raises(ModelError, match="cannot be built: KeyError: 'Nobody'"):
-        open_model(spec("spavl.models.base:Nobody"))
+        open_model(spec("spavl.miniworld.oracle:Nobody"))
 
 
 @pytest.mark.parametrize(

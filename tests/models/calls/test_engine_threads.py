@@ -139,7 +139,7 @@ def test_a_call_that_another_thread_gave_up_is_made_after_all(engine: Engine) ->
 
 
 def test_a_model_stays_busy_where_the_next_batch_is_submitted_before_the_last_is_waited_for(engine: Engine) -> None:
-    model = Network(pause=0.02, concurrency=4)
+    model = Network(pause=0.1, concurrency=4)
     start = time.monotonic()
     pending = engine.submit(model, prompts(0, 6), sampling=GREEDY)
     for first in range(6, 60, 6):
@@ -148,7 +148,7 @@ def test_a_model_stays_busy_where_the_next_batch_is_submitted_before_the_last_is
         pending = following
     pending.result()
     # 15 rounds of four; drained at each edge, the ten batches would take 20 rounds.
-    assert time.monotonic() - start < 18.5 * 0.02
+    assert time.monotonic() - start < 18.5 * 0.1
 
 
 def test_failures_at_the_start_are_counted_over_all_batches(engine: Engine, store: CallStore) -> None:
