@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -87,14 +87,6 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         _check(self)
-
-    def metrics_of(self, item: Item) -> Iterator[Metric]:
-        """The metrics that an item counts in.
-
-        Args:
-            item: an item of this benchmark.
-        """
-        return (metric for metric in self.metrics if metric.counts(item))
 
     def prompt_for(self, item: Item) -> Prompt:
         """What is sent to the model for an item; the expected answer is not part of it.

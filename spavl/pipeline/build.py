@@ -69,7 +69,7 @@ def log_changed_settings(session: Session) -> None:
 
 
 def _export(session: Session, pairs: Path) -> None:
-    """Write the dataset, unless it is there and made from these pairs. An old one never outlives its pairs."""
+    """Write the dataset, unless it is there and made from these pairs; an old one stays until the new is written."""
     run = session.run
     footer = read_footer(pairs) or {}
     made_from = fingerprint_of([spavl.__version__, FORMAT, footer["content"]])

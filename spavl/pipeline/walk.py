@@ -90,9 +90,6 @@ def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]
     if not stage.by_model and len(uses) > 1:
         raise SettingsError(f"`{stage.name}` asks several models", where=f"stage {stage.name}",
                             try_="set `by_model`, or name one")  # fmt: skip
-    for use in uses:
-        if use is not None:
-            session.spec(use.label, use.setting)
     return [
         Job(
             stage=stage, use=use, path=path, inputs=inputs, order=before[0].order, slices=footers[0]["slices"],

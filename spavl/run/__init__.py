@@ -1,7 +1,7 @@
 """A run on disk: `folder` says where things lie, `stages` names the stages of the dataset and their tables."""
 
 from spavl.run.folder import Run, changes, machine, peak_memory_mb, versions
-from spavl.run.stages import STAGES, Made, ModelUse, Stage, StageContext, stage_named
+from spavl.run.stages import STAGES, Made, ModelUse, Stage, StageContext
 
 __all__ = [
     "STAGES",
@@ -13,6 +13,5 @@ __all__ = [
     "changes",
     "machine",
     "peak_memory_mb",
-    "stage_named",
     "versions",
 ]

@@ -129,12 +129,3 @@ STAGES: tuple[Stage, ...] = (
     Stage(name="pair", reads=Judgment, writes=PreferencePair, file="6-pairs.parquet", noun="pairs", kept="pair"),
 )  # fmt: skip
 """The stages of the dataset, in their order."""
-
-
-def stage_named(name: str) -> Stage:
-    """The stage of that name.
-
-    Args:
-        name: one of the table's.
-    """
-    return next(stage for stage in STAGES if stage.name == name)
