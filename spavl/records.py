@@ -19,11 +19,17 @@ QuestionType = Literal["easy_question", "hard_question", "hard_statement"]
 
 QUESTION_TYPES: tuple[QuestionType, ...] = ("easy_question", "hard_question", "hard_statement")
 
-Status = Literal["ok", "refused", "filtered", "truncated", "failed", "unreadable", "skipped"]
+Status = Literal[
+    "ok", "refused", "filtered", "truncated", "empty", "invalid", "failed", "unreadable", "skipped"
+]  # fmt: skip
 """What became of a model call. `ok`: a whole answer. `refused`: the API itself declined. `filtered`: cut by a content
-filter. `truncated`: ran into the token limit. `failed`: no answer after all retries. `unreadable`: an answer that the
-parser of a verdict could not read. `skipped`: never asked, because what it needs is not there. All of them are stored,
-counted and shown; none is dropped."""
+filter. `truncated`: ran into the token limit. `empty`: an answer without a word. `invalid`: the server refuses this
+very request (too long, too large, a picture it cannot read), so asking again cannot help. `failed`: no answer after all
+attempts. `unreadable`: an answer that the parser of a verdict could not read. `skipped`: never asked, because what it
+needs is not there. All of them are stored, counted and shown; none is dropped."""
+
+TRIED_AGAIN: tuple[Status, ...] = ("failed", "empty")
+"""Statuses of calls that the next run makes again, because they may succeed then."""
 
 Role = Literal["user", "assistant"]
 """Who speaks in a turn of a conversation."""
@@ -143,6 +149,8 @@ class Query:
     """What became of the call that wrote it."""
     query_call: str
     """Key of that call in the call store."""
+    query_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +173,8 @@ class Response:
     """Tokens of the answer, as its model counts them."""
     response_call: str
     """Key of that call in the call store."""
+    response_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
     outcome: Outcome | None
     """The guard's verdict on question and answer; None where it could not be read or was never asked for."""
     severity: int | None = None
@@ -177,6 +187,8 @@ class Response:
     """What became of the call that graded; `skipped` where there was no answer to grade."""
     grade_call: str
     """Key of that call in the call store; empty where there was none."""
+    grade_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
 
     @property
     def safe(self) -> bool | None:
@@ -248,6 +260,8 @@ class Judgment:
     """What became of the call that compared; `unreadable` where no verdict could be parsed."""
     judgment_call: str
     """Key of that call in the call store."""
+    judgment_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

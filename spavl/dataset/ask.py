@@ -84,11 +84,11 @@ def _prompt(image: ImageRecord, kind: QuestionType, easy: str, template: Templat
 
 def _query(image: ImageRecord, kind: QuestionType, reply: Reply, asker: str) -> Query:
     text = " ".join(reply.text.split())
-    status = "unreadable" if reply.status == "ok" and not text else reply.status
+    status = "empty" if reply.status == "ok" and not text else reply.status
     return Query(
         image=image, images=(ImageRef(Path(image.image_file), image.image_sha256),), harmful=not image.benign,
         query_id=f"{image.image_id}/{kind}", question_type=kind, question=text, asker=asker,
-        query_status=status, query_call=reply.key,
+        query_status=status, query_call=reply.key, query_detail=reply.detail,
     )  # fmt: skip
 
 

@@ -43,4 +43,5 @@ def _graded(response: Response, reply: Reply, guard: Guard) -> Response:
     return replace(
         response, outcome=found.outcome if found else None, severity=found.severity if found else None,
         safe_category=found.category if found else "", grader=guard.name, grade_status=status, grade_call=reply.key,
+        grade_detail=reply.detail,
     )  # fmt: skip

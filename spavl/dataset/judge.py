@@ -32,4 +32,5 @@ def _judgment(match: Match, order: Order, reply: Reply, judge: Judge) -> Judgmen
     return Judgment(
         match=match, judgment_id=f"{match.match_id}/{judge.name}/{order}", judge=judge.name, order=order,
         winner=winner, reason=reply.text.strip(), judgment_status=status, judgment_call=reply.key,
+        judgment_detail=reply.detail,
     )  # fmt: skip

@@ -40,9 +40,10 @@ def question_prompt(query: Query, folder: Path) -> Prompt:
 
 
 def _response(query: Query, responder: str, reply: Reply) -> Response:
-    status: Status = "unreadable" if reply.status == "ok" and not reply.text.strip() else reply.status
+    status: Status = "empty" if reply.status == "ok" and not reply.text.strip() else reply.status
     return Response(
         query=query, response_id=f"{query.query_id}/{responder}", responder=responder, response=reply.text.strip(),
         thought=reply.thought.strip(), response_status=status, response_tokens=reply.completion_tokens,
-        response_call=reply.key, outcome=None, safe_category="", grader="", grade_status="skipped", grade_call="",
+        response_call=reply.key, response_detail=reply.detail,
+        outcome=None, safe_category="", grader="", grade_status="skipped", grade_call="",
     )  # fmt: skip

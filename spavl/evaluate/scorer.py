@@ -16,7 +16,7 @@ from spavl.statistics.intervals import Outcome
 
 DECLINED: tuple[Status, ...] = ("refused", "filtered")
 """Statuses of a call that the service itself refused or filtered."""
-FAILED: tuple[Status, ...] = ("failed", "unreadable")
+FAILED: tuple[Status, ...] = ("failed", "empty", "invalid", "unreadable")
 """Statuses of a call without an answer."""
 
 

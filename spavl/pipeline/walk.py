@@ -18,7 +18,7 @@ from spavl.pipeline.collect import collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
-from spavl.records import ImageRecord
+from spavl.records import TRIED_AGAIN, ImageRecord
 from spavl.run import ModelUse, Stage
 from spavl.tables import FORMAT, read_footer, schema_of, slices_of, write_batches
 
@@ -140,7 +140,11 @@ def _is_made(job: Job) -> bool:
         return False
     footer = _own_footer(job.path)
     whole = footer["slices"] == job.slices
-    return bool(whole and footer["made_from"] == job.fingerprint and not footer["counts"].get("failed"))
+    return bool(
+        whole
+        and footer["made_from"] == job.fingerprint
+        and not any(footer["counts"].get(status) for status in TRIED_AGAIN)
+    )
 
 
 def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runner) -> None:

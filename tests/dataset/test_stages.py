@@ -54,7 +54,7 @@ def test_the_hard_ones_are_made_from_the_easy_one_of_the_same_picture() -> None:
 
 @pytest.mark.parametrize("status", [*BAD, "ok"])
 def test_a_question_that_could_not_be_written_is_a_record_and_so_are_those_it_would_have_made(status: Status) -> None:
-    """`ok` without text is an answer that cannot be read."""
+    """`ok` without text is an empty answer."""
 
     def reply(prompt: Prompt) -> str | Reply:
         return bad(status, " \n") if prompt.item == "weapon/1" else question(prompt)
@@ -62,7 +62,7 @@ def test_a_question_that_could_not_be_written_is_a_record_and_so_are_those_it_wo
     call = FakeCaller(reply)
     queries = {q.query_id: q for q in ask(IMAGES, call=call, settings=AskSettings(), folder=FOLDER)}
     assert len(queries) == 9
-    assert queries["weapon/1/easy_question"].query_status == ("unreadable" if status == "ok" else status)
+    assert queries["weapon/1/easy_question"].query_status == ("empty" if status == "ok" else status)
     assert queries["weapon/1/hard_question"].query_status == "skipped"
     assert queries["weapon/1/hard_statement"].query_status == "skipped"
     assert [q.query_status for q in queries.values()].count("ok") == 6
@@ -114,9 +114,9 @@ def test_a_call_that_failed_is_a_response_with_its_status(status: Status) -> Non
     assert [(r.response, r.response_status) for r in responses] == [("cut off", status)]
 
 
-def test_an_empty_answer_is_unreadable() -> None:
+def test_an_answer_without_a_word_is_empty() -> None:
     (response,) = respond([samples.query()], call=FakeCaller(lambda p: " \n "), responder="amber", folder=FOLDER)
-    assert response.response_status == "unreadable"
+    assert response.response_status == "empty"
 
 
 # --- grade ------------------------------------------------------------------------------------------------------------

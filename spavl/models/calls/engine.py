@@ -22,6 +22,7 @@ from spavl.models.calls.keys import CanonicalForm, key_of
 from spavl.models.calls.rate_limit import ConcurrencyLimit, Limits, Retry
 from spavl.models.calls.store import CallStore
 from spavl.progress import OnProgress
+from spavl.records import TRIED_AGAIN
 
 __all__ = ["Call", "Engine", "Pending", "Retry", "complete", "plan", "sees_item"]
 
@@ -235,7 +236,7 @@ class Pending:
             return own
         try:
             for key, reply in self._batch.store.get_many([call.key for call in own]).items():
-                if reply.status != "failed":
+                if reply.status not in TRIED_AGAIN:
                     self._batch.take(key, reply)
         except BaseException:
             self._batch.end(len(own))
@@ -326,7 +327,7 @@ def sees_item(model: Model) -> bool:
 
 
 def _needs_call(stored: Reply | None, replay: bool) -> bool:
-    return stored is None or (stored.status == "failed" and not replay)
+    return stored is None or (stored.status in TRIED_AGAIN and not replay)
 
 
 def _missing_in_replay(model: Model, missing: int, store: CallStore) -> ModelError:

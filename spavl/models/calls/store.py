@@ -26,6 +26,7 @@ from spavl.errors import RunError
 from spavl.models.base import Reply
 from spavl.models.calls.lock import Lock, refuse_network_disk
 from spavl.models.calls.writer import Writer
+from spavl.records import TRIED_AGAIN
 
 FORMAT = 2
 """Version of the table below, kept in the file's `user_version`."""
@@ -140,7 +141,7 @@ class CallStore:
             keys: keys of calls; those that are not stored are left out of the result.
         """
         found = self._look_up(keys)
-        hits = sum([reply.status != "failed" for reply in found.values()])
+        hits = sum([reply.status not in TRIED_AGAIN for reply in found.values()])
         with self._counting:
             self.hits += hits
         return found
@@ -151,7 +152,7 @@ class CallStore:
         Args:
             keys: keys of calls.
         """
-        return {key for key, reply in self._look_up(keys).items() if reply.status != "failed"}
+        return {key for key, reply in self._look_up(keys).items() if reply.status not in TRIED_AGAIN}
 
     def put(self, key: str, reply: Reply, request: str) -> None:
         """Queue a reply to be written; returns at once, before it is on disk.
@@ -279,7 +280,7 @@ class CallStore:
         # A stored success wins over a queued row, which will not replace it; so queued keys are looked up too.
         self._read(own, keys, found)
         for reader in others:
-            self._read(reader, [key for key in keys if key not in found or found[key].status == "failed"], found)
+            self._read(reader, [key for key in keys if key not in found or found[key].status in TRIED_AGAIN], found)
         return found
 
     def _read(self, reader: sqlite3.Connection, keys: Sequence[str], found: dict[str, Reply]) -> None:
@@ -289,7 +290,7 @@ class CallStore:
                 rows = reader.execute(SELECT, (json.dumps(keys[start : start + KEYS_AT_ONCE]),)).fetchall()
             for row in rows:
                 reply = Reply(*row)
-                if reply.status != "failed" or reply.key not in found:
+                if reply.status not in TRIED_AGAIN or reply.key not in found:
                     found[reply.key] = reply
 
 

@@ -10,6 +10,7 @@ from typing import Any, final
 
 from spavl.errors import RunError
 from spavl.models.base import Reply
+from spavl.records import TRIED_AGAIN
 
 GROUP_ROWS = 32
 """Rows that are committed without waiting for others."""
@@ -68,7 +69,7 @@ class Writer:
             self._raise_failure()
             self._queue.append((reply, row))
             before = self._replies.get(row[0])
-            if before is None or before.status == "failed":
+            if before is None or before.status in TRIED_AGAIN:
                 self._replies[row[0]] = reply
             if len(self._queue) in (1, GROUP_ROWS):
                 self._wake.notify()
