@@ -48,7 +48,7 @@ CLASSES = {
     "evaluate/tools": ("BenchmarkTools",),
     "judging/guard": ("Guard", "Exchange"),
     "judging/judge": ("Judge",),
-    "judging/readers": ("Grade",),
+    "judging/readers/outcomes": ("Grade",),
     "models/base": ("Prompt", "Request", "Reply"),
     "models/calls/engine": ("Engine",),
     "models/calls/store": ("CallStore",),

@@ -2,7 +2,7 @@
 
 In reading order: `item`, `scorer` (answers, and what scores them), `benchmark` (items and metrics), `metrics` (those
 that several benchmarks have), `tools` (what a benchmark is made with), `loaders`, `run` (answer → score → summarise and
-compare), `score_table`, `parse` and `guard_scorer` (scorers), `yes_no` (POPE's report), `blind_control` (no pictures),
+compare), `score_table`, `parse` (scorers by what the readers of `spavl.judging.readers` read) and `guard_scorer`, `yes_no` (POPE's report), `blind_control` (no pictures),
 `pictures` (pictures kept by their hash).
 """
 
@@ -10,7 +10,6 @@ from spavl.evaluate.benchmark import Axis, Benchmark, Metric
 from spavl.evaluate.blind_control import blanked, pictureless
 from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.evaluate.item import Item
-from spavl.evaluate.parse import Reading, exact, refuses, yes_or_no
 from spavl.evaluate.run import Changed, Scored, answer, by_group, changed, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer, Rule, Scorer
@@ -25,7 +24,6 @@ __all__ = [
     "GuardScorer",
     "Item",
     "Metric",
-    "Reading",
     "Rule",
     "Scored",
     "Scorer",
@@ -34,11 +32,8 @@ __all__ = [
     "by_group",
     "changed",
     "compare",
-    "exact",
     "pictureless",
-    "refuses",
     "score",
     "summarise",
     "write_scores",
-    "yes_or_no",
 ]

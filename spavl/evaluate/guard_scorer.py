@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from spavl.evaluate.scorer import Answer
 from spavl.judging.guard import Exchange, Guard, Verdict
-from spavl.judging.readers import Grade
+from spavl.judging.readers.outcomes import Grade
 from spavl.models.base import Prompt, Reply
 from spavl.statistics.intervals import Outcome
 

@@ -48,7 +48,7 @@ class Scorer(Protocol):
 
     @property
     def id(self) -> str:
-        """Names all that decides its outcomes, such as `parse:refusal/1`; part of a benchmark's protocol."""
+        """Names all that decides its outcomes, such as `reader:refusal/2`; part of a benchmark's protocol."""
         ...
 
     def score(self, answers: Sequence[Answer]) -> Sequence[Outcome]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spavl.evaluate.parse import pope_official, yes_or_no
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer
+from spavl.judging.readers.yes_no import pope_official, read_yes_no
 from spavl.statistics.intervals import LEVEL, Rate, cluster_bootstrap, clustered_rate
 
 RESAMPLES = 1000
@@ -55,7 +55,7 @@ def yes_no_report(answers: Sequence[Answer], *, level: float = LEVEL, seed: int 
         seed: seed of the bootstrap.
     """
     failed = [a.status in FAILED for a in answers]
-    predicted = ["neither" if a.status in (*DECLINED, *FAILED) else yes_or_no(a.text) for a in answers]
+    predicted = ["neither" if a.status in (*DECLINED, *FAILED) else read_yes_no(a.text) for a in answers]
     expected = [a.item.expected.strip().lower() for a in answers]
     clusters = [a.item.cluster or a.item.item_id for a in answers]
 

@@ -1,12 +1,12 @@
 """Guards, judges and the readers of their words; text only, no model is called.
 
-`templates` (prompt files), `readers` (a guard's reply → grade), `guard` (what a guard is sent, and what its reply
-means), `judge` (pairwise comparison).
+`templates` (prompt files), `readers` (what words mean: of guards, of judges, and of the models that are evaluated), `guard`
+(what a guard is sent, and what its reply means), `judge` (pairwise comparison).
 """
 
 from spavl.judging.guard import Exchange, Guard, GuardKind, open_guard, require_verdict
 from spavl.judging.judge import Judge, open_judge
-from spavl.judging.readers import Grade
+from spavl.judging.readers.outcomes import Grade
 
 __all__ = [
     "Exchange",

@@ -16,7 +16,15 @@ from typing import Literal, Protocol, runtime_checkable
 from spavl.config.judging import GuardSpec, Subject
 from spavl.config.models import SamplingSettings
 from spavl.errors import DataError, SettingsError
-from spavl.judging.readers import Grade, read_md_judge, read_refusal, read_severity, read_two_lines
+from spavl.judging.readers.outcomes import (
+    Grade,
+    first_line,
+    read_md_judge,
+    read_refusal,
+    read_severity,
+    read_two_lines,
+    whole_verdict,
+)
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
 from spavl.own_code import import_own, own_errors
@@ -24,8 +32,6 @@ from spavl.records import ImageRef, Status, Turn
 
 Verdict = Literal["safety", "refusal"]
 """What a guard can tell: safe from unsafe, or a refusal from what is none."""
-READABLE: tuple[Status, ...] = ("ok", "truncated")
-"""Statuses of a reply whose verdict is read. It stands first, so an explanation that is cut off does no harm."""
 PLACEHOLDERS = ("question", "answer", "policy")
 """Placeholders of a guard's template."""
 
@@ -281,13 +287,24 @@ class Guard:
         return "\n\n".join(text for text in said if text)
 
     def grade(self, reply: Reply) -> tuple[Grade | None, Status]:
-        """The grade in a reply, and what became of the call; a verdict that is read counts, cut off afterwards or not.
+        """The grade in a reply, and what became of the call: `ok` where a verdict was read, cut off afterwards or not.
+
+        Of a reply that was cut off, the verdict counts where it stands first and whole, whoever asks.
 
         Args:
             reply: of the guard's model.
         """
-        found = self.kind.read(reply.text) if reply.status in READABLE else None
-        return found, "unreadable" if found is None and reply.status == "ok" else reply.status
+        if reply.status == "truncated":
+            found = self._read_cut(whole_verdict(reply.text))
+        else:
+            found = self.kind.read(reply.text) if reply.status == "ok" else None
+        if found is not None:
+            return found, "ok"
+        return None, "unreadable" if reply.status == "ok" else reply.status
+
+    def _read_cut(self, whole: str) -> Grade | None:
+        """The grade in the whole lines of a reply, if it stands on the first of them."""
+        return self.kind.read(whole) if whole.strip() and self.kind.read(first_line(whole)) is not None else None
 
 
 def open_guard(spec: GuardSpec, *, allow_code: bool = False) -> Guard:

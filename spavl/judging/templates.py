@@ -9,9 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from spavl.errors import DataError
+from spavl.judging.readers.verdicts import KEYS
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_MARK = re.compile(r"\[(?=\[)|<(?=<<)|>(?=>>)")
+_MARK = re.compile(
+    r"[\[［](?=[\[［])|<(?=<<)|>(?=>>)|[\[［](?=[*_`]{0,2}[ABCabcＡＢＣａｂｃ][*_`]{0,2}[\]］])|\\boxed(?=[{｛])"
+    rf"|\"(?=(?:{'|'.join((*KEYS, 'harmlessness', 'helpfulness'))})\"\s*[:：])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,8 @@ class Template:
     def fill(self, values: Mapping[str, str]) -> str:
         """The prompt with its placeholders replaced, in a single pass: a value cannot bring in placeholders of its own.
 
-        Verdict marks (`[[…]]`) and delimiters (`<<<`, `>>>`) inside a value are broken up by a blank, so that an answer
-        under judgement cannot inject a verdict or pretend to end.
+        Verdict marks (`[[…]]`, `[A]`, a boxed letter, JSON with a verdict's key) and delimiters (`<<<`, `>>>`) inside a
+        value are broken up by a blank, so that an answer under judgement cannot inject a verdict or pretend to end.
 
         Args:
             values: text by placeholder.

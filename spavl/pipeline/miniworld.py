@@ -12,7 +12,7 @@ from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
 from spavl.evaluate.metrics import helpful_rate, over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
 from spavl.evaluate.scorer import Rule
-from spavl.judging.judge import read_verdict
+from spavl.judging.readers.verdicts import read_verdict
 from spavl.miniworld import pictures
 from spavl.miniworld.items import Item as WorldItem
 from spavl.miniworld.items import benchmark_items

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.evaluate import Item, exact, refuses, yes_or_no
-from spavl.evaluate.parse import EXACT, REFUSES, RIGHT_YES_NO, SAYS_YES, pope_official
+from spavl.evaluate import Item
+from spavl.evaluate.parse import EXACT, REFUSES, RIGHT_YES_NO, SAYS_YES
 from spavl.evaluate.parse import NEITHER as SAYS_NEITHER
+from spavl.judging.readers.refusal import refuses
+from spavl.judging.readers.short_answer import right_answer as exact
+from spavl.judging.readers.yes_no import pope_official, read_yes_no
 
 YES = [
     "Yes",
@@ -48,17 +51,17 @@ NEITHER = [
 
 @pytest.mark.parametrize("text", YES)
 def test_yes_is_yes(text):
-    assert yes_or_no(text) == "yes"
+    assert read_yes_no(text) == "yes"
 
 
 @pytest.mark.parametrize("text", NO)
 def test_no_is_no(text):
-    assert yes_or_no(text) == "no"
+    assert read_yes_no(text) == "no"
 
 
 @pytest.mark.parametrize("text", NEITHER)
 def test_anything_else_is_neither(text):
-    assert yes_or_no(text) == "neither"
+    assert read_yes_no(text) == "neither"
 
 
 def test_the_official_parser_calls_a_refusal_yes_and_ours_does_not():
@@ -71,12 +74,12 @@ def test_the_official_parser_calls_a_refusal_yes_and_ours_does_not():
 
 @pytest.mark.parametrize("text", YES[:4] + NO[:5])
 def test_on_plain_answers_we_agree_with_the_official_parser(text):
-    assert yes_or_no(text).replace("neither", "yes") == pope_official(text.replace("no.", "no"))
+    assert read_yes_no(text).replace("neither", "yes") == pope_official(text.replace("no.", "no"))
 
 
 @given(st.text())
 def test_any_text_is_read_without_an_error(text):
-    assert yes_or_no(text) in ("yes", "no", "neither")
+    assert read_yes_no(text) in ("yes", "no", "neither")
     assert refuses(text) in (True, False)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.config.judging import JudgeSpec
-from spavl.judging.judge import Judge, agreed, comparison_template, open_judge, read_verdict
+from spavl.judging.judge import Judge, agreed, comparison_template, open_judge
+from spavl.judging.readers.verdicts import read_verdict
 from spavl.models.base import Reply
 from spavl.records import ImageRef, Order, Turn, Winner
 from tests import samples
@@ -44,7 +45,7 @@ def test_a_judge_that_always_prefers_the_first_agrees_on_nothing() -> None:
 
 @given(GARBAGE, ORDERS)
 def test_garbage_is_never_a_verdict(text: str, order: Order) -> None:
-    if not re.search(r"\[\[[ABC]\]\]", text):
+    if not re.search(r"[\[［{][\s*_`]*[ABCabcＡＢＣａｂｃ][\s*_`]*[\]］}]", text):
         assert read_verdict(text, order) is None
 
 
@@ -52,7 +53,7 @@ def test_garbage_is_never_a_verdict(text: str, order: Order) -> None:
 def test_one_mark_is_read_out_of_any_words_and_two_that_differ_are_not(
     before: str, after: str, mark: str, order: Order
 ) -> None:
-    if not re.search(r"\[\[[ABC]\]\]", f"{before} {after}"):
+    if not re.search(r"\[\[\s*[ABCabc]\s*\]\]|\[[ABCabc]\]", f"{before} {after}"):
         assert read_verdict(f"{before} [[{mark}]] {after}", order) == MEANS[mark, order]
         for other in set("ABC") - {mark}:
             assert read_verdict(f"{before} [[{mark}]] {after} [[{other}]]", order) is None
@@ -60,7 +61,27 @@ def test_one_mark_is_read_out_of_any_words_and_two_that_differ_are_not(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "A", "[A]", "[[a]]", "[[ A ]]", "[[AB]]", "[[D]]", "[[A]", "[[A]] or [[B]]", "None"]
+    "text",
+    [
+        "",
+        "A",
+        "[ A ]",
+        "[A] it is",
+        "[[AB]]",
+        "[[D]]",
+        "[[A]",
+        "[[A]] or [[B]]",
+        "None",
+        "[[A]]\n[B]",
+        "A]",
+        "(A)",
+        "\\boxed{A} or \\boxed{B}",
+        "\\boxed{D}",
+        '{"winner": "D"}',
+        '{"winner": "A", "verdict": "B"}',
+        '{"loser": "A"}',
+        "[A]\nor so",
+    ],
 )
 def test_what_is_almost_a_verdict_is_none(text: str) -> None:
     assert read_verdict(text, "ab") is None

@@ -1,0 +1,157 @@
+"""The number that an answer gives, with its sign, and whether it is the expected one."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+from spavl.judging.readers.normalise import folded, plain
+
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDS = {word: value for value, word in enumerate(_UNITS)} | {word: 20 + 10 * n for n, word in enumerate(_TENS)}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_ONE_WORD = rf"(?:{'|'.join([*_TENS, *reversed(_UNITS)])})"
+_IN_WORDS = re.compile(
+    rf"(?<![\w-])((?:minus |negative )?{_ONE_WORD}(?:[ -](?:and )?(?:{_ONE_WORD}|{'|'.join(_SCALES)}))*)(?![\w-])",
+    re.IGNORECASE,
+)
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+"
+_NUMBER = re.compile(
+    rf"(?<![\w.,])(?:(?<![\d)\]])(?P<sign>[-+])\s?)?(?:[$€£¥]\s?)?(?P<digits>{_DIGITS})(?:\s*/\s*(?P<below>\d+(?:\.\d+)?))?(?![\d])"
+)
+_RANGE = re.compile(
+    rf"(?:{_DIGITS})\s*(?:%|°)?\s*(?:-|to|or|and|through|~)\s*(?:{_DIGITS})|\bbetween\b|\b(?:more|less|fewer|greater|at least|at most)\b",
+    re.IGNORECASE,
+)
+_DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])|\d,\d{4,}")
+_MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")
+_STATED = re.compile(
+    r"(?:\banswer(?: to (?:the|this|your) question)?\s*(?:is|=|:|would be)|=|\btotal (?:is|of)|\bresult is)\s*:?\s*(.{1,60}?)\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def read_number(text: str) -> Decimal | None:
+    """The number in an answer, in digits or in English words; None where there is none, several, or a range.
+
+    A unit or a percent sign after it does not count; `1,000` is a thousand, and `1,5` is not guessed.
+
+    Args:
+        text: the answer, without the thought.
+    """
+    words = plain(text)
+    marked = ["".join(one) for one in _MARKED.findall(words)]
+    if marked:
+        return _only(marked)
+    found = _only([words])
+    if found is None:
+        stated = _STATED.findall(words)
+        found = _only(stated[-1:]) if stated else None
+    return found
+
+
+def same_number(text: str, expected: str, precision: int | None = None) -> bool:
+    """Whether an answer gives the expected number.
+
+    Args:
+        text: the answer.
+        expected: the right number.
+        precision: decimals to which both are rounded; None: they must be equal.
+    """
+    given, right = read_number(text), read_number(expected)
+    if given is None or right is None:
+        return False
+    if precision is None:
+        return given == right
+    return round(given, precision) == round(right, precision)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number and nothing else, such as an expected answer.
+
+    Args:
+        text: the text.
+    """
+    return re.fullmatch(rf"[-+]?\s?(?:{_DIGITS})", folded(text).strip()) is not None
+
+
+def _only(texts: list[str]) -> Decimal | None:
+    """The one number in all the texts."""
+    found = {number for text in texts for number in _numbers(text)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _numbers(text: str) -> list[Decimal | None]:
+    if _RANGE.search(_worded(text)) or _DECIMAL_COMMA.search(text):
+        return [None]
+    return [_value(found) for found in _NUMBER.finditer(_worded(text))]
+
+
+def _worded(text: str) -> str:
+    """The text with number words in digits."""
+    return _IN_WORDS.sub(lambda found: str(_in_digits(found.group(1))), text)
+
+
+def _in_digits(words: str) -> int:
+    total = part = 0
+    sign = 1
+    for word in re.split(r"[ -]+", words.lower()):
+        if word in ("minus", "negative"):
+            sign = -1
+        elif word in _WORDS:
+            part += _WORDS[word]
+        elif word == "hundred":
+            part = max(part, 1) * 100
+        elif word in _SCALES:
+            total, part = total + max(part, 1) * _SCALES[word], 0
+    return sign * (total + part)
+
+
+def _value(found: re.Match[str]) -> Decimal | None:
+    try:
+        value = Decimal(found.group("digits").replace(",", ""))
+        if found.group("below"):
+            value /= Decimal(found.group("below"))
+    except (InvalidOperation, ZeroDivisionError):
+        return None
+    return -value if found.group("sign") == "-" else value
+
+
+def mathvista_number(text: str, expected: str, precision: int | None = None) -> bool:
+    """The rule published with MathVista for an extracted answer: equal as text after rounding both the same way.
+
+    Args:
+        text: the extracted answer.
+        expected: the right answer.
+        precision: decimals of a float; None: an integer, to which the answer is cut.
+
+    Source: https://github.com/lupantech/MathVista/blob/main/evaluation/calculate_score.py (`normalize_extracted_answer`)
+    """
+    try:
+        given = str(int(float(text))) if precision is None else str(round(float(text), precision))
+        right = expected if precision is None else str(round(float(expected), precision))
+    except (ValueError, OverflowError):
+        return False
+    return given == right

@@ -1,0 +1,233 @@
+"""The option that an answer to a multiple-choice question chooses, and the rules published with the benchmarks.
+
+How an answer is read, the first that applies: a marked letter (`\\boxed{B}`, JSON), a letter alone, a stated choice ("The
+answer is B"), a leading letter with a mark ("B) a cat", "(B)"), the text of one option, a single letter in brackets. Letters
+that are ruled out ("not A, but B") do not count, and two that are left are no choice. The article of "A cat is on the
+mat" is no option A.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from spavl.judging.readers.normalise import lines, plain
+from spavl.judging.readers.refusal import refuses
+
+LETTERS = "ABCDEFGHIJ"
+"""Letters that options have, where nothing else is known."""
+_LISTED = re.compile(r"^\s*[(\[]?([A-J])[).\]:][ \t]+(\S.*?)\s*$", re.MULTILINE)
+_MARKED = re.compile(
+    r"\\boxed\s*\{\W*(?:\\(?:text|mathrm|mathbf)\s*\{)?\W*([A-J])\b|\[\[\s*([A-J])\s*\]\]"
+    r"|\"(?:answer|choice|option|final_answer|prediction|selected)\"\s*:\s*\"?\W*([A-J])\W",
+    re.IGNORECASE,
+)
+_WORD = r"(?:options?|choices?|answers?|letters?|alternatives?)"
+_LETTER = r"(?:[(\[{\"']\s*)?(?P<letter>[A-Ja-j])(?:\s*[)\]}\"'])?"
+_AFTER = (
+    r"(?=\s*$|\s*[.,;:!?\n)\]}]|\s+(?:because|since|as|for|which|is|was|would|seems|here|due|-|and|or|but|rather|instead|not|in|given)\b"
+    r"|\s*-|\s*\()"
+)
+_STATED = re.compile(
+    r"(?:\b(?:correct|right|best|final|my|the|most likely|only)\s+)*"
+    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bit is|\bit's|\bit must be|\bwould be|\bguess)\s*"
+    r"(?:(?:to (?:the|this|your) question|here|choice|option)\s*)?"
+    rf"(?:is|are|would be|should be|must be|was|=|:)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably |most likely )?(?:{_WORD}\s*:?\s*)?"
+    rf"{_LETTER}{_AFTER}",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(
+    rf"^\W*(?:{_WORD}\s*:?\s*)?(?P<letter>[A-Ja-j])(?:\s*[)\]}}.:;,]|\s+-|\s*-\s|\s*\n|\s*$|(?=\s+(?:because|since|is (?:correct|right|the)|as (?:the|it))\b)"
+    r"|(?=\s*\())",
+    re.IGNORECASE,
+)
+_BARE = re.compile(r"^\W*([A-Ja-j])\W*$")
+_BRACKETED = re.compile(r"[(\[]\s*([A-J])\s*[)\]]")
+_TOKEN = re.compile(r"(?<![\w'])([A-J])(?![\w'])")
+_LAST = re.compile(r"(?<![\w'])([B-HJ])\W*$")
+_RULED_OUT = re.compile(
+    r"(?:\b(?:not|isn't|rather than|instead of|neither|nor|exclude|eliminate|rule out|ruled out|except|excluding|can't be|cannot be|without)"
+    rf"\s+(?:(?:{_WORD}|also|be|the)\s+)*[(\[]?([A-J])[)\]]?(?:\s*,\s*([A-J]))*(?:\s*(?:,|or|and|nor)\s+(?:{_WORD}\s+)?([A-J])(?![\w']))?(?![\w'])"
+    r"|[(\[]?(?<![\w'])([A-J])[)\]]?\s+(?:is|was|seems|are)\s*(?:n't|not|clearly|obviously|also)?\s*(?:wrong|incorrect|false|not|impossible|ruled out|unlikely|out))",
+)
+_EITHER = re.compile(
+    r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-J](?![\w'])"
+)
+_FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
+_LEAD_IN = re.compile(
+    r"^\W*(?:(?:the|my)\s+)?(?:(?:correct|right|best|final)\s+)*(?:answer|choice|option)?\s*(?:is|:)?\s*(?:it is|it's|this is|that is|that's)?\s*",
+    re.I,
+)
+_ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\w)", re.IGNORECASE)
+
+
+def options_in(question: str) -> dict[str, str]:
+    """The options that a question lists, text by letter: lines such as `A. a cat`, from A on; empty where there are none.
+
+    Args:
+        question: the question as it is asked.
+    """
+    found = dict(_LISTED.findall(plain(question)))
+    in_order = len(found) > 1 and "".join(found) == LETTERS[: len(found)]
+    return found if in_order else {}
+
+
+def read_option(text: str, letters: str = LETTERS, options: Mapping[str, str] | None = None) -> str | None:
+    """The letter of the option that an answer chooses; None where it chooses none, or more than one.
+
+    Args:
+        text: the answer, without the thought.
+        letters: letters that an option may have.
+        options: text of the options by letter, where it is known: then an answer may be the text itself.
+    """
+    words = plain(text)
+    known = dict(options or {})
+    if not words:
+        return None
+    found = _by_letter(words, known) or _by_text(words, known)
+    if found is None or found == "?":
+        return None
+    return found if found in (known or letters) and not (len(words) > 3 and refuses(text)) else None
+
+
+def _by_letter(words: str, options: Mapping[str, str]) -> str | None:
+    """The letter chosen; "?" where there are several; None where none is named."""
+    marked = {"".join(groups).upper() for groups in _MARKED.findall(words)}
+    if marked:
+        return _only(marked)
+    bare = _BARE.match(words)
+    if bare:
+        return bare.group(1).upper()
+    if len(lines(words)) > 1 and (last := _BARE.match(lines(words)[-1])):
+        first = _BARE.match(lines(words)[0])
+        return _only({last.group(1).upper(), first.group(1).upper()} if first else {last.group(1).upper()})
+    left = _RULED_OUT.sub(" ", words)
+    if not left.strip(" .,;:!"):
+        return "?"
+    stated = _stated(left)
+    if stated is not None:
+        return stated
+    if options and _by_text(words, options):
+        return None
+    return _leading(left) or _mentioned(left)
+
+
+def _stated(words: str) -> str | None:
+    """What is stated as the choice; of several the one that is called final."""
+    found = [one for one in _STATED.finditer(words) if not _is_article(one, words)]
+    if not found:
+        return None
+    if any(_EITHER.match(words, one.start("letter")) for one in found):
+        return "?"
+    chosen = {one.group("letter").upper() for one in found}
+    if len(chosen) > 1:
+        chosen = {
+            one.group("letter").upper() for one in found if _FINAL.search(words[max(0, one.start() - 12) : one.end()])
+        }
+    return _only(chosen)
+
+
+def _is_article(found: re.Match[str], words: str) -> bool:
+    """Whether a small letter is a word: "the answer is a", followed by more, or the pronoun I."""
+    letter, rest = found.group("letter"), words[found.end() :].lstrip()
+    return letter in "aij" and letter.islower() and bool(re.match(r"\w", rest))
+
+
+def _leading(words: str) -> str | None:
+    """The letter at the beginning, unless other options stand beside it."""
+    start = _LEADING.match(words)
+    if not start:
+        return _letter_and_text(words)
+    letter = start.group("letter")
+    if letter.islower() and not re.search(r"[)\]}:.]", start.group(0)):
+        return None
+    if _EITHER.match(words, start.start("letter")) or _is_list(words, letter.upper()):
+        return "?"
+    return letter.upper()
+
+
+def _letter_and_text(words: str) -> str | None:
+    """The letter of "B dog"; "A dog" and "I see" begin with words."""
+    found = re.match(r"^\W*([B-HJ])\s+(?=\w)", words)
+    return found.group(1) if found and not _EITHER.match(words, found.start(1)) else None
+
+
+def _is_list(words: str, letter: str) -> bool:
+    """Whether the answer repeats several options with their marks."""
+    listed = {one.upper() for one in re.findall(r"(?:^|[\s,;(])([A-J])[).:]\s", words)}
+    return len(listed - {letter}) > 0
+
+
+def _mentioned(words: str) -> str | None:
+    """The only letter in brackets, or the only letter at all where it ends the answer."""
+    bracketed = set(_BRACKETED.findall(words))
+    if bracketed:
+        return _only(bracketed)
+    letters = set(_TOKEN.findall(words)) - {"I"}
+    last = _LAST.search(words)
+    if last and letters == {last.group(1)}:
+        return last.group(1)
+    return "?" if len(letters - {"A"}) > 1 else None
+
+
+def _by_text(words: str, options: Mapping[str, str]) -> str | None:
+    """The option whose text the answer is, or the only one whose text stands in it."""
+    if not options:
+        return None
+    said = _comparable(_LEAD_IN.sub("", words, count=1))
+    texts = {letter: _comparable(text) for letter, text in options.items()}
+    same = {letter for letter, text in texts.items() if text and text == said}
+    if same:
+        return _only(same)
+    held = {letter for letter, text in texts.items() if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)}
+    if len(held) != 1 or re.search(r"\b(?:not|no|neither|nor)\b|n't\b", said):
+        return None
+    return held.pop()
+
+
+def _comparable(text: str) -> str:
+    return " ".join(_ARTICLE.sub("", plain(text)).casefold().strip(" .,;:!?\"'()").split())
+
+
+def _only(found: set[str]) -> str:
+    return found.pop() if len(found) == 1 else "?"
+
+
+def mmmu_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
+    """The rule published with MMMU, without its random guess: `(A)`, else ` A `, else an option's text; the last wins.
+
+    Args:
+        text: the answer.
+        letters: letters that an option may have.
+        options: text of the options by letter.
+
+    Source: https://github.com/MMMU-Benchmark/MMMU/blob/main/mmmu/utils/eval_utils.py (`parse_multi_choice_response`)
+    """
+    padded = " " + text.strip(",.!?;:'") + " "
+    for shape in ("({})", " {} ", "{}."):
+        places = {letter: padded.rfind(shape.format(letter)) for letter in letters}
+        if max(places.values()) >= 0:
+            return max(places, key=lambda letter: places[letter])
+    if len(padded.split()) <= 5 or not options:
+        return None
+    places = {letter: padded.lower().rfind(words.lower()) for letter, words in options.items()}
+    best = max(places, key=lambda letter: places[letter])
+    return best if places[best] >= 0 else None
+
+
+def vlmevalkit_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
+    """The rule of VLMEvalKit before it asks a model: the one letter that is a word of its own, or the one option's text.
+
+    Args:
+        text: the answer.
+        letters: letters that an option may have.
+        options: text of the options by letter.
+
+    Source: https://github.com/open-compass/VLMEvalKit/blob/main/vlmeval/utils/matching_util.py (`can_infer`)
+    """
+    words = re.sub(r"[.()\[\],:;!*#{}]", " ", text).split()
+    named = [letter for letter in letters if letter in words]
+    if len(named) == 1 and not (named == ["A"] and len(words) > 3):
+        return named[0]
+    held = [letter for letter, one in (options or {}).items() if one.lower() in text.lower()]
+    return held[0] if not named and len(held) == 1 else None

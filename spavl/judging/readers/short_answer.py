@@ -1,0 +1,115 @@
+"""Short answers in free text: whether one is the expected one, and VQA's official normalisation and soft accuracy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from spavl.judging.readers.normalise import plain
+from spavl.judging.readers.numbers import is_number, same_number
+from spavl.judging.readers.options import LETTERS, options_in, read_option
+from spavl.judging.readers.refusal import refuses
+
+AnswerForm = Literal["auto", "text", "option", "number"]
+"""How a short answer is read; `auto`: by the form of the expected one."""
+_ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\S)")
+_LEAD_IN = re.compile(
+    r"^(?:(?:the|my) )?(?:(?:correct|right|final|short) )?answer(?: is|:)\s*|^(?:it is|it's|this is|that is|that's|these are|those are)\s+"
+)
+_LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
+
+
+def right_answer(text: str, expected: str, *, form: AnswerForm = "auto", question: str = "") -> bool:
+    """Whether an answer is the expected one; a refusal and an empty answer never are.
+
+    Args:
+        text: the answer, without the thought.
+        expected: the right answer.
+        form: what the right answer is; `auto`: an option where it is a single capital letter up to J, a number where it
+            is one, else text.
+        question: the question, whose options may be answered by their text.
+    """
+    if not plain(text) or not expected.strip():
+        return False
+    form = _form_of(expected) if form == "auto" else form
+    if form == "option":
+        return read_option(text, options=options_in(question)) == expected.strip().strip("().").upper()
+    if form == "number":
+        return same_number(text, expected)
+    return not refuses(text) and normalised(text) == normalised(expected)
+
+
+def normalised(text: str) -> str:
+    """A short answer without regard to case, punctuation, articles and what leads it in; signs of its words stay.
+
+    `C++` stays `c++`, and `-5` is not `5`; an article that is the whole answer stays too.
+
+    Args:
+        text: the answer.
+    """
+    words = _LEAD_IN.sub("", plain(text).casefold()).strip()
+    words = " ".join(_LOOSE.sub(" ", words).split())
+    return " ".join(_ARTICLE.sub("", words).split())
+
+
+def _form_of(expected: str) -> AnswerForm:
+    word = expected.strip()
+    if len(word) == 1 and word in LETTERS:
+        return "option"
+    return "number" if is_number(word) else "text"
+
+
+_VQA_ARTICLES = ("a", "an", "the")
+_VQA_NUMBERS = {
+    "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
+    "eight": "8", "nine": "9", "ten": "10",
+}  # fmt: skip
+_VQA_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
+_VQA_PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
+_VQA_COMMA = re.compile(r"\d,\d")
+_VQA_CONTRACTIONS = {
+    word.replace("'", ""): word
+    for word in (
+        "ain't", "aren't", "can't", "could've", "couldn't", "didn't", "doesn't", "don't", "hadn't", "hasn't", "haven't",
+        "he'd", "he's", "how'd", "how'll", "how's", "i'm", "i've", "isn't", "it'd", "it'll", "let's", "might've",
+        "mightn't", "must've", "mustn't", "needn't", "not've", "oughtn't", "she'd", "she's", "should've", "shouldn't",
+        "somebody's", "someone's", "something's", "that'd", "that's", "there'd", "there's", "they'd", "they'll",
+        "they're", "they've", "wasn't", "we've", "weren't", "what'll", "what're", "what's", "what've", "when's",
+        "where'd", "where's", "where've", "who'd", "who'll", "who's", "who've", "why'll", "why're", "why's", "won't",
+        "would've", "wouldn't", "y'all", "you'd", "you'll", "you're", "you've",
+    )
+}  # fmt: skip
+
+
+def vqa_normalised(text: str) -> str:
+    """An answer as VQA's official evaluation compares it: punctuation, number words, articles, contractions.
+
+    Args:
+        text: the answer.
+
+    Source: https://github.com/GT-Vision-Lab/VQA/blob/master/PythonEvaluationTools/vqaEvaluation/vqaEval.py
+    """
+    words = text.replace("\n", " ").replace("\t", " ").strip()
+    for mark in _VQA_PUNCTUATION:
+        alone = f"{mark} " in words or f" {mark}" in words or _VQA_COMMA.search(words) is not None
+        words = words.replace(mark, "" if alone else " ")
+    found = (_VQA_NUMBERS.get(word, word) for word in _VQA_PERIOD.sub("", words).lower().split())
+    return " ".join(_VQA_CONTRACTIONS.get(word, word) for word in found if word not in _VQA_ARTICLES)
+
+
+def vqa_soft_accuracy(text: str, answers: Sequence[str]) -> float:
+    """VQA's accuracy of an answer against those of ten people: a third for each who agrees, 1 at most, over all nines.
+
+    Args:
+        text: the answer.
+        answers: what people answered.
+
+    Source: https://visualqa.org/evaluation.html
+    """
+    given = vqa_normalised(text)
+    people = [vqa_normalised(answer) for answer in answers]
+    if not given or not people:
+        return 0.0
+    shares = [min(1.0, (people.count(given) - (one == given)) / 3) for one in people]
+    return sum(shares) / len(shares)
