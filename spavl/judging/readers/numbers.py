@@ -39,7 +39,7 @@ _IN_WORDS = re.compile(
 )
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+"
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?:(?<![\d)\]])(?P<sign>[-+])\s?)?(?:[$€£¥]\s?)?(?P<digits>{_DIGITS})(?:\s*/\s*(?P<below>\d+(?:\.\d+)?))?(?![\d])"
+    rf"(?<![\w.,])(?:(?<![\d)\]])(?P<sign>[-+])\s?)?(?:[$€£¥]\s?)?(?P<digits>{_DIGITS})(?:\s*/\s*(?P<below>\d+(?:\.\d+)?))?(?!\d|\s?[x×*]\s?\d|[A-Za-z]\d)"
 )
 _RANGE = re.compile(
     rf"(?:{_DIGITS})\s*(?:%|°)?\s*(?:-|to|or|and|through|~)\s*(?:{_DIGITS})|\bbetween\b|\b(?:more|less|fewer|greater|at least|at most)\b",

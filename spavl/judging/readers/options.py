@@ -19,7 +19,8 @@ LETTERS = "ABCDEFGHIJ"
 _LISTED = re.compile(r"^\s*[(\[]?([A-J])[).\]:][ \t]+(\S.*?)\s*$", re.MULTILINE)
 _MARKED = re.compile(
     r"\\boxed\s*\{\W*(?:\\(?:text|mathrm|mathbf)\s*\{)?\W*([A-J])\b|\[\[\s*([A-J])\s*\]\]"
-    r"|\"(?:answer|choice|option|final_answer|prediction|selected)\"\s*:\s*\"?\W*([A-J])\W",
+    r"|\"(?:answer|choice|option|final_answer|prediction|selected)\"\s*:\s*\"?[\s*(\[]*([A-J])\s*[\"},)\].:]"
+    r"|答案\s*(?:是|为|選|选)?\s*:?\s*([A-J])(?![A-Za-z])",
     re.IGNORECASE,
 )
 _WORD = r"(?:options?|choices?|answers?|letters?|alternatives?)"
@@ -32,7 +33,7 @@ _STATED = re.compile(
     r"(?:\b(?:correct|right|best|final|my|the|most likely|only)\s+)*"
     rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bit is|\bit's|\bit must be|\bwould be|\bguess)\s*"
     r"(?:(?:to (?:the|this|your) question|here|choice|option)\s*)?"
-    rf"(?:is|are|would be|should be|must be|was|=|:)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably |most likely )?(?:{_WORD}\s*:?\s*)?"
+    rf"(?:is|are|would be|should be|must be|was|=|:|-)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably |most likely )?(?:{_WORD}\s*:?\s*)?"
     rf"{_LETTER}{_AFTER}",
     re.IGNORECASE,
 )
@@ -46,10 +47,11 @@ _BRACKETED = re.compile(r"[(\[]\s*([A-J])\s*[)\]]")
 _TOKEN = re.compile(r"(?<![\w'])([A-J])(?![\w'])")
 _LAST = re.compile(r"(?<![\w'])([B-HJ])\W*$")
 _RULED_OUT = re.compile(
-    r"(?:\b(?:not|isn't|rather than|instead of|neither|nor|exclude|eliminate|rule out|ruled out|except|excluding|can't be|cannot be|without)"
-    rf"\s+(?:(?:{_WORD}|also|be|the)\s+)*[(\[]?([A-J])[)\]]?(?:\s*,\s*([A-J]))*(?:\s*(?:,|or|and|nor)\s+(?:{_WORD}\s+)?([A-J])(?![\w']))?(?![\w'])"
+    r"(?:\b(?i:not|isn't|rather than|instead of|neither|nor|exclude|eliminate|rule out|ruled out|except|excluding|can't be|cannot be|without)"
+    rf"\s+(?:(?:{_WORD}|also|be|the)\s+)*[(\[]?([A-J])[)\]]?(?:\s*(?:or|and|nor)\s+(?:{_WORD}\s+)?([A-J])(?![\w']))?(?![\w'])"
     r"|[(\[]?(?<![\w'])([A-J])[)\]]?\s+(?:is|was|seems|are)\s*(?:n't|not|clearly|obviously|also)?\s*(?:wrong|incorrect|false|not|impossible|ruled out|unlikely|out))",
 )
+_AND_SO = re.compile(r"^\W*(?:but|so|therefore|thus|hence|rather|instead)\b\W*", re.IGNORECASE)
 _EITHER = re.compile(
     r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-J](?![\w'])"
 )
@@ -101,7 +103,7 @@ def _by_letter(words: str, options: Mapping[str, str]) -> str | None:
     if len(lines(words)) > 1 and (last := _BARE.match(lines(words)[-1])):
         first = _BARE.match(lines(words)[0])
         return _only({last.group(1).upper(), first.group(1).upper()} if first else {last.group(1).upper()})
-    left = _RULED_OUT.sub(" ", words)
+    left = _AND_SO.sub("", _RULED_OUT.sub(" ", words))
     if not left.strip(" .,;:!"):
         return "?"
     stated = _stated(left)

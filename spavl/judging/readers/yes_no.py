@@ -29,7 +29,7 @@ _YES_WORDS = (
     "i think so|i believe so|it seems so|ja|si|sí|oui|sim|да|はい|是的|是|有|対|对"
 )
 _NO_WORDS = (
-    "no|nope|nah|false|incorrect|wrong|untrue|negative|none|nothing|nobody|no one|neither|never|absent|nowhere|"
+    "no|nope|nah|false|incorrect|wrong|untrue|negative|none|nothing|nobody|no one|neither(?! yes)|never|absent|nowhere|"
     "not at all|absolutely not|certainly not|definitely not|of course not|not really|not exactly|"
     "i'm afraid not|i am afraid not|i think not|i believe not|i don't think so|i do not think so|i don't believe so|"
     "i do not believe so|it seems not|not that i can see|nein|non|não|nej|нет|いいえ|不是|没有|不|否"
@@ -37,10 +37,10 @@ _NO_WORDS = (
 _CJK_END = r"(?=$|[^\w]|[\u3040-\u30ff\u4e00-\u9fff])"
 _END = rf"(?:(?![\w'])|{_CJK_END})"
 _LEAD_IN = re.compile(
-    r"^(?:[\W_]|(?:sorry,? but|well|ok(?:ay)?|hmm*|so|ah|oh|my|the|short|final|correct|right|best|direct)\b\W*"
+    r"^(?:[\W_]|(?:sorry,? but|well|ok(?:ay)?|hmm*|so|ah|oh|my|the|short|final|(?:correct|right|best|direct)(?= (?:answer|response)))\b\W*"
     r"|(?:answer|response|a|reply|verdict|conclusion|result|output|prediction)\b\s*(?:to (?:the|your) question\s*)?"
     r"(?:(?:is|would be|should be)\b|[:=-])\W*"
-    r"|\\boxed\b\W*(?:\\text\b)?|assistant\s*:)+",
+    r"|\\?boxed\b\W*(?:text\b)?|assistant\s*:)+",
     re.IGNORECASE,
 )
 _LEADING_NO = re.compile(rf"(?:{_NO_WORDS}){_END}", re.IGNORECASE)
@@ -82,7 +82,7 @@ _THINKS = re.compile(
     r"^\W*(?:(?:based on|according to|in|from|looking at|upon|after|judging by)\b[^,]{0,80},\s*)?"
     r"(?:(?:so|therefore|thus|hence|however|actually|clearly|yes|well|indeed|also|unfortunately|overall|finally)\b,?\s*)*"
     r"(?:(?:i|we|you|one)\s+(?:can\s+|do\s+)?(?:clearly\s+|also\s+|only\s+)?"
-    r"(?:think|believe|see|would say|'d say|say|notice|confirm|observe|find|assume|guess|suppose)\s+(?:that\s+)?(?=there\b|the\b|a\b|an\b|no\b|it\b|this\b)"
+    r"(?:(?:think|believe|would say|'d say|say|assume|guess|suppose)\s+(?:that\s+)?|(?:see|notice|confirm|observe|find)\s+that\s+)(?=there\b|the\b|a\b|an\b|no\b|it\b|this\b)"
     r"|it\s+(?:looks|seems|appears)\s+(?:like|as if|as though|that|to me that)?\s*"
     r"|it\s+is\s+(?:true|correct|clear|obvious|evident|visible|the case)\s+that\s*|it's (?:true|correct|clear) that\s*)?",
     re.IGNORECASE,
@@ -105,10 +105,10 @@ _CLAUSE_END = re.compile(
 _BE = r"(?:is|are|was|were|'s|'re|isn't|aren't|wasn't|weren't|ain't)"
 _STATES = re.compile(
     rf"^(?:there\s*(?:{_BE}|(?:does|do|did)(?:n't| not)\s+(?:appear|seem|exist)|(?:appears?|seems?)\b|exists?\b|(?:can|cannot|can't) be)"
-    r"|(?:i|we|you|one)\s+(?:(?:do|does|did|can|could|am|are)(?:n't|\s*not)?\s+|cannot\s+)?(?:\w+ly\s+|also\s+|really\s+|even\s+)?"
-    r"(?:see|spot|find|notice|observe|detect|make out|able to (?:see|spot|find))(?:s)?\s+(?!if|whether|how|what|why|the (?:image|picture|photo)\b)\w"
+    r"|(?:i|we|you|one)\s+(?:(?:do|does|did|can|could|am|are)(?:n't|\s*not)?\s+|cannot\s+|can't\s+|couldn't\s+)?(?:\w+ly\s+|also\s+|really\s+|even\s+)?"
+    r"(?:see|spot|find|notice|observe|detect|make out|able to (?:see|spot|find))\s+(?!if|whether|how|what|why|the (?:image|picture|photo)\b)\w"
     r"|(?:the|this|that|your)\s+(?:\w+\s+)?(?:image|picture|photo|photograph|scene|figure|frame|drawing|painting)\s+"
-    r"(?:clearly |also |actually |only )?(?:(?:does|do|did)(?:n't| not)\s+(?:\w+ly\s+|appear to\s+|seem to\s+)?)?"
+    r"(?:clearly |also |actually |only )?(?:(?:does|do|did)(?:n't| not)?\s+(?:\w+ly\s+|appear to\s+|seem to\s+)?)?"
     r"(?:shows?|contains?|depicts?|includes?|has|have|features?|displays?|lacks?|fails? to show|appears? to (?:show|contain|include|have|depict)"
     r"|seems? to (?:show|contain|include|have|depict))\b"
     rf"|(?:it|this|that|they|he|she|there)\s+(?:{_BE}|does|do|has|have|can|did|doesn't|don't|hasn't|haven't|can't|didn't)\s*(?:not)?\s*[.!]*$"
@@ -116,7 +116,7 @@ _STATES = re.compile(
     rf"|[^.]{{1,80}}?\s{_BE}\s*(?:\w+ly\s+)?(?:not\s+)?(?:\w+ly\s+)?(?:visible|present|shown|there|depicted|seen|pictured|in (?:the|this)"
     r" (?:\w+\s)?(?:image|picture|photo|scene)|absent|missing|nowhere|featured|displayed|included|found|to be seen|here)\b"
     r"|[^.]{1,80}?\s(?:can|cannot|can't|could)\s*(?:not\s+)?(?:\w+ly\s+)?be (?:seen|found|spotted|observed)\b"
-    r"|[^.]{1,80}?\s(?:appears?|seems?)\s+(?:not\s+)?to be (?:visible|present|in (?:the|this) (?:image|picture|photo|scene)|absent))",
+    r"|[^.]{1,80}?\s(?:(?:does|do)(?:n't| not)\s+)?(?:appears?|seems?)\s+(?:not\s+)?(?:to be|(?=in\b))\s*(?:visible|present|in (?:the|this) (?:image|picture|photo|scene)|absent))",
     re.IGNORECASE,
 )
 _GONE = re.compile(r"\b(?:absent|missing|nowhere|lacks?|fails? to)\b", re.IGNORECASE)
@@ -147,7 +147,7 @@ def _leading(words: str) -> Reading | None:
         found = rule.match(start)
         if found:
             alone = {one.lower() for one in _ALONE.findall(words)}
-            contradicted = _BOTH.match(start[found.end() :]) or len(alone) > 1
+            contradicted = _BOTH.match(start[found.end() :]) or len(alone) > 1 or _stated(words) == "neither"
             return "neither" if contradicted else reading  # type: ignore[return-value]
     return None
 
