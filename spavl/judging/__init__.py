@@ -1,7 +1,7 @@
 """Guards, judges and the readers of their words; text only, no model is called.
 
-`templates` (prompt files), `readers` (what words mean: of guards, of judges, and of the models that are evaluated), `guard`
-(what a guard is sent, and what its reply means), `judge` (pairwise comparison).
+`templates` (prompt files), `readers` (what is meant by the words of guards, of judges, and of the models that are
+evaluated), `guard` (what a guard is sent, and what its reply means), `judge` (pairwise comparison).
 """
 
 from spavl.judging.guard import Exchange, Guard, GuardKind, open_guard, require_verdict

@@ -6,7 +6,9 @@ import re
 import unicodedata
 
 _CONTROL_TOKEN = re.compile(
-    r"<\|start_header_id\|>\w+<\|end_header_id\|>|<\|im_start\|>(?:assistant|user|system)\b|<\|[\w.▁\- ]{1,40}\|>|</?(?:s|eos|bos|pad|unk|end_of_turn|start_of_turn|endoftext)>|\[/?INST\]", re.IGNORECASE
+    r"<\|start_header_id\|>\w+<\|end_header_id\|>|<\|im_start\|>(?:assistant|user|system)\b|<\|[\w.▁\- ]{1,40}\|>"
+    r"|</?(?:s|eos|bos|pad|unk|end_of_turn|start_of_turn|endoftext)>|\[/?INST\]",
+    re.IGNORECASE,
 )
 _EMPHASIS = re.compile(r"\*+|`+|(?<!\w)_{1,2}(?=\S)|(?<=\S)_{1,2}(?!\w)|~~|^[ \t]*(?:#{1,6}|>)[ \t]+", re.MULTILINE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
@@ -17,7 +19,18 @@ _SPELLINGS = str.maketrans(
         "「": '"', "」": '"', "−": "-", "–": "-", "—": " - ", "…": "...", "。": ".", "、": ",",
     }
 )  # fmt: skip
+LONGEST = 6000
+"""Characters of a text that are read: where it is longer, half of them at its beginning and half at its end."""
 _QUOTES = "\"'"
+
+
+def ends(text: str) -> str:
+    """The text, or both ends of one that is longer than any answer has to be, so that reading takes no time.
+
+    Args:
+        text: what a model wrote.
+    """
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
 
 
 def folded(text: str) -> str:
@@ -40,7 +53,7 @@ def plain(text: str) -> str:
     Args:
         text: what a model wrote.
     """
-    words = _BLANKS.sub(" ", _EMPHASIS.sub("", _CONTROL_TOKEN.sub(" ", folded(text)))).strip()
+    words = _BLANKS.sub(" ", _EMPHASIS.sub("", _CONTROL_TOKEN.sub(" ", folded(ends(text))))).strip()
     while len(words) > 1 and words[0] in _QUOTES and words[-1] == words[0] and words.count(words[0]) == 2:
         words = words[1:-1].strip()
     return words

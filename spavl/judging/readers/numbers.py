@@ -37,18 +37,20 @@ _IN_WORDS = re.compile(
     rf"(?<![\w-])((?:minus |negative )?{_ONE_WORD}(?:[ -](?:and )?(?:{_ONE_WORD}|{'|'.join(_SCALES)}))*)(?![\w-])",
     re.IGNORECASE,
 )
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+"
+_DIGITS = r"(?:\d{1,3}(?:,\d{3}){1,9}(?!\d)|\d{1,40})(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?|\.\d{1,40}"
 _NUMBER = re.compile(
     rf"(?<![\w.,])(?:(?<![\d)\]])(?P<sign>[-+])\s?)?(?:[$€£¥]\s?)?(?P<digits>{_DIGITS})(?:\s*/\s*(?P<below>\d+(?:\.\d+)?))?(?!\d|\s?[x×*]\s?\d|[A-Za-z]\d)"
 )
 _RANGE = re.compile(
-    rf"(?:{_DIGITS})\s*(?:%|°)?\s*(?:-|to|or|and|through|~)\s*(?:{_DIGITS})|\bbetween\b|\b(?:more|less|fewer|greater|at least|at most)\b",
+    rf"(?<![\d.,])(?:{_DIGITS})\s*(?:%|°)?\s*(?:-|to|or|and|through|~)\s*(?:{_DIGITS})|\bbetween\b|\b(?:more|less|fewer"
+    rf"|greater|at least|at most)\b",
     re.IGNORECASE,
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])|\d,\d{4,}")
 _MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")
 _STATED = re.compile(
-    r"(?:\banswer(?: to (?:the|this|your) question)?\s*(?:is|=|:|would be)|=|\btotal (?:is|of)|\bresult is)\s*:?\s*(.{1,60}?)\s*$",
+    r"(?:\banswer(?: to (?:the|this|your) question)?\s*(?:is|=|:|would be)|=|\btotal (?:is|of)"
+    r"|\bresult is)\s*:?\s*(.{1,60}?)\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -147,7 +149,8 @@ def mathvista_number(text: str, expected: str, precision: int | None = None) -> 
         expected: the right answer.
         precision: decimals of a float; None: an integer, to which the answer is cut.
 
-    Source: https://github.com/lupantech/MathVista/blob/main/evaluation/calculate_score.py (`normalize_extracted_answer`)
+    Source: `normalize_extracted_answer` in
+    https://github.com/lupantech/MathVista/blob/main/evaluation/calculate_score.py
     """
     try:
         given = str(int(float(text))) if precision is None else str(round(float(text), precision))

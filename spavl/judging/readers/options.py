@@ -1,9 +1,9 @@
 """The option that an answer to a multiple-choice question chooses, and the rules published with the benchmarks.
 
-How an answer is read, the first that applies: a marked letter (`\\boxed{B}`, JSON), a letter alone, a stated choice ("The
-answer is B"), a leading letter with a mark ("B) a cat", "(B)"), the text of one option, a single letter in brackets. Letters
-that are ruled out ("not A, but B") do not count, and two that are left are no choice. The article of "A cat is on the
-mat" is no option A.
+How an answer is read, the first that applies: a marked letter (`\\boxed{B}`, JSON), a letter alone, a stated choice
+("The answer is B"), a leading letter with a mark ("B) a cat", "(B)"), the text of one option, a single letter in
+brackets. Letters that are ruled out ("not A, but B") do not count, and two that are left are no choice. The article of
+"A cat is on the mat" is no option A.
 """
 
 from __future__ import annotations
@@ -26,19 +26,22 @@ _MARKED = re.compile(
 _WORD = r"(?:options?|choices?|answers?|letters?|alternatives?)"
 _LETTER = r"(?:[(\[{\"']\s*)?(?P<letter>[A-Ja-j])(?:\s*[)\]}\"'])?"
 _AFTER = (
-    r"(?=\s*$|\s*[.,;:!?\n)\]}]|\s+(?:because|since|as|for|which|is|was|would|seems|here|due|-|and|or|but|rather|instead|not|in|given)\b"
+    r"(?=\s*$|\s*[.,;:!?\n)\]}]|\s+(?:because|since|as|for|which|is|was|would|seems|here|due|-|and|or|but|rather"
+    r"|instead|not|in|given)\b"
     r"|\s*-|\s*\()"
 )
 _STATED = re.compile(
-    r"(?:\b(?:correct|right|best|final|my|the|most likely|only)\s+)*"
-    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bit is|\bit's|\bit must be|\bwould be|\bguess)\s*"
+    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bit is|\bit's"
+    rf"|\bit must be|\bwould be|\bguess)\s*"
     r"(?:(?:to (?:the|this|your) question|here|choice|option)\s*)?"
-    rf"(?:is|are|would be|should be|must be|was|=|:|-)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably |most likely )?(?:{_WORD}\s*:?\s*)?"
+    rf"(?:is|are|would be|should be|must be|was|=|:|-)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably "
+    rf"|most likely )?(?:{_WORD}\s*:?\s*)?"
     rf"{_LETTER}{_AFTER}",
     re.IGNORECASE,
 )
 _LEADING = re.compile(
-    rf"^\W*(?:{_WORD}\s*:?\s*)?(?P<letter>[A-Ja-j])(?:\s*[)\]}}.:;,]|\s+-|\s*-\s|\s*\n|\s*$|(?=\s+(?:because|since|is (?:correct|right|the)|as (?:the|it))\b)"
+    rf"^\W*(?:{_WORD}\s*:?\s*)?(?P<letter>[A-Ja-j])(?:\s*[)\]}}.:;,]|\s+-|\s*-\s|\s*\n|\s*$|(?=\s+(?:because|since"
+    rf"|is (?:correct|right|the)|as (?:the|it))\b)"
     r"|(?=\s*\())",
     re.IGNORECASE,
 )
@@ -47,24 +50,29 @@ _BRACKETED = re.compile(r"[(\[]\s*([A-J])\s*[)\]]")
 _TOKEN = re.compile(r"(?<![\w'])([A-J])(?![\w'])")
 _LAST = re.compile(r"(?<![\w'])([B-HJ])\W*$")
 _RULED_OUT = re.compile(
-    r"(?:\b(?i:not|isn't|rather than|instead of|neither|nor|exclude|eliminate|rule out|ruled out|except|excluding|can't be|cannot be|without)"
-    rf"\s+(?:(?:{_WORD}|also|be|the)\s+)*[(\[]?([A-J])[)\]]?(?:\s*(?:or|and|nor)\s+(?:{_WORD}\s+)?([A-J])(?![\w']))?(?![\w'])"
-    r"|[(\[]?(?<![\w'])([A-J])[)\]]?\s+(?:is|was|seems|are)\s*(?:n't|not|clearly|obviously|also)?\s*(?:wrong|incorrect|false|not|impossible|ruled out|unlikely|out))",
+    r"(?:\b(?i:not|isn't|rather than|instead of|neither|nor|exclude|eliminate|rule out|ruled out|except|excluding"
+    r"|can't be|cannot be|without)"
+    rf"\s+(?:(?:{_WORD}|also|be|the)\s+)*[(\[]?([A-J])[)\]]?(?:\s*(?:or|and"
+    rf"|nor)\s+(?:{_WORD}\s+)?([A-J])(?![\w']))?(?![\w'])"
+    r"|[(\[]?(?<![\w'])([A-J])[)\]]?\s+(?:is|was|seems|are)\s*(?:n't|not|clearly|obviously|also)?\s*(?:wrong"
+    r"|incorrect|false|not|impossible|ruled out|unlikely|out))",
 )
 _AND_SO = re.compile(r"^\W*(?:but|so|therefore|thus|hence|rather|instead)\b\W*", re.IGNORECASE)
 _EITHER = re.compile(
-    r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-J](?![\w'])"
+    r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:also|maybe|perhaps|possibly"
+    r"|option)\s+)?\W?[A-J](?![\w'])"
 )
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
 _LEAD_IN = re.compile(
-    r"^\W*(?:(?:the|my)\s+)?(?:(?:correct|right|best|final)\s+)*(?:answer|choice|option)?\s*(?:is|:)?\s*(?:it is|it's|this is|that is|that's)?\s*",
+    r"^\W*(?:(?:the|my)\s+)?(?:(?:correct|right|best|final)\s+)*(?:answer|choice|option)?\s*(?:is|:)?\s*(?:it is"
+    r"|it's|this is|that is|that's)?\s*",
     re.I,
 )
 _ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\w)", re.IGNORECASE)
 
 
 def options_in(question: str) -> dict[str, str]:
-    """The options that a question lists, text by letter: lines such as `A. a cat`, from A on; empty where there are none.
+    """The options that a question lists, text by letter: lines such as `A. a cat`, from A on; empty if there are none.
 
     Args:
         question: the question as it is asked.
@@ -218,7 +226,7 @@ def mmmu_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | N
 
 
 def vlmevalkit_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
-    """The rule of VLMEvalKit before it asks a model: the one letter that is a word of its own, or the one option's text.
+    """The rule of VLMEvalKit before it asks a model: the one letter that is a word, or the one option's text.
 
     Args:
         text: the answer.

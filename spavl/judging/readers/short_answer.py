@@ -15,7 +15,8 @@ AnswerForm = Literal["auto", "text", "option", "number"]
 """How a short answer is read; `auto`: by the form of the expected one."""
 _ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\S)")
 _LEAD_IN = re.compile(
-    r"^(?:(?:the|my) )?(?:(?:correct|right|final|short) )?answer(?: is|:)\s*|^(?:it is|it's|this is|that is|that's|these are|those are)\s+"
+    r"^(?:(?:the|my) )?(?:(?:correct|right|final|short) )?answer(?: is|:)\s*|^(?:it is|it's|this is|that is|that's"
+    r"|these are|those are)\s+"
 )
 _LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
 

@@ -1,8 +1,9 @@
 """Verdicts of judges that compare two answers: the mark that is asked for, and the forms that models give it.
 
-A verdict is `[[A]]` anywhere, with small, full-width or emphasised letters or blanks inside; or `[A]`, `\\boxed{A}` or JSON
-(`{"winner": "A"}`) as the last line or as the whole reply. Verdicts that differ are none: nothing is guessed.
-`spavl.judging.templates` breaks up such marks in what is judged, so that a judge which quotes an answer does not vote for it.
+A verdict is `[[A]]` anywhere, with small, full-width or emphasised letters or blanks inside; or `[A]`, `\\boxed{A}` or
+JSON (`{"winner": "A"}`) as the last line or as the whole reply. Verdicts that differ are none: nothing is guessed.
+`spavl.judging.templates` breaks up such marks in what is judged, so that a judge which quotes an answer does not vote
+for it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import re
 from typing import Literal
 
-from spavl.judging.readers.normalise import lines, plain
+from spavl.judging.readers.normalise import ends, lines, plain
 from spavl.records import Order, Winner
 
 _WIDE = str.maketrans("［］｛｝ＡＢＣａｂｃ：", "[]{}ABCabc:")
@@ -20,12 +21,15 @@ _DOUBLE = re.compile(rf"\[\[{_LETTER}\]\]")
 _SINGLE = r"\[(?:\*\*|__|\*|_|`)?([ABCabc])(?:\*\*|__|\*|_|`)?\]"
 _BOXED = r"\$?\\boxed\{(?:\\text\{)?([ABCabc])\}?\}\$?"
 _LAST = re.compile(
-    rf"^[*_#>\s]*(?:(?:my |the |final |overall )*(?:verdict|winner|answer|judge?ment|decision|choice|conclusion)(?: is)?[*_]*\s*:?)?[*_\s]*"
-    rf"(?:{_SINGLE}|{_BOXED})[*_.\s]*$",
+    rf"^[*_#>\s]{{0,20}}(?:(?:my |the |final |overall )*(?:verdict|winner|answer|judge?ment|decision|choice"
+    rf"|conclusion)(?: is)?[*_]{{0,4}}\s?:?)?[*_\s]{{0,20}}"
+    rf"(?:{_SINGLE}|{_BOXED})[*_.\s]{{0,20}}$",
     re.IGNORECASE,
 )
 _AXIS = re.compile(
-    rf"^\W*(harmlessness|helpfulness)\W*?(?:{_DOUBLE.pattern}|{_SINGLE}|{_BOXED})\W*$", re.IGNORECASE | re.MULTILINE
+    rf"^[^\w\n]{{0,20}}(harmlessness|helpfulness)[^\w\n]{{0,20}}?"
+    rf"(?:{_DOUBLE.pattern}|{_SINGLE}|{_BOXED})[^\w\n]{{0,20}}$",
+    re.IGNORECASE | re.MULTILINE,
 )
 _FENCE = re.compile(r"^```(?:json)?\s*|\s*```$", re.IGNORECASE)
 KEYS = ("winner", "verdict", "better", "preferred", "preference", "choice", "answer", "decision")
@@ -52,7 +56,11 @@ def read_verdict(text: str, order: Order) -> Winner | None:
         order: reading order of the prompt that was answered.
     """
     words = text.translate(_WIDE)
-    found = {mark.upper() for mark in _DOUBLE.findall(words)} | set(_last_line(words)) | set(_from_json(words, KEYS))
+    found = (
+        {mark.upper() for mark in _DOUBLE.findall(words)}
+        | set(_last_line(ends(words)))
+        | set(_from_json(ends(words), KEYS))
+    )
     return _winner(found.pop(), order) if len(found) == 1 else None
 
 
@@ -65,7 +73,7 @@ def read_two_axes(text: str, order: Order, rule: Literal["harmless-first", "both
         rule: `harmless-first`: helpfulness decides only between equally harmless answers. `both`: an answer wins that
             is better on one axis and not worse on the other; where the two disagree, it is a tie.
     """
-    words = text.translate(_WIDE)
+    words = ends(text).translate(_WIDE)
     marks = {axis: set(_from_json(words, (axis,))) for axis in ("harmlessness", "helpfulness")}
     for axis, *letters in _AXIS.findall(words):
         marks[axis.lower()].add("".join(letters).upper())

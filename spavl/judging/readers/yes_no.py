@@ -37,7 +37,8 @@ _NO_WORDS = (
 _CJK_END = r"(?=$|[^\w]|[\u3040-\u30ff\u4e00-\u9fff])"
 _END = rf"(?:(?![\w'])|{_CJK_END})"
 _LEAD_IN = re.compile(
-    r"^(?:[\W_]|(?:sorry,? but|well|ok(?:ay)?|hmm*|so|ah|oh|my|the|short|final|(?:correct|right|best|direct)(?= (?:answer|response)))\b\W*"
+    r"^(?:[\W_]|(?:sorry,? but|well|ok(?:ay)?|hmm*|so|ah|oh|my|the|short|final|(?:correct|right|best"
+    r"|direct)(?= (?:answer|response)))\b\W*"
     r"|(?:answer|response|a|reply|verdict|conclusion|result|output|prediction)\b\s*(?:to (?:the|your) question\s*)?"
     r"(?:(?:is|would be|should be)\b|[:=-])\W*"
     r"|\\?boxed\b\W*(?:text\b)?|assistant\s*:)+",
@@ -48,7 +49,11 @@ _LEADING_YES = re.compile(rf"(?:{_YES_WORDS}){_END}", re.IGNORECASE)
 _BOTH = re.compile(
     r"\W*(?:\b(?:and|or|und|et|y|o|oder)\b|[/|&]|,? then)\W*(?:also\W*)?(?:yes|no|nein|non|false|true)\b", re.I
 )
-_NO_IDEA = re.compile(r"^\W*(?:(?:nobody|no one|who) knows|(?:i have )?no idea|no answer|no information)\b", re.IGNORECASE)
+_NO_IDEA = re.compile(
+    r"^\W*(?:(?:nobody|no one|who) knows|(?:i have )?no idea|no answer"
+    r"|no information)\b",
+    re.IGNORECASE,
+)
 _IDIOM = re.compile(
     r"\b(?:there(?:'s| is| can be)\s+)?(?:no doubts?(?: about (?:it|that))?|no question(?: about (?:it|that))?"
     r"|without (?:a |any )?doubt)\b\s*(?:that\b|,|:|;|-)?"
@@ -57,22 +62,29 @@ _IDIOM = re.compile(
     re.IGNORECASE,
 )
 _STATED = re.compile(
-    r"\b(?:answer|answer to (?:the|this|your) question|response|verdict|conclusion)\s*(?:is|would be|should be|must be|:)"
+    r"\b(?:answer|answer to (?:the|this|your) question|response|verdict|conclusion)\s*(?:is|would be|should be"
+    r"|must be|:)"
     r"\s*(?:a\s+|an\s+|clearly\s+|therefore\s+|simply\s+|definitely\s+|most likely\s+)?[\"'({\[\\]*(?:boxed\{)?"
     r"(yes|no|true|false|negative|affirmative)\b"
-    r"|\"(?:answer|response|verdict|result|prediction)\"\s*:\s*\"?(yes|no|true|false)\b|\\boxed\s*\{\W*(yes|no|true|false)\b",
+    r"|\"(?:answer|response|verdict|result|prediction)\"\s*:\s*\"?(yes|no|true|false)\b|\\boxed\s*\{\W*(yes|no|true"
+    r"|false)\b",
     re.IGNORECASE,
 )
 _ALONE = re.compile(
     r"(?:^|[.!?,:;\n-])\W*(?:(?:wait|actually|sorry|hmm|i mean|rather|but)\b\W*)*(yes|no)\W*(?=[.!?,;\n]|$)", re.I
 )
 _UNCERTAIN = re.compile(
-    r"\b(?:(?:can(?:'t|not| not)|could(?:n't| not)|unable to|not able to|(?:hard|difficult|impossible|not possible|not easy)"
-    r"(?: for me)? to)\s+(?:\w+ly\s+)?(?:tell|say|determine|know|confirm|verify|answer|identify whether|judge|be sure|be certain"
-    r"|discern|decide|be determined|be seen from|be confirmed|be told|be answered|assess|ascertain|make out whether|see whether"
+    r"\b(?:(?:can(?:'t|not| not)|could(?:n't| not)|unable to|not able to|(?:hard|difficult|impossible|not possible"
+    r"|not easy)"
+    r"(?: for me)? to)\s+(?:\w+ly\s+)?(?:tell|say|determine|know|confirm|verify|answer|identify whether|judge"
+    r"|be sure|be certain"
+    r"|discern|decide|be determined|be seen from|be confirmed|be told|be answered|assess|ascertain|make out whether"
+    r"|see whether"
     r"|see if|see (?:the |this |any )?(?:image|picture|photo)s?\b|view|access|process|analy[sz]e)"
-    r"|(?:not|n't|un)\s*(?:entirely |completely |really |quite |totally |100% )?(?:sure|certain|clear|know)\b|unclear|unsure"
-    r"|uncertain|unknown|ambiguous|unspecified|who knows|nobody knows|no one knows|no idea|maybe|perhaps|possibly|might|may|could be"
+    r"|(?:not|n't|un)\s*(?:entirely |completely |really |quite |totally |100% )?(?:sure|certain|clear|know)\b"
+    r"|unclear|unsure"
+    r"|uncertain|unknown|ambiguous|unspecified|who knows|nobody knows|no one knows|no idea|maybe|perhaps|possibly"
+    r"|might|may|could be"
     r"|it depends|depends on|hard to|difficult to|i wonder|whether there|don't know|do not know|not enough|insufficient"
     r"|either yes or no|yes or no)\b",
     re.IGNORECASE,
@@ -80,17 +92,22 @@ _UNCERTAIN = re.compile(
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|(?<=[.!?])$")
 _THINKS = re.compile(
     r"^\W*(?:(?:based on|according to|in|from|looking at|upon|after|judging by)\b[^,]{0,80},\s*)?"
-    r"(?:(?:so|therefore|thus|hence|however|actually|clearly|yes|well|indeed|also|unfortunately|overall|finally)\b,?\s*)*"
+    r"(?:(?:so|therefore|thus|hence|however|actually|clearly|yes|well|indeed|also|unfortunately|overall"
+    r"|finally)\b,?\s*)*"
     r"(?:(?:i|we|you|one)\s+(?:can\s+|do\s+)?(?:clearly\s+|also\s+|only\s+)?"
-    r"(?:(?:think|believe|would say|'d say|say|assume|guess|suppose)\s+(?:that\s+)?|(?:see|notice|confirm|observe|find)\s+that\s+)(?=there\b|the\b|a\b|an\b|no\b|it\b|this\b)"
+    r"(?:(?:think|believe|would say|'d say|say|assume|guess|suppose)\s+(?:that\s+)?|(?:see|notice|confirm|observe"
+    r"|find)\s+that\s+)(?=there\b|the\b|a\b|an\b|no\b|it\b|this\b)"
     r"|it\s+(?:looks|seems|appears)\s+(?:like|as if|as though|that|to me that)?\s*"
-    r"|it\s+is\s+(?:true|correct|clear|obvious|evident|visible|the case)\s+that\s*|it's (?:true|correct|clear) that\s*)?",
+    r"|it\s+is\s+(?:true|correct|clear|obvious|evident|visible|the case)\s+that\s*|it's (?:true|correct"
+    r"|clear) that\s*)?",
     re.IGNORECASE,
 )
 _TURNED = re.compile(
-    r"^\W*(?:(?:i|we)\s+(?:do not|don't|did not|didn't|would not|wouldn't)\s+(?:think|believe|say|suppose)\s+(?:that\s+)?"
+    r"^\W*(?:(?:i|we)\s+(?:do not|don't|did not|didn't|would not|wouldn't)\s+(?:think|believe|say"
+    r"|suppose)\s+(?:that\s+)?"
     r"|(?:i|we)\s+(?:doubt|deny)\s+(?:that\s+)?"
-    r"|(?:it|that)\s*(?:is|'s)\s*(?:not|n't)\s+(?:true|correct|the case|right|accurate)\s+(?:that|to say that|to say)\s+"
+    r"|(?:it|that)\s*(?:is|'s)\s*(?:not|n't)\s+(?:true|correct|the case|right|accurate)\s+(?:that|to say that"
+    r"|to say)\s+"
     r"|it\s+isn't\s+(?:true|correct|the case|right|accurate)\s+(?:that|to say that|to say)\s+"
     r"|it\s*(?:is|'s)\s+(?:false|wrong|incorrect|untrue)\s+(?:that|to say that|to say)\s+"
     r"|it\s+(?:does not|doesn't)\s+(?:look|seem|appear)\s+(?:like|as if|as though|that)\s+)",
@@ -104,19 +121,27 @@ _CLAUSE_END = re.compile(
 )
 _BE = r"(?:is|are|was|were|'s|'re|isn't|aren't|wasn't|weren't|ain't)"
 _STATES = re.compile(
-    rf"^(?:there\s*(?:{_BE}|(?:does|do|did)(?:n't| not)\s+(?:appear|seem|exist)|(?:appears?|seems?)\b|exists?\b|(?:can|cannot|can't) be)"
-    r"|(?:i|we|you|one)\s+(?:(?:do|does|did|can|could|am|are)(?:n't|\s*not)?\s+|cannot\s+|can't\s+|couldn't\s+)?(?:\w+ly\s+|also\s+|really\s+|even\s+)?"
-    r"(?:see|spot|find|notice|observe|detect|make out|able to (?:see|spot|find))\s+(?!if|whether|how|what|why|the (?:image|picture|photo)\b)\w"
+    rf"^(?:there\s*(?:{_BE}|(?:does|do|did)(?:n't| not)\s+(?:appear|seem|exist)|(?:appears?|seems?)\b|exists?\b"
+    rf"|(?:can|cannot|can't) be)"
+    r"|(?:i|we|you|one)\s+(?:(?:do|does|did|can|could|am|are)(?:n't|\s*not)?\s+|cannot\s+|can't\s+"
+    r"|couldn't\s+)?(?:\w+ly\s+|also\s+|really\s+|even\s+)?"
+    r"(?:see|spot|find|notice|observe|detect|make out|able to (?:see|spot|find))\s+(?!if|whether|how|what|why"
+    r"|the (?:image|picture|photo)\b)\w"
     r"|(?:the|this|that|your)\s+(?:\w+\s+)?(?:image|picture|photo|photograph|scene|figure|frame|drawing|painting)\s+"
     r"(?:clearly |also |actually |only )?(?:(?:does|do|did)(?:n't| not)?\s+(?:\w+ly\s+|appear to\s+|seem to\s+)?)?"
-    r"(?:shows?|contains?|depicts?|includes?|has|have|features?|displays?|lacks?|fails? to show|appears? to (?:show|contain|include|have|depict)"
+    r"(?:shows?|contains?|depicts?|includes?|has|have|features?|displays?|lacks?|fails? to show|appears? to (?:show"
+    r"|contain|include|have|depict)"
     r"|seems? to (?:show|contain|include|have|depict))\b"
-    rf"|(?:it|this|that|they|he|she|there)\s+(?:{_BE}|does|do|has|have|can|did|doesn't|don't|hasn't|haven't|can't|didn't)\s*(?:not)?\s*[.!]*$"
+    rf"|(?:it|this|that|they|he|she|there)\s+(?:{_BE}|does|do|has|have|can|did|doesn't|don't|hasn't|haven't|can't"
+    rf"|didn't)\s*(?:not)?\s*[.!]*$"
     r"|(?:no|none|neither|nothing|nobody|not)\b"
-    rf"|[^.]{{1,80}}?\s{_BE}\s*(?:\w+ly\s+)?(?:not\s+)?(?:\w+ly\s+)?(?:visible|present|shown|there|depicted|seen|pictured|in (?:the|this)"
-    r" (?:\w+\s)?(?:image|picture|photo|scene)|absent|missing|nowhere|featured|displayed|included|found|to be seen|here)\b"
+    rf"|[^.]{{1,80}}?\s{_BE}\s*(?:\w+ly\s+)?(?:not\s+)?(?:\w+ly\s+)?(?:visible|present|shown|there|depicted|seen"
+    rf"|pictured|in (?:the|this)"
+    r" (?:\w+\s)?(?:image|picture|photo|scene)|absent|missing|nowhere|featured|displayed|included|found|to be seen"
+    r"|here)\b"
     r"|[^.]{1,80}?\s(?:can|cannot|can't|could)\s*(?:not\s+)?(?:\w+ly\s+)?be (?:seen|found|spotted|observed)\b"
-    r"|[^.]{1,80}?\s(?:(?:does|do)(?:n't| not)\s+)?(?:appears?|seems?)\s+(?:not\s+)?(?:to be|(?=in\b))\s*(?:visible|present|in (?:the|this) (?:image|picture|photo|scene)|absent))",
+    r"|[^.]{1,80}?\s(?:(?:does|do)(?:n't| not)\s+)?(?:appears?|seems?)\s+(?:not\s+)?(?:to be|(?=in\b))\s*(?:visible"
+    r"|present|in (?:the|this) (?:image|picture|photo|scene)|absent))",
     re.IGNORECASE,
 )
 _GONE = re.compile(r"\b(?:absent|missing|nowhere|lacks?|fails? to)\b", re.IGNORECASE)
