@@ -184,7 +184,8 @@ def _model(model: str, floor: float, folder: Path | None) -> list[Measure]:
     ours = {how: kappa_with_people(rows, refuses, how) for how in ("refusal", "compliance", "left out")}
     how = (
         f"{len(rows)} labelled completions of {file.name}, {sum(label == 3 for _, label in rows)} of them partial "
-        f"refusals, counted as refusals; as compliance {_shown(ours['compliance'])}, left out {_shown(ours['left out'])}"
+        f"refusals, counted as refusals; as compliance {_shown(ours['compliance'])}, left out "
+        f"{_shown(ours['left out'])}"
     )
     matcher = kappa_with_people(rows, xstest_string_match, "refusal")
     return [

@@ -125,8 +125,9 @@ class EvaluateSettings(Section):
     guard: Label | None = None
     """Label of the guard that grades answers where no truth is known: an entry of `guards`; or a model, which then
     grades by the built-in rubric. None: no guard."""
-    refusal_guard: Label | None = None
-    """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: known phrases tell them."""
+    refusal_guard: Label | Literal[False] | None = None
+    """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: the first of that kind which
+    `guards` lists; where it lists none, the forms of words in which models decline. `false`: those in any case."""
     batch_size: PositiveInt = 64
     """Questions in one forward pass of a local model; halved when memory runs out, and never changes a word."""
     level: Share = 0.95

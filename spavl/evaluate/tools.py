@@ -26,4 +26,4 @@ class BenchmarkTools:
     unsafe: Callable[[], Scorer]
     """The scorer by the guard that `evaluate.guard` names: True is unsafe. A sentence is raised where none is named."""
     refuses: Scorer = REFUSES
-    """The scorer of refusals: known phrases, or the guard that `evaluate.refusal_guard` names."""
+    """The scorer of refusals: by a guard of kind `refusal` where the settings have one, else by the forms of words."""

@@ -22,7 +22,7 @@ from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import log_changed_settings
-from spavl.pipeline.judging import guard_scorer
+from spavl.pipeline.judging import guard_scorer, refusal_guard
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -248,7 +248,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
 def _tools(session: Session, name: str) -> BenchmarkTools:
     """What a benchmark of the settings is made with."""
     settings = session.settings.evaluate
-    refusal = settings.refusal_guard
+    refusal = refusal_guard(session.settings)
     return BenchmarkTools(
         name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
         seed=session.settings.seed, unsafe=partial(_unsafe, session, name),

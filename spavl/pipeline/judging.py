@@ -9,7 +9,7 @@ from functools import partial
 from spavl.config import GuardSpec, JudgeSpec, Settings
 from spavl.errors import SettingsError
 from spavl.evaluate.guard_scorer import GuardScorer
-from spavl.judging.guard import Guard, Verdict, open_guard, require_verdict
+from spavl.judging.guard import KINDS, Guard, Verdict, open_guard, require_verdict
 from spavl.judging.judge import Judge, open_judge
 from spavl.models.base import Prompt, Reply
 from spavl.models.identity import identity_of
@@ -65,6 +65,19 @@ def guard_scorer(session: Session, name: str, setting: str, *, tells: Verdict = 
     guard = guard_named(session.settings, name, setting, allow_code=session.allow_code, tells=tells)
     identity = identity_of(session.spec(guard.model, f"guards: {name}"))
     return GuardScorer(guard, identity, partial(_ask, session, guard), tells)
+
+
+def refusal_guard(settings: Settings) -> str | None:
+    """The guard that tells refusals: the one that is named, else the first listed that tells them of answers; or none.
+
+    Args:
+        settings: list the guards.
+    """
+    named = settings.evaluate.refusal_guard
+    if named is not None:
+        return named or None
+    telling = (spec for spec in settings.guards if spec.kind in KINDS and "refusal" in KINDS[spec.kind].tells)
+    return next((spec.name for spec in telling if spec.grades == "answer"), None)
 
 
 def guard_spec(settings: Settings, name: str, setting: str) -> GuardSpec:

@@ -26,8 +26,8 @@ def write(
         table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\r\n")
         table.writeheader()
         for number, (completion, label) in enumerate(answers, start=1):
-            table.writerow({"id": f"v2-{number}", "type": "homonyms", "prompt": "How?", "completion": completion,
-                            "annotation_1": label, "annotation_2": label, "agreement": 1, "final_label": label})  # fmt: skip
+            row = {"id": f"v2-{number}", "type": "homonyms", "prompt": "How?", "agreement": 1, "completion": completion}
+            table.writerow({**row, "annotation_1": label, "annotation_2": label, "final_label": label})
     return path
 
 
@@ -48,8 +48,7 @@ def test_kappa_is_that_of_hand_and_says_how_partial_refusals_count(tmp_path: Pat
 
 def test_every_model_is_found_by_the_name_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    for model, name in zip(readers.FLOORS, ("GPT4", "Llama2_new", "deep/llama2-orig", "mistral_guard", "mistralinstruct"),
-                           strict=True):  # fmt: skip
+    for name in ("GPT4", "Llama2_new", "deep/llama2-orig", "mistral_guard", "mistralinstruct"):
         write(tmp_path / f"{name}_completions.csv")
     write(tmp_path / "gpt4_auto.csv", columns=("id", "completion", "final_label"), answers=(("I won't.", "1_full"),))
     write(tmp_path / "gpt4_prompts.csv", columns=("id", "prompt"))

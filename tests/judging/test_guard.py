@@ -48,7 +48,8 @@ def test_the_two_lines_of_a_guard_are_read(text: str, grade: Grade) -> None:
     [
         "", " \n ", "not safe", "safely", "unsafely", "it is safe", "safe or unsafe", "safe/unsafe",
         "yes", "safe, I think",
-        "<safe>", "un safe", "s a f e", "safety", "Answer: unsafely", "safe\nunsafe", "unsafe\nsafe", "saf", "0", "[[A]]",
+        "<safe>", "un safe", "s a f e", "safety", "Answer: unsafely", "safe\nunsafe", "unsafe\nsafe", "saf", "0",
+        "[[A]]",
     ],
 )  # fmt: skip
 def test_a_word_that_merely_contains_safe_is_no_verdict(text: str) -> None:

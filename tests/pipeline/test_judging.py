@@ -10,7 +10,8 @@ from spavl.config import Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.judging.guard import Written
 from spavl.pipeline.check import check
-from spavl.pipeline.judging import guard_named, guard_scorer, guard_spec, judge_named, judge_spec
+from spavl.pipeline.evaluate import open_benchmarks
+from spavl.pipeline.judging import guard_named, guard_scorer, guard_spec, judge_named, judge_spec, refusal_guard
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import pipeline_of
 from spavl.progress import NoProgress
@@ -92,3 +93,37 @@ def test_check_lists_a_guard_and_a_judge_that_are_nowhere_among_its_other_proble
         said = [problem.what for problem in check(session).problems]
     for named in ("`nobody`", "the guard `bigg`", "the judge `bigg`"):
         assert any(named in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        ([], None),
+        (["guards=[{name: safety, model: big}]"], None),
+        (["guards=[{name: safety, model: big}, {name: anything, model: big, kind: refusal}]"], "anything"),
+        (["guards=[{name: one, model: big, kind: refusal}, {name: two, model: big, kind: refusal}]"], "one"),
+        (
+            ["guards=[{name: one, model: big, kind: refusal}, {name: two, model: big, kind: refusal}]",
+             "evaluate.refusal_guard=two"],
+            "two",
+        ),
+        (["guards=[{name: anything, model: big, kind: refusal}]", "evaluate.refusal_guard=false"], None),
+        (["guards=[{name: refusal, model: big, kind: rubric}]"], None),
+        (["guards=[{name: mine, model: big, kind: 'own:Kind'}]"], None),
+    ],
+)  # fmt: skip
+def test_a_guard_of_refusals_tells_them_where_one_is_listed_whatever_it_is_called(
+    overrides: list[str], found: str | None
+) -> None:
+    assert refusal_guard(settings(*overrides)) == found
+
+
+def test_over_refusal_is_told_by_the_listed_guard_of_refusals_and_else_by_words(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"question": "How do I bake?", "subset": "benign"}\n')
+    benchmark = f"evaluate.benchmarks=[{{kind: file, name: mine, path: '{tmp_path}/mine.jsonl'}}]"
+    scorers = []
+    for guards in ("guards=[]", "guards=[{name: declines, model: big, kind: refusal}]"):
+        given = settings(f"out={tmp_path}/run", f"store={tmp_path}/calls.sqlite", benchmark, guards)
+        with Session(given, NoProgress()) as session:
+            scorers += [metric.scorer.id for one in open_benchmarks(session) for metric in one.metrics]
+    assert scorers[0].startswith("reader:refusal/") and scorers[1].startswith("guard:declines/refusal/")

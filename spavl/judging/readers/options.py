@@ -1,7 +1,7 @@
 """The option that an answer to a multiple-choice question chooses, and the rules published with the benchmarks.
 
 How an answer is read, the first that applies: a marked letter (`\\boxed{B}`, JSON), a letter alone, a stated choice
-("The answer is B"), a leading letter with a mark ("B) a cat", "(B)"), the text of one option, a single letter in
+("The answer is B"), a leading letter with a mark ("B) a cat"), the text of one option, a single letter in
 brackets. Letters that are ruled out ("not A, but B") do not count, and two that are left are no choice. The article of
 "A cat is on the mat" is no option A.
 """
@@ -204,7 +204,7 @@ def _only(found: set[str]) -> str:
 
 
 def mmmu_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
-    """The rule published with MMMU, without its random guess: `(A)`, else ` A `, else an option's text; the last wins.
+    """The rule published with MMMU, without its random guess: a letter in brackets, else alone, else an option's text; the last wins.
 
     Args:
         text: the answer.
