@@ -10,6 +10,8 @@ from spavl.config.base import Section, refuse_twice
 from spavl.config.models import Label, SamplingSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+AnswerForm = Literal["auto", "text", "option", "number"]
+"""How short answers are read."""
 
 
 class FileBenchmark(Section):
@@ -28,6 +30,10 @@ class FileBenchmark(Section):
     """Folder that picture paths are relative to; the file's own folder unless named."""
     prompt: str = "{question}"
     """Prompt of an item; placeholder: question."""
+    answers: AnswerForm = "auto"
+    """How answers of the subset `skill` are read. `option`: the letter that is chosen, or the text of an option that
+    the question lists. `number`: the number, with its sign. `text`: the words, without regard to case, articles and
+    punctuation. `auto`: by the expected answer, which is an option where it is one capital letter up to J."""
     limit: PositiveInt | None = None
     """Only the first so many items."""
 

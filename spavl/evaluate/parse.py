@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import get_args
 
+from spavl.config.evaluate import AnswerForm
 from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Rule
 from spavl.judging.readers.refusal import refuses
-from spavl.judging.readers.short_answer import AnswerForm, right_answer
+from spavl.judging.readers.short_answer import right_answer
 from spavl.judging.readers.yes_no import read_yes_no
 
 

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from spavl.records import Status
+import re
 
-START, END = "<think>", "</think>"
-CUT: frozenset[Status] = frozenset(["truncated", "filtered"])
-"""Statuses of an answer that was cut: one that began to think and did not end has a thought and no answer."""
+MARKS = (
+    ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+)  # fmt: skip
+"""What begins and what ends a thought, as families of models write it."""
+_CHANNEL = ("<|channel|>analysis<|message|>", "<|end|>")
+"""The same for a model that names its channels."""
+_FINAL = re.compile(r"^\s*<\|start\|>assistant<\|channel\|>final<\|message\|>|<\|return\|>\s*$", re.IGNORECASE)
+"""What stands around such a model's answer."""
 
 
-def split_thought(text: str, status: Status) -> tuple[str, str]:
-    """The thought and the answer of a model's text: a leading `<think>…</think>` block is the thought.
+def _any_of(marks: tuple[str, ...]) -> str:
+    return "|".join(map(re.escape, marks))
 
-    A block that was opened and not closed is all thought if generation was cut, and is left in the answer otherwise.
+
+_LEADING = re.compile(
+    "|".join(rf"\s*{re.escape(start)}(.*?)(?:{re.escape(end)}|\Z)" for start, end in (*MARKS, _CHANNEL)), re.I | re.S
+)
+_OPENED = re.compile(_any_of(tuple(start for start, _ in MARKS)), re.IGNORECASE)
+_CLOSED = re.compile(_any_of(tuple(end for _, end in MARKS)), re.IGNORECASE)
+
+
+def split_thought(text: str) -> tuple[str, str]:
+    """The thought and the answer of a model's text: leading blocks such as `<think>…</think>` are the thought.
+
+    A block that was opened and never closed is all thought, and so is what stands before the end of a block that was
+    never opened: some chat templates open it themselves. A block inside an answer stays in it.
 
     Args:
         text: what the model wrote.
-        status: what became of the call.
     """
-    if not text.lstrip().startswith(START):
+    thoughts = []
+    answer = text
+    while found := _LEADING.match(answer):
+        thoughts.append(next(inside for inside in found.groups() if inside is not None).strip())
+        answer = answer[found.end() :]
+    if thoughts:
+        return "\n\n".join(one for one in thoughts if one), _FINAL.sub("", answer).lstrip()
+    end = _CLOSED.search(text)
+    if end is None or _OPENED.search(text, 0, end.start()):
         return "", text
-    thought, closed, answer = text.lstrip().removeprefix(START).partition(END)
-    if not closed and status not in CUT:
-        return "", text
-    return thought.strip(), answer.lstrip()
+    return text[: end.start()].strip(), text[end.end() :].lstrip()

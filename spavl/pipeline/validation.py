@@ -84,7 +84,7 @@ def _answers(model: VLM, benchmark: Benchmark, batch_size: int) -> list[Answer]:
 
 def _answer(item: Item, benchmark: Benchmark, reply: Reply) -> Answer:
     """The answer, its thought apart as the engine would put it."""
-    thought, text = split_thought(reply.text, reply.status)
+    thought, text = split_thought(reply.text)
     return Answer(item=item, benchmark=benchmark.name, model="validation", text=text, thought=thought,
                   status=reply.status, call="", tokens=reply.completion_tokens)  # fmt: skip
 

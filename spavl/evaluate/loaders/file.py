@@ -19,6 +19,7 @@ from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.read_files import Row, picture_at, picture_in, require, rows_of
 from spavl.evaluate.metrics import over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
+from spavl.evaluate.parse import SHORT_ANSWER
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.records import ImageRef, Turn
 
@@ -45,14 +46,15 @@ def load_file(spec: FileBenchmark, tools: BenchmarkTools) -> Benchmark:
     source = _Source(path, Path(spec.images) if spec.images else path.parent, tools.pictures)
     items = tuple(source.item(row, number) for number, row in enumerate(rows_of(path)[: spec.limit], start=1))
     return Benchmark(
-        name=spec.name, items=items, metrics=_metrics(items, tools), sampling=tools.sampling, prompt=spec.prompt,
+        name=spec.name, items=items, metrics=_metrics(items, tools, spec), sampling=tools.sampling, prompt=spec.prompt,
         source=path.name,
     )  # fmt: skip
 
 
-def _metrics(items: tuple[Item, ...], tools: BenchmarkTools) -> tuple[Metric, ...]:
+def _metrics(items: tuple[Item, ...], tools: BenchmarkTools, spec: FileBenchmark) -> tuple[Metric, ...]:
+    skill = skill_accuracy(SHORT_ANSWER[spec.answers])
     safety = [unsafe_rate(tools.unsafe())] if any(item.harmful for item in items) else []
-    return (*safety, *counted((over_refusal_rate(tools.refuses), skill_accuracy(), pope_accuracy()), items))
+    return (*safety, *counted((over_refusal_rate(tools.refuses), skill, pope_accuracy()), items))
 
 
 class _Source:

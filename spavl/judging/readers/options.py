@@ -204,7 +204,7 @@ def _only(found: set[str]) -> str:
 
 
 def mmmu_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
-    """The rule published with MMMU, without its random guess: a letter in brackets, else alone, else an option's text; the last wins.
+    """The rule published with MMMU, without its random guess: the last letter in brackets or alone, else a text.
 
     Args:
         text: the answer.

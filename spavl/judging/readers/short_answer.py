@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
 
+from spavl.config.evaluate import AnswerForm
 from spavl.judging.readers.normalise import plain
 from spavl.judging.readers.numbers import is_number, same_number
 from spavl.judging.readers.options import LETTERS, options_in, read_option
 from spavl.judging.readers.refusal import refuses
 
-AnswerForm = Literal["auto", "text", "option", "number"]
-"""How a short answer is read; `auto`: by the form of the expected one."""
 _ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\S)")
 _LEAD_IN = re.compile(
     r"^(?:(?:the|my) )?(?:(?:correct|right|final|short) )?answer(?: is|:)\s*|^(?:it is|it's|this is|that is|that's"

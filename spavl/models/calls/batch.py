@@ -197,7 +197,7 @@ def _stored_form(reply: Reply, key: str) -> Reply:
         _check_values(reply)
     except (TypeError, ValueError, AttributeError) as error:
         reply = failed_reply(f"the model returned no valid reply: {error}")
-    thought, text = split_thought(reply.text, reply.status)
+    thought, text = split_thought(reply.text)
     thoughts = "\n\n".join(part for part in (reply.thought, thought) if part)
     return Reply(
         _writable(text), reply.status, _writable(reply.finish_reason), reply.prompt_tokens, reply.completion_tokens,
