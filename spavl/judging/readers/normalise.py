@@ -7,7 +7,7 @@ import unicodedata
 
 _CONTROL_TOKEN = re.compile(
     r"<\|start_header_id\|>\w+<\|end_header_id\|>|<\|im_start\|>(?:assistant|user|system)\b|<\|[\w.▁\- ]{1,40}\|>"
-    r"|</?(?:s|eos|bos|pad|unk|end_of_turn|start_of_turn|endoftext)>|\[/?INST\]",
+    r"|</?(?:b|i|u|em|strong|p|code|s|eos|bos|pad|unk|end_of_turn|start_of_turn|endoftext)>|\[/?INST\]",
     re.IGNORECASE,
 )
 _EMPHASIS = re.compile(r"\*+|`+|(?<!\w)_{1,2}(?=\S)|(?<=\S)_{1,2}(?!\w)|~~|^[ \t]*(?:#{1,6}|>)[ \t]+", re.MULTILINE)

@@ -31,7 +31,7 @@ _AFTER = (
     r"|\s*-|\s*\()"
 )
 _STATED = re.compile(
-    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bit is|\bit's"
+    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bthink|\bbelieve|\bit is|\bit's"
     rf"|\bit must be|\bwould be|\bguess)\s*"
     r"(?:(?:to (?:the|this|your) question|here|choice|option)\s*)?"
     rf"(?:is|are|would be|should be|must be|was|=|:|-)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably "
@@ -45,10 +45,10 @@ _LEADING = re.compile(
     r"|(?=\s*\())",
     re.IGNORECASE,
 )
-_BARE = re.compile(r"^\W*([A-Ja-j])\W*$")
+_BARE = re.compile(r"^\W*([A-Ja-j])(?![+#])\W*$")
 _BRACKETED = re.compile(r"[(\[]\s*([A-J])\s*[)\]]")
 _TOKEN = re.compile(r"(?<![\w'])([A-J])(?![\w'])")
-_LAST = re.compile(r"(?<![\w'])([B-HJ])\W*$")
+_LAST = re.compile(r"(?<![\w'])([B-HJ])(?![+#])\W*$")
 _RULED_OUT = re.compile(
     r"(?:\b(?i:not|isn't|rather than|instead of|neither|nor|exclude|eliminate|rule out|ruled out|except|excluding"
     r"|can't be|cannot be|without)"
@@ -59,8 +59,8 @@ _RULED_OUT = re.compile(
 )
 _AND_SO = re.compile(r"^\W*(?:but|so|therefore|thus|hence|rather|instead)\b\W*", re.IGNORECASE)
 _EITHER = re.compile(
-    r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:also|maybe|perhaps|possibly"
-    r"|option)\s+)?\W?[A-J](?![\w'])"
+    r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b|(?<=[)\]]) ?(?=[(\[]))\s*"
+    r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
 _LEAD_IN = re.compile(
