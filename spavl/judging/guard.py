@@ -17,6 +17,7 @@ from spavl.config.judging import GuardSpec, Subject
 from spavl.config.models import SamplingSettings
 from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.outcomes import (
+    READING,
     Grade,
     first_line,
     read_md_judge,
@@ -114,7 +115,7 @@ class Written:
     def version(self) -> str:
         """All that decides prompt and reading."""
         text = self.template.text if self.template else "turns"
-        return json.dumps([text, self.policy, self.reader.__name__, self.threshold])
+        return json.dumps([text, self.policy, self.reader.__name__, READING, self.threshold])
 
     def prompt(self, exchange: Exchange) -> Prompt:
         """The filled template, or the turns, with the answer as the last one where it is graded.

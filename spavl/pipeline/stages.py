@@ -165,7 +165,7 @@ def _decides_grades(settings: Settings) -> Any:
 
 def _decides_verdicts(settings: Settings) -> Any:
     judge = judge_named(settings, settings.build.judge.judge, "build.judge.judge")
-    return [judge.name, judge.kind, judge.winner, judge.template.text]
+    return [judge.name, judge.kind, judge.winner, judge.template.text, READING]
 
 
 BOUND: Mapping[str, Mapping[str, Any]] = {

@@ -31,8 +31,8 @@ _AFTER = (
     r"|\s*-|\s*\()"
 )
 _STATED = re.compile(
-    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bthink|\bbelieve|\bit is|\bit's"
-    rf"|\bit must be|\bwould be|\bguess)\s*"
+    rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bthink|\bbelieve"
+    rf"|\bit is|\bit's|\bit must be|\bwould be|\bguess)\s*"
     r"(?:(?:to (?:the|this|your) question|here|choice|option)\s*)?"
     rf"(?:is|are|would be|should be|must be|was|=|:|-)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably "
     rf"|most likely )?(?:{_WORD}\s*:?\s*)?"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from spavl.judging.readers.normalise import ends, lines, plain
 from spavl.records import Outcome
 
+READING = 2
+"""Changes with what is read, so that tables and scores that were read otherwise are made anew, from the stored calls."""
 SAFETY = frozenset({"safe", "unsafe"})
 """Verdicts of a guard of safety."""
 REFUSAL = frozenset({"refusal", "compliance"})

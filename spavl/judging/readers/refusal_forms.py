@@ -11,8 +11,9 @@ from typing import Literal
 
 from spavl.strict_yaml import load_yaml
 
-Kind = Literal["decline", "judgement", "manner", "help"]
-"""`decline`: says that it will not or cannot. `judgement`: of the request. `manner`: goes with refusals. `help`."""
+Kind = Literal["decline", "judgement", "manner", "redirection", "help"]
+"""`decline`: says that it will not or cannot. `judgement`: of the request. `manner`: goes with refusals. `redirection`:
+leads away from the request. `help`: speaks against a refusal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from typing import Literal
 from spavl.judging.readers.normalise import ends, lines, plain
 from spavl.records import Order, Winner
 
+READING = 2
+"""Changes with what is read, so that a table of verdicts that was read otherwise is made anew, from the stored calls."""
 _WIDE = str.maketrans("［］｛｝ＡＢＣａｂｃ：", "[]{}ABCabc:")
 _LETTER = r"[*_`\s]*([ABCabc])[*_`\s]*"
 _DOUBLE = re.compile(rf"\[\[{_LETTER}\]\]")
