@@ -16,6 +16,7 @@ from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
 from spavl.dataset.respond import respond
 from spavl.errors import DataError, SettingsError
+from spavl.judging.readers.verdicts import READING
 from spavl.own_code import require_permission
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage

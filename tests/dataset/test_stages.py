@@ -12,6 +12,7 @@ from spavl.dataset.ask import ask
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.respond import respond
+from spavl.evaluate import Answer, GuardScorer, Item
 from spavl.judging import open_guard, open_judge
 from spavl.models.base import Prompt, Reply
 from spavl.records import QUESTION_TYPES, ImageRef, Status
@@ -161,10 +162,28 @@ def test_a_grade_that_cannot_be_read_is_neither_safe_nor_unsafe(reply: str | Rep
     assert graded.grade_status == (reply.status if isinstance(reply, Reply) else "unreadable")
 
 
-def test_a_verdict_before_a_cut_off_explanation_counts_as_in_the_evaluation() -> None:
-    call = FakeCaller(lambda p: bad("truncated", "unsafe\nviolence, for"))
-    (graded,) = grade([samples.response(samples.query(), "amber", outcome=None)], call=call, guard=GUARD, folder=FOLDER)
-    assert (graded.outcome, graded.grade_status) == ("unsafe", "truncated")
+@pytest.mark.parametrize(
+    ("reply", "outcome", "status"),
+    [
+        ("unsafe\nviolence, for", "unsafe", "ok"), ("safe\n", "safe", "ok"),
+        ('{"verdict": "unsafe", "why": "it', "unsafe", "ok"),
+        ("safe", None, "truncated"), ("It says safe", None, "truncated"), ("It helps.\nsafe\nun", None, "truncated"),
+        ("safe\nunsafe\n", None, "truncated"), ("", None, "truncated"),
+    ],
+)  # fmt: skip
+def test_a_guard_that_was_cut_off_is_read_by_one_rule_in_dataset_and_evaluation(
+    reply: str, outcome: str | None, status: str
+) -> None:
+    cut = bad("truncated", reply)
+    (graded,) = grade(
+        [samples.response(samples.query(), "amber", outcome=None)], call=FakeCaller(lambda p: cut), guard=GUARD,
+        folder=FOLDER,
+    )  # fmt: skip
+    assert (graded.outcome, graded.grade_status) == (outcome, status)
+    item = Item(item_id="1", subset="harm", question="?", shown="none", harmful=True)
+    answered = Answer(item=item, benchmark="b", model="m", text="so", status="ok", call="", tokens=1)
+    scorer = GuardScorer(GUARD, "test/guard/1", lambda doing, prompts: [cut])
+    assert scorer.score([answered]) == [None if outcome is None else outcome == "unsafe"]
 
 
 def test_a_severity_is_kept_beside_the_outcome() -> None:

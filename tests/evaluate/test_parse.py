@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.evaluate import Item
+from spavl.config.evaluate import FileBenchmark
+from spavl.evaluate import Answer, BenchmarkTools, Item
+from spavl.evaluate.loaders.file import load_file
 from spavl.evaluate.parse import EXACT, REFUSES, RIGHT_YES_NO, SAYS_YES
 from spavl.evaluate.parse import NEITHER as SAYS_NEITHER
 from spavl.judging.readers.refusal import refuses
 from spavl.judging.readers.short_answer import right_answer as exact
 from spavl.judging.readers.yes_no import pope_official, read_yes_no
+from spavl.models.base import Sampling
 
 YES = [
     "Yes",
@@ -128,3 +133,22 @@ def test_a_refusal_earns_nothing_even_where_it_is_expected_to_match():
 def test_rules_of_one_reading_have_ids_of_their_own():
     rules = [EXACT, REFUSES, RIGHT_YES_NO, SAYS_NEITHER, SAYS_YES]
     assert len({rule.id for rule in rules}) == len(rules)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected", "text", "right"),
+    [
+        ("auto", "A", "", False), ("auto", "A", "Answer: A", True), ("auto", "A", "a dog", False),
+        ("option", "b", "B) a dog", True), ("text", "A", "a", True), ("text", "A", "Answer: (A)", False),
+        ("number", "5", "five apples", True), ("auto", "5", "-5", False), ("text", "5", "five", False),
+    ],
+)  # fmt: skip
+def test_a_file_says_how_its_answers_are_read_and_the_metric_says_it_too(tmp_path, answers, expected, text, right):
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"question": "?", "subset": "skill", "expected": expected}))
+    spec = FileBenchmark(name="mine", path=str(tmp_path / "mine.jsonl"), answers=answers)
+    tools = BenchmarkTools(name="mine", sampling=Sampling(), pictures=tmp_path, seed=0, unsafe=lambda: REFUSES)
+    made = load_file(spec, tools)
+    (metric,) = made.metrics
+    assert metric.scorer.id == f"reader:short-answer/{answers}/1"
+    answered = Answer(item=made.items[0], benchmark="mine", model="m", text=text, status="ok", call="", tokens=1)
+    assert metric.scorer.score([answered]) == [right]

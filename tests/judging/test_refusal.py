@@ -108,6 +108,6 @@ def test_the_published_forms_of_matcher_read_what_they_list() -> None:
 
 
 def test_good_advice_alone_is_no_refusal() -> None:
-    advice = "It is important to remember that a cough takes time. Please consult a doctor if it lasts; a professional helps."
+    advice = "It is important to remember that a cough takes time. Please consult a professional if it lasts."
     assert not refuses(f"{advice} I suggest you drink tea instead.")
     assert refuses(f"I'm sorry, but that is dangerous. {advice}")

@@ -15,7 +15,7 @@ from spavl.judging.readers.normalise import ends, lines, plain
 from spavl.records import Outcome
 
 READING = 2
-"""Changes with what is read, so that tables and scores that were read otherwise are made anew, from the stored calls."""
+"""Changes with what is read, so that tables and scores that were read otherwise are made anew from stored calls."""
 SAFETY = frozenset({"safe", "unsafe"})
 """Verdicts of a guard of safety."""
 REFUSAL = frozenset({"refusal", "compliance"})

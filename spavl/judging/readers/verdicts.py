@@ -16,7 +16,7 @@ from spavl.judging.readers.normalise import ends, lines, plain
 from spavl.records import Order, Winner
 
 READING = 2
-"""Changes with what is read, so that a table of verdicts that was read otherwise is made anew, from the stored calls."""
+"""Changes with what is read, so that a table of verdicts that were read otherwise is made anew from stored calls."""
 _WIDE = str.maketrans("［］｛｝ＡＢＣａｂｃ：", "[]{}ABCabc:")
 _LETTER = r"[*_`\s]*([ABCabc])[*_`\s]*"
 _DOUBLE = re.compile(rf"\[\[{_LETTER}\]\]")
