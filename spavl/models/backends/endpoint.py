@@ -55,6 +55,8 @@ class EndpointModel:
         self.identity = identity_of(spec)
         self.concurrency = spec.concurrency
         self.attempts = spec.attempts
+        self.patience = spec.patience
+        self.longest_wait = spec.longest_wait
         self._spec = spec
         self._url = f"{spec.url.rstrip('/')}/chat/completions"
 
