@@ -1,7 +1,7 @@
 """A circuit breaker for each model behind a network: its calls wait while its server is out of reach.
 
-A model is asked, paused or given up. An attempt that fails as it does when a whole server is away is a suspicion: if
-no other call is answered meanwhile, a request that is known to be answered is sent again (a probe). If that is answered,
+A model is asked, paused or given up. An attempt that fails as it does when a whole server is away is a suspicion: if no
+other call is answered meanwhile, a request that is known to be answered is sent again (a probe). If that is answered,
 the failure was the call's own. Otherwise the model is paused, which is said once: its calls wait without losing
 attempts, and probes go on at growing intervals until one is answered, or `patience` ends and the model is given up for
 this run.
