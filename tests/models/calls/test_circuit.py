@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -26,8 +25,6 @@ from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from tests.models.calls.said import Said
 from tests.models.server import completion, prompt_of, serving
-
-Endpoint = Any
 
 
 @pytest.fixture
@@ -319,7 +316,8 @@ def test_an_empty_answer_is_asked_again_within_the_attempts_and_then_typed(store
     with serving(sometimes_silent) as server:
         spec = server.spec(attempts=3, concurrency=1, price_in=1000.0)
         never, later = ask(store, spec, prompts(0, 1), Said()) + ask(store, spec, prompts(1, 1), Said())
-        assert (never.status, never.attempts, never.cost) == ("empty", 3, pytest.approx(0.3))
+        assert (never.status, never.attempts) == ("empty", 3)
+        assert never.cost == pytest.approx(0.3)
         assert (later.status, later.attempts) == ("ok", 1)
         ask(store, spec, prompts(0, 1), Said())
         assert len(server.bodies) == 7, "the next run asks again"
