@@ -15,7 +15,7 @@ from spavl.models.calls.engine import Engine, _asked_again, complete, plan
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from spavl.records import Status
-from tests.models.calls.said import Said
+from tests.models.calls.in_trouble import Said
 from tests.models.python_models import Echo
 
 GREEDY = Sampling()
