@@ -82,7 +82,14 @@ class EndpointSpec(Section):
     timeout: PositiveFloat = 120.0
     """Seconds for one attempt."""
     attempts: PositiveInt = 5
-    """Attempts before a call is recorded as failed."""
+    """Attempts before a call is recorded as failed. Those that fail because the whole server is out of reach do not
+    count; see `patience`."""
+    patience: NonNegativeFloat = 600.0
+    """Seconds that a server which has answered before may be out of reach, or refuse all calls as too many, before its
+    model is given up for this run. Until then its calls wait, and one of them is tried again and again; the other
+    models go on."""
+    longest_wait: PositiveFloat = 120.0
+    """Most seconds to wait at once because a server asks for it (`Retry-After`), whatever it asks for."""
     price_in: NonNegativeFloat = 0.0
     """Price of a million prompt tokens."""
     price_out: NonNegativeFloat = 0.0

@@ -160,8 +160,7 @@ class AsyncModel(Protocol):
             request: what to send, with its key.
 
         Raises:
-            Retry: another attempt may help; see `spavl.models.calls.rate_limit`.
-            ModelError: no attempt can help, for this call or any other.
+            Retry: the attempt failed, and why; see `spavl.models.calls.rate_limit`.
         """
         ...
 

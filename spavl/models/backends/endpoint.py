@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from spavl.config.models import EndpointSpec
-from spavl.errors import ModelError
 from spavl.models.base import Reply, Request, failed_reply
-from spavl.models.calls.rate_limit import Retry
+from spavl.models.calls.rate_limit import Retry, Trouble
 from spavl.models.identity import identity_of
 from spavl.records import Status
 
@@ -35,6 +34,9 @@ FILTERED_CODES: Final = frozenset({"content_filter", "content_policy_violation"}
 
 OUT_OF_CREDIT: Final = "insufficient_quota"
 """Error code with which waiting does not help after status 429."""
+
+GATEWAY: Final = frozenset({502, 503, 504})
+"""Statuses of a gateway that has no server behind it at the moment."""
 
 EXCERPT = 300
 """Most characters of a server's response in a message."""
@@ -64,8 +66,8 @@ class EndpointModel:
             request: what to send; its key seeds the sampling.
 
         Raises:
-            Retry: another attempt may help (throttled, server error, broken connection).
-            ModelError: no attempt can help (a refused key, a wrong address).
+            Retry: another attempt may help (throttled, server error, broken connection), or the model as a whole cannot
+                be used (a refused key, a wrong address): see its `kind`.
         """
         import aiohttp
 
@@ -86,13 +88,15 @@ class EndpointModel:
             ) as response:
                 return self._read(response, await response.read())  # fmt: skip
         except aiohttp.InvalidURL as error:
-            raise self._error(f"`{self._spec.url}` is no address", "Write it as http://host:port/v1.") from error
+            what = f"`{self._spec.url}` is no address"
+            raise Retry(what, kind="wrong address", try_="Write it as http://host:port/v1.") from error
         except aiohttp.ClientConnectorError as error:
-            raise Retry(str(error), give_up=self._unreachable(error)) from error
+            what = f"the server cannot be reached: {error}"
+            raise Retry(what, kind="unreachable", try_="Start it, or mend `url`.") from error
         except TimeoutError as error:
-            raise Retry(f"no answer within {self._spec.timeout:g} s") from error
+            raise Retry(f"no answer within {self._spec.timeout:g} s", kind="no answer") from error
         except aiohttp.ClientError as error:
-            raise Retry(f"the connection broke: {type(error).__name__}: {error}") from error
+            raise Retry(f"the connection broke: {type(error).__name__}: {error}", kind="no answer") from error
 
     @cached_property
     def _timeout(self) -> ClientTimeout:
@@ -116,7 +120,8 @@ class EndpointModel:
             return ""
         key = os.environ.get(name, "").strip()
         if not key:
-            raise self._error(f"the environment variable {name} holds no key", f"export {name}=...")
+            what = f"the environment variable {name} holds no key"
+            raise Retry(what, kind="unauthorised", try_=f"export {name}=...")
         return key
 
     def _read(self, response: ClientResponse, body: bytes) -> Reply:
@@ -127,21 +132,24 @@ class EndpointModel:
         excerpt = self._excerpt(text)
         code = _error_code(text)
         match response.status:
-            case 401 | 402 | 403:
-                raise self._refused(response.status, excerpt)
+            case 401 | 403:
+                raise self._refused(response.status, excerpt, "unauthorised")
+            case 402:
+                raise self._refused(response.status, excerpt, "out of credit")
             case 429 if code == OUT_OF_CREDIT:
-                raise self._refused(response.status, excerpt)
+                raise self._refused(response.status, excerpt, "out of credit")
             case 429:
                 raise Retry(f"429, too many requests: {excerpt}", after=_retry_after(response), throttled=True)
             case 408 | 409 | 425:
                 raise Retry(f"{response.status}: {excerpt}", after=_retry_after(response))
             case status if status >= 500:
-                raise Retry(f"the server failed with {status}: {excerpt}", after=_retry_after(response))
+                kind: Trouble | None = "no answer" if status in GATEWAY else None
+                raise Retry(f"the server failed with {status}: {excerpt}", after=_retry_after(response), kind=kind)
             case status if 300 <= status < 400:
-                raise self._error(
+                raise Retry(
                     f"the server redirects elsewhere ({status}, {response.headers.get('Location', 'nowhere')})",
-                    "Give that address as `url`.",
-                )
+                    kind="wrong address", try_="Give that address as `url`.",
+                )  # fmt: skip
             case 400 if code in FILTERED_CODES:
                 return Reply("", status="filtered", finish_reason="content_filter", detail=excerpt)
             case status:
@@ -152,11 +160,9 @@ class EndpointModel:
             completion = json.loads(body.decode("utf-8", "replace"))
         except ValueError as error:
             kind = "a web page" if body.lstrip().startswith(b"<") else "something that is not JSON"
-            wrong_address = self._error(
-                f"the server answered with {kind}: {self._excerpt(body.decode('utf-8', 'replace'))}",
-                "Check that `url` is the API's address, ending in /v1.",
-            )
-            raise Retry(f"the server answered with {kind}", give_up=wrong_address) from error
+            what = f"the server answered with {kind}: {self._excerpt(body.decode('utf-8', 'replace'))}"
+            try_ = "Check that `url` is the API's address, ending in /v1."
+            raise Retry(what, kind="wrong address", try_=try_) from error
         try:
             return self._reply(completion)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -180,20 +186,14 @@ class EndpointModel:
             thought=_text(message.get("reasoning_content")) or _text(message.get("reasoning")),
         )
 
-    def _refused(self, status: int, excerpt: str) -> ModelError:
+    def _refused(self, status: int, excerpt: str, kind: Trouble) -> Retry:
         key = f"the key in ${self._spec.key_env}" if self._spec.key_env else "requests without a key"
-        return self._error(
-            f"the server refuses {key} ({status}): {excerpt}",
-            f"Set ${self._spec.key_env} to a key that is valid and has credit; run again."
+        try_ = (
+            f"Set ${self._spec.key_env} to a key that is valid and has credit."
             if self._spec.key_env
-            else "Name the environment variable that holds a key: `key_env`.",
+            else "Name the environment variable that holds a key: `key_env`."
         )
-
-    def _unreachable(self, error: Exception) -> ModelError:
-        return self._error(f"the server cannot be reached: {error}", "Start it, or mend `url`; then run again.")
-
-    def _error(self, what: str, try_: str) -> ModelError:
-        return ModelError(f"`{self.name}`: {what}", where=self._url, try_=f"{try_} Nothing that was answered is lost.")
+        return Retry(f"the server refuses {key} ({status}): {excerpt}", kind=kind, try_=try_)
 
     def _excerpt(self, text: str) -> str:
         """The beginning of a response, on one line, without the key and without pictures."""

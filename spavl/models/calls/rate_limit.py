@@ -7,9 +7,8 @@ import random
 import time
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Literal, Protocol, final
 
-from spavl.errors import ModelError
 from spavl.models.base import AsyncModel, Reply, Request, failed_reply
 
 if TYPE_CHECKING:
@@ -27,24 +26,36 @@ ATTEMPTS_BEFORE_FIRST_ANSWER = 2
 """Most attempts at a server that cannot be reached and has not answered yet."""
 
 
+Trouble = Literal[
+    "unreachable", "no answer", "unauthorised", "out of credit", "unknown model", "refused parameter", "wrong address"
+]  # fmt: skip
+"""What may be wrong with a model as a whole, and not with one request. `unreachable`: no connection could be made.
+`no answer`: a time limit, a connection that broke, a gateway without a server (502, 503, 504). `unauthorised`: 401, or
+403 without a word of moderation. `out of credit`: 402, or a used-up quota. `unknown model`, `refused parameter`: the
+server says so by name. `wrong address`: a web page, a redirect."""
+LASTING: frozenset[Trouble | None] = frozenset(["unauthorised", "out of credit", "unknown model", "refused parameter"])
+"""Troubles of which no further attempt is made at the same call: waiting does not mend them."""
+
+
 class Retry(Exception):
-    """An attempt failed and another may help.
+    """An attempt failed and another may help; or, with a `kind` of `LASTING`, every call will fail until it is mended.
 
     Args:
         detail: why it failed; kept in the failed reply once no attempt is left.
-        after: seconds that the server asked to wait; 0 if it did not.
+        after: seconds that the server asked to wait, as it said them; 0 if it did not.
         throttled: the server refused because of too many requests (status 429).
-        give_up: raised once no attempt is left, where the server as a whole is out of reach. None: the call is
-            recorded as failed.
+        kind: what may be wrong with the model as a whole. None: it is this request's own failure.
+        try_: what mends it, said where the model is given up.
     """
 
     def __init__(
-        self, detail: str, *, after: float = 0.0, throttled: bool = False, give_up: ModelError | None = None
+        self, detail: str, *, after: float = 0.0, throttled: bool = False, kind: Trouble | None = None, try_: str = ""
     ) -> None:
         self.detail = detail
         self.after = after
         self.throttled = throttled
-        self.give_up = give_up
+        self.kind = kind
+        self.try_ = try_
         super().__init__(detail)
 
 
@@ -199,15 +210,13 @@ class Client:
                 return replace(reply, attempts=errors + throttles + 1, latency=time.monotonic() - acquired)
             finally:
                 self._limits.release()
-            if errors >= self._most_attempts(last_error) or throttles >= self._model.attempts * THROTTLED_FACTOR:
-                if last_error.give_up is not None:
-                    raise last_error.give_up
+            if last_error.kind in LASTING or errors >= self._most_attempts(last_error) or throttles >= self._model.attempts * THROTTLED_FACTOR:
                 failed = failed_reply(last_error.detail)
                 return replace(failed, attempts=errors + throttles, latency=time.monotonic() - acquired)
             await asyncio.sleep(pause)
 
     def _most_attempts(self, error: Retry) -> int:
-        if error.give_up is not None and not self._answered:
+        if error.kind is not None and not self._answered:
             return min(self._model.attempts, ATTEMPTS_BEFORE_FIRST_ANSWER)
         return self._model.attempts
 
