@@ -276,27 +276,27 @@ BUSY = {
 MODEL = {
     "401": Fault(_error(401, "Incorrect API key."), "failed", "unauthorised", says="401"),
     "403": Fault(_error(403, "Forbidden."), "failed", "unauthorised", says="403"),
-    "402": Fault(_error(402, "Insufficient credits."), "failed", "no_credit", says="402"),
-    "429 insufficient_quota": Fault(_error(429, "No quota.", code="insufficient_quota"), "failed", "no_credit"),
-    "404 model": Fault(_error(404, "The model `mini` does not exist.", code="model_not_found"), "failed", "unknown_model"),
-    "400 model": Fault(_error(400, "Invalid model name passed in model=mini"), "failed", "unknown_model"),
-    "404 page": Fault(_page(404), "failed", "wrong_address", says="404"),
-    "405": Fault(_raw(b"Method Not Allowed", status=405), "failed", "wrong_address", says="405"),
+    "402": Fault(_error(402, "Insufficient credits."), "failed", "out of credit", says="402"),
+    "429 insufficient_quota": Fault(_error(429, "No quota.", code="insufficient_quota"), "failed", "out of credit"),
+    "404 model": Fault(_error(404, "The model `mini` does not exist.", code="model_not_found"), "failed", "unknown model"),
+    "400 model": Fault(_error(400, "Invalid model name passed in model=mini"), "failed", "unknown model"),
+    "404 page": Fault(_page(404), "failed", "wrong address", says="404"),
+    "405": Fault(_raw(b"Method Not Allowed", status=405), "failed", "wrong address", says="405"),
     "redirect": Fault(
-        _raw(b"", {"Location": "http://127.0.0.1:9/v1"}, 307), "failed", "wrong_address", says="http://127.0.0.1:9/v1"
+        _raw(b"", {"Location": "http://127.0.0.1:9/v1"}, 307), "failed", "wrong address", says="http://127.0.0.1:9/v1"
     ),
     "max_tokens refused": Fault(
         _refuses("max_tokens", MAX_TOKENS, param="max_tokens", code="unsupported_parameter"), "failed",
-        "refused_parameter", says="token_limit: max_completion_tokens",
+        "refused parameter", says="token_limit: max_completion_tokens",
     ),
-    "top_p refused": Fault(_refuses("top_p", TOP_P), "failed", "refused_parameter", says="leave_out: [top_p]"),
+    "top_p refused": Fault(_refuses("top_p", TOP_P), "failed", "refused parameter", says="leave_out: [top_p]"),
     "seed refused": Fault(
-        _refuses("seed", "Extra inputs are not permitted", 422, param="seed"), "failed", "refused_parameter",
+        _refuses("seed", "Extra inputs are not permitted", 422, param="seed"), "failed", "refused parameter",
         says="leave_out: [seed]",
     ),
     "response_format refused": Fault(
         _refuses("response_format", "'response_format' is not supported with this model."), "failed",
-        "refused_parameter", says="leave_out: [response_format]",
+        "refused parameter", says="leave_out: [response_format]",
     ),
 }  # fmt: skip
 """Trouble of the model as a whole, if every call meets it; of one call, it is that call's failure."""
