@@ -146,6 +146,10 @@ class AsyncModel(Protocol):
     """Most calls in flight at once."""
     attempts: int
     """Attempts before a call is recorded as failed."""
+    patience: float
+    """Seconds that a server which has answered before may be out of reach before the model is given up."""
+    longest_wait: float
+    """Most seconds to wait at once because the server asks for it."""
 
     @property
     def identity(self) -> str:

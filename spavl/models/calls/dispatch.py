@@ -7,16 +7,24 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar, final
 
 from spavl.errors import ModelError
-from spavl.models.base import AsyncModel, BatchModel
-from spavl.models.calls.batch import Batch, Breaker, Call
-from spavl.models.calls.rate_limit import Client, Limits, open_session
+from spavl.models.base import AsyncModel, BatchModel, Reply, Request, failed_reply
+from spavl.models.calls.batch import Batch, Call
+from spavl.models.calls.client import Client
+from spavl.models.calls.oversight import Notice, Oversight
+from spavl.models.calls.rate_limit import Limits, open_session
 from spavl.models.calls.store import CallStore
 
 T = TypeVar("T")
+MOST_FAILURES_AT_START = 20
+"""A model with weights or code of its own, whose first replies all failed, is called no further after this many."""
+REQUESTS_TO_PROBE = 8
+"""Requests that are not sent yet among which one is chosen to find out whether a server is there."""
 
 
 @final
@@ -71,14 +79,20 @@ class Dispatcher:
         thread: where calls are made.
         limits: how many calls may be in flight.
         store: where replies are stored; calls pause while too many wait to be written.
+        oversight: the command's.
     """
 
-    def __init__(self, model: AsyncModel, thread: LoopThread, limits: Limits, store: CallStore) -> None:
+    def __init__(
+        self, model: AsyncModel, thread: LoopThread, limits: Limits, store: CallStore, oversight: Oversight
+    ) -> None:
         self._thread = thread
         self._store = store
         self._concurrency = model.concurrency
-        self._client = Client(model, thread.session, limits)
-        self._breaker = Breaker(model.name)
+        self._found = False
+        self._client = Client(
+            model, thread.session, limits, oversight, waiting=self._first_waiting,
+            answered_before=lambda: self._found or store.has_answer_of(model.identity),
+        )  # fmt: skip
         self._guard = threading.Lock()
         self._closed = False
         self._waiting: deque[tuple[Call, Batch]] = deque()
@@ -96,6 +110,10 @@ class Dispatcher:
                 batch.end(len(calls))
                 raise CancelledError
             self._thread.call(self._add, calls, batch)
+
+    def note_found(self) -> None:
+        """Note that stored answers of the model were found: its server has been there."""
+        self._found = True
 
     def cancel(self, batch: Batch) -> None:
         """Stop the calls of one batch and wait until they have ended.
@@ -118,6 +136,10 @@ class Dispatcher:
     async def _close(self) -> None:
         self._stop_all(CancelledError())
         await asyncio.gather(*self._workers, return_exceptions=True)
+        await self._client.close()
+
+    def _first_waiting(self) -> list[Request]:
+        return [call.request for call, _ in islice(self._waiting, REQUESTS_TO_PROBE)]
 
     def _add(self, calls: Sequence[Call], batch: Batch) -> None:
         self._waiting.extend([(call, batch) for call in calls])
@@ -145,19 +167,13 @@ class Dispatcher:
                 batch.end()
 
     async def _call(self, call: Call, batch: Batch) -> None:
+        reply = await self._client.call(call.request)
         try:
-            reply = await self._client.call(call.request)
-        except Exception as error:
-            self._stop_all(error)
-            return
-        try:
-            reply = batch.record(call, reply)
+            batch.record(call, reply)
         except Exception as error:
             self._stop(batch, error)
             return
-        if failed_at_start := self._breaker.check(reply):
-            self._stop_all(failed_at_start)
-        elif not self._store.has_room:
+        if not self._store.has_room:
             await self._room()
 
     async def _room(self) -> None:
@@ -189,12 +205,15 @@ class BatchCaller:
     Args:
         model: weights on this machine, or a user's own class.
         store: where replies are stored.
+        oversight: the command's.
     """
 
-    def __init__(self, model: BatchModel, store: CallStore) -> None:
+    def __init__(self, model: BatchModel, store: CallStore, oversight: Oversight) -> None:
         self._model = model
         self._store = store
-        self._breaker = Breaker(model.name)
+        self._oversight = oversight
+        self._failures = 0
+        self._any_answer = False
         self._guard = threading.Lock()
         self._closed = False
 
@@ -211,6 +230,10 @@ class BatchCaller:
         finally:
             batch.end(len(calls))
 
+    def note_found(self) -> None:
+        """Note that stored answers of the model were found: it can answer."""
+        self._any_answer = True
+
     def cancel(self, batch: Batch) -> None:
         """Nothing: whoever stops a batch is the thread that makes its calls.
 
@@ -226,14 +249,31 @@ class BatchCaller:
         with self._guard:
             if self._closed:
                 raise CancelledError
-            replies = self._model.generate([call.request for call in calls])
+            why = self._oversight.given_up.get(self._model.name) or self._oversight.reached()
+            replies = [] if why else self._model.generate([call.request for call in calls])
+        if why:
+            replies = [replace(failed_reply(f"not sent: {why}"), attempts=0)] * len(calls)
         if len(replies) != len(calls):
             raise ModelError(f"`{self._model.name}` gave {len(replies)} replies to {len(calls)} requests.")
         stored = [batch.record(call, reply) for call, reply in zip(calls, replies, strict=True)]
-        for reply in stored:
-            if failed_at_start := self._breaker.check(reply):
-                raise failed_at_start
-        self._store.wait_for_room()
+        if not why:
+            self._count(stored)
+            self._store.wait_for_room()
+
+    def _count(self, replies: Sequence[Reply]) -> None:
+        """Count what replies cost, and give up a model that has never answered but only failed."""
+        self._oversight.spend(sum(reply.cost for reply in replies))
+        self._any_answer = self._any_answer or any(reply.status != "failed" for reply in replies)
+        self._failures += len(replies)
+        if self._any_answer or self._failures < MOST_FAILURES_AT_START:
+            return
+        self._any_answer = self._store.has_answer_of(self._model.identity)
+        if not self._any_answer:
+            name = self._model.name
+            why = f"its first {self._failures} calls all failed; the last: {replies[-1].detail}"
+            rest = "Its other calls are noted as failed without being made; mend the cause and run again."
+            self._oversight.given_up[name] = f"`{name}` was given up for this run: {why}"
+            self._oversight.tell(Notice(name, "given up", f"`{name}` is given up for this run: {why}. {rest}"))
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -1,39 +1,32 @@
-"""Calls over a network: how many at once, when to wait, when to try again, when to give up. Used by `dispatch` only."""
+"""Calls over a network: how many at once, when to pause, and what an attempt may fail of."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, final
 
-from spavl.models.base import AsyncModel, Reply, Request, failed_reply
+from spavl.models.base import Reply
 
 if TYPE_CHECKING:
     import aiohttp
 
-FIRST_PAUSE = 0.5
-"""Seconds before the second attempt; doubled for each further one (exponential backoff), with random jitter."""
-LONGEST_PAUSE = 60.0
-"""Most seconds before another attempt, unless the server asks for more."""
-THROTTLED_FACTOR = 10
-"""Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
 KEEP_ALIVE = 4.0
 """Seconds that a connection stays open unused: less than the 5 s after which uvicorn, and so vLLM, closes it."""
-ATTEMPTS_BEFORE_FIRST_ANSWER = 2
-"""Most attempts at a server that cannot be reached and has not answered yet."""
-
-
 Trouble = Literal[
-    "unreachable", "no answer", "unauthorised", "out of credit", "unknown model", "refused parameter", "wrong address"
+    "unreachable", "no answer", "unauthorised", "out of credit", "unknown model", "refused parameter", "wrong address",
+    "unexpected",
 ]  # fmt: skip
 """What may be wrong with a model as a whole, and not with one request. `unreachable`: no connection could be made.
 `no answer`: a time limit, a connection that broke, a gateway without a server (502, 503, 504). `unauthorised`: 401, or
 403 without a word of moderation. `out of credit`: 402, or a used-up quota. `unknown model`, `refused parameter`: the
-server says so by name. `wrong address`: a web page, a redirect."""
-LASTING: frozenset[Trouble | None] = frozenset(["unauthorised", "out of credit", "unknown model", "refused parameter"])
+server says so by name. `wrong address`: a web page, a redirect. `unexpected`: an exception of the model's own code."""
+# fmt: off
+LASTING: frozenset[Trouble | None] = frozenset(
+    ["unauthorised", "out of credit", "unknown model", "refused parameter", "unexpected"]
+)
+# fmt: on
 """Troubles of which no further attempt is made at the same call: waiting does not mend them."""
 
 
@@ -170,62 +163,6 @@ class ConcurrencyLimit:
             if not turn.done():
                 turn.set_result(None)
                 return
-
-
-@final
-class Client:
-    """Calls one model, with retries and backoff, under its limits.
-
-    Args:
-        model: the model behind a network.
-        session: `aiohttp.ClientSession` that all calls share.
-        limits: how many calls may be in flight.
-    """
-
-    def __init__(self, model: AsyncModel, session: object, limits: Limits) -> None:
-        self._model = model
-        self._session = session
-        self._limits = limits
-        self._answered = False
-
-    async def call(self, request: Request) -> Reply:
-        """A reply, or a failed one once no attempt is left: `attempts` counts all of them, `latency` times the last.
-
-        Args:
-            request: what to send.
-        """
-        errors = throttles = 0
-        while True:
-            acquired = await self._limits.acquire()
-            try:
-                reply = await self._model.send(self._session, request)
-            except Retry as error:
-                pause = self._pause(error, acquired, errors + throttles)
-                throttles, errors = throttles + error.throttled, errors + (not error.throttled)
-                last_error = error
-            else:
-                self._limits.increase()
-                self._limits.spend(reply)
-                self._answered = True
-                return replace(reply, attempts=errors + throttles + 1, latency=time.monotonic() - acquired)
-            finally:
-                self._limits.release()
-            if last_error.kind in LASTING or errors >= self._most_attempts(last_error) or throttles >= self._model.attempts * THROTTLED_FACTOR:
-                failed = failed_reply(last_error.detail)
-                return replace(failed, attempts=errors + throttles, latency=time.monotonic() - acquired)
-            await asyncio.sleep(pause)
-
-    def _most_attempts(self, error: Retry) -> int:
-        if error.kind is not None and not self._answered:
-            return min(self._model.attempts, ATTEMPTS_BEFORE_FIRST_ANSWER)
-        return self._model.attempts
-
-    def _pause(self, error: Retry, acquired: float, attempts: int) -> float:
-        """Seconds to wait: what the server asked for, or else exponential backoff with jitter."""
-        pause = error.after or min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempts) * random.uniform(0.5, 1.0)
-        if error.throttled:
-            self._limits.throttle(acquired, pause)
-        return pause
 
 
 def open_session() -> aiohttp.ClientSession:
