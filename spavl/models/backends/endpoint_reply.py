@@ -81,7 +81,7 @@ def read_completion(completion: Completion, spec: EndpointSpec) -> Reply:
     try:
         return _read_choice(form, form["choices"][0], spec)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise _no_completion(completion, f"{error}: ") from error
+        raise _no_completion(completion) from error
 
 
 def _read_choice(completion: Mapping[str, Any], choice: Mapping[str, Any], spec: EndpointSpec) -> Reply:
@@ -130,8 +130,8 @@ def _not_json(completion: Completion) -> Retry:
     return Retry(f"the server answered with {what}: {completion.excerpt}", kind=kind, try_=try_)
 
 
-def _no_completion(completion: Completion, why: str = "") -> Retry:
-    return Retry(f"the answer is no chat completion: {why}{completion.excerpt}")
+def _no_completion(completion: Completion) -> Retry:
+    return Retry(f"the answer is no chat completion: {completion.excerpt}")
 
 
 def _code(error: Any) -> int:
