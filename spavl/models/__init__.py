@@ -14,9 +14,7 @@ from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec
 from spavl.models.base import Model
 
 
-def open_model(
-    spec: ModelSpec, *, allow_code: bool = False, log: Callable[[str], None] = lambda line: None
-) -> Model:
+def open_model(spec: ModelSpec, *, allow_code: bool = False, log: Callable[[str], None] = lambda line: None) -> Model:
     """The model of a settings entry. Weights are loaded at its first call, not here.
 
     Args:

@@ -292,8 +292,9 @@ def _hash_json(form: Any) -> str:
 
 def _asked_suffix(spec: EndpointSpec) -> str:
     """A hash of what the endpoint is told, and how, beyond the request itself; empty where that is nothing."""
-    told = spec.model_dump(mode="json", include={"system", "extra_body", "leave_out", "pictures"}, exclude_defaults=True)
-    return f"#{_hash_json(told)}" if told else ""
+    parts = {"system", "extra_body", "leave_out", "pictures"}
+    form = spec.model_dump(mode="json", include=parts, exclude_defaults=True)
+    return f"#{_hash_json(form)}" if form else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -166,10 +166,11 @@ def _failed(respond: Respond, says: str = "", *, repeated: bool = True) -> Fault
     return Fault(respond, "failed", says=says, repeated=repeated)
 
 
-MAX_TOKENS = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+MAX_TOKENS = "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead."
+NO_MODEL = "The model `mini` does not exist."
 TOP_P = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
 OPENROUTER = {"reasons": ["violence"], "flagged_input": "abstract", "provider_name": "some", "model_slug": "some/mini"}
-GZIPPED = gzip.compress(completion(TEXT).text.encode() if completion(TEXT).text else b"")
+GZIPPED = gzip.compress(str(completion(TEXT).text).encode())
 CHARSET = {"Content-Type": "application/json; charset=klingon"}
 MATCHING_BLOCK = {"blockReason": "PROHIBITED_CONTENT"}
 
@@ -278,7 +279,7 @@ MODEL = {
     "403": Fault(_error(403, "Forbidden."), "failed", "unauthorised", says="403"),
     "402": Fault(_error(402, "Insufficient credits."), "failed", "out of credit", says="402"),
     "429 insufficient_quota": Fault(_error(429, "No quota.", code="insufficient_quota"), "failed", "out of credit"),
-    "404 model": Fault(_error(404, "The model `mini` does not exist.", code="model_not_found"), "failed", "unknown model"),
+    "404 model": Fault(_error(404, NO_MODEL, code="model_not_found"), "failed", "unknown model"),
     "400 model": Fault(_error(400, "Invalid model name passed in model=mini"), "failed", "unknown model"),
     "404 page": Fault(_page(404), "failed", "wrong address", says="404"),
     "405": Fault(_raw(b"Method Not Allowed", status=405), "failed", "wrong address", says="405"),
@@ -303,7 +304,7 @@ MODEL = {
 
 FINE = {
     "gzip": Fault(_raw(GZIPPED, {"Content-Encoding": "gzip", "Content-Type": "application/json"}), "ok", says=TEXT),
-    "charset unknown": Fault(_raw(completion(TEXT).body, CHARSET), "ok", says=TEXT),
+    "charset unknown": Fault(_raw(str(completion(TEXT).text).encode(), CHARSET), "ok", says=TEXT),
     "parts": Fault(_completes([{"type": "text", "text": "A plain "}, {"text": "answer."}]), "ok", says=TEXT),
     "parts of strings": Fault(_completes(["A plain ", "answer."]), "ok", says=TEXT),
     "lone surrogate": Fault(_completes("A plain answer. \ud83d"), "ok", says=TEXT),

@@ -19,6 +19,7 @@ from spavl.config.models import EndpointSpec
 from spavl.models.backends.endpoint_pictures import PICTURES
 from spavl.models.base import Request
 
+
 @final
 class Body(Payload):
     """A body in pieces, each sent as it is: joined, every picture would be copied twice more for each question.

@@ -47,7 +47,7 @@ CREDIT_CODES: Final = frozenset(
 """Codes with which waiting does not help."""
 MODEL_CODES: Final = frozenset({"modelnotfound", "invalidmodel", "modelnotavailable", "notfounderror", "unknownmodel"})
 MODEL_WORDS: Final = re.compile(
-    r"\bmodels?\b.{0,200}?(does not exist|not exist|not found|not available|is not served)|(invalid|unknown|no such) model",
+    r"\bmodels?\b.{0,200}?(not exist|not found|not available|is not served)|(invalid|unknown|no such) model",
     re.IGNORECASE | re.DOTALL,
 )
 REQUEST_CODES: Final = frozenset(
