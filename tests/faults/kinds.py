@@ -233,12 +233,12 @@ UNFINISHED = {
 """Generations that did not finish, or by no reason that is known: never a success."""
 
 ODD = {
-    "choices null": _failed(_json({"choices": None}), "no chat completion"),
-    "choices empty": _failed(_json({"choices": []}), "no chat completion"),
-    "choices a number": _failed(_json({"choices": 7}), "no chat completion"),
-    "a list": _failed(_json([]), "no chat completion"),
-    "a string": _failed(_json("text"), "no chat completion"),
-    "message null": _failed(_json({"choices": [{"message": None, "finish_reason": "stop"}]}), "no chat completion"),
+    "choices null": _failed(_json({"choices": None}), "not a chat completion"),
+    "choices empty": _failed(_json({"choices": []}), "not a chat completion"),
+    "choices a number": _failed(_json({"choices": 7}), "not a chat completion"),
+    "a list": _failed(_json([]), "not a chat completion"),
+    "a string": _failed(_json("text"), "not a chat completion"),
+    "message null": _failed(_json({"choices": [{"message": None, "finish_reason": "stop"}]}), "not a chat completion"),
     "content a dict": _failed(_completes({"text": "A plain answer."}), "content"),
     "content a number": _failed(_completes(7), "content"),
     "200 HTML": _failed(_page(), "web page"),

@@ -131,7 +131,7 @@ def _not_json(completion: Completion) -> Retry:
 
 
 def _no_completion(completion: Completion) -> Retry:
-    return Retry(f"the answer is no chat completion: {completion.excerpt}")
+    return Retry(f"the answer is not a chat completion: {completion.excerpt}")
 
 
 def _code(error: Any) -> int:

@@ -1,7 +1,7 @@
 """A circuit breaker for each model behind a network: its calls wait while its server is out of reach.
 
-A model is asked, paused or given up. An attempt that fails as it does when a whole server is away is a suspicion: if
-no other call is answered meanwhile, a request that is known to be answered is sent again (a probe). If that is answered,
+A model is asked, paused or given up. An attempt that fails as it does when a whole server is away is a suspicion: if no
+other call is answered meanwhile, a request that is known to be answered is sent again (a probe). If that is answered,
 the failure was the call's own. Otherwise the model is paused, which is said once: its calls wait without losing
 attempts, and probes go on at growing intervals until one is answered, or `patience` ends and the model is given up for
 this run.
@@ -33,6 +33,8 @@ LONGEST_INTERVAL = 30.0
 """Most seconds between two probes."""
 SAID_AFTER = 10.0
 """Seconds of waiting that are not worth a line."""
+MOST_SPOKEN = 366 * 86400.0
+"""Seconds beyond which no number is said."""
 SAID_AGAIN_AFTER = 600.0
 """Seconds before it is said again that a server makes its calls wait."""
 
@@ -152,7 +154,7 @@ class Circuit:
         elif pause > SAID_AFTER and now > self._quiet_until:
             self._quiet_until = now + SAID_AGAIN_AFTER
             asked = f" (it asks for {spoken(error.after)})" if error.after > pause else ""
-            self._tell("waiting", f"wants fewer calls: they wait {spoken(pause)}{asked}. {error.detail}")
+            self._tell("waiting", f"wants fewer calls: they wait {spoken(pause)}{asked}", error.detail)
 
     async def close(self) -> None:
         """Probe no more."""
@@ -182,7 +184,7 @@ class Circuit:
                 number += 1
             if self.paused and not self.stopped:
                 away = spoken(time.monotonic() - self._since)
-                self._tell("asking", f"answers again after {away}; its calls go on.")
+                self._tell("asking", f"answers again after {away}; its calls go on")
             return self.paused
         finally:
             self.paused = False
@@ -218,16 +220,17 @@ class Circuit:
             self.paused = True
             away = time.strftime("%H:%M:%S", time.localtime(time.time() - (time.monotonic() - self._since)))
             tried = f"is tried again for up to {spoken(self._model.patience)}"
-            self._tell("paused", f"is out of reach since {away}; its calls wait and it {tried}. {error.detail}")
+            self._tell("paused", f"is out of reach since {away}; its calls wait, and it {tried}", error.detail)
 
     def _give_up(self, why: str, error: Retry) -> None:
         if self._model.name not in self._oversight.given_up:
             self._oversight.given_up[self._model.name] = f"`{self._model.name}` was given up for this run: {why}"
             rest = "Its other calls are noted as failed without being sent; run again to make them."
-            self._tell("given up", f"is given up for this run: {why} {error.try_} {rest}")
+            self._tell("given up", f"is given up for this run: {why}", error.try_, rest)
 
-    def _tell(self, state: str, what: str) -> None:
-        self._oversight.tell(Notice(self._model.name, state, f"`{self._model.name}` {what}".replace("  ", " ")))
+    def _tell(self, state: str, *sentences: str) -> None:
+        said = " ".join(f"{sentence.rstrip('.')}." for sentence in sentences if sentence)
+        self._oversight.tell(Notice(self._model.name, state, f"`{self._model.name}` {said}"))
 
 
 def _shortened(request: Request) -> Request:
@@ -240,6 +243,8 @@ def spoken(seconds: float) -> str:
     Args:
         seconds: how long; may be infinite.
     """
+    if seconds > MOST_SPOKEN:
+        return "more than a year"
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = seconds / 60

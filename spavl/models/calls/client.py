@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +11,13 @@ from typing import final
 from spavl.models.base import AsyncModel, Reply, Request, failed_reply
 from spavl.models.calls.circuit import DOWN, Circuit
 from spavl.models.calls.oversight import Oversight
-from spavl.models.calls.rate_limit import LASTING, Limits, Retry
+from spavl.models.calls.rate_limit import LASTING, Limits, Retry, backoff
 from spavl.models.thought import split_thought
 
-FIRST_PAUSE = 0.5
-"""Seconds before the second attempt; doubled for each further one (exponential backoff), with random jitter."""
-LONGEST_PAUSE = 60.0
-"""Most seconds before another attempt, unless the server asks for more."""
 THROTTLED_FACTOR = 10
 """Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
 ATTEMPTS_BEFORE_FIRST_ANSWER = 2
-"""Most attempts of a call at a server that seems to be out of reach or another one, and has not answered yet."""
+"""Most attempts of a call at an address that seems to be a wrong one, and has not answered yet."""
 
 
 @dataclass(slots=True)
@@ -147,16 +142,15 @@ class Client:
 
     def _is_last(self, error: Retry, attempts: Attempts) -> bool:
         most = self._model.attempts
-        if error.kind is not None and not self._circuit.has_answered:
+        if error.kind == "wrong address" and not self._circuit.has_answered:
             most = min(most, ATTEMPTS_BEFORE_FIRST_ANSWER)
         return attempts.failed >= most or attempts.throttled >= self._model.attempts * THROTTLED_FACTOR
 
     def _pause(self, error: Retry, acquired: float, attempts: Attempts) -> float:
-        """Seconds to wait: what the server asked for, or else exponential backoff with jitter; until a ceiling at most."""
+        """Seconds to wait, at most until a ceiling: what the server asked for, or exponential backoff with jitter."""
         tried = attempts.failed + attempts.throttled
         asked = min(error.after, self._model.longest_wait) if error.after > 0 else 0.0  # NaN is not above 0
-        pause = asked or min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tried, 60)) * random.uniform(0.5, 1.0)
-        pause = max(0.0, min(pause, self._oversight.left))
+        pause = max(0.0, min(asked or backoff(tried), self._oversight.left))
         if error.throttled:
             self._limits.throttle(acquired, pause)
         return pause

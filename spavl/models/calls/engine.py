@@ -1,9 +1,9 @@
 """Call models with many prompts: look up stored replies, call for the rest, store every reply as it comes.
 
 A model that cannot be used fails its own calls and stops nobody else: every call ends as a reply with its status. What
-ends a run early is Ctrl-C, a full disk, a checkpoint that cannot be loaded, or a user's own class that breaks its rules;
-then the replies that came are stored, and running again asks only for the others. Any number of threads may call one
-engine: the calls of one model share its limits, whoever asks.
+ends a run early is Ctrl-C, a full disk, a checkpoint that cannot be loaded, or a user's own class that breaks its
+rules; then the replies that came are stored, and running again asks only for the others. Any number of threads may call
+one engine: the calls of one model share its limits, whoever asks.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ class Oversight:
         self._most = math.inf if cost is None else cost
         self._seconds = math.inf if seconds is None else seconds
         self._until = time.monotonic() + self._seconds
-        self._spent = 0.0
+        self.spent = 0.0
+        """What the calls of this process cost so far."""
         self._others_spent = 0.0
         self._reached = ""
         self._guard = threading.Lock()
@@ -59,7 +60,7 @@ class Oversight:
         """
         if cost:
             with self._guard:
-                self._spent += cost
+                self.spent += cost
 
     def heed(self, cost: float) -> None:
         """Note what other processes of the command have spent so far.
@@ -71,7 +72,7 @@ class Oversight:
 
     def reached(self) -> str:
         """Which ceiling is reached, as a sentence; empty while none is."""
-        if not self._reached and (self._spent + self._others_spent >= self._most or self.left <= 0):
+        if not self._reached and (self.spent + self._others_spent >= self._most or self.left <= 0):
             with self._guard:
                 if not self._reached:
                     self._reached = self._sentence()
@@ -87,7 +88,7 @@ class Oversight:
         return self._until - time.monotonic() if self._seconds < math.inf else math.inf
 
     def _sentence(self) -> str:
-        spent = self._spent + self._others_spent
+        spent = self.spent + self._others_spent
         if spent >= self._most:
             return f"The ceiling of cost is reached: {spent:.4g} of {self._most:.4g} (`ceilings.cost`) is spent."
         return f"The ceiling of time is reached: {self._seconds / 60:.4g} minutes (`ceilings.minutes`) have passed."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol, final
@@ -12,6 +13,10 @@ from spavl.models.base import Reply
 if TYPE_CHECKING:
     import aiohttp
 
+FIRST_PAUSE = 0.5
+"""Seconds before the second attempt; doubled for each further one (exponential backoff), with random jitter."""
+LONGEST_PAUSE = 60.0
+"""Most seconds before another attempt, unless the server asks for more."""
 KEEP_ALIVE = 4.0
 """Seconds that a connection stays open unused: less than the 5 s after which uvicorn, and so vLLM, closes it."""
 Trouble = Literal[
@@ -163,6 +168,15 @@ class ConcurrencyLimit:
             if not turn.done():
                 turn.set_result(None)
                 return
+
+
+def backoff(tried: int) -> float:
+    """Seconds to wait before another attempt: twice as many after each, with jitter.
+
+    Args:
+        tried: attempts before the one that has just failed.
+    """
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tried, 60)) * random.uniform(0.5, 1.0)
 
 
 def open_session() -> aiohttp.ClientSession:
