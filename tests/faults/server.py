@@ -37,6 +37,8 @@ class Asked(NamedTuple):
     """Number of the attempt of this call, from 0."""
     seconds: float
     """When it came, after the server's start."""
+    probe: bool
+    """Whether it asks for one token only, which is how a client finds out if the server is there."""
 
 
 class FaultServer:
@@ -93,7 +95,8 @@ class FaultServer:
         fault = plan.fault(call.id, prompt_of(call.body), attempt=attempt, calls=calls, seconds=seconds)
         self._attempts[call.id] += 1
         self._calls[model] += 1
-        asked = Asked(call.id, model, fault, attempt, seconds)
+        probe = 1 in (call.body.get("max_tokens"), call.body.get("max_completion_tokens"))
+        asked = Asked(call.id, model, fault, attempt, seconds, probe)
         if self._log is not None:
             with self._log.open("a") as file:
                 file.write(json.dumps(asked) + "\n")
