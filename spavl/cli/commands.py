@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spavl import __version__
+from spavl.cli.store_commands import store_app
 from spavl.errors import SpavlError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ app = typer.Typer(
     epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no download; a few minutes). "
     "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
 )
+
+app.add_typer(store_app, name="store")
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
 Overrides = Annotated[
