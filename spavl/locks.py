@@ -18,6 +18,10 @@ LONGEST_COMMAND = 120
 """Most characters of the holder's command in a message."""
 
 
+class HeldError(RunError):
+    """Another process holds the lock."""
+
+
 class Lock:
     """An exclusive lock, held until `release` or the end of the process, however it ends.
 
@@ -25,22 +29,25 @@ class Lock:
     Windows). Both stay behind: removing the first would let two processes lock two files of one name.
 
     Args:
-        path: what is locked; it need not be there.
+        path: what is locked, or a name in the folder that is; it need not be there.
+        where: what is locked, for the message; `path` unless given.
         what: the sentence without its end, to which the holder is added: `The call store is being written by`.
         try_: what the error suggests.
 
     Raises:
-        RunError: another process holds the lock, or the disk knows no locks.
+        HeldError: another process holds the lock.
+        RunError: the disk knows no locks, or nothing can be written there.
     """
 
-    def __init__(self, path: Path, *, what: str, try_: str) -> None:
+    def __init__(self, path: Path, *, what: str, try_: str, where: str = "") -> None:
         # Not one lock a thread: whoever opens what is locked may close it on another.
         self._lock = FileLock(f"{path}.lock", blocking=False, thread_local=False)
         holder = Path(f"{path}.holder")
         try:
             self._lock.acquire()
         except Timeout as taken:
-            raise RunError(f"{what} {_read(holder) or 'another process'}.", where=str(path), try_=try_) from taken
+            by = _read(holder) or "another process"
+            raise HeldError(f"{what} {by}.", where=where or str(path), try_=try_) from taken
         except (OSError, NotImplementedError) as error:
             raise RunError(f"No lock can be taken: {error}", where=f"{path}.lock",
                            try_="use a folder of a disk of this machine that can be written") from error  # fmt: skip

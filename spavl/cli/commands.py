@@ -36,6 +36,7 @@ Limit = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder.")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")]
+Replay = Annotated[bool, typer.Option("--replay", help="Let no call leave: a missing answer is an error.")]
 Models = Annotated[
     list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
 ]
@@ -133,12 +134,12 @@ def check(
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")
 def build(
     settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
-    allow_code: AllowCode = False,
+    allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Build the preference dataset: pictures → questions → answers → verdicts → pairs."""
     from spavl.cli.terminal import print_funnel
 
-    opened = _open(settings, overrides, limit, seed, out, allow_code)
+    opened = _open(settings, overrides, limit, seed, out, allow_code, replay=replay)
     pairs = sum(opened.build()["export"].values())
     failed = print_funnel(opened.manifest())
     _print_next(f"{pairs:,} pairs in {opened.folder / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
@@ -156,11 +157,11 @@ def align(
     name: Annotated[str | None, typer.Option(help="Name of the result, RUN/align/NAME. Default: the method.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pairs.")] = None,
     seed: Seed = None, out: Out = None,
-    allow_code: AllowCode = False,
+    allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
     file, given = _file_and_overrides(settings, overrides)
-    made = _open(file, given, None, seed, out, allow_code).align(name, pairs=pairs, limit=limit)
+    made = _open(file, given, None, seed, out, allow_code, replay=replay).align(name, pairs=pairs, limit=limit)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",
@@ -172,13 +173,13 @@ def evaluate(
     settings: Annotated[Path | None, typer.Argument(metavar="[SETTINGS]", help="A settings file.")] = None,
     overrides: Overrides = None,
     model: Models = None,
-    limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False,
+    limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Evaluate models: safety, over-refusal, helpfulness and skill; base and aligned on the same items."""
     from spavl.cli.terminal import print_scores
 
     file, given = _file_and_overrides(settings, overrides)
-    opened = _open(file, given, limit, seed, out, allow_code)
+    opened = _open(file, given, limit, seed, out, allow_code, replay=replay)
     scores = opened.evaluate(model or [])
     print_scores(scores)
     _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
@@ -258,16 +259,18 @@ def settings(
 
 
 def _open(
-    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool
-) -> PipelineRun:
+    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool,
+    *, replay: bool = False,
+) -> PipelineRun:  # fmt: skip
     """The run of a settings file, with overrides and the options of the command line over it."""
     from spavl.api import open_run
     from spavl.cli.terminal import out as console
     from spavl.progress import TerminalProgress
 
     return open_run(
-        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, progress=TerminalProgress(console)
-    )
+        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, replay=replay,
+        progress=TerminalProgress(console),
+    )  # fmt: skip
 
 
 def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:

@@ -98,7 +98,7 @@ def _found(session: Session) -> Iterator[Candidate]:
     if wanted.source == "miniworld":
         from spavl.pipeline.miniworld import make_candidates
 
-        yield from make_candidates(session.settings, session.run.folder / "world")
+        yield from make_candidates(session.settings, session.world)
     else:
         yield from find(wanted, load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None))
 

@@ -142,7 +142,7 @@ def blank_benchmarks(session: Session) -> list[Benchmark]:
     Args:
         session: the settings, and the run folder that blank pictures are written to.
     """
-    return [blanked(benchmark, session.run.folder / "world" / "blank") for benchmark in open_benchmarks(session)]
+    return [blanked(benchmark, session.world / "blank") for benchmark in open_benchmarks(session)]
 
 
 def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark]:
@@ -241,7 +241,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
     if isinstance(spec, MiniworldBenchmark):
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        return miniworld_benchmarks(seed, spec.per_subset, session.run.folder / "world")
+        return miniworld_benchmarks(seed, spec.per_subset, session.world)
     return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
 
 
@@ -250,7 +250,7 @@ def _tools(session: Session, name: str) -> BenchmarkTools:
     settings = session.settings.evaluate
     refusal = settings.refusal_guard
     return BenchmarkTools(
-        name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
+        name=name, sampling=session.sampling(settings.sampling), pictures=session.world,
         seed=session.settings.seed, unsafe=partial(_unsafe, session, name),
         refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
     )  # fmt: skip

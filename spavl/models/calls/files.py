@@ -83,6 +83,15 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return connection
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether a call store is there and cannot be written, by its rights or those of its folder.
+
+    Args:
+        path: the call store.
+    """
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
 def check_format(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a file of another format version.
 
