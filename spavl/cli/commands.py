@@ -9,7 +9,7 @@ import typer
 
 from spavl import __version__
 from spavl.cli.store_commands import store_app
-from spavl.errors import SpavlError
+from spavl.errors import NothingMade, SpavlError
 
 if TYPE_CHECKING:
     from spavl.api import PipelineRun
@@ -140,7 +140,11 @@ def build(
     from spavl.cli.terminal import print_funnel
 
     opened = _open(settings, overrides, limit, seed, out, allow_code, replay=replay)
-    pairs = sum(opened.build()["export"].values())
+    try:
+        pairs = sum(opened.build()["export"].values())
+    except NothingMade:
+        print_funnel(opened.manifest())
+        raise
     failed = print_funnel(opened.manifest())
     _print_next(f"{pairs:,} pairs in {opened.folder / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
     if failed:

@@ -21,7 +21,7 @@ from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.tools import BenchmarkTools
-from spavl.pipeline.build import log_changed_settings
+from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Rate
@@ -65,13 +65,14 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
         SettingsError: no benchmark is named, or one needs a guard and none is named.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
-    log_changed_settings(session)
     specs = [_spec(session, name) for name in models] or known_models(session)
     base = base_spec(session)
     aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
-    return run_benchmarks(session, specs, open_benchmarks(session))
+    scores = run_benchmarks(session, specs, open_benchmarks(session))
+    keep_sections(session, "evaluate", "report")
+    return scores
 
 
 def run_benchmarks(
