@@ -136,7 +136,8 @@ def test_an_unknown_subcategory_gets_the_nearest_names(error: str, nearest: str)
     ("written", "meant"),
     [
         ("Weapon", "weapon"), ("drug_related-CRIMES", "drug-related crimes"),
-        ("drug related crimes", "drug-related crimes"), ("DrugRelatedCrimes", "drug-related crimes"), (" cyber ", "cyber"),
+        ("drug related crimes", "drug-related crimes"), ("DrugRelatedCrimes", "drug-related crimes"),
+        (" cyber ", "cyber"),
     ],
 )  # fmt: skip
 def test_case_blanks_hyphens_and_underscores_are_forgiven(written: str, meant: str) -> None:

@@ -126,9 +126,10 @@ def check(
     """Show what would run and how many model calls it makes, without making any."""
     from spavl.cli.terminal import print_plan
 
-    if not print_plan(_open(settings, overrides, limit, seed, out, allow_code).check()):
+    plan = _open(settings, overrides, limit, seed, out, allow_code).check()
+    if not print_plan(plan):
         raise typer.Exit(2)
-    _print_next("Nothing was called", f"start with `spavl build {settings}`")
+    _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+MOST_NAMED = 5
+"""Most pictures that a plan names one by one."""
 CLOSED = "(closed; `--reveal` prints it)"
 """What stands for text that may do harm."""
 
@@ -75,12 +77,21 @@ def print_plan(plan: RunPlan) -> bool:
     Args:
         plan: what a settings file would do.
     """
-    say(
-        f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories; "
-        f"the store holds {plan.stored:,} calls, which are not made again. The dataset is made by {plan.runner}.",
-    )
+    if plan.stages:
+        say(f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories.")
+        say(f"The dataset is made by {plan.runner}.")
+        say(f"Stages: {' → '.join(plan.stages)}")
+    else:
+        say("No pictures are named, so no dataset is planned: benchmarks alone.")
+    if plan.items:
+        say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
+    say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")
+    for one in plan.unusable[:MOST_NAMED]:
+        say(f"cannot be used: {one.file}: {one.reason}")
+    if plan.unusable:
+        say(f"{len(plan.unusable):,} of {plural(plan.looked_at, 'picture')} looked at cannot be used; a build goes on "
+            "without them.")  # fmt: skip
     rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
-    say(f"Stages: {' → '.join(plan.stages)}")
     rows.append(["", "", "all", f"{plan.calls:,}"])
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
     for problem in plan.problems:

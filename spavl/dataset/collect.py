@@ -231,6 +231,21 @@ def collect(
     return records, rejected
 
 
+def unusable(candidates: Sequence[Candidate], max_pixels: int) -> list[Rejected]:
+    """The files that cannot be used, with their reasons; nothing is copied.
+
+    Args:
+        candidates: files to look at.
+        max_pixels: largest width times height of a picture.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [
+            Rejected(_name(candidate.path), found.what)
+            for candidate, found in _inspected(candidates, max_pixels) if isinstance(found, DataError)
+        ]  # fmt: skip
+
+
 def _inspected(
     candidates: Sequence[Candidate], max_pixels: int
 ) -> Iterator[tuple[Candidate, tuple[ImageRecord, bytes] | DataError]]:

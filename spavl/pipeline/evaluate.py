@@ -163,9 +163,23 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
             try_='add one, such as `evaluate.benchmarks=[{kind: file, name: mine, path: items.jsonl}]`; '
             "`spavl settings evaluate` explains them",
         )  # fmt: skip
+    return [benchmark for spec in specs for benchmark in benchmarks_of(session, spec, seed)]
+
+
+def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None) -> list[Benchmark]:
+    """The benchmarks of one entry of the settings, with at most `limit` items a subset.
+
+    Args:
+        session: the settings and the run folder.
+        spec: the entry.
+        seed: of the miniature world's pictures and questions, in place of the run's.
+
+    Raises:
+        DataError: its files cannot be used.
+        SettingsError: it needs a guard and none is named.
+    """
     world_seed = session.settings.seed if seed is None else seed
-    found = [benchmark for spec in specs for benchmark in _open(session, spec, world_seed)]
-    return [limited(benchmark, session.settings.limit) for benchmark in found]
+    return [limited(benchmark, session.settings.limit) for benchmark in _open(session, spec, world_seed)]
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:

@@ -79,13 +79,16 @@ class CallStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock_store(self.path)
         try:
-            if not replay:
-                self._writer = Writer(open_to_write(self.path), insert_statement, self.path)
-            for file in (self.path, *map(Path, also_read)):
-                self._readers.append(open_to_read(file))
+            self._open(also_read)
         except RunError:
             self.close()
             raise
+
+    def _open(self, also_read: Sequence[Path | str]) -> None:
+        if not self.replay:
+            self._writer = Writer(open_to_write(self.path), insert_statement, self.path)
+        for file in (self.path, *map(Path, also_read)):
+            self._readers.append(open_to_read(file))
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The stored replies by key, failures included. Successes are counted in `hits`; a million take some 6 s.
