@@ -248,7 +248,7 @@ def test_a_web_page_instead_of_an_answer_is_a_failed_reply(store: CallStore) -> 
     assert reply.detail.startswith("the server answered with a web page: <!doctype")
 
 
-@pytest.mark.parametrize("body", ['{"error": "busy"}', "[]", '{"choices": []}', '"text"', "null"])
+@pytest.mark.parametrize("body", ["{}", "[]", '{"choices": []}', '"text"', "null"])
 def test_json_that_is_no_chat_completion_is_a_failed_reply(store: CallStore, body: str) -> None:
     async def respond(request: web.Request, number: int) -> web.Response:
         return web.Response(text=body, content_type="application/json")
