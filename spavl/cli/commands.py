@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
-    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no download; a few minutes). "
+    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no model to download; a few minutes). "
     "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
 )
 

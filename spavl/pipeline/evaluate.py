@@ -246,7 +246,9 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
-        answers = answer(benchmark, session.model(spec), store=session.store, on_progress=on_progress)
+        answers = answer(
+            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
+        )
     scored = score(benchmark, answers)
     write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored

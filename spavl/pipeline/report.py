@@ -123,10 +123,18 @@ def _model(name: str, manifest: Mapping[str, Any]) -> ModelShown:
     first = next(iter(manifest["models"]))
     role: Role = "base" if name == first else "control" if made.get("blind") else "aligned"
     return ModelShown(
-        name=name, label=made.get("label", name), role=role, what=made.get("what", ""),
+        name=name, label=made.get("label", name), role=role, what=made.get("what") or _how(made),
         rates={m: Rate(**row) for m, row in manifest["models"][name].items()},
         paired={m: PairedComparison(**row) for m, row in manifest.get("paired", {}).get(name, {}).items()},
     )  # fmt: skip
+
+
+def _how(made: Mapping[str, Any]) -> str:
+    """How a model was made, in a few words; empty where it was not trained in this run."""
+    if not made:
+        return ""
+    blind = ", every picture blanked, in training and here" if made["blind"] else ""
+    return f"{made['method'].upper()} on {made['pairs']:,} pairs{blind}"
 
 
 def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:

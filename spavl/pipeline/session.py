@@ -14,6 +14,7 @@ from spavl.errors import RunError
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
 from spavl.models.calls.files import is_read_only
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
@@ -64,7 +65,8 @@ class Session:
                 self._scratch = None
                 self._lock_run(opened)
             self.store = opened.enter_context(self._open_store(replay))
-            self.engine = opened.enter_context(Engine(self.store))
+            self.oversight = self._oversight()
+            self.engine = opened.enter_context(Engine(self.store, oversight=self.oversight))
             self.pool = ModelPool(settings.models, progress, allow_code=allow_code, on_free=self.engine.forget)
             opened.callback(self.free)  # first of all, and whatever a model's own `close` raises, the rest is closed
             self._opened = opened.pop_all()
@@ -88,6 +90,11 @@ class Session:
             self.progress.log(f"{self.run.folder} cannot be written: it is read as it is")
         else:
             opened.callback(lock.release)
+
+    def _oversight(self) -> Oversight:
+        ceilings = self.settings.ceilings
+        seconds = None if ceilings.minutes is None else ceilings.minutes * 60
+        return Oversight(cost=ceilings.cost, seconds=seconds, tell=lambda notice: self.progress.log(notice.line))
 
     def _open_store(self, replay: bool) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""

@@ -123,10 +123,12 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
         reveal: show also what may do harm.
 
     Raises:
-        DataError: no question matches.
+        DataError: no question matches, or there is no dataset yet.
         RunError: there is no run in the folder.
     """
     run = Run(folder).checked()
+    if not run.queries.exists():
+        raise _no_dataset(run)
     paired = {row[0] for row in query(PAIRED, [part], pairs=run.pairs)} if run.pairs.exists() else set()
     matching = [row[0] for row in query(MATCHING, [part], queries=run.queries)]
     if not matching:
@@ -176,7 +178,9 @@ def find_item(folder: Path, benchmark: str, part: str, *, reveal: bool = False) 
                         try_=f"there are: {known}" if known else "run `spavl evaluate` first")  # fmt: skip
     matching = [row[0] for row in query(ITEMS, [part], scores=next(iter(tables.values())))]
     if not matching:
-        raise DataError(f"No item of `{benchmark}` has `{part}` in its id", where=str(folder))
+        first = query("SELECT item_id FROM scores LIMIT 1", scores=next(iter(tables.values())))
+        raise DataError(f"No item of `{benchmark}` has `{part}` in its id", where=str(folder),
+                        try_=f"ids look like `{first[0][0]}`" if first else "")  # fmt: skip
     metrics = [m for m in measured_metrics(manifest) if m.benchmark == benchmark]
     item = scored_items(run, tables, metrics, matching[:1])[matching[0]]
     return QuestionDetails(
@@ -205,6 +209,14 @@ def _verdict(judgment: Judgment) -> ShownVerdict:
     match = judgment.match
     names = {"a": match.a_responder, "b": match.b_responder, "tie": "neither", None: judgment.judgment_status}
     return ShownVerdict(f"{match.a_responder} ~ {match.b_responder}", judgment.order, names[judgment.winner])
+
+
+def _no_dataset(run: Run) -> DataError:
+    known = list(run.manifest().get("benchmarks", {}))
+    return DataError(
+        "This run has no questions of a dataset yet", where=str(run.folder),
+        try_=f"show an item of a benchmark with `--benchmark {known[0]}`" if known else "run `spavl build` first",
+    )  # fmt: skip
 
 
 def _no_question(run: Run, part: str) -> DataError:

@@ -60,7 +60,7 @@ def rate(value: Rate) -> str:
     if value.value is None:
         return f"between {percent(value.low)} and {percent(value.high)}"
     if value.flagged:
-        return f"{percent(value.value)} (worst case {percent(value.high)})"
+        return f"{percent(value.value)} ({interval(value)} with {count(value.unreadable)} unread)"
     if value.value == 0:
         return f"0{THIN}% (at most {percent(value.high)})"
     if value.value == 1:
@@ -272,8 +272,10 @@ def still_failing(data: ReportData) -> str:
     bad = [(label, _failures(r, main)) for label, r in asked]
     worst = sorted([(label, n) for label, n in bad if n], key=lambda found: -found[1])
     if not worst:
+        unread = sum(value.unreadable for _, value in asked)
+        aside = f"{count(unread)} verdicts are unread" if unread else "each alone was asked about few times"
         return (
-            f"{aligned[0].label} has no failure in any of {len(asked)} subjects; each alone was asked about few times."
+            f"{aligned[0].label} has no {'known ' if unread else ''}failure in any of {len(asked)} subjects; {aside}."
         )
     named = ", ".join(f"{label} ({n})" for label, n in worst[:5])
     most = ", most in" if len(worst) > 5 else ":"

@@ -114,3 +114,9 @@ def test_what_is_not_there_is_a_sentence(dataset: Path, benchmark: Path) -> None
     assert error.value.try_ == "there are: `b`"
     with pytest.raises(DataError, match="No item of `b` has `nothing`"):
         find_item(benchmark, "b", "nothing")
+
+
+def test_a_run_without_a_dataset_says_what_can_be_shown(benchmark: Path) -> None:
+    with pytest.raises(DataError, match="no questions of a dataset") as error:
+        find_question(benchmark, "")
+    assert error.value.try_ == "show an item of a benchmark with `--benchmark b`"

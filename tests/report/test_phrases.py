@@ -85,7 +85,7 @@ def test_a_judge_whose_verdicts_are_unreadable_gives_no_headline_of_success():
 
 def test_a_judge_that_lost_some_verdicts_is_said_with_the_worst_case():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=40)}))
-    assert plain(headline(data).lead).startswith("Unsafe answers fell from 47.2 % to 0.0 % (worst case 13.3 %)")
+    assert plain(headline(data).lead).startswith("Unsafe answers fell from 47.2 % to 0.0 % (0.0–13.3 % with 40 unread)")
 
 
 def test_a_skill_that_stayed_is_kept_only_where_a_loss_is_ruled_out():

@@ -23,7 +23,7 @@ from spavl.locks import Lock
 from spavl.models.base import Reply
 from spavl.models.calls.files import is_damage, open_to_read, open_to_write, sqlite_errors
 from spavl.models.calls.lock import lock_store, refuse_network_disk
-from spavl.models.calls.table import MERGE, SELECT, checksum_of, decoded, insert_statement, row_of
+from spavl.models.calls.table import ANSWER_OF, MERGE, SELECT, checksum_of, decoded, insert_statement, row_of
 from spavl.models.calls.writer import Writer
 from spavl.records import TRIED_AGAIN
 
@@ -134,6 +134,19 @@ class CallStore:
             self.calls += 1
             self.cost += reply.cost
             self.tokens += _tokens(reply)
+
+    def has_answer_of(self, identity: str) -> bool:
+        """Whether a model's answer is among the newest rows; looks at some thousands and not at all.
+
+        Args:
+            identity: the model's.
+        """
+        self.flush()
+        for reader in self._readers:
+            with self._reading, sqlite_errors(self.path):
+                if reader.execute(ANSWER_OF, (json.dumps(identity),)).fetchone():
+                    return True
+        return False
 
     @property
     def has_room(self) -> bool:
