@@ -29,6 +29,7 @@ from spavl.models.backends.endpoint_body import body_of
 from spavl.models.base import Prompt, Reply, Request, Sampling
 from spavl.models.calls.engine import Engine, Pending
 from spavl.models.calls.store import CallStore
+from spavl.models.calls.table import checksum_of, row_of
 from spavl.records import ImageRef
 
 RUNS = 5
@@ -84,6 +85,7 @@ def measures() -> Sequence[Measure]:
             *_against_loop(folder, "instant answers, 64 in flight", Server(0.0, 64, 700, least=None)),
             _three_responders(folder),
             *_without_server(folder),
+            _checksums(folder),
         ]
 
 
@@ -253,6 +255,28 @@ class Instant:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _checksums(folder: Path) -> Measure:
+    """What the checksum of a row adds to writing it."""
+    rows = [
+        row_of(Reply("A plain answer of some twenty words.", key=f"{number:032x}"), "{}", 0.0)
+        for number in range(STAGES[0])
+    ]
+    started = time.process_time()
+    for row in rows:
+        checksum_of((*row[1:12], row[0]))
+    checksums = time.process_time() - started
+    started = time.process_time()
+    with CallStore(folder / "rows.sqlite") as store:
+        for row in rows:
+            store.put(row[0], Reply("A plain answer of some twenty words."), "{}")
+            store.wait_for_room()
+    written = time.process_time() - started
+    how = (
+        f"processor time of {len(rows):,} rows; {1e6 * checksums / len(rows):.1f} µs of {1e6 * written / len(rows):.1f}"
+    )
+    return Measure("checksums: share of writing a row", checksums / written, 0.10, "", "lower", how)
 
 
 def _spent(calls: int, started: float, processor: float) -> Spent:

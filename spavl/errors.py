@@ -4,7 +4,7 @@
     ├── SettingsError        a settings file or a `key.path=value` override is wrong
     ├── MissingExtra         an optional dependency is not installed
     ├── DataError            an input (picture, pairs, taxonomy, table, checkpoint) is unusable
-    │   └── NothingMade      a stage that must make something made nothing (exit 3 where calls failed)
+    │   └── NothingMade      a stage that must make something made nothing; exit 3 where calls of models failed
     ├── ModelError           a model cannot be reached, opened or trusted
     └── RunError             a run folder, the call store or the disk is in the way
 
@@ -68,6 +68,7 @@ class NothingMade(DataError):
 
     def __init__(self, what: str, *, where: str = "", try_: str = "", calls_failed: bool = False) -> None:
         super().__init__(what, where=where, try_=try_)
+        self.calls_failed = calls_failed
         self.exit_status = 3 if calls_failed else 2
 
 

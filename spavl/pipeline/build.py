@@ -16,7 +16,7 @@ from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
-from spavl.records import TRIED_AGAIN, PreferencePair, Response
+from spavl.records import PreferencePair, Response
 from spavl.run import STAGES, Stage, changes
 from spavl.tables import FORMAT, read_footer
 
@@ -96,23 +96,21 @@ def _note_calls(session: Session) -> None:
         session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
 
 
-def _note_failures(session: Session, stages: Sequence[Stage]) -> list[dict[str, Any]]:
-    """Note why records have no answer; returns it."""
+def _note_failures(session: Session, stages: Sequence[Stage]) -> None:
+    """Note why records have no answer."""
     counts = session.run.manifest().get("counts", {})
-    found = failures(session.run, session.settings, stages, counts)
-    session.run.replace(failures=found)
-    return found
+    session.run.replace(failures=failures(session.run, session.settings, stages, counts))
 
 
 def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) -> NothingMade:
     """The error with the reason that the stages before it tell."""
     _note_calls(session)
     there = [stage for stage in stages if all(p.exists() for p in stage.tables(session.run.folder, session.settings))]
-    failed = any(one["status"] in TRIED_AGAIN for one in _note_failures(session, there))
+    _note_failures(session, there)
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())
     what = f"{error.what}: {why}" if why else error.what
-    return NothingMade(what, where=error.where, try_=error.try_, calls_failed=failed)
+    return NothingMade(what, where=error.where, try_=error.try_, calls_failed=error.calls_failed)
 
 
 def log_changed_settings(session: Session) -> None:

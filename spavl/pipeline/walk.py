@@ -76,13 +76,20 @@ def _note_counts(session: Session, stage: Stage) -> None:
     session.run.note(counts={stage.name: counts}, **({"spent": {stage.name: {**spent, **usage}}} if usage else {}))
     if stage.nothing and not any(footer["rows"] for footer in footers):
         what, try_ = stage.nothing
-        raise NothingMade(what, where=f"stage {stage.name}", try_=try_)
+        failed = bool(_failed_calls(session))
+        raise NothingMade(what, where=f"stage {stage.name}", try_=try_, calls_failed=failed)
 
 
 def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Amounts by name, added up."""
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: sum(part.get(name, 0) for part in parts) for name in names}
+
+
+def _failed_calls(session: Session) -> int:
+    """Records of this run whose calls may succeed when they are made again."""
+    found: Mapping[str, Mapping[str, int]] = session.run.manifest()["counts"]
+    return sum(counts.get(status, 0) for counts in found.values() for status in TRIED_AGAIN)
 
 
 def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]) -> list[Job]:

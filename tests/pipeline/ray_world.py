@@ -12,7 +12,10 @@ from PIL import Image
 
 from spavl.config import EndpointSpec, PythonSpec, Settings
 from spavl.pipeline.build import build
+from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session
+from spavl.pipeline.stages import pipeline_of
+from spavl.pipeline.walk import walk
 from spavl.progress import NoProgress
 from tests.models.server import Server, completion, prompt_of, serving
 
@@ -92,6 +95,12 @@ def build_run(settings: Settings, log: Log | None = None) -> dict[str, Any]:
     with Session(settings, log or Log(), allow_code=True) as session:
         build(session)
         return session.run.manifest()
+
+
+def walk_run(settings: Settings) -> None:
+    """Do the stages of a dataset alone, which unlike a build may have a single responder."""
+    with Session(settings, Log(), allow_code=True) as session, open_runner(session) as runner:
+        walk(session, pipeline_of(settings, allow_code=True), runner)
 
 
 def tables(folder: Path, name: str) -> dict[str, bytes]:

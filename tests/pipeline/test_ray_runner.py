@@ -39,6 +39,7 @@ from tests.pipeline.ray_world import (
     on_ray,
     settings_of,
     tables,
+    walk_run,
 )  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
@@ -110,14 +111,14 @@ def test_what_is_stored_is_not_asked_again_and_calls_in_flight_stay_within_the_m
     with answering(0.03) as other:
         responders = endpoints(other.url, concurrency=3)
         with pytest.raises(DataError, match="No match became a pair"):
-            build_run(settings_of(home, "limits", responders[:1], **on_ray(2)))  # one responder makes no match
+            walk_run(settings_of(home, "limits", responders[:1], **on_ray(2)))  # one responder makes no match
         assert len(other.bodies) == CALLS // 2
         assert 2 <= other.most_in_flight <= 3
         (home / "limits" / "parts" / "respond" / "amber.parquet").unlink()
         made = build_run(settings_of(home, "limits", responders, **on_ray(2)))
         assert len(other.bodies) == CALLS
-    cost = pytest.approx(CALLS / 2 * 110 / 1e6)
-    assert made["spent"]["respond"] == {"calls": CALLS // 2, "stored": CALLS // 2, "cost": cost}
+    cost = pytest.approx(CALLS * 110 / 1e6)
+    assert made["spent"]["respond"] == {"calls": CALLS // 2, "stored": CALLS // 2, "tokens": CALLS * 110, "cost": cost}
     assert tables(home, "limits") == tables(home, "local")
 
 
@@ -155,7 +156,7 @@ def test_actors_out_of_memory_end_in_one_sentence_and_what_was_answered_is_store
 ) -> None:
     dying = PythonSpec(name="dying", target="tests.pipeline.dying_model:DyingModel", version="1", batch_size=1)
     with pytest.raises(RunError) as error:
-        build_run(settings_of(tmp_path, "run", (dying,), **on_ray(1)))
+        walk_run(settings_of(tmp_path, "run", (dying,), **on_ray(1)))
     assert "memory" in error.value.what
     assert "\n" not in error.value.what
     assert "build.batch_size" in error.value.try_
@@ -236,7 +237,7 @@ def test_a_cluster_that_answers_is_no_problem(cluster: None, tmp_path: Path) -> 
 def test_without_ray_the_extra_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra) as error:
-        build_run(settings_of(tmp_path, "run", (), **on_ray(2)))
+        build_run(settings_of(tmp_path, "run", endpoints("http://127.0.0.1:9/v1"), **on_ray(2)))
     assert error.value.try_ == "pip install 'spavl[ray]'"
     assert not list((tmp_path / "run").glob("*.parquet"))
 

@@ -23,14 +23,9 @@ from spavl.locks import Lock
 from spavl.models.base import Reply
 from spavl.models.calls.files import is_damage, open_to_read, open_to_write, sqlite_errors
 from spavl.models.calls.lock import lock_store, refuse_network_disk
-from spavl.models.calls.table import MERGE, SELECT, checksum_of, decoded, insert_statement, row_of
+from spavl.models.calls.table import ANSWER_OF, MERGE, SELECT, checksum_of, decoded, insert_statement, row_of
 from spavl.models.calls.writer import Writer
 from spavl.records import TRIED_AGAIN
-
-ANSWER_OF = """
-SELECT 1 FROM (SELECT status, request FROM calls ORDER BY id DESC LIMIT 20000)
-WHERE status NOT IN ('failed', 'empty') AND instr(request, ?) LIMIT 1
-"""
 
 KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""

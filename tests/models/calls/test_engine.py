@@ -180,7 +180,7 @@ def test_in_replay_nothing_is_called_and_a_missing_reply_is_an_error(path: Path)
     with CallStore(path, replay=True) as store:
         replies = complete(echo, prompts("b", "a"), sampling=GREEDY, store=store)
         assert [reply.status for reply in replies] == ["failed", "ok"]
-        with pytest.raises(ModelError, match="1 answers of `echo` are not in the call store") as raised:
+        with pytest.raises(ModelError, match="1 answer of `echo` cannot be found in the call store") as raised:
             complete(echo, prompts("a", "c"), sampling=GREEDY, store=store)
     assert echo.batches == []
     assert str(path) in raised.value.where

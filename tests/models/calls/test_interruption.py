@@ -40,7 +40,7 @@ from tests.models.python_models import Echo
 signal.signal(signal.SIGINT, signal.default_int_handler)
 kind, where, path, count = sys.argv[1:]
 if kind == "endpoint":
-    model = open_model(EndpointSpec(name="e", url=where, model="m", identity="test/1", concurrency=8))
+    model = open_model(EndpointSpec(name="e", url=where, model="mini", identity="test/1", concurrency=8))
 else:
     model = Echo(batch_size=16, log=where, pause=0.0005)
 with CallStore(path) as store:
