@@ -202,7 +202,8 @@ def base_spec(session: Session) -> LocalSpec:
     """
     settings = session.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
-                     batch_size=session.settings.evaluate.batch_size)  # fmt: skip
+                     batch_size=session.settings.evaluate.batch_size,
+                     most_pixels=settings.data.most_pixels)  # fmt: skip
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:
