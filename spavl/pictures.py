@@ -44,6 +44,10 @@ SIGNATURES: Mapping[bytes, str] = {
     b"version https://git-lfs": "Git LFS pointer",
 }  # fmt: skip
 """What a file is called by its first bytes."""
+ENDS: Mapping[str, bytes] = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+"""What stands at the end of a whole file."""
+TAIL = 4096
+"""Bytes at the end of a file in which it is looked for."""
 _ORIENTATION = 0x0112
 """The EXIF tag of the camera's orientation; 5 to 8 are turned by a quarter."""
 _UPRIGHT = {
@@ -171,6 +175,23 @@ def read_header(file: Path | bytes, *, name: str = "") -> Header:
         frames = image.n_frames if image.format in ("PNG", "WEBP") else 1  # type: ignore[attr-defined]
         size = image.size[::-1] if turned else image.size
         return Header(image.format or "", size, plain and frames == 1)
+
+
+def check_picture(path: Path) -> None:
+    """Check that a file is a picture and not cut off, without decoding it where its end is where it should be.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it is missing, no picture, damaged, of another format, or of more than `MOST_PIXELS`.
+    """
+    with _sentences(str(path), path), _opened(path) as image:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            whole = ENDS.get(image.format or "", b"\0absent\0") in file.read()
+        if not whole:
+            image.load()
 
 
 def sendable(path: Path, *, most_pixels: int | None = None) -> tuple[str, bytes]:

@@ -17,7 +17,7 @@ from spavl.tables import FORMAT, write_arrow
 _TEXT = ("benchmark", "model", "item_id", "subset", "group", "cluster", "picture", "shown", "system", "question")
 _LISTS = ("images", "image_sha256", "earlier")
 _FLAGS = ("harmful", "benign", "heldout")
-_TEXT_AFTER = ("expected", "answer", "thought", "status", "call")
+_TEXT_AFTER = ("expected", "answer", "thought", "status", "detail", "call")
 
 
 def outcome_column(metric: str) -> str:
@@ -85,8 +85,9 @@ def _row(scored: Scored, run: Path) -> dict[str, Any]:
         "group": item.group, "cluster": item.cluster, "picture": item.picture, "shown": item.shown,
         "system": item.system, "question": item.question, "earlier": [f"{t.role}: {t.text}" for t in item.earlier],
         "images": _paths(item, run), "image_sha256": [image.sha256 for image in item.pictures],
-        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": item.expected,
-        "answer": given.text, "thought": given.thought, "status": given.status, "call": given.call,
+        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": " | ".join(item.answers),
+        "answer": given.text, "thought": given.thought, "status": given.status, "detail": given.detail,
+        "call": given.call,
         "tokens": given.tokens, "unread": [name for name, outcome in scored.outcomes.items() if outcome is None],
         **{outcome_column(name): outcome for name, outcome in scored.outcomes.items()},
     }  # fmt: skip

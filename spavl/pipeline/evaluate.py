@@ -20,6 +20,7 @@ from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.judging import guard_scorer
@@ -168,7 +169,7 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
-    """A benchmark with at most `limit` items of every subset.
+    """A benchmark with at most `limit` items of every subset, from all its groups alike.
 
     Args:
         benchmark: the whole benchmark.
@@ -178,7 +179,7 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
         return benchmark
     kept: list[Item] = []
     for subset in dict.fromkeys(item.subset for item in benchmark.items):
-        kept += [item for item in benchmark.items if item.subset == subset][:limit]
+        kept += spread([item for item in benchmark.items if item.subset == subset], limit)
     return replace(benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept))
 
 
@@ -252,7 +253,7 @@ def _tools(session: Session, name: str) -> BenchmarkTools:
     refusal = settings.refusal_guard
     return BenchmarkTools(
         name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
-        seed=session.settings.seed, unsafe=partial(_unsafe, session, name),
+        seed=session.settings.seed, unsafe=partial(_unsafe, session, name), missing_pictures=settings.missing_pictures,
         refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
     )  # fmt: skip
 
