@@ -23,6 +23,7 @@ from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import log_changed_settings
+from spavl.pipeline.failures import Failures
 from spavl.pipeline.judging import guard_scorer
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Rate
@@ -48,8 +49,13 @@ class Scores:
     """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
     """The first model's scored answers, by index of the benchmark."""
-    failed: int = 0
-    """Answers whose call failed, of all models; they have no outcome, and are asked for again next time."""
+    failures: Failures = field(default_factory=Failures)
+    """Calls without an answer, of all models and guards."""
+
+    @property
+    def failed(self) -> int:
+        """Calls that failed; they have no outcome, and are made again next time."""
+        return self.failures.failed
 
 
 def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
@@ -87,6 +93,8 @@ def run_benchmarks(
         against: earlier scores on the same benchmarks, blanked or not; they are kept, their metrics keep their names,
             and the models are compared with their first.
     """
+    if against is None:
+        session.failures = Failures()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
     for spec in specs:
@@ -101,10 +109,10 @@ def run_benchmarks(
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name[m]: p for m, p in compared.items() if p.n}
                 counts[benchmark.name] = len(scored)
-                scores.failed += sum(s.answer.status == "failed" for s in scored)
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
+    scores.failures = session.failures
     _note(session, scores)
     return scores
 
@@ -234,6 +242,8 @@ def _spec(session: Session, name: str) -> ModelSpec:
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
         answers = answer(benchmark, session.model(spec), store=session.store, on_progress=on_progress)
+    for one in answers:
+        session.failures.count(spec.name, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)
     write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored

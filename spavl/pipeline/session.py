@@ -15,6 +15,7 @@ from spavl.models.calls.engine import Engine
 from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
+from spavl.pipeline.failures import Failures
 from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
 from spavl.progress import Progress
@@ -40,6 +41,7 @@ class Session:
         self.progress = progress
         self.run = Run(Path(settings.out)).open()
         self.allow_code = allow_code
+        self.failures = Failures()
         check_models(settings.models)
         self.store = self._open_store()
         self.engine = Engine(self.store)
