@@ -44,6 +44,10 @@ SIGNATURES: Mapping[bytes, str] = {
     b"version https://git-lfs": "Git LFS pointer",
 }  # fmt: skip
 """What a file is called by its first bytes."""
+PLAIN_MODES = ("RGB", "L", "P", "1")
+"""Pillow's modes of pictures that every reader shows alike, where they have no transparency."""
+ANIMATED = ("PNG", "WEBP", "GIF")
+"""Formats that may have several frames."""
 ENDS: Mapping[str, bytes] = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 """What stands at the end of a whole file."""
 TAIL = 4096
@@ -133,8 +137,8 @@ class Header:
     size: tuple[int, int]
     """Width and height in pixels, upright."""
     plain: bool
-    """Whether every reader shows the file as spavl does: upright as it is, of one frame, opaque, in 8 bits of colour or
-    grey."""
+    """Whether every reader shows the file as spavl does: upright as it is, of one frame, opaque, in at most 8 bits of
+    colour or grey."""
 
 
 def open_upright(file: Path | bytes, *, name: str = "") -> Image.Image:
@@ -171,8 +175,8 @@ def read_header(file: Path | bytes, *, name: str = "") -> Header:
     with _sentences(name or _name_of(file), file), _opened(file) as image:
         orientation = _orientation(image)
         turned = orientation >= 5 and image.format != "TIFF"  # Pillow gives the upright size of a TIFF
-        plain = image.mode in ("RGB", "L") and orientation == 1 and not image.has_transparency_data
-        frames = image.n_frames if image.format in ("PNG", "WEBP") else 1  # type: ignore[attr-defined]
+        plain = image.mode in PLAIN_MODES and orientation == 1 and not image.has_transparency_data
+        frames = image.n_frames if image.format in ANIMATED else 1  # type: ignore[attr-defined]
         size = image.size[::-1] if turned else image.size
         return Header(image.format or "", size, plain and frames == 1)
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import spavl
 from spavl.errors import DataError
 from spavl.models.backends.local_vlm import _open_picture
 from spavl.pictures import FileSlice, Picture, capped, capped_size, open_upright, read_header, sendable
@@ -166,7 +167,7 @@ def test_a_jpeg_of_a_turned_camera_is_upright_for_everybody(tmp_path: Path, orie
 
 
 def test_plain_files_are_sent_as_they_are_and_others_anew(tmp_path: Path) -> None:
-    plain = {"RGB", "grey", "PNG turned 1", "WEBP turned 1"}
+    plain = {"RGB", "grey", "one bit", "palette", "PNG turned 1", "WEBP turned 1"}
     for name, (data, _) in SAMPLES.items():
         (tmp_path / "x").write_bytes(data)
         media_type, sent = sendable(tmp_path / "x")
@@ -249,3 +250,9 @@ def test_bytes_changed_anywhere_are_a_picture_or_a_sentence(sample: str, place: 
         assert open_upright(bytes(data)).mode == "RGB"
     except DataError as error:
         assert error.what
+
+
+def test_nobody_else_opens_pictures() -> None:
+    package = Path(spavl.__file__).parent
+    openers = [path.name for path in package.rglob("*.py") if "Image.open(" in path.read_text("utf-8")]
+    assert openers == ["pictures.py"]

@@ -23,7 +23,7 @@ def pictureless(benchmark: Benchmark) -> Benchmark:
     Args:
         benchmark: the benchmark as it is.
     """
-    items = tuple(with_pictures(item, (), "none") for item in benchmark.items)
+    items = tuple(replace(with_pictures(item, (), "none"), missing="") for item in benchmark.items)
     return replace(benchmark, name=f"{benchmark.name}-pictureless", items=items)
 
 

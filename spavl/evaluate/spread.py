@@ -23,8 +23,9 @@ def by_group(item: Item) -> Hashable:
 def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group) -> Sequence[Item]:
     """At most so many items, taken from all strata in turn, in their old order.
 
-    Which of a stratum are taken is decided by the hash of their ids, so that no rhythm of the file (yes and no in turn,
-    three pictures a question) decides it; a larger limit takes the same items and further ones.
+    Which of a stratum are taken, and from which strata where there are too many, is decided by the hash of the items'
+    ids, so that no rhythm of the file (yes and no in turn, three pictures a question) decides it; a larger limit takes
+    the same items and further ones.
 
     Args:
         items: all items.
@@ -33,14 +34,10 @@ def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group
     """
     if limit is None or limit >= len(items):
         return items
-    strata: dict[Hashable, list[int]] = {}
+    strata: dict[Hashable, list[tuple[bytes, int]]] = {}
     for place, item in enumerate(items):
-        strata.setdefault(stratum(item), []).append(place)
-    turns = [
-        (turn, number, place)
-        for number, places in enumerate(strata.values())
-        for turn, place in enumerate(sorted(places, key=lambda place: _hash(items[place])))
-    ]
+        strata.setdefault(stratum(item), []).append((_hash(item), place))
+    turns = [(turn, *found) for members in strata.values() for turn, found in enumerate(sorted(members))]
     return [items[place] for place in sorted(place for _, _, place in sorted(turns)[:limit])]
 
 

@@ -140,7 +140,7 @@ def test_pope_files_are_lines_or_arrays(tmp_path, form):
     assert [item.item_id for item in made.items] == [f"aokvqa_pope_seem_random/{n}" for n in range(1, 5)]
 
 
-@pytest.mark.parametrize("limit", [2, 6, 12])
+@pytest.mark.parametrize("limit", [6, 12])
 def test_a_part_of_pope_is_of_all_files_and_balanced(tmp_path, limit):
     """Yes and no come in turn in the files: every second question would be all yes."""
     (tmp_path / "a.jpg").write_bytes(picture("green"))
@@ -149,7 +149,7 @@ def test_a_part_of_pope_is_of_all_files_and_balanced(tmp_path, limit):
     made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), limit=limit), tmp_path)
     answers = [item.expected for item in made.items]
     assert len(answers) == limit and answers.count("yes") == answers.count("no")
-    assert limit == 2 or {item.group.rpartition("_")[2] for item in made.items} == {"random", "popular", "adversarial"}
+    assert {item.group.rpartition("_")[2] for item in made.items} == {"random", "popular", "adversarial"}
 
 
 def test_rows_of_pope_that_are_wrong_and_pictures_that_are_missing_are_counted(tmp_path):
