@@ -45,7 +45,7 @@ OTHERS: Mapping[bytes, tuple[str, str]] = {
     b"\xff\xd8\xff": ("a picture", f"wanted is {FORMS}"),
     GZIP: ("compressed twice", "unpack it once"),
 }
-"""What a file may be instead, by its first bytes, those of a text in lower case: what that is called, and what helps."""
+"""What a file may be instead, by its first bytes (of a text in lower case): what that is called, and what helps."""
 CHUNK = 2**18
 """Bytes of a JSON array that are read at once."""
 TOGETHER = 8
