@@ -30,12 +30,6 @@ GREY = (127, 127, 127)
 """RGB value of the blank picture."""
 WHITE = (255, 255, 255)
 """What shows through a transparent pixel, as in vLLM, in Qwen's utilities and on paper."""
-JPEG_QUALITY = 95
-"""Quality of a JPEG that is written anew to be sent."""
-MEDIA_TYPES: Mapping[str, str] = {
-    "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
-}  # fmt: skip
-"""Media type of the formats that every server reads, by Pillow's name of the format."""
 SIGNATURES: Mapping[bytes, str] = {
     b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
     b"II+\0": "BigTIFF", b"MM\0+": "BigTIFF", b"RIFF": "WebP", b"8BPS": "Photoshop", b"%!PS": "PostScript",
@@ -198,53 +192,28 @@ def check_picture(path: Path) -> None:
             image.load()
 
 
-def sendable(path: Path, *, most_pixels: int | None = None) -> tuple[str, bytes]:
-    """Media type and bytes by which a server is shown the same picture as a local model.
-
-    The file's own bytes where they already show it and every server reads them (`Header.plain`, JPEG, PNG or WebP);
-    else the picture written anew, as a JPEG where the file is one, and otherwise as a PNG.
-
-    Args:
-        path: the file.
-        most_pixels: a picture of more is made smaller. None: none is.
-
-    Raises:
-        DataError: the picture cannot be read.
-    """
-    with _sentences(str(path)):
-        data = path.read_bytes()
-    header = read_header(data, name=str(path))
-    small = most_pixels is None or header.size[0] * header.size[1] <= most_pixels
-    if header.plain and small and header.kind in MEDIA_TYPES:
-        return MEDIA_TYPES[header.kind], data
-    image, buffer = capped(open_upright(data, name=str(path)), most_pixels), BytesIO()
-    kind = "JPEG" if header.kind in ("JPEG", "MPO") else "PNG"
-    image.save(buffer, kind, quality=JPEG_QUALITY, subsampling=0)
-    return MEDIA_TYPES[kind], buffer.getvalue()
-
-
-def capped(image: Image.Image, most_pixels: int | None) -> Image.Image:
+def capped(image: Image.Image, max_pixels: int | None) -> Image.Image:
     """The picture, made smaller where it has too many pixels; its proportions are kept.
 
     Args:
         image: the picture.
-        most_pixels: most pixels, width times height. None: any number.
+        max_pixels: most pixels, width times height. None: any number.
     """
-    size = capped_size(image.size, most_pixels)
+    size = capped_size(image.size, max_pixels)
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def capped_size(size: tuple[int, int], most_pixels: int | None) -> tuple[int, int]:
+def capped_size(size: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
     """The size that `capped` gives a picture.
 
     Args:
         size: width and height in pixels.
-        most_pixels: most pixels, width times height. None: any number.
+        max_pixels: most pixels, width times height. None: any number.
     """
     width, height = size
-    if most_pixels is None or width * height <= most_pixels:
+    if max_pixels is None or width * height <= max_pixels:
         return size
-    scale = sqrt(most_pixels / (width * height))
+    scale = sqrt(max_pixels / (width * height))
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 

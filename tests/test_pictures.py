@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import spavl
+from spavl.config.models import PictureSettings
 from spavl.errors import DataError
+from spavl.models.backends.endpoint_pictures import sent_form
 from spavl.models.backends.local_vlm import _open_picture
-from spavl.pictures import FileSlice, Picture, capped, capped_size, open_upright, read_header, sendable
+from spavl.pictures import FileSlice, Picture, capped, capped_size, check_picture, open_upright, read_header
 from spavl.report.pictures import inline
 
 GREY = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
@@ -120,6 +123,10 @@ def as_a_server_does(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def sendable(path: Path, **settings: Any) -> tuple[str, bytes]:
+    return sent_form(path.read_bytes(), PictureSettings(**settings))
+
+
 def in_the_report(path: Path) -> np.ndarray:
     inlined = inline(path, 1000)
     assert inlined is not None
@@ -167,7 +174,7 @@ def test_a_jpeg_of_a_turned_camera_is_upright_for_everybody(tmp_path: Path, orie
 
 
 def test_plain_files_are_sent_as_they_are_and_others_anew(tmp_path: Path) -> None:
-    plain = {"RGB", "grey", "one bit", "palette", "PNG turned 1", "WEBP turned 1"}
+    plain = {"RGB", "grey", "one bit", "palette", "PNG turned 1", "WEBP turned 1", "GIF"}
     for name, (data, _) in SAMPLES.items():
         (tmp_path / "x").write_bytes(data)
         media_type, sent = sendable(tmp_path / "x")
@@ -180,7 +187,7 @@ def test_plain_files_are_sent_as_they_are_and_others_anew(tmp_path: Path) -> Non
 
 def test_a_picture_with_too_many_pixels_is_made_smaller_in_its_proportions(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(saved(Image.new("RGB", (400, 200)), "PNG"))
-    _, sent = sendable(tmp_path / "x.png", most_pixels=20_000)
+    _, sent = sendable(tmp_path / "x.png", max_pixels=20_000)
     assert read_header(sent).size == (200, 100) == capped(Image.new("RGB", (400, 200)), 20_000).size
     assert capped_size((400, 200), None) == (400, 200) == capped_size((400, 200), 80_000)
     assert capped_size((1, 9000), 100) == (1, 948)
@@ -220,18 +227,23 @@ def png_of(width: int, height: int) -> bytes:
 def test_what_is_no_picture_is_a_sentence_with_its_file(tmp_path: Path, data: bytes, what: str) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(data)
-    for opened in (lambda: open_upright(path), Picture("k", path).load, lambda: sendable(path) and open_upright(path)):
+    for opened in (lambda: open_upright(path), Picture("k", path).load):
         with pytest.raises(DataError, match=what) as error:
             opened()
         assert error.value.where == str(path)
     with pytest.raises(DataError, match=what) as error:
         Picture("k", data).load()
     assert error.value.where == "picture k"
+    with pytest.raises(DataError, match=what):
+        check_picture(path)
+    if "a damaged picture" not in what:
+        with pytest.raises(DataError, match=what):
+            sendable(path)
     assert inline(path, 99) is None
 
 
 def test_a_picture_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    for read in (Picture("k", tmp_path / "gone.png").load, lambda: sendable(tmp_path / "gone.png")):
+    for read in (Picture("k", tmp_path / "gone.png").load, lambda: check_picture(tmp_path / "gone.png")):
         with pytest.raises(DataError, match="no such picture") as error:
             read()
         assert error.value.where.endswith("gone.png")

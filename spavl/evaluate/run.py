@@ -12,6 +12,7 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer
 from spavl.models.base import Model, Reply
 from spavl.models.calls.engine import complete
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
 from spavl.statistics.paired import PairedComparison, compare_paired
@@ -43,6 +44,7 @@ def answer(
     *,
     store: CallStore,
     on_progress: Callable[[int, int], None] | None = None,
+    oversight: Oversight | None = None,
 ) -> list[Answer]:
     """The model's answer to every item, in the order of the items; a failed call is an answer with its status.
 
@@ -53,9 +55,12 @@ def answer(
         model: the model.
         store: where calls are looked up and kept.
         on_progress: called with (answered, all).
+        oversight: the command's ceilings. None: there are none.
     """
     prompts = [benchmark.prompt_for(item) for item in benchmark.items if not item.missing]
-    replies = iter(complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress))
+    replies = iter(
+        complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress, oversight=oversight)
+    )
     given = (_skipped(item) if item.missing else next(replies) for item in benchmark.items)
     return [_answer(benchmark, model, item, reply) for item, reply in zip(benchmark.items, given, strict=True)]
 

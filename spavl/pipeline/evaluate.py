@@ -212,7 +212,7 @@ def base_spec(session: Session) -> LocalSpec:
     settings = session.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
                      batch_size=session.settings.evaluate.batch_size,
-                     most_pixels=settings.data.most_pixels)  # fmt: skip
+                     max_pixels=settings.data.max_pixels)  # fmt: skip
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:
@@ -241,7 +241,9 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
-        answers = answer(benchmark, session.model(spec), store=session.store, on_progress=on_progress)
+        answers = answer(
+            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
+        )
     for one in answers:
         session.failures.count(spec.name, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)

@@ -75,7 +75,7 @@ def test_a_cap_on_pixels_bounds_the_tokens_of_a_photograph(qwen, tmp_path: Path)
     assert patches // processor.image_processor.merge_size**2 == bounded.num_picture_tokens((2000, 1500))
     photograph.save(tmp_path / "x.png")
     lengths = {
-        most: VLM(model, processor, "", family, most_pixels=most).answer([asked(tmp_path / "x.png")])[0].prompt_tokens
+        most: VLM(model, processor, "", family, max_pixels=most).answer([asked(tmp_path / "x.png")])[0].prompt_tokens
         for most, family in ((1200, free), (1201, None), (None, free))
     }
     assert lengths[1200] == lengths[1201] < lengths[None]
@@ -85,6 +85,6 @@ def test_the_cap_is_part_of_the_identity_and_without_one_nothing_changes(tmp_pat
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"0")
     plain = LocalSpec(name="m", path=str(tmp_path), device="cpu")
-    capped = [plain.model_copy(update={"most_pixels": most}) for most in (None, 1, 2)]
+    capped = [plain.model_copy(update={"max_pixels": most}) for most in (None, 1, 2)]
     assert len({identity_of(spec) for spec in capped}) == 3 == len({str(stamp_of(spec)) for spec in capped})
     assert identity_of(capped[0]) == identity_of(plain)

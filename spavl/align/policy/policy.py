@@ -95,7 +95,7 @@ def load_policy(
     )
     return make_policy(
         model, processor, settings.freeze,
-        seed=settings.seed or 0, remember=remember, most_pixels=settings.data.most_pixels,
+        seed=settings.seed or 0, remember=remember, max_pixels=settings.data.max_pixels,
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def make_policy(
     *,
     seed: int = 0,
     remember: bool = True,
-    most_pixels: int | None = None,
+    max_pixels: int | None = None,
 ) -> Policy:
     """Make an opened model a policy, and assert on every parameter that exactly what was asked for is trained.
 
@@ -116,13 +116,13 @@ def make_policy(
         freeze: what is trained.
         seed: seeds new adapter weights.
         remember: keep what a live reference needs.
-        most_pixels: pictures of more are made smaller. None: none is.
+        max_pixels: pictures of more are made smaller. None: none is.
 
     Raises:
         ModelError: the family is unknown.
         SettingsError: the model cannot have this freeze policy.
     """
-    family = family_of(model, processor, most_pixels)
+    family = family_of(model, processor, max_pixels)
     model_parts = ModelParts(model, family)
     freeze_plan = model_parts.freeze_plan(freeze)
     for name, weight in model.named_parameters():

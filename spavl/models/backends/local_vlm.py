@@ -113,16 +113,16 @@ class VLM:
         processor: its processor, padding on the left.
         system: a system turn put before every prompt; empty: none.
         family: its family, for requests that share pictures to be answered on trees; None: each is answered alone.
-        most_pixels: pictures of more are made smaller. None: none is.
+        max_pixels: pictures of more are made smaller. None: none is.
     """
 
     out_of_memory = torch.OutOfMemoryError
     """What `answer` raises when memory runs out, for callers that do not import torch."""
 
     def __init__(
-        self, model: Any, processor: Any, system: str, family: Family | None = None, *, most_pixels: int | None = None
+        self, model: Any, processor: Any, system: str, family: Family | None = None, *, max_pixels: int | None = None
     ) -> None:
-        self._most_pixels = most_pixels
+        self._max_pixels = max_pixels
         self._model = model
         self._processor = processor
         self._system = system
@@ -146,7 +146,7 @@ class VLM:
         Raises:
             torch.OutOfMemoryError: the batch does not fit.
         """
-        pictures = _open_pictures(requests, self._most_pixels)
+        pictures = _open_pictures(requests, self._max_pixels)
         replies: dict[int, Reply] = {}
         questions: dict[int, Question] = {}
         alone: dict[int, list[int]] = {}

@@ -53,7 +53,7 @@ class Family:
     """Id of the image placeholder token, whose embeddings a picture's features replace."""
     end_ids: frozenset[int]
     """Ids of the tokens that end a turn: the tokenizer's and those of the generation settings."""
-    most_pixels: int | None = None
+    max_pixels: int | None = None
     """Pictures of more pixels are made smaller before the processor sees them; None: none is."""
     _expansions: dict[Size, str] = field(default_factory=dict, repr=False)
 
@@ -187,7 +187,7 @@ class Family:
         Args:
             size: width and height of the picture.
         """
-        size = capped_size(size, self.most_pixels)
+        size = capped_size(size, self.max_pixels)
         key = (0, 0) if self.facts.picture_tokens == "fixed" else size
         if key not in self._expansions:
             self._expansions[key] = self._expanded(size)
@@ -199,7 +199,7 @@ class Family:
         Args:
             size: width and height of the picture.
         """
-        size = capped_size(size, self.most_pixels)
+        size = capped_size(size, self.max_pixels)
         try:
             self.expansion(size)
             if min(size) < ORDINARY_SIDE or max(size) > ORDINARY_RATIO * min(size):
@@ -222,7 +222,7 @@ class Family:
         Args:
             pictures: in reading order, upright and in RGB.
         """
-        inputs = self._processed([capped(picture, self.most_pixels) for picture in pictures])
+        inputs = self._processed([capped(picture, self.max_pixels) for picture in pictures])
         return {name: value for name, value in inputs.items() if name not in _TEXT_INPUTS}
 
     def _expanded(self, size: Size) -> str:
@@ -318,7 +318,7 @@ class Family:
         ]
 
 
-def family_of(model: Any, processor: Any, most_pixels: int | None = None) -> Family:
+def family_of(model: Any, processor: Any, max_pixels: int | None = None) -> Family:
     """The family of a loaded model, by its declared `model_type`.
 
     A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same result, with less
@@ -327,7 +327,7 @@ def family_of(model: Any, processor: Any, most_pixels: int | None = None) -> Fam
     Args:
         model: the model, not yet wrapped by peft.
         processor: its processor.
-        most_pixels: pictures of more are made smaller. None: none is.
+        max_pixels: pictures of more are made smaller. None: none is.
 
     Raises:
         ModelError: packed trees would be wrong: an unknown family, vision tower or language model (among them all with
@@ -349,7 +349,7 @@ def family_of(model: Any, processor: Any, most_pixels: int | None = None) -> Fam
         masks=_masks(text),
         image_token_id=int(config.image_token_id),
         end_ids=frozenset([processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]) - {None},
-        most_pixels=most_pixels,
+        max_pixels=max_pixels,
     )
 
 
