@@ -14,6 +14,8 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored
 from spavl.tables import FORMAT, write_arrow
 
+TOGETHER = 1024
+"""Rows that are made at once."""
 _TEXT = ("benchmark", "model", "item_id", "subset", "group", "cluster", "picture", "shown", "system", "question")
 _LISTS = ("images", "image_sha256", "earlier")
 _FLAGS = ("harmful", "benign", "heldout")
@@ -49,7 +51,7 @@ def write_scores(folder: Path, scored: Sequence[Scored], *, run: Path) -> list[P
     written = []
     for (model, benchmark), rows in tables.items():
         path = folder / model / f"{benchmark}.parquet"
-        write_arrow(path, pa.Table.from_pylist([_row(s, run) for s in rows], schema=_schema(rows)))
+        write_arrow(path, _table(rows, run))
         written.append(path)
     return written
 
@@ -76,6 +78,14 @@ def check_scores(path: Path) -> frozenset[str]:
             try_="run `spavl evaluate` again; stored answers are not asked again",
         )  # fmt: skip
     return frozenset(schema.names)
+
+
+def _table(rows: Sequence[Scored], run: Path) -> pa.Table:
+    """The rows as a table; few of them are ever held as Python's dictionaries, which are large."""
+    schema = _schema(rows)
+    parts = (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
+    batches = [pa.RecordBatch.from_pylist([_row(s, run) for s in part], schema=schema) for part in parts]
+    return pa.Table.from_batches(batches, schema)
 
 
 def _row(scored: Scored, run: Path) -> dict[str, Any]:

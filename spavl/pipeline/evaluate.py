@@ -48,7 +48,7 @@ class Scores:
     names: list[dict[str, str]] = field(default_factory=list)
     """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
-    """The first model's scored answers, by index of the benchmark."""
+    """The first model's scored answers without their words, by index of the benchmark."""
     failures: Failures = field(default_factory=Failures)
     """Calls without an answer, of all models and guards."""
 
@@ -103,7 +103,7 @@ def run_benchmarks(
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, benchmark in enumerate(benchmarks):
                 scored = _run_benchmark(session, spec, benchmark)
-                before = scores.first.setdefault(index, scored)
+                before = scores.first.setdefault(index, [_without_words(s) for s in scored])
                 name = scores.names[index]
                 rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
@@ -115,6 +115,11 @@ def run_benchmarks(
     scores.failures = session.failures
     _note(session, scores)
     return scores
+
+
+def _without_words(scored: Scored) -> Scored:
+    """A scored answer as comparisons need it: what was said stands in its table."""
+    return replace(scored, answer=replace(scored.answer, text="", thought="", detail=""))
 
 
 def _names(benchmarks: Sequence[Benchmark]) -> list[dict[str, str]]:
