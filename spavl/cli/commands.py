@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spavl import __version__
-from spavl.errors import SpavlError
+from spavl.cli.store_commands import store_app
+from spavl.errors import NothingMade, SpavlError
 
 if TYPE_CHECKING:
     from spavl.api import PipelineRun
@@ -23,6 +24,8 @@ app = typer.Typer(
     "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
 )
 
+app.add_typer(store_app, name="store")
+
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Overrides of the settings file.")
@@ -33,6 +36,7 @@ Limit = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder.")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")]
+Replay = Annotated[bool, typer.Option("--replay", help="Let no call leave: a missing answer is an error.")]
 Models = Annotated[
     list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
 ]
@@ -122,21 +126,26 @@ def check(
     """Show what would run and how many model calls it makes, without making any."""
     from spavl.cli.terminal import print_plan
 
-    if not print_plan(_open(settings, overrides, limit, seed, out, allow_code).check()):
+    plan = _open(settings, overrides, limit, seed, out, allow_code).check()
+    if not print_plan(plan):
         raise typer.Exit(2)
-    _print_next("Nothing was called", f"start with `spavl build {settings}`")
+    _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")
 def build(
     settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
-    allow_code: AllowCode = False,
+    allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Build the preference dataset: pictures → questions → answers → verdicts → pairs."""
     from spavl.cli.terminal import print_funnel
 
-    opened = _open(settings, overrides, limit, seed, out, allow_code)
-    pairs = sum(opened.build()["export"].values())
+    opened = _open(settings, overrides, limit, seed, out, allow_code, replay=replay)
+    try:
+        pairs = sum(opened.build()["export"].values())
+    except NothingMade:
+        print_funnel(opened.manifest())
+        raise
     failed = print_funnel(opened.manifest())
     _print_next(f"{pairs:,} pairs in {opened.folder / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
     if failed:
@@ -153,11 +162,11 @@ def align(
     name: Annotated[str | None, typer.Option(help="Name of the result, RUN/align/NAME. Default: the method.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pairs.")] = None,
     seed: Seed = None, out: Out = None,
-    allow_code: AllowCode = False,
+    allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
     file, given = _file_and_overrides(settings, overrides)
-    made = _open(file, given, None, seed, out, allow_code).align(name, pairs=pairs, limit=limit)
+    made = _open(file, given, None, seed, out, allow_code, replay=replay).align(name, pairs=pairs, limit=limit)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",
@@ -169,13 +178,13 @@ def evaluate(
     settings: Annotated[Path | None, typer.Argument(metavar="[SETTINGS]", help="A settings file.")] = None,
     overrides: Overrides = None,
     model: Models = None,
-    limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False,
+    limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Evaluate models: safety, over-refusal, helpfulness and skill; base and aligned on the same items."""
     from spavl.cli.terminal import print_scores
 
     file, given = _file_and_overrides(settings, overrides)
-    opened = _open(file, given, limit, seed, out, allow_code)
+    opened = _open(file, given, limit, seed, out, allow_code, replay=replay)
     scores = opened.evaluate(model or [])
     print_scores(scores)
     _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
@@ -255,16 +264,18 @@ def settings(
 
 
 def _open(
-    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool
-) -> PipelineRun:
+    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool,
+    *, replay: bool = False,
+) -> PipelineRun:  # fmt: skip
     """The run of a settings file, with overrides and the options of the command line over it."""
     from spavl.api import open_run
     from spavl.cli.terminal import out as console
     from spavl.progress import TerminalProgress
 
     return open_run(
-        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, progress=TerminalProgress(console)
-    )
+        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, replay=replay,
+        progress=TerminalProgress(console),
+    )  # fmt: skip
 
 
 def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:

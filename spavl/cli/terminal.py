@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spavl.errors import SpavlError
+from spavl.plural import plural
+from spavl.records import TRIED_AGAIN
 from spavl.visible_text import visible
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+MOST_NAMED = 5
+"""Most pictures that a plan names one by one."""
 CLOSED = "(closed; `--reveal` prints it)"
 """What stands for text that may do harm."""
 
@@ -73,12 +77,21 @@ def print_plan(plan: RunPlan) -> bool:
     Args:
         plan: what a settings file would do.
     """
-    say(
-        f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories; "
-        f"the store holds {plan.stored:,} calls, which are not made again. The dataset is made by {plan.runner}.",
-    )
+    if plan.stages:
+        say(f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories.")
+        say(f"The dataset is made by {plan.runner}.")
+        say(f"Stages: {' → '.join(plan.stages)}")
+    else:
+        say("No pictures are named, so no dataset is planned: benchmarks alone.")
+    if plan.items:
+        say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
+    say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")
+    for one in plan.unusable[:MOST_NAMED]:
+        say(f"cannot be used: {one.file}: {one.reason}")
+    if plan.unusable:
+        say(f"{len(plan.unusable):,} of {plural(plan.looked_at, 'picture')} looked at cannot be used; a build goes on "
+            "without them.")  # fmt: skip
     rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
-    say(f"Stages: {' → '.join(plan.stages)}")
     rows.append(["", "", "all", f"{plan.calls:,}"])
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
     for problem in plan.problems:
@@ -87,21 +100,34 @@ def print_plan(plan: RunPlan) -> bool:
 
 
 def print_funnel(manifest: dict[str, Any]) -> int:
-    """Print what every stage of the dataset made and lost. Returns how many records failed.
+    """Print what every stage of the dataset made and lost. Returns how many records failed and are tried again.
 
     Args:
-        manifest: `run.json` after a build.
+        manifest: `run.json` after a build, or after one that could not go on.
     """
-    counts, seconds = manifest["counts"], manifest["seconds"]
-    names = [*(stage["name"] for stage in manifest["stages"]), "export"]
+    counts, seconds = manifest.get("counts", {}), manifest.get("seconds", {})
+    names = [name for name in (*(stage["name"] for stage in manifest["stages"]), "export") if name in counts]
     rows = [[name, _counted(counts[name]), f"{seconds[name]:.1f}" if name in seconds else "–"] for name in names]
     table("What was made", ["stage", "records", "seconds"], rows, right=2)
-    failed: int = sum(counts[name].get("failed", 0) + counts[name].get("rejected", 0) for name in names)
     calls = manifest.get("calls", {})
     say(f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store.")
+    failed: int = sum(counts[name].get(status, 0) for name in names for status in TRIED_AGAIN)
     if failed:
-        say(f"{failed:,} records failed; they are in the tables with their reasons, and are tried again next time.")
+        them = "it" if failed == 1 else "them"
+        say(f"{plural(failed, 'record')} failed; running the same command again asks for {them}.")
+    _print_reasons(manifest.get("failures", []))
     return failed
+
+
+def _print_reasons(failures: list[dict[str, Any]]) -> None:
+    """The three commonest reasons for records without an answer, and where all of them stand."""
+    if not failures:
+        return
+    say("The commonest reasons for records without an answer:")
+    for one in failures[:3]:
+        say(f"  {one['count']:,} × {one['stage']}, {one['model']}: {one['reason']} ({one['status']})")
+    tables = ", ".join(dict.fromkeys(one["table"] for one in failures[:3]))
+    say(f"Every one is in the tables with status, reason and id ({tables}), such as {failures[0]['example']}.")
 
 
 def print_scores(scores: Scores) -> None:
@@ -124,7 +150,7 @@ def print_scores(scores: Scores) -> None:
     if changed:
         title = f"Against {models[0]}, item by item (exact McNemar)"
         table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
-    for line in scores.failures.lines():
+    for line in scores.lost.lines():
         say(line)
 
 

@@ -17,7 +17,7 @@ from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
 from spavl.errors import DataError, MissingExtra
 from spavl.models.identity import find_checkpoint, identity_of
-from spavl.pipeline.build import log_changed_settings
+from spavl.pipeline.build import keep_sections
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
 from spavl.run import versions
@@ -59,7 +59,6 @@ def align(
         DataError: there is no dataset, or pairs of held-out subcategories are among those to be trained on.
     """
     check_training_packages()
-    log_changed_settings(session)
     settings = _settings(session, changed or {})
     reward = _reward(session, settings, pairs, limit)
     trained_on = _open_pairs(session, settings, pairs, limit)
@@ -69,6 +68,7 @@ def align(
     made = _result(session, name, settings)
     if made and _kept_fingerprint(folder) == fingerprint:
         session.progress.log(f"  align {name:<28} kept: made from the same pairs, model and settings")
+        keep_sections(session, "align")
         return made
     session.free()
     (folder / FINGERPRINT_FILE).unlink(missing_ok=True)
@@ -78,6 +78,7 @@ def align(
     write_json(folder / FINGERPRINT_FILE, fingerprint)
     made = _result(session, name, settings)
     assert made is not None, "a training leaves a model"
+    keep_sections(session, "align")
     return made
 
 

@@ -22,9 +22,9 @@ from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
-from spavl.pipeline.build import log_changed_settings
-from spavl.pipeline.failures import Failures
+from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer
+from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -49,13 +49,13 @@ class Scores:
     """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
     """The first model's scored answers without their words, by index of the benchmark."""
-    failures: Failures = field(default_factory=Failures)
+    lost: LostCalls = field(default_factory=LostCalls)
     """Calls without an answer, of all models and guards."""
 
     @property
     def failed(self) -> int:
         """Calls that failed; they have no outcome, and are made again next time."""
-        return self.failures.failed
+        return self.lost.failed
 
 
 def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
@@ -72,13 +72,14 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
         SettingsError: no benchmark is named, or one needs a guard and none is named.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
-    log_changed_settings(session)
     specs = [_spec(session, name) for name in models] or known_models(session)
     base = base_spec(session)
     aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
-    return run_benchmarks(session, specs, open_benchmarks(session))
+    scores = run_benchmarks(session, specs, open_benchmarks(session))
+    keep_sections(session, "evaluate", "report")
+    return scores
 
 
 def run_benchmarks(
@@ -94,7 +95,7 @@ def run_benchmarks(
             and the models are compared with their first.
     """
     if against is None:
-        session.failures = Failures()
+        session.lost = LostCalls()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
     for spec in specs:
@@ -112,7 +113,7 @@ def run_benchmarks(
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
-    scores.failures = session.failures
+    scores.lost = session.lost
     _note(session, scores)
     return scores
 
@@ -156,7 +157,7 @@ def blank_benchmarks(session: Session) -> list[Benchmark]:
     Args:
         session: the settings, and the run folder that blank pictures are written to.
     """
-    return [blanked(benchmark, session.run.folder / "world" / "blank") for benchmark in open_benchmarks(session)]
+    return [blanked(benchmark, session.world / "blank") for benchmark in open_benchmarks(session)]
 
 
 def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark]:
@@ -176,9 +177,23 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
             try_='add one, such as `evaluate.benchmarks=[{kind: file, name: mine, path: items.jsonl}]`; '
             "`spavl settings evaluate` explains them",
         )  # fmt: skip
+    return [benchmark for spec in specs for benchmark in benchmarks_of(session, spec, seed)]
+
+
+def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None) -> list[Benchmark]:
+    """The benchmarks of one entry of the settings, with at most `limit` items a subset.
+
+    Args:
+        session: the settings and the run folder.
+        spec: the entry.
+        seed: of the miniature world's pictures and questions, in place of the run's.
+
+    Raises:
+        DataError: its files cannot be used.
+        SettingsError: it needs a guard and none is named.
+    """
     world_seed = session.settings.seed if seed is None else seed
-    found = [benchmark for spec in specs for benchmark in _open(session, spec, world_seed)]
-    return [limited(benchmark, session.settings.limit) for benchmark in found]
+    return [limited(benchmark, session.settings.limit) for benchmark in _open(session, spec, world_seed)]
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
@@ -250,7 +265,7 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
             benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
         )
     for one in answers:
-        session.failures.count(spec.name, benchmark.name, one.status, one.detail)
+        session.lost.count(spec.name, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)
     write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored
@@ -260,7 +275,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
     if isinstance(spec, MiniworldBenchmark):
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        return miniworld_benchmarks(seed, spec.per_subset, session.run.folder / "world")
+        return miniworld_benchmarks(seed, spec.per_subset, session.world)
     return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
 
 
@@ -269,7 +284,7 @@ def _tools(session: Session, name: str) -> BenchmarkTools:
     settings = session.settings.evaluate
     refusal = settings.refusal_guard
     return BenchmarkTools(
-        name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
+        name=name, sampling=session.sampling(settings.sampling), pictures=session.world,
         seed=session.settings.seed, unsafe=partial(_unsafe, session, name), missing_pictures=settings.missing_pictures,
         refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
     )  # fmt: skip

@@ -116,5 +116,5 @@ def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) 
             model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
         )
     for reply in replies:
-        session.failures.count(model.name, doing, reply.status, reply.detail)
+        session.lost.count(model.name, doing, reply.status, reply.detail)
     return replies

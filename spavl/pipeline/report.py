@@ -53,11 +53,8 @@ def write_run_report(folder: Path, *, out: Path | None = None, examples: int | N
         RunError: there is no run, nothing was evaluated yet, or the page cannot be written.
     """
     check_report_packages()
-    run = Run(folder)
+    run = Run(folder).found()
     manifest = run.manifest()
-    if not manifest:
-        raise RunError("There is no run in this folder", where=str(folder), try_="`spavl demo` makes one")
-    run.open()
     if not manifest.get("models"):
         raise RunError("Nothing was evaluated in this run yet", where=str(folder), try_="run `spavl evaluate` first")
     settings = load_settings(Settings, folder / "settings.yaml")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import DataError
+from spavl.locks import HeldError
 from spavl.models import open_model
 from spavl.models.base import BatchModel, Prompt, Reply, Sampling
 from spavl.models.calls.engine import complete
+from spavl.models.calls.files import is_read_only
 from spavl.models.calls.store import CallStore
 from spavl.pictures import file_sha256, open_upright
 from spavl.pipeline.report_tables import may_harm, measured_metrics, scored_items, tables_of
@@ -120,7 +124,7 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
         DataError: no question matches, or there is no dataset yet.
         RunError: there is no run in the folder.
     """
-    run = Run(folder).open()
+    run = Run(folder).checked()
     if not run.queries.exists():
         raise _no_dataset(run)
     paired = {row[0] for row in query(PAIRED, [part], pairs=run.pairs)} if run.pairs.exists() else set()
@@ -163,7 +167,7 @@ def find_item(folder: Path, benchmark: str, part: str, *, reveal: bool = False) 
         DataError: no item matches, or the benchmark was not evaluated.
         RunError: there is no run in the folder, or its scores cannot be read.
     """
-    run = Run(folder).open()
+    run = Run(folder).checked()
     manifest = run.manifest()
     tables = tables_of(run, list(manifest.get("models", {})), benchmark)
     if not tables:
@@ -241,7 +245,7 @@ def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str]
     image = _image(picture)
     specs = _specs(run, models)
     answers = []
-    with CallStore(_settings(run).store) as store:
+    with _store_of(Path(_settings(run).store)) as store:
         for spec in specs:
             model = open_model(spec)
             prompt = Prompt(question, images=(image,), item=str(picture))
@@ -250,6 +254,20 @@ def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str]
             if isinstance(model, BatchModel):
                 model.close()
     return answers
+
+
+@contextmanager
+def _store_of(path: Path) -> Iterator[CallStore]:
+    """The call store; where a build writes into it, or nobody can, its answers are used and new ones are not kept."""
+    with ExitStack() as opened:
+        try:
+            store = None if is_read_only(path) else CallStore(path)
+        except HeldError:
+            store = None
+        if store is None:
+            new = Path(opened.enter_context(TemporaryDirectory())) / path.name
+            store = CallStore(new, also_read=[path])
+        yield opened.enter_context(store)
 
 
 def _rows(path: Path, kind: type[Record], query_id: str) -> list[Record]:

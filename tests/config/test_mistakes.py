@@ -68,7 +68,7 @@ def test_guards_and_judges_are_short_and_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("kind: rubrik", "`guards.0.kind` is 'rubrik'"),
+        ("kind: rubrik", "`rubrik` is no kind of guard (did you mean `rubric`?): there are rubric, md-judge"),
         ("kind: policy", "guard `g` of kind `policy` needs `policy`, a text file"),
         ("threshold: 0", "`guards.0.threshold` is 0"),
         ("threshold: 5", "`guards.0.threshold` is 5"),

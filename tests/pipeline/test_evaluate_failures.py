@@ -16,7 +16,7 @@ import spavl
 from spavl.cli.commands import app
 from spavl.errors import DataError
 from spavl.models.base import Reply, Request
-from spavl.pipeline.failures import Failures
+from spavl.pipeline.lost_calls import LostCalls
 
 
 class Sick:
@@ -80,8 +80,7 @@ def test_failed_calls_end_in_status_3_and_are_told_with_their_reasons(place: Pat
     assert status == 3
     for model in ("amber", "birch"):
         assert (
-            f"{model}, mine: 2 calls failed and are made again next time: 1 × status 500: out of order; 1 × timed out"
-            in told
+            f"{model}, mine: 2 calls failed, asked again next time: 1 × status 500: out of order; 1 × timed out" in told
         )
     Sick.ends = {}
     status, told = run(place)
@@ -99,7 +98,7 @@ def test_unread_items_stand_in_every_line_of_the_table(place: Path) -> None:
 def test_an_item_without_its_picture_is_skipped_counted_and_named(place: Path) -> None:
     status, told = run(place)
     assert status == 0, "nothing failed that could be made again"
-    assert "amber, mine: 1 items cannot be asked, and stay unread: 1 × b.png: there is no such picture" in told
+    assert "amber, mine: 1 item cannot be asked, unread for good: 1 × b.png: there is no such picture" in told
     rows = pq.read_table(place / "run/evaluate/amber/mine.parquet").to_pylist()
     assert [(row["item_id"], row["status"], row["unread"]) for row in rows if row["detail"]] == [
         ("3", "skipped", ["skill_accuracy"])
@@ -124,13 +123,13 @@ def test_failed_calls_of_the_guard_are_failed_calls_too(place: Path) -> None:
 
 
 def test_reasons_are_counted_the_commonest_named_first_and_long_ones_cut() -> None:
-    failures = Failures()
+    lost = LostCalls()
     for n in range(9):
-        failures.count("m", "b", "failed", f"reason {n % 5 if n < 7 else 0}\n")
-    failures.count("m", "b", "ok", "")
-    failures.count("m", "c", "empty", "x" * 500)
-    first, second = failures.lines()
+        lost.count("m", "b", "failed", f"reason {n % 5 if n < 7 else 0}\n")
+    lost.count("m", "b", "ok", "")
+    lost.count("m", "c", "empty", "x" * 500)
+    first, second = lost.lines()
     assert (
         first.startswith("m, b: 9 calls failed") and "4 × reason 0; " in first and first.endswith("and 2 other reasons")
     )
-    assert len(second) < 250 and failures.failed == 10
+    assert len(second) < 250 and lost.failed == 10

@@ -21,7 +21,7 @@ import pytest
 from aiohttp import web
 
 from spavl.config import PythonSpec
-from spavl.errors import CallsFailed, DataError, MissingExtra, RunError
+from spavl.errors import DataError, MissingExtra, NothingMade, RunError
 from spavl.models.calls.store import CallStore
 from spavl.pipeline.check import check
 from spavl.pipeline.ray_cluster import check_ray
@@ -180,7 +180,7 @@ def test_a_model_that_cannot_be_used_is_given_up_in_all_actors_and_said_once(clu
     log = Log()
     with serving(respond) as other:
         responders = endpoints(other.url, concurrency=2, patience=1.0)
-        with pytest.raises(CallsFailed, match="No match became a pair"):
+        with pytest.raises(NothingMade, match="No match became a pair"):
             build_run(settings_of(tmp_path, "run", responders, **on_ray(2)), log)
         asked = Counter(body["model"] for body in other.bodies)
     assert asked["birch"] == PICTURES * QUESTIONS
@@ -197,7 +197,7 @@ def test_a_ceiling_holds_over_all_actors(cluster: None, tmp_path: Path) -> None:
     with answering(0.2) as other:
         spend = {"price_in": 9000.0, "price_out": 10_000.0}  # 1.0 a call
         responders = tuple(one.model_copy(update=spend) for one in endpoints(other.url, concurrency=2))
-        with pytest.raises(CallsFailed):
+        with pytest.raises(NothingMade):
             build_run(settings_of(tmp_path, "run", responders, ceilings={"cost": 20.0}, **on_ray(2)), log)
         in_flight, between_exchanges = 2 * 2 * 2, 8
         assert 20 <= len(other.bodies) <= 20 + in_flight + between_exchanges

@@ -20,7 +20,7 @@ import pytest
 from aiohttp import web
 
 from spavl.config import EndpointSpec, PythonSpec, Settings
-from spavl.errors import CallsFailed
+from spavl.errors import NothingMade
 from spavl.models.calls.store import CallStore
 from tests.models.server import Respond, completion, prompt_of, serving
 from tests.pipeline.instant import RESPONDERS, built, settings_of, write_pictures
@@ -157,7 +157,7 @@ def test_a_ceiling_ends_with_typed_records_and_a_higher_one_goes_on(tmp_path: Pa
         return completion(f"Answer of {body['model']} to: {prompt_of(body)}")
 
     with serving(respond) as server:
-        with pytest.raises(CallsFailed) as stopped:
+        with pytest.raises(NothingMade) as stopped:
             built(with_endpoints(tmp_path, server.url, more=more, ceilings={"cost": 150.0}))
         assert stopped.value.exit_status == 3
         assert 150 <= len(server.bodies) <= 150 + 12

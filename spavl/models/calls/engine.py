@@ -24,6 +24,7 @@ from spavl.models.calls.keys import CanonicalForm, key_of
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.rate_limit import ConcurrencyLimit, Limits, Retry
 from spavl.models.calls.store import CallStore
+from spavl.plural import plural
 from spavl.progress import OnProgress
 from spavl.records import TRIED_AGAIN, Status
 
@@ -133,7 +134,7 @@ class Engine:
                 request = Request(prompts[place // samples], sampling, place % samples, schema, key)
                 missing[key] = Call(request, forms[place])
         if missing and self.store.replay:
-            raise _missing_in_replay(model, len(missing), self.store)
+            raise _missing_in_replay(model, list(missing.values()), self.store)
         batch = Batch(keys, replies, self.store, on_progress)
         batch.report_found(sum([batch.wanted(key) for key in missing]))
         caller = self._caller(model) if missing else None
@@ -352,9 +353,12 @@ def _needs_call(stored: Reply | None, asked_again: tuple[Status, ...]) -> bool:
     return stored is None or stored.status in asked_again
 
 
-def _missing_in_replay(model: Model, missing: int, store: CallStore) -> ModelError:
+def _missing_in_replay(model: Model, missing: Sequence[Call], store: CallStore) -> ModelError:
+    item = missing[0].request.prompt.item
+    example = f", such as that about `{item}`" if item else ""
     return ModelError(
-        f"{missing} answers of `{model.name}` are not in the call store, and in replay no call is made.",
+        f"{plural(len(missing), 'answer')} of `{model.name}` cannot be found in the call store{example}; in "
+        "replay, and where the store can only be read, no call is made.",
         where=str(store.path),
-        try_="Run without replay to ask for them.",
+        try_="Run without replay, with a store that can be written, to ask for them.",
     )
