@@ -150,9 +150,8 @@ def print_scores(scores: Scores) -> None:
     if changed:
         title = f"Against {models[0]}, item by item (exact McNemar)"
         table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
-    if scores.failed:
-        say(f"{plural(scores.failed, 'answer')} failed and {'has' if scores.failed == 1 else 'have'} no outcome; "
-            "running the same command again asks anew.")  # fmt: skip
+    for line in scores.lost.lines():
+        say(line)
 
 
 def print_summary(summary: dict[str, Any]) -> None:
@@ -228,9 +227,11 @@ def _counted(counts: dict[str, Any]) -> str:
 
 
 def _rate(rate: Rate | None) -> str:
-    if rate is None or rate.value is None:
+    if rate is None:
         return "–"
-    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}] of {rate.n}"
+    of = f"of {rate.n:,}" + (f", {rate.unreadable:,} unread" if rate.unreadable else "")
+    shown = "–" if rate.value is None else f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    return f"{shown} {of}"
 
 
 def _changes(paired: PairedComparison, better: Better) -> tuple[str, str]:

@@ -102,6 +102,9 @@ class LocalSpec(Section):
     """Requests in one forward pass; halved when memory runs out. Never changes a word of the answers."""
     system: str = ""
     """A system turn put before every prompt."""
+    max_pixels: PositiveInt | None = None
+    """Pictures of more pixels (width times height) are made smaller before the processor sees them: some models spend
+    15,000 tokens on a photograph of 12 megapixels. Changes answers, and is part of every key. None: as they are."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint. Only for checkpoints you have read."""
 

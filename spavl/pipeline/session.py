@@ -18,6 +18,7 @@ from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
+from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
 from spavl.progress import Progress
@@ -55,6 +56,7 @@ class Session:
         self.settings = settings
         self.progress = progress
         self.allow_code = allow_code
+        self.lost = LostCalls()
         check_models(settings.models)
         self.run = Run(Path(settings.out))
         with ExitStack() as opened:

@@ -101,7 +101,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [
         {
             "question": f"HARMFUL-QUESTION {n}", "image": "red.png", "group": "subject", "id": n,
-            "earlier": [{"role": "user", "text": "HARMFUL-QUESTION before"}],
+            "subset": "harm",
+            "earlier": [
+                {"role": "user", "text": "HARMFUL-QUESTION before"}, {"role": "assistant", "text": "Which one?"},
+            ],
         }
         for n in range(3)
     ]  # fmt: skip

@@ -72,7 +72,7 @@ class EndpointModel:
         except OSError as error:
             return failed_reply(f"the picture cannot be read: {error}")
         except DataError as error:
-            return Reply("", "invalid", "error", detail=error.what)
+            return Reply("", "invalid", "error", detail=f"the picture cannot be opened: {error.what}")
         import aiohttp
 
         try:

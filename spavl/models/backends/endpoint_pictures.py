@@ -12,20 +12,13 @@ from typing import Final, final
 from PIL import Image
 
 from spavl.config.models import PictureSettings
-from spavl.errors import DataError
-from spavl.pictures import PICTURE_FORMATS, open_upright
+from spavl.pictures import Header, capped, capped_size, open_upright, read_header
 from spavl.records import ImageRef
 
 SENT_AS_THEY_ARE: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 """Media type by format, of those that servers read."""
 
-PLAIN_MODES: Final = frozenset({"RGB", "L", "P", "1"})
-"""Pillow's modes of pictures that every reader shows alike: eight bits or less, without transparency."""
-
 JPEG_QUALITY = 95
-ORIENTATION: Final = 0x0112
-"""The EXIF tag of the camera's orientation; 1 is upright."""
-
 MOST_CACHED: Final = 64 * 2**20
 """Bytes of encoded pictures that are kept: some 300 of 150 KB."""
 
@@ -106,46 +99,25 @@ def sent_form(content: bytes, settings: PictureSettings) -> tuple[str, bytes]:
     Raises:
         DataError: it is no picture that can be opened.
     """
-    try:
-        format_ = _format_as_it_is(content, settings)
-        if format_ is not None:
-            return SENT_AS_THEY_ARE[format_], content
-        return _converted(content, settings)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"the picture cannot be opened: {error}") from error
+    header = read_header(content)
+    if _goes_as_it_is(header, len(content), settings):
+        return SENT_AS_THEY_ARE[header.kind], content
+    return _converted(content, settings)
 
 
-def _format_as_it_is(content: bytes, settings: PictureSettings) -> str | None:
-    """Format of a picture that is sent as it is, by its header alone; None for one that is converted."""
-    with Image.open(BytesIO(content), formats=PICTURE_FORMATS) as image:
-        fits = (
-            (settings.format == "original" or image.format == settings.format.upper())
-            and image.width * image.height <= (settings.max_pixels or image.width * image.height)
-            and len(content) <= (settings.max_bytes or len(content))
-        )
-        alike = image.mode in PLAIN_MODES and "transparency" not in image.info and not _turned(image)
-        known = image.format if image.format in SENT_AS_THEY_ARE else None
-        return known if fits and alike and known is not None and not _animated(image) else None
-
-
-def _turned(image: Image.Image) -> bool:
-    return bool(image.getexif().get(ORIENTATION, 1) != 1)
-
-
-def _animated(image: Image.Image) -> bool:
-    if image.format == "JPEG":
-        return False
-    try:
-        image.seek(1)
-    except EOFError:
-        return False
-    return True
+def _goes_as_it_is(header: Header, size: int, settings: PictureSettings) -> bool:
+    """Whether a picture is sent as it is, by its header alone; another one is converted."""
+    return (
+        header.plain
+        and header.kind in SENT_AS_THEY_ARE
+        and (settings.format == "original" or header.kind == settings.format.upper())
+        and header.size == capped_size(header.size, settings.max_pixels)
+        and size <= (settings.max_bytes or size)
+    )
 
 
 def _converted(content: bytes, settings: PictureSettings) -> tuple[str, bytes]:
-    image = open_upright(BytesIO(content))
-    if settings.max_pixels is not None and image.width * image.height > settings.max_pixels:
-        image = _scaled(image, sqrt(settings.max_pixels / (image.width * image.height)))
+    image = capped(open_upright(content), settings.max_pixels)
     format_ = _format_to_write(content, settings)
     written = _written(image, format_)
     most = settings.max_bytes
@@ -172,5 +144,5 @@ def _scaled(image: Image.Image, factor: float) -> Image.Image:
 
 def _written(image: Image.Image, format_: str) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, format_, quality=JPEG_QUALITY)
+    image.save(buffer, format_, quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()

@@ -110,11 +110,6 @@ SELECT 1 FROM (SELECT status, request FROM calls ORDER BY id DESC LIMIT 20000)
 WHERE status NOT IN ({", ".join(f"'{status}'" for status in TRIED_AGAIN)}) AND instr(request, ?) LIMIT 1
 """
 
-ANSWER_OF = f"""
-SELECT 1 FROM (SELECT status, request FROM calls ORDER BY id DESC LIMIT 20000)
-WHERE status NOT IN ({", ".join(f"'{status}'" for status in TRIED_AGAIN)}) AND instr(request, ?) LIMIT 1
-"""
-
 ADD_CHECKSUMS = f"""
 BEGIN IMMEDIATE;
 ALTER TABLE calls ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;

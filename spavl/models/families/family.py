@@ -23,6 +23,7 @@ from spavl.models.families.attention import NAME as TREE_ATTENTION
 from spavl.models.families.chat import ChatTurn, template_turn
 from spavl.models.families.facts import FACTS, LANGUAGES, Facts
 from spavl.models.families.positions import grid_positions
+from spavl.pictures import capped, capped_size
 
 Ids = list[int]
 """Token ids."""
@@ -30,6 +31,8 @@ Size = tuple[int, int]
 """Width and height of a picture in pixels."""
 Part = Literal["vision", "projector", "language", "head"]
 """Parts of a vision-language model, for freezing."""
+ORDINARY_SIDE, ORDINARY_RATIO = 32, 20
+"""Pictures with a smaller side, or of more extreme proportions, are tried on the processor before the training."""
 _TEXT_INPUTS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "text_replacement_offsets"}
 
 
@@ -50,6 +53,8 @@ class Family:
     """Id of the image placeholder token, whose embeddings a picture's features replace."""
     end_ids: frozenset[int]
     """Ids of the tokens that end a turn: the tokenizer's and those of the generation settings."""
+    max_pixels: int | None = None
+    """Pictures of more pixels are made smaller before the processor sees them; None: none is."""
     _expansions: dict[Size, str] = field(default_factory=dict, repr=False)
 
     # ---- text
@@ -182,10 +187,26 @@ class Family:
         Args:
             size: width and height of the picture.
         """
+        size = capped_size(size, self.max_pixels)
         key = (0, 0) if self.facts.picture_tokens == "fixed" else size
         if key not in self._expansions:
             self._expansions[key] = self._expanded(size)
         return self._expansions[key]
+
+    def accepts(self, size: Size) -> bool:
+        """Whether the processor takes a picture of this size; some refuse one of extreme proportions.
+
+        Args:
+            size: width and height of the picture.
+        """
+        size = capped_size(size, self.max_pixels)
+        try:
+            self.expansion(size)
+            if min(size) < ORDINARY_SIDE or max(size) > ORDINARY_RATIO * min(size):
+                self._processed([Image.new("RGB", size)])
+        except Exception:  # processors raise whatever they like
+            return False
+        return True
 
     def num_picture_tokens(self, size: Size) -> int:
         """Number of image placeholder tokens of a picture.
@@ -201,7 +222,7 @@ class Family:
         Args:
             pictures: in reading order, upright and in RGB.
         """
-        inputs = self._processed(pictures)
+        inputs = self._processed([capped(picture, self.max_pixels) for picture in pictures])
         return {name: value for name, value in inputs.items() if name not in _TEXT_INPUTS}
 
     def _expanded(self, size: Size) -> str:
@@ -297,7 +318,7 @@ class Family:
         ]
 
 
-def family_of(model: Any, processor: Any) -> Family:
+def family_of(model: Any, processor: Any, max_pixels: int | None = None) -> Family:
     """The family of a loaded model, by its declared `model_type`.
 
     A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same result, with less
@@ -306,6 +327,7 @@ def family_of(model: Any, processor: Any) -> Family:
     Args:
         model: the model, not yet wrapped by peft.
         processor: its processor.
+        max_pixels: pictures of more are made smaller. None: none is.
 
     Raises:
         ModelError: packed trees would be wrong: an unknown family, vision tower or language model (among them all with
@@ -327,6 +349,7 @@ def family_of(model: Any, processor: Any) -> Family:
         masks=_masks(text),
         image_token_id=int(config.image_token_id),
         end_ids=frozenset([processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]) - {None},
+        max_pixels=max_pixels,
     )
 
 

@@ -75,7 +75,7 @@ def test_all_pictures_are_sent_in_the_format_that_is_asked_for(format_: str) -> 
         assert (media_type, opened(content).format) == (f"image/{format_}", format_.upper())
 
 
-def test_a_large_picture_is_scaled_to_the_most_pixels_and_a_small_one_is_left() -> None:
+def test_a_large_picture_is_scaled_to_the_max_pixels_and_a_small_one_is_left() -> None:
     large = saved(plain(size=(4000, 3000)), "JPEG")
     media_type, content = sent_form(large, PictureSettings(max_pixels=1_000_000))
     width, height = opened(content).size
@@ -110,7 +110,7 @@ def test_the_form_of_pictures_is_part_of_the_identity_and_so_of_every_key() -> N
 
 
 def test_what_is_no_picture_is_refused_with_its_reason_and_fails_its_own_call_for_good(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the picture cannot be opened"):
+    with pytest.raises(DataError, match="a PNG picture that is damaged"):
         sent_form(b"\x89PNG and no more", PLAIN)
     (tmp_path / "bad.png").write_bytes(b"\x89PNG and no more")
     (tmp_path / "good.png").write_bytes(saved(plain(), "BMP"))
