@@ -1,0 +1,351 @@
+"""Rows of the files that people have: JSON lines, a JSON array or object, CSV, TSV and Parquet, each also as `.gz`.
+
+The one reader for benchmarks and preference files. A file is read by what it holds, and not by the end of its name:
+
+- JSON lines: an object on each line; lines end at a line feed alone, so that U+2028 and its like stay in their strings;
+- a JSON array of objects; an object of objects by id, whose keys become the field `id`; an object that holds the list
+  under `data`, `questions` or the like;
+- CSV or TSV with a line of column names: every cell is text, an empty one is None;
+- Parquet, a few rows at a time.
+
+JSON lines, CSV, TSV and Parquet are never held as a whole; a JSON array or object is, and must be of at most `MOST`
+bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import shutil
+import tempfile
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spavl.errors import DataError
+
+MOST = 2**29
+"""Largest JSON value (a line, or a file that is one array or object) and largest cell, in bytes."""
+FORMS = "JSON lines, a JSON array, a JSON object by id, CSV, TSV or Parquet, or one of these as .gz"
+"""What is read."""
+LISTS = ("data", "questions", "rows", "items", "examples", "samples", "instances", "annotations")
+"""Names under which an object may hold the list of rows, beside other entries."""
+GZIP = b"\x1f\x8b"
+BYTE_ORDER_16 = (b"\xff\xfe", b"\xfe\xff")
+OTHERS: Mapping[bytes, tuple[str, str]] = {
+    b"version https://git-lfs": ("a Git LFS pointer and not the file itself", "run `git lfs pull` in its repository"),
+    b"<!doctype html": ("a web page", "download the raw file"),
+    b"<html": ("a web page", "download the raw file"),
+    b"pk\x03\x04": ("a ZIP archive or an Excel file", f"unpack it, or save it as {FORMS}"),
+    b"bzh": ("compressed by bzip2", "unpack it"),
+    b"\xfd7zxz": ("compressed by xz", "unpack it"),
+    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "unpack it"),
+    b"arrow1": ("an Arrow file", "write it as Parquet"),
+    b"sqlite format 3": ("an SQLite database", f"export the table as {FORMS}"),
+    b"%pdf": ("a PDF", f"wanted is {FORMS}"),
+    b"\x89png": ("a picture", f"wanted is {FORMS}"),
+    b"\xff\xd8\xff": ("a picture", f"wanted is {FORMS}"),
+    GZIP: ("compressed twice", "unpack it once"),
+}
+"""What a file may be instead, by its first bytes in lower case: what that is called, and what helps."""
+TOGETHER = 8
+"""Rows of a Parquet file that are held at once; each may bring a picture."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_BASE64 = re.compile(r"(data:[\w/+.-]+;base64,)?[A-Za-z0-9+/=_-]{60,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a file."""
+
+    values: Mapping[str, Any]
+    """Its values by the name of the column or field."""
+    where: str
+    """File and place for messages: `file, line 3`, `file, row 3` or `file, id 12`."""
+
+
+def rows_of(path: Path, *, columns: Collection[str] | None = None) -> Iterator[Row]:
+    """The rows of a file in their order, read by the form that the file has.
+
+    Args:
+        path: the file.
+        columns: those of a Parquet file that are read, where it has them, since columns may be large. None: all.
+
+    Raises:
+        DataError: the file is missing, of another form, or damaged; the message names the line or row.
+    """
+    if not path.is_file():
+        what = "This is a folder and not a file" if path.is_dir() else "This file does not exist"
+        raise DataError(what, where=str(path))
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != GZIP:
+                yield from _rows(file, path, columns)
+                return
+            file.seek(0)
+            with io.BufferedReader(gzip.GzipFile(fileobj=file)) as unpacked:
+                yield from _rows(unpacked, path, columns)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"This file cannot be read: {' '.join(str(error).split())[:200]}", where=str(path)) from error
+
+
+def brief(value: object) -> str:
+    """A value as a message may show it: short, and never a picture's bytes.
+
+    Args:
+        value: a cell.
+    """
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if isinstance(value, str) and _BASE64.match(value):
+        return f"{len(value):,} characters of base64"
+    if isinstance(value, Mapping):
+        return f"an object with {', '.join(map(brief, list(value)[:6]))}" if value else "an empty object"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value):,}"
+    if isinstance(value, str) and len(value) > 60:
+        return f'"{value[:50]}…" ({len(value):,} letters)'
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)[:60]
+
+
+def _rows(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | None) -> Iterator[Row]:
+    file.seek(0)
+    start = file.read(4096)
+    file.seek(0)
+    if start.startswith(b"PAR1"):
+        return _parquet(file, path, columns)
+    for begin, (what, help_) in OTHERS.items():
+        if start.lower().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(begin):
+            raise DataError(f"This file is {what}", where=str(path), try_=help_)
+    wide = start.startswith(BYTE_ORDER_16)
+    text = start.decode("utf-16" if wide else "utf-8-sig", "replace").lstrip()
+    if "\0" in text or (path.suffix == ".parquet" and text[:1] not in ("{", "[")):
+        _refuse(path, "This is no readable Parquet file" if path.suffix == ".parquet" else "This file is not text")
+    if not text:
+        return iter(())
+    return _json(file, path, text[0]) if text[0] in "{[" else _delimited(file, path, text)
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    raise DataError(what, where=str(path), try_=f"wanted is {FORMS}")
+
+
+def _form(path: Path) -> str:
+    """The end of a file's name, that of `.gz` aside."""
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
+
+
+# ---- text
+
+
+def _texts(file: io.BufferedReader[Any], path: Path) -> Iterator[str]:
+    """The lines of a text, each with its line feed; no other character ends a line."""
+    wide = file.read(2) in BYTE_ORDER_16
+    file.seek(0)
+    if wide:
+        yield from io.StringIO(_decoded(file, path), newline="\n")
+        return
+    for number, line in enumerate(iter(lambda: file.readline(MOST + 1), b""), start=1):
+        where = f"{path}, line {number}"
+        if len(line) > MOST:
+            raise DataError(f"A line of more than {MOST // 2**20} MiB", where=where, try_="write a row on each line")
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"This line is not UTF-8 (byte {error.start + 1})", where=where, try_="save the file as UTF-8"
+            ) from error
+
+
+def _decoded(file: io.BufferedReader[Any], path: Path) -> str:
+    """A whole text."""
+    data = file.read(MOST + 1)
+    if len(data) > MOST:
+        raise DataError(
+            f"This file is one JSON value of more than {MOST // 2**20} MiB", where=str(path),
+            try_="write JSON lines, which are read one by one: `jq -c '.[]' FILE`",
+        )  # fmt: skip
+    try:
+        return data.decode("utf-16" if data.startswith(BYTE_ORDER_16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"This line is not {error.encoding.upper()}", where=f"{path}, line {line}", try_="save the file as UTF-8"
+        ) from error
+
+
+# ---- JSON
+
+
+def _json(file: io.BufferedReader[Any], path: Path, begins: str) -> Iterator[Row]:
+    lines = ((number, text) for number, text in enumerate(_texts(file, path), start=1) if text.strip())
+    first = next(lines) if begins == "{" else (1, "")
+    try:
+        value = _parsed(first[1])
+    except json.JSONDecodeError:
+        file.seek(0)
+        yield from _members(_whole(file, path), path)
+        return
+    except ValueError as error:
+        raise DataError(f"This line is not usable: {error}", where=f"{path}, line {first[0]}") from error
+    second = next(lines, None)
+    if second is None and _form(path) not in (".jsonl", ".ndjson"):
+        yield from _members(value, path)
+        return
+    for number, text in chain([first], [second] if second else [], lines):
+        yield _json_line(text, f"{path}, line {number}")
+
+
+def _json_line(text: str, where: str) -> Row:
+    try:
+        return _row(_parsed(text), where)
+    except json.JSONDecodeError as error:
+        raise DataError(f"This line is not JSON: {error.msg} (character {error.pos + 1})", where=where) from error
+    except ValueError as error:
+        raise DataError(f"This line is not usable: {error}", where=where) from error
+
+
+def _whole(file: io.BufferedReader[Any], path: Path) -> Any:
+    """The one JSON value of a file."""
+    try:
+        return _parsed(_decoded(file, path))
+    except json.JSONDecodeError as error:
+        more = "write every object on a line of its own: `jq -c . FILE`" if error.msg == "Extra data" else ""
+        raise DataError(
+            f"This line is not JSON: {error.msg} (character {error.colno})", where=f"{path}, line {error.lineno}",
+            try_=more,
+        ) from error  # fmt: skip
+    except ValueError as error:
+        raise DataError(f"This JSON is not usable: {error}", where=str(path)) from error
+
+
+def _parsed(text: str) -> Any:
+    """A JSON value; a ValueError where it is none, names a key twice, or could not be written again as UTF-8."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character (a surrogate without its other half)") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"the key {brief(twice)} stands twice in one object")
+    return found
+
+
+def _members(value: Any, path: Path) -> Iterator[Row]:
+    """The rows of a file that is one JSON value."""
+    if isinstance(value, dict):
+        lists = [name for name, member in value.items() if isinstance(member, list) and _is_table(member)]
+        named = [name for name in lists if name in LISTS]
+        if len(named) == 1 or (len(value) == 1 and lists):
+            value = value[(named or lists)[0]]
+        elif len(named) > 1 or (lists and len(lists) == len(value)):
+            names = ", ".join(f"`{name}`" for name in named or lists)
+            raise DataError(f"This file holds several lists: {names}", where=str(path), try_="take the one out")
+        elif value and all(isinstance(member, dict) for member in value.values()):
+            yield from (Row({"id": key, **member}, f"{path}, id {key}") for key, member in value.items())
+            return
+        else:
+            value = [value]
+    for number, member in enumerate(value, start=1):
+        yield _row(member, f"{path}, row {number}")
+
+
+def _is_table(members: Sequence[Any]) -> bool:
+    return all(isinstance(member, dict) for member in members)
+
+
+def _row(value: Any, where: str) -> Row:
+    if isinstance(value, dict):
+        return Row(value, where)
+    raise DataError(f"A row is no JSON object but {brief(value)}", where=where, try_='such as {"question": "…"}')
+
+
+# ---- CSV and TSV
+
+
+def _delimited(file: io.BufferedReader[Any], path: Path, start: str) -> Iterator[Row]:
+    if _form(path) in (".json", ".jsonl", ".ndjson"):
+        raise DataError("This line is not JSON: it begins with neither { nor [", where=f"{path}, line 1")
+    head = re.sub(r'"[^"]*"', "", start.partition("\n")[0])
+    delimiter = max("\t,;", key=head.count)
+    if delimiter not in head and _form(path) not in (".csv", ".tsv"):
+        _refuse(path, "This file is no table: its first line names no columns")
+    csv.field_size_limit(MOST)
+    records = _records(csv.reader(_texts(file, path), delimiter=delimiter, strict=True), path)
+    _, names = next(records)
+    names = _column_names(names, path)
+    for line, cells in records:
+        if len(cells) != len(names):
+            raise DataError(
+                f"This line has {len(cells)} cells where the first line names {len(names)} columns",
+                where=f"{path}, line {line}", try_="put quotes around a cell that holds the separator",
+            )  # fmt: skip
+        values = {name: cell or None for name, cell in zip(names, cells, strict=True) if name}
+        yield Row(values, f"{path}, line {line}")
+
+
+def _records(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(the line on which it begins, cells) of every record."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise DataError(
+                f"This line cannot be read: {error}", where=f"{path}, line {line}",
+                try_="a quote inside a quoted cell is written twice, and every quote is closed",
+            ) from error  # fmt: skip
+        if cells is None:
+            return
+        if any(cells):
+            yield line, cells
+
+
+def _column_names(cells: Sequence[str], path: Path) -> list[str]:
+    """Names of the columns; the first may have none, as where pandas writes its index."""
+    names = [cell.strip() for cell in cells]
+    wrong = next((n for place, n in enumerate(names) if (not n and place) or n in names[:place]), None)
+    if wrong is not None:
+        what = f"Two columns are called {brief(wrong)}" if wrong else "A column has no name"
+        raise DataError(what, where=f"{path}, line 1", try_="the first line names every column, each once")
+    return names
+
+
+# ---- Parquet
+
+
+def _parquet(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | None) -> Iterator[Row]:
+    with tempfile.TemporaryFile() as unpacked:
+        if isinstance(file.raw, gzip.GzipFile):  # Parquet is read from its end, which a stream does not have
+            shutil.copyfileobj(file, unpacked)
+        try:
+            table = pq.ParquetFile(unpacked if unpacked.tell() else file, pre_buffer=False)
+            names = table.schema_arrow.names
+            wanted = None if columns is None else [name for name in names if name in columns]
+            number = 0
+            for batch in table.iter_batches(batch_size=TOGETHER, columns=wanted, use_threads=False):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(values, f"{path}, row {number}")
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            what = " ".join(str(error).split())[:160]
+            raise DataError(f"This Parquet file is damaged or cut off: {what}", where=str(path)) from error
