@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from spavl.align.data.messages import (
     PLACEHOLDER,
@@ -24,12 +24,9 @@ from spavl.align.data.messages import (
     text_of,
     transcript_of,
 )
+from spavl.config.align import PairForm, Preference
 from spavl.errors import DataError
 
-FormName = Literal["spa-vl", "trl", "hh-rlhf", "sharegpt", "alpaca", "ms-swift", "two-responses"]
-"""The forms that are read."""
-Preference = Literal["safer", "more_helpful"]
-"""Which of two answers is preferred, where a file has an opinion on both counts."""
 Values = Mapping[str, Any]
 """A row of a file: value by column."""
 PICTURES = ("image", "images")
@@ -61,7 +58,7 @@ class Conversation:
 class Form:
     """A public form of preference files."""
 
-    name: FormName
+    name: PairForm
     """Its name in the settings."""
     what: str
     """The columns that it needs, for messages."""
@@ -84,7 +81,10 @@ class Form:
         Raises:
             RowError: the row does not say what a pair needs.
         """
-        turns, chosen, rejected = self.turns(values, prefer)
+        try:
+            turns, chosen, rejected = self.turns(values, prefer)
+        except KeyError as error:
+            raise RowError(f"there is no `{error.args[0]}`") from None
         turns = _with_system(turns, text_of(values.get("system"), "system"))
         if not turns or turns[-1].role != "user":
             raise RowError("the turn before the answers is not the user's")
@@ -279,12 +279,9 @@ def _has(*names: str) -> Callable[[Values], bool]:
 def _fits_trl(values: Values) -> bool:
     if not _has("chosen", "rejected")(values) or _fits_transcripts(values):
         return False
-    if "prompt" in values:
-        return not any(name in values for name in ("question", "instruction"))
-    own = ("question", "instruction", "conversations")
-    return is_messages(values["chosen"]) and not isinstance(values["chosen"], Mapping) and not any(
-        name in values for name in own
-    )
+    elsewhere = any(name in values for name in ("question", "instruction", "conversations"))
+    whole = is_messages(values["chosen"]) and not isinstance(values["chosen"], Mapping)
+    return "prompt" in values or (whole and not elsewhere)
 
 
 def _fits_transcripts(values: Values) -> bool:
@@ -359,10 +356,9 @@ FORMS: tuple[Form, ...] = (
     ),
 )  # fmt: skip
 """All forms."""
-assert {form.name for form in FORMS} == set(get_args(FormName))
 
 
-def form_of(values: Values, where: str, *, name: FormName | None = None, prefer: Preference | None = None) -> Form:
+def form_of(values: Values, where: str, *, name: PairForm | None = None, prefer: Preference | None = None) -> Form:
     """The form of a file, told by its first row.
 
     Args:

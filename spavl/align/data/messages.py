@@ -185,7 +185,7 @@ def place_pictures(turns: Sequence[Turn], pictures: Sequence[Any], *, unmarked: 
         RowError: there are not as many placeholders as pictures.
     """
     marked = sum(turn.text.count(PLACEHOLDER) for turn in turns if not turn.pictures)
-    if pictures and any(turn.pictures for turn in turns) and not marked:
+    if pictures and any(turn.pictures for turn in turns[unmarked:]) and not marked:
         raise RowError("pictures are in the messages and in a column of their own; leave out one of them")
     if not marked and pictures:
         turns = [replace(turn, pictures=tuple(pictures)) if n == unmarked else turn for n, turn in enumerate(turns)]

@@ -10,6 +10,10 @@ from spavl.pictures import Picture
 from spavl.records import Role
 
 
+TextTurn = tuple[str, str, int]
+"""Who speaks (`system`, `user` or `assistant`), the text, and the number of pictures before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
     """One turn of a conversation before the question, with its pictures at hand."""

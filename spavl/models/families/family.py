@@ -20,9 +20,11 @@ from torch import Tensor
 
 from spavl.errors import DataError, ModelError
 from spavl.models.families.attention import NAME as TREE_ATTENTION
-from spavl.models.families.chat import ChatTurn, template_turn
+from spavl.models.families.chat import ChatTurn, TextTurn, template_turn
 from spavl.models.families.facts import FACTS, LANGUAGES, Facts
 from spavl.models.families.positions import grid_positions
+from spavl.models.families.tokens import ControlTokens, control_ids, control_tokens, end_ids, turn_end_id, turn_tail
+from spavl.models.thought import END, START
 
 Ids = list[int]
 """Token ids."""
@@ -49,7 +51,11 @@ class Family:
     image_token_id: int
     """Id of the image placeholder token, whose embeddings a picture's features replace."""
     end_ids: frozenset[int]
-    """Ids of the tokens that end a turn: the tokenizer's and those of the generation settings."""
+    """Ids of the tokens that end a turn, from `spavl.models.families.tokens.end_ids`."""
+    control: ControlTokens = field(default=ControlTokens(()), repr=False)
+    """Control tokens as text."""
+    control_ids: frozenset[int] = frozenset()
+    """Ids of the control tokens."""
     _expansions: dict[Size, str] = field(default_factory=dict, repr=False)
 
     # ---- text
@@ -63,7 +69,9 @@ class Family:
         *,
         earlier: Sequence[ChatTurn] = (),
     ) -> str:
-        """The conversation as the chat template writes it, with one image placeholder for each picture.
+        """The conversation as it is trained on: written by the chat template, an image placeholder for each picture.
+
+        A thought that the template opens before the answer is empty here. Control tokens inside texts are broken up.
 
         Args:
             system: text of the system turn; empty: none.
@@ -72,13 +80,38 @@ class Family:
             answer: text of the assistant turn after it; None: the conversation is ready for one.
             earlier: turns before the last user turn.
         """
-        turns = [template_turn("system", system)] if system else []
-        turns += [template_turn(turn.role, turn.text, len(turn.pictures)) for turn in earlier]
-        turns.append(template_turn("user", question, pictures))
-        if answer is not None:
-            turns.append(template_turn("assistant", answer))
-        text: str = self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer is None)
-        return text
+        turns = [("system", system, 0)] if system else []
+        turns += [(turn.role, turn.text, len(turn.pictures)) for turn in earlier]
+        turns.append(("user", question, pictures))
+        if self.opens_thought:
+            text = self.write(turns, ready=True) + self._closes_thought
+            return text if answer is None else text + self.control.break_up(answer) + (turn_tail(self.processor) or "")
+        return self.write(turns if answer is None else [*turns, ("assistant", answer, 0)], ready=answer is None)
+
+    def write(self, turns: Sequence[TextTurn], *, ready: bool) -> str:
+        """A conversation as the chat template writes it; control tokens inside its texts are broken up.
+
+        Args:
+            turns: all of them, oldest first.
+            ready: whether an answer may follow.
+        """
+        messages = [template_turn(role, self.control.break_up(text), pictures) for role, text, pictures in turns]
+        return str(self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=ready))
+
+    @cached_property
+    def opens_thought(self) -> bool:
+        """Whether the chat template opens a thought where an answer is to follow."""
+        return self._ready_prompt.rstrip().endswith(START)
+
+    @cached_property
+    def _closes_thought(self) -> str:
+        """What turns the thought that the template opens into an empty one: `<think>`, an empty line, `</think>`."""
+        after = self._ready_prompt.rpartition(START)[2]
+        return "\n" * (2 - min(len(after), 1)) + f"{END}\n\n"
+
+    @cached_property
+    def _ready_prompt(self) -> str:
+        return self.write([("user", "question", 0)], ready=True)
 
     def tokenize(self, text: str, sizes: Sequence[Size] = ()) -> Ids:
         """Token ids of a conversation, each image placeholder expanded to the tokens of its picture.
@@ -95,7 +128,8 @@ class Family:
     def tokenize_all(self, texts: Sequence[str], sizes: Sequence[Sequence[Size]]) -> list[Ids]:
         """Token ids of several conversations, as `tokenize` gives them one by one; together they take half the time.
 
-        The same ids as the processor's own. Consecutive placeholder tokens are tokenised as one, then repeated: they
+        The same ids as the processor's own, but for an end token that some tokenizers append to every text: it would
+        stand between prompt and answer. Consecutive placeholder tokens are tokenised as one, then repeated: they
         split the text, so their number changes nothing around them.
 
         Args:
@@ -115,7 +149,8 @@ class Family:
                 self.processor.tokenizer([short[n] for n in chosen], add_special_tokens=not begins) if chosen else {}
             )
             for number, ids in zip(chosen, found.get("input_ids", ()), strict=True):
-                tokens[number] = self._repeat_picture_tokens(ids, expanded[number])
+                own = ids if begins else ids[: len(ids) - self.appended]
+                tokens[number] = self._repeat_picture_tokens(own, expanded[number])
         return tokens
 
     def _expand(self, text: str, sizes: Sequence[Size]) -> str:
@@ -146,25 +181,41 @@ class Family:
             prompt: token ids of the conversation without it.
         """
         stable = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
-        ids = (
-            whole[len(prompt) :] if stable else self.processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
-        )
+        text = self.control.break_up(answer)
+        ids = whole[len(prompt) :] if stable else self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         for index, token in enumerate(ids):
             if token in self.end_ids:
                 return ids[: index + 1], stable
-        return [*ids, self.processor.tokenizer.eos_token_id], stable
+        return [*ids, self.end_id], stable
 
     @cached_property
-    def control_words(self) -> frozenset[str]:
-        """Control tokens and image placeholder tokens as text; a question or answer must not contain them."""
-        special = self.processor.tokenizer.all_special_tokens
-        return frozenset([*special, self.processor.image_token, self._image_token]) - {""}
+    def end_id(self) -> int:
+        """Id of the token after an answer where the chat template writes none: its own elsewhere, or the tokenizer's."""
+        for token in (turn_end_id(self.processor), self.processor.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return min(self.end_ids)
+
+    @cached_property
+    def appended(self) -> int:
+        """Number of tokens that the tokenizer puts behind every text."""
+        tokenizer = self.processor.tokenizer
+        plain, whole = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+        starts = range(len(whole) - len(plain) + 1)
+        start = next((n for n in starts if whole[n : n + len(plain)] == plain), len(whole) - len(plain))
+        return len(whole) - len(plain) - start
+
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """Id of the token that stands for what is outside the vocabulary; None: all text is inside."""
+        unknown = self.processor.tokenizer.unk_token_id
+        return None if unknown is None or unknown in self.end_ids else int(unknown)
 
     @cached_property
     def pad_id(self) -> int:
-        """Id of the padding token: the tokenizer's own, else its end token."""
+        """Id of the padding token: the tokenizer's own, else an end token."""
         pad = self.processor.tokenizer.pad_token_id
-        return int(self.processor.tokenizer.eos_token_id if pad is None else pad)
+        return self.end_id if pad is None else int(pad)
 
     @cached_property
     def _image_token(self) -> str:
@@ -319,14 +370,15 @@ def family_of(model: Any, processor: Any) -> Family:
             try_=f"a checkpoint with one of: {', '.join(facts.towers)}",
         )
     text = config.get_text_config()
-    ends = model.generation_config.eos_token_id
     return Family(
         facts=replace(facts, projector=_list_members(model, facts.projector)),
         processor=processor,
         attention=_attention(model.get_submodule(facts.language)),
         masks=_masks(text),
         image_token_id=int(config.image_token_id),
-        end_ids=frozenset([processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]) - {None},
+        end_ids=end_ids(processor, model.generation_config),
+        control=control_tokens(processor, config),
+        control_ids=control_ids(processor, config),
     )
 
 
