@@ -129,8 +129,8 @@ class DataSettings(Section):
     stand for a picture. `break`: a space is put into it, as in all that the model reads elsewhere, and the pairs are
     counted. `skip`: such pairs are left out. `refuse`: training does not start."""
     repeated: Literal["keep", "skip", "refuse"] = "keep"
-    """Pairs that stand in the file more than once, word for word and with the same pictures. `keep`: all are trained on,
-    and counted. `skip`: only the first is. `refuse`: training does not start."""
+    """Pairs that stand in the file more than once, word for word and with the same pictures. `keep`: all are trained
+    on, and counted. `skip`: only the first is. `refuse`: training does not start."""
     contradictory: Literal["keep", "skip", "refuse"] = "keep"
     """Pairs whose answers are preferred the other way round in another row. `keep`: all are trained on, and counted.
     `skip`: none of them is. `refuse`: training does not start."""

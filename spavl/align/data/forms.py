@@ -8,46 +8,40 @@ A form turns a row's values into a `Conversation`; what pictures are and where t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
+from spavl.align.data.form_turns import ANSWERS, PREFERRED, Values, several, turns_of
 from spavl.align.data.messages import (
     PLACEHOLDER,
     RowError,
     Turn,
     is_messages,
     is_transcript,
-    messages_of,
     place_pictures,
     text_of,
-    transcript_of,
 )
 from spavl.config.align import PairForm, Preference
 from spavl.errors import DataError
 
-Values = Mapping[str, Any]
-"""A row of a file: value by column."""
 PICTURES = ("image", "images")
 """Columns of pictures: one, or a list; those of `images` follow that of `image`."""
 PATHS = ("image_path", "image_paths")
 """Columns of pictures where there is none of `PICTURES`."""
 SHARED = (*PICTURES, *PATHS, "pair_id", "system")
 """Columns that are read in every form."""
-_PREFERRED: Mapping[Preference, tuple[str, ...]] = {
-    "safer": ("safer_response_id",),
-    "more_helpful": ("more_helpful_response_id", "better_response_id"),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """What a row says: the turns before the answers, and the two answers."""
 
+    system: str
+    """Text of the system turn; empty: none."""
     turns: tuple[Turn, ...]
-    """A system turn or none, earlier turns, and the user turn that is answered; with their pictures, as the file has
-    them."""
+    """Earlier turns, and the user turn that is answered, with their pictures as the file has them."""
     chosen: Turn
     """The preferred answer."""
     rejected: Turn
@@ -64,8 +58,6 @@ class Form:
     """The columns that it needs, for messages."""
     fits: Callable[[Values], bool]
     """Whether a row is in this form."""
-    turns: Callable[[Values, Preference | None], tuple[Sequence[Turn], Turn, Turn]]
-    """The turns before the answers, and the chosen and the rejected answer, of a row."""
     columns: tuple[str, ...]
     """The columns that are read beside `SHARED`."""
     unmarked: Literal["first", "last"] = "first"
@@ -81,28 +73,29 @@ class Form:
         Raises:
             RowError: the row does not say what a pair needs.
         """
-        try:
-            turns, chosen, rejected = self.turns(values, prefer)
-        except KeyError as error:
-            raise RowError(f"there is no `{error.args[0]}`") from None
-        turns = _with_system(turns, text_of(values.get("system"), "system"))
+        turns, chosen, rejected = turns_of(self.name, values, prefer)
+        system, turns = _system_of(turns, text_of(values.get("system"), "system"))
         if not turns or turns[-1].role != "user":
             raise RowError("the turn before the answers is not the user's")
-        if any(PLACEHOLDER in answer.text for answer in (chosen, rejected)):
-            raise RowError(f"the placeholder `{PLACEHOLDER}` stands in an answer")
+        if any(PLACEHOLDER in text for text in (system, chosen.text, rejected.text)):
+            raise RowError(f"the placeholder `{PLACEHOLDER}` stands in an answer or in the system turn")
         if chosen.pictures or rejected.pictures:
             raise RowError("an answer has a picture")
         users = [number for number, turn in enumerate(turns) if turn.role == "user"]
         unmarked = users[0] if self.unmarked == "first" else users[-1]
-        return Conversation(tuple(place_pictures(turns, pictures_of(values), unmarked=unmarked)), chosen, rejected)
+        return Conversation(
+            system, tuple(place_pictures(turns, pictures_of(values), unmarked=unmarked)), chosen, rejected
+        )
 
 
-def _with_system(turns: Sequence[Turn], system: str) -> list[Turn]:
-    """The turns, after the system turn of a column of its own; none but the first is by the system."""
-    found = [Turn("system", system)] if system else []
-    if any(turn.role == "system" for turn in (*turns[1:], *(turns[:1] if found else ()))):
-        raise RowError("a system turn stands behind other turns")
-    return [*found, *turns]
+def _system_of(turns: Sequence[Turn], named: str) -> tuple[str, Sequence[Turn]]:
+    """The text of the system turn, from the column of that name or the first turn, and the other turns."""
+    system = [Turn("system", named)] if named else []
+    if turns and turns[0].role == "system":
+        system, turns = [*system, turns[0]], turns[1:]
+    if len(system) > 1 or any(turn.role == "system" for turn in turns) or any(turn.pictures for turn in system):
+        raise RowError("a system turn stands behind other turns, or has a picture")
+    return system[0].text if system else "", turns
 
 
 def pictures_of(values: Values) -> list[Any]:
@@ -115,158 +108,7 @@ def pictures_of(values: Values) -> list[Any]:
         RowError: a column of pictures holds what is neither one nor a list.
     """
     names = PICTURES if any(name in values for name in PICTURES) else PATHS
-    return [one for name in names for one in _several(values.get(name)) if one is not None]
-
-
-def _several(value: Any) -> list[Any]:
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return [value]
-    if value is None or value == "":
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-# ---- forms
-
-
-def _asked(name: str) -> Callable[[Values, Preference | None], tuple[Sequence[Turn], Turn, Turn]]:
-    """Reads a column with the question or the conversation so far, beside two answers."""
-
-    def read(values: Values, _: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-        prompt = values.get(name)
-        before, chosen, rejected = _answers(values["chosen"], values["rejected"])
-        if is_messages(prompt):
-            turns = messages_of(prompt, name)
-            if before and before != turns:
-                raise RowError(f"`{name}` and the first turns of `chosen` differ")
-            return turns, chosen, rejected
-        text = text_of(prompt, name)
-        if not before:
-            return [*_earlier(values), Turn("user", text)], chosen, rejected
-        if text not in [turn.text for turn in before if turn.role == "user"]:
-            raise RowError(f"`{name}` is none of the user's turns in `chosen`")
-        return before, chosen, rejected
-
-    return read
-
-
-def _earlier(values: Values) -> list[Turn]:
-    """Turns of the column `earlier`, as our own files have them: role, text, images."""
-    turns = values.get("earlier")
-    if not isinstance(turns, (list, type(None))):
-        raise RowError("`earlier` is not a list of turns")
-    return [_earlier_turn(turn) for turn in turns or ()]
-
-
-def _earlier_turn(turn: Any) -> Turn:
-    role = turn.get("role") if isinstance(turn, Mapping) else None
-    if role not in ("user", "assistant"):
-        raise RowError(f"a turn of `earlier` has the role {role!r}, neither `user` nor `assistant`")
-    return Turn(role, text_of(turn.get("text"), "earlier"), tuple(_several(turn.get("images"))))
-
-
-def _answers(chosen: Any, rejected: Any) -> tuple[list[Turn], Turn, Turn]:
-    """The turns that both answers begin with, and the answers themselves."""
-    (before, first), (other, second) = _answer(chosen, "chosen"), _answer(rejected, "rejected")
-    if before != other:
-        raise RowError("`chosen` and `rejected` differ before their last turn")
-    return before, first, second
-
-
-def _answer(value: Any, name: str) -> tuple[list[Turn], Turn]:
-    """The turns before an answer that a column has too, and the answer."""
-    if not is_messages(value):
-        return [], Turn("assistant", text_of(value, name))
-    turns = messages_of(value, name)
-    if not turns or turns[-1].role != "assistant":
-        raise RowError(f"the last turn of `{name}` is not the assistant's")
-    return turns[:-1], turns[-1]
-
-
-def _implicit(values: Values, _: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    return _answers(values["chosen"], values["rejected"])
-
-
-def _transcripts(values: Values, _: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    if values.get("prompt") is not None:
-        prompt = transcript_of(text_of(values["prompt"], "prompt"), "prompt")
-        open_turn = prompt[-1].role == "assistant" and not prompt[-1].text
-        _, chosen, rejected = _answers(values["chosen"], values["rejected"])
-        return prompt[:-1] if open_turn else prompt, chosen, rejected
-    chosen, rejected = (transcript_of(text_of(values[n], n), n) for n in ("chosen", "rejected"))
-    if chosen[-1].role != "assistant" or rejected[-1].role != "assistant":
-        raise RowError("the last turn is not the assistant's")
-    if chosen[:-1] != rejected[:-1]:
-        raise RowError("`chosen` and `rejected` differ before their last turn")
-    return chosen[:-1], chosen[-1], rejected[-1]
-
-
-def _listed(name: str) -> Callable[[Values, Preference | None], tuple[Sequence[Turn], Turn, Turn]]:
-    """Reads a column of messages before the answers, beside each answer as one message."""
-
-    def read(values: Values, _: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-        before, chosen, rejected = _answers(values["chosen"], values["rejected"])
-        if before:
-            raise RowError("`chosen` is more than one message")
-        return messages_of(values[name], name), chosen, rejected
-
-    return read
-
-
-def _instruction(values: Values, _: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    asked = [text_of(values.get(name), name) for name in ("instruction", "input")]
-    turns = [*_history(values), Turn("user", "\n".join(text for text in asked if text))]
-    _, chosen, rejected = _answers(values["chosen"], values["rejected"])
-    return turns, chosen, rejected
-
-
-def _history(values: Values) -> list[Turn]:
-    """Turns of the column `history`: pairs of a question and its answer."""
-    history = values.get("history") or []
-    if not all(isinstance(one, list) and len(one) == 2 for one in history):
-        raise RowError("`history` is not a list of questions with their answers")
-    return [
-        Turn(role, text_of(text, "history"))
-        for one in history
-        for role, text in zip(("user", "assistant"), one, strict=True)
-    ]
-
-
-def _swift(values: Values, _: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    if "messages" in values:
-        before, chosen = _answer(values["messages"], "messages")
-    else:
-        before = [*_history(values), Turn("user", text_of(values["query"], "query"))]
-        chosen = Turn("assistant", text_of(values["response"], "response"))
-    if values.get("rejected_images") not in (None, [], values.get("images")):
-        raise RowError("the rejected answer is about other pictures (`rejected_images`)")
-    if values.get("rejected_messages") is not None:
-        other, rejected = _answer(values["rejected_messages"], "rejected_messages")
-        if other != before:
-            raise RowError("`messages` and `rejected_messages` differ before their last turn")
-        return before, chosen, rejected
-    return before, chosen, Turn("assistant", text_of(values.get("rejected_response"), "rejected_response"))
-
-
-def _two_responses(values: Values, prefer: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    asked = "question" if "question" in values else "prompt"
-    names = [f"response_{number}" for number in _numbers(values)]
-    marks = [values[name] for name in _PREFERRED[prefer or "safer"] if name in values]
-    if not marks:
-        raise RowError(f"no column says which answer is {prefer}")
-    mark = int(marks[0]) if isinstance(marks[0], str) and marks[0].strip().isdecimal() else marks[0]
-    if isinstance(mark, bool) or mark not in _numbers(values):
-        raise RowError(f"none of the two answers is marked as {prefer}")
-    better, other = names if mark == _numbers(values)[0] else names[::-1]
-    chosen, rejected = (Turn("assistant", text_of(values.get(name), name)) for name in (better, other))
-    return [Turn("user", text_of(values[asked], asked))], chosen, rejected
-
-
-def _numbers(values: Values) -> tuple[int, int]:
-    return (0, 1) if "response_0" in values else (1, 2)
+    return [one for name in names for one in several(values.get(name)) if one is not None]
 
 
 # ---- which form
@@ -302,56 +144,37 @@ def _fits_swift(values: Values) -> bool:
 
 
 def _fits_two_responses(values: Values) -> bool:
-    marked = any(name in values for names in _PREFERRED.values() for name in names)
+    marked = any(name in values for names in PREFERRED.values() for name in names)
     both = _has("response_1", "response_2")(values) or _has("response_0", "response_1")(values)
     return marked and both and ("question" in values or "prompt" in values)
 
 
-def _read_sharegpt(values: Values, prefer: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    return _listed("conversations" if "conversations" in values else "messages")(values, prefer)
-
-
-def _read_trl(values: Values, prefer: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    return _asked("prompt")(values, prefer) if "prompt" in values else _implicit(values, prefer)
-
-
-def _read_spa_vl(values: Values, prefer: Preference | None) -> tuple[Sequence[Turn], Turn, Turn]:
-    turns, chosen, rejected = _asked("question")(values, prefer)
-    thoughts = [text_of(values.get(f"{name}_thought"), f"{name}_thought") for name in ("chosen", "rejected")]
-    first, second = (
-        replace(answer, thought=thought or answer.thought)
-        for answer, thought in zip((chosen, rejected), thoughts, strict=True)
-    )
-    return turns, first, second
-
-
-ANSWERS = ("chosen", "rejected")
 FORMS: tuple[Form, ...] = (
     Form(
-        "spa-vl", "question, chosen, rejected (SPA-VL, RLAIF-V)", _has("question", *ANSWERS), _read_spa_vl,
+        "spa-vl", "question, chosen, rejected (SPA-VL, RLAIF-V)", _has("question", *ANSWERS),
         ("question", *ANSWERS, "earlier", "chosen_thought", "rejected_thought"), unmarked="last",
     ),
-    Form("trl", "prompt, chosen, rejected as texts or messages (TRL)", _fits_trl, _read_trl, ("prompt", *ANSWERS)),
+    Form("trl", "prompt, chosen, rejected as texts or messages (TRL)", _fits_trl, ("prompt", *ANSWERS)),
     Form(
-        "hh-rlhf", "chosen, rejected as texts of `Human:` and `Assistant:` (HH-RLHF)", _fits_transcripts, _transcripts,
+        "hh-rlhf", "chosen, rejected as texts of `Human:` and `Assistant:` (HH-RLHF)", _fits_transcripts,
         ("prompt", *ANSWERS),
     ),
     Form(
-        "sharegpt", "conversations, chosen, rejected (LLaMA-Factory)", _fits_sharegpt, _read_sharegpt,
+        "sharegpt", "conversations, chosen, rejected (LLaMA-Factory)", _fits_sharegpt,
         ("conversations", "messages", *ANSWERS),
     ),
     Form(
-        "alpaca", "instruction, chosen, rejected (LLaMA-Factory)", _has("instruction", *ANSWERS), _instruction,
+        "alpaca", "instruction, chosen, rejected (LLaMA-Factory)", _has("instruction", *ANSWERS),
         ("instruction", "input", "history", *ANSWERS), unmarked="last",
     ),
     Form(
-        "ms-swift", "messages and rejected_response or rejected_messages (ms-swift)", _fits_swift, _swift,
+        "ms-swift", "messages and rejected_response or rejected_messages (ms-swift)", _fits_swift,
         ("messages", "query", "response", "history", "rejected_response", "rejected_messages", "rejected_images"),
     ),
     Form(
         "two-responses", "response_1, response_2 and safer_response_id or more_helpful_response_id (BeaverTails-V)",
-        _fits_two_responses, _two_responses,
-        ("question", "prompt", "response_0", "response_1", "response_2", *(n for ns in _PREFERRED.values() for n in ns)),
+        _fits_two_responses,
+        ("question", "prompt", "response_0", "response_1", "response_2", *chain(*PREFERRED.values())),
         unmarked="last",
     ),
 )  # fmt: skip

@@ -52,7 +52,9 @@ def measure_lengths(
         rows = [[pairs[number].row() for number in tree] for tree in some]
         packed = pack_trees([build_tree(of_tree) for of_tree in rows], family)
         for numbers, own, tree in zip(some, rows, packed, strict=True):
-            for number, row, counted, doubts in zip(numbers, own, _row_lengths(tree), _doubts(tree, family), strict=True):
+            for number, row, counted, doubts in zip(
+                numbers, own, _row_lengths(tree), _doubts(tree, family), strict=True
+            ):
                 question_hash = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:8])
                 lengths[number] = (*counted, len(tree.pictures), question_hash, *doubts)
         done += len(some)

@@ -118,15 +118,15 @@ def _turn(message: Mapping[str, Any], name: str) -> Turn:
     content = message.get("content") if message.get("content") is not None else message.get("value")
     thought = text_of(message.get("reasoning_content") or message.get("thinking"), "reasoning_content")
     if isinstance(content, list):
-        return _of_parts(role, content, name, thought)
+        return _mixed_turn(role, content, name, thought)
     return Turn(role, text_of(content, name), (), thought)
 
 
-def _of_parts(role: str, parts: Sequence[Any], name: str, thought: str) -> Turn:
+def _mixed_turn(role: str, content: Sequence[Any], name: str, thought: str) -> Turn:
     """A turn whose content is a list of parts; its pictures come before its text."""
     texts: list[str] = []
     pictures: list[Any] = []
-    for part in parts:
+    for part in content:
         kind = part.get("type") if isinstance(part, Mapping) else "text" if isinstance(part, str) else None
         if kind == "text":
             texts.append(text_of(part if isinstance(part, str) else part.get("text"), name))

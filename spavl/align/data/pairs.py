@@ -171,15 +171,15 @@ def read_rows(
     """
     key_of = key_of or cache(file_key)
     number = 0
-    for part in source.parts:
-        with closing(part.rows(None)) as rows:
+    for table in source.tables:
+        with closing(table.rows(None)) as rows:
             first = next(rows, None)
         if first is None:
             continue
-        form = form_of(first.values, part.name, name=reading.form, prefer=reading.prefer)
-        on_form(part.name, form, [name for name in first.values if name not in (*SHARED, *form.columns)])
-        picture = partial(picture_of, base=part.base, key_of=key_of)
-        for row in part.rows((*SHARED, *form.columns)):
+        form = form_of(first.values, table.name, name=reading.form, prefer=reading.prefer)
+        on_form(table.name, form, [name for name in first.values if name not in (*SHARED, *form.columns)])
+        picture = partial(picture_of, base=table.base, key_of=key_of)
+        for row in table.rows((*SHARED, *form.columns)):
             if limit is not None and number >= limit:
                 return
             yield _pair(row, number, form, picture, reading)
@@ -192,21 +192,18 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
         pair = _of_conversation(form.read(row.values, reading.prefer), picture, reading.thought)
         named = text_of(row.values.get("pair_id"), "pair_id")
     except RowError as error:
-        place = row.where.rpartition("/")[2]
-        return Pair(place, (), "", "", "", malformed=error.reason)
+        return Pair(row.where.rpartition("/")[2], (), "", "", "", malformed=error.reason)
     content = _sha256("\x00".join([pair.context, pair.question, pair.chosen, pair.rejected]))
     return replace(pair, pair_id=named or f"row{number}-{content[:8]}")
 
 
 def _of_conversation(found: Conversation, picture: Callable[[Any], Picture | None], thought: Thought) -> Pair:
-    turns = [
+    *earlier, last = [
         ChatTurn(cast("Role", turn.role), turn.text, tuple(one for one in map(picture, turn.pictures) if one))
         for turn in found.turns
     ]
-    system = turns.pop(0).text if turns[0].role == "system" else ""
-    *earlier, last = turns
-    answers = (_answer(turn, thought) for turn in (found.chosen, found.rejected))
-    return Pair("", last.pictures, last.text, *answers, earlier=tuple(earlier), system=system)
+    chosen, rejected = _answer(found.chosen, thought), _answer(found.rejected, thought)
+    return Pair("", last.pictures, last.text, chosen, rejected, tuple(earlier), found.system)
 
 
 def _answer(turn: Turn, thought: Thought) -> str:

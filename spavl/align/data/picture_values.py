@@ -14,7 +14,9 @@ from spavl.align.data.messages import RowError
 from spavl.pictures import Picture
 
 FOLDER = "images"
-"""Folder beside a file in which its pictures may lie."""
+"""Folder candidates a file in which its pictures may lie."""
+LONGEST = 255
+"""Bytes of the longest name that file systems take."""
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
 """First bytes of the formats that are opened."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]{64,}={0,2}\s*")
@@ -75,32 +77,32 @@ def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
     """The picture of a path: as it stands, or beside the file. No relative path leads out of the file's folder."""
     if re.match(r"\w+://", name):
         return Picture(f"{GONE}{name} is an address, and pictures are not downloaded", None)
-    if "\0" in name:
-        return Picture(f"{GONE}a path holds a zero byte", None)
+    if "\0" in name or any(len(part.encode()) > LONGEST for part in re.split(r"[\\/]", name)):
+        return Picture(f"{GONE}a text of {len(name):,} letters is neither a path nor a picture in base64", None)
     path = Path(name)
     if path.is_absolute() and path.is_file():
         return Picture(key_of(path), path)
-    beside = _beside(name, base) if base is not None else []
-    for one in beside:
+    candidates = _candidates(name, base) if base is not None else []
+    for one in candidates:
         if one.is_file():
             return Picture(key_of(one), one)
-    if not beside and base is not None:
+    if not candidates and base is not None:
         return Picture(f"{OUTSIDE}{name} leads out of {base}", None)
     if base is None:
         return Picture(f"{GONE}no file {name}", path if path.is_absolute() else None)
-    for one in beside:
+    for one in candidates:
         key_of(one)
-    looked = " and ".join(str(one) for one in ([path] if path.is_absolute() else []) + beside[-2:])
-    return Picture(f"{GONE}no file {name}: looked for {looked}", path if path.is_absolute() else beside[0])
+    looked = " and ".join(str(one) for one in ([path] if path.is_absolute() else []) + candidates[-2:])
+    return Picture(f"{GONE}no file {name}: looked for {looked}", path if path.is_absolute() else candidates[0])
 
 
-def _beside(name: str, base: Path) -> list[Path]:
-    """Where the file of a path may lie in a folder; of an absolute path, which another machine wrote, its last parts."""
+def _candidates(name: str, base: Path) -> list[Path]:
+    """Where the file of a path may lie in a folder; of an absolute path of another machine, its last parts count."""
     root, tails = base.resolve(), [name]
     if _ABSOLUTE.match(name):
-        parts = [part for part in re.split(r"[\\/]", name) if part not in ("", ".", "..")]
-        tails = ["/".join(parts[number:]) for number in range(len(parts))]
+        names = [part for part in re.split(r"[\\/]", name) if part not in ("", ".", "..")]
+        tails = ["/".join(names[number:]) for number in range(len(names))]
     elif not (root / name).resolve().is_relative_to(root):
         return []
-    places = [root / tail for tail in tails] + [root / FOLDER / tails[-1]]
-    return [place for place in (one.resolve() for one in places) if place.is_relative_to(root)]
+    every = [(root / tail).resolve() for tail in (*tails, f"{FOLDER}/{tails[-1]}")]
+    return [path for path in every if path.is_relative_to(root)]

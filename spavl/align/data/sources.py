@@ -36,7 +36,7 @@ class PairSource:
 
     files: tuple[Path, ...]
     """The files that hold them, beside the pictures that they name."""
-    parts: tuple[PairFile, ...]
+    tables: tuple[PairFile, ...]
     """Their rows, in order."""
 
 
@@ -70,8 +70,11 @@ def find_pairs(source: str | Path) -> PairSource:
 
 
 def _of_files(files: list[Path]) -> PairSource:
-    parts = (PairFile(str(file), file.parent, lambda columns, file=file: rows_of(file, columns=columns)) for file in files)
-    return PairSource(tuple(files), tuple(parts))
+    return PairSource(tuple(files), tuple(PairFile(str(file), file.parent, partial(_rows, file)) for file in files))
+
+
+def _rows(file: Path, columns: Collection[str] | None) -> Generator[Row]:
+    yield from rows_of(file, columns=columns)
 
 
 def _train_files(folder: Path) -> list[Path]:

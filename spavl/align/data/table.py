@@ -213,10 +213,11 @@ def short_digests(pairs: Sequence[Pair], *, swapped: bool = False) -> np.ndarray
         pairs: any pairs.
         swapped: of the pairs with their answers the other way round.
     """
-    table, name = table_of(pairs), "swapped_digest" if swapped else "digest"
+    table = table_of(pairs)
     if table is None:
-        return np.frombuffer(b"".join(getattr(pair, name)[:8] for pair in pairs), dtype=np.uint64)
-    chunks = _column(pairs, table, name).chunks
+        every = (pair.swapped_digest if swapped else pair.digest for pair in pairs)
+        return np.frombuffer(b"".join(digest[:8] for digest in every), dtype=np.uint64)
+    chunks = _column(pairs, table, "swapped_digest" if swapped else "digest").chunks
     return np.concatenate([_first_eight(chunk) for chunk in chunks] or [np.zeros(0, dtype=np.uint64)])
 
 
@@ -251,9 +252,7 @@ def remembered(pairs: Sequence[Pair], name: str, make: Callable[[], np.ndarray])
     return found
 
 
-def open_pairs(
-    source: str | Path, *, cache: Path, limit: int | None = None, reading: Reading = Reading()
-) -> PairTable:
+def open_pairs(source: str | Path, *, cache: Path, limit: int | None = None, reading: Reading = Reading()) -> PairTable:
     """The pairs of a source, converted now unless they have been and no file has changed since.
 
     Processes that open the same pairs at the same time wait for the first of them.

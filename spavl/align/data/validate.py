@@ -20,8 +20,9 @@ from spavl.models.families import ControlTokens
 from spavl.pictures import Picture
 
 RowIssue = Literal[
-    "malformed row", "missing picture", "unreadable picture", "several pictures", "no picture to corrupt", "turns out of order",
-    "empty question", "empty answer", "equal answers", "control token", "too long", "repeated pair", "contradictory pair",
+    "malformed row", "missing picture", "unreadable picture", "several pictures", "no picture to corrupt",
+    "turns out of order", "empty question", "empty answer", "equal answers", "control token", "too long",
+    "repeated pair", "contradictory pair",
 ]  # fmt: skip
 """Why a pair cannot be trained on."""
 ROW_ISSUES: Mapping[RowIssue, str] = {
@@ -186,7 +187,9 @@ def report_issues(
         if issue == "missing picture":
             examples.setdefault(issue, f"; {_why_missing(pair)}")
     return [
-        Finding(levels(issue), issue + more, tuple(ids), ROW_ISSUES[issue].format(family=family) + examples.get(issue, ""))
+        Finding(
+            levels(issue), issue + more, tuple(ids), ROW_ISSUES[issue].format(family=family) + examples.get(issue, "")
+        )
         for (issue, more), ids in ids_of.items()
     ]
 

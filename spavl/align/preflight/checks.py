@@ -209,7 +209,7 @@ class PreflightChecks:
                 where=self.settings.model, try_="align.data.thought=drop",
             )  # fmt: skip
         if family.opens_thought:
-            what = f"the chat template opens a thought (`{START}`) before every answer; answers are trained behind an empty one"
+            what = f"the chat template opens a thought (`{START}`) before answers; they are trained behind an empty one"
             self.findings.append(Finding("warn", what))
         marks = family.processor.tokenizer(f"{START} {END}", add_special_tokens=False)["input_ids"]
         if trains and family.unknown_id in marks:
@@ -226,7 +226,7 @@ class PreflightChecks:
                 "No conversation starts with the tokens of its own prompt: the chat template writes another prompt "
                 "once an answer follows, or the tokenizer joins the end of every prompt with the answer.",
                 where=self.settings.model,
-                try_="compare the chat template's texts with and without add_generation_prompt; it may lack a line feed",
+                try_="compare the template's texts with and without add_generation_prompt; a line feed may be missing",
             )
         if unstable:
             what = (

@@ -93,7 +93,9 @@ def _read_as(pairs: Sequence[Pair]) -> list[Finding]:
     """How the files of the pairs were read, and what of them was not."""
     table = table_of(pairs)
     return [
-        Finding("note", f"{one['file']} is read as {one['form']}; columns not read: {', '.join(one['unread']) or 'none'}")
+        Finding(
+            "note", f"{one['file']} is read as {one['form']}; columns not read: {', '.join(one['unread']) or 'none'}"
+        )
         for one in (table.read_as() if table else ())
     ]
 

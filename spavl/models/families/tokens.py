@@ -124,7 +124,7 @@ def control_tokens(processor: Any, config: Any) -> ControlTokens:
     words = {str(token) for token in added if token.special} | set(tokenizer.all_special_tokens)
     words |= set(tokenizer.convert_ids_to_tokens(placeholder_ids(config)))
     words |= set(_any_of(str(token) for token in added if _is_mark(str(token))).findall(_of_template(processor)))
-    return ControlTokens((words | {str(getattr(processor, "image_token", ""))}) - {START, END})
+    return ControlTokens(words - {START, END})
 
 
 def _is_mark(token: str) -> bool:

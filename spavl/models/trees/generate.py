@@ -32,6 +32,7 @@ from spavl.models.trees.pack import PackedTree, Tree, pack_tokens
 from spavl.models.trees.score import forward
 from spavl.pictures import Picture
 
+
 @dataclass(frozen=True, slots=True)
 class GeneratedAnswer:
     """An answer as token ids, with the log-probability of each when it was sampled."""

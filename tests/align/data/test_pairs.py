@@ -96,7 +96,10 @@ def test_a_picture_may_lie_next_to_the_file_but_not_outside_its_folder(tmp_path)
     ("write", "message"),
     [
         (lambda f: f.write_bytes(b"PK not parquet"), "no readable Parquet file"),
-        (lambda f: pq.write_table(pa.table({"image": ["a"], "prompt": ["b"]}), f), "no form of preference pairs has these columns: image, prompt"),
+        (
+            lambda f: pq.write_table(pa.table({"image": ["a"], "prompt": ["b"]}), f),
+            "no form of preference pairs has these columns: image, prompt",
+        ),
         (lambda f: f.write_bytes(b'[{"chosen": '), "not JSON"),
     ],
 )

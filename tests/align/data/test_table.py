@@ -16,7 +16,7 @@ from spavl.align.data.table import PairSelection, contexts, open_pairs, pairs_fi
 from spavl.align.data.table_files import BATCH
 from spavl.align.data.validate import PairRules, find_issues
 from spavl.align.preflight.usable_pairs import group_by
-from spavl.errors import DataError, RunError
+from spavl.errors import RunError
 from spavl.models.families import ControlTokens, family_of, load_processor
 from tests.align.data.test_pairs import png, read_pairs, row
 
