@@ -8,7 +8,7 @@ A form turns a row's values into a `Conversation`; what pictures are and where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from spavl.align.data.messages import (
     RowError,
     Turn,
     is_messages,
+    is_one_message,
     is_transcript,
     place_pictures,
     text_of,
@@ -122,7 +123,7 @@ def _fits_trl(values: Values) -> bool:
     if not _has("chosen", "rejected")(values) or _fits_transcripts(values):
         return False
     elsewhere = any(name in values for name in ("question", "instruction", "conversations"))
-    whole = is_messages(values["chosen"]) and not isinstance(values["chosen"], Mapping)
+    whole = is_messages(values["chosen"]) and not is_one_message(values["chosen"])
     return "prompt" in values or (whole and not elsewhere)
 
 
@@ -135,7 +136,7 @@ def _fits_transcripts(values: Values) -> bool:
 def _fits_sharegpt(values: Values) -> bool:
     if not _has("chosen", "rejected")(values):
         return False
-    return "conversations" in values or ("messages" in values and isinstance(values["chosen"], Mapping))
+    return "conversations" in values or ("messages" in values and is_one_message(values["chosen"]))
 
 
 def _fits_swift(values: Values) -> bool:

@@ -84,6 +84,15 @@ def is_messages(value: Any) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, list) and all(isinstance(one, Mapping) for one in value))
 
 
+def is_one_message(value: Any) -> bool:
+    """Whether a value is a message and no list, also where it is JSON in a text.
+
+    Args:
+        value: from a file.
+    """
+    return is_messages(value) and (isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip()[0] == "{"))
+
+
 def messages_of(value: Any, name: str) -> list[Turn]:
     """The turns of a list of messages, or of a single message.
 
