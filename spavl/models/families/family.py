@@ -181,10 +181,9 @@ class Family:
         stable = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
         text = self.control.break_up(answer)
         ids = whole[len(prompt) :] if stable else self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-        for index, token in enumerate(ids):
-            if token in self.end_ids:
-                return ids[: index + 1], stable
-        return [*ids, self.end_id], stable
+        end = next((index for index, token in enumerate(ids) if token in self.end_ids), None)
+        ended = [*ids, self.end_id] if end is None else ids[: end + 1]
+        return ended, stable or self.opens_thought  # the border behind an empty thought is ours, not the template's
 
     @cached_property
     def end_id(self) -> int:
