@@ -199,7 +199,7 @@ def place_pictures(turns: Sequence[Turn], pictures: Sequence[Any], *, unmarked: 
     if not marked and pictures:
         turns = [replace(turn, pictures=tuple(pictures)) if n == unmarked else turn for n, turn in enumerate(turns)]
     elif marked != len(pictures):
-        raise RowError(f"there are {marked} placeholders `{PLACEHOLDER}` and {len(pictures)} pictures")
+        raise RowError(f"placeholders `{PLACEHOLDER}` in the texts: {marked}, pictures of the row: {len(pictures)}")
     left = iter(pictures if marked else ())
     return [_placed(turn, left) for turn in turns]
 
@@ -208,7 +208,7 @@ def _placed(turn: Turn, left: Any) -> Turn:
     """A turn without placeholders, with as many of the pictures that are left."""
     places = turn.text.count(PLACEHOLDER)
     if turn.pictures and places not in (0, len(turn.pictures)):
-        raise RowError(f"a turn has {places} placeholders `{PLACEHOLDER}` and {len(turn.pictures)} pictures")
+        raise RowError(f"placeholders `{PLACEHOLDER}` in a turn: {places}, pictures of it: {len(turn.pictures)}")
     if places and turn.role != "user":
         raise RowError(f"the placeholder `{PLACEHOLDER}` stands in a turn of the {turn.role}")
     pictures = turn.pictures or tuple(next(left) for _ in range(places))

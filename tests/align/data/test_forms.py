@@ -140,8 +140,12 @@ def test_a_prompt_as_a_transcript_is_read_up_to_its_open_turn():
 
 
 def test_parts_bring_pictures_of_their_own():
-    parts = [{"type": "image", "image": "a.png"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
-             {"type": "text", "text": "q"}]  # fmt: skip
+    inside = {"url": "data:image/png;base64,AA"}
+    parts = [
+        {"type": "image", "image": "a.png"},
+        {"type": "image_url", "image_url": inside},
+        {"type": "text", "text": "q"},
+    ]
     values = {"prompt": [{"role": "user", "content": parts}], "chosen": "x", "rejected": "y"}
     assert read_row(values)[1] == [("user", "q", ("a.png", "data:image/png;base64,AA"))]
     with pytest.raises(RowError, match="in a column of their own"):
@@ -172,8 +176,8 @@ CONVERSATION = [{"role": "user", "content": "q"}, {"role": "assistant", "content
         ({"chosen": [{"role": "assistant", "content": [{"type": "video"}]}]}, "of type 'video'"),
         ({"chosen": CONVERSATION}, "differ before their last turn"),
         ({"chosen": [{"role": "user", "content": "x"}]}, "the last turn of `chosen` is not the assistant's"),
-        ({"question": f"{PLACEHOLDER}\nq"}, "1 placeholders `<image>` and 0 pictures"),
-        ({"question": f"{PLACEHOLDER}\nq {PLACEHOLDER}", "images": ["a.png"]}, "2 placeholders `<image>` and 1 pictures"),
+        ({"question": f"{PLACEHOLDER}\nq"}, "in the texts: 1, pictures of the row: 0"),
+        ({"question": f"{PLACEHOLDER}\nq {PLACEHOLDER}", "images": ["a.png"]}, "in the texts: 2, pictures of the row: 1"),
         ({"chosen": f"see {PLACEHOLDER}"}, "stands in an answer"),
         ({"image": 7}, "a picture is of type int"),
         ({"system": ["x"]}, "`system` is a list"),
@@ -250,7 +254,7 @@ def picture_cells(folder):
     (folder / "b.png").write_bytes(content)
     coded = base64.b64encode(content).decode()
     return {
-        "bytes": content, "struct": {"bytes": content, "path": None}, "list of structs": [{"bytes": content, "path": "x"}],
+        "bytes": content, "struct": {"bytes": content, "path": None}, "structs": [{"bytes": content, "path": "x"}],
         "base64": coded, "base64 with its type": f"data:image/png;base64,{coded}",
         "struct of a path": {"bytes": None, "path": "b.png"}, "path": "b.png", "in the folder": "a.png",
         "absolute": str(folder / "b.png"), "absolute and gone": "/somewhere/else/images/a.png",

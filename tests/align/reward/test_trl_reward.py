@@ -103,8 +103,8 @@ def test_an_empty_completion_is_scored_and_so_are_prompts_of_text(pairs, model):
 @pytest.mark.parametrize(
     ("prompt", "columns", "message"),
     [
-        (asked(HERE, words("what")), {}, "1 placeholders `<image>` and 0 pictures"),
-        (asked(HERE, HERE, words("what")), {"images": [["one"]]}, "2 placeholders `<image>` and 1 pictures"),
+        (asked(HERE, words("what")), {}, "in the texts: 1, pictures of the row: 0"),
+        (asked(HERE, HERE, words("what")), {"images": [["one"]]}, "in the texts: 2, pictures of the row: 1"),
         (said("what"), {}, "the last turn of the prompt is not the user's"),
         ([], {}, "cannot be scored"),
         (7, {}, "`prompt` is a number"),

@@ -84,7 +84,8 @@ def test_a_template_without_end_token_gets_the_tokenizers() -> None:
 # ---- control tokens
 
 ONLY_IN_TOKENIZER_JSON = {
-    "qwen2_5_vl": "<|im_start|>", "gemma3": "<start_of_turn>", "idefics3": "<row_1_col_2>", "internvl+qwen2": "<|im_start|>",
+    "qwen2_5_vl": "<|im_start|>", "internvl+qwen2": "<|im_start|>", "gemma3": "<start_of_turn>",
+    "idefics3": "<row_1_col_2>",
 }  # fmt: skip
 
 
