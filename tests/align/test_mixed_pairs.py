@@ -179,8 +179,7 @@ def test_a_family_that_takes_one_picture_refuses_several_by_name_before_the_firs
 
 def test_a_reward_model_learns_from_mixed_pairs_and_scores_them(mixed, settings_for, model, tmp_path):
     settings = settings_for(
-        model=model,
-        optimiser={"max_steps": 12, "learning_rate": 1e-2}, batching={"pairs": 8}, reward={"held_out": 0.2}
+        model=model, optimiser={"max_steps": 12, "learning_rate": 1e-2}, batching={"pairs": 8}, reward={"held_out": 0.2}
     )
     made = train_reward(mixed, settings, tmp_path)
     assert made.held_out is not None and 0 < made.held_out.pairs < len(mixed)
@@ -209,7 +208,9 @@ def test_pictures_that_are_shown_together_are_on_one_side_and_text_keeps_its_que
 
 
 def test_ppo_answers_mixed_prompts_alike_however_they_are_packed(mixed, settings_for, model, tmp_path):
-    settings = settings_for(model=model, optimiser={"max_steps": 2}, batching={"pairs": 8}, freeze={"projector": "frozen"})
+    settings = settings_for(
+        model=model, optimiser={"max_steps": 2}, batching={"pairs": 8}, freeze={"projector": "frozen"}
+    )
     reward = train_reward(mixed, settings, tmp_path / "reward").folder
     prompts = prompts_of(mixed)
     assert len(prompts) == len({(pair.context, pair.question) for pair in mixed})

@@ -35,6 +35,8 @@ def _asked(name: str) -> Callable[[Values, Preference | None], Found]:
                 raise RowError(f"`{name}` and the first turns of `chosen` differ")
             return turns, chosen, rejected
         text = text_of(prompt, name)
+        if prompt is None and before:
+            return before, chosen, rejected
         if not before:
             return [*_earlier(values), Turn("user", text)], chosen, rejected
         if text not in [turn.text for turn in before if turn.role == "user"]:

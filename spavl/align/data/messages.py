@@ -19,8 +19,10 @@ SPEAKERS: Mapping[str, Role | str] = {
     "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system",
 }  # fmt: skip
 """Who speaks, by the words that public files have for it."""
-_JSON_MESSAGES = re.compile(r'\s*(\[\s*)?\{\s*"(role|content|from|value)"\s*:')
-_PYTHON_MESSAGES = re.compile(r"\s*(\[\s*)?\{\s*'(role|content|from|value)'\s*:")
+_KEYS = (("role", "content"), ("from", "value"))
+"""Entries of a message that say who speaks and what."""
+_JSON_START = re.compile(r'\s*(\[\s*)?\{\s*"')
+_PYTHON_START = re.compile(r"\s*(\[\s*)?\{\s*'(role|content|from|value)'\s*:")
 _TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant):[ \t]?")
 
 
@@ -64,7 +66,7 @@ def text_of(value: Any, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise RowError(f"`{name}` is {_kind(value)}, not a text")
-    if _PYTHON_MESSAGES.match(value):
+    if _is_python(value):
         raise RowError(f"`{name}` is a list of messages in Python's own writing; save the file as Parquet or JSON")
     try:
         value.encode()
@@ -80,7 +82,7 @@ def is_messages(value: Any) -> bool:
         value: from a file.
     """
     if isinstance(value, str):
-        return bool(_JSON_MESSAGES.match(value) or _PYTHON_MESSAGES.match(value))
+        return _parsed(value) is not None or _is_python(value)
     return isinstance(value, Mapping) or (isinstance(value, list) and all(isinstance(one, Mapping) for one in value))
 
 
@@ -104,17 +106,29 @@ def messages_of(value: Any, name: str) -> list[Turn]:
         RowError: it is something else, or a message is not one of a user, an assistant or the system.
     """
     if isinstance(value, str):
-        value = _parsed(text_of(value, name), name)
+        value = _parsed(text_of(value, name))
     if not is_messages(value):
         raise RowError(f"`{name}` is {_kind(value)}, not a list of messages")
     return [_turn(one, name) for one in ([value] if isinstance(value, Mapping) else value)]
 
 
-def _parsed(text: str, name: str) -> Any:
+def _parsed(text: str) -> Any:
+    """The message or messages that a text is as JSON; None: it is something else."""
+    if not _JSON_START.match(text):
+        return None
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        raise RowError(f"`{name}` is a text, not a list of messages") from None
+        return None
+    every = value if isinstance(value, list) else [value]
+    whole = all(isinstance(one, dict) and any(set(keys) <= set(one) for keys in _KEYS) for one in every)
+    return value if whole else None
+
+
+def _is_python(text: str) -> bool:
+    """Whether a text is a message, or a list of them, as Python prints it."""
+    found = any(all(f"'{key}'" in text for key in keys) for keys in _KEYS)
+    return found and bool(_PYTHON_START.match(text))
 
 
 def _turn(message: Mapping[str, Any], name: str) -> Turn:

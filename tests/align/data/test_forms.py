@@ -134,6 +134,14 @@ def test_a_prompt_beside_whole_conversations_is_their_last_question():
         read_row(values | {"prompt": "another"})
 
 
+def test_an_absent_prompt_is_in_the_answers_and_an_answer_may_be_json_of_its_own():
+    whole = openai([("user", "q")])
+    values = {"prompt": None, "chosen": [*whole, answer("x")], "rejected": [*whole, answer("y")]}
+    assert read_row(values)[1] == [("user", "q", ())]
+    for text in ('{"value": 3}', "{'role': 'a knight'}", '[{"name": "x"}]', '{"role": "user"', "{}", "[]"):
+        assert read_row({"question": "q", "chosen": text, "rejected": "y"})[2] == text
+
+
 def test_a_prompt_as_a_transcript_is_read_up_to_its_open_turn():
     values = {"prompt": "\n\nHuman: q1\n\nAssistant: a1\n\nHuman: q2\n\nAssistant:", "chosen": "x", "rejected": "y"}
     assert [text for _, text, _ in read_row(values)[1]] == ["q1", "a1", "q2"]
@@ -177,7 +185,7 @@ CONVERSATION = [{"role": "user", "content": "q"}, {"role": "assistant", "content
         ({"chosen": CONVERSATION}, "differ before their last turn"),
         ({"chosen": [{"role": "user", "content": "x"}]}, "the last turn of `chosen` is not the assistant's"),
         ({"question": f"{PLACEHOLDER}\nq"}, "in the texts: 1, pictures of the row: 0"),
-        ({"question": f"{PLACEHOLDER}\nq {PLACEHOLDER}", "images": ["a.png"]}, "in the texts: 2, pictures of the row: 1"),
+        ({"question": f"{PLACEHOLDER}\nq{PLACEHOLDER}", "images": ["a.png"]}, "in the texts: 2, pictures of the row: 1"),
         ({"chosen": f"see {PLACEHOLDER}"}, "stands in an answer"),
         ({"image": 7}, "a picture is of type int"),
         ({"system": ["x"]}, "`system` is a list"),
