@@ -185,7 +185,7 @@ CONVERSATION = [{"role": "user", "content": "q"}, {"role": "assistant", "content
         ({"chosen": CONVERSATION}, "differ before their last turn"),
         ({"chosen": [{"role": "user", "content": "x"}]}, "the last turn of `chosen` is not the assistant's"),
         ({"question": f"{PLACEHOLDER}\nq"}, "in the texts: 1, pictures of the row: 0"),
-        ({"question": f"{PLACEHOLDER}\nq{PLACEHOLDER}", "images": ["a.png"]}, "in the texts: 2, pictures of the row: 1"),
+        ({"question": f"{PLACEHOLDER}\nq{PLACEHOLDER}", "images": ["a.png"]}, "texts: 2, pictures of the row: 1"),
         ({"chosen": f"see {PLACEHOLDER}"}, "stands in an answer"),
         ({"image": 7}, "a picture is of type int"),
         ({"system": ["x"]}, "`system` is a list"),
