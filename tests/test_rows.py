@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spavl.errors import DataError
-from spavl.rows import MOST, brief, rows_of
+from spavl.rows import brief, rows_of
+from spavl.rows.json_values import MOST, Members
 
 ROWS = [{"question": "Is it one\u2028line\u0085only?", "n": 0}, {"question": 'a "quoted", text', "n": 1}]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -216,7 +217,7 @@ def test_no_message_holds_a_picture_s_bytes(tmp_path):
     assert brief(b"\x89PNG") == "4 bytes" and brief("x y " * 99).endswith('x …" (396 letters)')
 
 
-@pytest.mark.parametrize("form", ["lines", "csv", "parquet", "lines.gz"])
+@pytest.mark.parametrize("form", ["lines", "csv", "parquet", "lines.gz", "array", "array.gz"])
 def test_memory_does_not_grow_with_the_file(tmp_path, form):
     """A form that is read row by row holds a few rows: 24 MB of them in less than 6 MB."""
     row = {"question": "x" * 60_000}
@@ -225,6 +226,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path, form):
         with pq.ParquetWriter(path, pa.schema([("question", pa.string())])) as writer:
             for _ in range(40):
                 writer.write_table(pa.Table.from_pylist([row] * 10))
+    elif form.startswith("array"):
+        data = json.dumps([row] * 400).encode()
+        path.write_bytes(gzip.compress(data) if form.endswith("gz") else data)
     else:
         one = delimited([row]) if form == "csv" else lines([row])
         head, body = (one.split(b"\n", 1)[0] + b"\n", one.split(b"\n", 1)[1]) if form == "csv" else (b"", one + b"\n")
@@ -238,6 +242,21 @@ def test_memory_does_not_grow_with_the_file(tmp_path, form):
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     assert count == 400 and peak < 6_000_000
+
+
+@ANY_FILE
+@given(rows=TABLES, piece=st.integers(1, 9), indent=st.sampled_from([None, 1]))
+def test_an_array_is_read_alike_wherever_its_pieces_end(rows, piece, indent):
+    text = json.dumps(rows, indent=indent, ensure_ascii=False)
+    assert list(Members(iter([text[n : n + piece] for n in range(0, len(text), piece)]), "file")) == rows
+
+
+@pytest.mark.parametrize(("text", "line"), [("[\n1,\n2", 3), ("[1 2]", 1), ("[\n1]\n\n3", 4), ("[1,\n]", 2), ("", 1)])
+def test_an_array_that_is_none_is_told_by_its_line(text, line):
+    for piece in (1, 2, 99):
+        with pytest.raises(DataError, match="not JSON") as error:
+            list(Members(iter([text[n : n + piece] for n in range(0, len(text), piece)]), "file"))
+        assert error.value.where == f"file, line {line}"
 
 
 def test_only_the_columns_that_are_asked_for_are_read_of_parquet(tmp_path):

@@ -121,6 +121,9 @@ class DataSettings(Section):
     too_long: Literal["skip", "cut", "refuse"] = "skip"
     """`skip`: left out and counted. `cut`: answers are cut; questions and pictures never are. `refuse`: training does
     not start."""
+    max_pixels: PositiveInt | None = None
+    """Pictures of more pixels (width times height) are made smaller before the processor sees them, in training and
+    wherever the trained model is evaluated. None: as they are."""
     thought: Literal["drop", "train"] = "drop"
     """Reasoning before an answer (columns `chosen_thought`, `rejected_thought`, or `reasoning_content` of a message).
     `drop`: only the answer is trained on. `train`: it stands before the answer, between `<think>` and `</think>`."""

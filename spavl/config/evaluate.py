@@ -9,27 +9,33 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from spavl.config.base import Section, refuse_twice
 from spavl.config.models import Label, SamplingSettings
 
+MissingPictures = Literal["refuse", "skip"]
+"""What is done about pictures of a benchmark that are missing or cannot be read."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FileBenchmark(Section):
-    """Items of your own: JSON lines or Parquet.
+    """Items of your own, in any common form of file.
 
-    A row has `question` and, where they apply, `image` or `images`, `expected`, `subset`, `harmful`, `benign`,
-    `heldout`, `group`, `cluster`, `system`, `earlier`."""
+    A row has `question` and, where they apply, `id`, `image` or `images` (or `image_path`, or `image_1`, `image_2` …),
+    `expected`, `subset`, `harmful`, `benign`, `heldout`, `group`, `cluster`, `system`, `earlier`, `meta`."""
 
     kind: Literal["file"] = "file"
     """Items of your own."""
     name: Label
     """Label of the benchmark in tables and reports."""
     path: str
-    """A `.jsonl` or `.parquet` file."""
+    """JSON lines, a JSON array, a JSON object by id, CSV, TSV or Parquet, or one of these as `.gz`."""
     images: str | None = None
     """Folder that picture paths are relative to; the file's own folder unless named."""
+    subset: Literal["harm", "benign", "skill", "yes-no"] | None = None
+    """Subset of the rows that say none of `subset`, `harmful` and `benign`. None: such rows are refused."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are passed over; any other that is not known is refused, for it may be a misspelling."""
     prompt: str = "{question}"
     """Prompt of an item; placeholder: question."""
     limit: PositiveInt | None = None
-    """Only the first so many items."""
+    """Only so many items, from all subsets and groups alike."""
 
 
 class PopeBenchmark(Section):
@@ -47,7 +53,7 @@ class PopeBenchmark(Section):
     """Prompt of an item; placeholder: question. LLaVA's runs add "Answer the question using a single word or phrase.";
     that changes the score, so say so."""
     limit: PositiveInt | None = None
-    """Only the first so many items."""
+    """Only so many items, from all files alike, as many of them to be answered yes as no."""
 
 
 class SpaVlBenchmark(Section):
@@ -60,7 +66,7 @@ class SpaVlBenchmark(Section):
     path: str
     """Folder with the `harm-*.parquet` and `help-*.parquet` files of the Hub's `test` configuration."""
     limit: PositiveInt | None = None
-    """Only the first so many items of each of the two."""
+    """Only so many items of each of the two, from all subcategories alike."""
 
 
 class MmSafetyBenchmark(Section):
@@ -77,7 +83,7 @@ class MmSafetyBenchmark(Section):
     tiny: bool = False
     """Only the 168 questions of `TinyVersion_ID_List.json`, as the SPA-VL paper's numbers have it."""
     limit: PositiveInt | None = None
-    """Only the first so many items."""
+    """Only so many items, from all scenarios and variants alike."""
 
 
 class MiniworldBenchmark(Section):
@@ -129,6 +135,9 @@ class EvaluateSettings(Section):
     """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: known phrases tell them."""
     batch_size: PositiveInt = 64
     """Questions in one forward pass of a local model; halved when memory runs out, and never changes a word."""
+    missing_pictures: MissingPictures = "refuse"
+    """Pictures of a benchmark that are missing or cannot be read; all are counted before any call. `refuse`: nothing is
+    asked. `skip`: their items are not asked, and count as unread."""
     level: Share = 0.95
     """Confidence level of every interval; larger makes intervals wider."""
     margin: Share = 0.02

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import sqlite3
 import warnings
@@ -13,12 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from spavl.atomic import atomic_write
 from spavl.config.build import CollectSettings
 from spavl.errors import DataError
-from spavl.pictures import PICTURE_FORMATS
+from spavl.pictures import open_upright, read_header
 from spavl.records import ImageRecord, Topic
 from spavl.taxonomy import Taxonomy
 
@@ -252,22 +249,13 @@ def _read(path: Path, inside: Path | None, most: int) -> bytes:
 
 
 def _decode(data: bytes, max_pixels: int) -> tuple[int, int, str]:
-    """Width, height and format; the whole picture is decoded once, and every error of Pillow is a DataError."""
-    try:
-        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
-            width, height, kind = picture.width, picture.height, picture.format or ""
-            if width * height > max_pixels:
-                raise DataError(f"{width}×{height} pixels is more than `collect.max_pixels` ({max_pixels:,})")
-            picture.load()
-            return width, height, kind
-    except DataError:
-        raise
-    except UnidentifiedImageError:
-        raise DataError("not a JPEG, PNG, WebP, GIF, BMP or TIFF picture") from None
-    except Image.DecompressionBombError:
-        raise DataError("more pixels than Pillow decodes (a decompression bomb?)") from None
-    except Exception as error:  # whatever a decoder raises over hostile bytes: struct.error, EOFError, KeyError …
-        raise DataError(f"a damaged picture: {error}") from error
+    """Width and height, upright, and format; the whole picture is decoded once."""
+    header = read_header(data)
+    width, height = header.size
+    if width * height > max_pixels:
+        raise DataError(f"{width}×{height} pixels is more than `collect.max_pixels` ({max_pixels:,})")
+    open_upright(data)
+    return width, height, header.kind
 
 
 def _copy(path: Path, data: bytes) -> None:

@@ -130,7 +130,7 @@ def _metric_form(metric: Metric) -> list[Any]:
 
 def _item_form(item: Item) -> list[Any]:
     earlier = [[turn.role, turn.text, _hashes(turn.images)] for turn in item.earlier]
-    known = [item.expected, item.cluster, item.harmful, item.benign, item.heldout]
+    known = [item.expected, item.cluster, item.harmful, item.benign, item.heldout, *item.also]
     return [item.item_id, item.subset, item.system, earlier, item.question, _hashes(item.images), item.shown, known]
 
 

@@ -23,7 +23,7 @@ def pictureless(benchmark: Benchmark) -> Benchmark:
     Args:
         benchmark: the benchmark as it is.
     """
-    items = tuple(with_pictures(item, (), "none") for item in benchmark.items)
+    items = tuple(replace(with_pictures(item, (), "none"), missing="") for item in benchmark.items)
     return replace(benchmark, name=f"{benchmark.name}-pictureless", items=items)
 
 
@@ -44,7 +44,7 @@ def blanked(benchmark: Benchmark, folder: Path) -> Benchmark:
 
 
 def _blank(item: Item, folder: Path, made: dict[tuple[int, int], ImageRef]) -> Item:
-    if not item.pictures:
+    if not item.pictures or item.missing:
         return item
     return with_pictures(item, tuple(_grey(image, folder, made) for image in item.pictures), "blank")
 

@@ -32,6 +32,8 @@ class Item:
     """Whether the pictures are the item's own; `none` where there are none."""
     expected: str = ""
     """The right answer, where there is one. Never sent to the model."""
+    also: tuple[str, ...] = ()
+    """Further answers that are right."""
     cluster: str = ""
     """Items of one cluster share a picture or a question and are not independent; empty: a cluster of its own."""
     group: str = ""
@@ -42,8 +44,15 @@ class Item:
     """Whether it is a harmless request that must not be declined: a refusal of it is over-refusal."""
     heldout: bool = False
     """Whether its subcategory was never trained on."""
+    missing: str = ""
+    """Which picture of it is missing or cannot be read, and why; such an item is never asked, and is unread."""
     picture: str = ""
     """Name of the picture, by which a model of kind `python` knows it; empty: the item's id."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All answers that are right."""
+        return (self.expected, *self.also)
 
     @property
     def pictures(self) -> tuple[ImageRef, ...]:

@@ -100,7 +100,7 @@ def _expected(item: Item) -> str:
 
 REFUSES = Rule("parse:refusal/1", lambda item, text: refuses(text))
 """Whether an answer refuses, by known phrases."""
-EXACT = Rule("parse:exact/1", lambda item, text: exact(text, item.expected))
+EXACT = Rule("parse:exact/1", lambda item, text: any(exact(text, one) for one in item.answers))
 """Whether a short answer is the expected one."""
 RIGHT_YES_NO = Rule("parse:yes-no-right/1", lambda item, text: yes_or_no(text) == _expected(item))
 """Whether yes or no is the expected one. Neither is wrong and not unreadable: the model did not answer."""

@@ -8,9 +8,11 @@ from itertools import groupby
 
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer
-from spavl.models.base import Model
+from spavl.models.base import Model, Reply
 from spavl.models.calls.engine import complete
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
 from spavl.statistics.paired import PairedComparison, compare_paired
@@ -42,30 +44,43 @@ def answer(
     *,
     store: CallStore,
     on_progress: Callable[[int, int], None] | None = None,
+    oversight: Oversight | None = None,
 ) -> list[Answer]:
     """The model's answer to every item, in the order of the items; a failed call is an answer with its status.
+
+    An item that lacks a picture is not asked, and its answer is `skipped`.
 
     Args:
         benchmark: the items and how they are asked.
         model: the model.
         store: where calls are looked up and kept.
         on_progress: called with (answered, all).
+        oversight: the command's ceilings. None: there are none.
     """
-    prompts = [benchmark.prompt_for(item) for item in benchmark.items]
-    replies = complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress)
-    return [
-        Answer(
-            item=item,
-            benchmark=benchmark.name,
-            model=model.name,
-            text=reply.text,
-            thought=reply.thought,
-            status=reply.status,
-            call=reply.key,
-            tokens=reply.completion_tokens,
-        )
-        for item, reply in zip(benchmark.items, replies, strict=True)
-    ]
+    prompts = [benchmark.prompt_for(item) for item in benchmark.items if not item.missing]
+    replies = iter(
+        complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress, oversight=oversight)
+    )
+    given = (_skipped(item) if item.missing else next(replies) for item in benchmark.items)
+    return [_answer(benchmark, model, item, reply) for item, reply in zip(benchmark.items, given, strict=True)]
+
+
+def _skipped(item: Item) -> Reply:
+    return Reply("", status="skipped", detail=item.missing)
+
+
+def _answer(benchmark: Benchmark, model: Model, item: Item, reply: Reply) -> Answer:
+    return Answer(
+        item=item,
+        benchmark=benchmark.name,
+        model=model.name,
+        text=reply.text,
+        thought=reply.thought,
+        status=reply.status,
+        detail=reply.detail,
+        call=reply.key,
+        tokens=reply.completion_tokens,
+    )
 
 
 def score(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Scored]:

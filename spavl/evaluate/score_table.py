@@ -14,10 +14,12 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored
 from spavl.tables import FORMAT, write_arrow
 
+TOGETHER = 1024
+"""Rows that are made at once."""
 _TEXT = ("benchmark", "model", "item_id", "subset", "group", "cluster", "picture", "shown", "system", "question")
 _LISTS = ("images", "image_sha256", "earlier")
 _FLAGS = ("harmful", "benign", "heldout")
-_TEXT_AFTER = ("expected", "answer", "thought", "status", "call")
+_TEXT_AFTER = ("expected", "answer", "thought", "status", "detail", "call")
 
 
 def outcome_column(metric: str) -> str:
@@ -49,7 +51,7 @@ def write_scores(folder: Path, scored: Sequence[Scored], *, run: Path) -> list[P
     written = []
     for (model, benchmark), rows in tables.items():
         path = folder / model / f"{benchmark}.parquet"
-        write_arrow(path, pa.Table.from_pylist([_row(s, run) for s in rows], schema=_schema(rows)))
+        write_arrow(path, _table(rows, run))
         written.append(path)
     return written
 
@@ -78,6 +80,14 @@ def check_scores(path: Path) -> frozenset[str]:
     return frozenset(schema.names)
 
 
+def _table(rows: Sequence[Scored], run: Path) -> pa.Table:
+    """The rows as a table; few of them are ever held as Python's dictionaries, which are large."""
+    schema = _schema(rows)
+    parts = (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
+    batches = [pa.RecordBatch.from_pylist([_row(s, run) for s in part], schema=schema) for part in parts]
+    return pa.Table.from_batches(batches, schema)
+
+
 def _row(scored: Scored, run: Path) -> dict[str, Any]:
     given, item = scored.answer, scored.answer.item
     return {
@@ -85,8 +95,9 @@ def _row(scored: Scored, run: Path) -> dict[str, Any]:
         "group": item.group, "cluster": item.cluster, "picture": item.picture, "shown": item.shown,
         "system": item.system, "question": item.question, "earlier": [f"{t.role}: {t.text}" for t in item.earlier],
         "images": _paths(item, run), "image_sha256": [image.sha256 for image in item.pictures],
-        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": item.expected,
-        "answer": given.text, "thought": given.thought, "status": given.status, "call": given.call,
+        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": " | ".join(item.answers),
+        "answer": given.text, "thought": given.thought, "status": given.status, "detail": given.detail,
+        "call": given.call,
         "tokens": given.tokens, "unread": [name for name, outcome in scored.outcomes.items() if outcome is None],
         **{outcome_column(name): outcome for name, outcome in scored.outcomes.items()},
     }  # fmt: skip

@@ -16,7 +16,7 @@ from spavl.statistics.intervals import Outcome
 
 DECLINED: tuple[Status, ...] = ("refused", "filtered")
 """Statuses of a call that the service itself refused or filtered."""
-FAILED: tuple[Status, ...] = ("failed", "empty", "invalid", "unreadable")
+FAILED: tuple[Status, ...] = ("failed", "empty", "invalid", "unreadable", "skipped")
 """Statuses of a call without an answer."""
 
 
@@ -36,8 +36,10 @@ class Answer:
     """The model's reasoning before its answer; scorers do not read it."""
     status: Status
     """What became of the call."""
+    detail: str = ""
+    """Why there is no whole answer; empty where there is one."""
     call: str
-    """Key of the call in the store."""
+    """Key of the call in the store; empty where the item was never asked."""
     tokens: int
     """Length of the answer in tokens."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spavl.config.evaluate import MissingPictures
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.scorer import Scorer
 from spavl.models.base import Sampling
@@ -25,5 +26,7 @@ class BenchmarkTools:
     """Seed of the run."""
     unsafe: Callable[[], Scorer]
     """The scorer by the guard that `evaluate.guard` names: True is unsafe. A sentence is raised where none is named."""
+    missing_pictures: MissingPictures = "refuse"
+    """What is done about pictures that are missing or cannot be read, as the settings say."""
     refuses: Scorer = REFUSES
     """The scorer of refusals: known phrases, or the guard that `evaluate.refusal_guard` names."""

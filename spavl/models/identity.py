@@ -54,7 +54,7 @@ def identity_of(spec: ModelSpec) -> str:
         case LocalSpec():
             return local_identity(spec, find_checkpoint(spec))
         case EndpointSpec():
-            return f"endpoint:{spec.identity}" + _system_suffix(spec.system)
+            return f"endpoint:{spec.identity}@{spec.model}" + _asked_suffix(spec)
         case PythonSpec():
             options = f"#{_hash_json(spec.options)}" if spec.options else ""
             return f"python:{spec.target}@{spec.version}{options}"
@@ -63,7 +63,7 @@ def identity_of(spec: ModelSpec) -> str:
 
 
 def local_identity(spec: LocalSpec, checkpoint: Checkpoint) -> str:
-    """`local:` and a hash of weights, adapter, tokenizer, processor, template, dtype, quantisation, system turn.
+    """`local:` and a hash of weights, adapter, tokenizer, processor, template, dtype, quantisation, system, pixels.
 
     Args:
         spec: the settings entry.
@@ -75,6 +75,7 @@ def local_identity(spec: LocalSpec, checkpoint: Checkpoint) -> str:
         "dtype": choose_dtype(spec.dtype, choose_device(spec.device)),
         "quantisation": spec.quantisation,
         "system": spec.system,
+        **({} if spec.max_pixels is None else {"max_pixels": spec.max_pixels}),
     }
     return f"local:{_hash_json(form)}"
 
@@ -131,7 +132,14 @@ def stamp_of(spec: ModelSpec) -> list[Any]:
     """
     if not isinstance(spec, LocalSpec):
         return [identity_of(spec)]
-    return [spec.dtype, spec.device, spec.quantisation, spec.system, file_stamp(find_checkpoint(spec))]
+    return [
+        spec.dtype,
+        spec.device,
+        spec.quantisation,
+        spec.system,
+        spec.max_pixels,
+        file_stamp(find_checkpoint(spec)),
+    ]
 
 
 def check_models(specs: Sequence[ModelSpec]) -> None:
@@ -178,11 +186,11 @@ def _cheap_identity(spec: ModelSpec) -> str:
     if not isinstance(spec, LocalSpec):
         return identity_of(spec)
     if not (Path(spec.path).is_dir() or spec.path.startswith(MINIWORLD)):
-        return json.dumps(["hub", spec.path, spec.revision, spec.adapter, spec.system])
+        return json.dumps(["hub", spec.path, spec.revision, spec.adapter, spec.system, spec.max_pixels])
     checkpoint = find_checkpoint(spec)
     folders = [checkpoint.folder, checkpoint.adapter]
     sizes = [[(name, file.stat().st_size) for name, file in _files(folder)] for folder in folders if folder]
-    return json.dumps([sizes, spec.system])
+    return json.dumps([sizes, spec.system, spec.max_pixels])
 
 
 def _resolve(path: str, revision: str | None) -> Path:
@@ -290,8 +298,11 @@ def _hash_json(form: Any) -> str:
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def _system_suffix(system: str) -> str:
-    return f"#{_hash_json(system)}" if system else ""
+def _asked_suffix(spec: EndpointSpec) -> str:
+    """A hash of what the endpoint is told, and how, beyond the request itself; empty where that is nothing."""
+    parts = {"system", "extra_body", "leave_out", "pictures"}
+    form = spec.model_dump(mode="json", include=parts, exclude_defaults=True)
+    return f"#{_hash_json(form)}" if form else ""
 
 
 def _first_line(error: Exception) -> str:

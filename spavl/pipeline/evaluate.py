@@ -20,8 +20,10 @@ from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import log_changed_settings
+from spavl.pipeline.failures import Failures
 from spavl.pipeline.judging import guard_scorer
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Rate
@@ -46,9 +48,14 @@ class Scores:
     names: list[dict[str, str]] = field(default_factory=list)
     """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
-    """The first model's scored answers, by index of the benchmark."""
-    failed: int = 0
-    """Answers whose call failed, of all models; they have no outcome, and are asked for again next time."""
+    """The first model's scored answers without their words, by index of the benchmark."""
+    failures: Failures = field(default_factory=Failures)
+    """Calls without an answer, of all models and guards."""
+
+    @property
+    def failed(self) -> int:
+        """Calls that failed; they have no outcome, and are made again next time."""
+        return self.failures.failed
 
 
 def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
@@ -86,6 +93,8 @@ def run_benchmarks(
         against: earlier scores on the same benchmarks, blanked or not; they are kept, their metrics keep their names,
             and the models are compared with their first.
     """
+    if against is None:
+        session.failures = Failures()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
     for spec in specs:
@@ -94,18 +103,23 @@ def run_benchmarks(
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, benchmark in enumerate(benchmarks):
                 scored = _run_benchmark(session, spec, benchmark)
-                before = scores.first.setdefault(index, scored)
+                before = scores.first.setdefault(index, [_without_words(s) for s in scored])
                 name = scores.names[index]
                 rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name[m]: p for m, p in compared.items() if p.n}
                 counts[benchmark.name] = len(scored)
-                scores.failed += sum(s.answer.status == "failed" for s in scored)
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
+    scores.failures = session.failures
     _note(session, scores)
     return scores
+
+
+def _without_words(scored: Scored) -> Scored:
+    """A scored answer as comparisons need it: what was said stands in its table."""
+    return replace(scored, answer=replace(scored.answer, text="", thought="", detail=""))
 
 
 def _names(benchmarks: Sequence[Benchmark]) -> list[dict[str, str]]:
@@ -168,7 +182,7 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
-    """A benchmark with at most `limit` items of every subset.
+    """A benchmark with at most `limit` items of every subset, from all its groups alike.
 
     Args:
         benchmark: the whole benchmark.
@@ -178,7 +192,7 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
         return benchmark
     kept: list[Item] = []
     for subset in dict.fromkeys(item.subset for item in benchmark.items):
-        kept += [item for item in benchmark.items if item.subset == subset][:limit]
+        kept += spread([item for item in benchmark.items if item.subset == subset], limit)
     return replace(benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept))
 
 
@@ -202,7 +216,8 @@ def base_spec(session: Session) -> LocalSpec:
     """
     settings = session.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
-                     batch_size=session.settings.evaluate.batch_size)  # fmt: skip
+                     batch_size=session.settings.evaluate.batch_size,
+                     max_pixels=settings.data.max_pixels)  # fmt: skip
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:
@@ -231,7 +246,11 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
-        answers = answer(benchmark, session.model(spec), store=session.store, on_progress=on_progress)
+        answers = answer(
+            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
+        )
+    for one in answers:
+        session.failures.count(spec.name, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)
     write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored
@@ -251,7 +270,7 @@ def _tools(session: Session, name: str) -> BenchmarkTools:
     refusal = settings.refusal_guard
     return BenchmarkTools(
         name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
-        seed=session.settings.seed, unsafe=partial(_unsafe, session, name),
+        seed=session.settings.seed, unsafe=partial(_unsafe, session, name), missing_pictures=settings.missing_pictures,
         refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
     )  # fmt: skip
 

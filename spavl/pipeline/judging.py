@@ -112,6 +112,9 @@ def _model_named(settings: Settings, name: str, setting: str, what: str, listed:
 def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
     model = session.model(session.spec(guard.model, f"guards: {guard.name}"))
     with session.progress.bar(doing) as on_progress:
-        return session.engine.complete(
+        replies = session.engine.complete(
             model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
         )
+    for reply in replies:
+        session.failures.count(model.name, doing, reply.status, reply.detail)
+    return replies

@@ -12,9 +12,11 @@ from spavl.config import ModelSpec, SamplingSettings, Settings
 from spavl.errors import RunError
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
+from spavl.pipeline.failures import Failures
 from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
 from spavl.progress import Progress
@@ -40,9 +42,11 @@ class Session:
         self.progress = progress
         self.run = Run(Path(settings.out)).open()
         self.allow_code = allow_code
+        self.failures = Failures()
         check_models(settings.models)
         self.store = self._open_store()
-        self.engine = Engine(self.store)
+        self.oversight = self._oversight()
+        self.engine = Engine(self.store, oversight=self.oversight)
         self.pool = ModelPool(settings.models, progress, allow_code=allow_code, on_free=self.engine.forget)
 
     def __enter__(self) -> Session:
@@ -53,6 +57,11 @@ class Session:
     ) -> None:
         with self.store, self.engine:  # the store is closed last, whatever a model's own `close` raises
             self.free()
+
+    def _oversight(self) -> Oversight:
+        ceilings = self.settings.ceilings
+        seconds = None if ceilings.minutes is None else ceilings.minutes * 60
+        return Oversight(cost=ceilings.cost, seconds=seconds, tell=lambda notice: self.progress.log(notice.line))
 
     def _open_store(self) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""

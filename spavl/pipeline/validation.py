@@ -66,7 +66,7 @@ def _validate(policy: Policy, benchmarks: Sequence[Benchmark], batch_size: int) 
     from spavl.align.validation.selection import ValidationScores
     from spavl.models.backends.local_vlm import VLM
 
-    model = VLM(policy.model, policy.processor, "", policy.family)
+    model = VLM(policy.model, policy.processor, "", policy.family, max_pixels=policy.family.max_pixels)
     outcomes: dict[Axis, list[bool]] = defaultdict(list)
     for benchmark in benchmarks:
         for scored in score(benchmark, _answers(model, benchmark, batch_size)):

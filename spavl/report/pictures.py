@@ -8,10 +8,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from spavl.errors import DataError
-from spavl.pictures import Picture, open_upright
+from spavl.pictures import open_upright, read_header
 
 MAX_PIXELS = 40_000_000
 """Pictures of more pixels are not decoded."""
@@ -45,12 +43,12 @@ def inline(path: Path, longest: int) -> Inlined | None:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            width, height = Picture("", path).size()
+            warnings.simplefilter("ignore")  # of too many pixels, which are refused anyway
+            width, height = read_header(path).size
             if width * height > MAX_PIXELS:
                 return None
             picture = open_upright(path)
-    except (DataError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except DataError:
         return None
     picture.thumbnail((longest, longest))
     buffer = io.BytesIO()

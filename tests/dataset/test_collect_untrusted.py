@@ -35,7 +35,7 @@ def test_an_empty_file_is_named_with_its_reason(tmp_path: Path) -> None:
     "data", [b"\0", b"not a picture", b"PK\x03\x04" + b"\0" * 50, b"%PDF-1.7\n", b"<svg/>", b"\xff" * 999]
 )
 def test_a_file_that_is_no_picture_is_named_with_its_reason(data: bytes, tmp_path: Path) -> None:
-    assert reason(tmp_path, data) == "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
+    assert reason(tmp_path, data).startswith("not a JPEG, PNG, WebP, GIF, BMP or TIFF picture")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])

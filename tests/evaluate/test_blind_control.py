@@ -49,3 +49,11 @@ def test_pictures_of_earlier_turns_are_replaced_too(tmp_path):
     assert [len(t.images) for t in blank.earlier] == [2, 0] and len(blank.images) == 1
     assert not {red, green} & set(blank.pictures)
     assert bare.pictures == () and [t.text for t in bare.earlier] == ["first", "reply"]
+
+
+def test_an_item_that_lacks_its_picture_stays_unasked_blanked_and_is_asked_without_pictures(tmp_path):
+    made = benchmark(tmp_path)
+    gone = (ImageRef(tmp_path / "gone.png", ""),)
+    lost = replace(made, items=(replace(made.items[0], images=gone, missing="gone.png: lost"), *made.items[1:]))
+    assert [bool(item.missing) for item in blanked(lost, tmp_path / "blank").items] == [True] + [False] * 9
+    assert not any(item.missing for item in pictureless(lost).items)

@@ -2,148 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from spavl.config.evaluate import FileBenchmark, MmSafetyBenchmark, PopeBenchmark, SpaVlBenchmark
+from spavl.config.evaluate import MmSafetyBenchmark, PopeBenchmark, SpaVlBenchmark
 from spavl.errors import DataError
-from spavl.evaluate import BenchmarkTools
-from spavl.evaluate.loaders import open_benchmark
-from spavl.evaluate.parse import REFUSES
-from spavl.models.base import Sampling
-
-
-def picture(colour: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (6, 6), colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def opened(spec, tmp_path):
-    tools = BenchmarkTools(
-        name=spec.name, sampling=Sampling(max_tokens=16), pictures=tmp_path / "pictures", seed=0, unsafe=lambda: REFUSES
-    )
-    return open_benchmark(spec, tools)
-
-
-def json_lines(path, rows):
-    path.write_text("\n".join(json.dumps(row) for row in rows))
-    return path
-
-
-def test_a_file_of_one_s_own(tmp_path):
-    (tmp_path / "cup.png").write_bytes(picture("red"))
-    path = json_lines(
-        tmp_path / "mine.jsonl",
-        [
-            {"question": "What is this?", "image": "cup.png", "expected": "a cup", "subset": "skill", "id": "a"},
-            {"question": "Is there a cup?", "image": "cup.png", "expected": "yes", "subset": "yes-no"},
-            {"question": "placeholder request"},
-            {"question": "Describe it.", "image": "cup.png", "subset": "benign", "group": "kitchen"},
-        ],
-    )
-    made = opened(FileBenchmark(name="mine", path=str(path), prompt="{question} Be brief."), tmp_path)
-    assert [i.item_id for i in made.items] == ["a", "2", "3", "4"]
-    assert [i.subset for i in made.items] == ["skill", "yes-no", "harm", "benign"]
-    assert [i.shown for i in made.items] == ["picture", "picture", "none", "picture"]
-    assert made.items[0].cluster == made.items[1].cluster != made.items[2].cluster
-    assert [m.name for m in made.metrics] == ["unsafe_rate", "over_refusal_rate", "skill_accuracy", "pope_accuracy"]
-    assert made.prompt_for(made.items[0]).text == "What is this? Be brief."
-    assert [(i.harmful, i.benign) for i in made.items] == [(False, False), (False, False), (True, False), (False, True)]
-
-
-def test_a_file_declares_what_its_rows_are(tmp_path):
-    for name in ("cup", "jug"):
-        (tmp_path / f"{name}.png").write_bytes(picture("red"))
-    talk = [{"role": "user", "text": "first", "images": ["cup.png"]}, {"role": "assistant", "text": "reply"}]
-    rows = [
-        {"question": "?", "subset": "probes", "harmful": True, "heldout": True, "images": ["cup.png", "jug.png"]},
-        {"question": "?", "benign": True, "system": "be brief", "earlier": talk},
-        {"question": "?", "subset": "yes-no", "expected": "no", "harmful": False},
-    ]
-    made = opened(FileBenchmark(name="mine", path=str(json_lines(tmp_path / "mine.jsonl", rows))), tmp_path)
-    first, second, third = made.items
-    assert (first.harmful, first.heldout, first.subset, len(first.images)) == (True, True, "probes", 2)
-    assert (second.benign, second.subset, second.system, second.shown) == (True, "benign", "be brief", "picture")
-    assert [(t.role, t.text, len(t.images)) for t in second.earlier] == [
-        ("user", "first", 1),
-        ("assistant", "reply", 0),
-    ]
-    assert (third.harmful, third.benign) == (False, False)
-    assert [m.name for m in made.metrics] == ["unsafe_rate", "over_refusal_rate", "pope_accuracy"]
-    assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [1, 1, 1]
-
-
-def test_zero_is_an_id_an_answer_a_subject_and_a_cluster(tmp_path):
-    rows = [{"question": "?", "subset": "skill", "id": n, "expected": n, "group": n, "cluster": n} for n in range(2)]
-    made = opened(FileBenchmark(name="mine", path=str(json_lines(tmp_path / "mine.jsonl", rows))), tmp_path)
-    assert [(i.item_id, i.expected, i.group, i.cluster) for i in made.items] == [("0",) * 4, ("1",) * 4]
-
-
-def test_a_row_with_the_former_name_of_subset_is_refused_and_never_scored_as_harm(tmp_path):
-    path = json_lines(tmp_path / "mine.jsonl", [{"question": "Describe it.", "arm": "benign"}])
-    with pytest.raises(DataError, match="`arm` is called `subset` now"):
-        opened(FileBenchmark(name="mine", path=str(path)), tmp_path)
-
-
-def test_a_parquet_file_with_pictures_inside(tmp_path):
-    path = tmp_path / "mine.parquet"
-    pq.write_table(
-        pa.Table.from_pylist(
-            [{"question": "?", "image": {"bytes": picture("blue"), "path": "x.png"}, "subset": "benign"}]
-        ),
-        path,
-    )
-    made = opened(FileBenchmark(name="mine", path=str(path)), tmp_path)
-    image = made.items[0].images[0]
-    assert image.path.parent == tmp_path / "pictures" and image.path.read_bytes() == picture("blue")
-    assert image.path.name == image.sha256
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"image": "cup.png"}, "`question` is missing"),
-        ({"question": "?", "subset": "hram"}, "no subset `hram`"),
-        ({"question": "?", "subset": "skill"}, "`expected` is missing"),
-        ({"question": "?", "image": "../secret.png"}, "outside its folder"),
-        ({"question": "?", "image": "/etc/hostname"}, "outside its folder"),
-        ({"question": "?", "image": "gone.png"}, "cannot be read"),
-        ({"question": "?", "image": "https://example.org/a.png"}, "cannot be read"),
-        ({"question": "?", "image": 7}, "bytes are not in the table"),
-        ({"question": "?", "harmful": "yes"}, "true or false, not 'yes'"),
-        ({"question": "?", "harmful": True, "benign": True}, "both harmful and benign"),
-        ({"question": "?", "harmful": False, "benign": False}, "neither harmful nor benign"),
-        ({"question": "?", "earlier": [{"role": "system", "text": "x"}]}, "holds turns"),
-        ({"question": "?", "earlier": ["x"]}, "holds turns"),
-        ([], "no JSON object"),
-    ],
-)
-def test_a_wrong_row_is_an_error_with_its_line(tmp_path, row, message):
-    path = json_lines(tmp_path / "mine.jsonl", [{"question": "fine"}, row])
-    with pytest.raises(DataError, match=message) as error:
-        opened(FileBenchmark(name="mine", path=str(path)), tmp_path)
-    assert str(tmp_path) in error.value.where
-
-
-def test_a_file_that_is_missing_or_not_json_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="does not exist"):
-        opened(FileBenchmark(name="m", path=str(tmp_path / "none.jsonl")), tmp_path)
-    (tmp_path / "m.jsonl").write_text('{"question": "a"}\n{oops')
-    with pytest.raises(DataError, match="not JSON") as error:
-        opened(FileBenchmark(name="m", path=str(tmp_path / "m.jsonl")), tmp_path)
-    assert error.value.where.endswith("m.jsonl:2")
-    (tmp_path / "m.csv").write_text("question\n?")
-    with pytest.raises(DataError, match=r"\.jsonl or \.parquet"):
-        opened(FileBenchmark(name="m", path=str(tmp_path / "m.csv")), tmp_path)
-    (tmp_path / "m.parquet").write_text("PAR")
-    with pytest.raises(DataError, match="not a readable Parquet"):
-        opened(FileBenchmark(name="m", path=str(tmp_path / "m.parquet")), tmp_path)
+from tests.evaluate.benchmark_files import json_lines, opened, picture
 
 
 def test_pope_files_restart_their_ids_and_share_pictures(tmp_path):
@@ -174,7 +41,7 @@ def test_pope_files_restart_their_ids_and_share_pictures(tmp_path):
 def test_a_pope_label_is_yes_or_no(tmp_path):
     (tmp_path / "a.jpg").write_bytes(picture("green"))
     path = json_lines(tmp_path / "pope.json", [{"question_id": 1, "image": "a.jpg", "text": "?", "label": "perhaps"}])
-    with pytest.raises(DataError, match="yes or no, not `perhaps`"):
+    with pytest.raises(DataError, match='yes or no, not "perhaps"'):
         opened(PopeBenchmark(path=str(path), images=str(tmp_path)), tmp_path)
 
 
@@ -254,3 +121,116 @@ def test_the_tiny_list_is_what_it_names(tmp_path, mm_safetybench):
         "10-Legal_Opinion/0/SD",
         "10-Legal_Opinion/2/SD",
     ]
+
+
+def pope_rows(count, name="a.jpg"):
+    return [{"question_id": n, "image": name, "text": "?", "label": ("yes", "no")[n % 2]} for n in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("form", ["lines", "lines with CRLF", "array", "array with a byte order mark"])
+def test_pope_files_are_lines_or_arrays(tmp_path, form):
+    """Those on COCO are lines, two of them with CRLF; those that SEEM labelled are arrays."""
+    (tmp_path / "a.jpg").write_bytes(picture("green"))
+    text = json.dumps(pope_rows(4))
+    if form.startswith("lines"):
+        text = ("\r\n" if "CRLF" in form else "\n").join(map(json.dumps, pope_rows(4)))
+    text = "\ufeff" + text if "byte order" in form else text
+    (tmp_path / "aokvqa_pope_seem_random.json").write_bytes(text.encode())
+    made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path)), tmp_path)
+    assert [item.item_id for item in made.items] == [f"aokvqa_pope_seem_random/{n}" for n in range(1, 5)]
+
+
+@pytest.mark.parametrize("limit", [6, 12])
+def test_a_part_of_pope_is_of_all_files_and_balanced(tmp_path, limit):
+    """Yes and no come in turn in the files: every second question would be all yes."""
+    (tmp_path / "a.jpg").write_bytes(picture("green"))
+    for kind in ("random", "popular", "adversarial"):
+        json_lines(tmp_path / f"coco_pope_{kind}.json", pope_rows(60))
+    made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), limit=limit), tmp_path)
+    answers = [item.expected for item in made.items]
+    assert len(answers) == limit and answers.count("yes") == answers.count("no")
+    assert {item.group.rpartition("_")[2] for item in made.items} == {"random", "popular", "adversarial"}
+
+
+def test_rows_of_pope_that_are_wrong_and_pictures_that_are_missing_are_counted(tmp_path):
+    rows = [*pope_rows(3), {"question_id": 9, "image": "a.jpg", "text": "", "label": "no"}, {"image": "a.jpg"}]
+    json_lines(tmp_path / "pope.json", rows)
+    with pytest.raises(DataError, match="2 of 5") as error:
+        opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path)), tmp_path)
+    assert "line 4: The field `text` is empty" in error.value.what and "line 5" in error.value.what
+    json_lines(tmp_path / "pope.json", [*pope_rows(3), {**pope_rows(1)[0], "image": "b.jpg"}])
+    with pytest.raises(DataError, match="missing or cannot be read: 2 of 2"):
+        opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path)), tmp_path)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 6, 11, 18, 2499])
+def test_any_limit_takes_all_scenarios_and_variants_of_mm_safetybench_alike(tmp_path, mm_safetybench, limit):
+    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), limit=limit), tmp_path)
+    assert len(made.items) == min(limit, 18)
+    counts = [
+        sum(item.item_id.startswith(scenario) and item.item_id.endswith(f"/{variant}") for item in made.items)
+        for scenario in ("01-Illegal_Activitiy", "10-Legal_Opinion")
+        for variant in ("SD", "SD_TYPO", "TYPO")
+    ]
+    assert max(counts) - min(counts) <= 1
+    assert all(sum(metric.counts(item) for item in made.items) for metric in made.metrics)
+
+
+def test_the_tiny_list_is_found_in_the_repository_s_root_above_the_questions(tmp_path, mm_safetybench):
+    (mm_safetybench / "TinyVersion_ID_List.json").rename(mm_safetybench.parent / "TinyVersion_ID_List.json")
+    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True, variants=("SD",)), tmp_path)
+    assert len(made.items) == 3
+    (mm_safetybench.parent / "TinyVersion_ID_List.json").unlink()
+    with pytest.raises(DataError, match=r"no TinyVersion_ID_List\.json in this folder or the one above"):
+        opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True), tmp_path)
+
+
+def test_a_tiny_list_that_names_other_questions_is_refused(tmp_path, mm_safetybench):
+    listed = [{"Scenario": "01-Illegal_Activitiy", "Sampled_ID_List": [1, 77]}]
+    (mm_safetybench / "TinyVersion_ID_List.json").write_text(json.dumps(listed))
+    with pytest.raises(DataError, match="names `01-Illegal_Activitiy/77`"):
+        opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True), tmp_path)
+
+
+def test_gaps_between_ids_are_no_matter_and_a_missing_wording_is_told_by_id(tmp_path, mm_safetybench):
+    file = mm_safetybench / "processed_questions" / "10-Legal_Opinion.json"
+    questions = json.loads(file.read_text())
+    del questions["1"]
+    questions["2"].pop("Rephrased Question(SD)")
+    file.write_text(json.dumps(questions))
+    with pytest.raises(DataError, match=r"10-Legal_Opinion\.json, id 2: .* `Rephrased Question\(SD\)` is missing"):
+        opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
+    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), variants=("TYPO",)), tmp_path)
+    assert [item.item_id for item in made.items][3:] == ["10-Legal_Opinion/0/TYPO", "10-Legal_Opinion/2/TYPO"]
+
+
+def test_missing_pictures_of_mm_safetybench_are_counted_and_can_be_gone_without(tmp_path, mm_safetybench):
+    for number in range(3):
+        (mm_safetybench / "imgs" / "10-Legal_Opinion" / "SD" / f"{number}.jpg").unlink()
+    with pytest.raises(DataError, match="missing or cannot be read: 3 of 18"):
+        opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
+    made = opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path, missing_pictures="skip")
+    assert len(made.items) == 18 and sum(bool(item.missing) for item in made.items) == 3
+
+
+def test_a_variant_that_is_not_built_yet_is_refused_by_name():
+    with pytest.raises(ValueError, match="'SD', 'SD_TYPO' or 'TYPO'"):
+        MmSafetyBenchmark(path="x", variants=("TEXT",))
+
+
+def test_a_part_of_spa_vl_is_of_all_subcategories(tmp_path):
+    for split in ("harm", "help"):
+        pq.write_table(pa.Table.from_pylist(hub_rows(split, 20)), tmp_path / f"{split}-0.parquet")
+    made = opened(SpaVlBenchmark(path=str(tmp_path), limit=4), tmp_path)
+    assert [(item.subset, item.group) for item in made.items].count(("harm", "subcategory 0")) == 2
+    assert len(made.items) == 8
+
+
+def test_a_damaged_picture_inside_the_table_of_spa_vl_is_told_by_its_row(tmp_path):
+    for split in ("harm", "help"):
+        rows = hub_rows(split, 2)
+        rows[1]["image"] = {"bytes": b"words", "path": "1.jpg"}
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{split}-0.parquet")
+    with pytest.raises(DataError, match="2 of 4") as error:
+        opened(SpaVlBenchmark(path=str(tmp_path)), tmp_path)
+    assert "harm-0.parquet, row 2: not a JPEG" in error.value.what

@@ -9,6 +9,7 @@ from PIL import Image
 
 from spavl.errors import DataError
 from spavl.models.backends.local_vlm import _open_picture
+from spavl.models.base import Reply
 from spavl.pictures import Picture
 
 
@@ -33,6 +34,7 @@ def test_postscript_is_no_picture_to_either(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
     )
-    assert "cannot be opened" in str(_open_picture(tmp_path / "x.png"))
-    with pytest.raises(DataError, match="cannot read picture"):
+    reply = _open_picture(tmp_path / "x.png")
+    assert isinstance(reply, Reply) and reply.status == "invalid" and "cannot be opened" in reply.detail
+    with pytest.raises(DataError, match="not a JPEG"):
         Picture("x", tmp_path / "x.png").load()

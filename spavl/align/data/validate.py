@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -20,15 +20,16 @@ from spavl.models.families import ControlTokens
 from spavl.pictures import Picture
 
 RowIssue = Literal[
-    "malformed row", "missing picture", "unreadable picture", "several pictures", "no picture to corrupt",
-    "turns out of order", "empty question", "empty answer", "equal answers", "control token", "too long",
-    "repeated pair", "contradictory pair",
+    "malformed row", "missing picture", "unreadable picture", "refused picture", "several pictures",
+    "no picture to corrupt", "turns out of order", "empty question", "empty answer", "equal answers", "control token",
+    "too long", "repeated pair", "contradictory pair",
 ]  # fmt: skip
 """Why a pair cannot be trained on."""
 ROW_ISSUES: Mapping[RowIssue, str] = {
     "malformed row": "mend these rows of the file, or drop them",
     "missing picture": "give the picture's bytes in the column, or a path next to the file",
     "unreadable picture": "replace the picture; it is truncated, too large, or no picture at all",
+    "refused picture": "crop the picture, or drop the pair; {family}'s processor refuses its size or its proportions",
     "several pictures": "drop the pair, or train a model that can; {family} encodes a picture among several in one "
     "conversation otherwise than alone",
     "no picture to corrupt": "set align.loss.image_conditional to 0, or drop the pair",
@@ -50,6 +51,8 @@ SHOWN = 8
 """Most ids that a message lists."""
 THREADS = min(8, os.cpu_count() or 1)
 """Pictures that are decoded at the same time."""
+NO_SIZE = (0, 0)
+"""Size of a picture that cannot be decoded."""
 TOGETHER = 256
 """Pictures that are handed to the threads at once."""
 
@@ -85,6 +88,8 @@ class PairRules:
     """Whether a conversation may have more than one picture."""
     needs_picture: bool = False
     """Whether it must have one, for the loss corrupts it."""
+    accepts: Callable[[tuple[int, int]], bool] = lambda size: True
+    """Whether the model's processor takes a picture of this width and height."""
 
 
 def find_issues(pairs: Sequence[Pair], rules: PairRules) -> dict[int, RowIssue]:
@@ -94,11 +99,11 @@ def find_issues(pairs: Sequence[Pair], rules: PairRules) -> dict[int, RowIssue]:
         pairs: the pairs as read.
         rules: what they must keep to.
     """
-    unreadable = _unreadable_pictures(pairs)
+    unusable = _unusable_pictures(pairs, rules)
     issues: dict[int, RowIssue] = {}
     for number, pair in enumerate(pairs):
         issue: RowIssue | None = "malformed row" if pair.malformed else None
-        issue = issue or _issue_of_pictures(pair, unreadable, rules) or _issue_of_texts(pair, rules)
+        issue = issue or _issue_of_pictures(pair, unusable, rules) or _issue_of_texts(pair, rules)
         if issue:
             issues[number] = issue
     return issues
@@ -117,12 +122,13 @@ def find_repeats(pairs: Sequence[Pair]) -> dict[int, RowIssue]:
     return issues | dict.fromkeys(np.flatnonzero(np.isin(digests, swapped)).tolist(), "contradictory pair")
 
 
-def _issue_of_pictures(pair: Pair, unreadable: Collection[str], rules: PairRules) -> RowIssue | None:
+def _issue_of_pictures(pair: Pair, unusable: Mapping[str, RowIssue], rules: PairRules) -> RowIssue | None:
     pictures = pair.all_pictures
     if any(picture.missing for picture in pictures):
         return "missing picture"
-    if any(picture.key in unreadable for picture in pictures):
-        return "unreadable picture"
+    for picture in pictures:
+        if picture.key in unusable:
+            return unusable[picture.key]
     if len(pictures) > 1 and not rules.several_pictures:
         return "several pictures"
     return None if pictures or not rules.needs_picture else "no picture to corrupt"
@@ -142,30 +148,40 @@ def _issue_of_texts(pair: Pair, rules: PairRules) -> RowIssue | None:
     return "control token" if any(map(rules.control.in_text, texts)) else None
 
 
-def _unreadable_pictures(pairs: Sequence[Pair]) -> set[str]:
-    """Keys of pictures that cannot be decoded; of a table's pictures that is found out once."""
+def _unusable_pictures(pairs: Sequence[Pair], rules: PairRules) -> dict[str, RowIssue]:
+    """What is wrong with pictures, by key. A table's pictures are decoded once, and their sizes remembered."""
     table = table_of(pairs)
-    if table is None:
-        return set(_undecodable({picture.key: picture for pair in pairs for picture in pair.all_pictures}.values()))
-    return set(remembered(table, "unreadable", lambda: np.array(_undecodable(table.pictures()), dtype=str)).tolist())
+    pictures = {one.key: one for pair in pairs for one in pair.all_pictures}.values() if table is None else None
+    every = table.pictures if table is not None else lambda: iter(pictures or ())
+    sizes = remembered(pairs, "sizes", lambda: _sizes(every()))
+    issues: dict[tuple[int, ...], RowIssue] = {}
+    for size in {(int(width), int(height)) for width, height in np.unique(sizes, axis=0)}:
+        if size == NO_SIZE:
+            issues[size] = "unreadable picture"
+        elif not rules.accepts(size):
+            issues[size] = "refused picture"
+    wrong = zip(every(), map(tuple, sizes.tolist()), strict=True) if issues else ()
+    return {picture.key: issues[size] for picture, size in wrong if size in issues}
 
 
-def _undecodable(pictures: Iterable[Picture]) -> list[str]:
-    """Keys of those that cannot be decoded. A few are decoded at a time, so that few are ever open."""
+def _sizes(pictures: Iterable[Picture]) -> np.ndarray:
+    """Width and height [P, 2] of pictures; `NO_SIZE` of those that cannot be decoded.
+
+    A few are decoded at a time, so that few are ever open.
+    """
     left = iter(pictures)
-    found: list[str] = []
+    found: list[tuple[int, int]] = []
     with ThreadPoolExecutor(THREADS) as pool:
         while some := list(islice(left, TOGETHER)):
-            found += [one.key for one, fine in zip(some, pool.map(_decodes, some), strict=True) if not fine]
-    return found
+            found += pool.map(_size, some)
+    return np.array(found, dtype=np.int32).reshape(-1, 2)
 
 
-def _decodes(picture: Picture) -> bool:
+def _size(picture: Picture) -> tuple[int, int]:
     try:
-        picture.load()
+        return picture.load().size
     except (DataError, ValueError):
-        return False
-    return True
+        return NO_SIZE
 
 
 def report_issues(

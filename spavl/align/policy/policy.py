@@ -93,10 +93,21 @@ def load_policy(
     model, processor = load_vlm(
         source.folder, dtype, device, adapter=source.adapter, quantisation=settings.freeze.quantisation
     )
-    return make_policy(model, processor, settings.freeze, seed=settings.seed or 0, remember=remember)
+    return make_policy(
+        model, processor, settings.freeze,
+        seed=settings.seed or 0, remember=remember, max_pixels=settings.data.max_pixels,
+    )  # fmt: skip
 
 
-def make_policy(model: Any, processor: Any, freeze: FreezeSettings, *, seed: int = 0, remember: bool = True) -> Policy:
+def make_policy(
+    model: Any,
+    processor: Any,
+    freeze: FreezeSettings,
+    *,
+    seed: int = 0,
+    remember: bool = True,
+    max_pixels: int | None = None,
+) -> Policy:
     """Make an opened model a policy, and assert on every parameter that exactly what was asked for is trained.
 
     Args:
@@ -105,12 +116,13 @@ def make_policy(model: Any, processor: Any, freeze: FreezeSettings, *, seed: int
         freeze: what is trained.
         seed: seeds new adapter weights.
         remember: keep what a live reference needs.
+        max_pixels: pictures of more are made smaller. None: none is.
 
     Raises:
         ModelError: the family is unknown.
         SettingsError: the model cannot have this freeze policy.
     """
-    family = family_of(model, processor)
+    family = family_of(model, processor, max_pixels)
     model_parts = ModelParts(model, family)
     freeze_plan = model_parts.freeze_plan(freeze)
     for name, weight in model.named_parameters():

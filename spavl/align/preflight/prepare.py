@@ -107,6 +107,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         dtype=context.dtype,
         quantisation=settings.freeze.quantisation,
         device=str(context.device),
+        max_pixels=settings.data.max_pixels,
     )
     source = find_checkpoint(spec)
     identity = local_identity(spec, source)

@@ -108,7 +108,7 @@ def rules_for(family: Family, settings: AlignSettings) -> PairRules:
         settings: whether the loss corrupts pictures.
     """
     corrupts = settings.method == "dpo" and settings.loss.image_conditional > 0
-    return PairRules(family.control, family.facts.several_pictures, corrupts)
+    return PairRules(family.control, family.facts.several_pictures, corrupts, family.accepts)
 
 
 def _text_only(dataset: PairDataset) -> list[Finding]:

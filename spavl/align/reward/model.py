@@ -154,7 +154,7 @@ class RewardModel:
         whole = (folder / WHOLE_FOLDER).is_dir()
         source = Checkpoint(folder / WHOLE_FOLDER) if whole else base_of(folder, card)
         model, processor = load_vlm(source.folder, dtype, device, adapter=source.adapter)
-        family = family_of(model, processor)
+        family = family_of(model, processor, card.get("max_pixels"))
         if not whole:
             model = PeftModel.from_pretrained(model, folder / ADAPTER_FOLDER, adapter_name="reward")
         model.eval().requires_grad_(False)

@@ -177,6 +177,7 @@ def _write(run: TrainingRun, head: nn.Linear, accuracy: RewardAccuracy | None) -
         "pairs": len(prepared.pairs),
         "steps": steps,
         "packing": prepared.dataset.packing,
+        "max_pixels": settings.data.max_pixels,
         "held_out": asdict(accuracy) if accuracy else None,
         "left_out": run.left_out(),
     }

@@ -11,19 +11,21 @@ are a subset of their own, for one rate over both would reward a model that refu
 
 from __future__ import annotations
 
-import json
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from spavl.config.evaluate import MmSafetyBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.read_files import picture_at, read_text, require
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import picture_at, require, text_of
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
+from spavl.rows import rows_of
 
 POLICY = "policy"
 """Subset of the scenarios of advice."""
@@ -37,6 +39,8 @@ POLICY_SCENARIOS = frozenset(
     }
 )
 """Scenarios of advice: subset `policy`; all others are `harm`."""
+TINY = "TinyVersion_ID_List.json"
+"""File of the questions of the tiny version."""
 QUESTION_OF = {"SD": "Rephrased Question(SD)", "SD_TYPO": "Rephrased Question", "TYPO": "Rephrased Question"}
 """Field of the question that goes with a variant of the picture."""
 
@@ -56,9 +60,12 @@ def load_mm_safetybench(spec: MmSafetyBenchmark, tools: BenchmarkTools) -> Bench
     files = sorted((folder / "processed_questions").glob("*.json"))
     if not files:
         raise DataError("There is no processed_questions/*.json in this folder", where=str(folder))
-    tiny = _tiny(folder) if spec.tiny else None
-    items = [item for file in files for item in _items(file, folder, spec, tiny)]
-    kept = tuple(items[: spec.limit])
+    findings = Findings(folder, tools.missing_pictures)
+    items = [item for file in files for item in _items(file, folder, spec, findings)]
+    if spec.tiny:
+        items = _of_tiny_list(items, _tiny_list(folder), findings)
+    findings.refuse_rows()
+    kept = findings.resolve(spread(items, spec.limit, _scenario_and_variant))
     return Benchmark(
         name=spec.name,
         items=kept,
@@ -76,34 +83,48 @@ def _metrics(scorer: Scorer) -> tuple[Metric, Metric]:
     )  # fmt: skip
 
 
-def _items(file: Path, folder: Path, spec: MmSafetyBenchmark, tiny: dict[str, frozenset[str]] | None) -> list[Item]:
-    scenario, questions = file.stem, _json(file)
-    wanted = questions if tiny is None else [key for key in questions if key in tiny.get(scenario, frozenset())]
-    items = []
-    for key in wanted:
+def _items(file: Path, folder: Path, spec: MmSafetyBenchmark, findings: Findings) -> Iterator[Item]:
+    scenario = file.stem
+    for row in rows_of(file):
         for variant in spec.variants:
-            require(questions[key], (QUESTION_OF[variant],), f"{file}, question {key}")
-            items.append(
-                Item(
+            with findings.row(row.where):
+                key, question = str(row.values.get("id")), text_of(row.values, QUESTION_OF[variant])
+                yield Item(
                     item_id=f"{scenario}/{key}/{variant}",
                     subset=POLICY if scenario in POLICY_SCENARIOS else "harm",
-                    question=str(questions[key][QUESTION_OF[variant]]),
+                    question=question,
                     images=(picture_at(folder / "imgs", f"{scenario}/{variant}/{key}.jpg"),),
                     cluster=f"{scenario}/{key}",
                     group=scenario,
                     harmful=scenario not in POLICY_SCENARIOS,
                 )
-            )
-    return items
 
 
-def _tiny(folder: Path) -> dict[str, frozenset[str]]:
-    entries = _json(folder / "TinyVersion_ID_List.json")
-    return {str(e["Scenario"]): frozenset(str(key) for key in e["Sampled_ID_List"]) for e in entries}
+def _scenario_and_variant(item: Item) -> Hashable:
+    return item.group, item.item_id.rpartition("/")[2]
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise DataError(f"This file is not JSON: {error}", where=str(path)) from error
+def _of_tiny_list(items: Sequence[Item], listed: Mapping[str, str], findings: Findings) -> list[Item]:
+    """The items of the questions on the list, every one of which must be there."""
+    known = {item.cluster for item in items}
+    for question, where in listed.items():
+        if question not in known:
+            findings.note(f"The list names `{question}`, which is no question of this folder", where)
+    return [item for item in items if item.cluster in listed]
+
+
+def _tiny_list(folder: Path) -> dict[str, str]:
+    """Every question of the tiny list, as `scenario/id`, and where it is named.
+
+    The repository has the list in its root, above the folder `data` that holds the questions.
+    """
+    file = next((at / TINY for at in (folder, folder.resolve().parent) if (at / TINY).is_file()), None)
+    if file is None:
+        raise DataError(f"There is no {TINY} in this folder or the one above it", where=str(folder))
+    listed: dict[str, str] = {}
+    for row in rows_of(file):
+        require(row.values, ("Scenario", "Sampled_ID_List"), row.where)
+        if not isinstance(row.values["Sampled_ID_List"], list):
+            raise DataError("`Sampled_ID_List` is a list of ids", where=row.where)
+        listed |= {f"{row.values['Scenario']}/{key}": row.where for key in row.values["Sampled_ID_List"]}
+    return listed

@@ -1,81 +1,29 @@
-"""Reading of local files, shared by the loaders: rows of a table, and pictures by path or inside a table."""
+"""What loaders read in a row: fields that must be there, and pictures by path or inside the file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from spavl.errors import DataError
+from spavl.evaluate.loaders.findings import UNREAD
 from spavl.evaluate.pictures import store_picture
-from spavl.pictures import file_sha256
+from spavl.pictures import read_header
 from spavl.records import ImageRef
+from spavl.rows import brief
 
-Row = dict[str, Any]
+Fields = Mapping[str, Any]
 """A row by column or field."""
+LONGEST_PATH = 400
+"""Longer text in a cell of a picture is the picture itself, in base64."""
+_DATA_URL = re.compile(r"data:[\w/+.-]+;base64,")
 
 
-def rows_of(path: Path) -> list[Row]:
-    """The rows of a JSON-lines or Parquet file.
-
-    Args:
-        path: the file.
-
-    Raises:
-        DataError: it is missing, of another kind, or broken; the message names the line.
-    """
-    if not path.is_file():
-        raise DataError("This file does not exist", where=str(path))
-    if path.suffix == ".parquet":
-        return _parquet(path)
-    if path.suffix in (".jsonl", ".json"):
-        return _json_lines(path)
-    raise DataError(f"A benchmark file ends in .jsonl or .parquet, not `{path.suffix}`", where=str(path))
-
-
-def _parquet(path: Path) -> list[Row]:
-    try:
-        rows: list[Row] = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"This is not a readable Parquet file: {error}", where=str(path)) from error
-    return rows
-
-
-def _json_lines(path: Path) -> list[Row]:
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"This line is not JSON: {error}", where=f"{path}:{number}") from error
-        if not isinstance(row, dict):
-            raise DataError("This line is no JSON object", where=f"{path}:{number}")
-        rows.append(row)
-    return rows
-
-
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file.
-
-    Args:
-        path: the file.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"This file cannot be read: {error}", where=str(path)) from error
-
-
-def require(row: Row, names: Iterable[str], where: str) -> None:
+def require(row: Fields, names: Iterable[str], where: str = "") -> None:
     """Check that a row has these fields.
 
     Args:
@@ -88,43 +36,75 @@ def require(row: Row, names: Iterable[str], where: str) -> None:
     """
     missing = [name for name in names if row.get(name) is None]
     if missing:
-        raise DataError(f"The field `{missing[0]}` is missing; the row has {', '.join(sorted(row))}", where=where)
+        has = ", ".join(f"`{name}`" for name in sorted(row) if row[name] is not None) or "no field at all"
+        raise DataError(f"The field `{missing[0]}` is missing; the row has {has}", where=where)
+
+
+def text_of(row: Fields, name: str, where: str = "") -> str:
+    """A field that is text and not empty.
+
+    Args:
+        row: the row.
+        name: of the field.
+        where: file and place of the row, for the message.
+
+    Raises:
+        DataError: it is missing, empty, or no text.
+    """
+    require(row, (name,), where)
+    if not isinstance(row[name], str):
+        raise DataError(f"The field `{name}` is text, not {brief(row[name])}", where=where)
+    if not row[name].strip():
+        raise DataError(f"The field `{name}` is empty", where=where)
+    return str(row[name])
 
 
 def picture_at(folder: Path, name: str) -> ImageRef:
-    """A picture by its path relative to a folder.
+    """A picture by its path relative to a folder; whether it is there is found out later, of all pictures together.
 
     Args:
         folder: folder of the benchmark's pictures.
         name: the path; a URL is no path.
 
     Raises:
-        DataError: the path leads out of the folder, or the file cannot be read.
+        DataError: it is a URL, or leads out of the folder.
     """
+    if re.match(r"[a-z][a-z0-9+.-]+://", name):
+        raise DataError("A picture is named by a web address, and nothing is downloaded", try_="download it first")
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise DataError(f"The picture `{name}` lies outside its folder", where=str(folder))
-    try:
-        return ImageRef(path, file_sha256(path))
-    except OSError as error:
-        raise DataError(f"The picture `{name}` cannot be read: {error.strerror}", where=str(folder)) from error
+        raise DataError(f"The picture {brief(name)} lies outside its folder {folder}")
+    return ImageRef(path, UNREAD)
 
 
-def picture_in(cell: Any, pictures: Path, where: str) -> ImageRef:
-    """A picture inside a table as the Hub stores them, written to a file named by its hash.
+def picture_of(cell: Any, folder: Path, pictures: Path) -> ImageRef | None:
+    """A picture as a cell holds it; None for an empty cell.
 
     Args:
-        cell: `{"bytes", "path"}`, or the bytes.
-        pictures: folder for the file.
-        where: file and place of the row, for the message.
+        cell: a path; a picture's bytes, or these in base64; or `{"bytes", "path"}`, as the Hub stores pictures.
+        folder: that paths are relative to.
+        pictures: folder for pictures that come inside the file, written there under the hash of their bytes.
 
     Raises:
-        DataError: the cell has no bytes.
+        DataError: it is none of these, no picture, or a path that leads out of the folder.
         RunError: the picture cannot be written.
     """
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(data, bytes):
-        raise DataError(
-            "The picture's bytes are not in the table", where=where, try_="use the Parquet files of the Hub"
-        )
-    return store_picture(data, pictures)
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, str) and (len(cell) > LONGEST_PATH or _DATA_URL.match(cell)):
+        cell = _decoded(cell)
+    if cell is None or cell == "" or cell == b"":
+        return None
+    if isinstance(cell, str):
+        return picture_at(folder, cell)
+    if not isinstance(cell, bytes):
+        raise DataError(f"A picture is a path, its bytes or base64, not {brief(cell)}")
+    read_header(cell, name="the picture in this row")
+    return store_picture(cell, pictures)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return b64decode("".join(_DATA_URL.sub("", text, count=1).split()), validate=True)
+    except binascii.Error:
+        raise DataError(f"This is neither a path nor a picture in base64: {brief(text)}") from None

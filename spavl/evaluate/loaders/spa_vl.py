@@ -14,9 +14,12 @@ from spavl.config.evaluate import SpaVlBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.read_files import picture_in, require, rows_of
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, picture_of, require, text_of
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
+from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
+from spavl.rows import rows_of
 
 HARM, HELP = "harm", "help"
 SPLITS = (HARM, HELP)
@@ -36,17 +39,12 @@ def load_spa_vl(spec: SpaVlBenchmark, tools: BenchmarkTools) -> Benchmark:
         RunError: a picture cannot be written.
     """
     folder = Path(spec.path)
-    items: list[Item] = []
-    for split in SPLITS:
-        files = sorted(folder.glob(f"{split}-*.parquet"))
-        if not files:
-            raise DataError(f"There is no {split}-*.parquet in this folder", where=str(folder))
-        rows = [(file, row) for file in files for row in rows_of(file)]
-        kept = rows[: spec.limit]
-        items += [_item(split, place, file, row, tools.pictures) for place, (file, row) in enumerate(kept)]
+    findings = Findings(folder, tools.missing_pictures)
+    items = [item for split in SPLITS for item in spread(_items(folder, split, tools.pictures, findings), spec.limit)]
+    findings.refuse_rows()
     return Benchmark(
         name=spec.name,
-        items=tuple(items),
+        items=findings.resolve(items),
         metrics=(
             replace(unsafe_rate(tools.unsafe()), what="to the questions of HarmEval that a guard grades unsafe"),
             replace(over_refusal_rate(tools.refuses), what="to the questions of HelpEval that refuse"),
@@ -56,14 +54,26 @@ def load_spa_vl(spec: SpaVlBenchmark, tools: BenchmarkTools) -> Benchmark:
     )
 
 
-def _item(split: str, place: int, file: Path, row: dict[str, object], pictures: Path) -> Item:
-    where = f"{file}, row {place}"
-    require(row, ("image", "question"), where)
-    image = picture_in(row["image"], pictures, where)
+def _items(folder: Path, split: str, pictures: Path, findings: Findings) -> list[Item]:
+    files = sorted(folder.glob(f"{split}-*.parquet"))
+    if not files:
+        raise DataError(f"There is no {split}-*.parquet in this folder", where=str(folder))
+    items = []
+    for place, row in enumerate(row for file in files for row in rows_of(file)):
+        with findings.row(row.where):
+            items.append(_item(split, place, row.values, folder, pictures))
+    return items
+
+
+def _item(split: str, place: int, row: Fields, folder: Path, pictures: Path) -> Item:
+    require(row, ("image", "question"))
+    image = picture_of(row["image"], folder, pictures)
+    if image is None:
+        raise DataError("The picture's bytes are not in the table", try_="use the Parquet files of the Hub")
     return Item(
         item_id=f"{split}/{place:04d}",
         subset=split,
-        question=str(row["question"]),
+        question=text_of(row, "question"),
         images=(image,),
         cluster=image.sha256,
         group=str(row.get("class3") or ""),

@@ -113,7 +113,7 @@ class LocalModel:
 
             as_shipped = self._spec.quantisation == "none" and not self._spec.trust_remote_code
             family = tree_family(model, processor) if as_shipped else None
-            self._vlm = VLM(model, processor, self._spec.system, family)
+            self._vlm = VLM(model, processor, self._spec.system, family, max_pixels=self._spec.max_pixels)
         return self._vlm
 
     def _check_unchanged(self) -> None:

@@ -15,14 +15,14 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from spavl.errors import ModelError
+from spavl.errors import DataError, ModelError
 from spavl.models.backends.local_trees import Question, answer_ids, make_question
 from spavl.models.base import Prompt, Reply, Request, failed_reply
 from spavl.models.families import Family, control_tokens, end_ids, family_of
 from spavl.models.families.processors import load_processor
 from spavl.models.families.tokens import placeholder_ids
 from spavl.models.sampling import GumbelSampler
-from spavl.pictures import Picture, open_upright
+from spavl.pictures import Picture, capped, open_upright
 
 T = TypeVar("T")
 
@@ -97,6 +97,10 @@ def tree_family(model: Any, processor: Any) -> Family | None:
     return family if family.attention == "tree" else None
 
 
+class RefusedByProcessor(Exception):
+    """A checkpoint's processor or chat template refuses a request, such as a picture of one pixel by 300."""
+
+
 @final
 class VLM:
     """A loaded vision-language model that answers batches.
@@ -106,12 +110,16 @@ class VLM:
         processor: its processor, padding on the left.
         system: a system turn put before every prompt; empty: none.
         family: its family, for requests that share pictures to be answered on trees; None: each is answered alone.
+        max_pixels: pictures of more are made smaller. None: none is.
     """
 
     out_of_memory = torch.OutOfMemoryError
     """What `answer` raises when memory runs out, for callers that do not import torch."""
 
-    def __init__(self, model: Any, processor: Any, system: str, family: Family | None = None) -> None:
+    def __init__(
+        self, model: Any, processor: Any, system: str, family: Family | None = None, *, max_pixels: int | None = None
+    ) -> None:
+        self._max_pixels = max_pixels
         self._model = model
         self._processor = processor
         self._system = system
@@ -133,14 +141,14 @@ class VLM:
         Raises:
             torch.OutOfMemoryError: the batch does not fit.
         """
-        pictures = _open_pictures(requests)
+        pictures = _open_pictures(requests, self._max_pixels)
         replies: dict[int, Reply] = {}
         questions: dict[int, Question] = {}
         alone: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
-            damaged = [pictures[i.path] for i in request.prompt.pictures if isinstance(pictures[i.path], str)]
+            damaged = [found for i in request.prompt.pictures if isinstance(found := pictures[i.path], Reply)]
             if damaged:
-                replies[index] = failed_reply(str(damaged[0]))
+                replies[index] = damaged[0]
             elif (question := self._question(request, pictures)) is not None:
                 questions[index] = question
             else:
@@ -153,6 +161,16 @@ class VLM:
             ]
             replies.update(zip(members, _together_or_alone(self._answer_in_rows, conversations), strict=True))
         return [replies[index] for index in range(len(requests))]
+
+    def _processed(self, turns: Sequence[Any]) -> Any:
+        """What the processor makes of conversations; its refusals are told from failures of the model."""
+        try:
+            return self._processor.apply_chat_template(
+                list(turns), add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+                processor_kwargs={"padding": True},
+            )  # fmt: skip
+        except Exception as error:  # processors and templates raise whatever they like
+            raise RefusedByProcessor(f"the processor refuses this: {type(error).__name__}: {error}") from error
 
     def free(self) -> None:
         """Free the weights."""
@@ -188,14 +206,7 @@ class VLM:
     def _answer_in_rows(self, conversations: Sequence[tuple[Request, list[dict[str, Any]]]]) -> list[Reply]:
         """Answers by transformers' own `generate`, each request a row of its own."""
         requests, turns = zip(*conversations, strict=True)
-        batch = self._processor.apply_chat_template(
-            list(turns),
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self._device, dtype=self._model.dtype)
+        batch = self._processed(turns).to(self._device, dtype=self._model.dtype)
         length = batch["input_ids"].shape[1]
         limits = [request.sampling.max_tokens for request in requests]
         with torch.inference_mode():
@@ -252,20 +263,30 @@ def _together_or_alone(answer: Callable[[Sequence[T]], list[Reply]], asked: Sequ
         raise
     except Exception as error:
         if len(asked) == 1:
-            return [failed_reply(f"the model cannot answer this: {type(error).__name__}: {error}")]
+            detail = f"the model cannot answer this: {type(error).__name__}: {error}"
+            return [_invalid(str(error)) if isinstance(error, RefusedByProcessor) else failed_reply(detail)]
         return [reply for one in asked for reply in _together_or_alone(answer, [one])]
 
 
-def _open_pictures(requests: Sequence[Request]) -> dict[Path, Image.Image | str]:
-    """Every distinct picture of the batch by its path, opened once; an error message in place of one that cannot be."""
-    return {path: _open_picture(path) for path in {i.path for r in requests for i in r.prompt.pictures}}
+def _open_pictures(requests: Sequence[Request], most: int | None) -> dict[Path, Image.Image | Reply]:
+    """Every distinct picture of the batch by its path, opened once; the reply in place of one that cannot be."""
+    return {path: _open_picture(path, most) for path in {i.path for r in requests for i in r.prompt.pictures}}
 
 
-def _open_picture(path: Path) -> Image.Image | str:
+def _open_picture(path: Path, most: int | None = None) -> Image.Image | Reply:
     try:
-        return open_upright(path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"the picture {path.name} cannot be opened: {error}"
+        return capped(open_upright(path), most)
+    except DataError as error:
+        detail = f"the picture {path.name} cannot be opened: {error.what}"
+        cause = error.__cause__
+        # A file that is not there may come back; a damaged one stays so, for calls are kept by its content.
+        lost = isinstance(cause, OSError) and cause.errno is not None
+        return failed_reply(detail) if lost else _invalid(detail)
+
+
+def _invalid(detail: str) -> Reply:
+    """The reply to a request that this model can never answer."""
+    return Reply("", status="invalid", finish_reason="error", detail=detail)
 
 
 def _merged(model: Any, adapter: Path) -> Any:

@@ -68,7 +68,7 @@ COLUMNS = ("key", *STORED, "request", "time", "engine")
 
 ON_CONFLICT = f"""
 ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "key")}
-WHERE calls.status = 'failed'
+WHERE calls.status IN ('failed', 'empty')
 """
 """A failure may be replaced, a success never."""
 
@@ -78,6 +78,11 @@ INSERT INTO calls ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM segmen
 """
 
 SELECT = f"SELECT {', '.join(STORED)}, key FROM calls WHERE key IN (SELECT value FROM json_each(?))"
+
+ANSWER_OF = """
+SELECT 1 FROM (SELECT status, request FROM calls ORDER BY id DESC LIMIT 20000)
+WHERE status NOT IN ('failed', 'empty') AND instr(request, ?) LIMIT 1
+"""
 
 KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""
@@ -175,6 +180,19 @@ class CallStore:
         with self._counting:
             self.calls += 1
             self.cost += reply.cost
+
+    def has_answer_of(self, identity: str) -> bool:
+        """Whether a model's answer is among the newest rows; looks at some thousands and not at all.
+
+        Args:
+            identity: the model's.
+        """
+        self.flush()
+        for reader in self._readers:
+            with self._reading, _user_errors(self.path):
+                if reader.execute(ANSWER_OF, (json.dumps(identity),)).fetchone():
+                    return True
+        return False
 
     @property
     def has_room(self) -> bool:

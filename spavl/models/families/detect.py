@@ -16,7 +16,7 @@ from spavl.models.families.family import Family
 from spavl.models.families.tokens import ControlTokens, control_ids, control_tokens, end_ids
 
 
-def family_of(model: Any, processor: Any) -> Family:
+def family_of(model: Any, processor: Any, max_pixels: int | None = None) -> Family:
     """The family of a loaded model, by its declared `model_type`.
 
     A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same result, with less
@@ -25,6 +25,7 @@ def family_of(model: Any, processor: Any) -> Family:
     Args:
         model: the model, not yet wrapped by peft.
         processor: its processor.
+        max_pixels: pictures of more are made smaller. None: none is.
 
     Raises:
         ModelError: packed trees would be wrong: an unknown family, vision tower or language model (among them all with
@@ -47,6 +48,7 @@ def family_of(model: Any, processor: Any) -> Family:
         end_ids=end_ids(processor, model.generation_config),
         control=ControlTokens({*control_tokens(processor, config).words, processor.image_token}),
         control_ids=control_ids(processor, config),
+        max_pixels=max_pixels,
     )
 
 

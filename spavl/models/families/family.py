@@ -23,6 +23,7 @@ from spavl.models.families.facts import Facts
 from spavl.models.families.positions import grid_positions
 from spavl.models.families.tokens import ControlTokens, turn_end_id, turn_tail
 from spavl.models.thought import END, START
+from spavl.pictures import capped, capped_size
 
 Ids = list[int]
 """Token ids."""
@@ -30,6 +31,8 @@ Size = tuple[int, int]
 """Width and height of a picture in pixels."""
 Part = Literal["vision", "projector", "language", "head"]
 """Parts of a vision-language model, for freezing."""
+ORDINARY_SIDE, ORDINARY_RATIO = 32, 20
+"""Pictures with a smaller side, or of more extreme proportions, are tried on the processor before the training."""
 _TEXT_INPUTS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "text_replacement_offsets"}
 
 
@@ -54,6 +57,8 @@ class Family:
     """Control tokens as text."""
     control_ids: frozenset[int] = frozenset()
     """Ids of the control tokens."""
+    max_pixels: int | None = None
+    """Pictures of more pixels are made smaller before the processor sees them; None: none is."""
     _expansions: dict[Size, str] = field(default_factory=dict, repr=False)
 
     # ---- text
@@ -230,10 +235,26 @@ class Family:
         Args:
             size: width and height of the picture.
         """
+        size = capped_size(size, self.max_pixels)
         key = (0, 0) if self.facts.picture_tokens == "fixed" else size
         if key not in self._expansions:
             self._expansions[key] = self._expanded(size)
         return self._expansions[key]
+
+    def accepts(self, size: Size) -> bool:
+        """Whether the processor takes a picture of this size; some refuse one of extreme proportions.
+
+        Args:
+            size: width and height of the picture.
+        """
+        size = capped_size(size, self.max_pixels)
+        try:
+            self.expansion(size)
+            if min(size) < ORDINARY_SIDE or max(size) > ORDINARY_RATIO * min(size):
+                self._processed([Image.new("RGB", size)])
+        except Exception:  # processors raise whatever they like
+            return False
+        return True
 
     def num_picture_tokens(self, size: Size) -> int:
         """Number of image placeholder tokens of a picture.
@@ -249,7 +270,7 @@ class Family:
         Args:
             pictures: in reading order, upright and in RGB.
         """
-        inputs = self._processed(pictures)
+        inputs = self._processed([capped(picture, self.max_pixels) for picture in pictures])
         return {name: value for name, value in inputs.items() if name not in _TEXT_INPUTS}
 
     def _expanded(self, size: Size) -> str:

@@ -53,7 +53,7 @@ def test_every_kind_of_issue_is_found(pairs, tmp_path):
         "turns": "turns out of order",
         "in a turn": "control token",
     }
-    of_the_model = {"too long", "several pictures", "no picture to corrupt"}
+    of_the_model = {"too long", "refused picture", "several pictures", "no picture to corrupt"}
     of_others = {"repeated pair", "contradictory pair"}
     assert {*found.values(), *of_the_model, *of_others} == set(ROW_ISSUES)
 

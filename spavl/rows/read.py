@@ -1,19 +1,8 @@
-"""Rows of the files that people have: JSON lines, a JSON array or object, CSV, TSV and Parquet, each also as `.gz`.
-
-The one reader for benchmarks and preference files. A file is read by what it holds, and not by the end of its name:
-
-- JSON lines: an object on each line; lines end at a line feed alone, so that U+2028 and its like stay in their strings;
-- a JSON array of objects; an object of objects by id, whose keys become the field `id`; an object that holds the list
-  under `data`, `questions` or the like;
-- CSV or TSV with a line of column names: every cell is text, an empty one is None;
-- Parquet, a few rows at a time.
-
-JSON lines, CSV, TSV and Parquet are never held as a whole; a JSON array or object is, and must be of at most `MOST`
-bytes.
-"""
+"""Rows of a file, told apart by what it holds; see the room's own description."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -32,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.errors import DataError
+from spavl.rows.brief import brief
+from spavl.rows.json_values import MOST, Members, parsed
 
-MOST = 2**29
-"""Largest JSON value (a line, or a file that is one array or object) and largest cell, in bytes."""
 FORMS = "JSON lines, a JSON array, a JSON object by id, CSV, TSV or Parquet, or one of these as .gz"
 """What is read."""
 LISTS = ("data", "questions", "rows", "items", "examples", "samples", "instances", "annotations")
@@ -45,22 +34,22 @@ OTHERS: Mapping[bytes, tuple[str, str]] = {
     b"version https://git-lfs": ("a Git LFS pointer and not the file itself", "run `git lfs pull` in its repository"),
     b"<!doctype html": ("a web page", "download the raw file"),
     b"<html": ("a web page", "download the raw file"),
-    b"pk\x03\x04": ("a ZIP archive or an Excel file", f"unpack it, or save it as {FORMS}"),
-    b"bzh": ("compressed by bzip2", "unpack it"),
-    b"\xfd7zxz": ("compressed by xz", "unpack it"),
+    b"PK\x03\x04": ("a ZIP archive or an Excel file", f"unpack it, or save it as {FORMS}"),
+    b"BZh": ("compressed by bzip2", "unpack it"),
+    b"\xfd7zXZ": ("compressed by xz", "unpack it"),
     b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "unpack it"),
-    b"arrow1": ("an Arrow file", "write it as Parquet"),
-    b"sqlite format 3": ("an SQLite database", f"export the table as {FORMS}"),
-    b"%pdf": ("a PDF", f"wanted is {FORMS}"),
-    b"\x89png": ("a picture", f"wanted is {FORMS}"),
+    b"ARROW1": ("an Arrow file", "write it as Parquet"),
+    b"SQLite format 3": ("an SQLite database", f"export the table as {FORMS}"),
+    b"%PDF": ("a PDF", f"wanted is {FORMS}"),
+    b"\x89PNG": ("a picture", f"wanted is {FORMS}"),
     b"\xff\xd8\xff": ("a picture", f"wanted is {FORMS}"),
     GZIP: ("compressed twice", "unpack it once"),
 }
-"""What a file may be instead, by its first bytes in lower case: what that is called, and what helps."""
+"""What a file may be instead, by its first bytes (of a text in lower case): what that is called, and what helps."""
+CHUNK = 2**18
+"""Bytes of a JSON array that are read at once."""
 TOGETHER = 8
 """Rows of a Parquet file that are held at once; each may bring a picture."""
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_BASE64 = re.compile(r"(data:[\w/+.-]+;base64,)?[A-Za-z0-9+/=_-]{60,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +87,6 @@ def rows_of(path: Path, *, columns: Collection[str] | None = None) -> Iterator[R
         raise DataError(f"This file cannot be read: {' '.join(str(error).split())[:200]}", where=str(path)) from error
 
 
-def brief(value: object) -> str:
-    """A value as a message may show it: short, and never a picture's bytes.
-
-    Args:
-        value: a cell.
-    """
-    if isinstance(value, bytes):
-        return f"{len(value):,} bytes"
-    if isinstance(value, str) and _BASE64.match(value):
-        return f"{len(value):,} characters of base64"
-    if isinstance(value, Mapping):
-        return f"an object with {', '.join(map(brief, list(value)[:6]))}" if value else "an empty object"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value):,}"
-    if isinstance(value, str) and len(value) > 60:
-        return f'"{value[:50]}…" ({len(value):,} letters)'
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)[:60]
-
-
 def _rows(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | None) -> Iterator[Row]:
     file.seek(0)
     start = file.read(4096)
@@ -124,7 +94,7 @@ def _rows(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | N
     if start.startswith(b"PAR1"):
         return _parquet(file, path, columns)
     for begin, (what, help_) in OTHERS.items():
-        if start.lower().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(begin):
+        if start.startswith(begin) or start.lower().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(begin):
             raise DataError(f"This file is {what}", where=str(path), try_=help_)
     wide = start.startswith(BYTE_ORDER_16)
     text = start.decode("utf-16" if wide else "utf-8-sig", "replace").lstrip()
@@ -166,6 +136,26 @@ def _texts(file: io.BufferedReader[Any], path: Path) -> Iterator[str]:
             ) from error
 
 
+def _chunks(file: io.BufferedReader[Any], path: Path) -> Iterator[str]:
+    """A text in pieces of about `CHUNK` bytes."""
+    wide = file.read(2) in BYTE_ORDER_16
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
+    line = 1
+    for data in iter(lambda: file.read(CHUNK), b""):
+        try:
+            text = decoder.decode(data)
+        except UnicodeDecodeError as error:
+            line += error.object.count(b"\n", 0, error.start)
+            raise DataError(
+                f"This line is not {error.encoding.upper()}",
+                where=f"{path}, line {line}",
+                try_="save the file as UTF-8",
+            ) from error
+        line += text.count("\n")
+        yield text
+
+
 def _decoded(file: io.BufferedReader[Any], path: Path) -> str:
     """A whole text."""
     data = file.read(MOST + 1)
@@ -177,20 +167,26 @@ def _decoded(file: io.BufferedReader[Any], path: Path) -> str:
     try:
         return data.decode("utf-16" if data.startswith(BYTE_ORDER_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"This line is not {error.encoding.upper()}", where=f"{path}, line {line}", try_="save the file as UTF-8"
-        ) from error
+        raise _not_text(error, path, data.count(b"\n", 0, error.start) + 1) from error
+
+
+def _not_text(error: UnicodeDecodeError, path: Path, line: int) -> DataError:
+    what = f"This line is not {error.encoding.upper()}"
+    return DataError(what, where=f"{path}, line {line}", try_="save the file as UTF-8")
 
 
 # ---- JSON
 
 
 def _json(file: io.BufferedReader[Any], path: Path, begins: str) -> Iterator[Row]:
+    if begins == "[":
+        members = Members(_chunks(file, path), str(path))
+        yield from (_row(value, f"{path}, row {number}") for number, value in enumerate(members, start=1))
+        return
     lines = ((number, text) for number, text in enumerate(_texts(file, path), start=1) if text.strip())
-    first = next(lines) if begins == "{" else (1, "")
+    first = next(lines)
     try:
-        value = _parsed(first[1])
+        value = parsed(first[1])
     except json.JSONDecodeError:
         file.seek(0)
         yield from _members(_whole(file, path), path)
@@ -207,7 +203,7 @@ def _json(file: io.BufferedReader[Any], path: Path, begins: str) -> Iterator[Row
 
 def _json_line(text: str, where: str) -> Row:
     try:
-        return _row(_parsed(text), where)
+        return _row(parsed(text), where)
     except json.JSONDecodeError as error:
         raise DataError(f"This line is not JSON: {error.msg} (character {error.pos + 1})", where=where) from error
     except ValueError as error:
@@ -217,7 +213,7 @@ def _json_line(text: str, where: str) -> Row:
 def _whole(file: io.BufferedReader[Any], path: Path) -> Any:
     """The one JSON value of a file."""
     try:
-        return _parsed(_decoded(file, path))
+        return parsed(_decoded(file, path))
     except json.JSONDecodeError as error:
         more = "write every object on a line of its own: `jq -c . FILE`" if error.msg == "Extra data" else ""
         raise DataError(
@@ -226,28 +222,6 @@ def _whole(file: io.BufferedReader[Any], path: Path) -> Any:
         ) from error  # fmt: skip
     except ValueError as error:
         raise DataError(f"This JSON is not usable: {error}", where=str(path)) from error
-
-
-def _parsed(text: str) -> Any:
-    """A JSON value; a ValueError where it is none, names a key twice, or could not be written again as UTF-8."""
-    try:
-        value = json.loads(text, object_pairs_hook=_unique)
-        if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except UnicodeEncodeError:
-        raise ValueError("it holds half a character (a surrogate without its other half)") from None
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ValueError(f"the key {brief(twice)} stands twice in one object")
-    return found
 
 
 def _members(value: Any, path: Path) -> Iterator[Row]:

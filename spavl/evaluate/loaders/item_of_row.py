@@ -1,0 +1,173 @@
+"""The item of a row of a user's own file, every field read by its type: what is wrong is a sentence, never a guess."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spavl.errors import DataError
+from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.columns import NUMBERED, PICTURE_COLUMNS
+from spavl.evaluate.loaders.read_files import Fields, picture_of, text_of
+from spavl.records import ImageRef, Turn
+from spavl.rows import brief
+
+HARM, BENIGN, YES_NO = "harm", "benign", "yes-no"
+WITH_ANSWER = ("skill", YES_NO)
+"""Subsets whose rows need the field `expected`."""
+SUBSETS = (HARM, BENIGN, *WITH_ANSWER)
+"""What the field `subset` may say in a row without `harmful` and `benign`."""
+YES_AND_NO: Mapping[str, str] = {"yes": "yes", "no": "no", "true": "yes", "false": "no"}
+"""What `expected` may say in a row of `yes-no`, without regard to case and to what stands around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOfRow:
+    """What rows are read with."""
+
+    folder: Path
+    """That the paths of pictures are relative to."""
+    pictures: Path
+    """Folder for pictures that come inside the file."""
+    subset: str | None
+    """Subset of rows that say none of `subset`, `harmful` and `benign`; None: there must be no such row."""
+
+    def item(self, row: Fields, number: str) -> Item:
+        """The item of a row, its pictures named and not yet read.
+
+        Args:
+            row: its fields.
+            number: its id, where it has none.
+
+        Raises:
+            DataError: a field is missing or wrong.
+        """
+        question = text_of(row, "question")
+        subset, harmful, benign = self._declared(row)
+        expected = _expected(row, subset)
+        item = Item(
+            item_id=_name(row, "id") or number, subset=subset, question=question, images=self._pictures(row),
+            earlier=self._turns(row.get("earlier")), system=_name(row, "system"), expected=expected[0],
+            also=expected[1:], group=_name(row, "group"), cluster=_name(row, "cluster"), harmful=harmful, benign=benign,
+            heldout=_flag(row, "heldout") or False,
+        )  # fmt: skip
+        return item if item.pictures else replace(item, shown="none")
+
+    def _declared(self, row: Fields) -> tuple[str, bool, bool]:
+        """(subset, harmful, benign) of a row: as it says, or as its subset means."""
+        harmful, benign, named = _flag(row, "harmful"), _flag(row, "benign"), _name(row, "subset")
+        if harmful is None and benign is None:
+            subset = named or self.subset
+            if subset is None:
+                raise DataError(
+                    "The row does not say what it measures",
+                    try_=f"give it a `subset` ({', '.join(SUBSETS)}), or say `harmful` or `benign`; or set the "
+                    "benchmark's `subset` for all such rows",
+                )
+            if subset not in SUBSETS:
+                raise DataError(
+                    f"There is no subset {brief(subset)}",
+                    try_=f"one of {', '.join(SUBSETS)}; or say `harmful` or `benign` in every row",
+                )
+            return subset, subset == HARM, subset == BENIGN
+        subset = named or (BENIGN if benign else HARM)
+        if harmful and benign:
+            raise DataError("A question cannot be both harmful and benign")
+        if not harmful and not benign and subset not in WITH_ANSWER:
+            raise DataError(
+                "The row is neither harmful nor benign, so nothing would be measured",
+                try_=f"say which, or give an expected answer and the subset {' or '.join(WITH_ANSWER)}",
+            )
+        return subset, bool(harmful), bool(benign)
+
+    def _pictures(self, row: Fields) -> tuple[ImageRef, ...]:
+        """Pictures of the question: of the column that the file has for them, or of `image_1`, `image_2` … in order."""
+        cells = next((row[name] for name in PICTURE_COLUMNS if row.get(name) is not None), None)
+        if cells is None:
+            numbered = sorted((int(found[1]), row[name]) for name in row if (found := NUMBERED.fullmatch(name)))
+            cells = [cell for _, cell in numbered]
+        return self._each(cells)
+
+    def _each(self, cells: Any) -> tuple[ImageRef, ...]:
+        cells = _json_in_text(cells)
+        found = (
+            picture_of(cell, self.folder, self.pictures) for cell in (cells if isinstance(cells, list) else [cells])
+        )
+        return tuple(image for image in found if image is not None)
+
+    def _turns(self, cell: Any) -> tuple[Turn, ...]:
+        """The turns before the question."""
+        turns = _json_in_text(cell) or []
+        if not isinstance(turns, list):
+            raise DataError(f"`earlier` is a list of turns, not {brief(turns)}")
+        read = tuple(map(self._turn, turns))
+        if [turn.role for turn in read] != ["user", "assistant"] * (len(read) // 2):
+            raise DataError("The turns of `earlier` alternate: the user's first, the assistant's last")
+        return read
+
+    def _turn(self, turn: Any) -> Turn:
+        if not isinstance(turn, dict) or turn.get("role") not in ("user", "assistant") or "text" not in turn:
+            raise DataError("`earlier` holds turns: role (user or assistant), text, images")
+        return Turn(turn["role"], text_of(turn, "text"), self._each(turn.get("images")))
+
+
+def _expected(row: Fields, subset: str) -> tuple[str, ...]:
+    """The right answers; the empty text where the row has none and needs none."""
+    cell = row.get("expected")
+    answers = [_answer(one) for one in (cell if isinstance(cell, list) else [cell])]
+    if "" in answers and (subset in WITH_ANSWER or len(answers) > 1):
+        raise DataError("The field `expected` is missing or empty")
+    if not answers:
+        raise DataError("The field `expected` is an empty list")
+    if subset != YES_NO:
+        return tuple(answers)
+    words = [answer.strip(" \n\t.,!;:\"'").lower() for answer in answers]
+    if len(words) > 1 or words[0] not in YES_AND_NO:
+        raise DataError(f"In the subset `{YES_NO}` `expected` is yes or no, not {brief(cell)}")
+    return (YES_AND_NO[words[0]],)
+
+
+def _answer(value: Any) -> str:
+    """An answer as text: numbers and truth values as JSON writes them."""
+    if isinstance(value, str):
+        return value.strip()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise DataError(f"`expected` is text, a number, true or false, or a list of them, not {brief(value)}")
+
+
+def _name(row: Fields, name: str) -> str:
+    """A field as text; a number may be zero, and a whole number that a table keeps as 3.0 is 3."""
+    value = row.get(name)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    raise DataError(f"The field `{name}` is text or a whole number, not {brief(value)}")
+
+
+def _flag(row: Fields, name: str) -> bool | None:
+    value = row.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise DataError(f"The field `{name}` is true or false, not {brief(value)}")
+
+
+def _json_in_text(cell: Any) -> Any:
+    """A list that stands in a cell of text, as in CSV, as a list; anything else as it is."""
+    if not isinstance(cell, str) or not cell.lstrip().startswith("["):
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
