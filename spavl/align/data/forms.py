@@ -31,7 +31,7 @@ PICTURES = ("image", "images")
 """Columns of pictures: one, or a list; those of `images` follow that of `image`."""
 PATHS = ("image_path", "image_paths")
 """Columns of pictures where there is none of `PICTURES`."""
-SHARED = (*PICTURES, *PATHS, "pair_id", "system")
+SHARED = (*PICTURES, *PATHS, "pair_id", "system", "weight")
 """Columns that are read in every form."""
 
 

@@ -2,15 +2,16 @@
 
 Our own files have the columns of the published train split of `sqrti/SPA-VL` (`image`, a struct of bytes and path,
 `question`, `chosen`, `rejected`) and more: `pair_id`, `images` (a list; these follow `image`), `earlier` (turns before
-the question: role, text, images), `system`, `chosen_thought`, `rejected_thought`. Other forms: `forms`. A row without a
-picture is a row of text. Invalid rows are found later, by the preflight, with the row's id; here only files that hold
-no pairs at all are refused.
+the question: role, text, images), `system`, `chosen_thought`, `rejected_thought`, `weight` (of the pair's loss). Other
+forms: `forms`. A row without a picture is a row of text. Invalid rows are found later, by the preflight, with the row's
+id; here only files that hold no pairs at all are refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -68,6 +69,8 @@ class Pair:
     """Turns before the last user turn."""
     system: str = ""
     """Text of the system turn; empty: none."""
+    weight: float = 1.0
+    """What the pair's loss is multiplied with, 0 or more; not read by PPO, which trains on no pairs."""
     malformed: str = ""
     """Why the row that it was read from is no pair; empty: it is one. Such a pair has no texts."""
 
@@ -94,7 +97,8 @@ class Pair:
     @property
     def digest(self) -> bytes:
         """SHA-256 of all that training reads of the pair."""
-        content = json.dumps([self.context, self.question, self.chosen, self.rejected])
+        weight = [] if self.weight == 1 else [self.weight]
+        content = json.dumps([self.context, self.question, self.chosen, self.rejected, *weight])
         return hashlib.sha256(content.encode()).digest()
 
     @property
@@ -190,11 +194,22 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
     """The pair of a row; `picture` opens one of its pictures, None where there is none."""
     try:
         pair = _of_conversation(form.read(row.values, reading.prefer), picture, reading.thought)
-        named = text_of(row.values.get("pair_id"), "pair_id")
+        named, weight = text_of(row.values.get("pair_id"), "pair_id"), _weight(row.values.get("weight"))
     except RowError as error:
         return Pair(row.where.rpartition("/")[2], (), "", "", "", malformed=error.reason)
     content = _sha256("\x00".join([pair.context, pair.question, pair.chosen, pair.rejected]))
-    return replace(pair, pair_id=named or f"row{number}-{content[:8]}")
+    return replace(pair, pair_id=named or f"row{number}-{content[:8]}", weight=weight)
+
+
+def _weight(value: Any) -> float:
+    """The weight of a pair: 1 where none is given."""
+    try:
+        weight = 1.0 if value is None else float(value)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not (math.isfinite(weight) and weight >= 0):
+        raise RowError(f"the `weight` {value!r} is not a number of 0 or more")
+    return weight
 
 
 def _of_conversation(found: Conversation, picture: Callable[[Any], Picture | None], thought: Thought) -> Pair:

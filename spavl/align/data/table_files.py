@@ -39,6 +39,7 @@ _PAIR_SCHEMA = pa.schema(
         ),
         pa.field("pictures", _NUMBERS),
         pa.field("earlier", pa.list_(_TURN)),
+        pa.field("weight", pa.float64()),
         pa.field("digest", pa.binary(32)),
         pa.field("swapped_digest", pa.binary(32)),
     ]
@@ -156,6 +157,7 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
             {"role": turn.role, "text": turn.text, "pictures": [pictures.number(one) for one in turn.pictures]}
             for turn in pair.earlier
         ],
+        "weight": pair.weight,
         "malformed": pair.malformed,
         "digest": pair.digest,
         "swapped_digest": pair.swapped_digest,

@@ -307,3 +307,12 @@ def test_columns_that_are_not_read_are_named(tmp_path):
     list(read_rows(find_pairs(tmp_path / "a.json"), on_form=lambda *how: seen.append(how)))
     ((_, form, unread),) = seen
     assert form.name == "spa-vl" and unread == ["img", "score"]
+
+
+def test_a_weight_is_read_in_every_form_and_a_wrong_one_is_found(tmp_path):
+    fine = {"prompt": "q", "chosen": "x", "rejected": "y"}
+    cells = (None, 0, 2.5, "0.5", -1, "much", "nan")
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(fine | {"weight": cell}) for cell in cells))
+    pairs = read_pairs(tmp_path / "a.jsonl")
+    assert [pair.weight for pair in pairs[:4]] == [1.0, 0.0, 2.5, 0.5]
+    assert all("is not a number of 0 or more" in pair.malformed for pair in pairs[4:])
