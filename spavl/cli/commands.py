@@ -158,7 +158,7 @@ def build(
 def align(
     settings: Annotated[Path | None, typer.Argument(metavar="[SETTINGS]", help="A settings file.")] = None,
     overrides: Overrides = None,
-    pairs: Annotated[Path | None, typer.Option(help="Parquet in the Hub schema, instead of this run's own.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="File or folder of pairs, instead of this run's own.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the result, RUN/align/NAME. Default: the method.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pairs.")] = None,
     seed: Seed = None, out: Out = None,

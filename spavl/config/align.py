@@ -11,6 +11,10 @@ from spavl.config.ppo import PPOSettings, RewardSettings
 
 VisionFreeze = Annotated[str, Field(pattern=r"^(frozen|lora|full|last:[1-9][0-9]*)$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+PairForm = Literal["spa-vl", "trl", "hh-rlhf", "sharegpt", "alpaca", "ms-swift", "two-responses"]
+"""The public forms of preference files."""
+Preference = Literal["safer", "more_helpful"]
+"""Which of two answers is preferred, where a file has an opinion on both counts."""
 
 
 class LossSettings(Section):
@@ -121,8 +125,23 @@ class DataSettings(Section):
     """Pictures of more pixels (width times height) are made smaller before the processor sees them, in training and
     wherever the trained model is evaluated. None: as they are."""
     thought: Literal["drop", "train"] = "drop"
-    """Reasoning before an answer (columns `chosen_thought`, `rejected_thought`). `drop`: only the answer is trained on.
-    `train`: it stands before the answer, between `<think>` and `</think>`."""
+    """Reasoning before an answer (columns `chosen_thought`, `rejected_thought`, or `reasoning_content` of a message).
+    `drop`: only the answer is trained on. `train`: it stands before the answer, between `<think>` and `</think>`."""
+    control_tokens: Literal["break", "skip", "refuse"] = "break"
+    """Texts that hold a control token of the model (`<|im_end|>`, `<image>` and their like), which would end a turn or
+    stand for a picture. `break`: a space is put into it, as in all that the model reads elsewhere, and the pairs are
+    counted. `skip`: such pairs are left out. `refuse`: training does not start."""
+    repeated: Literal["keep", "skip", "refuse"] = "keep"
+    """Pairs that stand in the file more than once, word for word and with the same pictures. `keep`: all are trained
+    on, and counted. `skip`: only the first is. `refuse`: training does not start."""
+    contradictory: Literal["keep", "skip", "refuse"] = "keep"
+    """Pairs whose answers are preferred the other way round in another row. `keep`: all are trained on, and counted.
+    `skip`: none of them is. `refuse`: training does not start."""
+    form: PairForm | None = None
+    """Form of a file given by `--pairs`. None: told by its columns; needed only where they fit several."""
+    prefer: Preference | None = None
+    """Which answer is the chosen one in files that say of two which is safer and which is more helpful
+    (BeaverTails-V): `safer` or `more_helpful`. Needed for such files, and read in no other."""
 
 
 class MachineSettings(Section):

@@ -50,7 +50,7 @@ def align(
     Args:
         session: the settings and the run folder.
         name: of the result, `RUN/align/NAME`.
-        pairs: a table in the Hub schema; the run's own training split unless given.
+        pairs: a file or folder in one of the public forms; the run's own training split unless given.
         limit: most pairs to train on.
         changed: a tree of overrides of the align settings.
 
@@ -139,6 +139,7 @@ def _reward(session: Session, settings: AlignSettings, pairs: Path | None, limit
 
 
 def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> PairTable:
+    from spavl.align.data.pairs import Reading
     from spavl.align.data.table import open_pairs
 
     if pairs is None and not session.run.dataset.is_dir():
@@ -147,8 +148,9 @@ def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, l
             where=str(session.run.folder),
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
-    cache, thought = Path(settings.machine.pairs_cache), settings.data.thought
-    found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, thought=thought)
+    reading = Reading(settings.data.thought, settings.data.form, settings.data.prefer)
+    cache = Path(settings.machine.pairs_cache)
+    found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, reading=reading)
     _refuse_heldout(session, found)
     return found
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.pairs import Pair
@@ -24,11 +26,12 @@ from spavl.align.reward.accuracy import reward_margins, split_by_picture, swap_p
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
 from spavl.errors import DataError
-from spavl.models.families import ChatTurn
+from spavl.models.families import ChatTurn, load_processor
 from spavl.models.identity import Checkpoint
 from spavl.models.trees.score import answer_logprobs
 from tests.align.ppo.small import ppo_settings
 from tests.families import CASES, save
+from tests.mixed_rows import plain_sums
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,12 @@ def mixed(pairs):
         },
     }
     return [replace(pairs[n], pair_id=f"{name}/{n}", **change(n)) for n in range(4) for name, change in shapes.items()]
+
+
+@pytest.fixture(scope="module", params=["llava", "qwen2_5_vl"])
+def model(request, checkpoint, tmp_path_factory):
+    """Checkpoints of two families: pictures of equal size in tokens, and of their own size with grid positions."""
+    return str(checkpoint if request.param == "llava" else save(CASES[request.param], tmp_path_factory.mktemp("model")))
 
 
 def weights(folder):
@@ -83,6 +92,21 @@ def test_how_mixed_pairs_are_put_together_does_not_change_what_is_learnt(mixed, 
         json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[0]) for name in ("plain", "changed")
     ]
     assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], abs=1e-5) == pytest.approx(0.693147, abs=1e-4)
+
+
+def test_mixed_pairs_have_the_log_probs_of_transformers_and_learn_alike_in_trees(mixed, settings_for, model, tmp_path):
+    policy = load_policy(settings_for(model=model), Checkpoint(Path(model)), dtype="float32", device="cpu")
+    plain, processor = AutoModelForImageTextToText.from_pretrained(model), load_processor(model)
+    for packing in ("tree", "separate"):
+        batch, _ = PairDataset(mixed, policy.family, packing=packing).batch(group_by(mixed, "picture"))
+        with torch.no_grad():
+            sums = answer_logprobs(policy.model, batch, policy.family).sums
+        assert torch.allclose(sums, plain_sums(plain, processor, [pair.row() for pair in mixed], batch), rtol=1e-4)
+        settings = settings_for(
+            model=model, optimiser={"max_steps": 2}, batching={"pairs": 8, "shuffle": False, "packing": packing}
+        )
+        train_dpo(mixed, settings, tmp_path / packing)
+    same(weights(tmp_path / "tree"), weights(tmp_path / "separate"), atol=2e-5, rtol=1e-4)
 
 
 def test_a_table_trains_what_the_same_pairs_in_memory_train_to_the_bit(mixed, settings_for, tmp_path):
@@ -153,23 +177,23 @@ def test_a_family_that_takes_one_picture_refuses_several_by_name_before_the_firs
     train_dpo([pair for pair in mixed if len(pair.all_pictures) < 2], settings, tmp_path / "one")
 
 
-def test_a_reward_model_learns_from_mixed_pairs_and_scores_them(mixed, settings_for, tmp_path):
+def test_a_reward_model_learns_from_mixed_pairs_and_scores_them(mixed, settings_for, model, tmp_path):
     settings = settings_for(
-        optimiser={"max_steps": 12, "learning_rate": 1e-2}, batching={"pairs": 8}, reward={"held_out": 0.2}
+        model=model, optimiser={"max_steps": 12, "learning_rate": 1e-2}, batching={"pairs": 8}, reward={"held_out": 0.2}
     )
     made = train_reward(mixed, settings, tmp_path)
     assert made.held_out is not None and 0 < made.held_out.pairs < len(mixed)
-    model = RewardModel.load(made.folder)
-    margins = reward_margins(model.scalar_head, mixed)
-    apart = torch.cat([reward_margins(model.scalar_head, [pair]) for pair in mixed])
+    made = RewardModel.load(made.folder)
+    margins = reward_margins(made.scalar_head, mixed)
+    apart = torch.cat([reward_margins(made.scalar_head, [pair]) for pair in mixed])
     assert torch.allclose(margins, apart, atol=1e-4) and margins.mean() > 0
     both = [pair for pair in mixed if len(pair.pictures) == 2 and not pair.earlier]
     images, questions = [[one.source for one in pair.pictures] for pair in both], [pair.question for pair in both]
     scores = [
-        model.score(images, questions, texts)
+        made.score(images, questions, texts)
         for texts in ([pair.chosen for pair in both], [pair.rejected for pair in both])
     ]
-    assert torch.allclose(scores[0] - scores[1], reward_margins(model.scalar_head, both), atol=1e-4)
+    assert torch.allclose(scores[0] - scores[1], reward_margins(made.scalar_head, both), atol=1e-4)
 
 
 def test_pictures_that_are_shown_together_are_on_one_side_and_text_keeps_its_question(mixed):
@@ -183,15 +207,17 @@ def test_pictures_that_are_shown_together_are_on_one_side_and_text_keeps_its_que
         assert not {one.key for one in pair.all_pictures} & {one.key for one in other.all_pictures}
 
 
-def test_ppo_answers_mixed_prompts_alike_however_they_are_packed(mixed, settings_for, tmp_path):
-    settings = settings_for(optimiser={"max_steps": 2}, batching={"pairs": 8}, freeze={"projector": "frozen"})
+def test_ppo_answers_mixed_prompts_alike_however_they_are_packed(mixed, settings_for, model, tmp_path):
+    settings = settings_for(
+        model=model, optimiser={"max_steps": 2}, batching={"pairs": 8}, freeze={"projector": "frozen"}
+    )
     reward = train_reward(mixed, settings, tmp_path / "reward").folder
     prompts = prompts_of(mixed)
     assert len(prompts) == len({(pair.context, pair.question) for pair in mixed})
     assert len(group_by_context(prompts)) == len({pair.context for pair in mixed})
     rewards = []
     for packing in ("tree", "separate"):
-        settings = ppo_settings(settings_for, optimiser={"max_steps": 1}, batching={"packing": packing})
+        settings = ppo_settings(settings_for, model=model, optimiser={"max_steps": 1}, batching={"packing": packing})
         train_ppo(mixed, settings, tmp_path / packing, reward=reward)
         rewards.append(first_line(tmp_path / packing))
     for name in ("reward", "kl", "length"):

@@ -25,11 +25,12 @@ LENGTHS = np.dtype(
         ("pictures", np.int32),
         ("question_hash", np.uint64),
         ("unstable", np.bool_),
+        ("unknown", np.bool_),
     ]
 )
 """Of a pair: tokens that its whole tree starts with, of its own question, and of its answers with their end tokens;
-pictures of its conversation; a hash that is equal for equal questions; whether an answer of its tree was tokenised on
-its own (`PackedTree.unstable`)."""
+pictures of its conversation; a hash that is equal for equal questions; whether an answer was tokenised on its own
+(`PackedTree.unstable`); whether question or answers have words outside the vocabulary."""
 TOGETHER = 256
 """Pairs that are tokenised at once."""
 
@@ -51,9 +52,11 @@ def measure_lengths(
         rows = [[pairs[number].row() for number in tree] for tree in some]
         packed = pack_trees([build_tree(of_tree) for of_tree in rows], family)
         for numbers, own, tree in zip(some, rows, packed, strict=True):
-            for number, row, own_lengths in zip(numbers, own, _row_lengths(tree), strict=True):
+            for number, row, counted, doubts in zip(
+                numbers, own, _row_lengths(tree), _doubts(tree, family), strict=True
+            ):
                 question_hash = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:8])
-                lengths[number] = (*own_lengths, len(tree.pictures), question_hash, bool(tree.unstable))
+                lengths[number] = (*counted, len(tree.pictures), question_hash, *doubts)
         done += len(some)
         if on_progress:
             on_progress(done, len(trees))
@@ -80,6 +83,15 @@ def _row_lengths(tree: PackedTree) -> Iterator[tuple[int, int, int, int]]:
         first, second = tree.answers[chosen], tree.answers[rejected]
         question = first.question[1] - first.question[0]
         yield tree.shared_prefix, question, first.stop - first.start, second.stop - second.start
+
+
+def _doubts(tree: PackedTree, family: Family) -> Iterator[tuple[bool, bool]]:
+    """For each row whether an answer was tokenised on its own, and whether a word is outside the vocabulary."""
+    for _, answers in tree.rows:
+        spans = [(tree.answers[index].start, tree.answers[index].stop) for index in answers]
+        spans.append(tree.answers[answers[0]].question)
+        unknown = any(family.unknown_id in tree.ids[start:stop] for start, stop in spans)
+        yield not set(answers).isdisjoint(tree.unstable), unknown
 
 
 def prompt_tokens(lengths: np.ndarray) -> np.ndarray:

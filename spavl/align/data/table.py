@@ -18,19 +18,23 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, final, overload
 
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
+from jaxtyping import Float
 
-from spavl.align.data.pairs import Pair, Thought, find_pairs
+from spavl.align.data.pairs import Pair, Reading
+from spavl.align.data.sources import find_pairs
 from spavl.align.data.table_files import (
     BATCH,
     BYTES,
     PAIRS,
     PICTURES,
+    READ_AS,
     is_current,
     open_arrow,
     source_stamps,
@@ -99,6 +103,10 @@ class PairTable(Sequence[Pair]):
         """Every distinct picture, one by one."""
         return map(self._picture, range(self._pictures.num_rows))
 
+    def read_as(self) -> list[dict[str, Any]]:
+        """Of each file of the source its name, its `form`, and the columns that were `unread`."""
+        return list(json.loads((self.folder / READ_AS).read_text("utf-8")))
+
     def _pair(self, row: Mapping[str, Any]) -> Pair:
         turns = tuple(ChatTurn(turn["role"], turn["text"], self._several(turn["pictures"])) for turn in row["earlier"])
         return Pair(
@@ -109,6 +117,8 @@ class PairTable(Sequence[Pair]):
             row["rejected"],
             turns,
             row["system"],
+            row["weight"],
+            row["malformed"],
         )
 
     def _several(self, numbers: Iterable[int]) -> tuple[Picture, ...]:
@@ -182,6 +192,19 @@ def contexts(pairs: Sequence[Pair]) -> list[str]:
     return [pair.context for pair in pairs] if table is None else _column(pairs, table, "context").to_pylist()
 
 
+def pair_weights(pairs: Sequence[Pair]) -> Float[np.ndarray, " P"]:
+    """`Pair.weight` of every pair, float32.
+
+    Args:
+        pairs: any pairs.
+    """
+    table = table_of(pairs)
+    if table is None:
+        return np.fromiter((pair.weight for pair in pairs), dtype=np.float32, count=len(pairs))
+    found: np.ndarray = _column(pairs, table, "weight").to_numpy().astype(np.float32)
+    return found
+
+
 def pairs_fingerprint(pairs: Sequence[Pair]) -> str:
     """Hash of the content and the order of pairs: equal only where training reads the same. Ids decide nothing.
 
@@ -196,6 +219,27 @@ def pairs_fingerprint(pairs: Sequence[Pair]) -> str:
     for chunk in _column(pairs, table, "digest").chunks:
         digest.update(b"".join(chunk.to_pylist()))
     return digest.hexdigest()
+
+
+def short_digests(pairs: Sequence[Pair], *, swapped: bool = False) -> np.ndarray:
+    """The first 8 bytes of every pair's digest, uint64 [P]: equal ones among two million by chance once in 10^7 files.
+
+    Args:
+        pairs: any pairs.
+        swapped: of the pairs with their answers the other way round.
+    """
+    table = table_of(pairs)
+    if table is None:
+        every = (pair.swapped_digest if swapped else pair.digest for pair in pairs)
+        return np.frombuffer(b"".join(digest[:8] for digest in every), dtype=np.uint64)
+    chunks = _column(pairs, table, "swapped_digest" if swapped else "digest").chunks
+    return np.concatenate([_first_eight(chunk) for chunk in chunks] or [np.zeros(0, dtype=np.uint64)])
+
+
+def _first_eight(chunk: pa.Array) -> np.ndarray:
+    size = chunk.type.byte_width
+    values = np.frombuffer(chunk.buffers()[1], dtype=np.uint8)[chunk.offset * size :][: len(chunk) * size]
+    return np.ascontiguousarray(values.reshape(-1, size)[:, :8]).view(np.uint64)[:, 0]
 
 
 def _column(pairs: Sequence[Pair], table: PairTable, name: str) -> pa.ChunkedArray:
@@ -223,24 +267,24 @@ def remembered(pairs: Sequence[Pair], name: str, make: Callable[[], np.ndarray])
     return found
 
 
-def open_pairs(source: str | Path, *, cache: Path, limit: int | None = None, thought: Thought = "drop") -> PairTable:
+def open_pairs(source: str | Path, *, cache: Path, limit: int | None = None, reading: Reading = Reading()) -> PairTable:
     """The pairs of a source, converted now unless they have been and no file has changed since.
 
     Processes that open the same pairs at the same time wait for the first of them.
 
     Args:
-        source: a Parquet file, a folder of them, a `datasets` folder, or a dataset on the Hub.
+        source: a file in one of the public forms, a folder of them, a `datasets` folder, or a dataset on the Hub.
         cache: folder of all converted pairs.
         limit: only the first so many pairs.
-        thought: what becomes of the reasoning before an answer.
+        reading: how rows are read.
 
     Raises:
-        DataError: there are no pairs, or a file is not readable Parquet with the columns of SPA-VL.
+        DataError: there are no pairs, or a file is not readable, or in none of the forms or in several.
         RunError: the disk is full or the folder cannot be written.
     """
     found = find_pairs(source)
     origin = str(Path(source).resolve()) if Path(source).exists() else str(source)
-    name = hashlib.sha256(json.dumps([origin, limit, thought]).encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps([origin, limit, *astuple(reading)]).encode()).hexdigest()[:16]
     made_from = source_stamps(found)
     with _lock(cache, name):
         made = _made(cache, name)
@@ -249,7 +293,7 @@ def open_pairs(source: str | Path, *, cache: Path, limit: int | None = None, tho
             remove_abandoned(made[-1])
             with atomic_write(made[-1], what="The cache of pairs", try_=NO_ROOM) as tmp:
                 tmp.mkdir()
-                write_table(found, tmp, made_from, limit=limit, thought=thought, name=str(source))
+                write_table(found, tmp, made_from, limit=limit, reading=reading, name=str(source))
         with suppress(OSError):
             os.utime(made[-1])
         _remove_unused(made[:-1])

@@ -2,28 +2,30 @@
 
 A folder has `pairs.arrow` (texts, and numbers of pictures), `pictures.arrow` (their keys and where they are),
 `pictures.bin` (the bytes of those that a file brought inside, each once), `files.arrow` (every picture file that was
-read, as it was then) and `made-from.json` (the same of the source's own files).
+read, as it was then), `made-from.json` (the same of the source's own files) and `read-as.json` (their forms).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
 import pyarrow as pa
 
-from spavl.align.data.pairs import Pair, PairSource, Thought, file_key, read_rows
+from spavl.align.data.forms import Form
+from spavl.align.data.pairs import Pair, Reading, file_key, read_rows
+from spavl.align.data.sources import PairSource
 from spavl.atomic import write_json
 from spavl.errors import DataError, RunError
 from spavl.pictures import Picture
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
-NOTE = "made-from.json"
+NOTE, READ_AS = "made-from.json", "read-as.json"
 """Files of the folder."""
 BATCH = 1024
 """Rows of a record batch: all batches of a file but the last have as many."""
@@ -31,10 +33,15 @@ _NUMBERS = pa.list_(pa.int32())
 _TURN = pa.struct([("role", pa.string()), ("text", pa.string()), ("pictures", _NUMBERS)])
 _PAIR_SCHEMA = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("pair_id", "question", "chosen", "rejected", "system", "context")),
+        *(
+            pa.field(name, pa.string())
+            for name in ("pair_id", "question", "chosen", "rejected", "system", "context", "malformed")
+        ),
         pa.field("pictures", _NUMBERS),
         pa.field("earlier", pa.list_(_TURN)),
+        pa.field("weight", pa.float64()),
         pa.field("digest", pa.binary(32)),
+        pa.field("swapped_digest", pa.binary(32)),
     ]
 )
 _PICTURE_SCHEMA = pa.schema(
@@ -99,7 +106,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def write_table(
-    source: PairSource, folder: Path, made_from: Mapping[str, Any], *, limit: int | None, thought: Thought, name: str
+    source: PairSource, folder: Path, made_from: Mapping[str, Any], *, limit: int | None, reading: Reading, name: str
 ) -> None:
     """Write the files of a table; one pair is held at a time, and of pictures their keys.
 
@@ -108,25 +115,32 @@ def write_table(
         folder: an empty folder.
         made_from: `source_stamps` from before.
         limit: only the first so many pairs.
-        thought: what becomes of the reasoning before an answer.
+        reading: how rows are read.
         name: of the source, for errors.
 
     Raises:
-        DataError: there are no pairs, or a file is not readable Parquet with the columns of SPA-VL.
+        DataError: there are no pairs, or a file is not readable, or in none of the forms or in several.
     """
+    forms: list[dict[str, Any]] = []
+
+    def note_form(file: str, form: Form, unread: Sequence[str]) -> None:
+        forms.append({"file": file, "form": form.name, "unread": list(unread)})
+
     with (
         (folder / BYTES).open("wb") as file,
         _writer(folder / FILES, _FILE_SCHEMA) as write_file,
         _writer(folder / PAIRS, _PAIR_SCHEMA) as write,
     ):
         pictures = _Pictures(file.write)
-        for pair in read_rows(source, limit=limit, thought=thought, key_of=_PictureFiles(write_file)):
+        key_of = _PictureFiles(write_file)
+        for pair in read_rows(source, reading, limit=limit, key_of=key_of, on_form=note_form):
             write(_pair_row(pair, pictures))
     if not open_arrow(folder / PAIRS).num_record_batches:
         raise DataError("the file holds no pairs", where=name)
     with _writer(folder / PICTURES, _PICTURE_SCHEMA) as write:
         for row in pictures.rows():
             write(row)
+    write_json(folder / READ_AS, forms)
     write_json(folder / NOTE, made_from)
 
 
@@ -143,7 +157,10 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
             {"role": turn.role, "text": turn.text, "pictures": [pictures.number(one) for one in turn.pictures]}
             for turn in pair.earlier
         ],
+        "weight": pair.weight,
+        "malformed": pair.malformed,
         "digest": pair.digest,
+        "swapped_digest": pair.swapped_digest,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,16 +13,20 @@ from typing import Literal
 import numpy as np
 
 from spavl.align.data.pairs import Pair
-from spavl.align.data.table import remembered, table_of
+from spavl.align.data.picture_values import GONE, OUTSIDE
+from spavl.align.data.table import remembered, short_digests, table_of
 from spavl.errors import DataError
+from spavl.models.families import ControlTokens
 from spavl.pictures import Picture
 
 RowIssue = Literal[
-    "missing picture", "unreadable picture", "refused picture", "several pictures", "no picture to corrupt",
-    "turns out of order", "empty question", "empty answer", "equal answers", "control token", "too long",
+    "malformed row", "missing picture", "unreadable picture", "refused picture", "several pictures",
+    "no picture to corrupt", "turns out of order", "empty question", "empty answer", "equal answers", "control token",
+    "too long", "repeated pair", "contradictory pair",
 ]  # fmt: skip
 """Why a pair cannot be trained on."""
 ROW_ISSUES: Mapping[RowIssue, str] = {
+    "malformed row": "mend these rows of the file, or drop them",
     "missing picture": "give the picture's bytes in the column, or a path next to the file",
     "unreadable picture": "replace the picture; it is truncated, too large, or no picture at all",
     "refused picture": "crop the picture, or drop the pair; {family}'s processor refuses its size or its proportions",
@@ -33,10 +37,16 @@ ROW_ISSUES: Mapping[RowIssue, str] = {
     "empty question": "drop the pair",
     "empty answer": "drop the pair, or write the answer",
     "equal answers": "drop the pair; nothing can be preferred",
-    "control token": "remove it from the text; the model would read it as a picture or as the end of a turn",
+    "control token": "remove it from the text; the model would read it as a picture or as the end of a turn, were no "
+    "space put into it",
     "too long": "raise align.data.max_tokens, or set align.data.too_long to cut or skip",
+    "repeated pair": "align.data.repeated=skip trains on the first of them alone",
+    "contradictory pair": "the same answers are preferred the other way round in another row; align.data.contradictory="
+    "skip leaves both out",
 }
 """Every issue, and what to do about it."""
+Level = Literal["refuse", "skip", "warn", "note"]
+"""What a finding means for the training."""
 SHOWN = 8
 """Most ids that a message lists."""
 THREADS = min(8, os.cpu_count() or 1)
@@ -51,7 +61,7 @@ TOGETHER = 256
 class Finding:
     """One finding of the preflight, on pairs or on the model."""
 
-    level: Literal["refuse", "skip", "warn", "note"]
+    level: Level
     """`refuse`: training must not start. `skip`: these pairs are left out. `warn`: the user should see to it. `note`:
     good to know."""
     what: str
@@ -72,8 +82,8 @@ class Finding:
 class PairRules:
     """What a valid pair must keep to, beside being whole."""
 
-    control_words: Collection[str]
-    """Special tokens of the model as text, which must not stand in a text."""
+    control: ControlTokens
+    """Control tokens of the model, which should not stand in a text."""
     several_pictures: bool = True
     """Whether a conversation may have more than one picture."""
     needs_picture: bool = False
@@ -92,10 +102,24 @@ def find_issues(pairs: Sequence[Pair], rules: PairRules) -> dict[int, RowIssue]:
     unusable = _unusable_pictures(pairs, rules)
     issues: dict[int, RowIssue] = {}
     for number, pair in enumerate(pairs):
-        issue = _issue_of_pictures(pair, unusable, rules) or _issue_of_texts(pair, rules)
+        issue: RowIssue | None = "malformed row" if pair.malformed else None
+        issue = issue or _issue_of_pictures(pair, unusable, rules) or _issue_of_texts(pair, rules)
         if issue:
             issues[number] = issue
     return issues
+
+
+def find_repeats(pairs: Sequence[Pair]) -> dict[int, RowIssue]:
+    """Pairs that stand in the data before, and pairs whose answers are preferred the other way round elsewhere.
+
+    Args:
+        pairs: valid pairs.
+    """
+    digests, swapped = short_digests(pairs), short_digests(pairs, swapped=True)
+    first = np.zeros(len(digests), dtype=bool)
+    first[np.unique(digests, return_index=True)[1]] = True
+    issues: dict[int, RowIssue] = dict.fromkeys(np.flatnonzero(~first).tolist(), "repeated pair")
+    return issues | dict.fromkeys(np.flatnonzero(np.isin(digests, swapped)).tolist(), "contradictory pair")
 
 
 def _issue_of_pictures(pair: Pair, unusable: Mapping[str, RowIssue], rules: PairRules) -> RowIssue | None:
@@ -121,9 +145,7 @@ def _issue_of_texts(pair: Pair, rules: PairRules) -> RowIssue | None:
     if pair.chosen.strip() == pair.rejected.strip():
         return "equal answers"
     texts = (pair.system, *(turn.text for turn in pair.earlier), pair.question, pair.chosen, pair.rejected)
-    if any(word in text for text in texts for word in rules.control_words):
-        return "control token"
-    return None
+    return "control token" if any(map(rules.control.in_text, texts)) else None
 
 
 def _unusable_pictures(pairs: Sequence[Pair], rules: PairRules) -> dict[str, RowIssue]:
@@ -163,20 +185,35 @@ def _size(picture: Picture) -> tuple[int, int]:
 
 
 def report_issues(
-    pairs: Sequence[Pair], issues: Mapping[int, RowIssue], level: Literal["refuse", "skip"], *, family: str = "it"
+    pairs: Sequence[Pair], issues: Mapping[int, RowIssue], levels: Callable[[RowIssue], Level], *, family: str = "it"
 ) -> list[Finding]:
-    """One finding for each kind of issue, with the ids of its pairs.
+    """One finding for each kind of issue, with the ids of its pairs; malformed rows by what is wrong with them.
 
     Args:
         pairs: the pairs as read.
         issues: issue by number of the pair.
-        level: what happens to such pairs.
+        levels: what happens to pairs with an issue.
         family: name of the model's family.
     """
-    ids_of: dict[RowIssue, list[str]] = defaultdict(list)
+    ids_of: dict[tuple[RowIssue, str], list[str]] = defaultdict(list)
+    examples: dict[RowIssue, str] = {}
     for number, issue in issues.items():
-        ids_of[issue].append(pairs[number].pair_id)
-    return [Finding(level, issue, tuple(ids), ROW_ISSUES[issue].format(family=family)) for issue, ids in ids_of.items()]
+        pair = pairs[number]
+        ids_of[issue, f": {pair.malformed}" if pair.malformed else ""].append(pair.pair_id)
+        if issue == "missing picture":
+            examples.setdefault(issue, f"; {_why_missing(pair)}")
+    return [
+        Finding(
+            levels(issue), issue + more, tuple(ids), ROW_ISSUES[issue].format(family=family) + examples.get(issue, "")
+        )
+        for (issue, more), ids in ids_of.items()
+    ]
+
+
+def _why_missing(pair: Pair) -> str:
+    """Why the first missing picture of a pair is not there."""
+    key = next(picture.key for picture in pair.all_pictures if picture.missing)
+    return key.removeprefix(GONE).removeprefix(OUTSIDE)
 
 
 def refuse_rows(findings: Sequence[Finding], *, skip_with: str) -> None:

@@ -21,6 +21,7 @@ from spavl.align.policy.policy import Policy
 from spavl.align.preflight.estimate import Estimate
 from spavl.config.align import AlignSettings
 from spavl.errors import ModelError
+from spavl.models.thought import END, START
 from spavl.models.trees.batch import Packing, TreeBatch
 from spavl.models.trees.parity import parity
 from spavl.models.trees.score import answer_logprobs, image_features
@@ -91,8 +92,10 @@ class PreflightChecks:
         tree, _ = self.dataset.batch(sample, "tree")
         separate, _ = self.dataset.batch(sample, "separate")
         tree, separate = tree.to(self.device), separate.to(self.device)
+        self._check_thoughts()
         self._check_scored_tokens(sample)
-        self._note_unstable_borders()
+        self._check_borders()
+        self._note_unknown_words()
         self._check_picture_tokens(separate)
         self._check_deterministic(separate)
         if separate.pixels and not self.settings.blind:
@@ -181,8 +184,11 @@ class PreflightChecks:
                     self._check_answer_text(pair.pair_id, tokenizer, ids.tolist(), text)
 
     def _check_answer_text(self, pair_id: str, tokenizer: Any, scored: list[int], text: str) -> None:
-        decoded = "".join(tokenizer.decode(scored, skip_special_tokens=True).split())
-        alone = "".join(tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]).split())
+        family = self.policy.family
+        words = scored[:-1] if scored[-1] in family.end_ids else scored
+        decoded = "".join(tokenizer.decode(words).split())
+        plain = family.control.break_up(text)
+        alone = "".join(tokenizer.decode(tokenizer(plain, add_special_tokens=False)["input_ids"]).split())
         cut = self.dataset.limit is not None and alone.startswith(decoded)
         if decoded != alone and not cut:
             raise ModelError(
@@ -190,20 +196,58 @@ class PreflightChecks:
                 where=f"row {pair_id}: {len(scored)} tokens",
                 try_="report this with the name of the checkpoint; its chat template is read wrongly",
             )
-        if scored[-1] not in self.policy.family.end_ids and not cut:
+        if scored[-1] not in family.end_ids and not cut:
             raise ModelError("An answer has no end token to be scored.", where=f"row {pair_id}")
 
-    def _note_unstable_borders(self) -> None:
-        unstable = np.flatnonzero(self.dataset.lengths["unstable"]).tolist()
-        if unstable:
-            self.findings.append(
-                Finding(
-                    "note",
-                    "the tokenizer joins prompt and answer across their border, so answers were tokenised on their "
-                    "own, as generation would produce them",
-                    tuple(self.dataset.pairs[number].pair_id for number in unstable),
-                )
+    def _check_thoughts(self) -> None:
+        """Answers are not trained inside a thought, and the marks of a thought are words of the model."""
+        family, trains = self.policy.family, self.settings.data.thought == "train"
+        if family.opens_thought and trains:
+            raise ModelError(
+                f"The chat template opens a thought (`{START}`) before every answer, so that the thoughts of the data "
+                "would stand inside another one.",
+                where=self.settings.model, try_="align.data.thought=drop",
+            )  # fmt: skip
+        if family.opens_thought:
+            what = f"the chat template opens a thought (`{START}`) before answers; they are trained behind an empty one"
+            self.findings.append(Finding("warn", what))
+        marks = family.processor.tokenizer(f"{START} {END}", add_special_tokens=False)["input_ids"]
+        if trains and family.unknown_id in marks:
+            raise ModelError(
+                f"`{START}` is outside the vocabulary of the model, so that thoughts cannot be marked.",
+                where=self.settings.model, try_="align.data.thought=drop",
+            )  # fmt: skip
+
+    def _check_borders(self) -> None:
+        """Not every answer was tokenised on its own: else prompts are not what they are when the model answers."""
+        unstable = self._rows_with("unstable")
+        if unstable and len(unstable) == len(self.dataset.pairs) > 1:
+            raise ModelError(
+                "No conversation starts with the tokens of its own prompt: the chat template writes another prompt "
+                "once an answer follows, or the tokenizer joins the end of every prompt with the answer.",
+                where=self.settings.model,
+                try_="compare the template's texts with and without add_generation_prompt; a line feed may be missing",
             )
+        if unstable:
+            what = (
+                "the tokenizer joins prompt and answer across their border, so answers were tokenised on their own, "
+                "as generation would produce them"
+            )
+            self.findings.append(Finding("note", what, unstable))
+        if self.policy.family.appended:
+            what = "the tokenizer appends an end token to every text; between prompt and answer it was left out"
+            self.findings.append(Finding("note", what))
+
+    def _note_unknown_words(self) -> None:
+        if rows := self._rows_with("unknown"):
+            unknown = self.policy.processor.tokenizer.unk_token
+            what = f"words outside the vocabulary of the model, which reads each as `{unknown}`"
+            self.findings.append(Finding("warn", what, rows, "drop the pairs, or take a model that knows the words"))
+
+    def _rows_with(self, doubt: str) -> tuple[str, ...]:
+        """Ids of the pairs with a doubt of `LENGTHS`."""
+        numbers = np.flatnonzero(self.dataset.lengths[doubt]).tolist()
+        return tuple(self.dataset.pairs[number].pair_id for number in numbers)
 
     def _check_picture_tokens(self, batch: TreeBatch) -> None:
         """As many picture tokens as the vision tower makes of the pictures."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Collection, Sequence
+from typing import Literal, cast
 
 import numpy as np
 import transformers
@@ -15,8 +15,8 @@ from spavl.align.data.batches import PairDataset
 from spavl.align.data.lengths import longest_tokens, measure_lengths, prompt_tokens
 from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, group_equal
-from spavl.align.data.table import contexts, pairs_fingerprint, remembered, select
-from spavl.align.data.validate import Finding, PairRules
+from spavl.align.data.table import contexts, pairs_fingerprint, remembered, select, table_of
+from spavl.align.data.validate import Finding, Level, PairRules, RowIssue
 from spavl.align.policy.policy import Policy
 from spavl.config.align import AlignSettings
 from spavl.errors import DataError
@@ -39,10 +39,11 @@ def usable_pairs(
     Raises:
         DataError: pairs cannot be trained on as they are, or none is left.
     """
-    issues = validate.find_issues(pairs, rules_for(policy.family, settings))
-    findings = validate.report_issues(pairs, issues, settings.data.invalid, family=policy.family.facts.name)
-    validate.refuse_rows(findings, skip_with="align.data.invalid=skip")
-    valid = select(pairs, (number for number in range(len(pairs)) if number not in issues)) if issues else pairs
+    findings, lost = _invalid(pairs, settings, policy.family)
+    valid = _without(pairs, lost)
+    of_repeats, lost = _repeats(valid, settings)
+    valid = _without(valid, lost)
+    findings += of_repeats
     dataset, trees = _dataset(valid, settings, policy)
     versions = [spavl.__version__, transformers.__version__]
     depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity, *versions]
@@ -53,7 +54,50 @@ def usable_pairs(
     if (longest_tokens(lengths) > limit).any():
         dataset, trees, of_length = _without_long_pairs(dataset, trees, limit, settings, policy)
         findings += of_length
-    return dataset, trees, findings + _text_only(dataset)
+    return dataset, trees, _read_as(pairs) + findings + _text_only(dataset)
+
+
+def _invalid(pairs: Sequence[Pair], settings: AlignSettings, family: Family) -> tuple[list[Finding], set[int]]:
+    """Findings on pairs that cannot be trained on as they are, and the numbers of those that are left out."""
+    data = settings.data
+    of_tokens: Level = "warn" if data.control_tokens == "break" else data.control_tokens
+
+    def level(issue: RowIssue) -> Level:
+        return of_tokens if issue == "control token" else data.invalid
+
+    issues = validate.find_issues(pairs, rules_for(family, settings))
+    findings = validate.report_issues(pairs, issues, level, family=family.facts.name)
+    validate.refuse_rows(findings, skip_with="align.data.invalid=skip (control tokens: align.data.control_tokens=skip)")
+    return findings, {number for number, issue in issues.items() if level(issue) == "skip"}
+
+
+def _repeats(pairs: Sequence[Pair], settings: AlignSettings) -> tuple[list[Finding], set[int]]:
+    """Findings on pairs that stand in the data twice or the other way round, and those that are left out."""
+    data = settings.data
+    chosen = {"repeated pair": data.repeated, "contradictory pair": data.contradictory}
+
+    def level(issue: RowIssue) -> Level:
+        return "warn" if chosen[issue] == "keep" else cast("Level", chosen[issue])
+
+    issues = validate.find_repeats(pairs)
+    findings = validate.report_issues(pairs, issues, level)
+    validate.refuse_rows(findings, skip_with="align.data.repeated=skip and align.data.contradictory=skip")
+    return findings, {number for number, issue in issues.items() if level(issue) == "skip"}
+
+
+def _without(pairs: Sequence[Pair], lost: Collection[int]) -> Sequence[Pair]:
+    return select(pairs, (number for number in range(len(pairs)) if number not in lost)) if lost else pairs
+
+
+def _read_as(pairs: Sequence[Pair]) -> list[Finding]:
+    """How the files of the pairs were read, and what of them was not."""
+    table = table_of(pairs)
+    return [
+        Finding(
+            "note", f"{one['file']} is read as {one['form']}; columns not read: {', '.join(one['unread']) or 'none'}"
+        )
+        for one in (table.read_as() if table else ())
+    ]
 
 
 def rules_for(family: Family, settings: AlignSettings) -> PairRules:
@@ -64,7 +108,7 @@ def rules_for(family: Family, settings: AlignSettings) -> PairRules:
         settings: whether the loss corrupts pictures.
     """
     corrupts = settings.method == "dpo" and settings.loss.image_conditional > 0
-    return PairRules(family.control_words, family.facts.several_pictures, corrupts, family.accepts)
+    return PairRules(family.control, family.facts.several_pictures, corrupts, family.accepts)
 
 
 def _text_only(dataset: PairDataset) -> list[Finding]:
@@ -87,8 +131,8 @@ def _without_long_pairs(
         lost = {n for n in long if prompt_tokens(lengths)[n] >= cut or short.equal_answers(n)}
         ids = tuple(pairs[number].pair_id for number in long if number not in lost)
         findings += [Finding("warn", f"answers cut to {cut} tokens with all before them", ids)] if ids else []
-    level: Literal["refuse", "skip"] = "refuse" if settings.data.too_long == "refuse" else "skip"
-    findings += validate.report_issues(pairs, dict.fromkeys(sorted(lost), "too long"), level)
+    level: Level = "refuse" if settings.data.too_long == "refuse" else "skip"
+    findings += validate.report_issues(pairs, dict.fromkeys(sorted(lost), "too long"), lambda _: level)
     validate.refuse_rows(findings, skip_with="align.data.too_long=skip")
     kept = np.array([number for number in range(len(pairs)) if number not in lost], dtype=np.int64)
     smaller, its_trees = _dataset(select(pairs, kept.tolist()), settings, policy, cut)

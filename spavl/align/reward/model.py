@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,33 +182,11 @@ class RewardModel:
             DataError: a picture is missing or cannot be read.
         """
         rows = [
-            Row(str(number), question, (answer,), _pictures(image))
+            Row(str(number), question, (answer,), pictures_of(image))
             for number, (image, question, answer) in enumerate(zip(images, questions, answers, strict=True))
         ]
         scored = self.scalar_head.score(rows, token_budget=token_budget)
         return torch.cat([torch.zeros(0), *(scored[row.id] for row in rows)])
-
-
-def to_trl_reward(model: RewardModel) -> Callable[..., list[float]]:
-    """A reward function for TRL's GRPO and RLOO trainers, which call a reward model with nothing but text.
-
-    The dataset needs conversational prompts and an `image` or `images` column; the last user turn is the question.
-
-    Args:
-        model: the reward model.
-
-    Raises:
-        DataError: when called, where there are no pictures.
-    """
-
-    def spavl_reward(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
-        images = columns.get("images") or columns.get("image")
-        if images is None:
-            raise DataError("the reward needs the pictures", try_="a dataset with an `image` or `images` column")
-        questions = [_text(next(turn for turn in reversed(p) if turn["role"] == "user")) for p in prompts]
-        return [float(r) for r in model.score(images, questions, [_text(c[-1]) for c in completions])]
-
-    return spavl_reward
 
 
 def new_head(hidden: int, seed: int = 0) -> nn.Linear:
@@ -322,7 +300,15 @@ def autocast_to(device: torch.device, compute: torch.dtype) -> AbstractContextMa
     return nullcontext() if compute == torch.float32 else torch.autocast(device.type, dtype=compute)
 
 
-def _pictures(images: AnyImage | Sequence[AnyImage] | None) -> tuple[Picture, ...]:
+def pictures_of(images: AnyImage | Sequence[AnyImage] | None) -> tuple[Picture, ...]:
+    """The pictures of an answer that is to be scored.
+
+    Args:
+        images: one, or a list of them, empty where the answer is about none.
+
+    Raises:
+        DataError: nothing is given.
+    """
     if images is None:
         raise DataError(
             "an answer to be scored has no picture",
@@ -338,11 +324,3 @@ def _picture(image: AnyImage) -> Picture:
     if isinstance(image, bytes):
         return Picture(hashlib.sha256(image).hexdigest(), image)
     return Picture(str(image), Path(image))
-
-
-def _text(turn: dict[str, Any]) -> str:
-    """The text of a turn, without its pictures."""
-    content = turn["content"]
-    if isinstance(content, str):
-        return content
-    return " ".join(str(part["text"]) for part in content if part["type"] == "text")

@@ -139,7 +139,8 @@ class BradleyTerry:
 def _usable(pairs: Sequence[Pair], run: TrainingRun) -> Sequence[Pair]:
     """Held-out pairs without those that are invalid, blanked where training is blind."""
     issues = validate.find_issues(pairs, rules_for(run.prepared.policy.family, run.settings))
-    usable = select(pairs, (number for number in range(len(pairs)) if number not in issues))
+    fine = {None, "control token"} if run.settings.data.control_tokens == "break" else {None}
+    usable = select(pairs, (number for number in range(len(pairs)) if issues.get(number) in fine))
     return [with_blank_pictures(pair) for pair in usable] if run.settings.blind else usable
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from spavl.models.base import Request
-from spavl.models.families import Family
+from spavl.models.families import Family, TextTurn
 from spavl.models.sampling import SamplingBatch
 from spavl.models.trees.batch import TreeBatch, collate
-from spavl.models.trees.generate import GenerationSpec, TextTurn, generate, pack_prompts, prompt_ids
+from spavl.models.trees.generate import GenerationSpec, generate, pack_prompts, prompt_ids
 from spavl.models.trees.pack import PackedTree
 from spavl.pictures import Picture
 

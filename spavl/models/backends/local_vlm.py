@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from transformers.utils import logging as transformers_logging
 from spavl.errors import DataError, ModelError
 from spavl.models.backends.local_trees import Question, answer_ids, make_question
 from spavl.models.base import Prompt, Reply, Request, failed_reply
-from spavl.models.families import Family, family_of
+from spavl.models.families import Family, control_tokens, end_ids, family_of
 from spavl.models.families.processors import load_processor
+from spavl.models.families.tokens import placeholder_ids
 from spavl.models.sampling import GumbelSampler
 from spavl.pictures import Picture, capped, open_upright
 
@@ -28,9 +28,6 @@ T = TypeVar("T")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Torch's dtypes by their names in the settings."""
-
-PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id")
-"""Entries of a model's configuration that hold ids of placeholder tokens: those that stand for something but text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +126,9 @@ class VLM:
         self._family = family
         self._device = str(model.device)
         self._fingerprint = f"transformers {transformers.__version__}, torch {torch.__version__}, {self._device}"
-        config = model.config.to_dict()
-        self._forbidden = sorted({config[name] for name in PLACEHOLDERS if config.get(name) is not None})
-        tokens = {*processor.tokenizer.all_special_tokens, *processor.tokenizer.convert_ids_to_tokens(self._forbidden)}
-        self._control = re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
-        self._end_ids = _as_list(model.generation_config.eos_token_id or processor.tokenizer.eos_token_id)
+        self._forbidden = placeholder_ids(model.config)
+        self._control = control_tokens(processor, model.config)
+        self._end_ids = sorted(end_ids(processor, model.generation_config))
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request, in order.
@@ -194,9 +189,9 @@ class VLM:
         if self._family is None or (len(prompt.pictures) > 1 and not self._family.facts.several_pictures):
             return None
         shown = [Picture(str(image.path), pictures[image.path]) for image in prompt.pictures]
-        turns = [(turn.role, self._broken_up(turn.text), len(turn.images)) for turn in prompt.turns]
+        turns = [(turn.role, turn.text, len(turn.images)) for turn in prompt.turns]
         try:
-            return make_question(request, shown, self._broken_up(self._system_text(prompt)), turns, self._family)
+            return make_question(request, shown, self._system_text(prompt), turns, self._family)
         except Exception:  # chat templates raise whatever they like
             return None
 
@@ -239,17 +234,10 @@ class VLM:
         return turns
 
     def _text(self, text: str) -> dict[str, Any]:
-        return {"type": "text", "text": self._broken_up(text)}
+        return {"type": "text", "text": self._control.break_up(text)}
 
     def _system_text(self, prompt: Prompt) -> str:
         return "\n\n".join(text for text in (self._system, prompt.system) if text)
-
-    def _broken_up(self, text: str) -> str:
-        """Text of a prompt, in which strings that the tokenizer would read as control tokens are broken up.
-
-        What another model wrote must end no turn and stand for no picture.
-        """
-        return self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
     def _reply(self, tokens: Sequence[int], prompt_tokens: int) -> Reply:
         """The reply of an answer's tokens, at most as many as its limit."""
@@ -357,9 +345,3 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if before:
             transformers_logging.enable_progress_bar()
-
-
-def _as_list(ids: int | list[int] | None) -> list[int]:
-    if ids is None:
-        return []
-    return [ids] if isinstance(ids, int) else list(ids)

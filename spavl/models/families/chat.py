@@ -9,6 +9,9 @@ from typing import Any
 from spavl.pictures import Picture
 from spavl.records import Role
 
+TextTurn = tuple[str, str, int]
+"""Who speaks (`system`, `user` or `assistant`), the text, and the number of pictures before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from typing import Any, Literal, final
 
 import numpy as np
@@ -19,10 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from spavl.errors import DataError, ModelError
-from spavl.models.families.attention import NAME as TREE_ATTENTION
-from spavl.models.families.chat import ChatTurn, template_turn
-from spavl.models.families.facts import FACTS, LANGUAGES, Facts
+from spavl.models.families.chat import ChatTurn, TextTurn, template_turn
+from spavl.models.families.facts import Facts
 from spavl.models.families.positions import grid_positions
+from spavl.models.families.tokens import ControlTokens, turn_end_id, turn_tail
+from spavl.models.thought import END, START
 from spavl.pictures import capped, capped_size
 
 Ids = list[int]
@@ -52,7 +52,11 @@ class Family:
     image_token_id: int
     """Id of the image placeholder token, whose embeddings a picture's features replace."""
     end_ids: frozenset[int]
-    """Ids of the tokens that end a turn: the tokenizer's and those of the generation settings."""
+    """Ids of the tokens that end a turn, from `spavl.models.families.tokens.end_ids`."""
+    control: ControlTokens = field(default=ControlTokens(()), repr=False)
+    """Control tokens as text."""
+    control_ids: frozenset[int] = frozenset()
+    """Ids of the control tokens."""
     max_pixels: int | None = None
     """Pictures of more pixels are made smaller before the processor sees them; None: none is."""
     _expansions: dict[Size, str] = field(default_factory=dict, repr=False)
@@ -68,7 +72,9 @@ class Family:
         *,
         earlier: Sequence[ChatTurn] = (),
     ) -> str:
-        """The conversation as the chat template writes it, with one image placeholder for each picture.
+        """The conversation as it is trained on: written by the chat template, an image placeholder for each picture.
+
+        A thought that the template opens before the answer is empty here. Control tokens inside texts are broken up.
 
         Args:
             system: text of the system turn; empty: none.
@@ -77,13 +83,38 @@ class Family:
             answer: text of the assistant turn after it; None: the conversation is ready for one.
             earlier: turns before the last user turn.
         """
-        turns = [template_turn("system", system)] if system else []
-        turns += [template_turn(turn.role, turn.text, len(turn.pictures)) for turn in earlier]
-        turns.append(template_turn("user", question, pictures))
-        if answer is not None:
-            turns.append(template_turn("assistant", answer))
-        text: str = self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer is None)
-        return text
+        turns = [("system", system, 0)] if system else []
+        turns += [(turn.role, turn.text, len(turn.pictures)) for turn in earlier]
+        turns.append(("user", question, pictures))
+        if self.opens_thought:
+            text = self.write(turns, ready=True) + self._closes_thought
+            return text if answer is None else text + self.control.break_up(answer) + (turn_tail(self.processor) or "")
+        return self.write(turns if answer is None else [*turns, ("assistant", answer, 0)], ready=answer is None)
+
+    def write(self, turns: Sequence[TextTurn], *, ready: bool) -> str:
+        """A conversation as the chat template writes it; control tokens inside its texts are broken up.
+
+        Args:
+            turns: all of them, oldest first.
+            ready: whether an answer may follow.
+        """
+        messages = [template_turn(role, self.control.break_up(text), pictures) for role, text, pictures in turns]
+        return str(self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=ready))
+
+    @cached_property
+    def opens_thought(self) -> bool:
+        """Whether the chat template opens a thought where an answer is to follow."""
+        return self._ready_prompt.rstrip().endswith(START)
+
+    @cached_property
+    def _closes_thought(self) -> str:
+        """What turns the thought that the template opens into an empty one: `<think>`, an empty line, `</think>`."""
+        after = self._ready_prompt.rpartition(START)[2]
+        return "\n" * (2 - min(len(after), 1)) + f"{END}\n\n"
+
+    @cached_property
+    def _ready_prompt(self) -> str:
+        return self.write([("user", "question", 0)], ready=True)
 
     def tokenize(self, text: str, sizes: Sequence[Size] = ()) -> Ids:
         """Token ids of a conversation, each image placeholder expanded to the tokens of its picture.
@@ -100,7 +131,8 @@ class Family:
     def tokenize_all(self, texts: Sequence[str], sizes: Sequence[Sequence[Size]]) -> list[Ids]:
         """Token ids of several conversations, as `tokenize` gives them one by one; together they take half the time.
 
-        The same ids as the processor's own. Consecutive placeholder tokens are tokenised as one, then repeated: they
+        The same ids as the processor's own, but for an end token that some tokenizers append to every text: it would
+        stand between prompt and answer. Consecutive placeholder tokens are tokenised as one, then repeated: they
         split the text, so their number changes nothing around them.
 
         Args:
@@ -120,7 +152,8 @@ class Family:
                 self.processor.tokenizer([short[n] for n in chosen], add_special_tokens=not begins) if chosen else {}
             )
             for number, ids in zip(chosen, found.get("input_ids", ()), strict=True):
-                tokens[number] = self._repeat_picture_tokens(ids, expanded[number])
+                own = ids if begins else ids[: len(ids) - self.appended]
+                tokens[number] = self._repeat_picture_tokens(own, expanded[number])
         return tokens
 
     def _expand(self, text: str, sizes: Sequence[Size]) -> str:
@@ -151,25 +184,40 @@ class Family:
             prompt: token ids of the conversation without it.
         """
         stable = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
-        ids = (
-            whole[len(prompt) :] if stable else self.processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
-        )
-        for index, token in enumerate(ids):
-            if token in self.end_ids:
-                return ids[: index + 1], stable
-        return [*ids, self.processor.tokenizer.eos_token_id], stable
+        text = self.control.break_up(answer)
+        ids = whole[len(prompt) :] if stable else self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        end = next((index for index, token in enumerate(ids) if token in self.end_ids), None)
+        ended = [*ids, self.end_id] if end is None else ids[: end + 1]
+        return ended, stable or self.opens_thought  # the border behind an empty thought is ours, not the template's
 
     @cached_property
-    def control_words(self) -> frozenset[str]:
-        """Control tokens and image placeholder tokens as text; a question or answer must not contain them."""
-        special = self.processor.tokenizer.all_special_tokens
-        return frozenset([*special, self.processor.image_token, self._image_token]) - {""}
+    def end_id(self) -> int:
+        """Id of the token that is put after an answer where the chat template wrote none."""
+        for token in (turn_end_id(self.processor), self.processor.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return min(self.end_ids)
+
+    @cached_property
+    def appended(self) -> int:
+        """Number of tokens that the tokenizer puts behind every text."""
+        tokenizer = self.processor.tokenizer
+        plain, whole = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+        starts = range(len(whole) - len(plain) + 1)
+        start = next((n for n in starts if whole[n : n + len(plain)] == plain), len(whole) - len(plain))
+        return len(whole) - len(plain) - start
+
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """Id of the token that stands for what is outside the vocabulary; None: all text is inside."""
+        unknown = self.processor.tokenizer.unk_token_id
+        return None if unknown is None or unknown in self.end_ids else int(unknown)
 
     @cached_property
     def pad_id(self) -> int:
-        """Id of the padding token: the tokenizer's own, else its end token."""
+        """Id of the padding token: the tokenizer's own, else an end token."""
         pad = self.processor.tokenizer.pad_token_id
-        return int(self.processor.tokenizer.eos_token_id if pad is None else pad)
+        return self.end_id if pad is None else int(pad)
 
     @cached_property
     def _image_token(self) -> str:
@@ -316,84 +364,3 @@ class Family:
             for name, module in model.named_modules()
             if isinstance(module, torch.nn.Linear) and self.part_of(name) == part
         ]
-
-
-def family_of(model: Any, processor: Any, max_pixels: int | None = None) -> Family:
-    """The family of a loaded model, by its declared `model_type`.
-
-    A language model that attends by `sdpa` is switched to `spavl.models.families.attention`: the same result, with less
-    work on trees.
-
-    Args:
-        model: the model, not yet wrapped by peft.
-        processor: its processor.
-        max_pixels: pictures of more are made smaller. None: none is.
-
-    Raises:
-        ModelError: packed trees would be wrong: an unknown family, vision tower or language model (among them all with
-            linear attention, which carries a state across branches), an attention kernel that takes no mask.
-    """
-    config = model.config
-    facts = _known(FACTS, config.model_type, "vision-language models")
-    if facts.towers and config.vision_config.model_type not in facts.towers:
-        raise ModelError(
-            f"{facts.name} with a vision tower of type '{config.vision_config.model_type}' is not supported",
-            try_=f"a checkpoint with one of: {', '.join(facts.towers)}",
-        )
-    text = config.get_text_config()
-    ends = model.generation_config.eos_token_id
-    return Family(
-        facts=replace(facts, projector=_list_members(model, facts.projector)),
-        processor=processor,
-        attention=_attention(model.get_submodule(facts.language)),
-        masks=_masks(text),
-        image_token_id=int(config.image_token_id),
-        end_ids=frozenset([processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]) - {None},
-        max_pixels=max_pixels,
-    )
-
-
-def _attention(language: Any) -> Literal["tree", "eager"]:
-    """How a language model attends; `sdpa` is switched to `sdpa` in blocks."""
-    found = language.config._attn_implementation
-    if found == "eager":
-        return "eager"
-    if found not in ("sdpa", TREE_ATTENTION):
-        raise ModelError(
-            f"trees need an attention that takes a mask, this model was opened with '{found}'",
-            try_="open it with attn_implementation='sdpa'",
-        )
-    language.set_attn_implementation(TREE_ATTENTION)
-    return "tree"
-
-
-def _masks(text: Any) -> dict[str, int | None]:
-    """Sliding windows by type of layer, from the language model's configuration."""
-    how = _known(LANGUAGES, text.model_type, "language models")
-    if how == "one mask":
-        return {"": None}
-    if how == "one window":
-        return {"": text.sliding_window}
-    windows = {"full_attention": None, "sliding_attention": text.sliding_window}
-    unknown = set(text.layer_types) - set(windows)
-    if unknown:
-        raise ModelError(
-            f"layers of type {', '.join(sorted(unknown))} carry state from one branch of a tree to another"
-        )
-    return {kind: windows[kind] for kind in sorted(set(text.layer_types))}
-
-
-def _list_members(model: Any, names: Sequence[str]) -> tuple[str, ...]:
-    """Module lists replaced by their members, since only a module that is called can be trained in full beside LoRA."""
-    lists = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)}
-    members = ([f"{name}.{index}" for index in range(len(lists[name]))] if name in lists else [name] for name in names)
-    return tuple(chain.from_iterable(members))
-
-
-def _known(table: dict[str, Any], kind: str, what: str) -> Any:
-    if kind not in table:
-        raise ModelError(
-            f"{what} of type '{kind}' are not supported: answers packed as trees might be scored wrongly",
-            try_=f"one of: {', '.join(sorted(table))}",
-        )
-    return table[kind]

@@ -64,11 +64,26 @@ def load_processor(path: str | Path, *, revision: str = "main", trust_remote_cod
     config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=trust_remote_code)
     facts = FACTS.get(config.model_type)
     if facts is None or all(find_spec(package) for package in facts.processor_needs):
-        return AutoProcessor.from_pretrained(
+        opened = AutoProcessor.from_pretrained(
             path, revision=revision, trust_remote_code=trust_remote_code, backend="pil"
         )
+        return _completed(opened, config)
     kind = without_videos(facts.processor)
     parts = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer, "video_processor": NoVideos}
     settings, _ = kind.get_processor_dict(path, revision=revision)
-    opened = [parts[name].from_pretrained(path, revision=revision) for name in kind.get_attributes()]
-    return kind.from_args_and_dict(opened, settings)
+    members = [parts[name].from_pretrained(path, revision=revision) for name in kind.get_attributes()]
+    return _completed(kind.from_args_and_dict(members, settings), config)
+
+
+def _completed(processor: Any, config: Any) -> Any:
+    """A processor of the LLaVA families, which count a picture's tokens by settings that older checkpoints lack.
+
+    These are known from the model's configuration. A CLIP tower has one token before its patches.
+    """
+    own = vars(processor)
+    if "patch_size" in own and own["patch_size"] is None:
+        processor.patch_size = config.vision_config.patch_size
+        processor.num_additional_image_tokens = int(config.vision_config.model_type == "clip_vision_model")
+    if "vision_feature_select_strategy" in own and own["vision_feature_select_strategy"] is None:
+        processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+    return processor

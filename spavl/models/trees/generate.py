@@ -24,16 +24,13 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from spavl.errors import ModelError
-from spavl.models.families import Family
+from spavl.models.families import Family, TextTurn
 from spavl.models.sampling import SamplingBatch
 from spavl.models.trees.answer_cache import AnswerCache
 from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.pack import PackedTree, Tree, pack_tokens
 from spavl.models.trees.score import forward
 from spavl.pictures import Picture
-
-TextTurn = tuple[str, str, int]
-"""Who speaks (`user` or `assistant`), the text, and the number of pictures before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +70,8 @@ def prompt_ids(pictures: Sequence[Picture], system: str, turns: Sequence[TextTur
         turns: all other turns, oldest first.
         family: whose chat template and tokenizer are used.
     """
-    return family.tokenize(_chat(system, turns, family), [picture.size() for picture in pictures])
-
-
-def _chat(system: str, turns: Sequence[TextTurn], family: Family) -> str:
-    """The conversation as the chat template writes it."""
-    spoken = [("system", system, 0)] * bool(system) + list(turns)
-    messages = [
-        {"role": role, "content": [{"type": "image"}] * pictures + [{"type": "text", "text": text}]}
-        for role, text, pictures in spoken
-    ]
-    return str(family.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    spoken = [("system", system, 0)] if system else []
+    return family.tokenize(family.write([*spoken, *turns], ready=True), [picture.size() for picture in pictures])
 
 
 def pack_prompts(pictures: tuple[Picture, ...], prompts: Sequence[Sequence[int]], family: Family) -> PackedTree:
@@ -94,7 +82,7 @@ def pack_prompts(pictures: tuple[Picture, ...], prompts: Sequence[Sequence[int]]
         prompts: token ids of every prompt, from `prompt_ids`.
         family: the model's family.
     """
-    placeholder = [family.processor.tokenizer.eos_token_id]
+    placeholder = [family.end_id]
     return pack_tokens(Tree(pictures, "", (), ()), prompts, [[placeholder]] * len(prompts))
 
 
@@ -113,7 +101,7 @@ def sampled_answers(seeds: Int[Tensor, "Q K"], max_new_tokens: int, family: Fami
         questions=questions,
         sampling=SamplingBatch.from_whole_distribution(seeds.flatten()),
         limits=torch.full_like(questions, max_new_tokens),
-        forbidden=frozenset([*family.processor.tokenizer.all_special_ids, family.image_token_id]) - family.end_ids,
+        forbidden=(family.control_ids | {family.image_token_id}) - family.end_ids,
         ends=family.end_ids,
     )
 

@@ -182,8 +182,7 @@ def pack_tree(tree: Tree, family: Family) -> PackedTree:
         family: whose chat template and tokenizer are used.
 
     Raises:
-        DataError: a text holds a control or image placeholder token, an answer is empty, or the family cannot read
-            several pictures; names the rows.
+        DataError: the family cannot read several pictures; names the rows.
     """
     return pack_trees([tree], family)[0]
 
@@ -201,7 +200,7 @@ def pack_trees(trees: Sequence[Tree], family: Family) -> list[PackedTree]:
     texts: list[str] = []
     sizes: list[list[tuple[int, int]]] = []
     for tree in trees:
-        _check_texts(tree, family)
+        _check_pictures(tree, family)
         of_tree = list(_texts(tree, family))
         texts += of_tree
         sizes += [[picture.size() for picture in tree.all_pictures]] * len(of_tree)
@@ -343,22 +342,9 @@ def _prefix_length(sequences: Sequence[Sequence[int]]) -> int:
     return int(differs.argmax()) if differs.any() else shortest
 
 
-def _check_texts(tree: Tree, family: Family) -> None:
-    where = "row " + ", ".join(row for row, _ in tree.rows)
+def _check_pictures(tree: Tree, family: Family) -> None:
     if len(tree.all_pictures) > 1 and not family.facts.several_pictures:
         raise DataError(
             f"{family.facts.name} does not encode several pictures in a conversation as it encodes each alone",
-            where=where,
+            where="row " + ", ".join(row for row, _ in tree.rows),
         )
-    before = (tree.system, *(turn.text for turn in tree.earlier))
-    for branch in tree.branches:
-        for text in (*before, branch.question, *branch.answers):
-            found = [word for word in family.control_words if word in text]
-            if found:
-                raise DataError(
-                    f"a text contains {found[0]!r}, which the model reads as a picture or a control token",
-                    where=where,
-                    try_="remove it from the text; pictures are given apart from the text",
-                )
-        if not all(answer.strip() for answer in branch.answers):
-            raise DataError("an answer is empty", where=where, try_="drop the row")

@@ -10,14 +10,15 @@ import pytest
 
 from spavl.align.data import validate
 from spavl.align.data.lengths import LENGTHS, cut_lengths, longest_tokens, measure_lengths
-from spavl.align.data.pairs import find_pairs, read_pairs
+from spavl.align.data.pairs import Reading
+from spavl.align.data.sources import find_pairs
 from spavl.align.data.table import PairSelection, contexts, open_pairs, pairs_fingerprint, remembered, select
 from spavl.align.data.table_files import BATCH
 from spavl.align.data.validate import PairRules, find_issues
 from spavl.align.preflight.usable_pairs import group_by
-from spavl.errors import DataError, RunError
-from spavl.models.families import family_of, load_processor
-from tests.align.data.test_pairs import png, row
+from spavl.errors import RunError
+from spavl.models.families import ControlTokens, family_of, load_processor
+from tests.align.data.test_pairs import png, read_pairs, row
 
 
 @pytest.fixture
@@ -61,21 +62,20 @@ def test_rows_of_every_shape_are_read(rich):
     assert [picture.key for picture in turns.all_pictures] == [
         several.pictures[1].key, several.pictures[0].key, several.pictures[1].key
     ]  # fmt: skip
-    assert not find_issues([one, text, several, turns], PairRules(set()))
+    assert not find_issues([one, text, several, turns], PairRules(ControlTokens(())))
 
 
 def test_a_thought_is_left_out_or_stands_before_the_answer(rich):
-    assert read_pairs(rich, thought="train")[0].chosen == "<think>\nbecause\n</think>\n\nc0"
-    assert read_pairs(rich, thought="train")[3].chosen == "c3"
-    assert read_pairs(rich, thought="drop")[0].chosen == "c0"
+    assert read_pairs(rich, Reading("train"))[0].chosen == "<think>\nbecause\n</think>\n\nc0"
+    assert read_pairs(rich, Reading("train"))[3].chosen == "c3"
+    assert read_pairs(rich)[0].chosen == "c0"
 
 
-def test_a_turn_of_an_unknown_role_is_refused_with_its_row(tmp_path):
+def test_a_turn_of_an_unknown_role_is_found_with_its_row(tmp_path):
     rows = [row(0, earlier=[{"role": "system", "text": "x", "images": []}])]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
-    with pytest.raises(DataError, match="role 'system'") as error:
-        read_pairs(tmp_path)
-    assert error.value.where == "row 0"
+    (pair,) = read_pairs(tmp_path)
+    assert "the role 'system'" in pair.malformed and pair.pair_id == "train.parquet, row 1"
 
 
 def test_a_table_holds_what_the_file_holds_and_pictures_stay_on_disk(rich, tmp_path):
@@ -124,7 +124,7 @@ def test_pairs_are_converted_again_only_where_a_file_has_changed(rich, tmp_path,
     second = open_pairs(rich, cache=tmp_path / "cache")
     assert len(read) == 2 and second[3].context != read_pairs(rich, limit=1)[0].context
     assert not (second.folder / "unreadable.npy").exists(), "what was measured of the old pairs is not of these"
-    open_pairs(rich, cache=tmp_path / "cache", thought="train")
+    open_pairs(rich, cache=tmp_path / "cache", reading=Reading("train"))
     assert len(read) == 3
 
 
@@ -183,7 +183,7 @@ def test_every_picture_of_a_table_is_decoded_once_for_all_trainings(rich, tmp_pa
     monkeypatch.setattr(validate, "_size", lambda picture: decoded.append(picture.key) or (9, 9))
     table = open_pairs(rich, cache=tmp_path / "cache")
     for pairs in (table, select(table, [0, 2]), table):
-        assert find_issues(pairs, PairRules(set())) == {}
+        assert find_issues(pairs, PairRules(ControlTokens(()))) == {}
     assert len(decoded) == len(set(decoded)) == 2
 
 
@@ -192,14 +192,14 @@ def test_an_unreadable_picture_of_a_table_is_named_by_every_pair_that_shows_it(t
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
     table = open_pairs(tmp_path, cache=tmp_path / "cache")
     for _ in range(2):
-        assert find_issues(table, PairRules(set())) == {2: "unreadable picture"}
+        assert find_issues(table, PairRules(ControlTokens(()))) == {2: "unreadable picture"}
 
 
 def test_a_model_that_takes_one_picture_and_a_loss_that_corrupts_one_say_so(rich):
     pairs = read_pairs(rich)
-    found = find_issues(pairs, PairRules(set(), several_pictures=False, needs_picture=True))
+    found = find_issues(pairs, PairRules(ControlTokens(()), several_pictures=False, needs_picture=True))
     assert found == {1: "no picture to corrupt", 2: "several pictures", 3: "several pictures"}
-    (_, finding) = validate.report_issues(pairs, found, "refuse", family="LLaVA-OneVision")
+    (_, finding) = validate.report_issues(pairs, found, lambda _: "refuse", family="LLaVA-OneVision")
     assert "LLaVA-OneVision" in finding.render() and pairs[2].pair_id in finding.render()
 
 

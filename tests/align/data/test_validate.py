@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from spavl.align.data.pairs import Pair
 from spavl.align.data.validate import ROW_ISSUES, PairRules, find_issues, refuse_rows, report_issues
 from spavl.errors import DataError
-from spavl.models.families import ChatTurn
+from spavl.models.families import ChatTurn, ControlTokens
 from spavl.pictures import Picture
 
-RULES = PairRules({"<image>", "</s>"})
+RULES = PairRules(ControlTokens(["<image>", "</s>"]))
 
 
 def invalid(pairs, tmp_path):
@@ -29,6 +30,7 @@ def invalid(pairs, tmp_path):
         replace(one, pair_id="equal", rejected=f"{one.chosen} "),
         replace(one, pair_id="token", chosen="look <image> here"),
         replace(one, pair_id="end", question="what </s> then"),
+        Pair("row 7", (), "", "", "", malformed="`chosen` is a number, not a text"),
         replace(one, pair_id="turns", earlier=(ChatTurn("assistant", "so"),)),
         replace(one, pair_id="in a turn", earlier=(ChatTurn("user", "<image>"), ChatTurn("assistant", "so"))),
     ]
@@ -47,16 +49,18 @@ def test_every_kind_of_issue_is_found(pairs, tmp_path):
         "equal": "equal answers",
         "token": "control token",
         "end": "control token",
+        "row 7": "malformed row",
         "turns": "turns out of order",
         "in a turn": "control token",
     }
     of_the_model = {"too long", "refused picture", "several pictures", "no picture to corrupt"}
-    assert {*found.values(), *of_the_model} == set(ROW_ISSUES)
+    of_others = {"repeated pair", "contradictory pair"}
+    assert {*found.values(), *of_the_model, *of_others} == set(ROW_ISSUES)
 
 
 def test_one_message_names_them_all_and_says_what_to_do(pairs, tmp_path):
     rows = invalid(pairs, tmp_path)
-    findings = report_issues(rows, find_issues(rows, RULES), "refuse")
+    findings = report_issues(rows, find_issues(rows, RULES), lambda _: "refuse")
     with pytest.raises(DataError) as error:
         refuse_rows(findings, skip_with="align.data.invalid=skip")
     message = str(error.value)
@@ -66,12 +70,12 @@ def test_one_message_names_them_all_and_says_what_to_do(pairs, tmp_path):
 
 def test_what_is_skipped_is_counted_and_named(pairs, tmp_path):
     rows = invalid(pairs, tmp_path)
-    findings = report_issues(rows, find_issues(rows, RULES), "skip")
+    findings = report_issues(rows, find_issues(rows, RULES), lambda _: "skip")
     refuse_rows(findings, skip_with="")
-    assert sum(len(finding.rows) for finding in findings) == 11
+    assert sum(len(finding.rows) for finding in findings) == 12
     assert any(finding.render().startswith("skip: missing picture (2: none, gone)") for finding in findings)
 
 
 def test_a_long_list_of_ids_is_cut_when_shown(pairs):
     many = [replace(pairs[0], pair_id=f"n{i}", rejected="") for i in range(20)]
-    assert "n7 and 12 more" in report_issues(many, find_issues(many, RULES), "refuse")[0].render()
+    assert "n7 and 12 more" in report_issues(many, find_issues(many, RULES), lambda _: "refuse")[0].render()

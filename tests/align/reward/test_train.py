@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.reward.accuracy import reward_margins, split_by_picture, swap_pictures
-from spavl.align.reward.model import RewardModel, to_trl_reward
+from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
 from spavl.config.align import AlignSettings
 from spavl.errors import DataError, ModelError
@@ -193,24 +193,6 @@ def test_an_answer_without_a_picture_is_refused_not_scored(trained):
     model = RewardModel.load(trained)
     with pytest.raises(DataError, match="no picture"):
         model.score([None], ["what is this ?"], ["a cup"])
-    with pytest.raises(DataError, match="needs the pictures"):
-        to_trl_reward(model)(prompts=[[]], completions=[[]])
-
-
-def test_trl_can_call_it_with_its_own_columns(pairs, trained):
-    model = RewardModel.load(trained)
-    images = [Image.open(p.pictures[0].source) for p in pairs[:3]]
-    prompts = [
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": p.question}]}] for p in pairs[:3]
-    ]
-    completions = [[{"role": "assistant", "content": p.chosen}] for p in pairs[:3]]
-    expected = model.score(images, [p.question for p in pairs[:3]], [p.chosen for p in pairs[:3]]).tolist()
-    reward = to_trl_reward(model)
-    for columns in ({"images": [[image] for image in images]}, {"image": images}):
-        rewards = reward(
-            prompts=prompts, completions=completions, completion_ids=[[1]] * 3, trainer_state=None, **columns
-        )
-        assert rewards == pytest.approx(expected, abs=1e-5)
 
 
 def test_values_are_read_where_a_token_is_predicted_and_train_the_active_adapter(pairs, trained):

@@ -1,0 +1,219 @@
+"""The turns and answers of a row in each of the public forms: functions of the row's values and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from spavl.align.data.messages import RowError, Turn, is_messages, messages_of, text_of, transcript_of
+from spavl.config.align import PairForm, Preference
+
+Values = Mapping[str, Any]
+"""A row of a file: value by column."""
+Found = tuple[Sequence[Turn], Turn, Turn]
+"""The turns before the answers, the chosen and the rejected answer."""
+ANSWERS = ("chosen", "rejected")
+"""Columns of the answers, in most forms."""
+PREFERRED: Mapping[Preference, tuple[str, ...]] = {
+    "safer": ("safer_response_id",),
+    "more_helpful": ("more_helpful_response_id", "better_response_id"),
+}
+"""Columns that say which of two answers is preferred."""
+
+
+def _asked(name: str) -> Callable[[Values, Preference | None], Found]:
+    """Reads a column with the question or the conversation so far, beside two answers."""
+
+    def read(values: Values, _prefer: Preference | None) -> Found:
+        prompt = values.get(name)
+        before, chosen, rejected = _answers(values["chosen"], values["rejected"])
+        if is_messages(prompt):
+            turns = messages_of(prompt, name)
+            if before and before != turns:
+                raise RowError(f"`{name}` and the first turns of `chosen` differ")
+            return turns, chosen, rejected
+        text = text_of(prompt, name)
+        if prompt is None and before:
+            return before, chosen, rejected
+        if not before:
+            return [*_earlier(values), Turn("user", text)], chosen, rejected
+        if text not in [turn.text for turn in before if turn.role == "user"]:
+            raise RowError(f"`{name}` is none of the user's turns in `chosen`")
+        return before, chosen, rejected
+
+    return read
+
+
+def _earlier(values: Values) -> list[Turn]:
+    """Turns of the column `earlier`, as our own files have them: role, text, images."""
+    turns = values.get("earlier")
+    if not isinstance(turns, (list, type(None))):
+        raise RowError("`earlier` is not a list of turns")
+    return [_earlier_turn(turn) for turn in turns or ()]
+
+
+def _earlier_turn(turn: Any) -> Turn:
+    role = turn.get("role") if isinstance(turn, Mapping) else None
+    if role not in ("user", "assistant"):
+        raise RowError(f"a turn of `earlier` has the role {role!r}, neither `user` nor `assistant`")
+    return Turn(role, text_of(turn.get("text"), "earlier"), tuple(several(turn.get("images"))))
+
+
+def _answers(chosen: Any, rejected: Any) -> tuple[list[Turn], Turn, Turn]:
+    """The turns that both answers begin with, and the answers themselves."""
+    (before, first), (other, second) = _answer(chosen, "chosen"), _answer(rejected, "rejected")
+    if before != other:
+        raise RowError("`chosen` and `rejected` differ before their last turn")
+    return before, first, second
+
+
+def _answer(value: Any, name: str) -> tuple[list[Turn], Turn]:
+    """The turns before an answer that a column has too, and the answer."""
+    if not is_messages(value):
+        return [], Turn("assistant", text_of(value, name))
+    turns = messages_of(value, name)
+    if not turns or turns[-1].role != "assistant":
+        raise RowError(f"the last turn of `{name}` is not the assistant's")
+    return turns[:-1], turns[-1]
+
+
+def _implicit(values: Values, _prefer: Preference | None) -> Found:
+    return _answers(values["chosen"], values["rejected"])
+
+
+def _transcripts(values: Values, _prefer: Preference | None) -> Found:
+    if values.get("prompt") is not None:
+        prompt = transcript_of(text_of(values["prompt"], "prompt"), "prompt")
+        open_turn = prompt[-1].role == "assistant" and not prompt[-1].text
+        _, chosen, rejected = _answers(values["chosen"], values["rejected"])
+        return prompt[:-1] if open_turn else prompt, chosen, rejected
+    (*turns, first), (*others, second) = (transcript_of(text_of(values[name], name), name) for name in ANSWERS)
+    if first.role != "assistant" or second.role != "assistant":
+        raise RowError("the last turn is not the assistant's")
+    if turns != others:
+        raise RowError("`chosen` and `rejected` differ before their last turn")
+    return turns, first, second
+
+
+def _listed(name: str) -> Callable[[Values, Preference | None], Found]:
+    """Reads a column of messages before the answers, beside each answer as one message."""
+
+    def read(values: Values, _prefer: Preference | None) -> Found:
+        before, chosen, rejected = _answers(values["chosen"], values["rejected"])
+        if before:
+            raise RowError("`chosen` is more than one message")
+        return messages_of(values[name], name), chosen, rejected
+
+    return read
+
+
+def _instruction(values: Values, _prefer: Preference | None) -> Found:
+    asked = [text_of(values.get(name), name) for name in ("instruction", "input")]
+    turns = [*_history(values), Turn("user", "\n".join(text for text in asked if text))]
+    _, chosen, rejected = _answers(values["chosen"], values["rejected"])
+    return turns, chosen, rejected
+
+
+def _history(values: Values) -> list[Turn]:
+    """Turns of the column `history`: pairs of a question and its answer."""
+    history = values.get("history") or []
+    if not all(isinstance(one, list) and len(one) == 2 for one in history):
+        raise RowError("`history` is not a list of questions with their answers")
+    return [
+        Turn(role, text_of(text, "history"))
+        for one in history
+        for role, text in zip(("user", "assistant"), one, strict=True)
+    ]
+
+
+def _swift(values: Values, _prefer: Preference | None) -> Found:
+    if "messages" in values:
+        before, chosen = _answer(values["messages"], "messages")
+    else:
+        before = [*_history(values), Turn("user", text_of(values["query"], "query"))]
+        chosen = Turn("assistant", text_of(values["response"], "response"))
+    if values.get("rejected_images") not in (None, [], values.get("images")):
+        raise RowError("the rejected answer is about other pictures (`rejected_images`)")
+    if values.get("rejected_messages") is not None:
+        other, rejected = _answer(values["rejected_messages"], "rejected_messages")
+        if other != before:
+            raise RowError("`messages` and `rejected_messages` differ before their last turn")
+        return before, chosen, rejected
+    return before, chosen, Turn("assistant", text_of(values.get("rejected_response"), "rejected_response"))
+
+
+def _two_responses(values: Values, prefer: Preference | None) -> Found:
+    asked = "question" if "question" in values else "prompt"
+    names = [f"response_{number}" for number in _numbers(values)]
+    marks = [values[name] for name in PREFERRED[prefer or "safer"] if name in values]
+    if not marks:
+        raise RowError(f"no column says which answer is {prefer}")
+    mark = int(marks[0]) if isinstance(marks[0], str) and marks[0].strip().isdecimal() else marks[0]
+    if isinstance(mark, bool) or mark not in _numbers(values):
+        raise RowError(f"none of the two answers is marked as {prefer}")
+    better, other = names if mark == _numbers(values)[0] else names[::-1]
+    chosen, rejected = (Turn("assistant", text_of(values.get(name), name)) for name in (better, other))
+    return [Turn("user", text_of(values[asked], asked))], chosen, rejected
+
+
+def _numbers(values: Values) -> tuple[int, int]:
+    return (0, 1) if "response_0" in values else (1, 2)
+
+
+def _sharegpt(values: Values, prefer: Preference | None) -> Found:
+    return _listed("conversations" if "conversations" in values else "messages")(values, prefer)
+
+
+def _trl(values: Values, prefer: Preference | None) -> Found:
+    return _asked("prompt")(values, prefer) if "prompt" in values else _implicit(values, prefer)
+
+
+def _spa_vl(values: Values, prefer: Preference | None) -> Found:
+    turns, chosen, rejected = _asked("question")(values, prefer)
+    thoughts = [text_of(values.get(f"{name}_thought"), f"{name}_thought") for name in ("chosen", "rejected")]
+    first, second = (
+        replace(answer, thought=thought or answer.thought)
+        for answer, thought in zip((chosen, rejected), thoughts, strict=True)
+    )
+    return turns, first, second
+
+
+_TURNS: Mapping[PairForm, Callable[[Values, Preference | None], Found]] = {
+    "spa-vl": _spa_vl, "trl": _trl, "hh-rlhf": _transcripts, "sharegpt": _sharegpt, "alpaca": _instruction,
+    "ms-swift": _swift, "two-responses": _two_responses,
+}  # fmt: skip
+
+
+def turns_of(form: PairForm, values: Values, prefer: Preference | None) -> Found:
+    """The turns before the answers, and the chosen and the rejected answer, of a row.
+
+    Args:
+        form: of the file.
+        values: of the row.
+        prefer: which answer is preferred, where the file has an opinion on both counts.
+
+    Raises:
+        RowError: the row does not say what a pair needs.
+    """
+    try:
+        return _TURNS[form](values, prefer)
+    except KeyError as error:
+        raise RowError(f"there is no `{error.args[0]}`") from None
+
+
+def several(value: Any) -> list[Any]:
+    """The values of a cell that holds one, a list of them, or a list as JSON.
+
+    Args:
+        value: the cell.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return [value]
+    if value is None or value == "":
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,224 @@
+"""The public forms of preference files, each told by its columns and their structure, never guessed between two.
+
+    form = form_of(first_row, where="train.jsonl")
+    conversation = form.read(row, prefer)
+
+A form turns a row's values into a `Conversation`; what pictures are and where they lie is decided later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+from spavl.align.data.form_turns import ANSWERS, PREFERRED, Values, several, turns_of
+from spavl.align.data.messages import (
+    PLACEHOLDER,
+    RowError,
+    Turn,
+    is_messages,
+    is_one_message,
+    is_transcript,
+    place_pictures,
+    text_of,
+)
+from spavl.config.align import PairForm, Preference
+from spavl.errors import DataError
+
+PICTURES = ("image", "images")
+"""Columns of pictures: one, or a list; those of `images` follow that of `image`."""
+PATHS = ("image_path", "image_paths")
+"""Columns of pictures where there is none of `PICTURES`."""
+SHARED = (*PICTURES, *PATHS, "pair_id", "system", "weight")
+"""Columns that are read in every form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a row says: the turns before the answers, and the two answers."""
+
+    system: str
+    """Text of the system turn; empty: none."""
+    turns: tuple[Turn, ...]
+    """Earlier turns, and the user turn that is answered, with their pictures as the file has them."""
+    chosen: Turn
+    """The preferred answer."""
+    rejected: Turn
+    """The other answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A public form of preference files."""
+
+    name: PairForm
+    """Its name in the settings."""
+    what: str
+    """The columns that it needs, for messages."""
+    fits: Callable[[Values], bool]
+    """Whether a row is in this form."""
+    columns: tuple[str, ...]
+    """The columns that are read beside `SHARED`."""
+    unmarked: Literal["first", "last"] = "first"
+    """The user turn that pictures of the row belong to where no placeholder says so."""
+
+    def read(self, values: Values, prefer: Preference | None = None) -> Conversation:
+        """The conversation of a row.
+
+        Args:
+            values: of the row.
+            prefer: which answer is preferred, where the file has an opinion on both counts.
+
+        Raises:
+            RowError: the row does not say what a pair needs.
+        """
+        turns, chosen, rejected = turns_of(self.name, values, prefer)
+        system, turns = _system_of(turns, text_of(values.get("system"), "system"))
+        if not turns or turns[-1].role != "user":
+            raise RowError("the turn before the answers is not the user's")
+        if any(PLACEHOLDER in text for text in (system, chosen.text, rejected.text)):
+            raise RowError(f"the placeholder `{PLACEHOLDER}` stands in an answer or in the system turn")
+        if chosen.pictures or rejected.pictures:
+            raise RowError("an answer has a picture")
+        users = [number for number, turn in enumerate(turns) if turn.role == "user"]
+        unmarked = users[0] if self.unmarked == "first" else users[-1]
+        return Conversation(
+            system, tuple(place_pictures(turns, pictures_of(values), unmarked=unmarked)), chosen, rejected
+        )
+
+
+def _system_of(turns: Sequence[Turn], named: str) -> tuple[str, Sequence[Turn]]:
+    """The text of the system turn, from the column of that name or the first turn, and the other turns."""
+    system = [Turn("system", named)] if named else []
+    if turns and turns[0].role == "system":
+        system, turns = [*system, turns[0]], turns[1:]
+    if len(system) > 1 or any(turn.role == "system" for turn in turns) or any(turn.pictures for turn in system):
+        raise RowError("a system turn stands behind other turns, or has a picture")
+    return system[0].text if system else "", turns
+
+
+def pictures_of(values: Values) -> list[Any]:
+    """The pictures of a row, as the file has them.
+
+    Args:
+        values: of the row.
+
+    Raises:
+        RowError: a column of pictures holds what is neither one nor a list.
+    """
+    names = PICTURES if any(name in values for name in PICTURES) else PATHS
+    return [one for name in names for one in several(values.get(name)) if one is not None]
+
+
+# ---- which form
+
+
+def _has(*names: str) -> Callable[[Values], bool]:
+    return lambda values: all(name in values for name in names)
+
+
+def _fits_trl(values: Values) -> bool:
+    if not _has("chosen", "rejected")(values) or _fits_transcripts(values):
+        return False
+    elsewhere = any(name in values for name in ("question", "instruction", "conversations"))
+    whole = is_messages(values["chosen"]) and not is_one_message(values["chosen"])
+    return "prompt" in values or (whole and not elsewhere)
+
+
+def _fits_transcripts(values: Values) -> bool:
+    return _has("chosen", "rejected")(values) and is_transcript(
+        values["prompt"] if "prompt" in values else values["chosen"]
+    )
+
+
+def _fits_sharegpt(values: Values) -> bool:
+    if not _has("chosen", "rejected")(values):
+        return False
+    return "conversations" in values or ("messages" in values and is_one_message(values["chosen"]))
+
+
+def _fits_swift(values: Values) -> bool:
+    asked = "messages" in values or _has("query", "response")(values)
+    return asked and ("rejected_response" in values or "rejected_messages" in values)
+
+
+def _fits_two_responses(values: Values) -> bool:
+    marked = any(name in values for names in PREFERRED.values() for name in names)
+    both = _has("response_1", "response_2")(values) or _has("response_0", "response_1")(values)
+    return marked and both and ("question" in values or "prompt" in values)
+
+
+FORMS: tuple[Form, ...] = (
+    Form(
+        "spa-vl", "question, chosen, rejected (SPA-VL, RLAIF-V)", _has("question", *ANSWERS),
+        ("question", *ANSWERS, "earlier", "chosen_thought", "rejected_thought"), unmarked="last",
+    ),
+    Form("trl", "prompt, chosen, rejected as texts or messages (TRL)", _fits_trl, ("prompt", *ANSWERS)),
+    Form(
+        "hh-rlhf", "chosen, rejected as texts of `Human:` and `Assistant:` (HH-RLHF)", _fits_transcripts,
+        ("prompt", *ANSWERS),
+    ),
+    Form(
+        "sharegpt", "conversations, chosen, rejected (LLaMA-Factory)", _fits_sharegpt,
+        ("conversations", "messages", *ANSWERS),
+    ),
+    Form(
+        "alpaca", "instruction, chosen, rejected (LLaMA-Factory)", _has("instruction", *ANSWERS),
+        ("instruction", "input", "history", *ANSWERS), unmarked="last",
+    ),
+    Form(
+        "ms-swift", "messages and rejected_response or rejected_messages (ms-swift)", _fits_swift,
+        ("messages", "query", "response", "history", "rejected_response", "rejected_messages", "rejected_images"),
+    ),
+    Form(
+        "two-responses", "response_1, response_2 and safer_response_id or more_helpful_response_id (BeaverTails-V)",
+        _fits_two_responses,
+        ("question", "prompt", "response_0", "response_1", "response_2", *chain(*PREFERRED.values())),
+        unmarked="last",
+    ),
+)  # fmt: skip
+"""All forms."""
+
+
+def form_of(values: Values, where: str, *, name: PairForm | None = None, prefer: Preference | None = None) -> Form:
+    """The form of a file, told by its first row.
+
+    Args:
+        values: of the first row.
+        where: names the file, for errors.
+        name: the form that the settings name, if they do.
+        prefer: which answer is preferred, if the settings say so.
+
+    Raises:
+        DataError: the row is in none of the forms, or in several.
+    """
+    found = [form for form in FORMS if (form.name == name if name else form.fits(values))]
+    columns = ", ".join(values) or "none"
+    if not found:
+        raise DataError(
+            f"no form of preference pairs has these columns: {columns}", where=where,
+            try_="one of: " + "; ".join(form.what for form in FORMS),
+        )  # fmt: skip
+    if len(found) > 1:
+        raise DataError(
+            f"the columns fit {' and '.join(form.name for form in found)}: {columns}", where=where,
+            try_=f"say which with align.data.form={found[0].name}",
+        )  # fmt: skip
+    _check_choice(found[0], values, where, prefer)
+    return found[0]
+
+
+def _check_choice(form: Form, values: Values, where: str, prefer: Preference | None) -> None:
+    """Refuse a form with columns that it lacks, or with a preference that nobody has stated."""
+    if not form.fits(values):
+        raise DataError(
+            f"not in the form {form.name}, which needs {form.what}; there are: {', '.join(values)}", where=where,
+            try_="leave align.data.form out, or name another",
+        )  # fmt: skip
+    if form.name == "two-responses" and prefer is None:
+        raise DataError(
+            "the file says which answer is safer and which is more helpful, and not which is to be preferred",
+            where=where, try_="align.data.prefer=safer, or align.data.prefer=more_helpful",
+        )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Pictures as the cells of a file hold them: bytes, base64, a struct of bytes and path, or a path."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spavl.align.data.messages import RowError
+from spavl.pictures import Picture
+
+FOLDER = "images"
+"""Folder candidates a file in which its pictures may lie."""
+LONGEST = 255
+"""Bytes of the longest name that file systems take."""
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
+"""First bytes of the formats that are opened."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{64,}={0,2}\s*")
+_DATA = re.compile(r"data:[^,]{0,100};base64,")
+_ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[\\/]")
+GONE = "missing:"
+"""How the key of a picture begins whose file is not there; the reason follows."""
+OUTSIDE = "outside:"
+"""How the key of a picture begins whose path leads out of the file's folder."""
+KeyOf = Callable[[Path], str]
+"""The key of the picture in a file."""
+
+
+def picture_of(value: Any, base: Path | None, key_of: KeyOf) -> Picture | None:
+    """A picture with the key of its content; None where nothing is named.
+
+    Args:
+        value: the cell.
+        base: folder of the file; None where it has none.
+        key_of: gives the key of the picture in a file.
+
+    Raises:
+        RowError: the cell holds something else.
+    """
+    name = None
+    if isinstance(value, Mapping):
+        value, name = value.get("bytes"), value.get("path")
+        if value is None and name is None:
+            return None
+    if isinstance(value, str):
+        value, name = _from_text(value)
+    if isinstance(value, bytes) and value:
+        return Picture(hashlib.sha256(value).hexdigest(), value)
+    if isinstance(name, str) and name:
+        return _from_path(name, base, key_of)
+    if value is None and name is None:
+        return None
+    if value == b"" and name is None:
+        return Picture("empty", None)
+    raise RowError(f"a picture is of type {type(name if value is None else value).__name__}, not bytes or a path")
+
+
+def _from_text(text: str) -> tuple[bytes | None, str | None]:
+    """The bytes that a text holds as base64, or else the path that it is."""
+    start = _DATA.match(text)
+    if start is None and not _BASE64.fullmatch(text):
+        return None, text
+    try:
+        content = base64.b64decode(text[start.end() if start else 0 :])
+    except (binascii.Error, ValueError):
+        content = b""
+    if start or content.startswith(_STARTS):
+        return content, None
+    return None, text
+
+
+def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
+    """The picture of a path: as it stands, or beside the file. No relative path leads out of the file's folder."""
+    if re.match(r"\w+://", name):
+        return Picture(f"{GONE}{name} is an address, and pictures are not downloaded", None)
+    if "\0" in name or any(len(part.encode()) > LONGEST for part in re.split(r"[\\/]", name)):
+        return Picture(f"{GONE}a text of {len(name):,} letters is neither a path nor a picture in base64", None)
+    path = Path(name)
+    if path.is_absolute() and path.is_file():
+        return Picture(key_of(path), path)
+    candidates = _candidates(name, base) if base is not None else []
+    for one in candidates:
+        if one.is_file():
+            return Picture(key_of(one), one)
+    if not candidates and base is not None:
+        return Picture(f"{OUTSIDE}{name} leads out of {base}", None)
+    if base is None:
+        return Picture(f"{GONE}no file {name}", path if path.is_absolute() else None)
+    for one in candidates:
+        key_of(one)
+    looked = " and ".join(str(one) for one in ([path] if path.is_absolute() else []) + candidates[-2:])
+    return Picture(f"{GONE}no file {name}: looked for {looked}", path if path.is_absolute() else candidates[0])
+
+
+def _candidates(name: str, base: Path) -> list[Path]:
+    """Where the file of a path may lie in a folder; of an absolute path of another machine, its last parts count."""
+    root, tails = base.resolve(), [name]
+    if _ABSOLUTE.match(name):
+        names = [part for part in re.split(r"[\\/]", name) if part not in ("", ".", "..")]
+        tails = ["/".join(names[number:]) for number in range(len(names))]
+    elif not (root / name).resolve().is_relative_to(root):
+        return []
+    every = [(root / tail).resolve() for tail in (*tails, f"{FOLDER}/{tails[-1]}")]
+    return [path for path in every if path.is_relative_to(root)]
