@@ -2,8 +2,8 @@
 
 The published train split of `sqrti/SPA-VL` has `image` (a struct of bytes and path), `question`, `chosen`, `rejected`
 and `image_name`, and no ids. More is read where it is there: `pair_id`, `images` (a list; these follow `image`),
-`earlier` (turns before the question: role, text, images), `system`, `chosen_thought`, `rejected_thought`. A row without
-a picture is a row of text. Invalid rows are found later, by the preflight, with the row's id; here only files that hold
+`earlier` (turns before the question: role, text, images), `system`, `chosen_thought`, `rejected_thought`, `weight` (of
+the pair's loss). A row without a picture is a row of text. Invalid rows are found later, by the preflight, with the row's id; here only files that hold
 no pairs at all are refused.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ TEXTS = ("question", "chosen", "rejected")
 """Columns that every file must have, beside one of `PICTURES`."""
 PICTURES = ("image", "images")
 """Columns of pictures: one, or a list."""
-OPTIONAL = ("pair_id", "system", "earlier", "chosen_thought", "rejected_thought")
+OPTIONAL = ("pair_id", "system", "earlier", "chosen_thought", "rejected_thought", "weight")
 """Columns that are read where they are there."""
 ROWS = 8
 """Rows of a file that are held at once; each may bring a picture."""
@@ -64,6 +65,8 @@ class Pair:
     """Turns before the last user turn."""
     system: str = ""
     """Text of the system turn; empty: none."""
+    weight: float = 1.0
+    """What the pair's loss is multiplied with, 0 or more; not read by PPO, which trains on no pairs."""
 
     @property
     def all_pictures(self) -> tuple[Picture, ...]:
@@ -88,7 +91,8 @@ class Pair:
     @property
     def digest(self) -> bytes:
         """SHA-256 of all that training reads of the pair."""
-        content = json.dumps([self.context, self.question, self.chosen, self.rejected])
+        weight = [] if self.weight == 1 else [self.weight]
+        content = json.dumps([self.context, self.question, self.chosen, self.rejected, *weight])
         return hashlib.sha256(content.encode()).digest()
 
     def row(self, *answers: str) -> Row:
@@ -315,9 +319,21 @@ def _pair(row: Mapping[str, Any], number: int, picture: Callable[[Any], Picture 
         for turn in row.get("earlier") or ()
     )
     texts = {"question": str(row["question"] or ""), "chosen": answer("chosen"), "rejected": answer("rejected")}
-    pair = Pair("", given, **texts, earlier=turns, system=str(row.get("system") or ""))
+    pair = Pair("", given, **texts, earlier=turns, system=str(row.get("system") or ""),
+                weight=_weight(row.get("weight"), number))  # fmt: skip
     content = _sha256("\x00".join([pair.context, *texts.values()]))
     return replace(pair, pair_id=str(row.get("pair_id") or f"row{number}-{content[:8]}"))
+
+
+def _weight(value: Any, number: int) -> float:
+    """The weight of a pair: 1 where none is given."""
+    try:
+        weight = 1.0 if value is None else float(value)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not (math.isfinite(weight) and weight >= 0):
+        raise DataError(f"the `weight` {value!r} is not a number of 0 or more", where=f"row {number}")
+    return weight
 
 
 def _role(turn: Mapping[str, Any], number: int) -> Literal["user", "assistant"]:

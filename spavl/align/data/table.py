@@ -24,6 +24,7 @@ from typing import Any, final, overload
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
+from jaxtyping import Float
 
 from spavl.align.data.pairs import Pair, Thought, find_pairs
 from spavl.align.data.table_files import (
@@ -109,6 +110,7 @@ class PairTable(Sequence[Pair]):
             row["rejected"],
             turns,
             row["system"],
+            row["weight"],
         )
 
     def _several(self, numbers: Iterable[int]) -> tuple[Picture, ...]:
@@ -180,6 +182,19 @@ def contexts(pairs: Sequence[Pair]) -> list[str]:
     """
     table = table_of(pairs)
     return [pair.context for pair in pairs] if table is None else _column(pairs, table, "context").to_pylist()
+
+
+def pair_weights(pairs: Sequence[Pair]) -> Float[np.ndarray, " P"]:
+    """`Pair.weight` of every pair, float32.
+
+    Args:
+        pairs: any pairs.
+    """
+    table = table_of(pairs)
+    if table is None:
+        return np.fromiter((pair.weight for pair in pairs), dtype=np.float32, count=len(pairs))
+    found: np.ndarray = _column(pairs, table, "weight").to_numpy().astype(np.float32)
+    return found
 
 
 def pairs_fingerprint(pairs: Sequence[Pair]) -> str:

@@ -20,7 +20,7 @@ from spavl.atomic import write_json
 from spavl.errors import DataError, RunError
 from spavl.pictures import Picture
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
 NOTE = "made-from.json"
@@ -34,6 +34,7 @@ _PAIR_SCHEMA = pa.schema(
         *(pa.field(name, pa.string()) for name in ("pair_id", "question", "chosen", "rejected", "system", "context")),
         pa.field("pictures", _NUMBERS),
         pa.field("earlier", pa.list_(_TURN)),
+        pa.field("weight", pa.float64()),
         pa.field("digest", pa.binary(32)),
     ]
 )
@@ -143,6 +144,7 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
             {"role": turn.role, "text": turn.text, "pictures": [pictures.number(one) for one in turn.pictures]}
             for turn in pair.earlier
         ],
+        "weight": pair.weight,
         "digest": pair.digest,
     }
 

@@ -281,6 +281,19 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+def reward_identity(folder: Path) -> str:
+    """Hash that differs for reward models of different trainings: of what `reward.json` says, and of the head.
+
+    Args:
+        folder: the reward model's folder.
+
+    Raises:
+        ModelError: the folder holds no reward model, or one of another format.
+    """
+    card = json.dumps(read_card(folder), sort_keys=True)
+    return hashlib.sha256(card.encode() + (folder / HEAD).read_bytes()).hexdigest()[:16]
+
+
 def base_of(folder: Path, card: dict[str, Any]) -> Checkpoint:
     """The base model that a reward model's adapter belongs to.
 

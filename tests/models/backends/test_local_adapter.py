@@ -90,15 +90,15 @@ def test_names_that_peft_completes_are_loaded_as_they_are_meant(base: Path, adap
 
 def test_weights_that_the_configuration_does_not_ask_for_are_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
     def more(weights: Weights) -> Weights:
-        return weights | {name.replace("q_proj", "k_proj"): w.clone() for name, w in weights.items() if "q_proj" in name}
+        return weights | {
+            name.replace("q_proj", "k_proj"): w.clone() for name, w in weights.items() if "q_proj" in name
+        }
 
     with pytest.raises(ModelError, match=r"holds 4 that the model has no place for \(such as .*k_proj"):
         load_vlm(base, device="cpu", adapter=rewritten(adapter, tmp_path / "more", more))
 
 
-def test_another_rank_and_another_shape_of_the_base_are_one_sentence(
-    base: Path, adapter: Path, tmp_path: Path
-) -> None:
+def test_another_rank_and_another_shape_of_the_base_are_one_sentence(base: Path, adapter: Path, tmp_path: Path) -> None:
     cut = rewritten(adapter, tmp_path / "cut", lambda weights: {
         name: weight[:2].contiguous() if "lora_A" in name else weight for name, weight in weights.items()})  # fmt: skip
     wide = tiny_llava(tmp_path / "wide", hidden=64)
