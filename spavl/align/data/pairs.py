@@ -3,8 +3,8 @@
 The published train split of `sqrti/SPA-VL` has `image` (a struct of bytes and path), `question`, `chosen`, `rejected`
 and `image_name`, and no ids. More is read where it is there: `pair_id`, `images` (a list; these follow `image`),
 `earlier` (turns before the question: role, text, images), `system`, `chosen_thought`, `rejected_thought`, `weight` (of
-the pair's loss). A row without a picture is a row of text. Invalid rows are found later, by the preflight, with the row's id; here only files that hold
-no pairs at all are refused.
+the pair's loss). A row without a picture is a row of text. Invalid rows are found later, by the preflight, with the
+row's id; here only files that hold no pairs at all are refused.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ def train_dpo(
         MissingExtra: a tracker that is asked for is not installed.
         RunError: the folder holds another training, the loss is not a finite number, or the disk is full.
     """
+    settings = settings.model_copy(update={"method": "dpo"})
     record = record or TrainingRecord.of(pairs, settings)
     if finished := finished_result(out, record, "step"):
         return finished

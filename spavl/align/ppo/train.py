@@ -66,6 +66,7 @@ def train_ppo(
         MissingExtra: a tracker that is asked for is not installed.
         RunError: the folder holds another training, a gradient is not a finite number, or the disk is full.
     """
+    settings = settings.model_copy(update={"method": "ppo"})
     record = record or TrainingRecord.of(pairs, settings, reward_model=reward_identity(reward))
     if finished := finished_result(out, record, "round"):
         return finished
@@ -80,12 +81,12 @@ def train_ppo(
     with run.progress.bar(settings.method) as on_progress:
         _run_rounds(trainer, rounds, log, in_loop, on_progress)
     log.save_final(trainer)
-    accelerator.end_training()
     result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
         result = run.export(result, weights)
         run.finish(result, "ppo", reward_model=read_card(reward))
     run.wait()
+    accelerator.end_training()
     return result
 
 

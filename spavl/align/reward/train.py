@@ -75,6 +75,7 @@ def train_reward(
         MissingExtra: a tracker that is asked for is not installed.
         RunError: the folder holds another training, the loss is not a finite number, or the disk is full.
     """
+    settings = settings.model_copy(update={"method": "reward"})
     record = record or TrainingRecord.of(pairs, settings)
     if finished := read_finished(out, record):
         return RewardResult(out, finished["steps"], _accuracy_in(out))

@@ -149,7 +149,7 @@ def test_a_module_that_is_saved_whole_is_loaded_and_its_loss_is_noticed(
     saved = load_file(whole_module / "adapter_model.safetensors")
     name = next(name for name in saved if "projector.linear_1.weight" in name)
     assert torch.equal(model.model.multi_modal_projector.linear_1.weight, saved[name])
-    with pytest.raises(ModelError, match="lacks the weights .*multi_modal_projector"):
+    with pytest.raises(ModelError, match=r"lacks the weights .*multi_modal_projector"):
         load_vlm(base, device="cpu", adapter=rewritten(whole_module, tmp_path / "lost", without("linear_1.weight")))
 
 
