@@ -237,7 +237,9 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
         """Measure where it is due and at the last step; stop where the loss has not fallen for long."""
         every, step = self._settings.measure_every, state.global_step
         if (every and step % every == 0) or step == state.max_steps:
+            due = control.should_log
             self._measure(step)
+            control.should_log = due  # logging the measurement has struck off the step's own line
         if self._has_waited_enough():
             control.should_training_stop = True
             control.should_save = False  # a training that is resumed stops here again, after this very step
