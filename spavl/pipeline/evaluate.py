@@ -24,6 +24,7 @@ from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import log_changed_settings
 from spavl.pipeline.judging import guard_scorer
 from spavl.pipeline.session import Session
+from spavl.pipeline.weights import weights_of
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -47,6 +48,8 @@ class Scores:
     """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
     """The first model's scored answers, by index of the benchmark."""
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What names the weights that every score is of, by name of the model."""
     failed: int = 0
     """Answers whose call failed, of all models; they have no outcome, and are asked for again next time."""
 
@@ -104,6 +107,7 @@ def run_benchmarks(
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
+        scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
     _note(session, scores)
     return scores
 
@@ -273,4 +277,5 @@ def _note(session: Session, scores: Scores) -> None:
         paired={name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()},
         metrics=scores.metrics,
         benchmarks=scores.benchmarks,
+        weights=scores.weights,
     )

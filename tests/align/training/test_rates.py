@@ -73,7 +73,10 @@ def test_every_part_learns_at_its_own_rate_and_the_language_models_is_logged(
     train_dpo(pairs, settings_for(optimiser=optimiser, **plain), tmp_path / "even")
     train_dpo(pairs, settings_for(optimiser=slow, **plain), tmp_path / "apart")
     even, apart = (
-        {part: moved(checkpoint, tmp_path / name, part) for part in ("projector", "vision_tower", "language_model.model")}
+        {
+            part: moved(checkpoint, tmp_path / name, part)
+            for part in ("projector", "vision_tower", "language_model.model")
+        }
         for name in ("even", "apart")
     )
     assert apart["language_model.model"] == pytest.approx(even["language_model.model"], rel=1e-3)

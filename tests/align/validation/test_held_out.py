@@ -83,7 +83,9 @@ def test_it_stops_when_the_loss_has_not_fallen_for_long_and_writes_the_best_step
 def test_the_last_step_is_written_where_that_is_wanted(pairs, settings_for, reversed_pairs, tmp_path):
     file = {"held_out_pairs": reversed_pairs, "measure_every": 2, "patience": 1, "keep": "last"}
     made = train_dpo(pairs, settings_for(validation=file, **OVERFIT), tmp_path)
-    assert (made.steps, made.chosen) == (4, 4) and made.why.startswith("the last step; stopped early after step 4 of 12")
+    assert (made.steps, made.chosen) == (4, 4) and made.why.startswith(
+        "the last step; stopped early after step 4 of 12"
+    )
 
 
 def test_measuring_changes_nothing_and_a_stopped_training_ends_as_if_it_had_not_been(
@@ -113,7 +115,10 @@ def test_benchmark_items_choose_the_step_where_they_are_asked_too_and_are_asked_
     scores = iter([(0.5, 0.0, 0.9), (0.3, 0.01, 0.9), (0.1, 0.01, 0.89)])
     both = {"held_out_pairs": reversed_pairs, "measure_every": 2, "patience": 2, "every": 4}
     made = train_dpo(
-        pairs, settings_for(validation=both, **OVERFIT), tmp_path, validation=lambda policy: ValidationScores(*next(scores))
+        pairs,
+        settings_for(validation=both, **OVERFIT),
+        tmp_path,
+        validation=lambda policy: ValidationScores(*next(scores)),
     )
     lines = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 4, 6], "6 is where the held-out loss stopped it"
