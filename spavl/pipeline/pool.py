@@ -83,8 +83,8 @@ class ModelPool:
             else:
                 self._open = (spec, model)
                 self._log_device(model)
-                if told := other_base(spec):
-                    self._progress.log(told)
+                if note := other_base(spec):
+                    self._progress.log(note)
             return model
 
     def free(self) -> None:

@@ -40,7 +40,7 @@ NOT_DECIDING = {"machine", "saving", "validation", "reference", "model", "revisi
 """Sections of the settings that do not change the weights of a step; the model counts by its identity."""
 OF_OTHER_METHODS = {"dpo": {"reward", "ppo"}, "reward": {"loss", "ppo"}, "ppo": {"loss", "reward"}}
 """Sections that a method does not read; PPO's reward model counts by its identity."""
-PANEL, PAIRS = ("every", "items", "over_refusal", "skill_loss"), ("measure_every", "patience", "keep", "held_out_pairs")
+ON_ITEMS, ON_PAIRS = ("every", "items", "over_refusal", "skill_loss"), ("measure_every", "patience", "keep", "held_out_pairs")
 """Settings of validation that choose a step: on benchmark items, and on held-out pairs."""
 LEFT = ("adapter", "checkpoint", STATE, "head.safetensors", "reward.json", "metrics.jsonl", "validation.jsonl",
         "preflight.txt", SETTINGS, FINISHED, MADE_FROM)  # fmt: skip
@@ -102,9 +102,9 @@ class TrainingRecord:
 def _choice(settings: AlignSettings) -> dict[str, Any]:
     """What of the validation's settings chooses a step in this training."""
     validation = settings.validation.model_dump(mode="json")
-    panel = settings.method != "reward" and settings.validation.every is not None
+    on_items = settings.method != "reward" and settings.validation.every is not None
     held_out = settings.method != "ppo" and bool(settings.held_out or settings.validation.held_out_pairs)
-    names = (*(PANEL if panel else ()), *(PAIRS if held_out else ()))
+    names = (*(ON_ITEMS if on_items else ()), *(ON_PAIRS if held_out else ()))
     return {name: validation[name] for name in names}
 
 
@@ -121,8 +121,7 @@ def read_record(out: Path) -> TrainingRecord | None:
 
 
 def read_finished(out: Path, record: TrainingRecord | None = None) -> dict[str, Any] | None:
-    """What `training.json` says of a finished training; None where it is not finished, is another than was asked, or
-    its weights are gone.
+    """What `training.json` says of a finished training; None where it is another, or its weights are not there.
 
     Args:
         out: the folder of the training.

@@ -279,13 +279,13 @@ def measure(trainer: PairTrainer, pairs: HeldOutPairs) -> tuple[float, float]:
         trainer: of the model.
         pairs: the held-out pairs.
     """
-    device, place = trainer.args.device, trainer.pair_loss.metrics.index("accuracy")
+    device, column = trainer.args.device, trainer.pair_loss.metrics.index("accuracy")
     sums = torch.zeros(3, device=device)
     with inference_mode(trainer.policy.model):
         for micro_batch in pairs.micro_batches():
             output = trainer.pair_loss(trainer.model_wrapped, micro_batch.to(device))
             losses = output.losses * micro_batch.pair_weights.to(device)
-            each = torch.stack([losses.sum(), output.metrics[:, place].sum(), losses.new_tensor(len(losses))])
+            each = torch.stack([losses.sum(), output.metrics[:, column].sum(), losses.new_tensor(len(losses))])
             sums += micro_batch.weight * each.float()
     loss, right, count = trainer.accelerator.reduce(sums, reduction="sum").tolist()
     return loss / count, right / count

@@ -76,14 +76,14 @@ class InLoopValidation:
             self._run(number)
 
     def selectable(self) -> list[ValidationResult]:
-        """The results whose weights are still there, the model before training first; of the last, `state/final` has
-        them. Others are there only if a training went on under other limits."""
-        last = len(self.results) - 1
-        return [
-            result
-            for place, result in enumerate(self.results)
-            if place in (0, last) or self.weights(result.step).is_dir()
-        ]
+        """The results whose weights are still there, the model before training first.
+
+        Of the last step `state/final` has them; others may lack them if a training went on under other limits.
+        """
+        if not self.results:
+            return []
+        first, last = self.results[0], self.results[-1]
+        return [one for one in self.results if one in (first, last) or self.weights(one.step).is_dir()]
 
     def weights(self, number: int) -> Path:
         """The folder of the trained weights of a step or round; there only if it was the best so far.
