@@ -79,8 +79,10 @@ def align(
             _train(session, settings, trained_on, folder, TrainingOptions(record, reward, replace))
         made = _result(folder, settings)
     assert made is not None, "a training leaves a model"
-    session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}})
-    _keep_settings(session)
+    if session.first:
+        facts = {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}
+        session.run.note(aligned={name: facts})
+        _keep_settings(session)
     return made
 
 
@@ -167,7 +169,7 @@ def _train(
             from spavl.align.reward.train import train_reward
 
             made = train_reward(pairs, settings, folder, **given)
-            if made.held_out:
+            if made.held_out and session.first:
                 session.run.note(reward_model=asdict(made.held_out))
         case "ppo":
             from spavl.align.ppo.train import train_ppo

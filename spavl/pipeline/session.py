@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -17,8 +19,13 @@ from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
 from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
-from spavl.progress import Progress
+from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+
+
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first that `accelerate launch` or `torchrun` started for one training."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or int(os.environ.get("RANK", "0")) == 0
 
 
 class Session:
@@ -37,7 +44,11 @@ class Session:
 
     def __init__(self, settings: Settings, progress: Progress, *, allow_code: bool = False) -> None:
         self.settings = settings
-        self.progress = progress
+        self.first = is_first_process()
+        """Whether this is the only process of its command, or the first of those that a launcher started: it alone
+        writes into run folder and call store, and shows progress."""
+        self.progress = progress if self.first else NoProgress()
+        self._scratch = ExitStack()
         self.run = Run(Path(settings.out)).open()
         self.allow_code = allow_code
         check_models(settings.models)
@@ -51,11 +62,16 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self.store, self.engine:  # the store is closed last, whatever a model's own `close` raises
+        with self._scratch, self.store, self.engine:  # the store is closed last, whatever a model's own `close` raises
             self.free()
 
     def _open_store(self) -> CallStore:
-        """The call store, with what actors of a run that was killed have left beside it."""
+        """The call store, with what actors of a run that was killed have left beside it.
+
+        Further processes of one training ask no models that answer by calls, and have an empty store of their own.
+        """
+        if not self.first:
+            return CallStore(Path(self._scratch.enter_context(TemporaryDirectory())) / "calls.sqlite")
         store = CallStore(Path(self.settings.store))
         try:
             merged = merge_segments(store)
@@ -93,6 +109,9 @@ class Session:
         Args:
             name: of the stage. The block is handed the mapping of its counts.
         """
+        if not self.first:
+            yield {}
+            return
         hits, calls, cost = self.store.hits, self.store.calls, self.store.cost
         with self.run.stage(name) as counts:
             yield counts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from spavl.pipeline.show import try_models
 from spavl.pipeline.weights import CHANGED, GONE, stale_scores, trainings
 from spavl.progress import NoProgress
 from spavl.run import Run
-from tests.end_to_end.conftest import write_pairs
+from tests.end_to_end.conftest import environment, write_pairs
 from tests.tiny import picture
 
 AMBER = Path(str(spavl.__path__[0])) / "data" / "miniworld" / "responders" / "amber"
@@ -223,3 +225,29 @@ def test_a_weight_column_reaches_the_training(place: Path) -> None:
     made = opened(place).align(pairs=place / "none.parquet")
     rows = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text().splitlines()]
     assert {row["loss"] for row in rows} == {0.0}
+
+
+def test_the_command_trains_on_two_processes_as_a_launcher_starts_them(place: Path) -> None:
+    words = [
+        "align", "align.model=miniworld:base", "align.freeze.rank=4", "align.freeze.projector=frozen",
+        "align.optimiser.max_steps=4", "align.batching.pairs=4", "align.machine.device=cpu", "align.saving.log_every=1",
+        "align.validation.held_out=0.3", "align.validation.measure_every=2", "--pairs", "train.parquet",
+        "align.validation.every=2", "evaluate.benchmarks=[{kind: miniworld, per_subset: 2}]",
+    ]  # fmt: skip
+    shared = {**environment(), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29655"]
+    for command, out in [(launch, "two"), ([sys.executable], "one")]:
+        ran = subprocess.run(
+            [*command, "-m", "spavl", *words, "--out", out], cwd=place, env=shared, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr[-2000:]
+    one, two = (
+        [json.loads(line) for line in (place / out / "align" / "dpo" / "metrics.jsonl").read_text().splitlines()]
+        for out in ("one", "two")
+    )
+    for line, other in zip(one, two, strict=True):
+        for name in ("loss", "held_out_loss"):
+            assert line.get(name, 0.0) == pytest.approx(other.get(name, 0.0), abs=1e-5)
+    answered = [(place / out / "align" / "dpo" / "validation.jsonl").read_text() for out in ("one", "two")]
+    assert answered[0] == answered[1] and len(answered[0].splitlines()) == 3
+    assert list(Run(place / "two").manifest()["aligned"]) == ["dpo"]

@@ -40,7 +40,10 @@ NOT_DECIDING = {"machine", "saving", "validation", "reference", "model", "revisi
 """Sections of the settings that do not change the weights of a step; the model counts by its identity."""
 OF_OTHER_METHODS = {"dpo": {"reward", "ppo"}, "reward": {"loss", "ppo"}, "ppo": {"loss", "reward"}}
 """Sections that a method does not read; PPO's reward model counts by its identity."""
-ON_ITEMS, ON_PAIRS = ("every", "items", "over_refusal", "skill_loss"), ("measure_every", "patience", "keep", "held_out_pairs")
+ON_ITEMS, ON_PAIRS = (
+    ("every", "items", "over_refusal", "skill_loss"),
+    ("measure_every", "patience", "keep", "held_out_pairs"),
+)
 """Settings of validation that choose a step: on benchmark items, and on held-out pairs."""
 LEFT = ("adapter", "checkpoint", STATE, "head.safetensors", "reward.json", "metrics.jsonl", "validation.jsonl",
         "preflight.txt", SETTINGS, FINISHED, MADE_FROM)  # fmt: skip

@@ -27,7 +27,7 @@ class InLoopValidation:
     """Validates a policy before training, every so many steps or rounds, and at the last.
 
     Args:
-        validate: scores the policy.
+        validate: scores the policy; called in every process, and gives all of them the same scores.
         policy: the model in training.
         settings: how often it is validated, and the limits of the selection.
         out: the folder of the training; results go to `validation.jsonl` in it.
@@ -95,10 +95,10 @@ class InLoopValidation:
 
     def _run(self, number: int) -> None:
         world = PartialState()
+        with inference_mode(self._policy.model):
+            result = ValidationResult(number, self._validate(self._policy))
+        self.results.append(result)
         if world.is_main_process:
-            with inference_mode(self._policy.model):
-                result = ValidationResult(number, self._validate(self._policy))
-            self.results.append(result)
             write_results(self._path, self.results)
             if select_checkpoint(self.results, self._settings) is result:
                 save_trained(self._policy.trained(), self.weights(number))
