@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def share_out(items: Sequence[A], work: Callable[[Sequence[A]], Sequence[B]]) -> list[B]:
