@@ -14,12 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import aiohttp
+from PIL import Image
 
 from bench.measures import Measure, run
 from bench.server import serving
@@ -33,7 +33,8 @@ from spavl.records import ImageRef
 
 RUNS = 5
 QUESTIONS = 3
-PICTURE_BYTES = 150_000
+SIDE = 224
+"""Of a picture of random pixels, in pixels: 150 KB as PNG."""
 BATCH = 256
 """Prompts in one batch of a stage."""
 STAGE_BATCH = 1000
@@ -124,9 +125,9 @@ def _pictures(folder: Path, count: int) -> list[Prompt]:
     """Prompts about new pictures: `QUESTIONS` about each."""
     prompts = []
     for number in range(count):
-        content = b"\x89PNG" + random.Random(number).randbytes(PICTURE_BYTES)
-        image = ImageRef(folder / f"{number}.png", sha256(content).hexdigest())
-        image.path.write_bytes(content)
+        pixels = random.Random(number).randbytes(3 * SIDE**2)
+        Image.frombytes("RGB", (SIDE, SIDE), pixels).save(folder / f"{number}.png", compress_level=0)
+        image = ImageRef.of(folder / f"{number}.png")
         prompts += [Prompt(f"Question {place} about picture {number}?", (image,)) for place in range(QUESTIONS)]
     return prompts
 

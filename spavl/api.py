@@ -34,6 +34,7 @@ def open_run(
     seed: int | None = None,
     limit: int | None = None,
     allow_code: bool = False,
+    replay: bool = False,
     progress: Progress | None = None,
 ) -> PipelineRun:
     """A run with the settings of a file, a mapping, or defaults; nothing is made or called yet.
@@ -45,6 +46,7 @@ def open_run(
         seed: of every random choice, in place of the setting.
         limit: most pictures, and most items of a subset, in place of the setting.
         allow_code: run models, guards, benchmarks and stages of your own that the settings name.
+        replay: let no call leave: an answer that the call store does not hold is an error.
         progress: shows bars and lines, such as `spavl.TerminalProgress()`. None: it is quiet.
 
     Raises:
@@ -56,7 +58,7 @@ def open_run(
     words = [f"{key}={dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]
     file = Path(settings) if isinstance(settings, str | Path) else None
     loaded = load_settings(Settings, file, [*overrides, *words], defaults=_tree(settings))
-    return PipelineRun(loaded, allow_code=allow_code, progress=progress or NoProgress())
+    return PipelineRun(loaded, allow_code=allow_code, replay=replay, progress=progress or NoProgress())
 
 
 def _tree(settings: SettingsSource | None) -> dict[str, Any]:
@@ -75,12 +77,14 @@ class PipelineRun:
     Args:
         settings: as validated.
         allow_code: run models, guards, benchmarks and stages of the user's own.
+        replay: let no call leave.
         progress: where bars and lines go.
     """
 
-    def __init__(self, settings: Settings, *, allow_code: bool, progress: Progress) -> None:
+    def __init__(self, settings: Settings, *, allow_code: bool, replay: bool = False, progress: Progress) -> None:
         self.settings = settings
         self._allow_code = allow_code
+        self._replay = replay
         self._progress = progress
 
     @property
@@ -89,14 +93,14 @@ class PipelineRun:
         return Path(self.settings.out)
 
     def check(self) -> RunPlan:
-        """What a build would do, with the most calls that it makes; no model is called.
+        """What would run, with the most calls that it makes; no model is called, and no folder or store is made.
 
         Raises:
             DataError: the pictures cannot be found.
         """
         from spavl.pipeline.check import check
 
-        with self._session() as session:
+        with self._session(look_only=True) as session:
             return check(session)
 
     def build(self) -> dict[str, dict[str, Any]]:
@@ -205,7 +209,9 @@ class PipelineRun:
         """
         return Run(self.folder).manifest()
 
-    def _session(self) -> Session:
+    def _session(self, *, look_only: bool = False) -> Session:
         from spavl.pipeline.session import Session
 
-        return Session(self.settings, self._progress, allow_code=self._allow_code)
+        return Session(
+            self.settings, self._progress, allow_code=self._allow_code, replay=self._replay, look_only=look_only
+        )

@@ -4,6 +4,7 @@
     ├── SettingsError        a settings file or a `key.path=value` override is wrong
     ├── MissingExtra         an optional dependency is not installed
     ├── DataError            an input (picture, pairs, taxonomy, table, checkpoint) is unusable
+    │   └── NothingMade      a stage that must make something made nothing (exit 3 where calls failed)
     ├── ModelError           a model cannot be reached, opened or trusted
     └── RunError             a run folder, the call store or the disk is in the way
 
@@ -12,13 +13,15 @@ Anything that is not a `SpavlError` is a bug of ours and keeps its stack trace (
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class SpavlError(Exception):
     """A user error, in three parts: what is wrong, where it is, what to try.
 
     Args:
         what: a sentence that says what is wrong.
-        where: the file, setting or address it is about.
+        where: the file, setting or address it is about; `.` and `..`, which tell nothing alone, become whole paths.
         try_: what mends it, such as a command.
     """
 
@@ -27,7 +30,7 @@ class SpavlError(Exception):
 
     def __init__(self, what: str, *, where: str = "", try_: str = "") -> None:
         self.what = what
-        self.where = where
+        self.where = str(Path(where).resolve()) if where in (".", "..") else where
         self.try_ = try_
         super().__init__(self.render())
 
@@ -51,6 +54,21 @@ class MissingExtra(SpavlError):
 
 class DataError(SpavlError):
     """An input file or row cannot be used."""
+
+
+class NothingMade(DataError):
+    """A stage that must make something made nothing; what the stages before it made is kept.
+
+    Args:
+        what: a sentence that says what is missing and why.
+        where: the stages' counts.
+        try_: what mends it.
+        calls_failed: whether calls failed, so that running again may mend it: then the exit status is 3.
+    """
+
+    def __init__(self, what: str, *, where: str = "", try_: str = "", calls_failed: bool = False) -> None:
+        super().__init__(what, where=where, try_=try_)
+        self.exit_status = 3 if calls_failed else 2
 
 
 class ModelError(SpavlError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from difflib import get_close_matches
 from importlib.resources import files
@@ -35,6 +36,20 @@ class Taxonomy:
         self.source = source
         self._display = display
         self._by_name = {t.class3: t for t in topics}
+        self._by_letters: dict[str, list[Topic]] = {}
+        for topic in topics:
+            self._by_letters.setdefault(_letters(topic.class3), []).append(topic)
+
+    def find(self, class3: str) -> Topic | None:
+        """The topic of a subcategory; None where there is none.
+
+        Upper and lower case, blanks, hyphens and underscores are forgiven where only one subcategory can be meant.
+
+        Args:
+            class3: name of the subcategory.
+        """
+        alike = self._by_letters.get(_letters(class3), [])
+        return self._by_name.get(class3) or (alike[0] if len(alike) == 1 else None)
 
     def topic(self, class3: str) -> Topic:
         """The topic of a subcategory.
@@ -45,8 +60,9 @@ class Taxonomy:
         Raises:
             DataError: there is no such subcategory; the nearest names are suggested.
         """
-        if class3 in self._by_name:
-            return self._by_name[class3]
+        found = self.find(class3)
+        if found is not None:
+            return found
         near = self.near(class3)
         raise DataError(
             f"`{class3}` is not a subcategory of {self.source}",
@@ -63,7 +79,7 @@ class Taxonomy:
         return f"did you mean {' or '.join(f'`{name}`' for name in found)}?" if found else ""
 
     def __contains__(self, class3: str) -> bool:
-        return class3 in self._by_name
+        return self.find(class3) is not None
 
     def display(self, name: str) -> str:
         """The readable form of a label (the published labels have a few misspellings).
@@ -72,6 +88,11 @@ class Taxonomy:
             name: label of a domain, category or subcategory.
         """
         return self._display.get(name, name)
+
+
+def _letters(name: str) -> str:
+    """What is left of a name when case and the ways to part words are taken away."""
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold()
 
 
 def load_taxonomy(path: Path | None = None) -> Taxonomy:

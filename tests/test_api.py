@@ -72,9 +72,9 @@ def test_between_two_calls_the_call_store_is_free(place: Path) -> None:
 
 
 def test_after_an_error_the_next_call_begins_afresh(place: Path) -> None:
-    run = spavl.open_run(settings_of(place, build={"respond": {"models": ["amber"]}}), allow_code=True)
+    run = spavl.open_run(settings_of(place, build={"collect": {"folder": str(place / "nothing")}}), allow_code=True)
     for _ in range(2):
-        with pytest.raises(DataError, match="No match became a pair"):
+        with pytest.raises(DataError, match="no such folder of pictures"):
             run.build()
 
 

@@ -20,7 +20,10 @@ ROOMS = ("judging", "evaluate", "report", "pipeline", "dataset", "miniworld", "s
 """Where guards, metrics, subsets and models are handled."""
 FILES = {"dataset/collect.py": "hidden files", "pipeline/align.py": "a checkpoint's folder, or an adapter's"}
 """Modules that ask for the names of files, and of which."""
-RESPONDERS = {"pipeline/stages.py": "the unsafe rate of a responder in `run.json`, which is no metric of a benchmark"}
+RESPONDERS = dict.fromkeys(
+    ("pipeline/stages.py", "pipeline/failures.py"),
+    "the unsafe rate of a responder in `run.json`, which is no metric of a benchmark",
+)
 """Modules in which a metric's name is that of something else."""
 SEARCHES = frozenset({"startswith", "endswith", "find", "index", "count"})
 """Methods of a text that look into it."""

@@ -125,11 +125,33 @@ def test_a_missing_file_and_one_of_other_bytes_are_errors(tmp_path: Path) -> Non
         load_taxonomy(tmp_path / "bytes.yaml")
 
 
-@pytest.mark.parametrize(("error", "nearest"), [("weapons", "weapon"), ("Weapon", "weapon"), ("cyber ", "cyber")])
+@pytest.mark.parametrize(("error", "nearest"), [("weapons", "weapon"), ("Wepon", "weapon"), ("cyberr", "cyber")])
 def test_an_unknown_subcategory_gets_the_nearest_names(error: str, nearest: str) -> None:
     with pytest.raises(DataError) as found:
         load_taxonomy().topic(error)
     assert f"did you mean `{nearest}`" in found.value.try_
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Weapon", "weapon"), ("drug_related-CRIMES", "drug-related crimes"),
+        ("drug related crimes", "drug-related crimes"), ("DrugRelatedCrimes", "drug-related crimes"),
+        (" cyber ", "cyber"),
+    ],
+)  # fmt: skip
+def test_case_blanks_hyphens_and_underscores_are_forgiven(written: str, meant: str) -> None:
+    assert load_taxonomy().topic(written).class3 == meant
+    assert written in load_taxonomy()
+
+
+def test_nothing_is_forgiven_where_two_subcategories_can_be_meant(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("domains: {d: {c: [cup board, cupboard, other]}}")
+    taxonomy = load_taxonomy(tmp_path / "own.yaml")
+    assert [taxonomy.topic(name).class3 for name in ("cup board", "cupboard", "OTHER")] == [
+        "cup board", "cupboard", "other"
+    ]  # fmt: skip
+    assert taxonomy.find("Cup-Board") is None
 
 
 def test_an_unknown_subcategory_like_no_other_gets_all_names() -> None:

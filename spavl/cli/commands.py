@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spavl import __version__
-from spavl.errors import SpavlError
+from spavl.cli.store_commands import store_app
+from spavl.errors import NothingMade, SpavlError
 
 if TYPE_CHECKING:
     from spavl.api import PipelineRun
@@ -19,9 +20,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
-    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no download; a few minutes). "
+    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no model to download; a few minutes). "
     "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
 )
+
+app.add_typer(store_app, name="store")
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
 Overrides = Annotated[
@@ -33,6 +36,7 @@ Limit = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder.")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")]
+Replay = Annotated[bool, typer.Option("--replay", help="Let no call leave: a missing answer is an error.")]
 Models = Annotated[
     list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
 ]
@@ -122,21 +126,26 @@ def check(
     """Show what would run and how many model calls it makes, without making any."""
     from spavl.cli.terminal import print_plan
 
-    if not print_plan(_open(settings, overrides, limit, seed, out, allow_code).check()):
+    plan = _open(settings, overrides, limit, seed, out, allow_code).check()
+    if not print_plan(plan):
         raise typer.Exit(2)
-    _print_next("Nothing was called", f"start with `spavl build {settings}`")
+    _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")
 def build(
     settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
-    allow_code: AllowCode = False,
+    allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Build the preference dataset: pictures → questions → answers → verdicts → pairs."""
     from spavl.cli.terminal import print_funnel
 
-    opened = _open(settings, overrides, limit, seed, out, allow_code)
-    pairs = sum(opened.build()["export"].values())
+    opened = _open(settings, overrides, limit, seed, out, allow_code, replay=replay)
+    try:
+        pairs = sum(opened.build()["export"].values())
+    except NothingMade:
+        print_funnel(opened.manifest())
+        raise
     failed = print_funnel(opened.manifest())
     _print_next(f"{pairs:,} pairs in {opened.folder / 'dataset'} (Hub schema)", f"`spavl align {settings}`")
     if failed:
@@ -156,11 +165,12 @@ def align(
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pairs.")] = None,
     seed: Seed = None, out: Out = None,
-    allow_code: AllowCode = False,
+    allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
     file, given = _file_and_overrides(settings, overrides)
-    made = _open(file, given, None, seed, out, allow_code).align(name, pairs=pairs, limit=limit, replace=replace)
+    opened = _open(file, given, None, seed, out, allow_code, replay=replay)
+    made = opened.align(name, pairs=pairs, limit=limit, replace=replace)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",
@@ -172,13 +182,13 @@ def evaluate(
     settings: Annotated[Path | None, typer.Argument(metavar="[SETTINGS]", help="A settings file.")] = None,
     overrides: Overrides = None,
     model: Models = None,
-    limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False,
+    limit: Limit = None, seed: Seed = None, out: Out = None, allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Evaluate models: safety, over-refusal, helpfulness and skill; base and aligned on the same items."""
     from spavl.cli.terminal import print_scores
 
     file, given = _file_and_overrides(settings, overrides)
-    opened = _open(file, given, limit, seed, out, allow_code)
+    opened = _open(file, given, limit, seed, out, allow_code, replay=replay)
     scores = opened.evaluate(model or [])
     print_scores(scores)
     _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
@@ -220,13 +230,23 @@ def show(
     query: Annotated[
         str, typer.Argument(help="Part of a question's id, such as `weapon`; the first match is shown.")
     ] = "",
-    reveal: Annotated[bool, typer.Option("--reveal", help="Print answers graded unsafe in full.")] = False,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Show an item of this benchmark, in place of a question of the dataset.")
+    ] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Print also what may do harm.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show one question of a run: its picture, answers, verdicts and pair."""
-    from spavl.cli.terminal import print_question
-    from spavl.pipeline.show import find_question
+    """Show one question of a run: its picture, answers, verdicts and pair. What may do harm stays closed."""
+    from spavl.cli.terminal import print_json, print_question
+    from spavl.pipeline.show import find_item, find_question
 
-    print_question(find_question(folder, query), reveal=reveal)
+    found = (
+        find_item(folder, benchmark, query, reveal=reveal) if benchmark else find_question(folder, query, reveal=reveal)
+    )
+    if as_json:
+        print_json(found)
+    else:
+        print_question(found)
 
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
@@ -242,22 +262,24 @@ def settings(
 ) -> None:
     """Print every setting with its default and its meaning."""
     from spavl.cli.settings_help import explain, json_schema
-    from spavl.cli.terminal import out as console
+    from spavl.cli.terminal import say
 
-    console.print(json_schema() if schema else explain(section), markup=False, soft_wrap=True)
+    say(json_schema() if schema else explain(section))
 
 
 def _open(
-    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool
-) -> PipelineRun:
+    path: Path | None, overrides: list[str] | None, limit: int | None, seed: int | None, out: str | None, code: bool,
+    *, replay: bool = False,
+) -> PipelineRun:  # fmt: skip
     """The run of a settings file, with overrides and the options of the command line over it."""
     from spavl.api import open_run
     from spavl.cli.terminal import out as console
     from spavl.progress import TerminalProgress
 
     return open_run(
-        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, progress=TerminalProgress(console)
-    )
+        path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, replay=replay,
+        progress=TerminalProgress(console),
+    )  # fmt: skip
 
 
 def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:
@@ -268,6 +290,6 @@ def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> t
 
 
 def _print_next(made: str, next_step: str) -> None:
-    from spavl.cli.terminal import out as console
+    from spavl.cli.terminal import say
 
-    console.print(f"\n{made}\nNext:   {next_step}", markup=False, soft_wrap=True)
+    say(f"\n{made}\nNext:   {next_step}")

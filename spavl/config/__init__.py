@@ -9,6 +9,7 @@ from pydantic import PositiveInt, model_validator
 from spavl.config.align import AlignSettings
 from spavl.config.base import Section, refuse_twice
 from spavl.config.build import BuildSettings
+from spavl.config.ceilings import CeilingSettings
 from spavl.config.evaluate import EvaluateSettings, ReportSettings
 from spavl.config.judging import GuardSpec, JudgeSpec
 from spavl.config.load import load_settings
@@ -18,6 +19,7 @@ from spavl.config.runner import RaySettings
 __all__ = [
     "AlignSettings",
     "BuildSettings",
+    "CeilingSettings",
     "EndpointSpec",
     "EvaluateSettings",
     "GuardSpec",
@@ -50,6 +52,8 @@ class Settings(Section):
     are the same."""
     ray: RaySettings = RaySettings()
     """The actors, with `runner: ray`."""
+    ceilings: CeilingSettings = CeilingSettings()
+    """What one command may spend at most."""
     models: tuple[ModelSpec, ...] = ()
     """Every model that the stages name, by its label."""
     guards: tuple[GuardSpec, ...] = ()

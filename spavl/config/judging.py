@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from spavl.config.base import Section
 from spavl.config.models import Label, SamplingSettings
@@ -12,7 +14,21 @@ from spavl.config.models import Label, SamplingSettings
 GUARD_KINDS = ("rubric", "md-judge", "llama-guard", "policy", "graded", "refusal")
 """Kinds of guard that are built in."""
 
-GuardKindName = Annotated[str, Field(pattern=rf"^({'|'.join(GUARD_KINDS)}|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")]
+_PATTERN = rf"^({'|'.join(GUARD_KINDS)}|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"
+
+
+def _known_kind(kind: str) -> str:
+    if re.match(_PATTERN, kind):
+        return kind
+    near = get_close_matches(kind, GUARD_KINDS, n=1)
+    meant = f" (did you mean `{near[0]}`?)" if near else ""
+    raise ValueError(
+        f"`{kind}` is no kind of guard{meant}: there are {', '.join(GUARD_KINDS)}; or name one of your own as "
+        "package.module:Class"
+    )
+
+
+GuardKindName = Annotated[str, AfterValidator(_known_kind), Field(json_schema_extra={"pattern": _PATTERN})]
 Subject = Literal["answer", "request", "picture"]
 """What a guard grades."""
 

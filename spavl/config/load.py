@@ -67,6 +67,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         tree = load_yaml(path.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"There is no settings file `{path}`", try_="`spavl init` writes a commented one") from None
+    except IsADirectoryError:
+        raise SettingsError(f"`{path}` is a folder and no settings file", where=str(path.resolve()),
+                            try_="name the file in it, such as `my.yaml`") from None  # fmt: skip
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"`{path}` cannot be read: {error}") from error
     except yaml.YAMLError as error:

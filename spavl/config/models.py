@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,13 +14,56 @@ from spavl.config.base import Section
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-goog-api-key"})
+"""Headers that hold a secret: their value stands in an environment variable, and never in a settings file."""
+
+OWN_FIELDS = frozenset(
+    {"messages", "model", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "response_format"}
+)
+"""Fields of a request that have settings of their own, or are what is asked."""
+
+UNREADABLE_FIELDS = frozenset({"stream", "n"})
+"""Fields of a request that would change the form of the reply: one whole answer is what is read."""
+
+
 def _address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("an address looks like http://localhost:8000/v1")
     if parts.port == 0:
         raise ValueError("port 0 is no port")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "an address holds no name and no password, for settings are written down; put the key into an environment "
+            "variable and name it as `key_env`"
+        )
+    if parts.fragment:
+        raise ValueError("an address has no part after #")
     return url
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise ValueError(f"`{name}` is no name of a header")
+        if not value.isprintable() or not value.isascii():
+            raise ValueError(f"the value of `{name}` is more than one line of ASCII")
+        if name.lower() in SECRET_HEADERS and not value.startswith("$"):
+            raise ValueError(f"`{name}` is a secret: write `$NAME`, the environment variable that holds it")
+    return headers
+
+
+def _extra_body(fields: dict[str, Any]) -> dict[str, Any]:
+    for name in fields:
+        if name in OWN_FIELDS:
+            raise ValueError(f"`{name}` has a setting of its own, or is what is asked")
+        if name in UNREADABLE_FIELDS:
+            raise ValueError(f"`{name}` would change the form of the reply; one whole answer is read")
+    try:
+        json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"it holds more than plain values: {error}") from None
+    return fields
 
 
 class SamplingSettings(Section):
@@ -61,6 +106,20 @@ class LocalSpec(Section):
     """Run Python code that comes with the checkpoint. Only for checkpoints you have read."""
 
 
+class PictureSettings(Section):
+    """The form in which an endpoint is sent pictures. Part of every key, for it changes what the model sees."""
+
+    format: Literal["original", "jpeg", "png"] = "original"
+    """`original`: the file as it is, if it is an upright JPEG, PNG, WebP or GIF without transparency; any other picture
+    (BMP, TIFF, turned by its camera, transparent, animated, 16 bits) is converted, so that every model sees the same.
+    `jpeg`, `png`: all pictures in this format."""
+    max_pixels: Annotated[int, Field(ge=1)] | None = None
+    """Larger pictures are scaled down to so many pixels, their shape kept. None: never."""
+    max_bytes: Annotated[int, Field(ge=1000)] | None = None
+    """Larger files are sent as JPEG (as PNG, with that format) and scaled down until they fit; for servers that answer
+    big photos with status 413. None: never."""
+
+
 class EndpointSpec(Section):
     """An OpenAI-compatible server: vLLM, SGLang, Ollama, `transformers serve`, or a hosted API."""
 
@@ -69,20 +128,40 @@ class EndpointSpec(Section):
     kind: Literal["endpoint"] = "endpoint"
     """An OpenAI-compatible server."""
     url: Annotated[str, AfterValidator(_address)]
-    """Base address, up to and including `/v1`."""
+    """Base address, up to and including `/v1`; `/chat/completions` is put after its path, before its `?query`."""
     model: str
-    """The model's name on that server."""
+    """The model's name on that server; part of every key."""
     identity: str
-    """What makes its answers its own, as provider/model/revision; part of every key. The address is not: the same
-    model behind another address keeps its answers."""
+    """What makes its answers its own beyond the name, as provider/model/revision; part of every key. The address is
+    not: the same model behind another address keeps its answers."""
     key_env: str | None = None
     """Name of the environment variable that holds the API key. Keys are never written anywhere."""
+    headers: Annotated[dict[str, str], AfterValidator(_headers)] = {}
+    """Further headers of every request. A value `$NAME` is taken from that environment variable, never written down."""
+    extra_body: Annotated[dict[str, Any], AfterValidator(_extra_body)] = {}
+    """Further fields of every request, such as `{chat_template_kwargs: {enable_thinking: false}}`. Part of every
+    key."""
+    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Field of the request that holds `sampling.max_tokens`; newer OpenAI models know only `max_completion_tokens`."""
+    leave_out: tuple[Literal["temperature", "top_p", "seed", "response_format"], ...] = ()
+    """Fields of the request that this server refuses and is not sent; its own defaults hold then. Part of every key."""
+    pictures: PictureSettings = PictureSettings()
+    """The form in which it is sent pictures."""
+    max_response_bytes: PositiveInt = 8_000_000
+    """A longer response is not read to its end, and its call has failed."""
     concurrency: PositiveInt = 16
     """Most calls in flight at once."""
     timeout: PositiveFloat = 120.0
     """Seconds for one attempt."""
     attempts: PositiveInt = 5
-    """Attempts before a call is recorded as failed."""
+    """Attempts before a call is recorded as failed. Those that fail because the whole server is out of reach do not
+    count; see `patience`."""
+    patience: NonNegativeFloat = 600.0
+    """Seconds that a server which has answered before may be out of reach, or refuse all calls as too many, before its
+    model is given up for this run. Until then its calls wait, and one of them is tried again and again; the other
+    models go on."""
+    longest_wait: PositiveFloat = 120.0
+    """Most seconds to wait at once because a server asks for it (`Retry-After`), whatever it asks for."""
     price_in: NonNegativeFloat = 0.0
     """Price of a million prompt tokens."""
     price_out: NonNegativeFloat = 0.0

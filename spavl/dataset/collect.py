@@ -7,6 +7,7 @@ import io
 import os
 import sqlite3
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,13 +20,20 @@ from spavl.atomic import atomic_write
 from spavl.config.build import CollectSettings
 from spavl.errors import DataError
 from spavl.pictures import PICTURE_FORMATS
+from spavl.plural import plural
 from spavl.records import ImageRecord, Topic
 from spavl.taxonomy import Taxonomy
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 """File name suffix of a copy by Pillow's name of its format."""
-NOT_PICTURES = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".html", ".ini", ".db"}
-"""Suffixes of files that are passed over without a word."""
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+"""Suffixes of files that say they are pictures: where they are none, they are rejected with the reason."""
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+"""First bytes of pictures whose names do not say so; those of WebP are `RIFF`, four bytes of length, `WEBP`."""
+MOST_NAMED = 20
+"""Most sub-folders that one message names."""
+RUN_FILE = "run.json"
+"""A folder that holds this file is a run folder, whose pictures are copies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,8 @@ class Rejected:
     """Its path, bytes that are no UTF-8 escaped."""
     reason: str
     """Why it is not used, as part of a sentence."""
+    is_duplicate: bool = False
+    """Whether another file with the same bytes is used."""
 
 
 def find(settings: CollectSettings, taxonomy: Taxonomy) -> Iterator[Candidate]:
@@ -71,29 +81,94 @@ def find(settings: CollectSettings, taxonomy: Taxonomy) -> Iterator[Candidate]:
         taxonomy: the subcategories that sub-folders may be named after.
 
     Raises:
-        DataError: there is no folder, no picture in it, or a picture whose path names no subcategory.
+        DataError: there is no folder, no picture in it, or pictures whose paths name no subcategory; it names them all.
     """
     folder = _folder(settings)
     heldout = {taxonomy.topic(name).class3 for name in settings.heldout}
     found = False
-    for path in _files(folder):
+    nameless: Counter[str] = Counter()
+    for path, stray in _files(folder):
+        if stray:
+            continue
         found = True
-        yield _candidate(path, folder, settings, taxonomy, heldout)
+        topic = _topic(path, folder, settings, taxonomy)
+        if topic is None:
+            nameless[_name(path.relative_to(folder).parent)] += 1
+        elif not nameless:
+            yield _candidate(path, folder, settings, topic, heldout)
+    if nameless:
+        raise _nameless(nameless, folder, taxonomy)
     if not found:
         raise DataError(
             "There are no pictures in this folder", where=str(folder), try_="put .jpg, .png or .webp files into it"
         )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """The files below a folder that may be pictures, by their paths in alphabetical order, folder by folder."""
+def passed_over(settings: CollectSettings) -> Counter[str]:
+    """How many files of the folder are no pictures, by what they are, such as `.md`, `hidden` or `run folder`.
+
+    Args:
+        settings: name the folder.
+
+    Raises:
+        DataError: there is no folder.
+    """
+    return Counter(stray for _, stray in _files(_folder(settings)) if stray)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files below a folder by their paths in alphabetical order, folder by folder: each with what it is instead
+    where it is no picture. Hidden folders, links to folders and run folders are one such file."""
     for entry in sorted(folder.iterdir(), key=lambda path: path.name):
         if entry.name.startswith("."):
-            continue
-        if entry.is_dir() and not entry.is_symlink():
+            yield entry, "hidden"
+        elif entry.is_dir() and entry.is_symlink():
+            yield entry, "link to a folder"
+        elif entry.is_dir() and (entry / RUN_FILE).is_file():
+            yield entry, "run folder"
+        elif entry.is_dir():
             yield from _files(entry)
-        elif not entry.is_dir() and entry.suffix.lower() not in NOT_PICTURES:
-            yield entry
+        else:
+            yield entry, "" if _may_be_a_picture(entry) else entry.suffix.lower() or "without a suffix"
+
+
+def _may_be_a_picture(path: Path) -> bool:
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    if path.is_symlink() or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            first = file.read(12)
+    except OSError:
+        return False
+    return first.startswith(BEGINNINGS) or (first[:4] == b"RIFF" and first[8:] == b"WEBP")
+
+
+def _topic(path: Path, folder: Path, settings: CollectSettings, taxonomy: Taxonomy) -> Topic | None:
+    """What the innermost sub-folder that names a subcategory names; else what the settings say."""
+    known = [topic for name in path.relative_to(folder).parts[:-1] if (topic := taxonomy.find(name))]
+    if known:
+        return known[-1]
+    return taxonomy.topic(settings.topic) if settings.topic is not None else None
+
+
+def _nameless(pictures: Counter[str], folder: Path, taxonomy: Taxonomy) -> DataError:
+    """The error about all sub-folders that name no subcategory, with the nearest names."""
+    names = [name for name in pictures if name != "."]
+    named = [f"`{name}` ({plural(pictures[name], 'picture')})" for name in names[:MOST_NAMED]]
+    if pictures["."]:
+        named.insert(0, f"the folder itself ({plural(pictures['.'], 'picture')})")
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    near = [f"for `{name}`: {hint}" for name in names[:MOST_NAMED] if (hint := taxonomy.near(name.split("/")[-1]))]
+    return DataError(
+        f"No subcategory is named for {plural(pictures.total(), 'picture')}; these are none of {taxonomy.source}: "
+        f"{', '.join(named)}{more}",
+        where=str(folder),
+        try_="; ".join(
+            [*near, "use sub-folders named after subcategories, or set `build.collect.topic` for the others"]
+        ),
+    )
 
 
 class SeenPictures:
@@ -149,11 +224,26 @@ def collect(
             record, data = found
             first = seen.first(record.image_sha256, name)
             if first != name:
-                rejected.append(Rejected(name, f"the same bytes as {first}"))
+                rejected.append(Rejected(name, f"the same bytes as {first}", is_duplicate=True))
                 continue
             _copy(folder / record.image_file, data)
             records.append(record)
     return records, rejected
+
+
+def unusable(candidates: Sequence[Candidate], max_pixels: int) -> list[Rejected]:
+    """The files that cannot be used, with their reasons; nothing is copied.
+
+    Args:
+        candidates: files to look at.
+        max_pixels: largest width times height of a picture.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [
+            Rejected(_name(candidate.path), found.what)
+            for candidate, found in _inspected(candidates, max_pixels) if isinstance(found, DataError)
+        ]  # fmt: skip
 
 
 def _inspected(
@@ -187,20 +277,8 @@ def _folder(settings: CollectSettings) -> Path:
     return folder
 
 
-def _candidate(path: Path, folder: Path, settings: CollectSettings, taxonomy: Taxonomy, heldout: set[str]) -> Candidate:
-    subfolders = list(path.relative_to(folder).parts[:-1])
-    benign = bool(subfolders) and subfolders[-1].lower() == "benign"
-    known = [name for name in subfolders if name in taxonomy]
-    name = known[-1] if known else settings.topic
-    if name is None:
-        place = f"the sub-folder `{subfolders[0]}`" if subfolders else "the file's place"
-        raise DataError(
-            f"No subcategory is named for this picture: {place} is none of {taxonomy.source}",
-            where=_name(path),
-            try_=(taxonomy.near(subfolders[-1]) if subfolders else "")
-            or "use sub-folders named after subcategories, or set `build.collect.topic` for all pictures",
-        )
-    topic = taxonomy.topic(name)
+def _candidate(path: Path, folder: Path, settings: CollectSettings, topic: Topic, heldout: set[str]) -> Candidate:
+    benign = path.parent != folder and path.parent.name.lower() == "benign"
     source = f"folder:{_name(path.relative_to(folder))}"
     return Candidate(
         path=path, topic=topic, image_id=f"{topic.class3}/{'benign/' if benign else ''}{_stem(path, folder)}",

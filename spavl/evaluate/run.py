@@ -11,6 +11,7 @@ from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer
 from spavl.models.base import Model
 from spavl.models.calls.engine import complete
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
 from spavl.statistics.paired import PairedComparison, compare_paired
@@ -42,6 +43,7 @@ def answer(
     *,
     store: CallStore,
     on_progress: Callable[[int, int], None] | None = None,
+    oversight: Oversight | None = None,
 ) -> list[Answer]:
     """The model's answer to every item, in the order of the items; a failed call is an answer with its status.
 
@@ -50,9 +52,12 @@ def answer(
         model: the model.
         store: where calls are looked up and kept.
         on_progress: called with (answered, all).
+        oversight: the command's ceilings. None: there are none.
     """
     prompts = [benchmark.prompt_for(item) for item in benchmark.items]
-    replies = complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress)
+    replies = complete(
+        model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress, oversight=oversight
+    )
     return [
         Answer(
             item=item,

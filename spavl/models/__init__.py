@@ -7,18 +7,20 @@ families/ (facts of model families), trees/ (packed batches with shared prefixes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec
 from spavl.models.base import Model
 
 
-def open_model(spec: ModelSpec, *, allow_code: bool = False) -> Model:
+def open_model(spec: ModelSpec, *, allow_code: bool = False, log: Callable[[str], None] = lambda line: None) -> Model:
     """The model of a settings entry. Weights are loaded at its first call, not here.
 
     Args:
         spec: the entry: local weights, an endpoint, or a Python class.
         allow_code: run a Python class from outside spavl.
+        log: told what the user should know of an endpoint, such as that another model answers; from any thread.
 
     Raises:
         ModelError: the class cannot be built, or lies outside spavl and is not allowed.
@@ -31,7 +33,7 @@ def open_model(spec: ModelSpec, *, allow_code: bool = False) -> Model:
         case EndpointSpec():
             from spavl.models.backends.endpoint import EndpointModel
 
-            return EndpointModel(spec)
+            return EndpointModel(spec, log)
         case PythonSpec():
             from spavl.models.backends.python import open_python
 

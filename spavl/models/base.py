@@ -146,6 +146,10 @@ class AsyncModel(Protocol):
     """Most calls in flight at once."""
     attempts: int
     """Attempts before a call is recorded as failed."""
+    patience: float
+    """Seconds that a server which has answered before may be out of reach before the model is given up."""
+    longest_wait: float
+    """Most seconds to wait at once because the server asks for it."""
 
     @property
     def identity(self) -> str:
@@ -160,8 +164,7 @@ class AsyncModel(Protocol):
             request: what to send, with its key.
 
         Raises:
-            Retry: another attempt may help; see `spavl.models.calls.rate_limit`.
-            ModelError: no attempt can help, for this call or any other.
+            Retry: the attempt failed, and why; see `spavl.models.calls.rate_limit`.
         """
         ...
 

@@ -54,7 +54,7 @@ def identity_of(spec: ModelSpec) -> str:
         case LocalSpec():
             return local_identity(spec, find_checkpoint(spec))
         case EndpointSpec():
-            return f"endpoint:{spec.identity}" + _system_suffix(spec.system)
+            return f"endpoint:{spec.identity}@{spec.model}" + _asked_suffix(spec)
         case PythonSpec():
             options = f"#{_hash_json(spec.options)}" if spec.options else ""
             return f"python:{spec.target}@{spec.version}{options}"
@@ -323,8 +323,11 @@ def _hash_json(form: Any) -> str:
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def _system_suffix(system: str) -> str:
-    return f"#{_hash_json(system)}" if system else ""
+def _asked_suffix(spec: EndpointSpec) -> str:
+    """A hash of what the endpoint is told, and how, beyond the request itself; empty where that is nothing."""
+    parts = {"system", "extra_body", "leave_out", "pictures"}
+    form = spec.model_dump(mode="json", include=parts, exclude_defaults=True)
+    return f"#{_hash_json(form)}" if form else ""
 
 
 def _first_line(error: Exception) -> str:

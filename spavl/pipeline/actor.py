@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -62,6 +63,8 @@ class ActorRecipe:
     """Numbers (inodes) of run folder and store, by which the actor knows that it sees the same ones."""
     import_paths: tuple[str, ...]
     """Where the command imports modules from, such as a user's own classes."""
+    seconds: float | None
+    """Seconds until the command's ceiling of time; None: there is none."""
     keys: Mapping[str, str]
     """API keys by the names of their environment variables. Sent to the process that needs them, and kept nowhere."""
 
@@ -99,7 +102,7 @@ class SliceActor:
             counter: handle of the run's `Counter`.
         """
         self._recipe = recipe
-        self._tally = Tally()
+        self._tally = Tally(cost=recipe.settings.ceilings.cost, seconds=recipe.seconds)
         self._guard = threading.Lock()
         self._calls: tuple[CallStore, Engine] | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS)
@@ -166,7 +169,8 @@ class SliceActor:
         with self._guard:
             if self._calls is None:
                 store = self._open_segment()
-                engine = Engine(store, limits=lambda model: SharedLimits(model, self._tally))
+                limits = partial(SharedLimits, tally=self._tally)
+                engine = Engine(store, limits=limits, oversight=self._tally.oversight)
                 self._calls = (store, engine)
             return self._calls[1]
 

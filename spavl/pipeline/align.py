@@ -16,6 +16,7 @@ from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
 from spavl.errors import DataError, MissingExtra, SettingsError
 from spavl.models.identity import find_checkpoint
+from spavl.pipeline.build import keep_sections
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
 from spavl.tables.query import query
@@ -82,7 +83,7 @@ def align(
     if session.first:
         facts = {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}
         session.run.note(aligned={name: facts})
-        _keep_settings(session)
+        keep_sections(session, "align")
     return made
 
 
@@ -119,14 +120,6 @@ def training_folder(session: Session, name: str) -> Path:
             where="--name", try_=f"another, such as `{name}-aligned`",
         )  # fmt: skip
     return session.run.align / name
-
-
-def _keep_settings(session: Session) -> None:
-    """Keep the align settings as run in the run folder's record; what a build has put there beside them stays."""
-    now = session.settings.model_dump(mode="json")
-    before = session.run.settings_before()
-    session.run.keep_settings({**before, "align": now["align"]} if before else now)
-    session.run.note(seed=session.settings.seed)
 
 
 def check_training_packages() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import spavl
+from spavl.config import Settings
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
+from spavl.errors import NothingMade, SettingsError
+from spavl.pipeline.failures import failures
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
-from spavl.records import PreferencePair
-from spavl.run import changes
+from spavl.records import TRIED_AGAIN, PreferencePair, Response
+from spavl.run import STAGES, Stage, changes
 from spavl.tables import FORMAT, read_footer
 
 
@@ -28,31 +32,91 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
         session: the settings, and the run folder that tables and dataset are written to.
 
     Raises:
-        DataError: no picture can be used, or no match became a pair.
+        NothingMade: no picture can be used, or no match became a pair.
+        SettingsError: fewer than two responders are named.
         RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
         MissingExtra: Ray is to do the work and is not installed.
     """
     stages = pipeline_of(session.settings, allow_code=session.allow_code)
+    refuse_small_roster(session.settings, stages)
     for stage in stages:  # before anything of the run folder changes
         for use in stage.models(session.settings):
             session.spec(use.label, use.setting)
     log_changed_settings(session)
-    with open_runner(session) as runner:
-        walk(session, stages, runner)
+    _note_stages(session, stages)
+    try:
+        with open_runner(session) as runner:
+            walk(session, stages, runner)
+    except NothingMade as error:
+        raise _with_reason(error, session, stages) from None
     (pairs,) = last_tables(session.run.folder, session.settings, stages, PreferencePair)
     _export(session, pairs)
-    session.run.replace(stages=[stage.described() for stage in stages])
+    _note_failures(session, stages)
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
-    session.run.note(
-        calls={"answered from the store": session.store.hits, "made": session.store.calls},
-        swap_agreement=swap_agreement(counts["pair"]),
-    )
+    session.run.note(swap_agreement=swap_agreement(counts["pair"]))
+    _note_calls(session)
     return counts
 
 
+def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
+    """Refuse to pay for answers that can never be compared.
+
+    Args:
+        settings: name the responders.
+        stages: a stage of the user's own may write further answers.
+
+    Raises:
+        SettingsError: fewer than two responders are named, and no stage of the user's own writes answers.
+    """
+    responders = settings.build.respond.models
+    own = {stage.name for stage in stages} - {stage.name for stage in STAGES}
+    if len(responders) < 2 and not any(stage.writes is Response for stage in stages if stage.name in own):
+        named = f"One responder is named, `{responders[0]}`" if responders else "No model is named for `respond`"
+        raise SettingsError(
+            f"{named}, and a pair needs answers of two", where="build.respond.models",
+            try_="name at least two entries of `models` that differ in safety",
+        )  # fmt: skip
+
+
+def _note_stages(session: Session, stages: Sequence[Stage]) -> None:
+    """Note the stages, and drop what `run.json` holds of stages that are no more."""
+    manifest = session.run.manifest()
+    gone = {stage["name"] for stage in manifest.get("stages", [])} - {stage.name for stage in stages}
+    kept = {
+        part: {name: value for name, value in manifest[part].items() if name not in gone}
+        for part in ("counts", "seconds", "spent") if part in manifest
+    }  # fmt: skip
+    session.run.replace(stages=[stage.described() for stage in stages], **kept)
+
+
+def _note_calls(session: Session) -> None:
+    """Note what this command has asked; where the folder can only be read, what an earlier one has noted stays."""
+    if session.run.can_be_written:
+        session.run.note(calls={"answered from the store": session.store.hits, "made": session.store.calls})
+
+
+def _note_failures(session: Session, stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Note why records have no answer; returns it."""
+    counts = session.run.manifest().get("counts", {})
+    found = failures(session.run, session.settings, stages, counts)
+    session.run.replace(failures=found)
+    return found
+
+
+def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) -> NothingMade:
+    """The error with the reason that the stages before it tell."""
+    _note_calls(session)
+    there = [stage for stage in stages if all(p.exists() for p in stage.tables(session.run.folder, session.settings))]
+    failed = any(one["status"] in TRIED_AGAIN for one in _note_failures(session, there))
+    stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
+    why = stage.why_nothing(session.run.manifest())
+    what = f"{error.what}: {why}" if why else error.what
+    return NothingMade(what, where=error.where, try_=error.try_, calls_failed=failed)
+
+
 def log_changed_settings(session: Session) -> None:
-    """Log how the settings of a run folder changed since its last run, and keep the new ones.
+    """Log how the settings of a run folder changed since its last build, and keep the new ones.
 
     Args:
         session: the settings and the run folder.
@@ -68,13 +132,27 @@ def log_changed_settings(session: Session) -> None:
     session.run.note(seed=session.settings.seed)
 
 
+def keep_sections(session: Session, *names: str) -> None:
+    """Keep sections of the settings once their command has ended well; the others stay as the dataset was made.
+
+    Args:
+        session: the settings and the run folder; where it has no settings yet, all are kept.
+        names: of the sections.
+    """
+    now = session.settings.model_dump(mode="json")
+    session.run.keep_settings({**now, **session.run.settings_before(), **{name: now[name] for name in names}})
+    if "seed" not in session.run.manifest():
+        session.run.note(seed=session.settings.seed)
+
+
 def _export(session: Session, pairs: Path) -> None:
     """Write the dataset, unless it is there and made from these pairs; an old one stays until the new is written."""
     run = session.run
     footer = read_footer(pairs) or {}
     made_from = fingerprint_of([spavl.__version__, FORMAT, footer["content"]])
-    with session.stage("export") as counts:
-        counts.update(exported(run.dataset, made_from))
-        if sum(counts.values()) != footer["rows"] or not (run.dataset / "README.md").exists():
-            counts.clear()
-            counts.update(export(pairs, folder=run.folder, out=run.dataset, made_from=made_from))
+    counts = exported(run.dataset, made_from)
+    if sum(counts.values()) == footer["rows"] and (run.dataset / "README.md").exists():
+        session.run.note(counts={"export": counts})
+        return
+    with session.stage("export") as made:
+        made.update(export(pairs, folder=run.folder, out=run.dataset, made_from=made_from))

@@ -7,17 +7,26 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from spavl.config import EndpointSpec, ModelSpec, Settings
-from spavl.errors import ModelError, SpavlError
+from spavl.config import EndpointSpec, ModelSpec, PythonSpec, Settings
+from spavl.dataset.collect import Rejected, unusable
+from spavl.errors import DataError, ModelError, SpavlError
+from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.models.identity import identity_of
+from spavl.own_code import import_own
+from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.collect import candidates
+from spavl.pipeline.evaluate import benchmarks_of, known_models
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import pipeline_of
 from spavl.run import ModelUse, Stage
 
+MOST_LOOKED_AT = 1_000
+"""Most pictures that a check opens."""
 REACH_SECONDS = 3.0
 """Longest wait for a server to accept a connection, in seconds."""
 
@@ -41,19 +50,25 @@ class RunPlan:
     """What a settings file would do."""
 
     pictures: int
-    """Pictures that the dataset is built from."""
+    """Pictures that the dataset is built from; 0 where none is built."""
     benign: int
     """Of these, harmless counterparts."""
     subcategories: int
     """Subcategories of the taxonomy that they are of."""
     stages: tuple[str, ...]
-    """The stages in their order, those of the user's own among them."""
+    """The stages in their order, those of the user's own among them; none where the file is for an evaluation alone."""
     estimates: list[CallEstimate]
-    """Calls by stage and model."""
+    """Calls by stage and model, those of the evaluation last."""
     stored: int
     """Calls that the store holds, of all runs."""
     runner: str = ""
     """Who does the work of the dataset's stages."""
+    looked_at: int = 0
+    """Pictures that were opened: all, or the first of many."""
+    unusable: list[Rejected] = field(default_factory=list)
+    """Of these, those that cannot be used, which a build passes over."""
+    items: int = 0
+    """Items of the benchmarks."""
     problems: list[SpavlError] = field(default_factory=list)
     """What keeps it from running, such as a server that cannot be reached."""
 
@@ -64,29 +79,101 @@ class RunPlan:
 
 
 def check(session: Session) -> RunPlan:
-    """Plan a run: count pictures and calls, and test whether every model could be opened, without asking any.
+    """Plan a run: count pictures, items and calls, and test whether every model could be opened, without asking any.
 
     Args:
         session: the settings, models and call store.
 
     Raises:
         DataError: the pictures cannot be found.
+        SettingsError: a stage or guard of the user's own is named and may not be run.
     """
+    problems: list[SpavlError] = []
+    evaluated, items = _evaluation(session, problems)
+    if not _builds(session.settings):
+        return RunPlan(pictures=0, benign=0, subcategories=0, stages=(), estimates=evaluated,
+                       stored=len(session.store), items=items, problems=problems)  # fmt: skip
     stages = pipeline_of(session.settings, allow_code=session.allow_code)
     found = Counter((c.topic.class3, c.benign) for c in candidates(session))
-    estimates, problems = _estimates(session, found.total())
+    looked_at, unusable_ones = _look_at_pictures(session)
+    estimates = _estimates(session, found.total(), problems)
     return RunPlan(
         pictures=found.total(), stages=tuple(stage.name for stage in stages),
         benign=sum(n for (_, benign), n in found.items() if benign),
         subcategories=len({name for name, _ in found}),
-        estimates=estimates, stored=len(session.store), runner=_runner(session.settings),
-        problems=problems + _cluster_problems(session.settings),
+        estimates=[*estimates, *evaluated], stored=len(session.store), runner=_runner(session.settings),
+        looked_at=looked_at, unusable=unusable_ones, items=items,
+        problems=[*problems, *_dataset_problems(session, stages, looked_at, unusable_ones)],
     )  # fmt: skip
 
 
-def _estimates(session: Session, pictures: int) -> tuple[list[CallEstimate], list[SpavlError]]:
-    estimates: list[CallEstimate] = []
+def _builds(settings: Settings) -> bool:
+    """Whether the settings are for a dataset, and not for an evaluation alone: benchmarks, and no pictures."""
+    collect = settings.build.collect
+    return collect.source != "folder" or collect.folder is not None or not settings.evaluate.benchmarks
+
+
+def _look_at_pictures(session: Session) -> tuple[int, list[Rejected]]:
+    """How many pictures were opened, and those that cannot be used."""
+    if session.settings.build.collect.source != "folder":
+        return 0, []
+    some = list(islice(candidates(session), MOST_LOOKED_AT))
+    return len(some), unusable(some, session.settings.build.collect.max_pixels)
+
+
+def _dataset_problems(
+    session: Session, stages: Sequence[Stage], looked_at: int, unusable_ones: list[Rejected]
+) -> list[SpavlError]:
     problems: list[SpavlError] = []
+    if looked_at and len(unusable_ones) == looked_at:
+        problems.append(DataError(f"None of the pictures can be used: {unusable_ones[0].reason}",
+                                  where=unusable_ones[0].file))  # fmt: skip
+    try:
+        refuse_small_roster(session.settings, stages)
+    except SpavlError as error:
+        problems.append(error)
+    return problems + _cluster_problems(session.settings)
+
+
+def _evaluation(session: Session, problems: list[SpavlError]) -> tuple[list[CallEstimate], int]:
+    """Calls of the evaluation by model, answers first and then grades, and the number of items."""
+    benchmarks: list[Benchmark] = []
+    for spec in session.settings.evaluate.benchmarks:
+        try:
+            benchmarks += benchmarks_of(session, spec)
+        except SpavlError as error:
+            problems.append(error)
+    items = sum(len(benchmark.items) for benchmark in benchmarks)
+    models = [spec.name for spec in known_models(session)] if items else []
+    grades = sum((_grades(benchmark) for benchmark in benchmarks), Counter[str]())
+    for guard in grades:
+        problems += _access_problems(session, guard, "evaluate.guard")
+    answered = [CallEstimate("evaluate", model, "local", items) for model in models]
+    kinds = {spec.name: spec.kind for spec in session.settings.models}
+    graded = [CallEstimate("evaluate", guard, kinds[guard], n * len(models)) for guard, n in grades.items()]
+    return answered + graded, items
+
+
+def _grades(benchmark: Benchmark) -> Counter[str]:
+    """Answers that each guard's model grades: an answer once, in however many metrics it counts."""
+    graded: dict[tuple[str, str], set[str]] = {}
+    for metric in benchmark.metrics:
+        if isinstance(metric.scorer, GuardScorer):
+            key = (metric.scorer.id, metric.scorer.guard.model)
+            graded.setdefault(key, set()).update(item.item_id for item in benchmark.items if metric.counts(item))
+    return sum((Counter({model: len(ids)}) for (_, model), ids in graded.items()), Counter[str]())
+
+
+def _access_problems(session: Session, label: str, setting: str) -> list[SpavlError]:
+    try:
+        _check_access(session.spec(label, setting), allow_code=session.allow_code)
+    except SpavlError as error:
+        return [error]
+    return []
+
+
+def _estimates(session: Session, pictures: int, problems: list[SpavlError]) -> list[CallEstimate]:
+    estimates: list[CallEstimate] = []
     seen: set[str] = set()
     for stage, use, calls in _calls(session, pictures, problems):
         label = use.label
@@ -94,13 +181,13 @@ def _estimates(session: Session, pictures: int) -> tuple[list[CallEstimate], lis
             spec = session.spec(label, use.setting)
             if label not in seen:
                 seen.add(label)
-                _check_access(spec)
+                _check_access(spec, allow_code=session.allow_code)
         except SpavlError as error:
             problems.append(error)
             estimates.append(CallEstimate(stage, label, "?", calls))
         else:
             estimates.append(CallEstimate(stage, label, spec.kind, calls))
-    return estimates, problems
+    return estimates
 
 
 def _calls(session: Session, pictures: int, problems: list[SpavlError]) -> Iterator[tuple[str, ModelUse, int]]:
@@ -144,9 +231,11 @@ def _cluster_problems(settings: Settings) -> list[SpavlError]:
     return []
 
 
-def _check_access(spec: ModelSpec) -> None:
-    """Test whether a model could be opened: its files, its API key, its address."""
+def _check_access(spec: ModelSpec, *, allow_code: bool) -> None:
+    """Test whether a model could be opened: its files, its API key, its address; for a class, whether it is there."""
     identity_of(spec)
+    if isinstance(spec, PythonSpec):
+        import_own(spec.target, name=spec.name, allow_code=allow_code, error=ModelError)
     if not isinstance(spec, EndpointSpec):
         return
     if spec.key_env and not os.environ.get(spec.key_env):

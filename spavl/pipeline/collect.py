@@ -16,8 +16,9 @@ from typing import IO
 import pyarrow as pa
 
 from spavl.atomic import atomic_write
-from spavl.dataset.collect import Candidate, Rejected, SeenPictures, collect, find
+from spavl.dataset.collect import Candidate, Rejected, SeenPictures, collect, find, passed_over
 from spavl.pipeline.session import Session
+from spavl.plural import plural
 from spavl.records import ImageRecord
 from spavl.tables import to_arrow
 from spavl.taxonomy import load_taxonomy
@@ -65,7 +66,7 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
 
     Args:
         session: the settings and the run folder.
-        counts: is added to: pictures found, made, rejected.
+        counts: is added to: pictures found, made, duplicate, unusable; files passed over.
 
     Raises:
         DataError: as `candidates`.
@@ -83,14 +84,35 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
             images, rejected = collect(
                 batch, folder=session.run.folder, max_pixels=settings.collect.max_pixels, seen=seen
             )
-            _name_rejected(session, rejected, rejected_file, counts["rejected"])
-            counts.update(found=len(batch), made=len(images), rejected=len(rejected))
+            _name_rejected(session, rejected, rejected_file, _rejected(counts))
+            duplicates = sum(one.is_duplicate for one in rejected)
+            counts.update(found=len(batch), made=len(images))
+            counts.update(duplicate=duplicates, unusable=len(rejected) - duplicates)
             on_progress(counts["found"], total)
             yield to_arrow(images, ImageRecord)
         rejected_file.write("]\n")
-    if counts["rejected"] > SHOWN:
-        more = counts["rejected"] - SHOWN
-        session.progress.log(f"… and {more} more, all named in {session.run.folder / 'rejected.json'}")
+    _log_unused(session, counts)
+
+
+def _rejected(counts: Counter[str]) -> int:
+    return counts["duplicate"] + counts["unusable"]
+
+
+def _log_unused(session: Session, counts: Counter[str]) -> None:
+    """Say how many files are not used, and of what kind."""
+    if _rejected(counts):
+        kinds = [plural(counts["duplicate"], "duplicate"), f"{counts['unusable']:,} unusable"]
+        named = ", ".join(kind for kind in kinds if not kind.startswith("0 "))
+        session.progress.log(
+            f"{plural(_rejected(counts), 'picture')} not used ({named}); {session.run.folder / 'rejected.json'} names "
+            "each with its reason"
+        )
+    wanted = session.settings.build.collect
+    strays = passed_over(wanted) if wanted.source == "folder" else Counter[str]()
+    if strays:
+        counts["passed over"] = strays.total()
+        kinds = [f"{n:,} {kind}" for kind, n in strays.most_common(SHOWN)]
+        session.progress.log(f"{plural(strays.total(), 'file')} passed over as no pictures: {', '.join(kinds)}")
 
 
 def _found(session: Session) -> Iterator[Candidate]:
@@ -98,7 +120,7 @@ def _found(session: Session) -> Iterator[Candidate]:
     if wanted.source == "miniworld":
         from spavl.pipeline.miniworld import make_candidates
 
-        yield from make_candidates(session.settings, session.run.folder / "world")
+        yield from make_candidates(session.settings, session.world)
     else:
         yield from find(wanted, load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None))
 

@@ -1,7 +1,8 @@
-"""What the actors of a run share: how often each model was called, what that cost, and when its server refused calls.
+"""What the actors of a run share: calls, money, pauses that servers ask for, and what is to be said to the user.
 
 Every actor counts for itself in a `Tally` and exchanges it with the run's one `Counter` a few times a second. A server
-that refuses one actor's calls is given the pause that it asked for by all of them.
+that refuses one actor's calls is given the pause that it asked for by all of them, and what all have spent is held
+against the ceiling of cost by each.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import partial
 from operator import add
 from typing import Any, final
 
 from spavl.models.base import AsyncModel, Reply
+from spavl.models.calls.oversight import Notice, Oversight
 from spavl.models.calls.rate_limit import ConcurrencyLimit
 
 MARGIN = 0.5
 """Seconds by which the end of a pause must move to be another pause: what an exchange takes varies."""
+ENDED = ("given up", "reached")
+"""States after which nothing more is said of a model or ceiling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +55,47 @@ class Counts:
     """Replies that units of work were given, stored ones included."""
     models: Mapping[str, Usage] = field(default_factory=dict)
     """Calls by name of the model."""
+    cost: float = 0.0
+    """What all calls cost, those of models that are not behind a network among them."""
 
     def __add__(self, other: Counts) -> Counts:
         names = dict.fromkeys([*self.models, *other.models])
         models = {name: self.models.get(name, Usage()) + other.models.get(name, Usage()) for name in names}
-        return Counts(self.replies + other.replies, models)
+        return Counts(self.replies + other.replies, models, self.cost + other.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an actor hears of the others."""
+
+    pauses: Mapping[str, float] = field(default_factory=dict)
+    """Seconds, by model, that servers have asked them to wait."""
+    cost: float = 0.0
+    """What they have spent."""
 
 
 @final
 class Counter:
-    """The one counter of a run: adds up what its actors have done, and tells each when others were refused."""
+    """The one counter of a run: adds up what its actors have done, and tells each of the others."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counts] = {}
         self._paused_until: dict[str, dict[str, float]] = {}
+        self._heard: dict[str, int] = {}
+        self._states: dict[str, str] = {}
+        self._notices: list[Notice] = []
 
-    def exchange(self, actor: str, counts: Counts, pauses: Mapping[str, float]) -> dict[str, float]:
-        """Take what an actor has done. Returns the seconds, by model, that servers have asked other actors to wait.
+    def exchange(self, actor: str, counts: Counts, pauses: Mapping[str, float], notices: Sequence[Notice] = ()) -> News:
+        """Take what an actor has done. Returns what it is to know of the other actors.
 
         Args:
             actor: name of the actor; one that was replaced has another name.
             counts: all it has done since it began, so that an exchange that is lost changes nothing.
             pauses: seconds by model that servers have asked it to wait since the exchange before.
+            notices: all that it has had to say since it began.
         """
         now = time.monotonic()
+        self._hear(actor, notices)
         self._counts[actor] = counts
         for model, seconds in pauses.items():
             self._paused_until.setdefault(model, {})[actor] = now + seconds
@@ -82,7 +103,25 @@ class Counter:
             model: max((until for name, until in by_actor.items() if name != actor), default=now)
             for model, by_actor in self._paused_until.items()
         }
-        return {model: until - now for model, until in others.items() if until > now}
+        spent = sum(counts.cost for name, counts in self._counts.items() if name != actor)
+        return News({model: until - now for model, until in others.items() if until > now}, spent)
+
+    def notices(self, after: int) -> list[Notice]:
+        """What is to be said to the user: what several actors say of one model, once.
+
+        Args:
+            after: how many of all notices are known already.
+        """
+        return self._notices[after:]
+
+    def _hear(self, actor: str, notices: Sequence[Notice]) -> None:
+        """Keep the notices that say something new, from whichever actor they come first."""
+        for notice in notices[self._heard.get(actor, 0) :]:
+            before = self._states.get(notice.about)
+            if before not in (notice.state, *ENDED):
+                self._states[notice.about] = notice.state
+                self._notices.append(notice)
+        self._heard[actor] = len(notices)
 
     def total(self) -> Counts:
         """What all actors have done."""
@@ -91,9 +130,17 @@ class Counter:
 
 @final
 class Tally:
-    """What one actor has done, and how long the servers of its models want no call. For any number of threads."""
+    """What one actor has done, and how long the servers of its models want no call. For any number of threads.
 
-    def __init__(self) -> None:
+    Args:
+        cost: most money that all actors may spend. None: no ceiling.
+        seconds: most time from now on. None: no ceiling.
+    """
+
+    def __init__(self, *, cost: float | None = None, seconds: float | None = None) -> None:
+        self._notices: list[Notice] = []
+        self.oversight = Oversight(cost=cost, seconds=seconds, tell=self._notices.append)
+        """What holds for all its calls."""
         self._guard = threading.Lock()
         self._replies = 0
         self._models: defaultdict[str, defaultdict[str, Any]] = defaultdict(partial(defaultdict, int))
@@ -131,20 +178,22 @@ class Tally:
         with self._guard:
             self._pauses[model] = max(seconds, self._pauses.get(model, 0.0))
 
-    def take(self) -> tuple[Counts, dict[str, float]]:
-        """All that was counted, and the pauses since the last time, for `Counter.exchange`."""
+    def take(self) -> tuple[Counts, dict[str, float], tuple[Notice, ...]]:
+        """All that was counted, the pauses since the last time, and all notices, for `Counter.exchange`."""
         with self._guard:
             pauses, self._pauses = self._pauses, {}
-            return Counts(self._replies, {name: Usage(**usage) for name, usage in self._models.items()}), pauses
+            models = {name: Usage(**usage) for name, usage in self._models.items()}
+            return Counts(self._replies, models, self.oversight.spent), pauses, tuple(self._notices)
 
-    def heed(self, pauses: Mapping[str, float]) -> None:
+    def heed(self, news: News) -> None:
         """Note what `Counter.exchange` returned.
 
         Args:
-            pauses: seconds to wait by model.
+            news: of the other actors.
         """
         now = time.monotonic()
-        self._others_paused_until = {model: now + seconds for model, seconds in pauses.items()}
+        self._others_paused_until = {model: now + seconds for model, seconds in news.pauses.items()}
+        self.oversight.heed(news.cost)
 
     def paused_until(self, model: str) -> float:
         """When a server that refused other actors' calls may be asked again, in the time of `time.monotonic`; 0: now.

@@ -21,7 +21,7 @@ from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.tools import BenchmarkTools
-from spavl.pipeline.build import log_changed_settings
+from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer
 from spavl.pipeline.session import Session
 from spavl.pipeline.weights import weights_of
@@ -68,13 +68,14 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
         SettingsError: no benchmark is named, or one needs a guard and none is named.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
-    log_changed_settings(session)
     specs = [_spec(session, name) for name in models] or known_models(session)
     base = base_spec(session)
     aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
-    return run_benchmarks(session, specs, open_benchmarks(session))
+    scores = run_benchmarks(session, specs, open_benchmarks(session))
+    keep_sections(session, "evaluate", "report")
+    return scores
 
 
 def run_benchmarks(
@@ -146,7 +147,7 @@ def blank_benchmarks(session: Session) -> list[Benchmark]:
     Args:
         session: the settings, and the run folder that blank pictures are written to.
     """
-    return [blanked(benchmark, session.run.folder / "world" / "blank") for benchmark in open_benchmarks(session)]
+    return [blanked(benchmark, session.world / "blank") for benchmark in open_benchmarks(session)]
 
 
 def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark]:
@@ -166,9 +167,23 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
             try_='add one, such as `evaluate.benchmarks=[{kind: file, name: mine, path: items.jsonl}]`; '
             "`spavl settings evaluate` explains them",
         )  # fmt: skip
+    return [benchmark for spec in specs for benchmark in benchmarks_of(session, spec, seed)]
+
+
+def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None) -> list[Benchmark]:
+    """The benchmarks of one entry of the settings, with at most `limit` items a subset.
+
+    Args:
+        session: the settings and the run folder.
+        spec: the entry.
+        seed: of the miniature world's pictures and questions, in place of the run's.
+
+    Raises:
+        DataError: its files cannot be used.
+        SettingsError: it needs a guard and none is named.
+    """
     world_seed = session.settings.seed if seed is None else seed
-    found = [benchmark for spec in specs for benchmark in _open(session, spec, world_seed)]
-    return [limited(benchmark, session.settings.limit) for benchmark in found]
+    return [limited(benchmark, session.settings.limit) for benchmark in _open(session, spec, world_seed)]
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
@@ -235,7 +250,9 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
-        answers = answer(benchmark, session.model(spec), store=session.store, on_progress=on_progress)
+        answers = answer(
+            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
+        )
     scored = score(benchmark, answers)
     write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored
@@ -245,7 +262,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
     if isinstance(spec, MiniworldBenchmark):
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        return miniworld_benchmarks(seed, spec.per_subset, session.run.folder / "world")
+        return miniworld_benchmarks(seed, spec.per_subset, session.world)
     return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
 
 
@@ -254,7 +271,7 @@ def _tools(session: Session, name: str) -> BenchmarkTools:
     settings = session.settings.evaluate
     refusal = settings.refusal_guard
     return BenchmarkTools(
-        name=name, sampling=session.sampling(settings.sampling), pictures=session.run.folder / "world",
+        name=name, sampling=session.sampling(settings.sampling), pictures=session.world,
         seed=session.settings.seed, unsafe=partial(_unsafe, session, name),
         refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
     )  # fmt: skip

@@ -20,7 +20,7 @@ class ModelPool:
 
     Args:
         specs: the settings' models.
-        progress: where it is logged on which device local models run.
+        progress: where it is logged on which device local models run, and which model answers at an endpoint.
         allow_code: allow models of kind `python` outside spavl.
         on_free: called with a model that is freed.
     """
@@ -77,7 +77,7 @@ class ModelPool:
                 return opened
             if spec.kind != "endpoint":
                 self.free()
-            model = open_model(spec, allow_code=self._allow_code)
+            model = open_model(spec, allow_code=self._allow_code, log=self._progress.log)
             if isinstance(model, AsyncModel):
                 self._endpoints[spec.name] = (spec, model)
             else:

@@ -84,6 +84,7 @@ class RayRunner(Runner):
         self._connected = False
         self._stopping = False
         self._counter: Any = None
+        self._said = 0
 
     def __enter__(self) -> Self:
         return self
@@ -217,6 +218,7 @@ class RayRunner(Runner):
             allow_code=session.allow_code, working_folder=Path.cwd(), folder=folder, store=store,
             segment=segment_path(store, str(slot.number)),
             same_files={path: path.stat().st_ino for path in (folder, store)},
+            seconds=None if settings.ceilings.minutes is None else session.oversight.left,
             keys={name: os.environ[name] for name in names}, import_paths=tuple(sys.path),
         )  # fmt: skip
         return actor.start.remote(recipe, self._counter)
@@ -282,6 +284,7 @@ class RayRunner(Runner):
                 now = self._total().replies
                 on_progress(max(0, now - before))
                 before = max(now, before)
+                self._log_notices()
 
         watcher = threading.Thread(target=report, name="ray-progress", daemon=True)
         watcher.start()
@@ -290,6 +293,16 @@ class RayRunner(Runner):
         finally:
             ended.set()
             watcher.join()
+            self._log_notices()
+
+    def _log_notices(self) -> None:
+        """Log what the actors say of models and ceilings, once."""
+        import ray
+
+        with suppress(ray.exceptions.RayError):
+            for notice in ray.get(self._counter.notices.remote(self._said)):
+                self._said += 1
+                self._session.progress.log(notice.line)
 
     def _total(self) -> Counts:
         import ray

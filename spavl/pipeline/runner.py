@@ -203,7 +203,7 @@ def open_runner(session: Session) -> Iterator[Runner]:
         MissingExtra: Ray is asked for and is not installed.
         RunError: the Ray cluster does not answer.
     """
-    if session.settings.runner == "local":
+    if session.settings.runner == "local" or session.store.replay:  # without calls there is nothing to hand out
         yield LocalRunner(session)
         return
     from spavl.pipeline.ray_runner import RayRunner

@@ -14,6 +14,8 @@ from spavl.config import ModelSpec, SamplingSettings, Settings
 from spavl.errors import RunError
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
+from spavl.models.calls.files import is_read_only
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
@@ -31,30 +33,52 @@ def is_first_process() -> bool:
 class Session:
     """The settings, run folder, call store, models and progress of one command; a context manager that closes them.
 
+    One session at a time works on a run folder, and one writes into a call store. Where a folder or a store can only
+    be read, a session can do whatever writes nothing there.
+
     Args:
         settings: as checked.
         progress: where bars and log lines go.
         allow_code: allow models of kind `python` outside spavl.
+        replay: make no call: what the call store does not hold is an error.
+        look_only: make nothing, neither folder nor store, and lock nothing: for who plans.
 
     Raises:
-        RunError: the run folder or the call store cannot be opened.
+        RunError: the run folder or the call store cannot be opened, or another process works on them.
         SettingsError: two models of the settings have one name or one identity.
         ModelError: a checkpoint that `models` names is not there.
     """
 
-    def __init__(self, settings: Settings, progress: Progress, *, allow_code: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress,
+        *,
+        allow_code: bool = False,
+        replay: bool = False,
+        look_only: bool = False,
+    ) -> None:
         self.settings = settings
         self.first = is_first_process()
         """Whether this is the only process of its command, or the first of those that a launcher started: it alone
         writes into run folder and call store, and shows progress."""
         self.progress = progress if self.first else NoProgress()
-        self._scratch = ExitStack()
-        self.run = Run(Path(settings.out)).open()
         self.allow_code = allow_code
         check_models(settings.models)
-        self.store = self._open_store()
-        self.engine = Engine(self.store)
-        self.pool = ModelPool(settings.models, progress, allow_code=allow_code, on_free=self.engine.forget)
+        self.run = Run(Path(settings.out))
+        with ExitStack() as opened:
+            if look_only or not self.first:
+                self._scratch: Path | None = Path(opened.enter_context(TemporaryDirectory()))
+                self.run.checked()
+            else:
+                self._scratch = None
+                self._lock_run(opened)
+            self.store = opened.enter_context(self._open_store(replay))
+            self.oversight = self._oversight()
+            self.engine = opened.enter_context(Engine(self.store, oversight=self.oversight))
+            self.pool = ModelPool(settings.models, progress, allow_code=allow_code, on_free=self.engine.forget)
+            opened.callback(self.free)  # first of all, and whatever a model's own `close` raises, the rest is closed
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Session:
         return self
@@ -62,17 +86,35 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._scratch, self.store, self.engine:  # the store is closed last, whatever a model's own `close` raises
-            self.free()
+        self._opened.__exit__(kind, error, trace)
 
-    def _open_store(self) -> CallStore:
-        """The call store, with what actors of a run that was killed have left beside it.
+    @property
+    def world(self) -> Path:
+        """Folder of pictures that are drawn or unpacked: of the miniature world, and of benchmarks."""
+        return (self._scratch or self.run.folder) / "world"
 
-        Further processes of one training ask no models that answer by calls, and have an empty store of their own.
-        """
-        if not self.first:
-            return CallStore(Path(self._scratch.enter_context(TemporaryDirectory())) / "calls.sqlite")
-        store = CallStore(Path(self.settings.store))
+    def _lock_run(self, opened: ExitStack) -> None:
+        lock = self.run.open().lock()
+        if lock is None:
+            self.progress.log(f"{self.run.folder} cannot be written: it is read as it is")
+        else:
+            opened.callback(lock.release)
+
+    def _oversight(self) -> Oversight:
+        ceilings = self.settings.ceilings
+        seconds = None if ceilings.minutes is None else ceilings.minutes * 60
+        return Oversight(cost=ceilings.cost, seconds=seconds, tell=lambda notice: self.progress.log(notice.line))
+
+    def _open_store(self, replay: bool) -> CallStore:
+        """The call store, with what actors of a run that was killed have left beside it."""
+        path = Path(self.settings.store)
+        if self._scratch is not None:
+            return CallStore(path, replay=True) if path.exists() else CallStore(self._scratch / "calls.sqlite")
+        if replay or is_read_only(path):
+            if not replay:
+                self.progress.log(f"{path} cannot be written: its answers are used, and no call is made")
+            return CallStore(path, replay=True, on_damage=self.progress.log)
+        store = CallStore(path, on_damage=self.progress.log)
         try:
             merged = merge_segments(store)
         except RunError:
@@ -104,7 +146,7 @@ class Session:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage, and note its counts, its calls and their cost in `run.json`.
+        """Time a stage, and note its counts and calls in `run.json`, with tokens and cost whoever paid for them.
 
         Args:
             name: of the stage. The block is handed the mapping of its counts.
@@ -112,11 +154,11 @@ class Session:
         if not self.first:
             yield {}
             return
-        hits, calls, cost = self.store.hits, self.store.calls, self.store.cost
+        before = _spent(self.store)
         with self.run.stage(name) as counts:
             yield counts
-        spent = {"calls": self.store.calls - calls, "stored": self.store.hits - hits, "cost": self.store.cost - cost}
-        self.run.note(spent={name: spent})
+        after = _spent(self.store)
+        self.run.note(spent={name: {what: after[what] - before[what] for what in after}})
 
     def free(self) -> None:
         """Free the open model and its weights."""
@@ -132,3 +174,10 @@ class Session:
             ModelError: the model is not there, or is a class outside spavl and `allow_code` is off.
         """
         return self.pool.model(spec)
+
+
+def _spent(store: CallStore) -> dict[str, float]:
+    return {
+        "calls": store.calls, "stored": store.hits, "tokens": store.tokens + store.found_tokens,
+        "cost": store.cost + store.found_cost,
+    }  # fmt: skip

@@ -17,6 +17,7 @@ from spavl.dataset.pair import pair
 from spavl.dataset.respond import respond
 from spavl.errors import DataError, SettingsError
 from spavl.own_code import require_permission
+from spavl.pipeline.failures import why_no_pair
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage
 from spavl.records import ImageRecord, Judgment, Match, Query, Response
@@ -189,6 +190,7 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
     "pair": {
         "work": _pair, "decides": lambda settings: settings.build.pair.model_dump(mode="json"),
         "nothing": ("No match became a pair", "use responders that differ more, or a stronger judge"),
+        "why_nothing": why_no_pair,
     },
 }  # fmt: skip
 """The functions of every stage of the table."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import spavl
-from spavl.errors import DataError, RunError, SettingsError
+from spavl.errors import NothingMade, RunError, SettingsError
 from spavl.models.identity import stamp_of
 from spavl.pipeline.collect import collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
@@ -32,7 +32,7 @@ def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
         runner: does the work.
 
     Raises:
-        DataError: a stage that must make something made nothing.
+        NothingMade: a stage that must make something made nothing.
         RunError: a table of the run folder was written by another tool.
     """
     tables: dict[type[Any], tuple[Stage, tuple[Path, ...]]] = {}
@@ -64,13 +64,25 @@ def _to_make(
 
 
 def _note_counts(session: Session, stage: Stage) -> None:
-    """Note how many records of a stage ended as what; an error where it made none and must make some."""
+    """Note how many records of a stage ended as what, and what their replies cost, whoever paid for them.
+
+    Raises:
+        NothingMade: the stage made nothing and must make something.
+    """
     footers = [_own_footer(path) for path in _tables(session, stage)]
-    counts = dict(sum((Counter(footer["counts"]) for footer in footers), Counter[str]()))
-    session.run.note(counts={stage.name: counts})
+    counts = {name: n for name, n in _summed([footer["counts"] for footer in footers]).items() if n}
+    usage = _summed([footer.get("usage", {}) for footer in footers])
+    spent = session.run.manifest().get("spent", {}).get(stage.name, {})
+    session.run.note(counts={stage.name: counts}, **({"spent": {stage.name: {**spent, **usage}}} if usage else {}))
     if stage.nothing and not any(footer["rows"] for footer in footers):
         what, try_ = stage.nothing
-        raise DataError(what, where=", ".join(f"{n} {name}" for name, n in counts.items()), try_=try_)
+        raise NothingMade(what, where=f"stage {stage.name}", try_=try_)
+
+
+def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Amounts by name, added up."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: sum(part.get(name, 0) for part in parts) for name in names}
 
 
 def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]) -> list[Job]:
@@ -168,16 +180,19 @@ def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runne
 
 def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
     counts: Counter[str] = Counter()
+    usage: dict[str, float] = {}
 
     def rows() -> Iterator[Any]:
         for made in slices:
             counts.update(made.counts)
+            for name, amount in made.usage.items():
+                usage[name] = usage.get(name, 0) + amount
             if on_rows is not None:
                 on_rows(made.rows)
             yield made.table
 
     schema = schema_of(job.stage.writes)
-    said = {"made_from": job.fingerprint, "counts": counts}
+    said = {"made_from": job.fingerprint, "counts": counts, "usage": usage}
     write_batches(job.path, schema, rows(), footer=lambda: said, hashed=True)
 
 

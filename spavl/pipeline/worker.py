@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +53,8 @@ class SliceMade:
     """How many records ended as what."""
     rows: int
     """Rows that were read."""
+    usage: dict[str, float] = field(default_factory=dict)
+    """Tokens and cost of the replies that it was made from, whoever paid for them; equal calls count once."""
 
 
 class Complete(Protocol):
@@ -97,14 +99,16 @@ class Worker:
             on_reply: called with the number of further replies that there are.
         """
         records = self._read(job, number)
+        replies: dict[str, Reply] = {}
         context = StageContext(
             settings=self._settings, folder=self._folder, model=job.use.label if job.use else "",
-            call=self._caller(job.use, on_reply), shared=job.shared,
+            call=self._caller(job.use, on_reply, replies), shared=job.shared,
         )  # fmt: skip
         assert job.stage.work is not None, "the table of stages is bound"
         made = job.stage.work(records, context)
         made = made if isinstance(made, Made) else Made(made, _counts(job.stage, made))
-        return SliceMade(to_arrow(made.records, job.stage.writes), dict(made.counts), len(records))
+        table = to_arrow(made.records, job.stage.writes)
+        return SliceMade(table, dict(made.counts), len(records), _usage(replies.values()))
 
     def _read(self, job: Job, number: int) -> list[Any]:
         kind = job.stage.reads
@@ -112,7 +116,9 @@ class Worker:
         parts = [read_slice(path, kind, number) for path in job.inputs]
         return parts[0] if len(parts) == 1 else _interleave(parts, attrgetter(job.order))
 
-    def _caller(self, use: ModelUse | None, on_reply: Callable[[int], None]) -> Callable[[Sequence[Prompt]], Any]:
+    def _caller(
+        self, use: ModelUse | None, on_reply: Callable[[int], None], by_key: dict[str, Reply]
+    ) -> Callable[[Sequence[Prompt]], Any]:
         def call(prompts: Sequence[Prompt]) -> list[Reply]:
             assert use is not None, "a stage that calls a model names it in `models`"
             done = 0
@@ -124,7 +130,9 @@ class Worker:
 
             model = self._pool.model(self._pool.spec(use.label, use.setting))
             sampling = sampling_of(use.sampling, self._settings.seed)
-            return self._complete(model, prompts, sampling=sampling, on_progress=report)
+            replies = self._complete(model, prompts, sampling=sampling, on_progress=report)
+            by_key.update((reply.key, reply) for reply in replies)
+            return replies
 
         return call
 
@@ -138,6 +146,14 @@ def sampling_of(settings: SamplingSettings, seed: int) -> Sampling:
     """
     own = seed if settings.seed is None else settings.seed
     return Sampling(settings.temperature, settings.top_p, settings.max_tokens, own)
+
+
+def _usage(replies: Collection[Reply]) -> dict[str, float]:
+    """Tokens and cost of replies; empty where there are none."""
+    if not replies:
+        return {}
+    tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in replies)
+    return {"tokens": tokens, "cost": sum(reply.cost for reply in replies)}
 
 
 def _counts(stage: Stage, records: Sequence[Any]) -> dict[str, int]:

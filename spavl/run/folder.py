@@ -19,6 +19,7 @@ import yaml
 
 from spavl.atomic import write_json, write_text
 from spavl.errors import RunError
+from spavl.locks import Lock
 from spavl.strict_yaml import load_yaml
 from spavl.tables import FORMAT
 
@@ -79,6 +80,14 @@ class Run:
                 where=str(self.folder),
                 try_="name another with `--out`",
             ) from error
+        return self.checked()
+
+    def checked(self) -> Run:
+        """This run, once it is known that the folder holds none of another format version; nothing is made.
+
+        Raises:
+            RunError: it does.
+        """
         found = self.manifest().get("format", FORMAT)
         if found != FORMAT:
             raise RunError(
@@ -87,6 +96,36 @@ class Run:
                 try_="name a new folder with `--out`; this one is left as it is",
             )
         return self
+
+    def found(self) -> Run:
+        """This run, which must be there; nothing is made.
+
+        Raises:
+            RunError: there is no run in the folder, or one of another format version.
+        """
+        if not self.manifest():
+            raise RunError("There is no run in this folder", where=str(self.folder), try_="`spavl demo` makes one")
+        return self.checked()
+
+    @property
+    def can_be_written(self) -> bool:
+        """Whether files can be made in the folder."""
+        return os.access(self.folder, os.W_OK)
+
+    def lock(self) -> Lock | None:
+        """The lock of the folder, which one command at a time may write into; None where nobody can.
+
+        Readers (report, show, try) need none: every file of a run is replaced at once, never half.
+
+        Raises:
+            RunError: another process works on it, or the disk knows no locks.
+        """
+        if not self.can_be_written:
+            return None
+        return Lock(
+            self.folder / "run", where=str(self.folder), what="The run folder is being worked on by",
+            try_="wait until that command has ended, or name another folder with `--out`",
+        )  # fmt: skip
 
     def manifest(self) -> dict[str, Any]:
         """What `run.json` holds; empty for a new folder.
@@ -108,34 +147,34 @@ class Run:
         """Add facts to `run.json`; mappings are merged, so each stage adds its own counts and seconds.
 
         Args:
-            facts: key to value, plain data.
+            facts: key to value, plain data; where they stand there already, the file is left as it is.
 
         Raises:
             RunError: `run.json` is damaged or cannot be written.
         """
-        manifest = self.manifest() or {
-            "format": FORMAT,
-            "started": _now(),
-            "machine": machine(),
-            "versions": versions(),
+        known = self.manifest()
+        merged = {
+            name: {**known[name], **value} if isinstance(known.get(name), dict) and isinstance(value, dict) else value
+            for name, value in facts.items()
         }
-        for name, value in facts.items():
-            old = manifest.get(name)
-            manifest[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-        manifest["changed"] = _now()
-        write_json(self._manifest, manifest)
+        self._put(known, merged)
 
     def replace(self, **facts: Any) -> None:
         """Put facts into `run.json` in place of what stood under their keys.
 
         Args:
-            facts: key to value, plain data.
+            facts: key to value, plain data; where they stand there already, the file is left as it is.
 
         Raises:
             RunError: `run.json` is damaged or cannot be written.
         """
-        write_json(self._manifest, {**self.manifest(), **dict.fromkeys(facts)})
-        self.note(**facts)
+        self._put(self.manifest(), facts)
+
+    def _put(self, known: dict[str, Any], facts: dict[str, Any]) -> None:
+        begun = known or {"format": FORMAT, "started": _now(), "machine": machine(), "versions": versions()}
+        facts = json.loads(json.dumps(facts))  # as the file gives it back, so that equal facts are equal
+        if not known or any(name not in known or known[name] != value for name, value in facts.items()):
+            write_json(self._manifest, {**begun, **facts, "changed": _now()})
 
     def settings_before(self) -> dict[str, Any]:
         """The settings of the last run into this folder; empty for a new folder.
@@ -154,7 +193,7 @@ class Run:
         return read if isinstance(read, dict) else {}
 
     def keep_settings(self, settings: dict[str, Any]) -> None:
-        """Write `settings.yaml`.
+        """Write `settings.yaml`, unless these settings stand there already.
 
         Args:
             settings: all settings as run, defaults filled in, as plain data.
@@ -162,7 +201,9 @@ class Run:
         Raises:
             RunError: the disk is full or the folder cannot be written.
         """
-        write_text(self._settings, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        if not self._settings.exists() or self._settings.read_bytes() != text.encode():
+            write_text(self._settings, text)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:

@@ -78,6 +78,12 @@ class Stage:
     """What it makes, in messages and in the report's funnel; empty: it is not in the funnel."""
     status: str = ""
     """Field of its records whose values are counted; empty: the records are."""
+    id: str = ""
+    """Field that is the id of its records; where it has a `status`, by it a record that failed is named."""
+    detail: str = ""
+    """Field that says why a record's call failed."""
+    asked: str = ""
+    """Field that names who was asked."""
     kept: str = "made"
     """Name of the count of records that the next stage goes on with."""
     by_model: bool = False
@@ -99,6 +105,8 @@ class Stage:
     noted in `run.json` too."""
     nothing: tuple[str, str] | None = None
     """What is wrong where it made no record at all, and what to try; None: that is no error."""
+    why_nothing: Callable[[Mapping[str, Any]], str] = lambda manifest: ""
+    """Why it made none, as the rest of that sentence, from what `run.json` holds of the stages before."""
 
     def tables(self, folder: Path, settings: Settings) -> tuple[Path, ...]:
         """Its tables: one for each of its models where it is `by_model`, else one.
@@ -119,13 +127,14 @@ class Stage:
 STAGES: tuple[Stage, ...] = (
     Stage(name="collect", reads=None, writes=ImageRecord, file="1-images.parquet", noun="pictures"),
     Stage(name="ask", reads=ImageRecord, writes=Query, file="2-queries.parquet", noun="questions",
-          status="query_status", kept="ok"),
+          status="query_status", id="query_id", detail="query_detail", asked="asker", kept="ok"),
     Stage(name="respond", reads=Query, writes=Response, by_model=True, order="query.query_id", noun="answers",
-          status="response_status", kept="ok"),
-    Stage(name="grade", reads=Response, writes=Response, file="3-responses.parquet", status="grade_status", kept="ok"),
+          status="response_status", id="response_id", detail="response_detail", asked="responder", kept="ok"),
+    Stage(name="grade", reads=Response, writes=Response, file="3-responses.parquet", status="grade_status",
+          id="response_id", detail="grade_detail", asked="grader", kept="ok"),
     Stage(name="match", reads=Response, writes=Match, file="4-matches.parquet", noun="matches"),
     Stage(name="judge", reads=Match, writes=Judgment, file="5-judgments.parquet", noun="verdicts",
-          status="judgment_status", kept="ok"),
+          status="judgment_status", id="judgment_id", detail="judgment_detail", asked="judge", kept="ok"),
     Stage(name="pair", reads=Judgment, writes=PreferencePair, file="6-pairs.parquet", noun="pairs", kept="pair"),
 )  # fmt: skip
 """The stages of the dataset, in their order."""

@@ -68,7 +68,7 @@ def test_guards_and_judges_are_short_and_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("kind: rubrik", "`guards.0.kind` is 'rubrik'"),
+        ("kind: rubrik", "`rubrik` is no kind of guard (did you mean `rubric`?): there are rubric, md-judge"),
         ("kind: policy", "guard `g` of kind `policy` needs `policy`, a text file"),
         ("threshold: 0", "`guards.0.threshold` is 0"),
         ("threshold: 5", "`guards.0.threshold` is 5"),
@@ -86,7 +86,7 @@ def test_a_renamed_setting_inside_a_list_is_answered_with_its_name_of_today() ->
 
 
 def test_an_unknown_setting_like_no_other_is_answered_with_what_there_is() -> None:
-    assert "is not a setting (there are: align, build, evaluate" in problems("zzzzzz=1")
+    assert "is not a setting (there are: align, build, ceilings, evaluate" in problems("zzzzzz=1")
 
 
 def test_an_unknown_setting_of_an_entry_in_a_list_is_found_and_its_kind_is_no_part_of_the_name() -> None:

@@ -68,8 +68,9 @@ def test_pictures_directly_in_the_folder_need_a_topic(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "pictures", {"x.png": noise()})
     with pytest.raises(DataError) as error:
         collected(folder)
-    assert "No subcategory is named" in error.value.what
-    assert error.value.where.endswith("x.png")
+    assert "No subcategory is named for 1 picture" in error.value.what
+    assert "the folder itself (1 picture)" in error.value.what
+    assert error.value.where == str(folder)
     assert "build.collect.topic" in error.value.try_
     (record,), _ = collected(folder, topic="weapon")
     assert record.topic == samples.WEAPON
@@ -78,7 +79,7 @@ def test_pictures_directly_in_the_folder_need_a_topic(tmp_path: Path) -> None:
 def test_a_folder_that_names_no_subcategory_gets_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         collected(write_files(tmp_path / "pictures", {"Weapons/x.png": noise()}))
-    assert "the sub-folder `Weapons`" in error.value.what
+    assert "`Weapons` (1 picture)" in error.value.what
     assert "did you mean `weapon`" in error.value.try_
 
 

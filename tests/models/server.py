@@ -48,8 +48,8 @@ def prompt_of(body: dict[str, Any]) -> str:
 
 
 @contextmanager
-def serving(respond: Respond) -> Iterator[Server]:
-    """Serve on a free port, in a thread, until the block ends."""
+def serving(respond: Respond, port: int = 0) -> Iterator[Server]:
+    """Serve on a port, a free one unless it is given, in a thread, until the block ends."""
     server = Server()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
@@ -71,7 +71,7 @@ def serving(respond: Respond) -> Iterator[Server]:
         app.router.add_post("/v1/chat/completions", handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()

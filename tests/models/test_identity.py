@@ -94,10 +94,11 @@ def test_an_endpoint_is_what_it_declares_and_not_where_it_is() -> None:
             {"name": "a", "url": "http://here/v1", "model": "m", "identity": "maker/m/2024-05", **more}
         )
 
-    assert identity_of(spec()) == "endpoint:maker/m/2024-05"
-    moved = spec(name="b", url="http://there/v1", model="alias", concurrency=3, timeout=1, attempts=1, price_in=9)
+    assert identity_of(spec()) == "endpoint:maker/m/2024-05@m"
+    moved = spec(name="b", url="http://there/v1", key_env="KEY", concurrency=3, timeout=1, attempts=1, price_in=9)
     assert identity_of(moved) == identity_of(spec())
     assert identity_of(spec(identity="maker/m/2024-08")) != identity_of(spec())
+    assert identity_of(spec(model="another")) != identity_of(spec())
     assert identity_of(spec(system="Be brief.")) != identity_of(spec())
 
 

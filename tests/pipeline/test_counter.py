@@ -13,6 +13,7 @@ from spavl.config import EndpointSpec, Settings
 from spavl.errors import RunError
 from spavl.models.backends.endpoint import EndpointModel
 from spavl.models.base import Reply
+from spavl.models.calls.oversight import Notice
 from spavl.pipeline.actor import check_seen, share_of, shared_out
 from spavl.pipeline.counter import Counter, Counts, SharedLimits, Tally, Usage
 
@@ -131,3 +132,57 @@ def test_a_folder_that_an_actor_does_not_see_is_a_sentence(tmp_path: Path) -> No
     for path, number in ((tmp_path / "none", 1), (tmp_path, tmp_path.stat().st_ino + 1)):
         with pytest.raises(RunError, match="must lie on a disk that all machines of the cluster share"):
             check_seen(path, number)
+
+
+def test_what_all_actors_have_spent_is_held_against_the_ceiling_by_each() -> None:
+    counter, tallies = Counter(), {name: Tally(cost=10.0) for name in "012"}
+    for tally in tallies.values():
+        tally.oversight.spend(3.0)
+    assert not any(tally.oversight.reached() for tally in tallies.values())
+    exchange(counter, tallies)
+    exchange(counter, tallies)
+    assert not any(tally.oversight.reached() for tally in tallies.values()), "9 of 10"
+    tallies["1"].oversight.spend(1.0)
+    exchange(counter, tallies)
+    exchange(counter, tallies)
+    assert {tally.oversight.reached()[:44] for tally in tallies.values()} == {
+        "The ceiling of cost is reached: 10 of 10 (`c"
+    }
+    exchange(counter, tallies)
+    assert [notice.state for notice in counter.notices(0)] == ["reached"], "said once, though three actors say it"
+    assert counter.notices(1) == []
+
+
+def test_what_an_actor_that_died_has_spent_counts_for_the_one_in_its_place() -> None:
+    counter, died = Counter(), Tally(cost=10.0)
+    died.oversight.spend(10.0)
+    exchange(counter, {"0-0": died})
+    replaced = Tally(cost=10.0)
+    exchange(counter, {"0-1": replaced})
+    assert replaced.oversight.reached()
+
+
+def test_what_several_actors_say_of_a_model_is_said_once() -> None:
+    counter, tallies = Counter(), {name: Tally() for name in "01"}
+
+    def tell(name: str, state: str) -> None:
+        tallies[name].oversight.tell(Notice("amber", state, f"{state} by {name}"))
+
+    for state in ("paused", "asking", "paused"):
+        tell("0", state)
+        tell("1", state)
+        exchange(counter, tallies)
+        exchange(counter, tallies)
+    tell("1", "given up")
+    tell("0", "asking")
+    exchange(counter, {"1": tallies["1"]})
+    exchange(counter, tallies)
+    said = [notice.line for notice in counter.notices(0)]
+    assert said == ["paused by 0", "asking by 0", "paused by 0", "given up by 1"]
+
+
+def test_the_ceiling_of_time_is_counted_from_the_start_of_an_actor() -> None:
+    tally = Tally(seconds=0.2)
+    assert not tally.oversight.reached()
+    time.sleep(0.25)
+    assert tally.oversight.reached().startswith("The ceiling of time is reached")

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spavl.errors import DataError, RunError, SettingsError
+from spavl.errors import RunError, SettingsError
+from spavl.models.calls.store import CallStore
 from spavl.records import Response
 from spavl.run import STAGES
 from spavl.tables import read_table
@@ -183,11 +184,13 @@ def test_safe_is_a_column_that_other_tools_read_and_follows_the_outcome(place: P
     assert {(row["outcome"], row["safe"]) for row in rows} == {("safe", True), ("unsafe", False)}
 
 
-def test_no_responder_is_a_slip_and_no_pair_is_said_with_the_reason(place: Path) -> None:
+def test_no_responder_and_one_alone_are_slips_that_cost_nothing(place: Path) -> None:
     with pytest.raises(SettingsError, match="No model is named for `respond`"):
         built(settings_of(place, build={"respond": {"models": []}}))
-    with pytest.raises(DataError, match="No match became a pair"):
+    with pytest.raises(SettingsError, match="One responder is named, `amber`"):
         built(settings_of(place, build={"respond": {"models": ["amber"]}}))
+    with CallStore(place / "calls.sqlite") as store:
+        assert len(store) == 0
 
 
 def test_a_run_folder_of_the_first_version_is_refused_with_a_sentence(place: Path) -> None:

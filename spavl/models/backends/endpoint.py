@@ -1,43 +1,38 @@
 """The backend of kind `endpoint`: any OpenAI-compatible `/chat/completions` (vLLM, Ollama, `transformers serve`, …).
 
-One attempt a call; pauses and retries are those of `spavl.models.calls.rate_limit`. The API key is read from the
-environment for each request's header and never stored, logged or shown.
+One attempt a call; pauses and retries are those of `spavl.models.calls.rate_limit`. Secrets are read from the
+environment for each request's header and never stored, logged or shown. What a response means is told by
+`endpoint_reply` (status 200) and `endpoint_errors` (all others).
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-import re
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, final
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from spavl.config.models import EndpointSpec
-from spavl.errors import ModelError
+from spavl.errors import DataError
+from spavl.models.backends.endpoint_errors import Refusal, excerpt, read_refusal
+from spavl.models.backends.endpoint_reply import Completion, read_completion
 from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.calls.rate_limit import Retry
 from spavl.models.identity import identity_of
-from spavl.records import Status
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
-STATUS_OF: Final[Mapping[str, Status]] = {"length": "truncated", "content_filter": "filtered"}
-"""Status by finish reason, for those that end an answer early."""
+    from spavl.models.backends.endpoint_body import Body
 
-FILTERED_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
-"""Error codes with which status 400 means that a content filter refused; such a call is data and not a failure."""
+CHAT = "/chat/completions"
 
-OUT_OF_CREDIT: Final = "insufficient_quota"
-"""Error code with which waiting does not help after status 429."""
 
-EXCERPT = 300
-"""Most characters of a server's response in a message."""
+def _say_nothing(line: str) -> None:
+    """Where nobody listens."""
 
 
 @final
@@ -46,35 +41,40 @@ class EndpointModel:
 
     Args:
         spec: the settings entry.
+        log: told, once, where the server says that another model answers than the one that was asked; from any thread.
     """
 
-    def __init__(self, spec: EndpointSpec) -> None:
+    def __init__(self, spec: EndpointSpec, log: Callable[[str], None] = _say_nothing) -> None:
         self.name = spec.name
         self.identity = identity_of(spec)
         self.concurrency = spec.concurrency
         self.attempts = spec.attempts
+        self.patience = spec.patience
+        self.longest_wait = spec.longest_wait
         self._spec = spec
-        self._url = f"{spec.url.rstrip('/')}/chat/completions"
+        self._url = chat_address(spec.url)
+        self._log = log
+        self._said_model = False
 
     async def send(self, session: ClientSession, request: Request) -> Reply:
-        """The reply of one attempt; a failed one if the server refuses this request only.
+        """The reply of one attempt; a failed, filtered or invalid one if the server refuses this request only.
 
         Args:
             session: the session that all calls share.
             request: what to send; its key seeds the sampling.
 
         Raises:
-            Retry: another attempt may help (throttled, server error, broken connection).
-            ModelError: no attempt can help (a refused key, a wrong address).
+            Retry: another attempt may help (throttled, server error, broken connection), or the model as a whole cannot
+                be used (a refused key, a wrong address): see its `kind`.
         """
-        import aiohttp
-
-        from spavl.models.backends.endpoint_body import body_of
-
         try:
-            body = body_of(self._spec, request)
+            body = await self._body(request)
         except OSError as error:
             return failed_reply(f"the picture cannot be read: {error}")
+        except DataError as error:
+            return Reply("", "invalid", "error", detail=error.what)
+        import aiohttp
+
         try:
             async with session.post(
                 self._url,
@@ -84,15 +84,55 @@ class EndpointModel:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                return self._read(response, await response.read())  # fmt: skip
+                return self._read(response, *await self._received(response))  # fmt: skip
         except aiohttp.InvalidURL as error:
-            raise self._error(f"`{self._spec.url}` is no address", "Write it as http://host:port/v1.") from error
+            what = f"`{self._spec.url}` is no address"
+            raise Retry(what, kind="wrong address", try_="Write it as http://host:port/v1.") from error
         except aiohttp.ClientConnectorError as error:
-            raise Retry(str(error), give_up=self._unreachable(error)) from error
+            what = f"the server cannot be reached: {error}"
+            raise Retry(what, kind="unreachable", try_="Start it, or mend `url`.") from error
         except TimeoutError as error:
-            raise Retry(f"no answer within {self._spec.timeout:g} s") from error
+            raise Retry(f"no answer within {self._spec.timeout:g} s", kind="no answer") from error
         except aiohttp.ClientError as error:
-            raise Retry(f"the connection broke: {type(error).__name__}: {error}") from error
+            what = f"the connection broke: {type(error).__name__}: {excerpt(str(error))}"
+            raise Retry(what, kind="no answer") from error
+
+    async def _body(self, request: Request) -> Body:
+        """The body, put together on another thread where a picture has to be read, and perhaps converted, first."""
+        from spavl.models.backends.endpoint_body import body_of
+        from spavl.models.backends.endpoint_pictures import PICTURES
+
+        if PICTURES.holds(request.prompt.pictures, self._spec.pictures):
+            return body_of(self._spec, request)
+        return await asyncio.to_thread(body_of, self._spec, request)
+
+    async def _received(self, response: ClientResponse) -> tuple[bytes, bool]:
+        """A response's body up to the limit, and whether that is all of it."""
+        pieces, size = [], 0
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._spec.max_response_bytes:
+                return b"".join(pieces), False
+        return b"".join(pieces), True
+
+    def _read(self, response: ClientResponse, body: bytes, whole: bool) -> Reply:
+        """What a response of the server means."""
+        if not whole and response.status == 200:
+            most = self._spec.max_response_bytes
+            return failed_reply(f"the response is longer than {most:,} bytes (`max_response_bytes`)")
+        if response.status != 200:
+            text = self._without_secrets(body.decode("utf-8", "replace"))
+            return read_refusal(Refusal(response.status, text, response.headers), self._spec)
+        completion = Completion(body, lambda: self._without_secrets(body.decode("utf-8", "replace")))
+        reply = read_completion(completion, self._spec)
+        if completion.model not in ("", self._spec.model) and not self._said_model:
+            self._said_model = True
+            self._log(
+                f"`{self.name}`: `{self._spec.model}` was asked for, and the server says that `{completion.model}` "
+                "answers; if that is another model, mend `model` or `identity`."
+            )
+        return reply
 
     @cached_property
     def _timeout(self) -> ClientTimeout:
@@ -104,132 +144,54 @@ class EndpointModel:
     def _proxy(self) -> str | None:
         """The proxy that the environment names for this address; asked once, for each look takes as long as a call."""
         parts = urlsplit(self._url)
-        return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+        named = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+        if not named:
+            return None
+        proxy = named if "://" in named else f"http://{named}"
+        if not _is_proxy(proxy):
+            what = f"the environment variable {parts.scheme}_proxy holds no address of an HTTP proxy"
+            raise Retry(what, kind="wrong address", try_="Write it as http://host:port, or unset it.")
+        return proxy
 
     def _headers(self) -> dict[str, str]:
-        key = self._key()
-        return {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {}
+        if self._spec.key_env is not None:
+            headers["Authorization"] = f"Bearer {self._secret(self._spec.key_env)}"
+        for name, value in self._spec.headers.items():
+            headers[name] = self._secret(value[1:]) if value.startswith("$") else value
+        return headers
 
-    def _key(self) -> str:
-        name = self._spec.key_env
-        if name is None:
-            return ""
-        key = os.environ.get(name, "").strip()
-        if not key:
-            raise self._error(f"the environment variable {name} holds no key", f"export {name}=...")
-        return key
+    def _secret(self, variable: str) -> str:
+        secret = os.environ.get(variable, "").strip()
+        if not secret:
+            what = f"the environment variable {variable} holds no key"
+            raise Retry(what, kind="unauthorised", try_=f"export {variable}=...")
+        if not (secret.isascii() and secret.isprintable()):
+            what = f"the environment variable {variable} holds a line break or another character that no key has"
+            raise Retry(what, kind="unauthorised", try_=f"export {variable}=... with the key alone, on one line")
+        return secret
 
-    def _read(self, response: ClientResponse, body: bytes) -> Reply:
-        """What a response of the server means."""
-        if response.status == 200:
-            return self._read_completion(body)
-        text = body.decode("utf-8", "replace")
-        excerpt = self._excerpt(text)
-        code = _error_code(text)
-        match response.status:
-            case 401 | 402 | 403:
-                raise self._refused(response.status, excerpt)
-            case 429 if code == OUT_OF_CREDIT:
-                raise self._refused(response.status, excerpt)
-            case 429:
-                raise Retry(f"429, too many requests: {excerpt}", after=_retry_after(response), throttled=True)
-            case 408 | 409 | 425:
-                raise Retry(f"{response.status}: {excerpt}", after=_retry_after(response))
-            case status if status >= 500:
-                raise Retry(f"the server failed with {status}: {excerpt}", after=_retry_after(response))
-            case status if 300 <= status < 400:
-                raise self._error(
-                    f"the server redirects elsewhere ({status}, {response.headers.get('Location', 'nowhere')})",
-                    "Give that address as `url`.",
-                )
-            case 400 if code in FILTERED_CODES:
-                return Reply("", status="filtered", finish_reason="content_filter", detail=excerpt)
-            case status:
-                return failed_reply(f"the server refused the request with {status}: {excerpt}")
-
-    def _read_completion(self, body: bytes) -> Reply:
-        try:
-            completion = json.loads(body.decode("utf-8", "replace"))
-        except ValueError as error:
-            kind = "a web page" if body.lstrip().startswith(b"<") else "something that is not JSON"
-            wrong_address = self._error(
-                f"the server answered with {kind}: {self._excerpt(body.decode('utf-8', 'replace'))}",
-                "Check that `url` is the API's address, ending in /v1.",
-            )
-            raise Retry(f"the server answered with {kind}", give_up=wrong_address) from error
-        try:
-            return self._reply(completion)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            excerpt = self._excerpt(body.decode("utf-8", "replace"))
-            raise Retry(f"the answer is not a chat completion: {excerpt}") from error
-
-    def _reply(self, completion: Mapping[str, Any]) -> Reply:
-        choice, usage = completion["choices"][0], completion.get("usage") or {}
-        message, reason = choice["message"], choice.get("finish_reason") or "stop"
-        refusal = message.get("refusal") or ""
-        prompt_tokens = int(usage.get("prompt_tokens") or 0)
-        completion_tokens = int(usage.get("completion_tokens") or 0)
-        return Reply(
-            _text(message.get("content")) or refusal,
-            status="refused" if refusal else STATUS_OF.get(reason, "ok"),
-            finish_reason=reason,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            cost=(prompt_tokens * self._spec.price_in + completion_tokens * self._spec.price_out) / 1e6,
-            fingerprint=str(completion.get("system_fingerprint") or completion.get("model") or ""),
-            thought=_text(message.get("reasoning_content")) or _text(message.get("reasoning")),
-        )
-
-    def _refused(self, status: int, excerpt: str) -> ModelError:
-        key = f"the key in ${self._spec.key_env}" if self._spec.key_env else "requests without a key"
-        return self._error(
-            f"the server refuses {key} ({status}): {excerpt}",
-            f"Set ${self._spec.key_env} to a key that is valid and has credit; run again."
-            if self._spec.key_env
-            else "Name the environment variable that holds a key: `key_env`.",
-        )
-
-    def _unreachable(self, error: Exception) -> ModelError:
-        return self._error(f"the server cannot be reached: {error}", "Start it, or mend `url`; then run again.")
-
-    def _error(self, what: str, try_: str) -> ModelError:
-        return ModelError(f"`{self.name}`: {what}", where=self._url, try_=f"{try_} Nothing that was answered is lost.")
-
-    def _excerpt(self, text: str) -> str:
-        """The beginning of a response, on one line, without the key and without pictures."""
-        key = os.environ.get(self._spec.key_env or "", "").strip()
-        if key:
-            text = text.replace(key, "[key]")
-        text = re.sub(r"[A-Za-z0-9+/=]{100,}", "[data]", text)
-        line = " ".join(text.split())
-        return line if len(line) <= EXCERPT else f"{line[:EXCERPT]} ..."
+    def _without_secrets(self, text: str) -> str:
+        named = [self._spec.key_env or "", *(value[1:] for value in self._spec.headers.values() if value[:1] == "$")]
+        for secret in filter(None, (os.environ.get(variable, "").strip() for variable in named)):
+            text = text.replace(secret, "[key]")
+        return text
 
 
-def _text(content: Any) -> str:
-    """The text of a message's content: a string, a list of parts, or nothing."""
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content)
-    if not isinstance(content, str | None):
-        raise TypeError(f"a message's content is a {type(content).__name__}")
-    return content or ""
+def chat_address(url: str) -> str:
+    """Where chat completions are asked for: `/chat/completions` after the path of a base address, before its query.
+
+    Args:
+        url: the base address, or the whole one.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=path if path.endswith(CHAT) else path + CHAT))
 
 
-def _error_code(text: str) -> str:
+def _is_proxy(address: str) -> bool:
     try:
-        error = json.loads(text)["error"]
-        return str(error.get("code") or error.get("type") or "")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
-
-
-def _retry_after(response: ClientResponse) -> float:
-    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110 §10.2.3); 0 if it does not."""
-    header = response.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(header))
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+        return False

@@ -9,14 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from spavl.errors import ModelError
 from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.calls.store import CallStore
 from spavl.models.thought import split_thought
 from spavl.progress import OnProgress
-
-MOST_FAILURES_AT_START = 20
-"""A model whose first replies all failed is called no further after this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +79,15 @@ class Batch:
         return self._wanted[key]
 
     def record(self, call: Call, reply: Reply) -> Reply:
-        """Store a reply and report it; returns it as it was stored.
+        """Store a reply and report it; returns it as it was stored. A call that was never sent leaves no row.
 
         Args:
             call: what was asked.
             reply: what came back.
         """
         reply = _stored_form(reply, call.key)
-        self.store.put(call.key, reply, call.canonical)
+        if reply.attempts:
+            self.store.put(call.key, reply, call.canonical)
         self.take(call.key, reply)
         return reply
 
@@ -156,40 +153,8 @@ class Batch:
             self._on_progress(self._done, len(self._keys))
 
 
-@final
-class Breaker:
-    """Stops a model that fails from the start: whose first calls all failed, in whatever batch.
-
-    Args:
-        name: name of the model, for the error.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._failures = 0
-        self._any_success = False
-
-    def check(self, reply: Reply) -> ModelError | None:
-        """The error once the first replies have all failed; counting starts anew then.
-
-        Args:
-            reply: the next reply.
-        """
-        if self._any_success or reply.status != "failed":
-            self._any_success = True
-            return None
-        self._failures += 1
-        if self._failures < MOST_FAILURES_AT_START:
-            return None
-        self._failures = 0
-        return ModelError(
-            f"The first {MOST_FAILURES_AT_START} calls to `{self._name}` all failed; the last: {reply.detail}",
-            try_="Mend the cause and run the same command again; failed calls are retried.",
-        )
-
-
 def _stored_form(reply: Reply, key: str) -> Reply:
-    """The reply with its key, thought and answer apart, and every lone surrogate replaced by U+FFFD.
+    """The reply with its key, thought and answer apart, `empty` if it has no word, lone surrogates replaced by U+FFFD.
 
     Neither SQLite nor Parquet could hold one; a server that cuts an emoji at its token limit returns one.
     """
@@ -199,8 +164,9 @@ def _stored_form(reply: Reply, key: str) -> Reply:
         reply = failed_reply(f"the model returned no valid reply: {error}")
     thought, text = split_thought(reply.text, reply.status)
     thoughts = "\n\n".join(part for part in (reply.thought, thought) if part)
+    status = "empty" if reply.status == "ok" and not text.strip() else reply.status
     return Reply(
-        _writable(text), reply.status, _writable(reply.finish_reason), reply.prompt_tokens, reply.completion_tokens,
+        _writable(text), status, _writable(reply.finish_reason), reply.prompt_tokens, reply.completion_tokens,
         reply.cost, reply.latency, reply.attempts, _writable(reply.fingerprint), _writable(reply.detail),
         _writable(thoughts), key,
     )  # fmt: skip

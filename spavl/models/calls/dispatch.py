@@ -7,16 +7,24 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar, final
 
 from spavl.errors import ModelError
-from spavl.models.base import AsyncModel, BatchModel
-from spavl.models.calls.batch import Batch, Breaker, Call
-from spavl.models.calls.rate_limit import Client, Limits, open_session
+from spavl.models.base import AsyncModel, BatchModel, Reply, Request, failed_reply
+from spavl.models.calls.batch import Batch, Call
+from spavl.models.calls.client import Client
+from spavl.models.calls.oversight import Notice, Oversight
+from spavl.models.calls.rate_limit import Limits, open_session
 from spavl.models.calls.store import CallStore
 
 T = TypeVar("T")
+MOST_FAILURES_AT_START = 20
+"""A model with weights or code of its own, whose first replies all failed, is from then on called now and then only."""
+REQUESTS_TO_PROBE = 4
+"""Requests at each end of the queue among which one is chosen to find out whether a server is there."""
 
 
 @final
@@ -71,14 +79,20 @@ class Dispatcher:
         thread: where calls are made.
         limits: how many calls may be in flight.
         store: where replies are stored; calls pause while too many wait to be written.
+        oversight: the command's.
     """
 
-    def __init__(self, model: AsyncModel, thread: LoopThread, limits: Limits, store: CallStore) -> None:
+    def __init__(
+        self, model: AsyncModel, thread: LoopThread, limits: Limits, store: CallStore, oversight: Oversight
+    ) -> None:
         self._thread = thread
         self._store = store
         self._concurrency = model.concurrency
-        self._client = Client(model, thread.session, limits)
-        self._breaker = Breaker(model.name)
+        self._found = False
+        self._client = Client(
+            model, thread.session, limits, oversight, waiting=self._some_waiting,
+            answered_before=lambda: self._found or store.has_answer_of(model.identity),
+        )  # fmt: skip
         self._guard = threading.Lock()
         self._closed = False
         self._waiting: deque[tuple[Call, Batch]] = deque()
@@ -96,6 +110,10 @@ class Dispatcher:
                 batch.end(len(calls))
                 raise CancelledError
             self._thread.call(self._add, calls, batch)
+
+    def note_found(self) -> None:
+        """Note that stored answers of the model were found: its server has been there."""
+        self._found = True
 
     def cancel(self, batch: Batch) -> None:
         """Stop the calls of one batch and wait until they have ended.
@@ -118,6 +136,11 @@ class Dispatcher:
     async def _close(self) -> None:
         self._stop_all(CancelledError())
         await asyncio.gather(*self._workers, return_exceptions=True)
+        await self._client.close()
+
+    def _some_waiting(self) -> list[Request]:
+        some = (*islice(reversed(self._waiting), REQUESTS_TO_PROBE), *islice(self._waiting, REQUESTS_TO_PROBE))
+        return [call.request for call, _ in some]
 
     def _add(self, calls: Sequence[Call], batch: Batch) -> None:
         self._waiting.extend([(call, batch) for call in calls])
@@ -145,19 +168,13 @@ class Dispatcher:
                 batch.end()
 
     async def _call(self, call: Call, batch: Batch) -> None:
+        reply = await self._client.call(call.request)
         try:
-            reply = await self._client.call(call.request)
-        except Exception as error:
-            self._stop_all(error)
-            return
-        try:
-            reply = batch.record(call, reply)
+            batch.record(call, reply)
         except Exception as error:
             self._stop(batch, error)
             return
-        if failed_at_start := self._breaker.check(reply):
-            self._stop_all(failed_at_start)
-        elif not self._store.has_room:
+        if not self._store.has_room:
             await self._room()
 
     async def _room(self) -> None:
@@ -186,15 +203,24 @@ class Dispatcher:
 class BatchCaller:
     """Makes the calls of a model that answers a list at once, one list at a time, whoever asks.
 
+    A model that has never answered but only failed is called with fewer and fewer lists: one, then none of the next
+    one, two, four … So it costs little if it is broken, and is found to be well if only the first requests are bad.
+
     Args:
         model: weights on this machine, or a user's own class.
         store: where replies are stored.
+        oversight: the command's.
     """
 
-    def __init__(self, model: BatchModel, store: CallStore) -> None:
+    def __init__(self, model: BatchModel, store: CallStore, oversight: Oversight) -> None:
         self._model = model
         self._store = store
-        self._breaker = Breaker(model.name)
+        self._oversight = oversight
+        self._failures = 0
+        self._any_answer = False
+        self._broken = ""
+        self._left_out = 0
+        self._to_leave_out = 0
         self._guard = threading.Lock()
         self._closed = False
 
@@ -211,6 +237,10 @@ class BatchCaller:
         finally:
             batch.end(len(calls))
 
+    def note_found(self) -> None:
+        """Note that stored answers of the model were found: it can answer."""
+        self._any_answer = True
+
     def cancel(self, batch: Batch) -> None:
         """Nothing: whoever stops a batch is the thread that makes its calls.
 
@@ -226,14 +256,46 @@ class BatchCaller:
         with self._guard:
             if self._closed:
                 raise CancelledError
-            replies = self._model.generate([call.request for call in calls])
+            why = self._why_not()
+            replies = [] if why else self._model.generate([call.request for call in calls])
+        if why:
+            replies = [replace(failed_reply(f"not sent: {why}"), attempts=0)] * len(calls)
         if len(replies) != len(calls):
             raise ModelError(f"`{self._model.name}` gave {len(replies)} replies to {len(calls)} requests.")
         stored = [batch.record(call, reply) for call, reply in zip(calls, replies, strict=True)]
-        for reply in stored:
-            if failed_at_start := self._breaker.check(reply):
-                raise failed_at_start
-        self._store.wait_for_room()
+        if not why:
+            self._count(stored)
+            self._store.wait_for_room()
+
+    def _why_not(self) -> str:
+        """Why the next list is not sent; empty if it is."""
+        if self._broken and self._to_leave_out:
+            self._to_leave_out -= 1
+            return self._broken
+        return self._oversight.reached()
+
+    def _count(self, replies: Sequence[Reply]) -> None:
+        """Count what replies cost, and leave lists out where a model has never answered but only failed."""
+        self._oversight.spend(sum(reply.cost for reply in replies))
+        self._any_answer = self._any_answer or any(reply.status != "failed" for reply in replies)
+        self._failures += len(replies)
+        if self._any_answer:
+            self._broken = ""
+        elif self._failures >= MOST_FAILURES_AT_START:
+            self._leave_out(replies[-1])
+
+    def _leave_out(self, last: Reply) -> None:
+        if not self._broken:
+            self._any_answer = self._store.has_answer_of(self._model.identity)
+            if self._any_answer:
+                return
+            name = self._model.name
+            self._broken = f"the first {self._failures} calls of `{name}` all failed; the last: {last.detail}"
+            rest = "It is called now and then only; its other calls are noted as failed, and made by the next run."
+            line = f"The first {self._failures} calls of `{name}` all failed; the last: {last.detail}. {rest}"
+            self._oversight.tell(Notice(name, "given up", line))
+        self._left_out = 2 * self._left_out or 1
+        self._to_leave_out = self._left_out
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -1,7 +1,9 @@
 """Call models with many prompts: look up stored replies, call for the rest, store every reply as it comes.
 
-Whatever ends a run early (Ctrl-C, a refused key, a full disk), the replies that came are stored; running again asks
-only for the others. Any number of threads may call one engine: the calls of one model share its limits, whoever asks.
+A model that cannot be used fails its own calls and stops nobody else: every call ends as a reply with its status. What
+ends a run early is Ctrl-C, a full disk, a checkpoint that cannot be loaded, or a user's own class that breaks its
+rules; then the replies that came are stored, and running again asks only for the others. Any number of threads may call
+one engine: the calls of one model share its limits, whoever asks.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from spavl.models.calls.batch import Batch, Call
 from spavl.models.calls.claims import Claims
 from spavl.models.calls.dispatch import BatchCaller, Dispatcher, LoopThread
 from spavl.models.calls.keys import CanonicalForm, key_of
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.rate_limit import ConcurrencyLimit, Limits, Retry
 from spavl.models.calls.store import CallStore
+from spavl.plural import plural
 from spavl.progress import OnProgress
-from spavl.records import TRIED_AGAIN
+from spavl.records import TRIED_AGAIN, Status
 
 __all__ = ["Call", "Engine", "Pending", "Retry", "complete", "plan", "sees_item"]
 
@@ -36,16 +40,24 @@ class Engine:
     """Makes calls for any number of threads, through one store. A context manager; otherwise call `close`.
 
     Calls over a network all run in one event loop, on a thread that lives until `close`; those of one model share one
-    limit, one pool of connections and one count of failures at the start. Other models answer one list at a time.
+    limit, one pool of connections and one circuit breaker. Other models answer one list at a time.
     Equal requests are sent once, also if two threads want them at the same time. The store is the caller's to close.
 
     Args:
         store: where replies are looked up and stored.
         limits: makes the limits of a model behind a network. None: `ConcurrencyLimit`, for this process alone.
+        oversight: ceilings of the command, and where it is said what happens to a model. None: no ceiling, no word.
     """
 
-    def __init__(self, store: CallStore, *, limits: Callable[[AsyncModel], Limits] | None = None) -> None:
+    def __init__(
+        self,
+        store: CallStore,
+        *,
+        limits: Callable[[AsyncModel], Limits] | None = None,
+        oversight: Oversight | None = None,
+    ) -> None:
         self.store = store
+        self._oversight = oversight or Oversight()
         self._limits = limits or _own_limits
         self._guard = threading.Lock()
         self._thread: LoopThread | None = None
@@ -115,16 +127,20 @@ class Engine:
         ended = self._claims.ended
         replies = self.store.get_many(keys)
         missing: dict[str, Call] = {}
+        again = () if self.store.replay else _asked_again(model)
         for place, key in enumerate(keys):
-            if key not in missing and _needs_call(replies.get(key), self.store.replay):
+            if key not in missing and _needs_call(replies.get(key), again):
                 replies.pop(key, None)
                 request = Request(prompts[place // samples], sampling, place % samples, schema, key)
                 missing[key] = Call(request, forms[place])
         if missing and self.store.replay:
-            raise _missing_in_replay(model, len(missing), self.store)
+            raise _missing_in_replay(model, list(missing.values()), self.store)
         batch = Batch(keys, replies, self.store, on_progress)
         batch.report_found(sum([batch.wanted(key) for key in missing]))
-        return Pending(self._caller(model) if missing else None, self._claims, ended, batch, missing)
+        caller = self._caller(model) if missing else None
+        if caller is not None and any(reply.status not in TRIED_AGAIN for reply in replies.values()):
+            caller.note_found()
+        return Pending(caller, self._claims, ended, batch, missing)
 
     def forget(self, model: Model) -> None:
         """Let go of a model that is asked no more, so that its memory can be freed. Harmless for one never asked.
@@ -168,9 +184,9 @@ class Engine:
 
     def _new_caller(self, model: Model) -> Dispatcher | BatchCaller:
         if not isinstance(model, AsyncModel):
-            return BatchCaller(model, self.store)
+            return BatchCaller(model, self.store, self._oversight)
         self._thread = self._thread or LoopThread()
-        return Dispatcher(model, self._thread, self._limits(model), self.store)
+        return Dispatcher(model, self._thread, self._limits(model), self.store, self._oversight)
 
 
 @final
@@ -206,7 +222,7 @@ class Pending:
         """The replies, once all have come and are on disk, in the order of prompts and samples.
 
         Raises:
-            ModelError: the model cannot be used at all, or its first replies all failed.
+            ModelError: a checkpoint cannot be loaded, or a user's own class raises one or breaks its rules.
             RunError: the store cannot be written.
             CancelledError: the engine was stopped.
         """
@@ -273,6 +289,7 @@ def complete(
     on_progress: OnProgress | None = None,
     schema: Mapping[str, Any] | None = None,
     samples: int = 1,
+    oversight: Oversight | None = None,
 ) -> list[Reply]:
     """`Engine.complete` with an engine of its own, for who asks one list of prompts.
 
@@ -284,8 +301,9 @@ def complete(
         on_progress: called with replies there are and replies wanted, once before the first call and after each.
         schema: JSON schema that the replies must fit, for models that can be held to one. None: free text.
         samples: replies to each prompt, each a call with a key of its own.
+        oversight: as for `Engine`.
     """
-    with Engine(store) as engine:
+    with Engine(store, oversight=oversight) as engine:
         return engine.complete(
             model, prompts, sampling=sampling, schema=schema, samples=samples, on_progress=on_progress
         )
@@ -326,13 +344,21 @@ def sees_item(model: Model) -> bool:
     return not isinstance(model, LocalModel | AsyncModel)
 
 
-def _needs_call(stored: Reply | None, replay: bool) -> bool:
-    return stored is None or (stored.status in TRIED_AGAIN and not replay)
+def _asked_again(model: Model) -> tuple[Status, ...]:
+    """Statuses of stored replies that a model is asked for again: weights would give the same empty answer."""
+    return tuple(status for status in TRIED_AGAIN if status != "empty" or not isinstance(model, LocalModel))
 
 
-def _missing_in_replay(model: Model, missing: int, store: CallStore) -> ModelError:
+def _needs_call(stored: Reply | None, asked_again: tuple[Status, ...]) -> bool:
+    return stored is None or stored.status in asked_again
+
+
+def _missing_in_replay(model: Model, missing: Sequence[Call], store: CallStore) -> ModelError:
+    item = missing[0].request.prompt.item
+    example = f", such as that about `{item}`" if item else ""
     return ModelError(
-        f"{missing} answers of `{model.name}` are not in the call store, and in replay no call is made.",
+        f"{plural(len(missing), 'answer')} of `{model.name}` cannot be found in the call store{example}; in "
+        "replay, and where the store can only be read, no call is made.",
         where=str(store.path),
-        try_="Run without replay to ask for them.",
+        try_="Run without replay, with a store that can be written, to ask for them.",
     )

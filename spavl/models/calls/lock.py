@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from filelock import FileLock, Timeout
 
 from spavl.errors import RunError
+from spavl.locks import Lock
 
 # fmt: off
 NETWORK_FILE_SYSTEMS = frozenset([
@@ -78,46 +75,16 @@ def file_system(path: Path, mounts: Sequence[Mount]) -> str:
     return kind
 
 
-class Lock:
-    """An exclusive lock on a call store, held until `release` or the end of the process, however it ends.
-
-    The lock is on `<store>.lock`; `<store>.holder` says who took it last (a file that is locked cannot be read on
-    Windows). Both stay behind: removing the first would let two processes lock two files of one name.
+def lock_store(path: Path) -> Lock:
+    """The lock of a call store, which one process at a time may write.
 
     Args:
-        store: path of the call store.
+        path: the call store.
 
     Raises:
-        RunError: another process holds the lock, or the disk knows no locks.
+        RunError: another process writes into it, or the disk knows no locks.
     """
-
-    def __init__(self, store: Path) -> None:
-        # Not one lock a thread: whoever closes the store releases it.
-        self._lock = FileLock(f"{store}.lock", blocking=False, thread_local=False)
-        holder = Path(f"{store}.holder")
-        try:
-            self._lock.acquire()
-        except Timeout as taken:
-            raise RunError(
-                f"The call store is being written by {_read(holder) or 'another process'}.",
-                where=str(store),
-                try_="Wait until that run has ended, or give this one a store of its own: `store=FILE`.",
-            ) from taken
-        except (OSError, NotImplementedError) as error:
-            raise RunError(
-                f"The call store cannot be locked: {error}", where=str(store),
-                try_="put it on a disk of this machine: `store=/a/local/folder/calls.sqlite`",
-            ) from error  # fmt: skip
-        with suppress(OSError):  # the name of the holder is for the message only; the lock holds without it
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
-
-    def release(self) -> None:
-        """Let another process write. Harmless when called again."""
-        self._lock.release()
-
-
-def _read(holder: Path) -> str:
-    try:
-        return holder.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+    return Lock(
+        path, what="The call store is being written by",
+        try_="Wait until that run has ended, or give this one a store of its own: `store=FILE`.",
+    )  # fmt: skip

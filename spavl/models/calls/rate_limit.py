@@ -1,4 +1,4 @@
-"""Calls over a network: how many at once, when to wait, when to try again, when to give up. Used by `dispatch` only."""
+"""Calls over a network: how many at once, when to pause, and what an attempt may fail of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import asyncio
 import random
 import time
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Literal, Protocol, final
 
-from spavl.errors import ModelError
-from spavl.models.base import AsyncModel, Reply, Request, failed_reply
+from spavl.models.base import Reply
 
 if TYPE_CHECKING:
     import aiohttp
@@ -19,32 +17,43 @@ FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for each further one (exponential backoff), with random jitter."""
 LONGEST_PAUSE = 60.0
 """Most seconds before another attempt, unless the server asks for more."""
-THROTTLED_FACTOR = 10
-"""Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
 KEEP_ALIVE = 4.0
 """Seconds that a connection stays open unused: less than the 5 s after which uvicorn, and so vLLM, closes it."""
-ATTEMPTS_BEFORE_FIRST_ANSWER = 2
-"""Most attempts at a server that cannot be reached and has not answered yet."""
+Trouble = Literal[
+    "unreachable", "no answer", "unauthorised", "out of credit", "unknown model", "refused parameter", "wrong address",
+    "unexpected",
+]  # fmt: skip
+"""What may be wrong with a model as a whole, and not with one request. `unreachable`: no connection could be made.
+`no answer`: a time limit, a connection that broke, a gateway without a server (502, 503, 504). `unauthorised`: 401, or
+403 without a word of moderation. `out of credit`: 402, or a used-up quota. `unknown model`, `refused parameter`: the
+server says so by name. `wrong address`: a web page, a redirect. `unexpected`: an exception of the model's own code."""
+# fmt: off
+LASTING: frozenset[Trouble | None] = frozenset(
+    ["unauthorised", "out of credit", "unknown model", "refused parameter", "unexpected"]
+)
+# fmt: on
+"""Troubles of which no further attempt is made at the same call: waiting does not mend them."""
 
 
 class Retry(Exception):
-    """An attempt failed and another may help.
+    """An attempt failed and another may help; or, with a `kind` of `LASTING`, every call will fail until it is mended.
 
     Args:
         detail: why it failed; kept in the failed reply once no attempt is left.
-        after: seconds that the server asked to wait; 0 if it did not.
+        after: seconds that the server asked to wait, as it said them; 0 if it did not.
         throttled: the server refused because of too many requests (status 429).
-        give_up: raised once no attempt is left, where the server as a whole is out of reach. None: the call is
-            recorded as failed.
+        kind: what may be wrong with the model as a whole. None: it is this request's own failure.
+        try_: what mends it, said where the model is given up.
     """
 
     def __init__(
-        self, detail: str, *, after: float = 0.0, throttled: bool = False, give_up: ModelError | None = None
+        self, detail: str, *, after: float = 0.0, throttled: bool = False, kind: Trouble | None = None, try_: str = ""
     ) -> None:
         self.detail = detail
         self.after = after
         self.throttled = throttled
-        self.give_up = give_up
+        self.kind = kind
+        self.try_ = try_
         super().__init__(detail)
 
 
@@ -161,62 +170,13 @@ class ConcurrencyLimit:
                 return
 
 
-@final
-class Client:
-    """Calls one model, with retries and backoff, under its limits.
+def backoff(tried: int) -> float:
+    """Seconds to wait before another attempt: twice as many after each, with jitter.
 
     Args:
-        model: the model behind a network.
-        session: `aiohttp.ClientSession` that all calls share.
-        limits: how many calls may be in flight.
+        tried: attempts before the one that has just failed.
     """
-
-    def __init__(self, model: AsyncModel, session: object, limits: Limits) -> None:
-        self._model = model
-        self._session = session
-        self._limits = limits
-        self._answered = False
-
-    async def call(self, request: Request) -> Reply:
-        """A reply, or a failed one once no attempt is left: `attempts` counts all of them, `latency` times the last.
-
-        Args:
-            request: what to send.
-        """
-        errors = throttles = 0
-        while True:
-            acquired = await self._limits.acquire()
-            try:
-                reply = await self._model.send(self._session, request)
-            except Retry as error:
-                pause = self._pause(error, acquired, errors + throttles)
-                throttles, errors = throttles + error.throttled, errors + (not error.throttled)
-                last_error = error
-            else:
-                self._limits.increase()
-                self._limits.spend(reply)
-                self._answered = True
-                return replace(reply, attempts=errors + throttles + 1, latency=time.monotonic() - acquired)
-            finally:
-                self._limits.release()
-            if errors >= self._most_attempts(last_error) or throttles >= self._model.attempts * THROTTLED_FACTOR:
-                if last_error.give_up is not None:
-                    raise last_error.give_up
-                failed = failed_reply(last_error.detail)
-                return replace(failed, attempts=errors + throttles, latency=time.monotonic() - acquired)
-            await asyncio.sleep(pause)
-
-    def _most_attempts(self, error: Retry) -> int:
-        if error.give_up is not None and not self._answered:
-            return min(self._model.attempts, ATTEMPTS_BEFORE_FIRST_ANSWER)
-        return self._model.attempts
-
-    def _pause(self, error: Retry, acquired: float, attempts: int) -> float:
-        """Seconds to wait: what the server asked for, or else exponential backoff with jitter."""
-        pause = error.after or min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempts) * random.uniform(0.5, 1.0)
-        if error.throttled:
-            self._limits.throttle(acquired, pause)
-        return pause
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tried, 60)) * random.uniform(0.5, 1.0)
 
 
 def open_session() -> aiohttp.ClientSession:

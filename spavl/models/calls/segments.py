@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spavl.errors import RunError
-from spavl.models.calls.lock import Lock
+from spavl.models.calls.lock import lock_store
 from spavl.models.calls.store import CallStore
 
 WAIT_SECONDS = 10.0
@@ -71,7 +71,7 @@ def _wait_until_free(segment: Path) -> None:
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            return Lock(segment).release()
+            return lock_store(segment).release()
         except RunError:
             if time.monotonic() > until:
                 raise

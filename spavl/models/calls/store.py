@@ -3,95 +3,37 @@
 SQLite in WAL mode. One thread writes, in groups of some 32 rows or 50 ms, each group one durable transaction; no call
 is made while 64 rows wait, so that is what a `kill -9` can lose, beside what is in flight. One process at a time may
 write (see `lock`); any number may read with `replay=True`. A success is never overwritten; a failure may be, by a later
-attempt.
+attempt. Every row has a checksum: one that is damaged counts as missing, and its call is made again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from spavl.errors import RunError
+from spavl.locks import Lock
 from spavl.models.base import Reply
-from spavl.models.calls.lock import Lock, refuse_network_disk
+from spavl.models.calls.files import is_damage, open_to_read, open_to_write, sqlite_errors
+from spavl.models.calls.lock import lock_store, refuse_network_disk
+from spavl.models.calls.table import MERGE, SELECT, checksum_of, decoded, insert_statement, row_of
 from spavl.models.calls.writer import Writer
 from spavl.records import TRIED_AGAIN
 
-FORMAT = 2
-"""Version of the table below, kept in the file's `user_version`."""
-
-ENGINE_VERSION = "1"
-"""Version of the code that made a row; raised when calls are made differently."""
-
-# fmt: off
-STORED = (
-    "text", "status", "finish_reason", "prompt_tokens", "completion_tokens", "cost", "latency", "attempts",
-    "fingerprint", "detail", "thought",
-)
-# fmt: on
-"""Fields of a Reply that a row keeps: all but its key, in their order."""
-
-TABLE = """
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY,             -- order of writing, which is about the order of looking up
-    key TEXT NOT NULL UNIQUE,           -- hash of `request`
-    text TEXT NOT NULL,                 -- the answer, without the thought
-    status TEXT NOT NULL,               -- ok, refused, filtered, truncated, failed
-    finish_reason TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL,
-    cost REAL NOT NULL,                 -- in the currency of the model's prices
-    latency REAL NOT NULL,              -- seconds
-    attempts INTEGER NOT NULL,
-    fingerprint TEXT NOT NULL,          -- what the provider calls its build
-    detail TEXT NOT NULL,               -- why it failed
-    thought TEXT NOT NULL,              -- the model's reasoning before its answer
-    request TEXT NOT NULL,              -- canonical request, JSON; holds the model's identity
-    time REAL NOT NULL,                 -- seconds since 1970 when the reply came
-    engine TEXT NOT NULL                -- version of the code that made the call
-)
+ANSWER_OF = """
+SELECT 1 FROM (SELECT status, request FROM calls ORDER BY id DESC LIMIT 20000)
+WHERE status NOT IN ('failed', 'empty') AND instr(request, ?) LIMIT 1
 """
-
-COLUMNS = ("key", *STORED, "request", "time", "engine")
-"""Columns in the order of the insert statement."""
-
-ON_CONFLICT = f"""
-ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "key")}
-WHERE calls.status = 'failed'
-"""
-"""A failure may be replaced, a success never."""
-
-MERGE = f"""
-INSERT INTO calls ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM segment.calls WHERE true ORDER BY id
-{ON_CONFLICT}
-"""
-
-SELECT = f"SELECT {', '.join(STORED)}, key FROM calls WHERE key IN (SELECT value FROM json_each(?))"
 
 KEYS_AT_ONCE = 10_000
 """Most keys in one look-up; bounds the memory that SQLite needs for their list."""
-
-
-@cache
-def insert_statement(rows: int) -> str:
-    """The statement that writes rows, given the values of `COLUMNS` for one after the other.
-
-    Args:
-        rows: how many.
-    """
-    row = f"({', '.join('?' * len(COLUMNS))})"
-    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {', '.join([row] * rows)} {ON_CONFLICT}"
 
 
 class CallStore:
@@ -101,13 +43,21 @@ class CallStore:
         path: the SQLite file; it and its folder are made if need be.
         replay: open for reading only: nothing is locked, nothing is written, and `complete` makes no call.
         also_read: further stores, in which answers are looked up that are not in this one, and never written.
+        on_damage: called once with a line to show, at the first damaged row that is looked up.
 
     Raises:
         RunError: the disk is a network file system, another process writes into the store, there is no store to
             replay or to read beside it, a file is no call store, or it has another format version.
     """
 
-    def __init__(self, path: Path | str, *, replay: bool = False, also_read: Sequence[Path | str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        replay: bool = False,
+        also_read: Sequence[Path | str] = (),
+        on_damage: Callable[[str], object] = lambda line: None,
+    ) -> None:
         self.path = Path(path)
         self.replay = replay
         self.hits = 0
@@ -116,6 +66,14 @@ class CallStore:
         """Replies put in so far."""
         self.cost = 0.0
         """Cost of the replies put in so far, in the currency of the models' prices."""
+        self.tokens = 0
+        """Tokens of the prompts and answers put in so far."""
+        self.found_cost = 0.0
+        """What the stored successes returned so far have cost whoever asked for them first."""
+        self.found_tokens = 0
+        """Tokens of the stored successes returned so far."""
+        self._damaged: set[str] = set()
+        self._on_damage = on_damage
         self._reading = threading.Lock()
         self._counting = threading.Lock()
         self._lock: Lock | None = None
@@ -124,15 +82,18 @@ class CallStore:
         if not replay:
             refuse_network_disk(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(self.path)
+            self._lock = lock_store(self.path)
         try:
-            if not replay:
-                self._writer = Writer(_open_to_write(self.path), insert_statement, self.path)
-            for file in (self.path, *map(Path, also_read)):
-                self._readers.append(_open_to_read(file))
+            self._open(also_read)
         except RunError:
             self.close()
             raise
+
+    def _open(self, also_read: Sequence[Path | str]) -> None:
+        if not self.replay:
+            self._writer = Writer(open_to_write(self.path), insert_statement, self.path)
+        for file in (self.path, *map(Path, also_read)):
+            self._readers.append(open_to_read(file))
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The stored replies by key, failures included. Successes are counted in `hits`; a million take some 6 s.
@@ -141,9 +102,11 @@ class CallStore:
             keys: keys of calls; those that are not stored are left out of the result.
         """
         found = self._look_up(keys)
-        hits = sum([reply.status not in TRIED_AGAIN for reply in found.values()])
+        hits = [reply for reply in found.values() if reply.status not in TRIED_AGAIN]
         with self._counting:
-            self.hits += hits
+            self.hits += len(hits)
+            self.found_cost += sum([reply.cost for reply in hits])
+            self.found_tokens += sum(map(_tokens, hits))
         return found
 
     def known(self, keys: Sequence[str]) -> set[str]:
@@ -171,10 +134,24 @@ class CallStore:
             raise RunError("A call store opened for replay takes no new answers.", where=str(self.path))
         if reply.key != key:
             reply = replace(reply, key=key)
-        self._writer.put(reply, (key, *_columns(reply), request, time.time(), ENGINE_VERSION))
+        self._writer.put(reply, row_of(reply, request, time.time()))
         with self._counting:
             self.calls += 1
             self.cost += reply.cost
+            self.tokens += _tokens(reply)
+
+    def has_answer_of(self, identity: str) -> bool:
+        """Whether a model's answer is among the newest rows; looks at some thousands and not at all.
+
+        Args:
+            identity: the model's.
+        """
+        self.flush()
+        for reader in self._readers:
+            with self._reading, sqlite_errors(self.path):
+                if reader.execute(ANSWER_OF, (json.dumps(identity),)).fetchone():
+                    return True
+        return False
 
     @property
     def has_room(self) -> bool:
@@ -212,10 +189,10 @@ class CallStore:
         if self._writer is None:
             raise RunError("A call store opened for replay takes no new answers.", where=str(self.path))
         path = Path(segment)
-        _open_to_read(path).close()
-        lock = Lock(path)
+        open_to_read(path).close()
+        lock = lock_store(path)
         try:
-            with _user_errors(path):
+            with sqlite_errors(path):
                 self._writer.run(lambda connection: _merge(connection, path))
         finally:
             lock.release()
@@ -228,7 +205,7 @@ class CallStore:
         """
         self.flush()
         for reader in self._readers:
-            with self._reading, _user_errors(self.path):
+            with self._reading, sqlite_errors(self.path):
                 row = reader.execute("SELECT request FROM calls WHERE key = ?", (key,)).fetchone()
             if row:
                 return dict(json.loads(row[0]))
@@ -262,7 +239,7 @@ class CallStore:
     def __len__(self) -> int:
         """Rows on disk, without those of stores that are read beside."""
         self.flush()
-        with self._reading, _user_errors(self.path):
+        with self._reading, sqlite_errors(self.path):
             return int(self._readers[0].execute("SELECT count(*) FROM calls").fetchone()[0])
 
     def __enter__(self) -> Self:
@@ -286,16 +263,47 @@ class CallStore:
     def _read(self, reader: sqlite3.Connection, keys: Sequence[str], found: dict[str, Reply]) -> None:
         """Add the replies of one file, unless it is a failure and there is a reply already."""
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            with self._reading, _user_errors(self.path):
-                rows = reader.execute(SELECT, (json.dumps(keys[start : start + KEYS_AT_ONCE]),)).fetchall()
-            for row in rows:
-                reply = Reply(*row)
+            for row in self._rows(reader, keys[start : start + KEYS_AT_ONCE]):
+                if checksum_of(row[:-1]) != row[-1]:
+                    self._note_damage(str(row[-2]))
+                    continue
+                reply = Reply(*row[:-1])
                 if reply.status not in TRIED_AGAIN or reply.key not in found:
                     found[reply.key] = reply
 
+    def _rows(self, reader: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The rows of some keys; where one of them cannot be read, each is read for itself, as far as it can be."""
+        with self._reading, sqlite_errors(self.path):
+            try:
+                return reader.execute(SELECT, (json.dumps(keys),)).fetchall()
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+            reader.text_factory = bytes
+            try:
+                return [row for key in keys for row in self._row(reader, key)]
+            finally:
+                reader.text_factory = str
 
-def _columns(reply: Reply) -> tuple[Any, ...]:
-    return tuple(attrgetter(*STORED)(reply))
+    def _row(self, reader: sqlite3.Connection, key: str) -> list[tuple[Any, ...]]:
+        try:
+            return [decoded(row) for row in reader.execute(SELECT, (json.dumps([key]),))]
+        except sqlite3.DatabaseError:
+            self._note_damage(key)
+            return []
+
+    def _note_damage(self, key: str) -> None:
+        first = not self._damaged
+        self._damaged.add(key)
+        if first:
+            self._on_damage(
+                f"A row of the call store {self.path} is damaged. Such rows count as missing, and their calls are made "
+                f"again; `spavl store check {self.path}` names them."
+            )
+
+
+def _tokens(reply: Reply) -> int:
+    return reply.prompt_tokens + reply.completion_tokens
 
 
 def _merge(connection: sqlite3.Connection, segment: Path) -> None:
@@ -304,72 +312,3 @@ def _merge(connection: sqlite3.Connection, segment: Path) -> None:
         connection.execute(MERGE)
     finally:
         connection.execute("DETACH segment")
-
-
-def _open_to_write(path: Path) -> sqlite3.Connection:
-    with _user_errors(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        try:
-            _prepare(connection, path)
-        except (sqlite3.Error, RunError):
-            connection.close()
-            raise
-        return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not new:
-        _check_format(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a committed group outlives a power cut, not only a killed process.
-    connection.execute("PRAGMA synchronous = FULL")
-    # The log is folded into the file rarely: keys are random, and a page that many rows touched is then written once.
-    connection.execute("PRAGMA wal_autocheckpoint = 8000")
-    if new:
-        # All or nothing: a file that is killed in between is still an empty one.
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLE}; PRAGMA user_version = {FORMAT}; COMMIT;")
-
-
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        raise RunError(
-            "There is no call store to replay.",
-            where=str(path),
-            try_="Run without replay first, or name another `store`.",
-        )
-    # A file that nobody can write has no write-ahead log to heed, and SQLite could not make its side files there.
-    mode = "mode=ro" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
-    with _user_errors(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
-        )
-        try:
-            _check_format(connection, path)
-        except (sqlite3.Error, RunError):
-            connection.close()
-            raise
-        return connection
-
-
-def _check_format(connection: sqlite3.Connection, path: Path) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found != FORMAT:
-        raise RunError(
-            f"The call store has format {found}; this spavl reads and writes format {FORMAT}, whose keys are others.",
-            where=str(path),
-            try_="Use the spavl that made it, or name another file: `store=FILE`. The old file is left as it is.",
-        )
-
-
-@contextmanager
-def _user_errors(path: Path) -> Iterator[None]:
-    """Turn an error of SQLite into one that the user can mend."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise RunError(
-            f"The call store cannot be used: {error}.",
-            where=str(path),
-            try_="Check that the path names a call store and that disk and rights allow writing; or use `store=FILE`.",
-        ) from error

@@ -11,8 +11,11 @@ import pytest
 
 from spavl.errors import ModelError, RunError
 from spavl.models.base import AsyncModel, Prompt, Reply, Request, Sampling
-from spavl.models.calls.engine import complete, plan
+from spavl.models.calls.engine import Engine, _asked_again, complete, plan
+from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
+from spavl.records import Status
+from tests.models.calls.in_trouble import Said
 from tests.models.python_models import Echo
 
 GREEDY = Sampling()
@@ -83,13 +86,70 @@ def test_a_failed_call_is_a_reply_and_is_retried_by_the_next_run(path: Path) -> 
         assert (echo.batches, [reply.status for reply in replies]) == ([["b"]], ["ok"] * 3)
 
 
-def test_a_model_whose_first_twenty_calls_all_fail_is_called_no_further(path: Path) -> None:
-    failing = Echo(fails=["*"], batch_size=5)
+def test_a_model_whose_first_twenty_calls_all_fail_is_called_now_and_then_only(path: Path) -> None:
+    failing, said = Echo(fails=["*"], batch_size=5), Said()
+    with CallStore(path) as store, Engine(store, oversight=Oversight(tell=said)) as engine:
+        replies = engine.complete(failing, prompts(*(f"q{n}" for n in range(1000))), sampling=GREEDY)
+        assert len(failing.batches) < 4 + 8
+        made = 5 * len(failing.batches)
+        assert len(store) == store.calls == made, "calls that were not made are not stored"
+    assert {reply.status for reply in replies} == {"failed"}
+    assert replies[19].detail == "no answer to q19"
+    assert replies[20].detail == "not sent: the first 20 calls of `echo` all failed; the last: no answer to q19"
+    assert [reply.attempts for reply in replies].count(0) == 1000 - made
+    assert said.states == [("echo", "given up")]
+
+
+def test_a_model_that_fails_at_the_first_requests_only_is_found_to_be_well(path: Path) -> None:
+    texts = [f"q{n}" for n in range(200)]
+    for least in (150, 170):
+        with CallStore(path) as store:
+            replies = complete(Echo(fails=texts[:30]), prompts(*texts), sampling=GREEDY, store=store)
+        assert {reply.status for reply in replies[:30]} == {"failed"}
+        assert [reply.status for reply in replies].count("ok") >= least, "all others, by the second run"
+
+
+def test_what_was_given_up_is_asked_by_the_next_run_and_no_stored_failure_stops_it(path: Path) -> None:
+    texts = [f"q{n}" for n in range(100)]
     with CallStore(path) as store:
-        with pytest.raises(ModelError, match="first 20 calls to `echo` all failed; the last: no answer to q19"):
-            complete(failing, prompts(*(f"q{n}" for n in range(100))), sampling=GREEDY, store=store)
-        assert len(failing.batches) == 4
-        assert len(store) == 20
+        complete(Echo(fails=["*"]), prompts(*texts), sampling=GREEDY, store=store)
+    with CallStore(path) as store:
+        replies = complete(Echo(), prompts(*texts), sampling=GREEDY, store=store)
+    assert {reply.status for reply in replies} == {"ok"}
+    failing = Echo(fails=[f"p{n}" for n in range(30)])
+    with CallStore(path) as store:
+        again = complete(failing, prompts(*(f"p{n}" for n in range(60))), sampling=GREEDY, store=store)
+    assert [reply.status for reply in again] == ["failed"] * 30 + ["ok"] * 30, "it has answered in an earlier run"
+
+
+@pytest.mark.parametrize("status", ["invalid", "filtered"])
+def test_lasting_failures_are_kept_and_trip_nothing(path: Path, status: Status) -> None:
+    class Declines(Echo):
+        def _reply(self, request: Request) -> Reply:
+            declined = int(request.prompt.text[1:]) < 25
+            return Reply("", status=status, detail="too large") if declined else Reply("An answer")
+
+    wanted = prompts(*(f"q{n}" for n in range(40)))
+    for calls in (40, 0):
+        with CallStore(path) as store:
+            replies = complete(Declines(), wanted, sampling=GREEDY, store=store)
+            assert store.calls == calls
+        assert [reply.status for reply in replies] == [status] * 25 + ["ok"] * 15
+
+
+def test_an_empty_answer_is_typed_and_asked_again_where_another_may_come(path: Path) -> None:
+    class Silent(Echo):
+        def _reply(self, request: Request) -> Reply:
+            return Reply({"a": "  \n", "b": "<think>Hm.</think> "}.get(request.prompt.text, "An answer"))
+
+    silent, echo = Silent(), Echo()
+    with CallStore(path) as store:
+        replies = complete(silent, prompts("a", "b", "c"), sampling=GREEDY, store=store)
+        assert [reply.status for reply in replies] == ["empty", "empty", "ok"]
+        again = complete(echo, prompts("a", "b", "c"), sampling=GREEDY, store=store)
+    assert echo.batches == [["a", "b"]]
+    assert [reply.status for reply in again] == ["ok"] * 3
+    assert _asked_again(echo) == ("failed", "empty")
 
 
 def test_failures_after_a_first_success_stop_nothing(path: Path) -> None:
@@ -146,6 +206,7 @@ class Slow:
     name = "slow"
     identity = "endpoint:slow"
     attempts = 1
+    patience = longest_wait = 5.0
     concurrency = 8
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -176,13 +237,19 @@ def test_calls_over_a_network_overlap_up_to_the_limit_and_come_back_in_order(pat
 
 
 @pytest.mark.parametrize("error", [ModelError("The key is refused."), ZeroDivisionError("our own bug")])
-def test_an_error_stops_the_rest_is_raised_as_it_is_and_loses_nothing(path: Path, error: Exception) -> None:
-    slow = Slow(error)
+def test_an_exception_of_a_models_code_fails_its_call_and_gives_the_model_up_if_every_call_raises_it(
+    path: Path, error: Exception
+) -> None:
+    slow, said = Slow(error), Said()
     with CallStore(path) as store:
-        with pytest.raises(type(error), match=str(error)):
-            complete(slow, prompts(*(f"q{n}" for n in range(1000))), sampling=GREEDY, store=store)
-        assert len(store) >= 20 - slow.concurrency
-    assert slow.sent < 50
+        wanted = prompts(*(f"q{n}" for n in range(1000)))
+        replies = complete(slow, wanted, sampling=GREEDY, store=store, oversight=Oversight(tell=said))
+        assert len(store) == sum(reply.attempts > 0 for reply in replies) < 60
+    assert [reply.status for reply in replies[:12]] == ["ok"] * 12
+    assert replies[40].detail == f"unexpected {type(error).__name__}: {error}" or "given up" in replies[40].detail
+    assert "given up for this run: each of the last 20 calls was refused" in replies[-1].detail
+    assert said.states == [("slow", "given up")]
+    assert slow.sent < 60
     assert slow.in_flight == 0
 
 

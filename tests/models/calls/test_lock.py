@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from spavl.errors import RunError
-from spavl.models.calls.lock import Lock, Mount, file_system, mounted, refuse_network_disk
+from spavl.models.calls.lock import Mount, file_system, lock_store, mounted, refuse_network_disk
 from spavl.models.calls.store import CallStore
 
 
@@ -26,12 +26,12 @@ def test_a_second_writer_gets_an_error_that_names_the_first(path: Path) -> None:
 
 
 def test_a_lock_is_free_after_release_and_its_file_stays(tmp_path: Path) -> None:
-    lock = Lock(tmp_path / "calls.sqlite")
+    lock = lock_store(tmp_path / "calls.sqlite")
     lock.release()
-    other = Lock(tmp_path / "calls.sqlite")
+    other = lock_store(tmp_path / "calls.sqlite")
     lock.release()
     with pytest.raises(RunError, match="is being written by process"):
-        Lock(tmp_path / "calls.sqlite")
+        lock_store(tmp_path / "calls.sqlite")
     other.release()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["calls.sqlite.holder", "calls.sqlite.lock"]
 

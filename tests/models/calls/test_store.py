@@ -229,7 +229,7 @@ def test_another_format_version_is_refused_and_the_file_left_alone(path: Path) -
     connection.close()
     before = path.read_bytes()
     for replay in (False, True):
-        with pytest.raises(RunError, match="has format 99; this spavl reads and writes format 2"):
+        with pytest.raises(RunError, match="has format 99; this spavl reads and writes format 3"):
             CallStore(path, replay=replay)
     assert path.read_bytes() == before
 
