@@ -108,6 +108,8 @@ class Session:
     def _open_store(self, replay: bool) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""
         path = Path(self.settings.store)
+        if self._scratch is not None and not self.first:  # the first process may just be making the store
+            return CallStore(self._scratch / "calls.sqlite")
         if self._scratch is not None:
             return CallStore(path, replay=True) if path.exists() else CallStore(self._scratch / "calls.sqlite")
         if replay or is_read_only(path):
