@@ -60,7 +60,7 @@ def _run_seed(folder: Path, seed: int) -> SeedResult:
         build(session)
         single = align(session, name="single", changed={"batching": {"grouping": "pair"}})
         grouped = align(session, name="grouped")
-        align(session, name="reward", changed=_merged(TRAININGS["reward"], {"reward": {"held_out": HELD_OUT}}))
+        align(session, name="reward", changed=_merged(TRAININGS["reward"], {"validation": {"held_out": HELD_OUT}}))
         base = base_spec(session)
         scores = run_benchmarks(
             session,

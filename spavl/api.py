@@ -122,6 +122,7 @@ class PipelineRun:
         pairs: str | Path | None = None,
         limit: int | None = None,
         changed: Mapping[str, Any] | None = None,
+        replace: bool = False,
     ) -> Path:
         """Align the settings' model. Returns the folder of a checkpoint, an adapter or a reward model.
 
@@ -130,17 +131,25 @@ class PipelineRun:
             pairs: a table in the Hub schema; the run's own training split unless given.
             limit: most pairs to train on.
             changed: a tree of overrides of the align settings, such as `{"loss": {"beta": 0.2}}`.
+            replace: delete another training of that name; without it none is ever deleted.
 
         Raises:
             MissingExtra: the packages of the extra `align` are not installed.
             DataError: there is no dataset, or its pairs cannot be trained on.
+            SettingsError: nothing can be called by that name.
+            RunError: there is another training of that name.
         """
         from spavl.pipeline.align import align
 
         method = (changed or {}).get("method", self.settings.align.method)
         with self._session() as session:
             return align(
-                session, name=name or method, pairs=Path(pairs) if pairs else None, limit=limit, changed=changed
+                session,
+                name=name or method,
+                pairs=Path(pairs) if pairs else None,
+                limit=limit,
+                changed=changed,
+                replace=replace,
             )
 
     def evaluate(self, models: Sequence[str] = ()) -> Scores:

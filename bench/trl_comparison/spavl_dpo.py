@@ -61,6 +61,7 @@ def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
             PreferenceObjective(policy, settings.loss, context.precision),
             StepDataset(dataset, schedule, 0, reference),
             arguments=training_arguments(settings, Path(folder), steps=len(schedule), cpu=spec.device == "cpu"),
+            optimiser=settings.optimiser,
             callbacks=[timer],
         )
         trainer.train()

@@ -160,13 +160,17 @@ def align(
     overrides: Overrides = None,
     pairs: Annotated[Path | None, typer.Option(help="File or folder of pairs, instead of this run's own.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the result, RUN/align/NAME. Default: the method.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete another training of that name. Without it, none is ever deleted.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pairs.")] = None,
     seed: Seed = None, out: Out = None,
     allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
     file, given = _file_and_overrides(settings, overrides)
-    made = _open(file, given, None, seed, out, allow_code, replay=replay).align(name, pairs=pairs, limit=limit)
+    opened = _open(file, given, None, seed, out, allow_code, replay=replay)
+    made = opened.align(name, pairs=pairs, limit=limit, replace=replace)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",

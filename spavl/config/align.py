@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from spavl.config.base import Section
 from spavl.config.ppo import PPOSettings, RewardSettings
@@ -54,8 +54,14 @@ class FreezeSettings(Section):
     """LoRA: rank of the update; larger trains more weights."""
     alpha: PositiveFloat = 128.0
     """LoRA: the update is scaled by alpha / rank."""
-    targets: Literal["all", "attention"] = "all"
-    """LoRA: every linear layer, or those of attention only. The output head is never among them."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """LoRA: share of the inputs of an update that are dropped in a training step; never while anything is measured or
+    answered. Not for `method: ppo`, whose ratios it would falsify."""
+    rslora: bool = False
+    """LoRA: scale the update by alpha / √rank instead of alpha / rank (rank-stabilised, arXiv 2312.03732)."""
+    target_modules: Literal["all", "attention"] | list[str] = "all"
+    """LoRA: every linear layer (`all`), those of attention only (`attention`), or those with one of these names, such
+    as `[q_proj, v_proj]`. The output head is never among them."""
     quantisation: Literal["none", "8bit", "4bit"] = "none"
     """Of the frozen weights (QLoRA); needs bitsandbytes, a GPU and `language: lora`."""
 
@@ -65,6 +71,12 @@ class OptimiserSettings(Section):
 
     learning_rate: PositiveFloat = 2e-5
     """Highest rate. The paper: 2e-5 with LoRA, 1e-6 in full."""
+    projector_learning_rate: PositiveFloat | None = None
+    """Highest rate of the projector, where it is trained. None: `learning_rate`."""
+    vision_learning_rate: PositiveFloat | None = None
+    """Highest rate of the vision tower, where it is trained. None: `learning_rate`."""
+    min_learning_rate: Share = 0.0
+    """Where `cosine` and `linear` end: a share of the highest rate."""
     epochs: PositiveFloat = 1.0
     """Times every pair is seen."""
     max_steps: PositiveInt | None = None
@@ -168,7 +180,11 @@ class SavingSettings(Section):
     every: PositiveInt | None = 500
     """Steps between checkpoints from which a stopped training is resumed. None: never."""
     keep: PositiveInt = 2
-    """How many of the latest such checkpoints are kept."""
+    """How many of the latest such checkpoints are kept while it trains: each holds all that is trained and the
+    optimiser, 80 GB for 7 billion weights in full. Of two, one is whole even if the other was being written."""
+    when_finished: Literal["remove", "keep"] = "remove"
+    """What becomes of these checkpoints, and of weights that were kept to choose among, when the training is finished
+    and its model is written. `keep` leaves them in `state/` (27 GB and more for 7 billion weights in full)."""
     log_every: PositiveInt = 10
     """Steps between lines of `metrics.jsonl`."""
     report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = []
@@ -178,10 +194,27 @@ class SavingSettings(Section):
 
 
 class ValidationSettings(Section):
-    """In-loop validation: safety, over-refusal and skill measured while training, on a small fixed set of items."""
+    """What is measured while training, and which step is written.
 
+    Two measurements, each of use alone: loss and accuracy on pairs that are held out (`held_out`), and safety,
+    over-refusal and skill on a small fixed set of benchmark items (`every`). Where there are both, the second chooses
+    the step.
+    """
+
+    held_out: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the pictures whose pairs are never trained on, for `dpo` and `reward`: loss and accuracy are measured on
+    them. None: 0.05 for a reward model, 0 for DPO."""
+    held_out_pairs: str | None = None
+    """Pairs of your own to measure on instead, as `--pairs` takes them. None: the share."""
+    measure_every: PositiveInt | None = 50
+    """Steps between measurements on the held-out pairs, each by all devices together. None: only at the end."""
+    patience: PositiveInt | None = None
+    """Early stopping: stop after so many measurements in a row that found no lower held-out loss. None: train on."""
+    keep: Literal["best", "last"] = "best"
+    """Whose weights are written where nothing is measured on benchmark items: `best`, of the step with the lowest
+    held-out loss; `last`, of the last step."""
     every: PositiveInt | None = None
-    """Steps between validations. None: no validation, and the last step is the result."""
+    """Steps (PPO: rounds) between validations on benchmark items. None: no such validation."""
     items: PositiveInt = 60
     """Items of every subset of the benchmarks that are answered in a validation."""
     over_refusal: Share = 0.02
@@ -217,7 +250,7 @@ class AlignSettings(Section):
     saving: SavingSettings = SavingSettings()
     """What is written while training."""
     validation: ValidationSettings = ValidationSettings()
-    """In-loop validation, and the limits within which a checkpoint is chosen."""
+    """What is measured while training, and which step is written."""
     reward: RewardSettings = RewardSettings()
     """The reward model, for `method: reward` and `method: ppo`."""
     ppo: PPOSettings = PPOSettings()
@@ -226,3 +259,20 @@ class AlignSettings(Section):
     """Of the order of pairs and of new adapter weights. None: the seed of the run."""
     blind: bool = False
     """Control experiment: train with every picture blanked."""
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> AlignSettings:
+        if self.method == "ppo" and self.freeze.dropout:
+            raise ValueError("`freeze.dropout` is not for `method: ppo`: its ratios compare passes without dropout")
+        if self.validation.patience and self.validation.measure_every is None:
+            raise ValueError("`validation.patience` counts measurements: set `validation.measure_every`")
+        return self
+
+    @property
+    def held_out(self) -> float:
+        """Share of the pictures that is held out: as set, or by the method."""
+        if self.method == "ppo":
+            return 0.0
+        if self.validation.held_out is not None:
+            return self.validation.held_out
+        return 0.05 if self.method == "reward" else 0.0

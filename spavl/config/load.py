@@ -157,6 +157,7 @@ _PLAIN = {
 
 FORMER_NAMES = {
     "align.batching.layout": "packing",
+    "align.freeze.targets": "target_modules",
     "align.loss.spoil": "corruption",
     "align.optimiser.clip": "max_grad_norm",
     "align.panel": "validation",
@@ -168,6 +169,8 @@ FORMER_NAMES = {
     "align.ppo.standardise": "normalize_reward",
     "align.ppo.value_clip": "value_clip_range",
     "align.reinforce": "ppo",
+    "align.reward.held_out": "align.validation.held_out",
+    "align.reward.measure_every": "align.validation.measure_every",
     "align.rows": "data",
     "align.data.broken": "invalid",
     "evaluate.benchmarks.per_arm": "per_subset",

@@ -16,10 +16,6 @@ class RewardSettings(Section):
 
     folder: str | None = None
     """A reward model that is already trained, for `method: ppo`. None: one is trained first, on the same pairs."""
-    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of pictures whose pairs are never trained on, so that accuracy can be measured on them."""
-    measure_every: PositiveInt | None = 50
-    """Steps between measurements on the held-out pairs. None: only at the end."""
     centre: NonNegativeFloat = 0.0
     """Weight of (r_chosen + r_rejected)², which keeps rewards around zero (arXiv 2312.09244)."""
 

@@ -41,6 +41,7 @@ from spavl.miniworld.train_language import (
 )
 from spavl.miniworld.train_vision import accuracy, label_scenes, train_tower
 from spavl.miniworld.world import kinds, scenes
+from spavl.models.backends.local_adapter import put_adapter
 
 HOME = Path(__file__).parents[1] / "data" / "miniworld"
 """Where the package keeps the checkpoints."""
@@ -141,7 +142,7 @@ def load(out: Path, responder: str = "") -> tuple[LlavaForConditionalGeneration,
     """
     model = AutoModelForImageTextToText.from_pretrained(out / "base", dtype=torch.float32)
     if responder:
-        model = PeftModel.from_pretrained(model, out / "responders" / responder).merge_and_unload()
+        model = put_adapter(model, out / "responders" / responder).merge_and_unload()
     return model.eval(), AutoProcessor.from_pretrained(out / "base")
 
 

@@ -245,13 +245,46 @@ def _is_adapter(folder: Path) -> bool:
 
 
 def _base_of(adapter: Path) -> str:
-    file = adapter / "adapter_config.json"
-    try:
-        base = json.loads(file.read_text())["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError("The adapter does not say which model it is for.", where=str(file)) from error
+    base = base_named_in(adapter)
+    if not base:
+        raise ModelError(
+            "The adapter does not say which model it is for.",
+            where=str(adapter / "adapter_config.json"),
+            try_="Give the base model as `path`, and this folder as `adapter`.",
+        )
     # A base that is named from the adapter's own folder moves along with it.
-    return str((adapter / base).resolve()) if str(base).startswith(".") else str(base)
+    return str((adapter / base).resolve()) if base.startswith(".") else base
+
+
+def base_named_in(adapter: Path) -> str:
+    """The base model that an adapter's own file names; empty where it names none, or cannot be read.
+
+    Args:
+        adapter: the adapter's folder.
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(config.get("base_model_name_or_path") or "") if isinstance(config, dict) else ""
+
+
+def other_base(spec: ModelSpec) -> str:
+    """A sentence where a settings entry puts an adapter on another model than the adapter names; empty where not.
+
+    Weights that fit are no proof that they belong together: two models of one shape take each other's adapters.
+
+    Args:
+        spec: the entry.
+    """
+    if not isinstance(spec, LocalSpec) or not spec.adapter or not Path(spec.adapter).is_dir():
+        return ""
+    adapter = Path(spec.adapter)
+    named = base_named_in(adapter)
+    same = named in ("", spec.path) or _base_of(adapter) == str(Path(spec.path).resolve())
+    if same or (Path(named).is_dir() and Path(named).resolve() == Path(spec.path).resolve()):
+        return ""
+    return f"`{spec.name}`: the adapter {adapter} says that it is for `{named}`, and is put on `{spec.path}`"
 
 
 def _check_weights(folder: Path, config: str, name: str) -> None:

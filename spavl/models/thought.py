@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+START, END = "<think>", "</think>"
+"""What begins and ends a thought in data, and in most families."""
 MARKS = (
-    ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"),
+    (START, END), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"),
     ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
 )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Preference pairs → checkpoint. A training is kept with a fingerprint of what it was made from, and done once."""
+"""Preference pairs → checkpoint. A training is kept with a record of what it was made from, and done once."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,27 +12,26 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spavl.atomic import write_json
 from spavl.config import AlignSettings, LocalSpec
 from spavl.config.load import merge
-from spavl.errors import DataError, MissingExtra
-from spavl.models.identity import find_checkpoint, identity_of
+from spavl.errors import DataError, MissingExtra, SettingsError
+from spavl.models.identity import find_checkpoint
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import make_validation
-from spavl.run import versions
 from spavl.tables.query import query
 
 if TYPE_CHECKING:
     from spavl.align.data.pairs import Pair
     from spavl.align.data.table import PairTable
+    from spavl.align.training.record import TrainingRecord
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "jaxtyping", "accelerate", "datasets")
 """What training needs beyond the base install: the extra `align`."""
-FINGERPRINT_FILE = "made-from.json"
-"""In the folder of a trained model: what it was made from."""
-DECIDING = ("spavl", "torch", "transformers", "peft", "accelerate")
-"""Packages whose versions decide the weights that a training makes."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names of trainings."""
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""What no file may be called on Windows, whatever its ending."""
 
 
 def align(
@@ -42,10 +41,12 @@ def align(
     pairs: Path | None = None,
     limit: int | None = None,
     changed: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> Path:
     """Align the settings' model by their method. Returns the folder of a checkpoint, an adapter or a reward model.
 
-    A model that was made from the same pairs, model, settings and versions is kept as it is.
+    A model that was made from the same pairs, model and settings is kept as it is, and a stopped training goes on. The
+    run folder's own files are touched when the training is finished, and not before.
 
     Args:
         session: the settings and the run folder.
@@ -53,33 +54,72 @@ def align(
         pairs: a file or folder in one of the public forms; the run's own training split unless given.
         limit: most pairs to train on.
         changed: a tree of overrides of the align settings.
+        replace: delete another training of that name, and of the reward model that PPO trains first.
 
     Raises:
         MissingExtra: the packages of the extra `align` are not installed.
         DataError: there is no dataset, or pairs of held-out subcategories are among those to be trained on.
+        SettingsError: nothing can be called by that name.
+        RunError: there is another training of that name.
     """
     check_training_packages()
+    from spavl.align.training.record import TrainingRecord, read_finished, refuse_other_training
+
+    folder = training_folder(session, name)
     settings = _settings(session, changed or {})
-    reward = _reward(session, settings, pairs, limit)
     trained_on = _open_pairs(session, settings, pairs, limit)
-    folder = session.run.align / name
-    fingerprint = _fingerprint(trained_on, settings, reward)
-    session.run.note(aligned={name: {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}})
-    made = _result(session, name, settings)
-    if made and _kept_fingerprint(folder) == fingerprint:
+    reward = _reward(session, settings, pairs, limit, replace=replace)
+    record = TrainingRecord.of(trained_on, settings, **_reward_identity(reward))
+    if read_finished(folder, record) and (made := _result(folder, settings)):
         session.progress.log(f"  align {name:<28} kept: made from the same pairs, model and settings")
-        keep_sections(session, "align")
-        return made
-    session.free()
-    (folder / FINGERPRINT_FILE).unlink(missing_ok=True)
-    with session.stage(f"align {name}") as counts:
-        counts["pairs"] = len(trained_on)
-        _train(session, settings, trained_on, folder, reward)
-    write_json(folder / FINGERPRINT_FILE, fingerprint)
-    made = _result(session, name, settings)
+    else:
+        refuse_other_training(folder, record, replace=replace)
+        session.free()
+        with session.stage(f"align {name}") as counts:
+            counts["pairs"] = len(trained_on)
+            _train(session, settings, trained_on, folder, TrainingOptions(record, reward, replace))
+        made = _result(folder, settings)
     assert made is not None, "a training leaves a model"
-    keep_sections(session, "align")
+    if session.first:
+        facts = {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}
+        session.run.note(aligned={name: facts})
+        keep_sections(session, "align")
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """What a training is told beside its settings and pairs."""
+
+    record: TrainingRecord
+    """What it is made from."""
+    reward: Path | None
+    """Folder of PPO's reward model."""
+    replace: bool
+    """Delete another training in the folder."""
+
+
+def training_folder(session: Session, name: str) -> Path:
+    """The folder of a training in the run folder, after a look at its name.
+
+    Args:
+        session: the settings and the run folder.
+        name: of the training.
+
+    Raises:
+        SettingsError: it is no name of a folder, or another model's in tables of scores.
+    """
+    if not NAME.fullmatch(name) or name.endswith(".") or name.partition(".")[0].lower() in DEVICES:
+        raise SettingsError(
+            f"`{name}` cannot be the name of a training", where="--name",
+            try_="letters, digits, `.`, `_` and `-`, such as `dpo-2`; it becomes a folder in RUN/align",
+        )  # fmt: skip
+    if name in {"base", *(spec.name for spec in session.settings.models)}:
+        raise SettingsError(
+            f"`{name}` is the name of another model, beside which this one will stand in tables of scores",
+            where="--name", try_=f"another, such as `{name}-aligned`",
+        )  # fmt: skip
+    return session.run.align / name
 
 
 def check_training_packages() -> None:
@@ -94,48 +134,61 @@ def check_training_packages() -> None:
         )
 
 
-def _result(session: Session, name: str, settings: AlignSettings) -> Path | None:
-    """The folder that a training leaves: of a reward model, a checkpoint, or an adapter that is not to be merged."""
-    folder = session.run.align / name
+def _result(folder: Path, settings: AlignSettings) -> Path | None:
+    """The folder that a finished training leaves: of a reward model, a checkpoint, or an adapter that is not to be
+    merged. An adapter that is to be merged now is merged: nothing needs to be trained for it."""
     if settings.method == "reward":
-        return folder if folder.is_dir() else None
-    made = session.run.aligned().get(name)
-    return made if made and (made.name == "checkpoint" or not settings.saving.merged) else None
+        return folder
+    checkpoint, adapter = folder / "checkpoint", folder / "adapter"
+    if checkpoint.is_dir() or not adapter.is_dir():
+        return checkpoint if checkpoint.is_dir() else None
+    if settings.saving.merged:
+        from spavl.align.policy.checkpoint import merge_adapter
+
+        return merge_adapter(adapter, checkpoint, settings)
+    return adapter
 
 
-def _train(session: Session, settings: AlignSettings, pairs: Sequence[Pair], folder: Path, reward: Path | None) -> None:
+def _train(
+    session: Session, settings: AlignSettings, pairs: Sequence[Pair], folder: Path, options: TrainingOptions
+) -> None:
+    given: dict[str, Any] = {"record": options.record, "replace": options.replace, "progress": session.progress}
     match settings.method:
         case "dpo":
             from spavl.align.dpo.train import train_dpo
 
-            train_dpo(pairs, settings, folder, validation=make_validation(session), progress=session.progress)
+            train_dpo(pairs, settings, folder, validation=make_validation(session), **given)
         case "reward":
             from spavl.align.reward.train import train_reward
 
-            made = train_reward(pairs, settings=settings, out=folder, progress=session.progress)
-            if made.held_out:
+            made = train_reward(pairs, settings, folder, **given)
+            if made.held_out and session.first:
                 session.run.note(reward_model=asdict(made.held_out))
         case "ppo":
             from spavl.align.ppo.train import train_ppo
 
-            assert reward is not None
-            train_ppo(
-                pairs,
-                settings=settings,
-                reward=reward,
-                out=folder,
-                validation=make_validation(session),
-                progress=session.progress,
-            )
+            assert options.reward is not None
+            train_ppo(pairs, settings, folder, reward=options.reward, validation=make_validation(session), **given)
 
 
-def _reward(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> Path | None:
+def _reward(
+    session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None, *, replace: bool
+) -> Path | None:
     """The reward model that PPO needs: the one named, or one trained first on the same pairs."""
     if settings.method != "ppo":
         return None
     if settings.reward.folder:
         return Path(settings.reward.folder)
-    return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"})
+    return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"}, replace=replace)
+
+
+def _reward_identity(reward: Path | None) -> dict[str, str]:
+    """What names PPO's reward model in the record of a training; empty without one."""
+    if reward is None:
+        return {}
+    from spavl.align.reward.model import reward_identity
+
+    return {"reward_model": reward_identity(reward)}
 
 
 def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> PairTable:
@@ -159,8 +212,9 @@ def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
     """The align settings with overrides, the model as a folder, and the run's seed where they name none."""
     settings = session.settings.align
     spec = LocalSpec(name="base", path=settings.model, revision=settings.revision)
+    found = find_checkpoint(spec)  # an adapter stands for its base with that adapter
     seed = session.settings.seed if settings.seed is None else settings.seed
-    overrides = {"model": str(find_checkpoint(spec).folder), "seed": seed, **changed}
+    overrides = {"model": str(found.adapter or found.folder), "seed": seed, **changed}
     return AlignSettings.model_validate(merge(settings.model_dump(), overrides))
 
 
@@ -176,22 +230,3 @@ def _refuse_heldout(session: Session, pairs: PairTable) -> None:
             f"{len(found)} pairs of held-out subcategories are among those to be trained on", where=found[0].as_py(),
             try_="leave out `--pairs`, or name the file data/train.parquet of the dataset",
         )  # fmt: skip
-
-
-def _fingerprint(pairs: Sequence[Pair], settings: AlignSettings, reward: Path | None) -> dict[str, Any]:
-    """All that decides the weights that a training makes."""
-    from spavl.align.data.table import pairs_fingerprint
-
-    installed = versions()
-    return {
-        "pairs": pairs_fingerprint(pairs),
-        "model": identity_of(LocalSpec(name="base", path=settings.model)),
-        "reward": _kept_fingerprint(reward) or str(reward) if reward else None,
-        "settings": settings.model_dump(mode="json", exclude={"model", "saving", "machine"}),
-        "versions": {name: installed[name] for name in DECIDING if name in installed},
-    }
-
-
-def _kept_fingerprint(folder: Path) -> Any:
-    note = folder / FINGERPRINT_FILE
-    return json.loads(note.read_text("utf-8")) if note.exists() else None

@@ -34,7 +34,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "dpo": {},
     "reward": {
         "method": "reward", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 8},
-        "batching": {"pairs": 32}, "reward": {"held_out": 0.05, "measure_every": None},
+        "batching": {"pairs": 32}, "validation": {"held_out": 0.05, "measure_every": None},
     },
     "ppo": {
         "method": "ppo", "freeze": LORA, "optimiser": {"learning_rate": 1e-3, "epochs": 2},
@@ -78,7 +78,12 @@ def demo(session: Session) -> dict[str, Any]:
     check_report_packages()
     began = time.perf_counter()
     build(session)
-    made = {name: align(session, name=name, changed=_changes(session, changed)) for name, changed in TRAININGS.items()}
+    made = {
+        name: align(
+            session, name=name, changed=_changes(session, changed), replace=True
+        )  # its models are seconds' work
+        for name, changed in TRAININGS.items()
+    }
     session.free()
     with_pictures = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_WITH_PICTURES: made["blind"]}
     trained_on = session.run.manifest()["aligned"]["blind"]["pairs"]

@@ -26,6 +26,7 @@ from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer, refusal_guard
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session
+from spavl.pipeline.weights import weights_of
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -49,6 +50,8 @@ class Scores:
     """Name here of every metric by its name in its benchmark, by index of the benchmark."""
     first: dict[int, list[Scored]] = field(default_factory=dict)
     """The first model's scored answers without their words, by index of the benchmark."""
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What names the weights that every score is of, by name of the model."""
     lost: LostCalls = field(default_factory=LostCalls)
     """Calls without an answer, of all models and guards."""
 
@@ -113,6 +116,7 @@ def run_benchmarks(
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
+        scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
     scores.lost = session.lost
     _note(session, scores)
     return scores
@@ -307,4 +311,5 @@ def _note(session: Session, scores: Scores) -> None:
         paired={name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()},
         metrics=scores.metrics,
         benchmarks=scores.benchmarks,
+        weights=scores.weights,
     )

@@ -11,6 +11,7 @@ from spavl.errors import SettingsError
 from spavl.models import open_model
 from spavl.models.backends.local import LocalModel
 from spavl.models.base import AsyncModel, BatchModel, Model
+from spavl.models.identity import other_base
 from spavl.progress import Progress
 
 
@@ -82,6 +83,8 @@ class ModelPool:
             else:
                 self._open = (spec, model)
                 self._log_device(model)
+                if note := other_base(spec):
+                    self._progress.log(note)
             return model
 
     def free(self) -> None:

@@ -23,6 +23,7 @@ from spavl.pipeline.report_tables import (
     tables_of,
     telling,
 )
+from spavl.pipeline.weights import stale_scores, trainings, without_models
 from spavl.report.data import (
     AnswerShown,
     Curve,
@@ -57,14 +58,22 @@ def write_run_report(folder: Path, *, out: Path | None = None, examples: int | N
     manifest = run.manifest()
     if not manifest.get("models"):
         raise RunError("Nothing was evaluated in this run yet", where=str(folder), try_="run `spavl evaluate` first")
+    stale = stale_scores(run, manifest)
+    if set(manifest["models"]) <= set(stale):
+        raise RunError(
+            "All scores of this run are of weights that are gone or have changed", where=str(folder),
+            try_="run `spavl evaluate` again",
+        )  # fmt: skip
     settings = load_settings(Settings, folder / "settings.yaml")
     page = out or run.report
     shown = settings.report.examples if examples is None else examples
-    write_report(_data(run, manifest, settings, shown), page)
+    write_report(_data(run, without_models(manifest, stale), settings, shown, stale), page)
     return page
 
 
-def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: int) -> ReportData:
+def _data(
+    run: Run, manifest: Mapping[str, Any], settings: Settings, examples: int, stale: Mapping[str, str]
+) -> ReportData:
     metrics = measured_metrics(manifest)
     shown = tuple(_shown(known, manifest["metrics"][known.key]) for known in metrics)
     models = tuple(_model(name, manifest) for name in manifest["models"])
@@ -72,8 +81,9 @@ def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: i
     headline = [m for m in metrics if (m.axis, m.better) == (metrics[0].axis, metrics[0].better)]
     return ReportData(
         title=settings.report.title,
-        subject=_subject(manifest, settings),
-        metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)), limits=_limits(settings),
+        subject=_subject(run, manifest, settings),
+        metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)),
+        limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
         responders=responders(run, manifest.get("responders", {})), judges=judges(run, manifest.get("judge_error")),
         examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
@@ -86,10 +96,11 @@ def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: i
     )  # fmt: skip
 
 
-def _subject(manifest: Mapping[str, Any], settings: Settings) -> str:
-    """The models that were evaluated; of one trained here, on how many pairs."""
-    aligned = manifest.get("aligned", {})
-    trained = [f"{name} on {aligned[name]['pairs']:,} pairs" for name in manifest["models"] if name in aligned]
+def _subject(run: Run, manifest: Mapping[str, Any], settings: Settings) -> str:
+    """The models that were evaluated; of one trained here that is still there, on how many pairs."""
+    aligned, there = manifest.get("aligned", {}), trainings(run)
+    shown = [name for name in manifest["models"] if name in aligned and name in there]
+    trained = [f"{name} on {aligned[name]['pairs']:,} pairs" for name in shown]
     return f"{settings.align.model}: {', '.join(trained)}" if trained else ", ".join(manifest["models"])
 
 
@@ -184,6 +195,8 @@ CURVES = (
     ("metrics.jsonl", "accuracy", "Pairs ranked rightly", "share of pairs with a margin above zero", True),
     ("metrics.jsonl", "reward", "Reward", "mean score of sampled answers by the reward model, a round of PPO", False),
     ("metrics.jsonl", "kl", "KL divergence from the reference", "nats an answer, a round of PPO", False),
+    ("metrics.jsonl", "held_out_loss", "Held-out loss", "mean over pairs that were not trained on", False),
+    ("metrics.jsonl", "held_out_accuracy", "Held-out pairs ranked rightly", "share of pairs not trained on", True),
     ("validation.jsonl", "unsafe", "Validation: unsafe", "harmful requests that were answered unsafely", True),
     ("validation.jsonl", "over_refusal", "Validation: over-refusal", "harmless requests that were refused", True),
     ("validation.jsonl", "skill", "Validation: skill", "skill items that were answered rightly", True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,8 +22,13 @@ from spavl.models.identity import check_models
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
-from spavl.progress import Progress
+from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+
+
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first that `accelerate launch` or `torchrun` started for one training."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or int(os.environ.get("RANK", "0")) == 0
 
 
 class Session:
@@ -54,13 +60,16 @@ class Session:
         look_only: bool = False,
     ) -> None:
         self.settings = settings
-        self.progress = progress
+        self.first = is_first_process()
+        """Whether this is the only process of its command, or the first of those that a launcher started: it alone
+        writes into run folder and call store, and shows progress."""
+        self.progress = progress if self.first else NoProgress()
         self.allow_code = allow_code
         self.lost = LostCalls()
         check_models(settings.models)
         self.run = Run(Path(settings.out))
         with ExitStack() as opened:
-            if look_only:
+            if look_only or not self.first:
                 self._scratch: Path | None = Path(opened.enter_context(TemporaryDirectory()))
                 self.run.checked()
             else:
@@ -101,6 +110,8 @@ class Session:
     def _open_store(self, replay: bool) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""
         path = Path(self.settings.store)
+        if self._scratch is not None and not self.first:  # the first process may just be making the store
+            return CallStore(self._scratch / "calls.sqlite")
         if self._scratch is not None:
             return CallStore(path, replay=True) if path.exists() else CallStore(self._scratch / "calls.sqlite")
         if replay or is_read_only(path):
@@ -144,6 +155,9 @@ class Session:
         Args:
             name: of the stage. The block is handed the mapping of its counts.
         """
+        if not self.first:
+            yield {}
+            return
         before = _spent(self.store)
         with self.run.stage(name) as counts:
             yield counts

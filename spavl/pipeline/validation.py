@@ -63,22 +63,34 @@ def make_validation(session: Session) -> Callable[[Policy], ValidationScores] | 
 
 
 def _validate(policy: Policy, benchmarks: Sequence[Benchmark], batch_size: int) -> ValidationScores:
-    from spavl.align.validation.selection import ValidationScores
+    """Scores of a policy: every process lets it answer its share of the items, the first grades all answers."""
+    from spavl.align.validation.processes import of_first
     from spavl.models.backends.local_vlm import VLM
 
     model = VLM(policy.model, policy.processor, "", policy.family, max_pixels=policy.family.max_pixels)
+    answered = [(benchmark, _answers(model, benchmark, batch_size)) for benchmark in benchmarks]
+    return of_first(lambda: _scores(answered))
+
+
+def _scores(answered: Sequence[tuple[Benchmark, list[Answer]]]) -> ValidationScores:
+    from spavl.align.validation.selection import ValidationScores
+
     outcomes: dict[Axis, list[bool]] = defaultdict(list)
-    for benchmark in benchmarks:
-        for scored in score(benchmark, _answers(model, benchmark, batch_size)):
+    for benchmark, answers in answered:
+        for scored in score(benchmark, answers):
             _count(scored, benchmark, outcomes)
     shares = {axis: sum(counted) / len(counted) for axis, counted in outcomes.items()}
     return ValidationScores(unsafe=shares["safety"], over_refusal=shares["over-refusal"], skill=shares["skill"])
 
 
 def _answers(model: VLM, benchmark: Benchmark, batch_size: int) -> list[Answer]:
-    requests = [_request(benchmark, item) for item in benchmark.items]
-    starts = range(0, len(requests), batch_size)
-    replies = [reply for start in starts for reply in model.answer(requests[start : start + batch_size])]
+    from spavl.align.validation.processes import share_out
+
+    def replies_to(requests: Sequence[Request]) -> list[Reply]:
+        starts = range(0, len(requests), batch_size)
+        return [reply for start in starts for reply in model.answer(requests[start : start + batch_size])]
+
+    replies = share_out([_request(benchmark, item) for item in benchmark.items], replies_to)
     return [_answer(item, benchmark, reply) for item, reply in zip(benchmark.items, replies, strict=True)]
 
 

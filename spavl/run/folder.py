@@ -57,12 +57,12 @@ class Run:
     def aligned(self) -> dict[str, Path]:
         """Folders of the models trained in this run, by name: a checkpoint, or an adapter that was not merged.
 
-        Reward models are left out.
+        Reward models are left out, and trainings that are not finished.
         """
         made: dict[str, Path] = {}
         for folder in sorted(self.align.glob("*")):
             found = [folder / kind for kind in ("checkpoint", "adapter") if (folder / kind).is_dir()]
-            if found and not (folder / "reward.json").exists():
+            if found and (folder / "training.json").is_file() and not (folder / "reward.json").exists():
                 made[folder.name] = found[0]
         return made
 

@@ -22,9 +22,10 @@ from spavl.align.ppo.train import train_ppo
 from spavl.align.preflight.prepare import DeviceContext, reference_scorer
 from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import group_by
-from spavl.align.reward.accuracy import reward_margins, split_by_picture, swap_pictures
+from spavl.align.reward.accuracy import reward_margins, swap_pictures
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
+from spavl.align.validation.held_out import split_by_picture
 from spavl.errors import DataError
 from spavl.models.families import ChatTurn, load_processor
 from spavl.models.identity import Checkpoint
@@ -179,7 +180,10 @@ def test_a_family_that_takes_one_picture_refuses_several_by_name_before_the_firs
 
 def test_a_reward_model_learns_from_mixed_pairs_and_scores_them(mixed, settings_for, model, tmp_path):
     settings = settings_for(
-        model=model, optimiser={"max_steps": 12, "learning_rate": 1e-2}, batching={"pairs": 8}, reward={"held_out": 0.2}
+        model=model,
+        optimiser={"max_steps": 12, "learning_rate": 1e-2},
+        batching={"pairs": 8},
+        validation={"held_out": 0.2},
     )
     made = train_reward(mixed, settings, tmp_path)
     assert made.held_out is not None and 0 < made.held_out.pairs < len(mixed)

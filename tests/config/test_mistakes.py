@@ -36,9 +36,9 @@ def test_an_unknown_setting_is_named_with_the_nearest_in_file_and_override_alike
 
 @pytest.mark.parametrize("former", [name for name in load.FORMER_NAMES if name.startswith("align.")])
 def test_a_setting_that_was_renamed_is_answered_with_its_name_of_today(former: str) -> None:
-    today = ".".join([*former.split(".")[:-1], load.FORMER_NAMES[former]])
+    today = load.name_today(former)
     assert problems(f"{former}=1") == f"`{former}` is called `{today}` now"
-    assert "is not a setting" not in problems(f"{today}=[]"), "and that is a setting"
+    assert "is not a setting" not in problems(f"{today}=[[]]"), "and that is a setting"
 
 
 @pytest.mark.parametrize("former", [name for name in load.FORMER_NAMES if not name.startswith("align.")])

@@ -16,6 +16,7 @@ from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, sepa
 from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
 from spavl.align.data.schedule import PairGroup, ScheduledStep
+from spavl.align.data.table import pair_weights
 from spavl.align.data.views import PictureView, answer_key, in_view, load_in_view
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
@@ -42,6 +43,8 @@ class MicroBatch:
     """Index of each pair's chosen answer with the corrupted picture, where the loss asks for it."""
     reference: Float[Tensor, " A"] | None
     """Cached reference log-probability of every answer, where it is not computed live."""
+    pair_weights: Float[Tensor, " P"]
+    """Weight of each pair's loss."""
     weight: float
     """1, or 0 for a padding batch, which only keeps a rank in step with the others."""
     of: int
@@ -92,6 +95,8 @@ class PairDataset:
         self._view: PictureView = "blank" if blind else "true"
         self._views: tuple[PictureView | None, ...] = (None,) if corruption is None else (None, corruption)
         self.pixel_cache = PixelCache(family, memory, load_in_view)
+        self.pair_weights = pair_weights(pairs)
+        """Weight of each pair's loss."""
         self.lengths = np.zeros(0, dtype=LENGTHS)
         """Tokens of each pair's parts, from `measure` or `use_lengths`."""
         self._packed = lru_cache(maxsize=PACKED)(self._pack)
@@ -207,6 +212,7 @@ class PairDataset:
             rejected=true[:, 1],
             corrupted=torch.tensor(corrupted) if self.corruption else None,
             reference=sums,
+            pair_weights=torch.from_numpy(self.pair_weights[list(numbers)]),
             weight=weight,
             of=of,
         )

@@ -2,11 +2,13 @@
 
 out/checkpoint       the whole model, opened by plain `from_pretrained`
 out/adapter          the same as a peft adapter, where everything trained is in one
-out/metrics.jsonl    loss, margin, accuracy … while training
+out/metrics.jsonl    loss, margin, accuracy … while training, and loss and accuracy on held-out pairs
 out/validation.jsonl results of in-loop validation
 out/preflight.txt    what was found before the first step
-out/training.json    what was made, and from what
-out/state            checkpoints from which a stopped training resumes
+out/settings.yaml    the settings of this training
+out/made-from.json   what it is made from: by it the training is resumed, known to be done, or not overwritten
+out/training.json    what was made; it is written last
+out/state            checkpoints from which a stopped training resumes; removed when it is finished
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from pathlib import Path
 from spavl.align.data.pairs import Pair
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.preflight.prepare import PreparedTraining
-from spavl.align.training.run import TrainingResult, TrainingRun
+from spavl.align.training.record import TrainingRecord
+from spavl.align.training.run import TrainingResult, TrainingRun, finished_result
 from spavl.align.training.trainer import PairTrainer
-from spavl.align.validation.callback import ValidationCallback
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
@@ -31,15 +33,19 @@ def train_dpo(
     settings: AlignSettings,
     out: Path,
     *,
+    record: TrainingRecord | None = None,
+    replace: bool = False,
     validation: Validate | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Align `settings.model` with pairs; a training that was stopped resumes from its last checkpoint.
 
     Args:
-        pairs: the preference pairs.
+        pairs: the preference pairs, of which `settings.validation.held_out` is not trained on.
         settings: the training's settings.
-        out: the folder to be written.
+        out: the folder to be written; a training that is finished there already is left as it is.
+        record: what the training is made from; None: it is found out.
+        replace: delete another training that is in the folder.
         validation: scores the policy every `settings.validation.every` steps.
         progress: where bars and log lines go.
 
@@ -48,24 +54,26 @@ def train_dpo(
         ModelError: the model cannot be opened, or trees are wrong with it.
         SettingsError: the settings do not fit the model or the machine.
         MissingExtra: a tracker that is asked for is not installed.
-        RunError: the loss is not a finite number, or the disk is full.
+        RunError: the folder holds another training, the loss is not a finite number, or the disk is full.
     """
-    run = TrainingRun.prepare(pairs, settings, out, progress, reference=True)
-    run.resume()
+    settings = settings.model_copy(update={"method": "dpo"})
+    record = record or TrainingRecord.of(pairs, settings)
+    if finished := finished_result(out, record, "step"):
+        return finished
+    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True, replace=replace)
+    run.begin()
     run.write_preflight()
-    prepared, steps = run.prepared, len(run.prepared.schedule)
-    in_loop = run.in_loop_validation(validation)
-    objective = PreferenceObjective(prepared.policy, settings.loss, prepared.context.precision)
+    in_loop, held_out = run.in_loop_validation(validation), run.held_out()
+    objective = PreferenceObjective(run.prepared.policy, settings.loss, run.prepared.context.precision)
     with run.progress.bar(settings.method) as on_progress:
-        trainer = run.pair_trainer(objective, on_progress, [ValidationCallback(in_loop)] if in_loop else [])
-        _refuse_sharded_reference(trainer, prepared)
+        trainer = run.pair_trainer(objective, on_progress, held_out=held_out, in_loop=in_loop)
+        _refuse_sharded_reference(trainer, run.prepared)
         trainer.train(resume_from_checkpoint=run.last_checkpoint())
     trainer.save_model(str(run.state / "final"))
-    result = run.select(in_loop.results if in_loop else [], steps)
+    result, weights = run.select(trainer.state.global_step, in_loop=in_loop, held_out=held_out)
     if run.main:
-        result = run.export(result, run.weights(result, in_loop))
-        run.remove_checkpoints()
-        run.note(result, "dpo", reference="live" if prepared.reference is None else "cached")
+        result = run.export(result, weights)
+        run.finish(result, "dpo", reference="live" if run.prepared.reference is None else "cached")
     run.wait()
     return result
 

@@ -20,8 +20,11 @@ from transformers.utils import logging as transformers_logging
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.atomic import atomic_write, remove_abandoned
 from spavl.config.align import AlignSettings
+from spavl.config.models import LocalSpec
 from spavl.errors import RunError
-from spavl.models.identity import Checkpoint
+from spavl.models.backends.device import choose_device, choose_dtype
+from spavl.models.backends.local import load_vlm
+from spavl.models.identity import Checkpoint, find_checkpoint
 
 TRAINED = "trained.safetensors"
 """File that holds every trained weight, by name."""
@@ -38,7 +41,7 @@ class Exported:
     checkpoint: Path | None
     """A whole model, opened by `AutoModelForImageTextToText.from_pretrained`."""
     adapter: Path | None
-    """A peft adapter for the base model; None where weights outside any adapter were trained."""
+    """A peft adapter for the base model; None where weights outside any adapter were trained, or the base is one."""
 
 
 def save_trained(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
@@ -100,13 +103,37 @@ def export(trained: Path, settings: AlignSettings, source: Checkpoint, out: Path
     plain = settings.model_copy(update={"freeze": settings.freeze.model_copy(update={"quantisation": "none"})})
     policy = load_policy(plain, source, dtype=dtype, device="cpu")
     load_trained(policy, trained)
-    adapter = _write(out / "adapter", lambda at: _save_adapter(policy, settings, at, card)) if policy.whole else None
+    alone = policy.whole and source.adapter is None  # an adapter on an adapter names no model that could be opened
+    adapter = _write(out / "adapter", lambda at: _save_adapter(policy, settings, at, card)) if alone else None
     checkpoint = None
     if settings.saving.merged or adapter is None:
         checkpoint = _write(out / "checkpoint", lambda at: _save_merged(policy, source.folder, dtype, at, card))
     for old in {out / "adapter", out / "checkpoint"} - {adapter, checkpoint}:
         shutil.rmtree(old, ignore_errors=True)  # of an earlier training
     return Exported(checkpoint, adapter)
+
+
+def merge_adapter(adapter: Path, checkpoint: Path, settings: AlignSettings) -> Path:
+    """Write the whole model of an adapter that a finished training left. Returns its folder.
+
+    Args:
+        adapter: the adapter's folder.
+        checkpoint: the folder to be written.
+        settings: the training's settings; the adapter was trained on their model.
+
+    Raises:
+        ModelError: the adapter does not fit the model.
+        RunError: the disk is full.
+    """
+    source = find_checkpoint(LocalSpec(name="base", path=settings.model, revision=settings.revision))
+    dtype = (
+        "bfloat16"
+        if choose_dtype(settings.machine.dtype, choose_device(settings.machine.device)) == "bfloat16"
+        else "float32"
+    )
+    model, _ = load_vlm(source.folder, dtype, "cpu", adapter=adapter)
+    card = (adapter / "README.md").read_text("utf-8")
+    return _write(checkpoint, lambda at: _save_model(model, source.folder, dtype, at, card))
 
 
 def _save_adapter(policy: Policy, settings: AlignSettings, folder: Path, card: str) -> None:
@@ -118,7 +145,11 @@ def _save_adapter(policy: Policy, settings: AlignSettings, folder: Path, card: s
 
 
 def _save_merged(policy: Policy, source: Path, dtype: str, folder: Path, card: str) -> None:
-    model: Any = policy.model.merge_and_unload() if policy.adapted else policy.model
+    _save_model(policy.model.merge_and_unload() if policy.adapted else policy.model, source, dtype, folder, card)
+
+
+def _save_model(model: Any, source: Path, dtype: str, folder: Path, card: str) -> None:
+    """Save a model with the other files of the checkpoint that it was made from."""
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     for file in sorted(source.rglob("*")):
         name = file.relative_to(source).as_posix()

@@ -78,8 +78,7 @@ class ModelParts:
         if freeze.vision == "lora":
             unused = self._unused_layers()
             lora += [name for name in self._family.linear_names(self._model, "vision") if not _inside(name, unused)]
-        if freeze.targets == "attention":
-            lora = [name for name in lora if "attn" in name or "attention" in name]
+        lora = _targets(lora, freeze)
         modules = {name for name, _ in self._model.named_modules()}
         kept = [name for name in whole if name in modules] if freeze.language == "lora" else []
         return FreezePlan(frozenset(in_place), tuple(lora), tuple(kept))
@@ -142,6 +141,27 @@ class ModelParts:
     def _parameters(self, modules: Iterable[str]) -> set[str]:
         inside = tuple(modules)
         return {name for name, _ in self._model.named_parameters() if _inside(name, inside)}
+
+
+def _targets(layers: list[str], freeze: FreezeSettings) -> list[str]:
+    """Those of the linear layers that `target_modules` names."""
+    wanted = freeze.target_modules
+    if wanted == "all":
+        return layers
+    if wanted == "attention":
+        return [name for name in layers if "attn" in name or "attention" in name]
+    found = [name for name in layers if any(name == one or name.endswith(f".{one}") for one in wanted)]
+    unknown = [one for one in wanted if not any(name == one or name.endswith(f".{one}") for name in layers)]
+    if unknown or (layers and not found):
+        there = sorted({name.rpartition(".")[2] for name in layers})
+        raise SettingsError(
+            f"No layer that could get a LoRA update is called {', '.join(unknown) or 'so (the list is empty)'}.",
+            where="align.freeze.target_modules",
+            try_=f"{', '.join(there)}"
+            if there
+            else "all; with language=full and no vision LoRA there are no such layers",
+        )
+    return found
 
 
 def _used_layers(config: Mapping[str, Any], layers: int) -> int:

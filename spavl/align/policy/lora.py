@@ -6,17 +6,19 @@ same again in the backward pass. Here scale and sum happen inside the products.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, final
 
 import torch
-from peft.tuners.lora import Linear
-from torch import Tensor
+from peft.tuners.lora import Linear, LoraLayer
+from torch import Tensor, nn
 from typing_extensions import override
 
 
 @final
 class LoraLinear(Linear):  # type: ignore[misc]
-    """peft's LoRA layer, without dropout; unless exactly one adapter is active it computes as peft's own does."""
+    """peft's LoRA layer; unless exactly one adapter is active it computes as peft's own does."""
 
     @override
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -26,7 +28,33 @@ class LoraLinear(Linear):  # type: ignore[misc]
             return super().forward(x, *args, **kwargs)
         (name,) = active
         down, up = self.lora_A[name].weight, self.lora_B[name].weight * self.scaling[name]
-        return _LoraProduct.apply(self.base_layer(x), x, down, up)
+        return _LoraProduct.apply(self.base_layer(x), self.lora_dropout[name](x), down, up)
+
+
+def adapter_dropouts(model: Any) -> list[nn.Dropout]:
+    """The dropout layers of a model's LoRA layers; empty where there are none that drop anything.
+
+    Args:
+        model: a peft model, or one without adapters.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    return [one for layer in layers for one in layer.lora_dropout.values() if isinstance(one, nn.Dropout)]
+
+
+@contextmanager
+def active(dropouts: Sequence[nn.Dropout]) -> Iterator[None]:
+    """A context in which these dropout layers drop, for the passes of a training step; outside they never do.
+
+    Args:
+        dropouts: from `adapter_dropouts`.
+    """
+    for one in dropouts:
+        one.train()
+    try:
+        yield
+    finally:
+        for one in dropouts:
+            one.eval()
 
 
 @final

@@ -69,6 +69,19 @@ class Policy:
             stack.enter_context(torch.no_grad())
             yield
 
+    def part_of(self, name: str) -> Part:
+        """The part of the model that a parameter belongs to; what was added to the model counts as language model.
+
+        Args:
+            name: the parameter's name as the wrapped model has it.
+        """
+        plain = plain_name(name)
+        owners = (*self.family.facts.projector, *self.family.facts.vision)
+        if not any(plain.startswith(f"{owner}.") for owner in owners):
+            return "language"
+        found = self.family.part_of(plain)
+        return "language" if found == "head" else found
+
     def trained(self) -> dict[str, Tensor]:
         """Trained parameters by name, as the wrapped model has them."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
@@ -169,7 +182,8 @@ def _with_lora(model: Any, freeze: FreezeSettings, freeze_plan: FreezePlan, seed
     config = LoraConfig(
         r=freeze.rank,
         lora_alpha=freeze.alpha,
-        lora_dropout=0.0,
+        lora_dropout=freeze.dropout,
+        use_rslora=freeze.rslora,
         target_modules=list(freeze_plan.lora),
         modules_to_save=list(freeze_plan.kept) or None,
         task_type="CAUSAL_LM",

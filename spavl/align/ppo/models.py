@@ -33,6 +33,7 @@ from spavl.align.reward.model import (
 )
 from spavl.align.training.trainer import checkpoint_activations
 from spavl.config.align import AlignSettings
+from spavl.models.backends.local_adapter import put_adapter
 from spavl.models.identity import identity_of
 from spavl.models.trees.score import answer_logprobs, image_features
 
@@ -145,7 +146,7 @@ def _load_frozen(folder: Path, name: str, bases: dict[str, Any], policy: Policy,
     card = read_card(folder)
     base = bases.get(card["base_identity"])
     if base is not None and (folder / ADAPTER_FOLDER).is_dir():
-        base.load_adapter(folder / ADAPTER_FOLDER, name, is_trainable=False, torch_device="cpu")
+        put_adapter(base, folder / ADAPTER_FOLDER, name)
         default_adapter = ADAPTER if base is policy.model else None
         return ScalarHead(base, name, load_head(folder), policy.family, compute, default_adapter)
     dtype = "bfloat16" if compute == torch.bfloat16 else "float32"
@@ -159,7 +160,7 @@ def _critic(folder: Path, reward: ScalarHead) -> ScalarHead:
     """A copy of the reward model that trains what the reward model trained."""
     head = load_head(folder).requires_grad_(True)
     if reward.adapter is not None:
-        reward.model.load_adapter(folder / ADAPTER_FOLDER, "critic", is_trainable=False, torch_device="cpu")
+        put_adapter(reward.model, folder / ADAPTER_FOLDER, "critic")
         return replace(reward, adapter="critic", head=head)
     model = copy.deepcopy(reward.model)
     trained = set(read_card(folder)["trained"])

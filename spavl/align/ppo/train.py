@@ -25,8 +25,9 @@ from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.models import load_ppo_models
 from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer
-from spavl.align.reward.model import read_card
-from spavl.align.training.run import TrainingResult, TrainingRun
+from spavl.align.reward.model import read_card, reward_identity
+from spavl.align.training.record import TrainingRecord
+from spavl.align.training.run import TrainingResult, TrainingRun, finished_result
 from spavl.align.training.trainer import require_trackers
 from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate
@@ -41,6 +42,8 @@ def train_ppo(
     out: Path,
     *,
     reward: Path,
+    record: TrainingRecord | None = None,
+    replace: bool = False,
     validation: Validate | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -49,8 +52,10 @@ def train_ppo(
     Args:
         pairs: pairs whose conversations are the prompts.
         settings: the training's settings.
-        out: the folder to be written.
+        out: the folder to be written; a training that is finished there already is left as it is.
         reward: folder of the reward model.
+        record: what the training is made from; None: it is found out.
+        replace: delete another training that is in the folder.
         validation: scores the policy every `settings.validation.every` rounds.
         progress: where bars and log lines go.
 
@@ -59,29 +64,37 @@ def train_ppo(
         ModelError: a model cannot be opened, trees are wrong with it, or `reward` is no reward model.
         SettingsError: the settings do not fit the model, the prompts or the machine.
         MissingExtra: a tracker that is asked for is not installed.
-        RunError: a gradient is not a finite number, or the disk is full.
+        RunError: the folder holds another training, a gradient is not a finite number, or the disk is full.
     """
-    run = TrainingRun.prepare(pairs, settings, out, progress, reference=True, on_policy=True)
+    settings = settings.model_copy(update={"method": "ppo"})
+    record = record or TrainingRecord.of(pairs, settings, reward_model=reward_identity(reward))
+    if finished := finished_result(out, record, "round"):
+        return finished
+    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True, replace=replace)
     accelerator = _accelerator(run)
-    prompts = _prompts(run)
-    rounds = rounds_of(prompts, settings)
+    rounds = rounds_of(_prompts(run), settings)
     run.progress.log(_summary(len(rounds), settings))
-    run.resume(reward_model=read_card(reward))
-    prepared = run.prepared
-    models = load_ppo_models(settings, prepared.policy, reward, compute=run.compute, device=prepared.context.device)
-    trainer = PPOTrainer(models, settings, accelerator, rounds=len(rounds), packing=prepared.dataset.packing)
+    trainer = _trainer(run, reward, accelerator, len(rounds))
+    run.begin()
     log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
     log.resume(trainer)
     with run.progress.bar(settings.method) as on_progress:
         _run_rounds(trainer, rounds, log, in_loop, on_progress)
     log.save_final(trainer)
-    accelerator.end_training()
-    result = run.select(in_loop.results if in_loop else [], len(rounds))
+    result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
-        result = run.export(result, run.weights(result, in_loop))
-        run.remove_checkpoints()
-        run.note(result, "ppo", reward_model=read_card(reward))
+        result = run.export(result, weights)
+        run.finish(result, "ppo", reward_model=read_card(reward))
+    run.wait()
+    accelerator.end_training()
     return result
+
+
+def _trainer(run: TrainingRun, reward: Path, accelerator: Accelerator, rounds: int) -> PPOTrainer:
+    """The trainer, its models opened."""
+    prepared = run.prepared
+    models = load_ppo_models(run.settings, prepared.policy, reward, compute=run.compute, device=prepared.context.device)
+    return PPOTrainer(models, run.settings, accelerator, rounds=rounds, packing=prepared.dataset.packing)
 
 
 def rounds_of(prompts: Sequence[RolloutPrompt], settings: AlignSettings) -> list[list[RolloutPrompt]]:

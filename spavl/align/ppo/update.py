@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from transformers import get_scheduler
 
 from spavl.align import losses
 from spavl.align.data.pixels import PixelCache
@@ -40,6 +39,7 @@ from spavl.align.ppo.rollout import (
     generate_rollouts,
     group_by_context,
 )
+from spavl.align.training.rates import highest_rate, rate_schedule, split_by_rate
 from spavl.align.training.trainer import inference_mode
 from spavl.config.align import AlignSettings
 from spavl.errors import RunError, SettingsError
@@ -86,8 +86,10 @@ class PPOTrainer:
         self._ppo = settings.ppo
         self._pixel_cache = PixelCache(models.policy.family, settings.machine.picture_memory << 20)
         self._groups = [list(group.values()) for group in models.trained().values() if group]
-        self.optimiser = _optimiser(self._groups, settings)
-        self.schedule = _schedule(self.optimiser, settings, rounds * self._ppo.epochs * self._ppo.minibatches)
+        self.optimiser = _optimiser(self._groups, models, settings)
+        self.schedule = rate_schedule(
+            self.optimiser, settings.optimiser, rounds * self._ppo.epochs * self._ppo.minibatches
+        )
 
     def run_round(self, prompts: Sequence[RolloutPrompt]) -> dict[str, float]:
         """Generate, score, compute advantages, update; returns the round's metrics over all devices.
@@ -320,24 +322,17 @@ def _empty_experience(rollouts: Sequence[Rollout], width: int, device: torch.dev
     )
 
 
-def _optimiser(groups: Sequence[Sequence[Tensor]], settings: AlignSettings) -> torch.optim.Optimizer:
+def _optimiser(groups: Sequence[Sequence[Tensor]], models: PPOModels, settings: AlignSettings) -> torch.optim.Optimizer:
+    """AdamW on policy and critic; every part of the policy has its own learning rate."""
     if settings.optimiser.name != "adamw":
         raise SettingsError("PPO trains with adamw only.", where="align.optimiser.name", try_="adamw")
-    rates = (settings.optimiser.learning_rate, settings.ppo.critic_learning_rate)
-    return torch.optim.AdamW(
-        [{"params": list(group), "lr": rate} for group, rate in zip(groups, rates, strict=False)],
-        eps=ADAM_EPSILON,
-        weight_decay=settings.optimiser.weight_decay,
-        fused=True,
-    )
-
-
-def _schedule(optimiser: torch.optim.Optimizer, settings: AlignSettings, steps: int) -> Any:
-    """The learning-rate schedule over all optimiser steps of the training."""
-    wanted = settings.optimiser
-    name = "constant_with_warmup" if wanted.schedule == "constant" else wanted.schedule
-    warmup = int(wanted.warmup if wanted.warmup >= 1 else wanted.warmup * steps)
-    return get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps)
+    highest = (settings.optimiser.learning_rate, settings.ppo.critic_learning_rate)
+    rates = {id(weight): rate for group, rate in zip(groups, highest, strict=False) for weight in group}
+    for name, weight in models.policy.trained().items():
+        rates[id(weight)] = highest_rate(models.policy.part_of(name), settings.optimiser)
+    whole = [{"params": list(group), "lr": rate} for group, rate in zip(groups, highest, strict=False)]
+    decay = settings.optimiser.weight_decay
+    return torch.optim.AdamW(split_by_rate(whole, rates), eps=ADAM_EPSILON, weight_decay=decay, fused=True)
 
 
 def _mean_metrics(steps: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -131,7 +131,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
     sums = (
-        _cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
+        cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached
         else None
     )
@@ -258,7 +258,7 @@ def reference_scorer(policy: Policy, dataset: PairDataset, context: DeviceContex
     return score
 
 
-def _cached_reference(
+def cached_reference(
     settings: AlignSettings,
     identity: str,
     policy: Policy,
@@ -268,7 +268,17 @@ def _cached_reference(
     context: DeviceContext,
     progress: Progress,
 ) -> Float[np.ndarray, "P K"]:
-    """Log-probabilities of the reference: each rank computes its share of what the cache lacks, all read the whole."""
+    """Log-probabilities of the reference: each rank computes its share of what the cache lacks, all read the whole.
+
+    Args:
+        settings: where the cache is, and the token budget.
+        identity: of the model before training.
+        policy: the model, untrained.
+        dataset: the pairs, measured.
+        trees: all trees of the dataset.
+        context: this process among all.
+        progress: gets a bar.
+    """
     cut = f"-cut{dataset.limit}" if dataset.limit else ""
     cache = ReferenceCache(Path(settings.reference.cache), identity + cut)
     with progress.bar("reference") as on_progress:

@@ -6,21 +6,17 @@ decides which answer is better, the second must be near chance, or the reward ig
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, final
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
 from jaxtyping import Float
 from torch import Tensor
-from transformers import TrainerCallback
-from typing_extensions import override
 
 from spavl.align.data.pairs import Pair
-from spavl.align.data.table import select
 from spavl.align.reward.model import TOKEN_BUDGET, ScalarHead
 from spavl.pictures import Picture
 
@@ -37,42 +33,6 @@ class RewardAccuracy:
     """Share of pairs, each with the picture of a random other pair: near chance where the picture decides."""
     by_class: Mapping[str, tuple[int, float]]
     """Pairs and accuracy (own picture) by class, where classes are known."""
-
-
-def split_by_picture(pairs: Sequence[Pair], held_out: float, seed: int) -> tuple[Sequence[Pair], Sequence[Pair]]:
-    """Pairs to train on and pairs held out; no picture is on both sides, and no question of text only.
-
-    Args:
-        pairs: all pairs.
-        held_out: share of the pictures that is held out; above 0 at least one, if there are several. Pictures that a
-            pair shows together count as one.
-        seed: seeds which pictures.
-    """
-    names = _names_of_sides(pairs)
-    keys = sorted(set(names))
-    random.Random(f"{seed}/held out").shuffle(keys)
-    apart = set(keys[: max(round(held_out * len(keys)), int(held_out > 0 and len(keys) > 1))])
-    learn = [number for number, name in enumerate(names) if name not in apart]
-    return select(pairs, learn), select(pairs, (number for number, name in enumerate(names) if name in apart))
-
-
-def _names_of_sides(pairs: Sequence[Pair]) -> list[str]:
-    """For each pair a name that it shares with all pairs that must be on its side: the least key of a picture that is
-    linked to its own by pairs which show several; without pictures its context and question."""
-    least: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while least.setdefault(key, key) != key:
-            least[key] = key = least[least[key]]
-        return key
-
-    own = []
-    for pair in pairs:
-        keys = [picture.key for picture in pair.all_pictures] or [f"{pair.context}/{pair.question}"]
-        roots = sorted({root(key) for key in keys})
-        least.update(dict.fromkeys(roots, roots[0]))
-        own.append(roots[0])
-    return [root(key) for key in own]
 
 
 def swap_pictures(pairs: Sequence[Pair], seed: int) -> list[Pair]:
@@ -117,10 +77,21 @@ def reward_margins(
     return margins
 
 
+def _margins_of_all_devices(scalar_head: ScalarHead, pairs: Sequence[Pair]) -> Float[Tensor, " P"]:
+    """`reward_margins`, of which each device computes its share."""
+    world = PartialState()
+    own = range(world.process_index, len(pairs), world.num_processes)
+    margins = torch.zeros(len(pairs), device=scalar_head.head.weight.device)
+    if own:
+        margins[own] = reward_margins(scalar_head, [pairs[number] for number in own]).to(margins.device)
+    shared: Tensor = reduce(margins, "sum")
+    return shared.cpu()
+
+
 def measure_accuracy(
     scalar_head: ScalarHead, pairs: Sequence[Pair], *, seed: int, classes: Mapping[str, str]
 ) -> RewardAccuracy:
-    """Accuracy on pairs, with their own pictures and with those of others.
+    """Accuracy on pairs, with their own pictures and with those of others; all devices measure together.
 
     Args:
         scalar_head: the reward model's head on its model.
@@ -128,37 +99,11 @@ def measure_accuracy(
         seed: seeds which other picture a pair gets.
         classes: class of a pair by its id, where it is known.
     """
-    right = reward_margins(scalar_head, pairs) > 0
-    right_swapped = reward_margins(scalar_head, swap_pictures(pairs, seed)) > 0
+    right = _margins_of_all_devices(scalar_head, pairs) > 0
+    right_swapped = _margins_of_all_devices(scalar_head, swap_pictures(pairs, seed)) > 0
     kinds: dict[str, list[bool]] = {}
     for pair, good in zip(pairs, right.tolist(), strict=True):
         if pair.pair_id in classes:
             kinds.setdefault(classes[pair.pair_id], []).append(good)
     by_class = {kind: (len(each), sum(each) / len(each)) for kind, each in sorted(kinds.items())}
     return RewardAccuracy(len(pairs), right.float().mean().item(), right_swapped.float().mean().item(), by_class)
-
-
-@final
-class HeldOutAccuracy(TrainerCallback):  # type: ignore[misc]
-    """Measures the accuracy on held-out pairs while training, as lines of `metrics.jsonl`.
-
-    Args:
-        scalar_head: the reward model's head on the model in training.
-        pairs: the held-out pairs.
-        every: steps between measurements.
-        path: the file that lines are appended to.
-    """
-
-    def __init__(self, scalar_head: ScalarHead, pairs: Sequence[Pair], every: int, path: Path) -> None:
-        self._scalar_head = scalar_head
-        self._pairs = pairs
-        self._every = every
-        self._path = path
-
-    @override
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Measure where it is due."""
-        if state.global_step % self._every == 0 and state.is_world_process_zero:
-            right = (reward_margins(self._scalar_head, self._pairs) > 0).float().mean().item()
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, "held_out_accuracy": right}) + "\n")

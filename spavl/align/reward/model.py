@@ -29,6 +29,7 @@ from spavl.atomic import write_text
 from spavl.config.models import LocalSpec
 from spavl.errors import DataError, ModelError
 from spavl.models.backends.local import load_vlm
+from spavl.models.backends.local_adapter import put_adapter
 from spavl.models.families import Family, family_of
 from spavl.models.identity import Checkpoint, find_checkpoint, identity_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
@@ -147,8 +148,6 @@ class RewardModel:
         Raises:
             ModelError: the folder holds no reward model, or its base is not the one it was trained on.
         """
-        from peft import PeftModel
-
         folder = Path(folder)
         card = read_card(folder)
         whole = (folder / WHOLE_FOLDER).is_dir()
@@ -156,7 +155,7 @@ class RewardModel:
         model, processor = load_vlm(source.folder, dtype, device, adapter=source.adapter)
         family = family_of(model, processor, card.get("max_pixels"))
         if not whole:
-            model = PeftModel.from_pretrained(model, folder / ADAPTER_FOLDER, adapter_name="reward")
+            model = put_adapter(model, folder / ADAPTER_FOLDER, "reward")
         model.eval().requires_grad_(False)
         head = load_head(folder).to(next(model.parameters()).device)
         return cls(ScalarHead(model, None if whole else "reward", head, family, packing=card["packing"]), card)
@@ -258,6 +257,19 @@ def read_card(folder: Path) -> dict[str, Any]:
             try_="train it again, or use the version of spavl that wrote it",
         )  # fmt: skip
     return card
+
+
+def reward_identity(folder: Path) -> str:
+    """Hash that differs for reward models of different trainings: of what `reward.json` says, and of the head.
+
+    Args:
+        folder: the reward model's folder.
+
+    Raises:
+        ModelError: the folder holds no reward model, or one of another format.
+    """
+    card = json.dumps(read_card(folder), sort_keys=True)
+    return hashlib.sha256(card.encode() + (folder / HEAD).read_bytes()).hexdigest()[:16]
 
 
 def base_of(folder: Path, card: dict[str, Any]) -> Checkpoint:

@@ -16,16 +16,15 @@ import torch
 from torch import nn
 
 from spavl.align import losses
-from spavl.align.data import validate
 from spavl.align.data.batches import MicroBatch
 from spavl.align.data.pairs import Pair, with_blank_pictures
-from spavl.align.data.table import select
-from spavl.align.policy.checkpoint import save_trained
-from spavl.align.preflight.usable_pairs import rules_for
-from spavl.align.reward.accuracy import HeldOutAccuracy, RewardAccuracy, measure_accuracy, split_by_picture
-from spavl.align.reward.model import ScalarHead, base_spec, new_head, save_head
-from spavl.align.training.run import TrainingRun
-from spavl.align.training.trainer import LossOutput
+from spavl.align.policy.checkpoint import load_trained, save_trained
+from spavl.align.reward.accuracy import RewardAccuracy, measure_accuracy
+from spavl.align.reward.model import ScalarHead, base_spec, new_head, read_card, save_head
+from spavl.align.training.record import TrainingRecord, read_finished
+from spavl.align.training.run import TrainingResult, TrainingRun
+from spavl.align.training.trainer import LossOutput, inference_mode
+from spavl.align.validation.held_out import HeldOut
 from spavl.config.align import AlignSettings
 from spavl.config.ppo import RewardSettings
 from spavl.models.identity import identity_of
@@ -53,15 +52,19 @@ def train_reward(
     settings: AlignSettings,
     out: Path,
     *,
+    record: TrainingRecord | None = None,
+    replace: bool = False,
     classes: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> RewardResult:
     """Train a reward model on pairs; a training that was stopped resumes from its last checkpoint.
 
     Args:
-        pairs: the preference pairs, of which `settings.reward.held_out` is not trained on.
+        pairs: the preference pairs, of which `settings.validation.held_out` is not trained on.
         settings: the training's settings.
-        out: the folder to be written.
+        out: the folder to be written; a training that is finished there already is left as it is.
+        record: what the training is made from; None: it is found out.
+        replace: delete another training that is in the folder.
         classes: class of a pair by its id, for accuracy by class.
         progress: where bars and log lines go.
 
@@ -70,26 +73,27 @@ def train_reward(
         ModelError: the model cannot be opened, or trees are wrong with it.
         SettingsError: the settings do not fit the model or the machine.
         MissingExtra: a tracker that is asked for is not installed.
-        RunError: the loss is not a finite number, or the disk is full.
+        RunError: the folder holds another training, the loss is not a finite number, or the disk is full.
     """
-    seed = settings.seed or 0
-    learn, held_out = split_by_picture(pairs, settings.reward.held_out, seed)
-    run = TrainingRun.prepare(learn, settings, out, progress, reference=False)
-    run.resume()
+    settings = settings.model_copy(update={"method": "reward"})
+    record = record or TrainingRecord.of(pairs, settings)
+    if finished := read_finished(out, record):
+        return RewardResult(out, finished["steps"], _accuracy_in(out))
+    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=False, replace=replace)
+    run.begin()
     run.write_preflight()
-    held_out = _usable(held_out, run)
-    scalar_head = _new_scalar_head(run, seed)
+    scalar_head, held_out = _new_scalar_head(run, settings.seed or 0), run.held_out()
     model = run.prepared.policy.model
     model.add_module(HEAD_MODULE, scalar_head.head)
     try:
-        _fit(run, scalar_head, held_out)
+        result = _fit(run, scalar_head, held_out)
     finally:
         delattr(model, HEAD_MODULE)
-    accuracy = measure_accuracy(scalar_head, held_out, seed=seed, classes=classes or {}) if held_out else None
+    accuracy = _accuracy(run, scalar_head, classes or {})
     if run.main:
-        _write(run, scalar_head.head, accuracy)
+        _write(run, result, scalar_head.head, accuracy)
     run.wait()
-    return RewardResult(out, len(run.prepared.schedule), accuracy)
+    return RewardResult(out, result.steps, accuracy)
 
 
 @final
@@ -136,14 +140,6 @@ class BradleyTerry:
         return LossOutput(losses.bradley_terry(chosen, rejected, centre=self.settings.centre), metrics)
 
 
-def _usable(pairs: Sequence[Pair], run: TrainingRun) -> Sequence[Pair]:
-    """Held-out pairs without those that are invalid, blanked where training is blind."""
-    issues = validate.find_issues(pairs, rules_for(run.prepared.policy.family, run.settings))
-    fine = {None, "control token"} if run.settings.data.control_tokens == "break" else {None}
-    usable = select(pairs, (number for number in range(len(pairs)) if issues.get(number) in fine))
-    return [with_blank_pictures(pair) for pair in usable] if run.settings.blind else usable
-
-
 def _new_scalar_head(run: TrainingRun, seed: int) -> ScalarHead:
     """An untrained head on the policy's model, which is read as it is, without switching adapters."""
     prepared = run.prepared
@@ -152,33 +148,53 @@ def _new_scalar_head(run: TrainingRun, seed: int) -> ScalarHead:
     return ScalarHead(policy.model, None, head, policy.family, run.compute, packing=packing)
 
 
-def _fit(run: TrainingRun, scalar_head: ScalarHead, held_out: Sequence[Pair]) -> None:
-    settings = run.settings.reward
-    callbacks = []
-    if held_out and settings.measure_every:
-        callbacks = [HeldOutAccuracy(scalar_head, held_out, settings.measure_every, run.out / "metrics.jsonl")]
-    loss = BradleyTerry(scalar_head, settings, run.prepared.context.precision)
+def _fit(run: TrainingRun, scalar_head: ScalarHead, held_out: HeldOut | None) -> TrainingResult:
+    """Train model and head; they are left as they were after the step that is to be written."""
+    loss = BradleyTerry(scalar_head, run.settings.reward, run.prepared.context.precision)
     with run.progress.bar("reward") as on_progress:
-        trainer = run.pair_trainer(loss, on_progress, callbacks)
+        trainer = run.pair_trainer(loss, on_progress, held_out=held_out)
         trainer.train(resume_from_checkpoint=run.last_checkpoint())
+    result, weights = run.select(trainer.state.global_step, held_out=held_out)
+    if result.chosen != result.steps:
+        load_trained(run.prepared.policy, weights)
+    return result
 
 
-def _write(run: TrainingRun, head: nn.Linear, accuracy: RewardAccuracy | None) -> None:
+def _accuracy(run: TrainingRun, scalar_head: ScalarHead, classes: Mapping[str, str]) -> RewardAccuracy | None:
+    """Accuracy on the held-out pairs, blanked where training is blind; None where there are none."""
+    if run.held_out_pairs is None:
+        return None
+    pairs: Sequence[Pair] = run.held_out_pairs.dataset.pairs
+    shown = [with_blank_pictures(pair) for pair in pairs] if run.settings.blind else pairs
+    with inference_mode(run.prepared.policy.model):
+        return measure_accuracy(scalar_head, shown, seed=run.settings.seed or 0, classes=classes)
+
+
+def _accuracy_in(folder: Path) -> RewardAccuracy | None:
+    """The accuracy that `reward.json` says a finished reward model has."""
+    found = read_card(folder)["held_out"]
+    if not found:
+        return None
+    return RewardAccuracy(**{**found, "by_class": {name: (n, share) for name, (n, share) in found["by_class"].items()}})
+
+
+def _write(run: TrainingRun, result: TrainingResult, head: nn.Linear, accuracy: RewardAccuracy | None) -> None:
     """Write adapter or checkpoint, the head, and `reward.json`."""
     prepared, settings = run.prepared, run.settings
-    trained, steps = prepared.policy.trained(), len(prepared.schedule)
+    trained = prepared.policy.trained()
     save_trained(trained, run.state / "final")
-    run.export(run.select([], steps), run.state / "final", merge=False)
+    result = run.export(result, run.state / "final", merge=False)
     card = {
         "base": settings.model,
         "revision": settings.revision,
         "base_identity": identity_of(base_spec(settings.model, settings.revision)),
         "trained": sorted(trained),
         "pairs": len(prepared.pairs),
-        "steps": steps,
+        "steps": result.chosen,
         "packing": prepared.dataset.packing,
         "max_pixels": settings.data.max_pixels,
         "held_out": asdict(accuracy) if accuracy else None,
         "left_out": run.left_out(),
     }
     save_head(run.out, head.weight, card)
+    run.finish(result, "reward")

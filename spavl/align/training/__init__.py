@@ -1,6 +1,6 @@
 """What the training methods share.
 
 trainer   the loop over pairs, for DPO and reward models
-resume    whether a stopped training may go on
+record    what a training is made from: whether it is done, goes on, or would overwrite another
 run       from pairs to a folder: prepare, resume, select, export, note
 """

@@ -1,34 +1,42 @@
 """One training, from pairs to a folder: the steps that DPO, reward models and PPO share.
 
-    run = TrainingRun.prepare(pairs, settings, out, progress, reference=True)    the model opened, the pairs examined
-    run.resume()                                           the last checkpoint kept, if it is of the same training
+    record = TrainingRecord.of(pairs, settings)            what it is made from; with another in `out` it ends here
+    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True)
+                                                           the model opened, the pairs examined
+    run.begin()                                            the record written; a stopped training goes on
     …                                                      the method's own part: it trains
-    result = run.select(validation_results, steps)         the step whose weights are written
+    result = run.select(results, steps)                    the step whose weights are written
     result = run.export(result, weights)                   `out/checkpoint`, `out/adapter`, model cards
-    run.note(result, method)                               `out/training.json`
+    run.finish(result, method)                             `out/training.json`; what was kept to resume is removed
 
 Every process prepares and trains; `run.main` is the one that writes.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback
 
 from spavl.align.data.batches import StepDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.policy.checkpoint import export
 from spavl.align.policy.model_card import model_card
 from spavl.align.preflight.prepare import PreparedTraining, prepare
-from spavl.align.training.resume import keep_or_clear_state, training_fingerprint
+from spavl.align.training.record import (
+    FINISHED,
+    STATE,
+    TrainingRecord,
+    begin,
+    read_finished,
+    refuse_other_training,
+    remove_state,
+)
 from spavl.align.training.trainer import (
     PairLoss,
     PairTrainer,
@@ -37,12 +45,15 @@ from spavl.align.training.trainer import (
     last_checkpoint,
     training_arguments,
 )
+from spavl.align.validation.callback import ValidationCallback
+from spavl.align.validation.held_out import HeldOut, HeldOutPairs, prepare_held_out, split_pairs
 from spavl.align.validation.in_loop import InLoopValidation
-from spavl.align.validation.selection import Validate, ValidationResult, explain_selection, weights_folder
+from spavl.align.validation.selection import Validate, explain_selection
 from spavl.atomic import write_json, write_text
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
 from spavl.progress import NoProgress, OnProgress, Progress
+from spavl.run import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,21 @@ class TrainingResult:
     """Why that one."""
 
 
+def finished_result(out: Path, record: TrainingRecord, unit: Literal["step", "round"]) -> TrainingResult | None:
+    """What a folder holds of this very training, where it is finished; None where it is not.
+
+    Args:
+        out: the folder of the training.
+        record: of the training that is asked for.
+        unit: what it counts.
+    """
+    found = read_finished(out, record)
+    if found is None:
+        return None
+    checkpoint, adapter = (at if at.is_dir() else None for at in (out / "checkpoint", out / "adapter"))
+    return TrainingResult(checkpoint, adapter, found[f"{unit}s"], found[f"chosen_{unit}"], found["why"])
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
@@ -70,8 +96,12 @@ class TrainingRun:
     """The training's settings."""
     out: Path
     """The folder that is written."""
+    record: TrainingRecord
+    """What the training is made from."""
     prepared: PreparedTraining
     """Model, pairs, schedule and preflight report."""
+    held_out_pairs: HeldOutPairs | None
+    """Pairs that are not trained on, on which loss and accuracy are measured."""
     progress: Progress
     """Of the main process; silent in the others."""
     unit: Literal["step", "round"]
@@ -87,39 +117,42 @@ class TrainingRun:
         out: Path,
         progress: Progress | None,
         *,
+        record: TrainingRecord,
         reference: bool,
-        on_policy: bool = False,
+        replace: bool = False,
     ) -> TrainingRun:
         """Open the model and examine the pairs, before anything is written.
 
         Args:
-            pairs: the pairs to train on.
-            settings: the training's settings.
+            pairs: the pairs to train on, and to hold out of it.
+            settings: the training's settings. With `ppo`, which generates its answers, the reference is computed live.
             out: the folder to be written.
             progress: where bars and log lines go; None: nowhere.
+            record: what the training is made from.
             reference: the method needs log-probabilities of the model before training.
-            on_policy: answers are generated while training, so the reference is computed live, and the time that the
-                pairs' own answers would take is not estimated.
+            replace: delete another training that is in the folder.
 
         Raises:
             DataError: pairs cannot be trained on.
             ModelError: the model cannot be opened, or trees are wrong with it.
             SettingsError: the settings do not fit the model or the machine.
+            RunError: the folder holds another training.
         """
         began, progress = time.perf_counter(), progress or NoProgress()
-        if on_policy:
-            live = settings.reference.model_copy(update={"mode": "live"})
-            prepared = prepare(
-                pairs, settings.model_copy(update={"reference": live}), NoProgress(), reference=reference
-            )
-            prepared = replace(prepared, report=replace(prepared.report, estimate=None))
+        refuse_other_training(out, record, replace=replace)
+        if settings.method == "ppo":
+            prepared = _prepare_on_policy(pairs, settings, reference=reference)
+            held_out = None
         else:
-            prepared = prepare(pairs, settings, progress, reference=reference)
+            learn, apart = split_pairs(pairs, settings)
+            prepared = prepare(learn, settings, progress, reference=reference)
+            held_out = prepare_held_out(apart, prepared, settings, progress) if apart else None
         if prepared.context.rank:
             progress = NoProgress()
-        if on_policy:
+        if settings.method == "ppo":
             progress.log(prepared.report.render())
-        return cls(settings, out, prepared, progress, "round" if on_policy else "step", began)
+        unit: Literal["step", "round"] = "round" if settings.method == "ppo" else "step"
+        return cls(settings, out, record, prepared, held_out, progress, unit, began)
 
     @property
     def main(self) -> bool:
@@ -129,25 +162,21 @@ class TrainingRun:
     @property
     def state(self) -> Path:
         """The folder of what a stopped training resumes from."""
-        return self.out / "state"
+        return self.out / STATE
 
     @property
     def compute(self) -> torch.dtype:
         """Number format of the model's arithmetic."""
         return torch.bfloat16 if self.prepared.context.dtype == "bfloat16" else torch.float32
 
-    def resume(self, **more: Any) -> None:
-        """Keep what the folder holds of this very training, remove what it holds of another; all processes wait.
-
-        Args:
-            more: what decides the weights beyond pairs, settings and model, by name.
+    def begin(self) -> None:
+        """Write what the training is made from; what another one left is removed. All processes wait.
 
         Raises:
             RunError: the folder cannot be written.
         """
         if self.main:
-            made_from = training_fingerprint(self.prepared.pairs, self.settings, self.prepared.identity, **more)
-            keep_or_clear_state(self.out, made_from, self.progress)
+            begin(self.out, self.record, self.settings)
         self.wait()
 
     def write_preflight(self) -> None:
@@ -160,14 +189,20 @@ class TrainingRun:
             write_text(self.out / "preflight.txt", self.prepared.report.render() + "\n")
 
     def pair_trainer(
-        self, loss: PairLoss, on_progress: OnProgress, callbacks: Iterable[TrainerCallback] = ()
+        self,
+        loss: PairLoss,
+        on_progress: OnProgress,
+        *,
+        held_out: HeldOut | None = None,
+        in_loop: InLoopValidation | None = None,
     ) -> PairTrainer:
         """A trainer of the policy on the scheduled pairs, which logs to `out/metrics.jsonl`.
 
         Args:
             loss: the loss of every pair.
             on_progress: called after every step with the steps done and the steps of the whole training.
-            callbacks: called besides.
+            held_out: measures on held-out pairs, and may stop the training early.
+            in_loop: validates on benchmark items.
 
         Raises:
             MissingExtra: a tracker that is asked for is not installed.
@@ -183,8 +218,13 @@ class TrainingRun:
             loss,
             StepDataset(prepared.dataset, prepared.schedule, prepared.context.rank, prepared.reference),
             arguments=training_arguments(self.settings, self.state, steps=steps, cpu=cpu, text_only=text_only),
-            callbacks=[Reporter(self.out / "metrics.jsonl", on_progress), *callbacks],
+            optimiser=self.settings.optimiser,
+            callbacks=[Reporter(self.out / "metrics.jsonl", on_progress)],
         )
+        if held_out:
+            held_out.attach(trainer)
+        if in_loop:  # after the held-out pairs, for it validates where these stop the training
+            trainer.add_callback(ValidationCallback(in_loop))
         if trainer.is_fsdp_enabled and text_only:
             raise SettingsError(
                 "A sharded model cannot be trained on pairs without a picture: processes would wait for each other.",
@@ -210,26 +250,38 @@ class TrainingRun:
         policy, log = self.prepared.policy, self.progress.log
         return InLoopValidation(validate, policy, limits, self.out, log=log, unit=self.unit)
 
-    def select(self, results: Sequence[ValidationResult], last: int) -> TrainingResult:
-        """The step or round whose weights are to be written.
+    def held_out(self) -> HeldOut | None:
+        """What measures on the held-out pairs while training; None where there are none."""
+        if self.held_out_pairs is None:
+            return None
+        return HeldOut(self.held_out_pairs, self.settings.validation, self.state, log=self.progress.log)
+
+    def select(
+        self, last: int, *, in_loop: InLoopValidation | None = None, held_out: HeldOut | None = None
+    ) -> tuple[TrainingResult, Path]:
+        """The step or round whose weights are to be written, and the folder that holds them.
+
+        What benchmark items show decides where there is such a validation, else what held-out pairs show.
 
         Args:
-            results: of in-loop validation, the model before training first; empty where there was none.
-            last: the last step or round.
+            last: the last step or round; `state/final` holds its weights.
+            in_loop: validated on benchmark items.
+            held_out: measured on held-out pairs.
         """
-        chosen, why = explain_selection(results, self.settings.validation, last=last, unit=self.unit)
-        return TrainingResult(self.out / "checkpoint", self.out / "adapter", last, chosen, why)
-
-    def weights(self, result: TrainingResult, in_loop: InLoopValidation | None) -> Path:
-        """The folder of the trained weights to be written: those of the selected step or round, or the last.
-
-        Args:
-            result: what was selected.
-            in_loop: what selected it; None: the last is written.
-        """
-        if in_loop is None or result.chosen == result.steps:
-            return self.state / "final"
-        return in_loop.weights(result.chosen)
+        chosen, why = last, f"the last {self.unit}"
+        if in_loop:
+            chosen, why = explain_selection(in_loop.selectable(), self.settings.validation, last=last, unit=self.unit)
+        elif held_out:
+            chosen, why = held_out.explain(last)
+        if held_out and last < len(self.prepared.schedule):
+            why += f"; stopped early after step {last} of {len(self.prepared.schedule)}"
+        self.progress.log(f"weights of {self.unit} {chosen} of {last}: {why}")
+        trained = self.state / "final"
+        if chosen != last:
+            source = in_loop or held_out
+            assert source is not None, "nothing else chooses a step"
+            trained = source.weights(chosen)
+        return TrainingResult(self.out / "checkpoint", self.out / "adapter", last, chosen, why), trained
 
     def export(self, result: TrainingResult, trained: Path, *, merge: bool | None = None) -> TrainingResult:
         """Write checkpoint and adapter with their model card, and say which of them there are.
@@ -249,17 +301,12 @@ class TrainingRun:
         made = export(trained, settings, prepared.source, self.out, dtype=prepared.context.dtype, card=card)
         return replace(result, checkpoint=made.checkpoint, adapter=made.adapter)
 
-    def remove_checkpoints(self) -> None:
-        """Remove what was kept only to resume the training and to choose among its steps."""
-        for folder in [*self.state.glob("checkpoint-*"), weights_folder(self.out)]:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def note(self, result: TrainingResult, method: str, **more: Any) -> None:
-        """Write `out/training.json`: what was made, and from what.
+    def finish(self, result: TrainingResult, method: str, **more: Any) -> None:
+        """Write `out/training.json`, by which the training is finished, and remove what was kept to resume it.
 
         Args:
             result: what was made.
-            method: how, `dpo` or `ppo`.
+            method: how, `dpo`, `reward` or `ppo`.
             more: what the method has to add, by name.
 
         Raises:
@@ -268,18 +315,23 @@ class TrainingRun:
         report = self.prepared.report
         row = {
             "method": method,
+            "id": self.record.id,
             "model": self.prepared.identity,
             **more,
             "pairs": len(self.prepared.pairs),
+            "held_out": len(self.held_out_pairs) if self.held_out_pairs else 0,
             f"{self.unit}s": result.steps,
             f"chosen_{self.unit}": result.chosen,
             "why": result.why,
             "trained": dict(report.trained),
             "packing": report.packing,
             "left_out": self.left_out(),
+            "versions": versions(),
             "seconds": round(time.perf_counter() - self.began, 1),
         }
-        write_json(self.out / "training.json", row)
+        write_json(self.out / FINISHED, row)
+        if self.settings.saving.when_finished == "remove":
+            remove_state(self.out)
 
     def left_out(self) -> dict[str, list[str]]:
         """Ids of the pairs that were left out, by the reason."""
@@ -288,3 +340,11 @@ class TrainingRun:
     def wait(self) -> None:
         """Wait until every process has come this far."""
         PartialState().wait_for_everyone()
+
+
+def _prepare_on_policy(pairs: Sequence[Pair], settings: AlignSettings, *, reference: bool) -> PreparedTraining:
+    """Prepared for answers that are generated while training: the reference is computed live, and the time that the
+    pairs' own answers would take is not estimated."""
+    live = settings.reference.model_copy(update={"mode": "live"})
+    prepared = prepare(pairs, settings.model_copy(update={"reference": live}), NoProgress(), reference=reference)
+    return replace(prepared, report=replace(prepared.report, estimate=None))

@@ -3,7 +3,7 @@
 From Trainer come optimiser, learning-rate schedule, gradient clipping, checkpoints, resuming, trackers, DDP, FSDP and
 DeepSpeed. Ours is which pairs a step holds (`align.data.schedule`), and the loss: its sum over the micro-batches of all
 ranks is divided by the pairs of the whole step, so that 1 × 8, 8 × 1 and two ranks × 4 are one and the same training.
-The model is in evaluation mode throughout: no dropout is ever active.
+The model is in evaluation mode throughout; only the dropout of LoRA layers is active, in training steps.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from typing_extensions import override
 
 from spavl.align.data.batches import MicroBatch, StepDataset
 from spavl.align.policy.checkpoint import MAKE_ROOM_AND_RESUME, TRAINED, load_trained, save_trained
+from spavl.align.policy.lora import active, adapter_dropouts
 from spavl.align.policy.policy import Policy
-from spavl.config.align import AlignSettings
+from spavl.align.training.rates import highest_rate, rate_schedule, split_by_rate
+from spavl.config.align import AlignSettings, OptimiserSettings
 from spavl.errors import MissingExtra, RunError
 from spavl.progress import OnProgress
 
-SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-"""Trainer's name of a learning-rate schedule, by the settings'."""
 OPTIMISERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit", "paged_adamw_32bit": "paged_adamw_32bit"}
 """Trainer's name of an optimiser, by the settings'."""
 
@@ -77,6 +77,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         pair_loss: the loss of every pair, and what is logged of it.
         steps: this rank's micro-batches, step by step.
         arguments: Trainer's own (`training_arguments`).
+        optimiser: learning rates of the model's parts, and their schedule.
         callbacks: called besides Trainer's own.
     """
 
@@ -87,6 +88,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         steps: StepDataset,
         *,
         arguments: TrainingArguments,
+        optimiser: OptimiserSettings,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         super().__init__(
@@ -100,6 +102,8 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         self.policy = policy
         self.pair_loss = pair_loss
         self.steps = steps
+        self._optimiser = optimiser
+        self._dropouts = adapter_dropouts(policy.model)
         self._metric_sums = torch.zeros(len(pair_loss.metrics) + 1)
         self._micro_batches: Sequence[MicroBatch] = ()
 
@@ -113,6 +117,26 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         return DataLoader(self.steps, batch_size=1, collate_fn=_only_item, num_workers=workers, **ahead)
 
     @override
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Trainer's own, with the learning rate of each part of the model where parts have their own."""
+        fresh = self.optimizer is None
+        made: torch.optim.Optimizer = super().create_optimizer(model)
+        settings = self._optimiser
+        if fresh and (settings.projector_learning_rate or settings.vision_learning_rate):
+            trained = (self.model if model is None else model).named_parameters()
+            rates = {id(weight): highest_rate(self.policy.part_of(name), settings) for name, weight in trained}
+            made.param_groups[:] = split_by_rate(made.param_groups, rates)
+        return made
+
+    @override
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The learning-rate schedule of the settings."""
+        if self.lr_scheduler is None:  # type: ignore[has-type]
+            self.lr_scheduler = rate_schedule(optimizer or self.optimizer, self._optimiser, num_training_steps)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    @override
     def training_step(self, model: Any, inputs: list[MicroBatch], num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward over this rank's micro-batches; the scalar loss times ranks, which Trainer averages."""
         self._micro_batches = inputs
@@ -121,7 +145,8 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         for index, micro_batch in enumerate(inputs):
             last = index == len(inputs) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
-            with nullcontext() if last or deepspeed else self.accelerator.no_sync(model):
+            sync = nullcontext() if last or deepspeed else self.accelerator.no_sync(model)
+            with sync, active(self._dropouts):
                 loss = self.compute_loss(model, micro_batch.to(self.args.device))
                 self.accelerator.backward(loss, **({"scale_wrt_gas": False} if deepspeed else {}))
             losses.append(loss.detach())
@@ -141,7 +166,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
             count = output.metrics.new_tensor([len(output.metrics)])
             sums = torch.cat([output.metrics.sum(0), count])
             self._metric_sums = self._metric_sums.to(count.device) + sums
-        return output.losses.sum() * (inputs.weight * self.args.world_size / inputs.of)
+        return (output.losses * inputs.pair_weights).sum() * (inputs.weight * self.args.world_size / inputs.of)
 
     @override
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -258,8 +283,6 @@ def training_arguments(
         per_device_train_batch_size=1,
         gradient_accumulation_steps=1,
         learning_rate=optimiser.learning_rate,
-        lr_scheduler_type=SCHEDULES[optimiser.schedule],
-        warmup_steps=int(optimiser.warmup if optimiser.warmup >= 1 else optimiser.warmup * steps),
         weight_decay=optimiser.weight_decay,
         max_grad_norm=optimiser.max_grad_norm,
         optim=OPTIMISERS[optimiser.name],
@@ -346,7 +369,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
     @override
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         """Write the metrics since the last line."""
-        if state.is_world_process_zero and "loss" in logs:
+        if state.is_world_process_zero and ("loss" in logs or "held_out_loss" in logs):
             row = {"step": state.global_step, **{name: value for name, value in logs.items() if name != "epoch"}}
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")

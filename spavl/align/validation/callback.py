@@ -28,5 +28,7 @@ class ValidationCallback(TrainerCallback):  # type: ignore[misc]
 
     @override
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Validate where it is due."""
-        self._validation.run_if_due(state.global_step, state.max_steps)
+        """Validate where it is due, and at the last step, be it because the training stops early."""
+        self._validation.run_if_due(
+            state.global_step, state.global_step if control.should_training_stop else state.max_steps
+        )

@@ -27,7 +27,7 @@ class InLoopValidation:
     """Validates a policy before training, every so many steps or rounds, and at the last.
 
     Args:
-        validate: scores the policy.
+        validate: scores the policy; called in every process, and gives all of them the same scores.
         policy: the model in training.
         settings: how often it is validated, and the limits of the selection.
         out: the folder of the training; results go to `validation.jsonl` in it.
@@ -75,6 +75,16 @@ class InLoopValidation:
         if number % (self._settings.every or last) == 0 or number == last:
             self._run(number)
 
+    def selectable(self) -> list[ValidationResult]:
+        """The results whose weights are still there, the model before training first.
+
+        Of the last step `state/final` has them; others may lack them if a training went on under other limits.
+        """
+        if not self.results:
+            return []
+        first, last = self.results[0], self.results[-1]
+        return [one for one in self.results if one in (first, last) or self.weights(one.step).is_dir()]
+
     def weights(self, number: int) -> Path:
         """The folder of the trained weights of a step or round; there only if it was the best so far.
 
@@ -85,10 +95,10 @@ class InLoopValidation:
 
     def _run(self, number: int) -> None:
         world = PartialState()
+        with inference_mode(self._policy.model):
+            result = ValidationResult(number, self._validate(self._policy))
+        self.results.append(result)
         if world.is_main_process:
-            with inference_mode(self._policy.model):
-                result = ValidationResult(number, self._validate(self._policy))
-            self.results.append(result)
             write_results(self._path, self.results)
             if select_checkpoint(self.results, self._settings) is result:
                 save_trained(self._policy.trained(), self.weights(number))

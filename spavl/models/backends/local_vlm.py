@@ -16,6 +16,7 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, Genera
 from transformers.utils import logging as transformers_logging
 
 from spavl.errors import DataError, ModelError
+from spavl.models.backends.local_adapter import check_keys, put_adapter
 from spavl.models.backends.local_trees import Question, answer_ids, make_question
 from spavl.models.base import Prompt, Reply, Request, failed_reply
 from spavl.models.families import Family, control_tokens, end_ids, family_of
@@ -55,7 +56,7 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
     Raises:
         ModelError: the folder is damaged or incomplete, or has no chat template.
     """
-    with _load_errors(folder), _no_progress_bars():
+    with _load_errors(folder), _quiet():
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder,
             dtype=DTYPES[options.dtype],
@@ -65,9 +66,9 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
             local_files_only=True,
             output_loading_info=True,
         )
-        _check_complete(folder, report)
+        _check_complete(folder, model, report)
         if adapter is not None:
-            model = _merged(model, adapter)
+            model = put_adapter(model, adapter).merge_and_unload()
         if options.quantisation == "none":
             model = model.to(options.device)
         processor = load_processor(folder, trust_remote_code=options.trust_remote_code)
@@ -289,13 +290,6 @@ def _invalid(detail: str) -> Reply:
     return Reply("", status="invalid", finish_reason="error", detail=detail)
 
 
-def _merged(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    with _load_errors(adapter):
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
-
-
 def _quantisation(kind: str) -> BitsAndBytesConfig | None:
     match kind:
         case "8bit":
@@ -306,17 +300,20 @@ def _quantisation(kind: str) -> BitsAndBytesConfig | None:
             return None
 
 
-def _check_complete(folder: Path, report: Mapping[str, Any]) -> None:
-    """Transformers fills missing weights with noise and only warns; such a model must not answer."""
-    missing = sorted(str(name) for name in report["missing_keys"])
+def _check_complete(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
+    """Transformers fills missing weights with noise, and leaves out those it has no place for, with no more than a
+    warning; such a model must not answer."""
     wrong = sorted(str(name) for name in report["mismatched_keys"])
-    if missing or wrong:
-        raise ModelError(
-            f"The checkpoint lacks {len(missing)} weights and has {len(wrong)} of a shape other than configured: "
-            f"{', '.join((missing + wrong)[:3])} ...",
-            where=str(folder),
-            try_="Save or download it again.",
-        )
+    again = "name the whole checkpoint that `save_pretrained` wrote; save or download it again"
+    if wrong:
+        what = f"The checkpoint has {len(wrong)} weights of a shape other than configured, such as {wrong[0]}."
+        raise ModelError(what, where=str(folder), try_=again)
+    computed = {name for name, _ in model.named_buffers()}  # older versions saved these too
+    unexpected = [str(name) for name in report["unexpected_keys"] if name not in computed]
+    try:
+        check_keys("checkpoint", sorted(map(str, report["missing_keys"])), unexpected)
+    except ModelError as error:
+        raise ModelError(error.what, where=str(folder), try_=again) from error
 
 
 @contextmanager
@@ -336,12 +333,14 @@ def _load_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Without the progress bars of transformers: spavl shows its own."""
-    before = transformers_logging.is_progress_bar_enabled()
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars and tables of weights: spavl shows its own bar, and says what is wrong."""
+    bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
-        if before:
+        transformers_logging.set_verbosity(level)
+        if bars:
             transformers_logging.enable_progress_bar()

@@ -74,7 +74,7 @@ def test_after_ten_steps_the_reference_is_unchanged_and_only_what_was_asked_for_
 def test_lora_on_attention_touches_no_other_layer(checkpoint):
     everywhere, attention = (
         {plain_name(name).split(".lora_")[0] for name in opened(checkpoint, projector="frozen", **more).trained()}
-        for more in ({}, {"targets": "attention"})
+        for more in ({}, {"target_modules": "attention"})
     )
     assert attention == {name for name in everywhere if ".self_attn." in name}
     assert 0 < len(attention) < len(everywhere)

@@ -13,7 +13,7 @@ def test_the_papers_reward_model_has_the_papers_numbers():
     steps = (optimiser.learning_rate, optimiser.schedule, optimiser.warmup, optimiser.epochs)
     assert steps == (3e-5, "constant", 0.03, 1)
     assert (align.batching.pairs, freeze.rank, freeze.alpha) == (32, 256, 512)
-    assert (freeze.vision, freeze.projector, align.reward.measure_every) == ("frozen", "train", 50)
+    assert (freeze.vision, freeze.projector, align.validation.measure_every) == ("frozen", "train", 50)
 
 
 def test_the_papers_ppo_has_the_papers_numbers_and_finds_its_reward_model():

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.pairs import Pair
-from spavl.align.reward.accuracy import reward_margins, split_by_picture, swap_pictures
+from spavl.align.reward.accuracy import reward_margins, swap_pictures
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
+from spavl.align.validation.held_out import split_by_picture
 from spavl.config.align import AlignSettings
 from spavl.errors import DataError, ModelError
 from spavl.models.trees.score import hidden_at
@@ -49,7 +50,7 @@ def learns(settings_for):
         freeze={"rank": 8, "alpha": 16.0},
         optimiser={"learning_rate": 1e-2, "max_steps": 30},
         batching={"pairs": 12},
-        reward={"held_out": 0.25, "measure_every": 10},
+        validation={"held_out": 0.25, "measure_every": 10},
         saving={"log_every": 10},
     )
 

@@ -1,0 +1,292 @@
+"""Loss and accuracy on pairs that are not trained on: measured by all devices, for early stopping and the best step."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from transformers import TrainerCallback
+from typing_extensions import override
+
+from spavl.align.data.batches import MicroBatch, PairDataset
+from spavl.align.data.pairs import Pair, Reading
+from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
+from spavl.align.data.table import open_pairs, select, table_of
+from spavl.align.preflight.prepare import PreparedTraining, cached_reference
+from spavl.align.preflight.usable_pairs import usable_pairs
+from spavl.align.training.trainer import PairTrainer, inference_mode
+from spavl.config.align import AlignSettings, ValidationSettings
+from spavl.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutResult:
+    """What was measured on the held-out pairs after a step."""
+
+    step: int
+    """The step."""
+    loss: float
+    """Mean loss of a pair."""
+    accuracy: float
+    """Share of pairs whose chosen answer is preferred."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class HeldOutPairs:
+    """Held-out pairs, cut into forward passes."""
+
+    dataset: PairDataset
+    """The pairs, ready to be collated."""
+    passes: Sequence[tuple[PairGroup, ...]]
+    """Trees of every forward pass, over all devices."""
+    reference: Float[np.ndarray, "P K"] | None
+    """Log-probabilities of every pair's K answers under the reference; None where they are computed live."""
+    rank: int
+    """Number of this process."""
+    ranks: int
+    """Processes that measure together."""
+
+    def __len__(self) -> int:
+        return len(self.dataset.pairs)
+
+    def micro_batches(self) -> Iterator[MicroBatch]:
+        """This device's forward passes, one by one; all devices have as many, the last ones perhaps of weight 0."""
+        own = self.passes[self.rank :: self.ranks]
+        most = -(-len(self.passes) // self.ranks)
+        for index in range(most):
+            trees, weight = (own[index], 1.0) if index < len(own) else (self.passes[-1], 0.0)
+            yield self.dataset.collate(trees, weight=weight, of=len(self), reference=self.reference)
+
+
+def split_pairs(pairs: Sequence[Pair], settings: AlignSettings) -> tuple[Sequence[Pair], Sequence[Pair]]:
+    """Pairs to train on, and pairs that are held out: a share of the pictures, or a file's.
+
+    Args:
+        pairs: all pairs as read.
+        settings: the training's settings.
+
+    Raises:
+        DataError: the file of held-out pairs cannot be read.
+    """
+    file = settings.validation.held_out_pairs
+    if file:
+        cache = Path(settings.machine.pairs_cache)
+        reading = Reading(settings.data.thought, settings.data.form, settings.data.prefer)
+        return pairs, open_pairs(file, cache=cache, reading=reading)
+    if not settings.held_out:
+        return pairs, ()
+    return split_by_picture(pairs, settings.held_out, settings.seed or 0)
+
+
+def split_by_picture(pairs: Sequence[Pair], held_out: float, seed: int) -> tuple[Sequence[Pair], Sequence[Pair]]:
+    """Pairs to train on and pairs held out; no picture is on both sides, and no question of text only.
+
+    Args:
+        pairs: all pairs.
+        held_out: share of the pictures that is held out; above 0 at least one, if there are several. Pictures that a
+            pair shows together count as one.
+        seed: seeds which pictures.
+    """
+    names = _names_of_sides(pairs)
+    keys = sorted(set(names))
+    random.Random(f"{seed}/held out").shuffle(keys)
+    apart = set(keys[: max(round(held_out * len(keys)), int(held_out > 0 and len(keys) > 1))])
+    learn = [number for number, name in enumerate(names) if name not in apart]
+    return select(pairs, learn), select(pairs, (number for number, name in enumerate(names) if name in apart))
+
+
+def _names_of_sides(pairs: Sequence[Pair]) -> list[str]:
+    """For each pair a name that it shares with all pairs that must be on its side: the least key of a picture that is
+    linked to its own by pairs which show several; without pictures its context and question."""
+    least: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while least.setdefault(key, key) != key:
+            least[key] = key = least[least[key]]
+        return key
+
+    own = []
+    for pair in pairs:
+        keys = [picture.key for picture in pair.all_pictures] or [f"{pair.context}/{pair.question}"]
+        roots = sorted({root(key) for key in keys})
+        least.update(dict.fromkeys(roots, roots[0]))
+        own.append(roots[0])
+    return [root(key) for key in own]
+
+
+def prepare_held_out(
+    pairs: Sequence[Pair], prepared: PreparedTraining, settings: AlignSettings, progress: Progress
+) -> HeldOutPairs:
+    """Held-out pairs, examined and measured as those that are trained on, before the first step.
+
+    Args:
+        pairs: the held-out pairs as read.
+        prepared: the training, its model untrained.
+        settings: the training's settings.
+        progress: gets bars, and a line where pictures are on both sides.
+
+    Raises:
+        DataError: pairs cannot be used as they are, or none is left.
+    """
+    context = prepared.context
+    with progress.bar("held-out pairs") as on_progress:
+        dataset, trees, _ = usable_pairs(pairs, settings, prepared.policy, prepared.identity, on_progress)
+    dataset.packing = prepared.dataset.packing
+    if shown := _shown_in_training(dataset.pairs, prepared.pairs):
+        progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")
+    sums = None
+    if prepared.reference is not None:
+        sums = cached_reference(
+            settings, prepared.identity, prepared.policy, dataset, trees, context=context, progress=progress
+        )
+    budget, most = settings.batching.token_budget, settings.batching.forward_pairs or len(dataset.pairs)
+    few = [tree[at : at + most] for tree in trees for at in range(0, len(tree), most)]
+    pieces = sorted(cut_large_trees(few, dataset.size, budget), key=lambda tree: (-dataset.size(tree), tree))
+    passes = cut_micro_batches(pieces, dataset.size, budget, most)
+    return HeldOutPairs(dataset, passes, sums, context.rank, context.ranks)
+
+
+def _shown_in_training(held_out: Sequence[Pair], trained: Sequence[Pair]) -> int:
+    """Pictures that are on both sides; a share that was held out has none, for its table is the other's too."""
+    table = table_of(trained)
+    if table is not None and table is table_of(held_out):
+        return 0
+    keys = {picture.key for pair in held_out for picture in pair.all_pictures}
+    pictures = table.pictures() if table else (one for pair in trained for one in pair.all_pictures)
+    return len({picture.key for picture in pictures if picture.key in keys})
+
+
+@final
+class HeldOut(TrainerCallback):  # type: ignore[misc]
+    """Measures a `PairTrainer` on held-out pairs, keeps the weights of the best step, and stops it where it is told to.
+
+    Args:
+        pairs: the held-out pairs.
+        settings: how often, after how many vain measurements it stops, and whose weights are wanted.
+        state: folder of what the training resumes from; the best weights so far are kept in `best/` there.
+        log: called with a line for every measurement.
+    """
+
+    def __init__(
+        self, pairs: HeldOutPairs, settings: ValidationSettings, state: Path, *, log: Callable[[str], None]
+    ) -> None:
+        self._pairs = pairs
+        self._settings = settings
+        self._state = state
+        self._log = log
+        self._trainer: PairTrainer | None = None
+        self.results: list[HeldOutResult] = []
+
+    def attach(self, trainer: PairTrainer) -> None:
+        """Measure this trainer.
+
+        Args:
+            trainer: one that has not begun.
+        """
+        self._trainer = trainer
+        trainer.add_callback(self)
+
+    def best(self, up_to: int | None = None) -> HeldOutResult | None:
+        """The measurement with the lowest loss, of equals the first; None where nothing was measured.
+
+        Args:
+            up_to: only steps up to this one; None: all.
+        """
+        counted = [result for result in self.results if up_to is None or result.step <= up_to]
+        return min(counted, key=lambda result: result.loss, default=None)
+
+    def weights(self, step: int) -> Path:
+        """The folder of the trained weights of a step; there only if it was the best.
+
+        Args:
+            step: a step that was measured.
+        """
+        return self._state / "best" / f"step-{step}"
+
+    def explain(self, last: int) -> tuple[int, str]:
+        """The step whose weights are to be written, and why that one.
+
+        Args:
+            last: the last step.
+        """
+        best = self.best()
+        if best is None or self._settings.keep == "last":
+            return last, "the last step"
+        measured = f"held-out loss, {best.loss:.4f} (accuracy {best.accuracy:.1%})"
+        if best.step == last:
+            return last, f"the last step, which has the lowest {measured}"
+        if not self.weights(best.step).is_dir():
+            return last, f"the last step, for the weights of step {best.step} with the lowest loss are gone"
+        return best.step, f"the lowest {measured}"
+
+    @override
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Take up the measurements of the training that is resumed."""
+        rows = [row for row in state.log_history if "held_out_loss" in row and row["step"] <= state.global_step]
+        self.results = [HeldOutResult(row["step"], row["held_out_loss"], row["held_out_accuracy"]) for row in rows]
+
+    @override
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Measure where it is due and at the last step; stop where the loss has not fallen for long."""
+        every, step = self._settings.measure_every, state.global_step
+        if (every and step % every == 0) or step == state.max_steps:
+            due = control.should_log
+            self._measure(step)
+            control.should_log = due  # logging the measurement has struck off the step's own line
+        if self._has_waited_enough():
+            control.should_training_stop = True
+            control.should_save = False  # a training that is resumed stops here again, after this very step
+
+    def _has_waited_enough(self) -> bool:
+        best = self.best()
+        if not self._settings.patience or best is None:
+            return False
+        return len(self.results) - 1 - self.results.index(best) >= self._settings.patience
+
+    def _measure(self, step: int) -> None:
+        trainer = self._trainer
+        assert trainer is not None, "it was attached"
+        loss, accuracy = measure(trainer, self._pairs)
+        self.results.append(HeldOutResult(step, loss, accuracy))
+        self._log(f"step {step}: held-out loss {loss:.4f}, accuracy {accuracy:.1%}")
+        trainer.log({"held_out_loss": loss, "held_out_accuracy": accuracy})
+        if self._settings.keep == "best" and self.best() is self.results[-1]:
+            trainer.save_model(str(self.weights(step)))
+            if trainer.args.should_save:
+                self._remove_others()
+
+    def _remove_others(self) -> None:
+        """Remove weights of steps that are no longer the best, unless the training may be resumed from before now."""
+        saved = [path.name.removeprefix("checkpoint-") for path in self._state.glob("checkpoint-*")]
+        found = [self.best(), *(self.best(int(step)) for step in saved if step.isdigit())]
+        kept = {self.weights(result.step) for result in found if result}
+        for folder in (self._state / "best").glob("step-*"):
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(trainer: PairTrainer, pairs: HeldOutPairs) -> tuple[float, float]:
+    """Mean loss and accuracy on held-out pairs; each device computes its share, and all get the same numbers.
+
+    Args:
+        trainer: of the model.
+        pairs: the held-out pairs.
+    """
+    device, column = trainer.args.device, trainer.pair_loss.metrics.index("accuracy")
+    sums = torch.zeros(3, device=device)
+    with inference_mode(trainer.policy.model):
+        for micro_batch in pairs.micro_batches():
+            output = trainer.pair_loss(trainer.model_wrapped, micro_batch.to(device))
+            losses = output.losses * micro_batch.pair_weights.to(device)
+            each = torch.stack([losses.sum(), output.metrics[:, column].sum(), losses.new_tensor(len(losses))])
+            sums += micro_batch.weight * each.float()
+    loss, right, count = trainer.accelerator.reduce(sums, reduction="sum").tolist()
+    return loss / count, right / count
