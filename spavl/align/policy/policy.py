@@ -80,7 +80,7 @@ def load_policy(
     """Open a checkpoint as a policy, with the trained parts that the settings name.
 
     Args:
-        settings: the training's settings; `freeze` and `seed` are read.
+        settings: the training's settings; `method`, `freeze` and `seed` are read.
         source: the checkpoint.
         dtype: number format of the frozen weights, `float32` or `bfloat16`; trained ones are float32.
         device: where the model is put.
@@ -93,10 +93,13 @@ def load_policy(
     model, processor = load_vlm(
         source.folder, dtype, device, adapter=source.adapter, quantisation=settings.freeze.quantisation
     )
-    return make_policy(model, processor, settings.freeze, seed=settings.seed or 0, remember=remember)
+    head = settings.method != "reward"  # a reward is read from hidden states: no gradient would reach the head
+    return make_policy(model, processor, settings.freeze, seed=settings.seed or 0, remember=remember, head=head)
 
 
-def make_policy(model: Any, processor: Any, freeze: FreezeSettings, *, seed: int = 0, remember: bool = True) -> Policy:
+def make_policy(
+    model: Any, processor: Any, freeze: FreezeSettings, *, seed: int = 0, remember: bool = True, head: bool = True
+) -> Policy:
     """Make an opened model a policy, and assert on every parameter that exactly what was asked for is trained.
 
     Args:
@@ -105,6 +108,7 @@ def make_policy(model: Any, processor: Any, freeze: FreezeSettings, *, seed: int
         freeze: what is trained.
         seed: seeds new adapter weights.
         remember: keep what a live reference needs.
+        head: whether the output head is used, and is trained where the language model is.
 
     Raises:
         ModelError: the family is unknown.
@@ -112,7 +116,7 @@ def make_policy(model: Any, processor: Any, freeze: FreezeSettings, *, seed: int
     """
     family = family_of(model, processor)
     model_parts = ModelParts(model, family)
-    freeze_plan = model_parts.freeze_plan(freeze)
+    freeze_plan = model_parts.freeze_plan(freeze, head=head)
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in freeze_plan.in_place)
     if freeze_plan.lora:

@@ -24,7 +24,8 @@ from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.models import load_ppo_models
 from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, prompts_of
-from spavl.align.ppo.update import PPOTrainer
+from spavl.align.ppo.update import PPOTrainer, check_round_size
+from spavl.align.preflight.prepare import find_device_context
 from spavl.align.reward.model import read_card
 from spavl.align.training.run import TrainingResult, TrainingRun
 from spavl.align.training.trainer import require_trackers
@@ -61,6 +62,7 @@ def train_ppo(
         MissingExtra: a tracker that is asked for is not installed.
         RunError: a gradient is not a finite number, or the disk is full.
     """
+    check_round_size(settings.ppo, find_device_context(settings).ranks)
     run = TrainingRun.prepare(pairs, settings, out, progress, reference=True, on_policy=True)
     accelerator = _accelerator(run)
     prompts = _prompts(run)
@@ -75,12 +77,14 @@ def train_ppo(
     with run.progress.bar(settings.method) as on_progress:
         _run_rounds(trainer, rounds, log, in_loop, on_progress)
     log.save_final(trainer)
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
     result = run.select(in_loop.results if in_loop else [], len(rounds))
     if run.main:
         result = run.export(result, run.weights(result, in_loop))
         run.remove_checkpoints()
         run.note(result, "ppo", reward_model=read_card(reward))
+    run.wait()
     return result
 
 

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
 from accelerate import Accelerator
@@ -40,10 +40,14 @@ from spavl.align.ppo.rollout import (
     generate_rollouts,
     group_by_context,
 )
+from spavl.align.reward.model import autocast_to
 from spavl.align.training.trainer import inference_mode
 from spavl.config.align import AlignSettings
+from spavl.config.ppo import PPOSettings
 from spavl.errors import RunError, SettingsError
 from spavl.models.trees.batch import Packing
+
+_Item = TypeVar("_Item")
 
 ADAM_EPSILON = 1e-5
 """As in the code behind arXiv 2009.01325; the usual 1e-8 lets rarely moved weights jump."""
@@ -121,17 +125,12 @@ class PPOTrainer:
             prompts: those of the round, over all devices.
 
         Raises:
-            SettingsError: there are fewer contexts (pictures, earlier turns) than minibatches on all devices.
+            SettingsError: there are fewer prompts than minibatches on all devices.
         """
-        groups = group_by_context(prompts)
-        mine = groups[self.accelerator.process_index :: self.accelerator.num_processes]
-        if len(groups) < self.accelerator.num_processes * self._ppo.minibatches:
-            raise SettingsError(
-                f"A round of {len(prompts)} questions has {len(groups)} different pictures or contexts, too few for "
-                f"{self._ppo.minibatches} minibatches on {self.accelerator.num_processes} devices.",
-                where="align.ppo.prompts",
-                try_="Use more prompts a round, or fewer minibatches.",
-            )
+        devices = self.accelerator.num_processes
+        check_round_size(self._ppo, devices)
+        groups = split_to(group_by_context(prompts), devices * self._ppo.minibatches)
+        mine = groups[self.accelerator.process_index :: devices]
         config = GenerationConfig(
             answers_per_prompt=self._ppo.answers,
             max_new_tokens=self._ppo.max_tokens,
@@ -140,11 +139,12 @@ class PPOTrainer:
             packing=self.packing,
         )
         policy, own = self.models.policy, [prompt for group in mine for prompt in group]
-        with inference_mode(policy.model):
+        with inference_mode(policy.model), autocast_to(self.accelerator.device, self.models.compute):
             return generate_rollouts(policy.model, policy.family, own, config, self._pixel_cache)
 
     def minibatches(self, rollouts: Sequence[Rollout]) -> list[list[RolloutBatch]]:
-        """The round's minibatches in random order, each cut into forward passes; no context is in two of them.
+        """The round's minibatches in random order, each cut into forward passes; no context is in two of them, but
+        where there are fewer contexts than minibatches.
 
         Args:
             rollouts: this device's answers.
@@ -152,7 +152,7 @@ class PPOTrainer:
         groups: dict[str, list[int]] = {}
         for index, one in enumerate(rollouts):
             groups.setdefault(one.prompt.context, []).append(index)
-        order = list(groups.values())
+        order = split_to(list(groups.values()), self._ppo.minibatches)
         random.Random(f"{self.settings.seed}/{self.state.rounds}/parts").shuffle(order)
         count, device = self._ppo.minibatches, self.accelerator.device
         shares = [[index for group in order[first::count] for index in group] for first in range(count)]
@@ -303,6 +303,39 @@ class PPOTrainer:
             tensor: [...] this device's summand.
         """
         return self.accelerator.reduce(tensor, reduction="sum")
+
+
+def check_round_size(ppo: PPOSettings, devices: int) -> None:
+    """Refuse rounds that leave a device without a prompt for each of its minibatches.
+
+    Args:
+        ppo: prompts a round, and minibatches.
+        devices: processes that train together.
+
+    Raises:
+        SettingsError: a round is too small.
+    """
+    if ppo.prompts < devices * ppo.minibatches:
+        raise SettingsError(
+            f"A round of {ppo.prompts} prompts is too small for {ppo.minibatches} minibatches on {devices} devices.",
+            where="align.ppo.prompts",
+            try_=f"{devices * ppo.minibatches} or more, or fewer minibatches",
+        )
+
+
+def split_to(groups: Sequence[list[_Item]], count: int) -> list[list[_Item]]:
+    """Groups, at least `count` of them: the largest is halved while there are too few, and its halves go to the end.
+
+    Args:
+        groups: of prompts or answers that are better kept together, with at least `count` members in all.
+        count: how many are wanted.
+    """
+    groups = list(groups)
+    while len(groups) < count:
+        largest = groups.pop(max(range(len(groups)), key=lambda number: len(groups[number])))
+        half = (len(largest) + 1) // 2
+        groups += [largest[:half], largest[half:]]
+    return groups
 
 
 def _empty_experience(rollouts: Sequence[Rollout], width: int, device: torch.device, *, cost: bool) -> Experience:

@@ -207,8 +207,8 @@ class TrainingRun:
         limits = self.settings.validation
         if validate is None or not limits.every:
             return None
-        policy, log = self.prepared.policy, self.progress.log
-        return InLoopValidation(validate, policy, limits, self.out, log=log, unit=self.unit)
+        policy, log, precision = self.prepared.policy, self.progress.log, self.prepared.context.precision
+        return InLoopValidation(validate, policy, limits, self.out, log=log, unit=self.unit, precision=precision)
 
     def select(self, results: Sequence[ValidationResult], last: int) -> TrainingResult:
         """The step or round whose weights are to be written.
