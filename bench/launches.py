@@ -2,8 +2,8 @@
 
 python -m bench.launches [--json FILE]
 
-A tiny LLaVA with a head of its own (nothing tied); four optimiser steps of each training; two processes with gloo on the
-CPU. Measured is the largest difference of a loss in any step; a training that does not finish is infinitely far off.
+A tiny LLaVA with a head of its own (nothing tied), four optimiser steps of each training, two processes (gloo) on the CPU.
+Measured is the largest difference of a loss in any step; a training that does not finish is infinitely far off.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from spavl.config.base import Section
 from spavl.config.ppo import PPOSettings, RewardSettings
@@ -53,7 +53,14 @@ class FreezeSettings(Section):
     targets: Literal["all", "attention"] = "all"
     """LoRA: every linear layer, or those of attention only. The output head is never among them."""
     quantisation: Literal["none", "8bit", "4bit"] = "none"
-    """Of the frozen weights (QLoRA); needs bitsandbytes, a GPU and `language: lora`."""
+    """Of the language model's frozen weights (QLoRA); needs bitsandbytes (`pip install 'spavl[quantised]'`) and
+    `language: lora`. Vision tower, projector and output head stay whole."""
+
+    @model_validator(mode="after")
+    def _trains_no_quantised_weights(self) -> FreezeSettings:
+        if self.language == "full" and self.quantisation != "none":
+            raise ValueError("quantised weights cannot be trained: `quantisation` goes with `language: lora`")
+        return self
 
 
 class OptimiserSettings(Section):
@@ -74,7 +81,7 @@ class OptimiserSettings(Section):
     max_grad_norm: NonNegativeFloat = 1.0
     """Gradients with a larger norm are scaled down to this one; 0 never clips."""
     name: Literal["adamw", "adamw_8bit", "paged_adamw_32bit"] = "adamw"
-    """The last two need bitsandbytes and a GPU."""
+    """The last two need bitsandbytes (`pip install 'spavl[quantised]'`), and do not work on sharded weights (FSDP)."""
 
 
 class BatchingSettings(Section):

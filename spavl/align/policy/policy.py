@@ -119,6 +119,9 @@ def make_policy(
     freeze_plan = model_parts.freeze_plan(freeze, head=head)
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in freeze_plan.in_place)
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):  # bitsandbytes' layout for inference has no backward pass
+            module.support_avx512bf16_for_cpu = False
     if freeze_plan.lora:
         model = _with_lora(model, freeze, freeze_plan, seed)
     for weight in model.parameters():
