@@ -2,7 +2,7 @@
 
 python -m bench.launches [--json FILE]
 
-A tiny LLaVA with a head of its own (nothing tied), four optimiser steps of each training, two processes (gloo) on the CPU.
+A tiny LLaVA with a head of its own (nothing tied), four optimiser steps of each, two processes (gloo) on the CPU.
 Measured is the largest difference of a loss in any step; a training that does not finish is infinitely far off.
 """
 
@@ -33,7 +33,7 @@ def measures() -> list[Measure]:
         one, two = folder / "one", folder / "two"
         for case in sorted(MATRIX, key=lambda case: case != REWARD):
             train(case, pairs, checkpoint, one / REWARD.name, one)
-        launch(MATRIX, pairs, checkpoint, one / REWARD.name, two, port=29643)
+        launch(MATRIX, pairs, checkpoint, one / REWARD.name, two)
         return [_measure(case, one, two) for case in MATRIX]
 
 

@@ -95,12 +95,12 @@ def train(case: Case, pairs: Sequence[Pair], checkpoint: Path, reward: Path, out
 
 
 def launch(
-    cases: Iterable[Case], pairs: Sequence[Pair], checkpoint: Path, reward: Path, out: Path, *, port: int
+    cases: Iterable[Case], pairs: Sequence[Pair], checkpoint: Path, reward: Path, out: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run trainings on two processes (gloo), one after another; what went wrong with each is in `out/NAME.error`."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "task").write_bytes(pickle.dumps((tuple(cases), list(pairs), checkpoint, reward)))
-    command = ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}", "-m", __name__, str(out)]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", __name__, str(out)]
     return subprocess.run(
         [sys.executable, *command],
         capture_output=True,

@@ -33,7 +33,7 @@ def one_and_two(
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     for case in MATRIX:
         train(case, pairs, checkpoint, reward, one)
-    done = launch((*MATRIX, FEW_PICTURES), pairs, checkpoint, reward, two, port=29641)
+    done = launch((*MATRIX, FEW_PICTURES), pairs, checkpoint, reward, two)
     errors = {path.stem: path.read_text("utf-8") for path in two.glob("*.error")}
     assert done.returncode == 0, errors or done.stderr[-3000:]
     return one, two

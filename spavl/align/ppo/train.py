@@ -22,6 +22,7 @@ from accelerate import Accelerator
 from spavl.align.data.lengths import prompt_tokens
 from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
+from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
 from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer, check_round_size
@@ -71,6 +72,7 @@ def train_ppo(
     run.resume(reward_model=read_card(reward))
     prepared = run.prepared
     models = load_ppo_models(settings, prepared.policy, reward, compute=run.compute, device=prepared.context.device)
+    run.progress.log(ppo_memory(prepared, models, rounds, settings).render())
     trainer = PPOTrainer(models, settings, accelerator, rounds=len(rounds), packing=prepared.dataset.packing)
     log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
     log.resume(trainer)

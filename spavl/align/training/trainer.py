@@ -213,6 +213,17 @@ def checkpoint_activations(model: Any) -> None:
         layer.training = True
 
 
+def stop_checkpointing(model: Any) -> None:
+    """Undo `checkpoint_activations`.
+
+    Args:
+        model: a transformers model, or a peft model around one.
+    """
+    model.gradient_checkpointing_disable()
+    for layer in _layers(model):
+        layer.training = False
+
+
 @contextmanager
 def inference_mode(model: Any) -> Iterator[None]:
     """A context without gradients and without gradient checkpointing: the model answers as outside of training.

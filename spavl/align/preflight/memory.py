@@ -1,0 +1,279 @@
+"""How many bytes a training takes on one device, term by term.
+
+    weights       as they are loaded, trained ones in float32; copies of them that autocast or a live reference keeps
+    optimiser     its states
+    gradients     of trained weights, float32; once more where several processes sum them in buckets
+    activations   what a forward pass keeps for its backward pass, and what is made on the way
+
+What a forward pass keeps is measured: on the smallest batch, with gradient checkpointing, one layer of the language
+model (and of a trained tower) left open. A larger batch keeps as much more as it has more tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from spavl.align.policy.policy import Policy
+from spavl.align.training.trainer import checkpoint_activations, stop_checkpointing
+from spavl.models.trees.batch import TreeBatch
+from spavl.models.trees.lm_head import CHUNK, CHUNK_ON_GPU
+from spavl.models.trees.score import answer_logprobs
+
+STATE_BYTES: Mapping[str, int] = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_32bit": 8}
+"""Bytes that an optimiser keeps for each trained weight, by its name in the settings: the two moments of Adam."""
+GRADIENT_BYTES = 4
+"""Bytes of a gradient, float32."""
+BACKWARD = 0.35
+"""What the backward pass of a layer makes on the way, as a share of what the layer kept."""
+CHUNK_BYTES = 12
+"""Bytes for each logit of a chunk: the logits, their exponentials, their gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardCost:
+    """Bytes that a forward pass of some tokens keeps for its backward pass."""
+
+    tokens: int
+    """Tokens of the batch, padding counted."""
+    layer: int
+    """Kept by a layer of the language model."""
+    layer_input: int
+    """Of what goes into such a layer, which is all that is kept of it under checkpointing."""
+    layers: int
+    """Layers of the language model."""
+    vision_layer: int
+    """Kept by a layer of the vision tower; 0 where none of it is trained."""
+    vision_input: int
+    """Of what goes into such a layer."""
+    vision_layers: int
+    """Layers of the tower that keep something."""
+    rest: int
+    """Kept outside these layers."""
+    logits: int
+    """Bytes of a chunk of logits and of what is made of them."""
+
+    def scaled(self, tokens: int) -> ForwardCost:
+        """The same for a batch of another size.
+
+        Args:
+            tokens: of the other batch, padding counted.
+        """
+        names = ("layer", "layer_input", "vision_layer", "vision_input", "rest")
+        return replace(self, tokens=tokens, **{name: -(-getattr(self, name) * tokens // self.tokens) for name in names})
+
+    def peak(self, *, checkpointing: bool) -> int:
+        """The most that is held at once, when the backward pass begins or while it recomputes its largest layer.
+
+        Args:
+            checkpointing: whether only the inputs of layers are kept, and layers are computed again.
+        """
+        if checkpointing:
+            kept = self.layers * self.layer_input + self.vision_layers * self.vision_input + self.rest
+            return kept + max(self.logits, round((1 + BACKWARD) * max(self.layer, self.vision_layer)))
+        kept = self.layers * self.layer + self.vision_layers * self.vision_layer + self.rest
+        return kept + max(self.logits, round(BACKWARD * max(self.layer, self.vision_layer)))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a training takes on one device."""
+
+    weights: int
+    """Weights, and copies of them."""
+    optimiser: int
+    """States of the optimiser."""
+    gradients: int
+    """Gradients of the trained weights, and buckets in which processes sum them."""
+    activations: int
+    """The most that forward and backward pass hold at once."""
+    generation: int = 0
+    """Keys and values while answers are generated; nothing of the two before is held then."""
+    accumulates: bool = True
+    """Whether gradients of one forward pass are held during the next."""
+
+    @property
+    def total(self) -> int:
+        """All of it, where it is most."""
+        working = self.activations + self.gradients if self.accumulates else max(self.activations, self.gradients)
+        return self.weights + self.optimiser + max(working, self.generation)
+
+    def render(self) -> str:
+        """The sum and its terms, as words."""
+        named = {
+            "weights": self.weights,
+            "optimiser": self.optimiser,
+            "gradients": self.gradients,
+            "activations": self.activations,
+            "generation": self.generation,
+        }
+        terms = " · ".join(f"{name} {size / 2**30:.1f}" for name, size in named.items() if size)
+        return f"about {self.total / 2**30:.1f} GiB of memory ({terms})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sharding:
+    """How a model lies on several devices."""
+
+    devices: int = 1
+    """Processes that train together."""
+    weights: bool = False
+    """Each device holds its part of weights, gradients and optimiser states (FSDP)."""
+    optimiser: bool = False
+    """Each device holds its part of gradients and optimiser states (ZeRO-2)."""
+
+
+def training_memory(
+    models: Iterable[Any],
+    forward: ForwardCost,
+    *,
+    optimiser: str,
+    checkpointing: bool,
+    accumulates: bool,
+    sharding: Sharding,
+    kept: int = 0,
+    autocast: bool = False,
+    generation: int = 0,
+) -> Memory:
+    """Bytes of a training on one device.
+
+    Args:
+        models: all models and heads on the device; weights that several share count once.
+        forward: of the largest forward pass.
+        optimiser: its name in the settings.
+        checkpointing: whether activations are computed again in the backward pass.
+        accumulates: whether a step has several forward passes on one device.
+        sharding: how the model lies on several devices.
+        kept: bytes of weights kept as they were, for a live reference.
+        autocast: whether products are computed in another number format than that of trained weights.
+        generation: bytes of keys and values while answers are generated.
+    """
+    named = {id(weight): (name, weight) for model in models for name, weight in model.named_parameters()}
+    weights = [weight for _, weight in named.values()]
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    whole = sum(weight.numel() * weight.element_size() for weight in weights) + sum(map(_quantisation_bytes, weights))
+    copies = 2 * sum(w.numel() for name, w in named.values() if w.requires_grad and w.dim() > 1 and ".lora_" not in name)
+    layer = copies // max(forward.layers, 1)
+    copies = (layer if checkpointing else copies) if autocast else 0
+    share = sharding.devices if sharding.weights else 1
+    gathered = 2 * _largest_layer(named.values(), forward.layers) if sharding.weights else 0
+    buckets = sharding.devices > 1 and not sharding.weights and not sharding.optimiser
+    of_states = sharding.devices if sharding.weights or sharding.optimiser else 1
+    return Memory(
+        weights=whole // share + gathered + copies + kept + _dequantised(weights),
+        optimiser=STATE_BYTES[optimiser] * trained // of_states,
+        gradients=GRADIENT_BYTES * trained * (2 if buckets else 1) // share,
+        activations=forward.peak(checkpointing=checkpointing),
+        generation=generation,
+        accumulates=accumulates,
+    )
+
+
+def measure_forward(
+    policy: Policy, batch: TreeBatch, precision: Callable[[], AbstractContextManager[Any]]
+) -> ForwardCost:
+    """What a forward pass of a batch keeps; the model is left without gradient checkpointing.
+
+    Args:
+        policy: the model before training.
+        batch: a small batch, on the model's device.
+        precision: makes a context of the arithmetic of the training.
+    """
+    facts, model = policy.family.facts, policy.model
+    plain = model.get_base_model() if policy.adapted else model
+    checkpoint_activations(model)
+    named = [(name, layer) for name, layer in plain.named_modules() if getattr(layer, "gradient_checkpointing", False)]
+    named = [(name, layer) for name, layer in named if layer.training]
+    language = [layer for name, layer in named if name.startswith(f"{facts.language}.")]
+    towers = [layer for name, layer in named if any(name.startswith(f"{tower}.") for tower in facts.vision)]
+    trained = [number for number, layer in enumerate(towers) if any(w.requires_grad for w in layer.parameters())]
+    towers = towers[trained[0] :] if trained else []
+
+    def kept(opened: Any) -> tuple[int, int]:
+        return _kept_bytes(policy, batch, precision, opened)
+
+    rest, _ = kept(None)
+    layer, layer_input = kept(language[-1])
+    vision, vision_input = kept(towers[0]) if towers else (rest, 0)
+    stop_checkpointing(model)
+    chunk = CHUNK_ON_GPU if batch.ids.is_cuda else CHUNK
+    vocabulary = plain.config.get_text_config().vocab_size
+    return ForwardCost(
+        tokens=batch.ids.numel(),
+        layer=layer - rest,
+        layer_input=layer_input,
+        layers=len(language),
+        vision_layer=vision - rest,
+        vision_input=vision_input,
+        vision_layers=len(towers),
+        rest=rest,
+        logits=CHUNK_BYTES * max(chunk, vocabulary),
+    )
+
+
+def _kept_bytes(
+    policy: Policy, batch: TreeBatch, precision: Callable[[], AbstractContextManager[Any]], opened: Any
+) -> tuple[int, int]:
+    """Bytes kept by a forward pass with one layer not checkpointed, and of that layer's input."""
+    weights = {weight.untyped_storage().data_ptr() for weight in policy.model.parameters()}
+    sizes = {weight.numel() for weight in policy.model.parameters() if weight.dim() > 1}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights and tensor.numel() not in sizes:  # a copy of weights counts with them
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with _opened(opened) as inputs, saved_tensors_hooks(keep, lambda tensor: tensor), precision():
+        sums = answer_logprobs(policy.model, batch, policy.family).sums
+    del sums
+    return sum(kept.values()), sum(inputs)
+
+
+@contextmanager
+def _opened(layer: Any) -> Iterator[list[int]]:
+    """A context in which a layer is not checkpointed; the list gets the bytes of its input."""
+    inputs: list[int] = []
+    if layer is None:
+        yield inputs
+        return
+    layer.training = False
+    hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].nbytes))
+    try:
+        yield inputs
+    finally:
+        hook.remove()
+        layer.training = True
+
+
+def _quantisation_bytes(weight: Any) -> int:
+    """Bytes of the scales that a quantised weight of bitsandbytes has beside itself."""
+    state = getattr(weight, "quant_state", None)
+    scales = [state.absmax, getattr(state.state2, "absmax", None)] if state is not None else []
+    scales.append(getattr(weight, "SCB", None))
+    return sum(scale.nbytes for scale in scales if isinstance(scale, Tensor))
+
+
+def _dequantised(weights: Iterable[Any]) -> int:
+    """Bytes of the largest quantised weight, opened for a product."""
+    opened = [state.shape.numel() * 4 for state in (getattr(w, "quant_state", None) for w in weights) if state]
+    return max(opened, default=0)
+
+
+def _largest_layer(named: Iterable[tuple[str, Tensor]], layers: int) -> int:
+    """Bytes of the weights that FSDP gathers at once: a layer, or what is outside all layers."""
+    inside = outside = 0
+    for name, weight in named:
+        size = weight.numel() * weight.element_size()
+        if ".layers." in name:
+            inside += size
+        else:
+            outside += size
+    return max(inside // max(layers, 1), outside)
