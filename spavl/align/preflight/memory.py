@@ -11,8 +11,8 @@ model (and of a trained tower) left open. A larger batch keeps as much more as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,21 +43,19 @@ class ForwardCost:
     tokens: int
     """Tokens of the batch, padding counted."""
     layer: int
-    """Kept by a layer of the language model."""
-    layer_input: int
-    """Of what goes into such a layer, which is all that is kept of it under checkpointing."""
+    """Kept by a layer of the language model, beyond its input."""
     layers: int
     """Layers of the language model."""
     vision_layer: int
-    """Kept by a layer of the vision tower; 0 where none of it is trained."""
-    vision_input: int
-    """Of what goes into such a layer."""
+    """Kept by a layer of the vision tower, beyond its input; 0 where none of it is trained."""
     vision_layers: int
     """Layers of the tower that keep something."""
     rest: int
-    """Kept outside these layers."""
-    logits: int
-    """Bytes of a chunk of logits and of what is made of them."""
+    """Kept outside these layers, and the layers' inputs."""
+    vocabulary: int
+    """Logits of a token."""
+    chunk: int
+    """Logits at once, at most."""
 
     def scaled(self, tokens: int) -> ForwardCost:
         """The same for a batch of another size.
@@ -65,8 +63,13 @@ class ForwardCost:
         Args:
             tokens: of the other batch, padding counted.
         """
-        names = ("layer", "layer_input", "vision_layer", "vision_input", "rest")
+        names = ("layer", "vision_layer", "rest")
         return replace(self, tokens=tokens, **{name: -(-getattr(self, name) * tokens // self.tokens) for name in names})
+
+    @property
+    def logits(self) -> int:
+        """Bytes of a chunk of logits and of what is made of them."""
+        return CHUNK_BYTES * min(max(self.chunk, self.vocabulary), self.tokens * self.vocabulary)
 
     def peak(self, *, checkpointing: bool) -> int:
         """The most that is held at once, when the backward pass begins or while it recomputes its largest layer.
@@ -75,8 +78,7 @@ class ForwardCost:
             checkpointing: whether only the inputs of layers are kept, and layers are computed again.
         """
         if checkpointing:
-            kept = self.layers * self.layer_input + self.vision_layers * self.vision_input + self.rest
-            return kept + max(self.logits, round((1 + BACKWARD) * max(self.layer, self.vision_layer)))
+            return self.rest + max(self.logits, round((1 + BACKWARD) * max(self.layer, self.vision_layer)))
         kept = self.layers * self.layer + self.vision_layers * self.vision_layer + self.rest
         return kept + max(self.logits, round(BACKWARD * max(self.layer, self.vision_layer)))
 
@@ -195,32 +197,26 @@ def measure_forward(
     trained = [number for number, layer in enumerate(towers) if any(w.requires_grad for w in layer.parameters())]
     towers = towers[trained[0] :] if trained else []
 
-    def kept(opened: Any) -> tuple[int, int]:
-        return _kept_bytes(policy, batch, precision, opened)
-
-    rest, _ = kept(None)
-    layer, layer_input = kept(language[-1])
-    vision, vision_input = kept(towers[0]) if towers else (rest, 0)
+    rest = _kept_bytes(policy, batch, precision, None)
+    layer = _kept_bytes(policy, batch, precision, language[-1]) - rest
+    vision_layer = _kept_bytes(policy, batch, precision, towers[0]) - rest if towers else 0
     stop_checkpointing(model)
-    chunk = CHUNK_ON_GPU if batch.ids.is_cuda else CHUNK
-    vocabulary = plain.config.get_text_config().vocab_size
     return ForwardCost(
         tokens=batch.ids.numel(),
-        layer=layer - rest,
-        layer_input=layer_input,
+        layer=layer,
         layers=len(language),
-        vision_layer=vision - rest,
-        vision_input=vision_input,
+        vision_layer=vision_layer,
         vision_layers=len(towers),
         rest=rest,
-        logits=CHUNK_BYTES * max(chunk, vocabulary),
+        vocabulary=plain.config.get_text_config().vocab_size,
+        chunk=CHUNK_ON_GPU if batch.ids.is_cuda else CHUNK,
     )
 
 
 def _kept_bytes(
     policy: Policy, batch: TreeBatch, precision: Callable[[], AbstractContextManager[Any]], opened: Any
-) -> tuple[int, int]:
-    """Bytes kept by a forward pass with one layer not checkpointed, and of that layer's input."""
+) -> int:
+    """Bytes kept by a forward pass with one layer not checkpointed."""
     weights = {weight.untyped_storage().data_ptr() for weight in policy.model.parameters()}
     sizes = {weight.numel() for weight in policy.model.parameters() if weight.dim() > 1}
     kept: dict[int, int] = {}
@@ -231,26 +227,14 @@ def _kept_bytes(
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with _opened(opened) as inputs, saved_tensors_hooks(keep, lambda tensor: tensor), precision():
+    if opened is not None:
+        opened.training = False
+    with saved_tensors_hooks(keep, lambda tensor: tensor), precision():
         sums = answer_logprobs(policy.model, batch, policy.family).sums
-    del sums
-    return sum(kept.values()), sum(inputs)
-
-
-@contextmanager
-def _opened(layer: Any) -> Iterator[list[int]]:
-    """A context in which a layer is not checkpointed; the list gets the bytes of its input."""
-    inputs: list[int] = []
-    if layer is None:
-        yield inputs
-        return
-    layer.training = False
-    hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].nbytes))
-    try:
-        yield inputs
-    finally:
-        hook.remove()
-        layer.training = True
+    if opened is not None:
+        opened.training = True
+    del sums  # only now may what was kept be freed, and an address be used again
+    return sum(kept.values())
 
 
 def _quantisation_bytes(weight: Any) -> int:

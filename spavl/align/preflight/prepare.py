@@ -145,9 +145,9 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
 
 
 def _small_pass(dataset: PairDataset, trees: Sequence[PairGroup]) -> list[PairGroup]:
-    """One pair that shows a picture, if any does: enough to time a pass, and to see what it keeps."""
+    """One tree that shows a picture, if any does: enough to time a pass, and to see what it keeps."""
     shown = [tree for tree in trees if dataset.lengths["pictures"][tree[0]]]
-    return [(shown or trees)[0][:1]]
+    return [(shown or trees)[0]]
 
 
 def find_device_context(settings: AlignSettings) -> DeviceContext:
