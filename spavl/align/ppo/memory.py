@@ -51,6 +51,7 @@ def ppo_memory(
         sharding=find_sharding(1),  # gradients are summed in place, without buckets
         kept=sum(old.nbytes for old in (models.policy.before or {}).values()),
         autocast=prepared.context.dtype == "bfloat16",
+        device=prepared.context.device.type,
         generation=_generation_bytes(models, largest, settings.ppo.max_tokens),
     )
 

@@ -30,8 +30,12 @@ STATE_BYTES: Mapping[str, int] = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_32bi
 """Bytes that an optimiser keeps for each trained weight, by its name in the settings: the two moments of Adam."""
 GRADIENT_BYTES = 4
 """Bytes of a gradient, float32."""
-BACKWARD = 0.35
+BACKWARD = 0.5
 """What the backward pass of a layer makes on the way, as a share of what the layer kept."""
+OVERHEAD: Mapping[str, int] = {"cuda": 640 << 20}
+"""Bytes of a GPU's context and of the libraries' workspaces, by type of device."""
+OVERHEAD_ELSEWHERE = 64 << 20
+"""The same where there is no context: buffers in which libraries lay out the factors of products."""
 CHUNK_BYTES = 12
 """Bytes for each logit of a chunk: the logits, their exponentials, their gradient."""
 
@@ -97,6 +101,10 @@ class Memory:
     """The most that forward and backward pass hold at once."""
     generation: int = 0
     """Keys and values while answers are generated; nothing of the two before is held then."""
+    preflight: int = 0
+    """Of the preflight where it needs more: whole weights with their gradients, before they are sharded."""
+    overhead: int = OVERHEAD_ELSEWHERE
+    """Of libraries and driver."""
     accumulates: bool = True
     """Whether gradients of one forward pass are held during the next."""
 
@@ -104,7 +112,8 @@ class Memory:
     def total(self) -> int:
         """All of it, where it is most."""
         working = self.activations + self.gradients if self.accumulates else max(self.activations, self.gradients)
-        return self.weights + self.optimiser + max(working, self.generation)
+        training = self.weights + self.optimiser + max(working, self.generation)
+        return max(training, self.preflight) + self.overhead
 
     def render(self) -> str:
         """The sum and its terms, as words."""
@@ -142,6 +151,7 @@ def training_memory(
     kept: int = 0,
     autocast: bool = False,
     generation: int = 0,
+    device: str = "cpu",
 ) -> Memory:
     """Bytes of a training on one device.
 
@@ -155,6 +165,7 @@ def training_memory(
         kept: bytes of weights kept as they were, for a live reference.
         autocast: whether products are computed in another number format than that of trained weights.
         generation: bytes of keys and values while answers are generated.
+        device: type of the device.
     """
     named = {id(weight): (name, weight) for model in models for name, weight in model.named_parameters()}
     weights = [weight for _, weight in named.values()]
@@ -166,13 +177,17 @@ def training_memory(
     share = sharding.devices if sharding.weights else 1
     gathered = 2 * _largest_layer(named.values(), forward.layers) if sharding.weights else 0
     buckets = sharding.devices > 1 and not sharding.weights and not sharding.optimiser
+    whole += _dequantised(weights)
+    preflight = whole + GRADIENT_BYTES * trained + forward.peak(checkpointing=checkpointing)
     of_states = sharding.devices if sharding.weights or sharding.optimiser else 1
     return Memory(
-        weights=whole // share + gathered + copies + kept + _dequantised(weights),
+        weights=whole // share + gathered + copies + kept,
         optimiser=STATE_BYTES[optimiser] * trained // of_states,
         gradients=GRADIENT_BYTES * trained * (2 if buckets else 1) // share,
         activations=forward.peak(checkpointing=checkpointing),
         generation=generation,
+        preflight=preflight if sharding.weights else 0,
+        overhead=OVERHEAD.get(device, OVERHEAD_ELSEWHERE),
         accumulates=accumulates,
     )
 

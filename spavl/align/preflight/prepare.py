@@ -256,6 +256,7 @@ def estimate_training(
             sharding=find_sharding(context.ranks),
             kept=sum(old.nbytes for old in (policy.before or {}).values()) if live else 0,
             autocast=context.dtype == "bfloat16",
+            device=context.device.type,
         ),
         free=None if free is None else free + sum(weight.nbytes for weight in policy.model.parameters()),
         hours=seconds * tokens / context.ranks / 3600 * (4 / 3 if live else 1),
