@@ -37,11 +37,11 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "LoRA, checkpointed": {**CHECKPOINTED, "batching": {"pairs": 24, "token_budget": 4096}},
     "QLoRA": {"freeze": {"quantisation": "4bit", "rank": 16}},
     "reward model": {"method": "reward", "reward": {"measure_every": None, "held_out": 0.2}},
-    "PPO": {"method": "ppo", "ppo": {"prompts": 9, "max_tokens": 64, "answers": 2}},
+    "PPO": {"method": "ppo", "ppo": {"prompts": 9, "max_tokens": 40, "answers": 2}},
 }
 # fmt: on
 """Settings of the trainings, beyond those of `settings`."""
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "524288", "MALLOC_TRIM_THRESHOLD_": "524288", "MALLOC_ARENA_MAX": "1"}
 LEAST, MOST = 1.0, 1.2
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -34,6 +34,7 @@ from spavl.align.training.trainer import (
     PairTrainer,
     Reporter,
     checkpoint_activations,
+    keep_precision_inside,
     last_checkpoint,
     training_arguments,
 )
@@ -185,6 +186,8 @@ class TrainingRun:
             arguments=training_arguments(self.settings, self.state, steps=steps, cpu=cpu, text_only=text_only),
             callbacks=[Reporter(self.out / "metrics.jsonl", on_progress), *callbacks],
         )
+        if trainer.is_deepspeed_enabled:
+            keep_precision_inside(prepared.policy.model, prepared.context.precision)
         if trainer.is_fsdp_enabled and text_only:
             raise SettingsError(
                 "A sharded model cannot be trained on pairs without a picture: processes would wait for each other.",
