@@ -59,7 +59,7 @@ def _rows(name: str) -> list[Measure]:
         return [Measure(f"{name}: estimate / measured", None, (LEAST, MOST), "×", "between", done.stderr[-300:])]
     found = json.loads(done.stdout.splitlines()[-1])
     estimate, measured = found["estimate"] / 2**20, found["measured"] / 2**20
-    how = "growth of the process's own memory until the last step, read every millisecond; 4 steps, one thread"
+    how = "growth of the process's own memory until the last step, read every millisecond; two steps, one thread"
     return [
         Measure(f"{name}: memory estimate", round(estimate), None, "MiB", "lower", "before the first step"),
         Measure(f"{name}: memory measured", round(measured), None, "MiB", "lower", how),
@@ -81,7 +81,7 @@ def settings(name: str, folder: Path) -> Any:
         {
             "model": str(folder / "llava"),
             "seed": 1,
-            "optimiser": {"max_steps": 4, "learning_rate": 1e-4},
+            "optimiser": {"max_steps": 2, "learning_rate": 1e-4},
             "batching": {"pairs": 6, "token_budget": 1024},
             "machine": {"device": "cpu"},
             "saving": {"every": None, "merged": False, "log_every": 1},
@@ -148,8 +148,8 @@ def reward_model(folder: Path) -> Path:
     """
     made = folder / "reward"
     if not made.exists():
-        script = "import sys; from pathlib import Path; from bench.memory import _train_reward; _train_reward(Path(sys.argv[1]))"
-        subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True)
+        command = [sys.executable, "-m", "bench.memory", "--reward-model", str(folder)]
+        subprocess.run(command, check=True, capture_output=True)
     return made
 
 
@@ -260,7 +260,9 @@ def own_memory() -> int:
 
 
 if __name__ == "__main__":
-    if "--case" in sys.argv:
+    if "--reward-model" in sys.argv:
+        _train_reward(Path(sys.argv[-1]))
+    elif "--case" in sys.argv:
         print(json.dumps(measure_case(sys.argv[sys.argv.index("--case") + 1])))
     else:
         run(measures)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spavl.align.data.pairs import Pair
+from spavl.align.ppo.rollout import split_to
 from spavl.align.ppo.train import train_ppo
-from spavl.align.ppo.update import split_to
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
 from tests.align.launches import MATRIX, TOLERANCE, Case, difference, launch, train

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from spavl.align.data.lengths import prompt_tokens
 from spavl.align.ppo.models import PPOModels
-from spavl.align.ppo.rollout import RolloutPrompt, group_by_context
-from spavl.align.ppo.update import split_to
+from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, split_to
 from spavl.align.preflight.launcher import find_sharding
 from spavl.align.preflight.memory import Memory, training_memory
 from spavl.align.preflight.prepare import PreparedTraining

@@ -24,8 +24,8 @@ from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
-from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, prompts_of
-from spavl.align.ppo.update import PPOTrainer, check_round_size
+from spavl.align.ppo.rollout import RolloutPrompt, check_round_size, group_by_context, prompts_of
+from spavl.align.ppo.update import PPOTrainer
 from spavl.align.preflight.prepare import find_device_context
 from spavl.align.reward.model import read_card
 from spavl.align.training.run import TrainingResult, TrainingRun

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 import torch
 from accelerate import Accelerator
@@ -37,17 +37,16 @@ from spavl.align.ppo.rollout import (
     RolloutBatch,
     RolloutPrompt,
     batch_rollouts,
+    check_round_size,
     generate_rollouts,
     group_by_context,
+    split_to,
 )
 from spavl.align.reward.model import autocast_to
 from spavl.align.training.trainer import inference_mode
 from spavl.config.align import AlignSettings
-from spavl.config.ppo import PPOSettings
 from spavl.errors import RunError, SettingsError
 from spavl.models.trees.batch import Packing
-
-_Item = TypeVar("_Item")
 
 ADAM_EPSILON = 1e-5
 """As in the code behind arXiv 2009.01325; the usual 1e-8 lets rarely moved weights jump."""
@@ -143,8 +142,9 @@ class PPOTrainer:
             return generate_rollouts(policy.model, policy.family, own, config, self._pixel_cache)
 
     def minibatches(self, rollouts: Sequence[Rollout]) -> list[list[RolloutBatch]]:
-        """The round's minibatches in random order, each cut into forward passes; no context is in two of them, but
-        where there are fewer contexts than minibatches.
+        """The round's minibatches in random order, each cut into forward passes.
+
+        No context is in two of them, but where there are fewer contexts than minibatches.
 
         Args:
             rollouts: this device's answers.
@@ -303,39 +303,6 @@ class PPOTrainer:
             tensor: [...] this device's summand.
         """
         return self.accelerator.reduce(tensor, reduction="sum")
-
-
-def check_round_size(ppo: PPOSettings, devices: int) -> None:
-    """Refuse rounds that leave a device without a prompt for each of its minibatches.
-
-    Args:
-        ppo: prompts a round, and minibatches.
-        devices: processes that train together.
-
-    Raises:
-        SettingsError: a round is too small.
-    """
-    if ppo.prompts < devices * ppo.minibatches:
-        raise SettingsError(
-            f"A round of {ppo.prompts} prompts is too small for {ppo.minibatches} minibatches on {devices} devices.",
-            where="align.ppo.prompts",
-            try_=f"{devices * ppo.minibatches} or more, or fewer minibatches",
-        )
-
-
-def split_to(groups: Sequence[list[_Item]], count: int) -> list[list[_Item]]:
-    """Groups, at least `count` of them: the largest is halved while there are too few, and its halves go to the end.
-
-    Args:
-        groups: of prompts or answers that are better kept together, with at least `count` members in all.
-        count: how many are wanted.
-    """
-    groups = list(groups)
-    while len(groups) < count:
-        largest = groups.pop(max(range(len(groups)), key=lambda number: len(groups[number])))
-        half = (len(largest) + 1) // 2
-        groups += [largest[:half], largest[half:]]
-    return groups
 
 
 def _empty_experience(rollouts: Sequence[Rollout], width: int, device: torch.device, *, cost: bool) -> Experience:

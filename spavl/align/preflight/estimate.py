@@ -11,6 +11,7 @@ import torch
 from spavl.align.data.schedule import PairGroup, ScheduledStep
 from spavl.align.preflight.memory import Memory
 
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Expected cost of a training."""

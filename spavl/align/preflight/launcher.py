@@ -1,4 +1,4 @@
-"""How `accelerate launch` spreads a training over devices, and what of it spavl cannot train: refused before the start."""
+"""How `accelerate launch` spreads a training over devices; what cannot be trained so is refused before the start."""
 
 from __future__ import annotations
 

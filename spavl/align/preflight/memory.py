@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -171,7 +170,9 @@ def training_memory(
     weights = [weight for _, weight in named.values()]
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     whole = sum(weight.numel() * weight.element_size() for weight in weights) + sum(map(_quantisation_bytes, weights))
-    copies = 2 * sum(w.numel() for name, w in named.values() if w.requires_grad and w.dim() > 1 and ".lora_" not in name)
+    copies = 2 * sum(
+        w.numel() for name, w in named.values() if w.requires_grad and w.dim() > 1 and ".lora_" not in name
+    )
     layer = copies // max(forward.layers, 1)
     copies = (layer if checkpointing else copies) if autocast else 0
     share = sharding.devices if sharding.weights else 1

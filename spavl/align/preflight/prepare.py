@@ -200,11 +200,12 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
 
 def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
     findings = list(checks.findings)
-    if estimate.free is not None and estimate.memory.total > estimate.free:
+    needed = estimate.memory.total / 2**30
+    if estimate.free is not None and needed > estimate.free / 2**30:
         findings.append(
             Finding(
                 "warn",
-                f"about {estimate.memory.total / 2**30:.1f} GiB are needed and {estimate.free / 2**30:.1f} GiB are free",
+                f"about {needed:.1f} GiB are needed and {estimate.free / 2**30:.1f} GiB are free",
                 try_="a smaller align.batching.token_budget, or align.machine.gradient_checkpointing=true",
             )
         )

@@ -141,7 +141,9 @@ def test_the_estimate_counts_what_will_be_done(policy, pairs):
     schedule = schedule_steps(trees, one.dataset.size, settings.batching, settings.optimiser, seed=0)
     context = DeviceContext(torch.device("cpu"), "float32")
     forward, seconds = one.measure_pass(trees[:2])
-    found = estimate_training(policy, one.dataset, schedule, settings, context, forward=forward, seconds=seconds, live=False)
+    found = estimate_training(
+        policy, one.dataset, schedule, settings, context, forward=forward, seconds=seconds, live=False
+    )
     assert found.steps == 6
     assert found.separate_tokens == 2 * sum(map(one.dataset.size_apart, trees)) > found.tokens
     assert found.tokens >= 2 * sum(map(one.dataset.size, trees))

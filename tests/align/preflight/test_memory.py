@@ -1,4 +1,4 @@
-"""The memory estimate: what a forward pass keeps is measured, and every shipped settings file fits the card it names."""
+"""The memory estimate: what a forward pass keeps is measured, and every shipped file fits the card that it names."""
 
 from __future__ import annotations
 
