@@ -119,9 +119,8 @@ def make_policy(
     freeze_plan = model_parts.freeze_plan(freeze, head=head)
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in freeze_plan.in_place)
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):  # bitsandbytes' layout for inference has no backward pass
-            module.support_avx512bf16_for_cpu = False
+    if freeze.quantisation == "4bit":
+        _keep_trainable_layout(model)
     if freeze_plan.lora:
         model = _with_lora(model, freeze, freeze_plan, seed)
     for weight in model.parameters():
@@ -179,6 +178,15 @@ def _with_lora(model: Any, freeze: FreezeSettings, freeze_plan: FreezePlan, seed
         if plain_name(name) in freeze_plan.in_place and ".original_module." not in name:
             weight.requires_grad_(True)  # peft froze what is trained outside the adapter
     return adapted
+
+
+def _keep_trainable_layout(model: Any) -> None:
+    """Keep bitsandbytes from a layout of 4-bit weights for inference on some CPUs, which has no backward pass."""
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _assert_trained(model: Any, freeze_plan: FreezePlan) -> None:

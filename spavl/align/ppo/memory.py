@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from spavl.align.data.lengths import prompt_tokens
 from spavl.align.ppo.models import PPOModels
 from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, split_to
-from spavl.align.preflight.launcher import find_sharding
-from spavl.align.preflight.memory import Memory, training_memory
+from spavl.align.preflight.memory import HowTrained, Memory, training_memory
 from spavl.align.preflight.prepare import PreparedTraining
 from spavl.config.align import AlignSettings
 from spavl.models.trees.answer_cache import LEAST_ROOM
@@ -41,17 +40,19 @@ def ppo_memory(
     """
     largest = largest_round(prepared, rounds, settings)
     heads = [head for head in (models.reward, models.critic, models.cost) if head is not None]
+    how = HowTrained(
+        settings.optimiser.name,
+        settings.machine.gradient_checkpointing,
+        accumulates=True,  # the policy's gradients are held during the critic's passes
+        autocast=prepared.context.dtype == "bfloat16",
+        kept=sum(old.nbytes for old in (models.policy.before or {}).values()),
+        generation=_generation_bytes(models, largest, settings.ppo.max_tokens),
+        device=prepared.context.device.type,
+    )
     return training_memory(
         [models.policy.model, *(head.model for head in heads), *(head.head for head in heads)],
         prepared.forward.scaled(largest.pass_tokens),
-        optimiser=settings.optimiser.name,
-        checkpointing=settings.machine.gradient_checkpointing,
-        accumulates=True,  # the policy's gradients are held during the critic's passes
-        sharding=find_sharding(1),  # gradients are summed in place, without buckets
-        kept=sum(old.nbytes for old in (models.policy.before or {}).values()),
-        autocast=prepared.context.dtype == "bfloat16",
-        device=prepared.context.device.type,
-        generation=_generation_bytes(models, largest, settings.ppo.max_tokens),
+        how,
     )
 
 
@@ -91,9 +92,8 @@ def _shares(
 def _generation_bytes(models: PPOModels, largest: LargestRound, max_tokens: int) -> int:
     """Keys and values of prompts and answers, room for answers being doubled, and the logits of a token of each."""
     text = models.policy.model.config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    token = 2 * heads * width * text.num_hidden_layers * models.compute.itemsize
+    width = text.to_dict().get("head_dim") or text.hidden_size // text.num_attention_heads
+    token = 2 * text.num_key_value_heads * width * text.num_hidden_layers * models.compute.itemsize
     room = LEAST_ROOM
     while room < max_tokens:
         room *= 2

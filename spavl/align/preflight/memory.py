@@ -18,6 +18,7 @@ from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from spavl.align.policy.policy import Policy
 from spavl.align.training.trainer import checkpoint_activations, stop_checkpointing
@@ -66,8 +67,10 @@ class ForwardCost:
         Args:
             tokens: of the other batch, padding counted.
         """
-        names = ("layer", "vision_layer", "rest")
-        return replace(self, tokens=tokens, **{name: -(-getattr(self, name) * tokens // self.tokens) for name in names})
+        layer, vision_layer, rest = (
+            -(-size * tokens // self.tokens) for size in (self.layer, self.vision_layer, self.rest)
+        )
+        return replace(self, tokens=tokens, layer=layer, vision_layer=vision_layer, rest=rest)
 
     @property
     def logits(self) -> int:
@@ -139,33 +142,37 @@ class Sharding:
     """Each device holds its part of gradients and optimiser states (ZeRO-2)."""
 
 
-def training_memory(
-    models: Iterable[Any],
-    forward: ForwardCost,
-    *,
-    optimiser: str,
-    checkpointing: bool,
-    accumulates: bool,
-    sharding: Sharding,
-    kept: int = 0,
-    autocast: bool = False,
-    generation: int = 0,
-    device: str = "cpu",
-) -> Memory:
+@dataclass(frozen=True, slots=True)
+class HowTrained:
+    """What decides the memory of a training beside its models and the size of its passes."""
+
+    optimiser: str = "adamw"
+    """Its name in the settings."""
+    checkpointing: bool = False
+    """Activations are computed again in the backward pass."""
+    accumulates: bool = True
+    """A step has several forward passes on one device."""
+    autocast: bool = False
+    """Products are computed in another number format than that of trained weights."""
+    sharding: Sharding = Sharding()
+    """How the model lies on several devices."""
+    kept: int = 0
+    """Bytes of weights kept as they were, for a live reference."""
+    generation: int = 0
+    """Bytes of keys and values while answers are generated."""
+    device: str = "cpu"
+    """Type of the device."""
+
+
+def training_memory(models: Iterable[Any], forward: ForwardCost, how: HowTrained) -> Memory:
     """Bytes of a training on one device.
 
     Args:
         models: all models and heads on the device; weights that several share count once.
         forward: of the largest forward pass.
-        optimiser: its name in the settings.
-        checkpointing: whether activations are computed again in the backward pass.
-        accumulates: whether a step has several forward passes on one device.
-        sharding: how the model lies on several devices.
-        kept: bytes of weights kept as they were, for a live reference.
-        autocast: whether products are computed in another number format than that of trained weights.
-        generation: bytes of keys and values while answers are generated.
-        device: type of the device.
+        how: how they are trained.
     """
+    sharding = how.sharding
     named = {id(weight): (name, weight) for model in models for name, weight in model.named_parameters()}
     weights = [weight for _, weight in named.values()]
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
@@ -174,22 +181,22 @@ def training_memory(
         w.numel() for name, w in named.values() if w.requires_grad and w.dim() > 1 and ".lora_" not in name
     )
     layer = copies // max(forward.layers, 1)
-    copies = (layer if checkpointing else copies) if autocast else 0
+    copies = (layer if how.checkpointing else copies) if how.autocast else 0
     share = sharding.devices if sharding.weights else 1
     gathered = 2 * _largest_layer(named.values(), forward.layers) if sharding.weights else 0
     buckets = sharding.devices > 1 and not sharding.weights and not sharding.optimiser
     whole += _dequantised(weights)
-    preflight = whole + GRADIENT_BYTES * trained + forward.peak(checkpointing=checkpointing)
+    preflight = whole + GRADIENT_BYTES * trained + forward.peak(checkpointing=how.checkpointing)
     of_states = sharding.devices if sharding.weights or sharding.optimiser else 1
     return Memory(
-        weights=whole // share + gathered + copies + kept,
-        optimiser=STATE_BYTES[optimiser] * trained // of_states,
+        weights=whole // share + gathered + copies + how.kept,
+        optimiser=STATE_BYTES[how.optimiser] * trained // of_states,
         gradients=GRADIENT_BYTES * trained * (2 if buckets else 1) // share,
-        activations=forward.peak(checkpointing=checkpointing),
-        generation=generation,
+        activations=forward.peak(checkpointing=how.checkpointing),
+        generation=how.generation,
         preflight=preflight if sharding.weights else 0,
-        overhead=OVERHEAD.get(device, OVERHEAD_ELSEWHERE),
-        accumulates=accumulates,
+        overhead=OVERHEAD.get(how.device, OVERHEAD_ELSEWHERE),
+        accumulates=how.accumulates,
     )
 
 
@@ -206,7 +213,7 @@ def measure_forward(
     facts, model = policy.family.facts, policy.model
     plain = model.get_base_model() if policy.adapted else model
     checkpoint_activations(model)
-    named = [(name, layer) for name, layer in plain.named_modules() if getattr(layer, "gradient_checkpointing", False)]
+    named = [(name, layer) for name, layer in plain.named_modules() if isinstance(layer, GradientCheckpointingLayer)]
     named = [(name, layer) for name, layer in named if layer.training]
     language = [layer for name, layer in named if name.startswith(f"{facts.language}.")]
     towers = [layer for name, layer in named if any(name.startswith(f"{tower}.") for tower in facts.vision)]
@@ -255,15 +262,15 @@ def _kept_bytes(
 
 def _quantisation_bytes(weight: Any) -> int:
     """Bytes of the scales that a quantised weight of bitsandbytes has beside itself."""
-    state = getattr(weight, "quant_state", None)
-    scales = [state.absmax, getattr(state.state2, "absmax", None)] if state is not None else []
-    scales.append(getattr(weight, "SCB", None))
+    state = vars(weight).get("quant_state")
+    scales = [state.absmax, *([state.state2.absmax] if state.nested else [])] if state is not None else []
+    scales.append(vars(weight).get("SCB"))
     return sum(scale.nbytes for scale in scales if isinstance(scale, Tensor))
 
 
 def _dequantised(weights: Iterable[Any]) -> int:
     """Bytes of the largest quantised weight, opened for a product."""
-    opened = [state.shape.numel() * 4 for state in (getattr(w, "quant_state", None) for w in weights) if state]
+    opened = [state.shape.numel() * 4 for state in (vars(w).get("quant_state") for w in weights) if state]
     return max(opened, default=0)
 
 

@@ -26,7 +26,7 @@ from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
 from spavl.align.preflight.estimate import Estimate, free_memory, largest_pass, tokens_of
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
-from spavl.align.preflight.memory import ForwardCost, training_memory
+from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
@@ -251,13 +251,15 @@ def estimate_training(
         memory=training_memory(
             [policy.model],
             forward.scaled(largest),
-            optimiser=settings.optimiser.name,
-            checkpointing=settings.machine.gradient_checkpointing,
-            accumulates=accumulates,
-            sharding=find_sharding(context.ranks),
-            kept=sum(old.nbytes for old in (policy.before or {}).values()) if live else 0,
-            autocast=context.dtype == "bfloat16",
-            device=context.device.type,
+            HowTrained(
+                settings.optimiser.name,
+                settings.machine.gradient_checkpointing,
+                accumulates,
+                autocast=context.dtype == "bfloat16",
+                sharding=find_sharding(context.ranks),
+                kept=sum(old.nbytes for old in (policy.before or {}).values()) if live else 0,
+                device=context.device.type,
+            ),
         ),
         free=None if free is None else free + sum(weight.nbytes for weight in policy.model.parameters()),
         hours=seconds * tokens / context.ranks / 3600 * (4 / 3 if live else 1),

@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.policy.policy import Policy, load_policy, make_policy
-from spavl.align.preflight.memory import ForwardCost, Memory, Sharding, measure_forward, training_memory
+from spavl.align.preflight.memory import ForwardCost, HowTrained, Memory, Sharding, measure_forward, training_memory
 from spavl.config import Settings, load_settings
 from spavl.config.align import AlignSettings
 from spavl.models.identity import Checkpoint
@@ -104,13 +104,14 @@ def expected(align: AlignSettings, processor, pairs: list[Pair], sharding: Shard
     return training_memory(
         [policy.model, adapter],
         forward_cost(align, processor, pairs, tokens),
-        optimiser=align.optimiser.name,
-        checkpointing=align.machine.gradient_checkpointing,
-        accumulates=True,
-        sharding=sharding,
-        autocast=True,
-        generation=generation,
-        device="cuda",
+        HowTrained(
+            align.optimiser.name,
+            align.machine.gradient_checkpointing,
+            autocast=True,
+            sharding=sharding,
+            generation=generation,
+            device="cuda",
+        ),
     )
 
 
@@ -177,9 +178,7 @@ def test_sharding_divides_what_it_shards(processor):
     nothing = ForwardCost(tokens=1, layer=0, layers=32, vision_layer=0, vision_layers=0, rest=0, vocabulary=0, chunk=0)
 
     def memory(sharding: Sharding) -> Memory:
-        return training_memory(
-            [policy.model], nothing, optimiser="adamw", checkpointing=True, accumulates=True, sharding=sharding
-        )
+        return training_memory([policy.model], nothing, HowTrained(checkpointing=True, sharding=sharding))
 
     alone, ddp = memory(Sharding()), memory(Sharding(8))
     fsdp, zero = memory(Sharding(8, weights=True)), memory(Sharding(8, optimiser=True))
