@@ -36,10 +36,13 @@ MINIWORLD_SIZE = {"hidden": 112, "vision_hidden": 96, "layers": 3, "vision_layer
 """About 0.65 million weights and 36 image tokens a picture, as the miniature world has."""
 
 
-def tiny_llava(folder: Path, seed: int = 0, words: tuple[str, ...] = WORDS, **sizes: int) -> Path:
+def tiny_llava(
+    folder: Path, seed: int = 0, words: tuple[str, ...] = WORDS, *, tied: bool = False, **sizes: int
+) -> Path:
     """Save a random LLaVA with processor and chat template into `folder` (made if absent); returns `folder`.
 
-    `sizes` overrides entries of `SMALL`. The same arguments write the same weights.
+    `sizes` overrides entries of `SMALL`; `tied`: head and embedding of words are one tensor. The same arguments write
+    the same weights.
     """
     import torch
     from transformers import LlavaForConditionalGeneration
@@ -47,7 +50,7 @@ def tiny_llava(folder: Path, seed: int = 0, words: tuple[str, ...] = WORDS, **si
     size = {**SMALL, **sizes}
     processor = tiny_processor(words, size)
     torch.manual_seed(seed)
-    model = LlavaForConditionalGeneration(_config(len(processor.tokenizer), size)).eval()
+    model = LlavaForConditionalGeneration(_config(len(processor.tokenizer), size, tied)).eval()
     model.generation_config.pad_token_id = 0
     model.generation_config.eos_token_id = 2
     folder = Path(folder)
@@ -121,7 +124,7 @@ def picture(path: Path, seed: int = 0, size: int = 48) -> Path:
     return path
 
 
-def _config(vocabulary: int, size: dict[str, int]) -> Any:
+def _config(vocabulary: int, size: dict[str, int], tied: bool) -> Any:
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
     return LlavaConfig(
@@ -150,4 +153,5 @@ def _config(vocabulary: int, size: dict[str, int]) -> Any:
         image_seq_length=(size["image_size"] // size["patch"]) ** 2,
         vision_feature_select_strategy="default",
         vision_feature_layer=-1,
+        tie_word_embeddings=tied,
     )

@@ -63,7 +63,14 @@ class FreezeSettings(Section):
     """LoRA: every linear layer (`all`), those of attention only (`attention`), or those with one of these names, such
     as `[q_proj, v_proj]`. The output head is never among them."""
     quantisation: Literal["none", "8bit", "4bit"] = "none"
-    """Of the frozen weights (QLoRA); needs bitsandbytes, a GPU and `language: lora`."""
+    """Of the language model's frozen weights (QLoRA); needs bitsandbytes (`pip install 'spavl[quantised]'`) and
+    `language: lora`. Vision tower, projector and output head stay whole."""
+
+    @model_validator(mode="after")
+    def _trains_no_quantised_weights(self) -> FreezeSettings:
+        if self.language == "full" and self.quantisation != "none":
+            raise ValueError("quantised weights cannot be trained: `quantisation` goes with `language: lora`")
+        return self
 
 
 class OptimiserSettings(Section):
@@ -90,7 +97,7 @@ class OptimiserSettings(Section):
     max_grad_norm: NonNegativeFloat = 1.0
     """Gradients with a larger norm are scaled down to this one; 0 never clips."""
     name: Literal["adamw", "adamw_8bit", "paged_adamw_32bit"] = "adamw"
-    """The last two need bitsandbytes and a GPU."""
+    """The last two need bitsandbytes (`pip install 'spavl[quantised]'`), and do not work on sharded weights (FSDP)."""
 
 
 class BatchingSettings(Section):

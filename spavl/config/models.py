@@ -95,7 +95,7 @@ class LocalSpec(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights. `auto`: bfloat16 on a GPU that has it, float32 on a CPU."""
     quantisation: Literal["none", "8bit", "4bit"] = "none"
-    """Of the weights; needs bitsandbytes and a GPU."""
+    """Of the language model's weights; needs bitsandbytes (`pip install 'spavl[quantised]'`)."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     batch_size: PositiveInt = 32

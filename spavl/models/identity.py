@@ -73,7 +73,7 @@ def local_identity(spec: LocalSpec, checkpoint: Checkpoint) -> str:
         "checkpoint": _hash_folder(checkpoint.folder),
         "adapter": _hash_folder(checkpoint.adapter) if checkpoint.adapter else None,
         "dtype": choose_dtype(spec.dtype, choose_device(spec.device)),
-        "quantisation": spec.quantisation,
+        "quantisation": spec.quantisation + ("" if spec.quantisation == "none" else " language model"),
         "system": spec.system,
         **({} if spec.max_pixels is None else {"max_pixels": spec.max_pixels}),
     }

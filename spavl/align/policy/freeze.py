@@ -55,11 +55,13 @@ class ModelParts:
         self._vision = family.facts.vision
         self._language = (family.facts.language, family.facts.head)
 
-    def freeze_plan(self, freeze: FreezeSettings) -> FreezePlan:
+    def freeze_plan(self, freeze: FreezeSettings, *, head: bool = True) -> FreezePlan:
         """What a freeze policy trains of this model.
 
         Args:
             freeze: the policy.
+            head: whether the head from hidden states to logits belongs to the language model. Without it, the head
+                is trained only where it is one tensor with the embedding of words.
 
         Raises:
             SettingsError: more layers are asked for than the vision tower uses, or it has no list of layers.
@@ -72,7 +74,7 @@ class ModelParts:
         in_place = self._parameters(whole)
         lora = []
         if freeze.language == "full":
-            in_place |= self._parameters(self._language)
+            in_place |= self._parameters(self._language if head else self._language[:1])
         else:
             lora += self._family.linear_names(self._model, "language")
         if freeze.vision == "lora":

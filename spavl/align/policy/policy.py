@@ -93,7 +93,7 @@ def load_policy(
     """Open a checkpoint as a policy, with the trained parts that the settings name.
 
     Args:
-        settings: the training's settings; `freeze` and `seed` are read.
+        settings: the training's settings; `method`, `freeze` and `seed` are read.
         source: the checkpoint.
         dtype: number format of the frozen weights, `float32` or `bfloat16`; trained ones are float32.
         device: where the model is put.
@@ -106,9 +106,10 @@ def load_policy(
     model, processor = load_vlm(
         source.folder, dtype, device, adapter=source.adapter, quantisation=settings.freeze.quantisation
     )
+    head = settings.method != "reward"  # a reward is read from hidden states: no gradient would reach the head
     return make_policy(
         model, processor, settings.freeze,
-        seed=settings.seed or 0, remember=remember, max_pixels=settings.data.max_pixels,
+        seed=settings.seed or 0, remember=remember, max_pixels=settings.data.max_pixels, head=head,
     )  # fmt: skip
 
 
@@ -120,6 +121,7 @@ def make_policy(
     seed: int = 0,
     remember: bool = True,
     max_pixels: int | None = None,
+    head: bool = True,
 ) -> Policy:
     """Make an opened model a policy, and assert on every parameter that exactly what was asked for is trained.
 
@@ -130,6 +132,7 @@ def make_policy(
         seed: seeds new adapter weights.
         remember: keep what a live reference needs.
         max_pixels: pictures of more are made smaller. None: none is.
+        head: whether the output head is used, and is trained where the language model is.
 
     Raises:
         ModelError: the family is unknown.
@@ -137,9 +140,11 @@ def make_policy(
     """
     family = family_of(model, processor, max_pixels)
     model_parts = ModelParts(model, family)
-    freeze_plan = model_parts.freeze_plan(freeze)
+    freeze_plan = model_parts.freeze_plan(freeze, head=head)
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in freeze_plan.in_place)
+    if freeze.quantisation == "4bit":
+        _keep_trainable_layout(model)
     if freeze_plan.lora:
         model = _with_lora(model, freeze, freeze_plan, seed)
     for weight in model.parameters():
@@ -198,6 +203,15 @@ def _with_lora(model: Any, freeze: FreezeSettings, freeze_plan: FreezePlan, seed
         if plain_name(name) in freeze_plan.in_place and ".original_module." not in name:
             weight.requires_grad_(True)  # peft froze what is trained outside the adapter
     return adapted
+
+
+def _keep_trainable_layout(model: Any) -> None:
+    """Keep bitsandbytes from a layout of 4-bit weights for inference on some CPUs, which has no backward pass."""
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _assert_trained(model: Any, freeze_plan: FreezePlan) -> None:

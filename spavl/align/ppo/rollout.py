@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +23,16 @@ from torch import Tensor
 
 from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
+from spavl.config.ppo import PPOSettings
+from spavl.errors import SettingsError
 from spavl.models.families import Family, all_pictures
 from spavl.models.sampling import seed_of
 from spavl.models.trees.batch import Packing, TreeBatch, collate
 from spavl.models.trees.generate import generate, pack_prompts, sampled_answers
 from spavl.models.trees.pack import PackedTree, Row, Tree, batch_by_tokens, pack_tokens, tokenize_prompt
 from spavl.pictures import Picture
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,39 @@ def group_by_context(prompts: Sequence[RolloutPrompt]) -> list[list[RolloutPromp
     for prompt in prompts:
         groups.setdefault(prompt.context, []).append(prompt)
     return list(groups.values())
+
+
+def check_round_size(ppo: PPOSettings, devices: int) -> None:
+    """Refuse rounds that leave a device without a prompt for each of its minibatches.
+
+    Args:
+        ppo: prompts a round, and minibatches.
+        devices: processes that train together.
+
+    Raises:
+        SettingsError: a round is too small.
+    """
+    if ppo.prompts < devices * ppo.minibatches:
+        raise SettingsError(
+            f"A round of {ppo.prompts} prompts is too small for {ppo.minibatches} minibatches on {devices} devices.",
+            where="align.ppo.prompts",
+            try_=f"{devices * ppo.minibatches} or more, or fewer minibatches",
+        )
+
+
+def split_to(groups: Sequence[list[_Item]], count: int) -> list[list[_Item]]:
+    """Groups, at least `count` of them: the largest is halved while there are too few, and its halves go to the end.
+
+    Args:
+        groups: of prompts or answers that are better kept together, with at least `count` members in all.
+        count: how many are wanted.
+    """
+    groups = list(groups)
+    while len(groups) < count:
+        largest = groups.pop(max(range(len(groups)), key=lambda number: len(groups[number])))
+        half = (len(largest) + 1) // 2
+        groups += [largest[:half], largest[half:]]
+    return groups
 
 
 def generate_rollouts(

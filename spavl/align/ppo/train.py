@@ -22,9 +22,11 @@ from accelerate import Accelerator
 from spavl.align.data.lengths import prompt_tokens
 from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
+from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
-from spavl.align.ppo.rollout import RolloutPrompt, group_by_context, prompts_of
+from spavl.align.ppo.rollout import RolloutPrompt, check_round_size, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer
+from spavl.align.preflight.prepare import find_device_context
 from spavl.align.reward.model import read_card, reward_identity
 from spavl.align.training.record import TrainingRecord
 from spavl.align.training.run import TrainingResult, TrainingRun, finished_result
@@ -70,11 +72,12 @@ def train_ppo(
     record = record or TrainingRecord.of(pairs, settings, reward_model=reward_identity(reward))
     if finished := finished_result(out, record, "round"):
         return finished
+    check_round_size(settings.ppo, find_device_context(settings).ranks)
     run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True, replace=replace)
     accelerator = _accelerator(run)
     rounds = rounds_of(_prompts(run), settings)
     run.progress.log(_summary(len(rounds), settings))
-    trainer = _trainer(run, reward, accelerator, len(rounds))
+    trainer = _trainer(run, reward, accelerator, rounds)
     run.begin()
     log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
     log.resume(trainer)
@@ -85,16 +88,20 @@ def train_ppo(
     if run.main:
         result = run.export(result, weights)
         run.finish(result, "ppo", reward_model=read_card(reward))
+    for tracker in accelerator.trackers:  # `end_training` would end the processes' group too
+        tracker.finish()
     run.wait()
-    accelerator.end_training()
     return result
 
 
-def _trainer(run: TrainingRun, reward: Path, accelerator: Accelerator, rounds: int) -> PPOTrainer:
+def _trainer(
+    run: TrainingRun, reward: Path, accelerator: Accelerator, rounds: Sequence[Sequence[RolloutPrompt]]
+) -> PPOTrainer:
     """The trainer, its models opened."""
     prepared = run.prepared
     models = load_ppo_models(run.settings, prepared.policy, reward, compute=run.compute, device=prepared.context.device)
-    return PPOTrainer(models, run.settings, accelerator, rounds=rounds, packing=prepared.dataset.packing)
+    run.progress.log(ppo_memory(prepared, models, rounds, run.settings).render())
+    return PPOTrainer(models, run.settings, accelerator, rounds=len(rounds), packing=prepared.dataset.packing)
 
 
 def rounds_of(prompts: Sequence[RolloutPrompt], settings: AlignSettings) -> list[list[RolloutPrompt]]:

@@ -36,9 +36,12 @@ from spavl.align.ppo.rollout import (
     RolloutBatch,
     RolloutPrompt,
     batch_rollouts,
+    check_round_size,
     generate_rollouts,
     group_by_context,
+    split_to,
 )
+from spavl.align.reward.model import autocast_to
 from spavl.align.training.rates import highest_rate, rate_schedule, split_by_rate
 from spavl.align.training.trainer import inference_mode
 from spavl.config.align import AlignSettings
@@ -123,17 +126,12 @@ class PPOTrainer:
             prompts: those of the round, over all devices.
 
         Raises:
-            SettingsError: there are fewer contexts (pictures, earlier turns) than minibatches on all devices.
+            SettingsError: there are fewer prompts than minibatches on all devices.
         """
-        groups = group_by_context(prompts)
-        mine = groups[self.accelerator.process_index :: self.accelerator.num_processes]
-        if len(groups) < self.accelerator.num_processes * self._ppo.minibatches:
-            raise SettingsError(
-                f"A round of {len(prompts)} questions has {len(groups)} different pictures or contexts, too few for "
-                f"{self._ppo.minibatches} minibatches on {self.accelerator.num_processes} devices.",
-                where="align.ppo.prompts",
-                try_="Use more prompts a round, or fewer minibatches.",
-            )
+        devices = self.accelerator.num_processes
+        check_round_size(self._ppo, devices)
+        groups = split_to(group_by_context(prompts), devices * self._ppo.minibatches)
+        mine = groups[self.accelerator.process_index :: devices]
         config = GenerationConfig(
             answers_per_prompt=self._ppo.answers,
             max_new_tokens=self._ppo.max_tokens,
@@ -142,11 +140,13 @@ class PPOTrainer:
             packing=self.packing,
         )
         policy, own = self.models.policy, [prompt for group in mine for prompt in group]
-        with inference_mode(policy.model):
+        with inference_mode(policy.model), autocast_to(self.accelerator.device, self.models.compute):
             return generate_rollouts(policy.model, policy.family, own, config, self._pixel_cache)
 
     def minibatches(self, rollouts: Sequence[Rollout]) -> list[list[RolloutBatch]]:
-        """The round's minibatches in random order, each cut into forward passes; no context is in two of them.
+        """The round's minibatches in random order, each cut into forward passes.
+
+        No context is in two of them, but where there are fewer contexts than minibatches.
 
         Args:
             rollouts: this device's answers.
@@ -154,7 +154,7 @@ class PPOTrainer:
         groups: dict[str, list[int]] = {}
         for index, one in enumerate(rollouts):
             groups.setdefault(one.prompt.context, []).append(index)
-        order = list(groups.values())
+        order = split_to(list(groups.values()), self._ppo.minibatches)
         random.Random(f"{self.settings.seed}/{self.state.rounds}/parts").shuffle(order)
         count, device = self._ppo.minibatches, self.accelerator.device
         shares = [[index for group in order[first::count] for index in group] for first in range(count)]

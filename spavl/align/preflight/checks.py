@@ -19,6 +19,8 @@ from spavl.align.data.schedule import PairGroup
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy
 from spavl.align.preflight.estimate import Estimate
+from spavl.align.preflight.memory import ForwardCost, measure_forward
+from spavl.align.training.trainer import checkpoint_activations
 from spavl.config.align import AlignSettings
 from spavl.errors import ModelError
 from spavl.models.thought import END, START
@@ -102,13 +104,19 @@ class PreflightChecks:
             self._check_picture_matters(separate)
         return self._choose_packing(sample, tree, separate)
 
-    def time_step(self, trees: Sequence[PairGroup]) -> float:
-        """Seconds for each token of a forward and backward pass; notes trained tensors that get no gradient.
+    def measure_pass(self, trees: Sequence[PairGroup]) -> tuple[ForwardCost, float]:
+        """What a forward pass keeps, and seconds for each token of a forward and backward pass.
+
+        Activations are checkpointed from here on where the training does so. Trained tensors that get no gradient are
+        noted.
 
         Args:
-            trees: what is run once, as one batch.
+            trees: what is run, as one batch.
         """
         batch = self.dataset.batch(trees)[0].to(self.device)
+        forward = measure_forward(self.policy, batch, self.precision)
+        if self.settings.machine.gradient_checkpointing:
+            checkpoint_activations(self.policy.model)
         began = time.perf_counter()
         with self.precision():
             sums = answer_logprobs(self.policy.model, batch, self.policy.family).sums
@@ -121,7 +129,7 @@ class PreflightChecks:
             what = f"{len(idle)} of the trained tensors get no gradient, among them {idle[0]}"
             self.findings.append(Finding("note", what))
         self.policy.model.zero_grad(set_to_none=True)
-        return seconds
+        return forward, seconds
 
     def _sample(self, trees: Sequence[PairGroup]) -> list[PairGroup]:
         """The trees with most pairs, most and fewest tokens, most and fewest pictures, and the first; at most two pairs

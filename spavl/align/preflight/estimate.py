@@ -1,4 +1,4 @@
-"""What a training will take: tokens, memory and hours, from counts and from one step timed just before."""
+"""What a training will take: tokens, memory and hours, from counts and from one pass measured just before."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import psutil
 import torch
 
 from spavl.align.data.schedule import PairGroup, ScheduledStep
-from spavl.align.policy.policy import Policy
-from spavl.config.align import AlignSettings
-
-BYTES_PER_ACTIVATION = 34
-"""Bytes that a layer keeps for backward, for each token and hidden dimension in 16 bits (arXiv 2205.05198, section 4.1,
-without the attention matrix); twice that in 32 bits. With checkpointing it keeps its input."""
-OPTIMISER_BYTES = 12
-"""Bytes for each trained weight in addition to the weight itself: gradient and the two moments of Adam, in float32."""
+from spavl.align.preflight.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +22,10 @@ class Estimate:
     """Tokens through the language model in forward passes of the policy, over all steps."""
     separate_tokens: int
     """The same if every answer were a sequence of its own."""
-    memory: int
-    """Bytes on one device."""
+    memory: Memory
+    """Bytes on one device, at most."""
     free: int | None
-    """Bytes free there now; None where unknown."""
+    """Bytes that the training can have there, its weights included; None where unknown."""
     hours: float
     """From a step timed on a few rows; short samples are slower a token than whole batches."""
 
@@ -42,7 +35,7 @@ class Estimate:
         time = f"{self.hours:.1f} h" if self.hours >= 1 else f"{max(1, round(self.hours * 60))} min"
         return (
             f"{self.steps:,} steps · {self.tokens:,} tokens ({shared:.1f}× fewer than apart) · about {time} · "
-            f"about {self.memory / 2**30:.1f} GiB of memory"
+            f"{self.memory.render()}"
         )
 
 
@@ -56,22 +49,17 @@ def tokens_of(schedule: Sequence[ScheduledStep], size: Callable[[PairGroup], int
     return sum(size(tree) for step in schedule for own in step.micro_batches for trees in own for tree in trees)
 
 
-def memory_of(policy: Policy, settings: AlignSettings, *, live: bool) -> int:
-    """Bytes on one device for weights, optimiser, a live reference, and one forward pass at the token budget.
+def largest_pass(schedule: Sequence[ScheduledStep], size: Callable[[PairGroup], int], rank: int) -> tuple[int, bool]:
+    """Tokens of a device's largest forward pass, padding counted, and whether any of its steps has several passes.
 
     Args:
-        policy: the model with its trained weights marked.
-        settings: token budget and gradient checkpointing.
-        live: whether the reference is computed in every step, from weights kept as they were.
+        schedule: the steps of the training.
+        size: tokens of a tree.
+        rank: number of the process.
     """
-    weights = sum(weight.numel() * weight.element_size() for weight in policy.model.parameters())
-    trained = sum(weight.numel() for weight in policy.trained().values())
-    kept = sum(old.numel() * old.element_size() for old in (policy.before or {}).values()) if live else 0
-    text = policy.model.config.get_text_config()
-    wide = 2 if policy.model.dtype == torch.float32 else 1
-    layer = text.hidden_size * wide * (2 if settings.machine.gradient_checkpointing else BYTES_PER_ACTIVATION)
-    activations = settings.batching.token_budget * text.num_hidden_layers * layer
-    return int(weights + OPTIMISER_BYTES * trained + kept + activations)
+    own = [step.micro_batches[rank] for step in schedule]
+    tokens = max(len(trees) * max(map(size, trees)) for of_step in own for trees in of_step)
+    return tokens, any(len(of_step) > 1 for of_step in own)
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -24,7 +24,9 @@ from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
-from spavl.align.preflight.estimate import Estimate, free_memory, memory_of, tokens_of
+from spavl.align.preflight.estimate import Estimate, free_memory, largest_pass, tokens_of
+from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
+from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
@@ -53,10 +55,13 @@ class DeviceContext:
     """Processes that train together."""
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Context of arithmetic in `dtype` (autocast for bfloat16); trained weights stay in float32."""
+        """Context of arithmetic in `dtype` (autocast for bfloat16); trained weights stay in float32.
+
+        Without a cache: it would hold a copy of every trained weight until the end of the forward pass.
+        """
         if self.dtype == "float32":
             return nullcontext()
-        context: AbstractContextManager[Any] = torch.autocast(self.device.type, dtype=torch.bfloat16)
+        context: AbstractContextManager[Any] = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
         return context
 
 
@@ -82,6 +87,8 @@ class PreparedTraining:
     """The checkpoint before training."""
     identity: str
     """Hash of the model before training."""
+    forward: ForwardCost
+    """What a forward pass keeps, measured."""
 
 
 def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, *, reference: bool) -> PreparedTraining:
@@ -124,9 +131,9 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
-    seconds = checks.time_step(schedule[0].micro_batches[context.rank][0])
+    forward, seconds = checks.measure_pass(_small_pass(dataset, schedule[0].micro_batches[context.rank][0]))
     estimate = estimate_training(
-        policy, dataset, schedule, settings, context, seconds=seconds, live=reference and not cached
+        policy, dataset, schedule, settings, context, forward=forward, seconds=seconds, live=reference and not cached
     )
     report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
@@ -135,7 +142,13 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         if cached
         else None
     )
-    return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity)
+    return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward)
+
+
+def _small_pass(dataset: PairDataset, trees: Sequence[PairGroup]) -> list[PairGroup]:
+    """One tree that shows a picture, if any does: enough to time a pass, and to see what it keeps."""
+    shown = [tree for tree in trees if dataset.lengths["pictures"][tree[0]]]
+    return [(shown or trees)[0]]
 
 
 def find_device_context(settings: AlignSettings) -> DeviceContext:
@@ -145,12 +158,13 @@ def find_device_context(settings: AlignSettings) -> DeviceContext:
         settings: device and dtype under `machine`.
 
     Raises:
-        SettingsError: several GPUs are visible and no launcher was used.
+        SettingsError: several GPUs are visible and no launcher was used, or the launcher shards what cannot be sharded.
     """
     name = choose_device(settings.machine.device)
     state = PartialState(cpu=name == "cpu")
     if name == "cuda":
         refuse_without_launcher(torch.cuda.device_count(), state.num_processes, sys.argv[1:])
+    refuse_what_sharding_breaks(settings, find_sharding(state.num_processes))
     dtype = choose_dtype(settings.machine.dtype, name)
     supported: Literal["float32", "bfloat16"] = "bfloat16" if dtype == "bfloat16" else "float32"
     return DeviceContext(torch.device(state.device), supported, state.process_index, state.num_processes)
@@ -187,11 +201,12 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
 
 def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
     findings = list(checks.findings)
-    if estimate.free is not None and estimate.memory > estimate.free:
+    needed = estimate.memory.total / 2**30
+    if estimate.free is not None and needed > estimate.free / 2**30:
         findings.append(
             Finding(
                 "warn",
-                f"about {estimate.memory / 2**30:.1f} GiB are needed and {estimate.free / 2**30:.1f} GiB are free",
+                f"about {needed:.1f} GiB are needed and {estimate.free / 2**30:.1f} GiB are free",
                 try_="a smaller align.batching.token_budget, or align.machine.gradient_checkpointing=true",
             )
         )
@@ -212,6 +227,7 @@ def estimate_training(
     settings: AlignSettings,
     context: DeviceContext,
     *,
+    forward: ForwardCost,
     seconds: float,
     live: bool,
 ) -> Estimate:
@@ -223,16 +239,30 @@ def estimate_training(
         schedule: all steps.
         settings: token budget and gradient checkpointing.
         context: device and number of processes.
+        forward: what a forward pass keeps, measured.
         seconds: measured time of one token, forward and backward.
         live: whether a reference is computed in every step, which adds a forward pass.
     """
-    tokens = tokens_of(schedule, dataset.size)
+    tokens, free = tokens_of(schedule, dataset.size), free_memory(context.device)
+    largest, accumulates = largest_pass(schedule, dataset.size, context.rank)
     return Estimate(
         steps=len(schedule),
         tokens=tokens,
         separate_tokens=tokens_of(schedule, dataset.size_apart),
-        memory=memory_of(policy, settings, live=live),
-        free=free_memory(context.device),
+        memory=training_memory(
+            [policy.model],
+            forward.scaled(largest),
+            HowTrained(
+                settings.optimiser.name,
+                settings.machine.gradient_checkpointing,
+                accumulates,
+                autocast=context.dtype == "bfloat16",
+                sharding=find_sharding(context.ranks),
+                kept=sum(old.nbytes for old in (policy.before or {}).values()) if live else 0,
+                device=context.device.type,
+            ),
+        ),
+        free=None if free is None else free + sum(weight.nbytes for weight in policy.model.parameters()),
         hours=seconds * tokens / context.ranks / 3600 * (4 / 3 if live else 1),
     )
 

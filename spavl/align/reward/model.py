@@ -309,7 +309,7 @@ def autocast_to(device: torch.device, compute: torch.dtype) -> AbstractContextMa
         device: where the model is.
         compute: the number format.
     """
-    return nullcontext() if compute == torch.float32 else torch.autocast(device.type, dtype=compute)
+    return nullcontext() if compute == torch.float32 else torch.autocast(device.type, compute, cache_enabled=False)
 
 
 def pictures_of(images: AnyImage | Sequence[AnyImage] | None) -> tuple[Picture, ...]:

@@ -28,7 +28,7 @@ from spavl.align.validation.held_out import HeldOut
 from spavl.config.align import AlignSettings
 from spavl.config.ppo import RewardSettings
 from spavl.models.identity import identity_of
-from spavl.models.trees.score import hidden_at
+from spavl.models.trees.score import scalars_at
 from spavl.progress import Progress
 
 HEAD_MODULE = "reward_head"
@@ -129,10 +129,9 @@ class BradleyTerry:
             model: the model in training, wrapped for the devices (DDP, FSDP) or not.
             micro_batch: the pairs, on the model's device.
         """
-        batch = micro_batch.batch
+        batch, scalar_head = micro_batch.batch, self.scalar_head
         with self.precision():
-            hidden = hidden_at(model, batch, self.scalar_head.family, batch.last)
-        rewards = nn.functional.linear(hidden.float(), self.scalar_head.head.weight).squeeze(-1)
+            rewards = scalars_at(model, batch, scalar_head.family, batch.last, scalar_head.head)
         chosen, rejected = rewards[micro_batch.chosen], rewards[micro_batch.rejected]
         with torch.no_grad():
             margin = chosen - rejected

@@ -42,6 +42,7 @@ from spavl.align.training.trainer import (
     PairTrainer,
     Reporter,
     checkpoint_activations,
+    keep_precision_inside,
     last_checkpoint,
     training_arguments,
 )
@@ -225,6 +226,8 @@ class TrainingRun:
             held_out.attach(trainer)
         if in_loop:  # after the held-out pairs, for it validates where these stop the training
             trainer.add_callback(ValidationCallback(in_loop))
+        if trainer.is_deepspeed_enabled:
+            keep_precision_inside(prepared.policy.model, prepared.context.precision)
         if trainer.is_fsdp_enabled and text_only:
             raise SettingsError(
                 "A sharded model cannot be trained on pairs without a picture: processes would wait for each other.",
@@ -247,8 +250,8 @@ class TrainingRun:
         limits = self.settings.validation
         if validate is None or not limits.every:
             return None
-        policy, log = self.prepared.policy, self.progress.log
-        return InLoopValidation(validate, policy, limits, self.out, log=log, unit=self.unit)
+        policy, log, precision = self.prepared.policy, self.progress.log, self.prepared.context.precision
+        return InLoopValidation(validate, policy, limits, self.out, log=log, unit=self.unit, precision=precision)
 
     def held_out(self) -> HeldOut | None:
         """What measures on the held-out pairs while training; None where there are none."""

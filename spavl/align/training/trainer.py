@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -236,6 +236,35 @@ def checkpoint_activations(model: Any) -> None:
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for layer in _layers(model):
         layer.training = True
+
+
+def stop_checkpointing(model: Any) -> None:
+    """Undo `checkpoint_activations`.
+
+    Args:
+        model: a transformers model, or a peft model around one.
+    """
+    model.gradient_checkpointing_disable()
+    for layer in _layers(model):
+        layer.training = False
+
+
+def keep_precision_inside(model: Any, precision: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Let a model enter the context of its arithmetic inside its own call.
+
+    DeepSpeed's engine switches autocast off around the model, whatever surrounds the engine.
+
+    Args:
+        model: the model in training, before it is wrapped.
+        precision: makes the context.
+    """
+    plain = model.forward
+
+    def forward(*args: Any, **more: Any) -> Any:
+        with precision():
+            return plain(*args, **more)
+
+    model.forward = forward
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from accelerate import PartialState
 
@@ -33,6 +34,7 @@ class InLoopValidation:
         out: the folder of the training; results go to `validation.jsonl` in it.
         log: called with a line for every result.
         unit: what is counted.
+        precision: makes a context of the arithmetic that the model computes in.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class InLoopValidation:
         *,
         log: Callable[[str], None],
         unit: Literal["step", "round"],
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self._validate = validate
         self._policy = policy
@@ -52,6 +55,7 @@ class InLoopValidation:
         self._weights = weights_folder(out)
         self._log = log
         self._unit = unit
+        self._precision = precision
         self.results: list[ValidationResult] = []
 
     def begin(self, done: int) -> None:
@@ -95,7 +99,7 @@ class InLoopValidation:
 
     def _run(self, number: int) -> None:
         world = PartialState()
-        with inference_mode(self._policy.model):
+        with inference_mode(self._policy.model), self._precision():
             result = ValidationResult(number, self._validate(self._policy))
         self.results.append(result)
         if world.is_main_process:

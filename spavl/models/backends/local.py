@@ -155,7 +155,7 @@ def load_vlm(
         dtype: `auto` (see `choose_dtype`), `float32`, `bfloat16` or `float16`.
         device: `auto` (see `choose_device`) or the name of a torch device.
         adapter: a peft adapter folder, merged into the weights. None: no adapter.
-        quantisation: `none`, `8bit` or `4bit`; needs bitsandbytes and a GPU.
+        quantisation: `none`, `8bit` or `4bit`, of the language model; needs bitsandbytes.
         trust_remote_code: run Python code that comes with the checkpoint.
 
     Raises:

@@ -6,20 +6,21 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, final
 
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, GenerationConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from spavl.errors import DataError, ModelError
+from spavl.errors import DataError, MissingExtra, ModelError
 from spavl.models.backends.local_adapter import check_keys, put_adapter
 from spavl.models.backends.local_trees import Question, answer_ids, make_question
 from spavl.models.base import Prompt, Reply, Request, failed_reply
-from spavl.models.families import Family, control_tokens, end_ids, family_of
+from spavl.models.families import FACTS, Family, control_tokens, end_ids, family_of
 from spavl.models.families.processors import load_processor
 from spavl.models.families.tokens import placeholder_ids
 from spavl.models.sampling import GumbelSampler
@@ -40,7 +41,7 @@ class LoadOptions:
     device: str
     """Name of the torch device."""
     quantisation: str = "none"
-    """`none`, `8bit` or `4bit`."""
+    """`none`, `8bit` or `4bit`: of the language model's linear layers, its head apart."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""
 
@@ -55,12 +56,15 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
 
     Raises:
         ModelError: the folder is damaged or incomplete, or has no chat template.
+        MissingExtra: it is to be quantised, and bitsandbytes is not installed.
     """
+    require_bitsandbytes(options.quantisation != "none", where="quantisation")
     with _load_errors(folder), _quiet():
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder,
             dtype=DTYPES[options.dtype],
-            quantization_config=_quantisation(options.quantisation),
+            quantization_config=_quantisation(folder, options),
+            device_map=None if options.quantisation == "none" else {"": options.device},
             trust_remote_code=options.trust_remote_code,
             use_safetensors=True,
             local_files_only=True,
@@ -290,14 +294,35 @@ def _invalid(detail: str) -> Reply:
     return Reply("", status="invalid", finish_reason="error", detail=detail)
 
 
-def _quantisation(kind: str) -> BitsAndBytesConfig | None:
-    match kind:
-        case "8bit":
-            return BitsAndBytesConfig(load_in_8bit=True)
-        case "4bit":
-            return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
-        case _:
-            return None
+def require_bitsandbytes(wanted: bool, *, where: str) -> None:
+    """Refuse what needs bitsandbytes where it is not installed.
+
+    Args:
+        wanted: whether it is needed.
+        where: the setting that needs it.
+
+    Raises:
+        MissingExtra: it is needed and not installed.
+    """
+    if wanted and find_spec("bitsandbytes") is None:
+        raise MissingExtra("bitsandbytes is not installed.", where=where, try_="pip install 'spavl[quantised]'")
+
+
+def _quantisation(folder: Path, options: LoadOptions) -> BitsAndBytesConfig | None:
+    """How bitsandbytes loads the language model; tower, projector and head, which are trained or small, stay whole."""
+    if options.quantisation == "none":
+        return None
+    facts = FACTS.get(str(AutoConfig.from_pretrained(folder).model_type))
+    whole = [*facts.vision, *facts.projector, facts.head] if facts else None
+    if options.quantisation == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=whole)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=DTYPES[options.dtype],
+        llm_int8_skip_modules=whole,
+    )
 
 
 def _check_complete(folder: Path, model: Any, report: Mapping[str, Any]) -> None:

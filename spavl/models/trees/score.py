@@ -17,7 +17,7 @@ hidden state, K chosen tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from spavl.models.families import Family
@@ -59,7 +59,11 @@ def answer_logprobs(
         features: the batch's pictures already encoded by `image_features`; None: every distinct one is encoded now.
         hidden: also return the last hidden states.
     """
-    with _last_hidden(model, hidden) as caught, _scoring_head(model, batch, family):
+
+    def target_logprobs(head: Any, states: Tensor) -> Tensor:
+        return logprobs_at(states[batch.predictor], head.weight, batch.targets)
+
+    with _last_hidden(model, hidden) as caught, _head_computes(model, family, target_logprobs):
         logprobs = forward(model, batch, family, features, batch.predicting).logits
     return Scores(
         logprobs=logprobs,
@@ -85,6 +89,34 @@ def hidden_at(
     with _last_hidden(model, True) as caught:
         forward(model, batch, family, features, nothing)
     return caught[0].flatten(0, 1)[at]
+
+
+def scalars_at(
+    model: Any, batch: TreeBatch, family: Family, at: Int[Tensor, " K"], scalar_head: nn.Linear
+) -> Float[Tensor, " K"]:
+    """What a scalar head makes of the last hidden states of chosen tokens, float32, as the output of the model's call.
+
+    Wrappers for several devices follow gradients from the output of the call, so a head in training has to be called
+    inside it, and has to be one of the model's modules.
+
+    Args:
+        model: the model, wrapped or not.
+        batch: on the model's device.
+        family: the model's family.
+        at: flat indices, such as `batch.last`.
+        scalar_head: hidden → 1, float32.
+    """
+    distinct, which = at.unique(return_inverse=True)
+    keep = torch.zeros(batch.ids.numel(), dtype=torch.bool, device=batch.ids.device)
+    keep[distinct] = True
+
+    def scalars(_: Any, states: Tensor) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            return scalar_head(states[which].float()).squeeze(-1)
+
+    with _head_computes(model, family, scalars):
+        values: Tensor = forward(model, batch, family, None, keep.view_as(batch.ids)).logits
+    return values
 
 
 def image_features(model: Any, batch: TreeBatch, family: Family) -> Any:
@@ -195,19 +227,15 @@ def _last_hidden(model: Any, wanted: bool) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _scoring_head(model: Any, batch: TreeBatch, family: Family) -> Iterator[None]:
-    """Meanwhile the head returns the log-probabilities [N] of the batch's targets in place of logits.
+def _head_computes(model: Any, family: Family, compute: Callable[[Any, Tensor], Tensor]) -> Iterator[None]:
+    """Meanwhile the head returns what `compute` makes of it and of hidden states [n, D], in place of logits.
 
     It is still called where the model calls it: there every wrapper has gathered its weights.
     """
     head = _unwrapped(model).get_submodule(family.facts.head)
     assert head.bias is None, "no family has a head with a bias"
     before = vars(head).get("forward")
-
-    def target_logprobs(hidden: Tensor) -> Tensor:
-        return logprobs_at(hidden.flatten(0, -2)[batch.predictor], head.weight, batch.targets)
-
-    head.forward = target_logprobs
+    head.forward = lambda hidden: compute(head, hidden.flatten(0, -2))
     try:
         yield
     finally:

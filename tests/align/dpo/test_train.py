@@ -180,7 +180,7 @@ def test_two_processes_learn_what_one_does_and_sharded_weights_are_the_same_mode
     apart = settings.model_copy(update={"reference": settings.reference.model_copy(update={"cache": str(tmp_path)})})
     (tmp_path / "task").write_bytes(pickle.dumps((pairs[:21], apart, tmp_path / "two")))
     (tmp_path / "run.py").write_text(TWO_RANKS)
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     ran = subprocess.run(
         [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
         capture_output=True,

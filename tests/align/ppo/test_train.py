@@ -155,7 +155,7 @@ def test_two_processes_learn_what_one_does(pairs, settings_for, reward, tmp_path
     train_ppo(pairs, settings, tmp_path / "one", reward=reward)
     (tmp_path / "task").write_bytes(pickle.dumps((pairs, settings, tmp_path / "two", reward)))
     (tmp_path / "run.py").write_text(TWO_RANKS)
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29617"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     ran = subprocess.run(
         [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
         capture_output=True,

@@ -7,7 +7,6 @@ import torch
 
 from spavl.align.ppo.rollout import prompts_of
 from spavl.align.reward.model import RewardModel
-from spavl.errors import SettingsError
 from tests.align.ppo.small import new_trainer, ppo_settings, score_round
 
 FREEZE = [{"projector": "frozen"}, {"projector": "train"}, {"language": "full"}]
@@ -100,7 +99,12 @@ def test_a_cost_above_its_limit_raises_the_multiplier_and_one_below_lowers_it(pa
         assert (trainer.state.multiplier > 1) == rises
 
 
-def test_a_round_with_too_few_pictures_for_its_minibatches_is_refused(pairs, settings_for, reward, checkpoint):
+def test_a_round_with_fewer_pictures_than_minibatches_shares_a_picture_among_them(
+    pairs, settings_for, reward, checkpoint
+):
     trainer = new_trainer(ppo_settings(settings_for, ppo={"minibatches": 9}), reward, checkpoint)
-    with pytest.raises(SettingsError, match="too few"):
-        trainer.generate(prompts_of(pairs)[:12])
+    rollouts = trainer.generate(prompts_of(pairs)[:12])
+    minibatches = trainer.minibatches(rollouts)
+    assert len(minibatches) == 9 and all(minibatches)
+    indices = [index for minibatch in minibatches for one in minibatch for index in one.indices]
+    assert sorted(indices) == list(range(len(rollouts))), "every answer is trained on once"

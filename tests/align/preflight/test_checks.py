@@ -140,12 +140,14 @@ def test_the_estimate_counts_what_will_be_done(policy, pairs):
     settings = AlignSettings.model_validate({"batching": {"pairs": 8}, "optimiser": {"epochs": 2}})
     schedule = schedule_steps(trees, one.dataset.size, settings.batching, settings.optimiser, seed=0)
     context = DeviceContext(torch.device("cpu"), "float32")
-    seconds = one.time_step(trees[:2])
-    found = estimate_training(policy, one.dataset, schedule, settings, context, seconds=seconds, live=False)
+    forward, seconds = one.measure_pass(trees[:2])
+    found = estimate_training(
+        policy, one.dataset, schedule, settings, context, forward=forward, seconds=seconds, live=False
+    )
     assert found.steps == 6
     assert found.separate_tokens == 2 * sum(map(one.dataset.size_apart, trees)) > found.tokens
     assert found.tokens >= 2 * sum(map(one.dataset.size, trees))
-    assert found.memory > 4 * sum(weight.numel() for weight in policy.model.parameters())
+    assert found.memory.total > 4 * sum(weight.numel() for weight in policy.model.parameters())
     assert "6 steps" in found.render()
 
 
