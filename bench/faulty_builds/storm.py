@@ -59,7 +59,8 @@ def _first_run(status: int, seconds: float, records: list[dict[str, str]], asked
 
 
 def _second_run(status: int, build: Build, asked: list[Asked], later: list[Asked]) -> list[Measure]:
-    may_succeed = {a.call for a in asked if a.fault and FAULTS[a.fault].becomes in AGAIN and not a.probe}
+    last = {a.call: a.fault for a in asked if not a.probe}
+    may_succeed = {call for call, fault in last.items() if fault and FAULTS[fault].becomes in AGAIN}
     before, again = {a.call for a in asked}, {a.call for a in later}
     needless, missed = (again & before) - may_succeed, may_succeed - again
     how = f"{len(again & before):,} asked again, {len(again - before):,} for the first time; status {status}"
