@@ -5,7 +5,8 @@
     ├── MissingExtra         an optional dependency is not installed
     ├── DataError            an input (picture, pairs, taxonomy, table, checkpoint) is unusable
     ├── ModelError           a model cannot be reached, opened or trusted
-    └── RunError             a run folder, the call store or the disk is in the way
+    ├── RunError             a run folder, the call store or the disk is in the way
+    └── CallsFailed          exit 3: nothing could be made, because calls of models failed
 
 Anything that is not a `SpavlError` is a bug of ours and keeps its stack trace (exit 1).
 """
@@ -59,3 +60,9 @@ class ModelError(SpavlError):
 
 class RunError(SpavlError):
     """The run folder, the call store or the disk is in the way."""
+
+
+class CallsFailed(SpavlError):
+    """Nothing could be made, because calls of models failed; the same command, run again, makes them again."""
+
+    exit_status = 3

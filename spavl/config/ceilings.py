@@ -8,9 +8,10 @@ from spavl.config.base import Section
 
 
 class CeilingSettings(Section):
-    """Most money and time of one command that calls models (`build`, `evaluate`). When a ceiling is reached, no further
-    call is sent: those that are missing are noted as failed with that reason, and the exit status is 3. Running again
-    begins at zero and goes on with what is missing."""
+    """Most money and time of one command that calls models (`build`, `evaluate`).
+
+    When a ceiling is reached, no further call is sent: those that are missing are noted as failed with that reason, and
+    the exit status is 3. Running again begins at zero and goes on with what is missing."""
 
     cost: PositiveFloat | None = None
     """Most money, in the currency of the models' prices (`price_in`, `price_out`). Calls that are in flight when it is

@@ -29,6 +29,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
 
     Raises:
         DataError: no picture can be used, or no match became a pair.
+        CallsFailed: no match became a pair, and calls of models failed.
         RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
         MissingExtra: Ray is to do the work and is not installed.
     """

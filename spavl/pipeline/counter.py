@@ -1,5 +1,4 @@
-"""What the actors of a run share: how often each model was called, what that cost, when its server refused calls, and
-what is to be said to the user.
+"""What the actors of a run share: calls, money, pauses that servers ask for, and what is to be said to the user.
 
 Every actor counts for itself in a `Tally` and exchanges it with the run's one `Counter` a few times a second. A server
 that refuses one actor's calls is given the pause that it asked for by all of them, and what all have spent is held

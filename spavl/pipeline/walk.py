@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import spavl
-from spavl.errors import DataError, RunError, SettingsError
+from spavl.errors import CallsFailed, DataError, RunError, SettingsError
 from spavl.models.identity import stamp_of
 from spavl.pipeline.collect import collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
@@ -33,6 +33,7 @@ def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
 
     Raises:
         DataError: a stage that must make something made nothing.
+        CallsFailed: it made nothing, and calls of models failed.
         RunError: a table of the run folder was written by another tool.
     """
     tables: dict[type[Any], tuple[Stage, tuple[Path, ...]]] = {}
@@ -70,7 +71,17 @@ def _note_counts(session: Session, stage: Stage) -> None:
     session.run.note(counts={stage.name: counts})
     if stage.nothing and not any(footer["rows"] for footer in footers):
         what, try_ = stage.nothing
-        raise DataError(what, where=", ".join(f"{n} {name}" for name, n in counts.items()), try_=try_)
+        where = ", ".join(f"{n} {name}" for name, n in counts.items())
+        if failed := _failed_calls(session):
+            raise CallsFailed(f"{what}, for {failed:,} calls failed", where=where,
+                              try_="the tables name the reasons; mend them and run the same command again")  # fmt: skip
+        raise DataError(what, where=where, try_=try_)
+
+
+def _failed_calls(session: Session) -> int:
+    """Records of this run whose calls may succeed when they are made again."""
+    found: Mapping[str, Mapping[str, int]] = session.run.manifest()["counts"]
+    return sum(counts.get(status, 0) for counts in found.values() for status in TRIED_AGAIN)
 
 
 def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]) -> list[Job]:

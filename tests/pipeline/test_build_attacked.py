@@ -12,7 +12,7 @@ import pytest
 
 from spavl.config import Settings
 from spavl.dataset.match import unsafe_rates
-from spavl.errors import ModelError, RunError, SettingsError
+from spavl.errors import CallsFailed, RunError, SettingsError
 from spavl.models.base import Reply, Request
 from spavl.models.calls.store import CallStore
 from spavl.pipeline.build import build
@@ -150,13 +150,24 @@ def test_a_killed_writer_of_a_table_leaves_nothing_for_ever(place: Path) -> None
 
 def test_all_answers_of_a_list_are_stored_before_a_model_that_fails_is_given_up(place: Path) -> None:
     write_pictures(place / "pictures", 20)
-    Instant.fails.update(items_of(place)[:15])
-    with pytest.raises(ModelError, match="first 20 calls"):
+    Instant.fails.update(items_of(place))
+    with pytest.raises(CallsFailed, match="No match became a pair, for 180 calls failed"):
         built(settings_of(place, build={"batch_size": 100}))
     Instant.fails.clear()
     with CallStore(place / "calls.sqlite") as store:
         stored = len(store)
-    assert stored == 20 * 3 + 20 * 3, "the questions, and the whole list that was answered"
+    assert stored == 20 * 3 + 3 * 60, "the questions, and the whole lists that were answered"
+
+
+def test_pictures_that_always_fail_and_sort_first_do_not_stop_a_later_build(place: Path) -> None:
+    write_pictures(place / "pictures", 20)
+    always = items_of(place)[:8]
+    Instant.fails.update(always)
+    for _ in range(3):
+        counts, calls, *_ = built(settings_of(place))
+    Instant.fails.clear()
+    assert counts["respond"] == {"failed": 3 * 3 * 8, "ok": 3 * 3 * 12}
+    assert calls == 3 * 3 * 8 and counts["export"], "only what failed is asked again"
 
 
 def items_of(place: Path) -> list[str]:

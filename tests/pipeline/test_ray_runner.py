@@ -11,20 +11,23 @@ import sys
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 
 from spavl.config import PythonSpec
-from spavl.errors import DataError, MissingExtra, ModelError, RunError
+from spavl.errors import CallsFailed, DataError, MissingExtra, RunError
 from spavl.models.calls.store import CallStore
 from spavl.pipeline.check import check
 from spavl.pipeline.ray_cluster import check_ray
 from spavl.pipeline.ray_runner import _result
 from spavl.pipeline.session import Session
-from tests.models.server import Server, completion, serving
+from tests.models.server import Server, completion, prompt_of, serving
 from tests.pipeline.ray_world import (
     CALLS,
     PICTURES,
@@ -166,16 +169,39 @@ def test_a_memory_error_of_python_is_the_same_sentence() -> None:
     assert "build.batch_size" in error.value.try_
 
 
-def test_a_model_that_cannot_be_used_is_the_same_sentence_as_without_ray(cluster: None, tmp_path: Path) -> None:
-    async def refuse(request: object, number: int) -> object:
-        from aiohttp import web
+def test_a_model_that_cannot_be_used_is_given_up_in_all_actors_and_said_once(cluster: None, tmp_path: Path) -> None:
+    async def respond(request: web.Request, number: int) -> web.Response:
+        body = await request.json()
+        amber = sum(body["model"] == "amber" for body in other.bodies)
+        if body["model"] == "amber" and amber > 4:
+            return web.Response(status=503, text="no such server")
+        return completion(f"A harmless answer to: {prompt_of(body)}")
 
-        return completion("A harmless answer") if number < 4 else web.Response(status=401, text="no such key")
+    log = Log()
+    with serving(respond) as other:
+        responders = endpoints(other.url, concurrency=2, patience=1.0)
+        with pytest.raises(CallsFailed, match="No match became a pair"):
+            build_run(settings_of(tmp_path, "run", responders, **on_ray(2)), log)
+        asked = Counter(body["model"] for body in other.bodies)
+    assert asked["birch"] == PICTURES * QUESTIONS
+    assert asked["amber"] < 4 + 20
+    amber = [line.split(":")[0].split(" since")[0] for line in log.lines if line.startswith("`amber`")]
+    assert amber == ["`amber` is out of reach", "`amber` is given up for this run"]
+    table = pq.read_table(tmp_path / "run" / "parts" / "respond" / "amber.parquet").to_pylist()
+    assert Counter(row["response_status"] for row in table) == {"ok": 4, "failed": 26}
+    assert all("503" in row["response_detail"] for row in table if row["response_status"] == "failed")
 
-    with serving(refuse) as other, pytest.raises(ModelError) as error:  # type: ignore[arg-type]
-        build_run(settings_of(tmp_path, "run", endpoints(other.url, concurrency=1)[:1], **on_ray(1)))
-    assert "401" in str(error.value)
-    assert stored(tmp_path, "run") == PICTURES * QUESTIONS + 4
+
+def test_a_ceiling_holds_over_all_actors(cluster: None, tmp_path: Path) -> None:
+    log = Log()
+    with answering(0.2) as other:
+        spend = {"price_in": 9000.0, "price_out": 10_000.0}  # 1.0 a call
+        responders = tuple(one.model_copy(update=spend) for one in endpoints(other.url, concurrency=2))
+        with pytest.raises(CallsFailed):
+            build_run(settings_of(tmp_path, "run", responders, ceilings={"cost": 20.0}, **on_ray(2)), log)
+        in_flight, between_exchanges = 2 * 2 * 2, 8
+        assert 20 <= len(other.bodies) <= 20 + in_flight + between_exchanges
+    assert len([line for line in log.lines if line.startswith("The ceiling of cost is reached")]) == 1
 
 
 # --- clusters that are not there --------------------------------------------------------------------------------------

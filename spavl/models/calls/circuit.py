@@ -46,7 +46,7 @@ class Circuit:
     Args:
         model: the model behind a network.
         probe: makes one attempt; returns why the server is out of reach, or None if it is not.
-        waiting: requests of some calls that were not sent yet.
+        waiting: requests of some calls that were not sent yet, the last of them first.
         answered_before: whether an earlier run has an answer of the model; called on another thread, when need be.
         oversight: the command's.
     """
@@ -137,7 +137,8 @@ class Circuit:
         if len(self._refused) < MOST_REFUSALS:
             return
         self._refused.clear()
-        if self._good is None or not await self._answers_again(self._good):
+        others = [self._good] if self._good is not None else self._waiting()
+        if not others or not await self._is_answered(others[0]):
             self._give_up(f"each of the last {MOST_REFUSALS} calls was refused ({error.kind}): {error.detail}", error)
 
     def throttled(self, error: Retry, pause: float) -> None:
@@ -166,7 +167,7 @@ class Circuit:
         """Whether nothing but this call could show if the server is there."""
         return self._good is None and self._suspects.keys() <= {request.key} and not self._waiting()
 
-    async def _answers_again(self, request: Request) -> bool:
+    async def _is_answered(self, request: Request) -> bool:
         answers = self._answers
         await self._probe(_shortened(request))
         return self._answers > answers

@@ -22,9 +22,9 @@ from spavl.models.calls.store import CallStore
 
 T = TypeVar("T")
 MOST_FAILURES_AT_START = 20
-"""A model with weights or code of its own, whose first replies all failed, is called no further after this many."""
-REQUESTS_TO_PROBE = 8
-"""Requests that are not sent yet among which one is chosen to find out whether a server is there."""
+"""A model with weights or code of its own, whose first replies all failed, is from then on called now and then only."""
+REQUESTS_TO_PROBE = 4
+"""Requests at each end of the queue among which one is chosen to find out whether a server is there."""
 
 
 @final
@@ -90,7 +90,7 @@ class Dispatcher:
         self._concurrency = model.concurrency
         self._found = False
         self._client = Client(
-            model, thread.session, limits, oversight, waiting=self._first_waiting,
+            model, thread.session, limits, oversight, waiting=self._some_waiting,
             answered_before=lambda: self._found or store.has_answer_of(model.identity),
         )  # fmt: skip
         self._guard = threading.Lock()
@@ -138,8 +138,9 @@ class Dispatcher:
         await asyncio.gather(*self._workers, return_exceptions=True)
         await self._client.close()
 
-    def _first_waiting(self) -> list[Request]:
-        return [call.request for call, _ in islice(self._waiting, REQUESTS_TO_PROBE)]
+    def _some_waiting(self) -> list[Request]:
+        some = (*islice(reversed(self._waiting), REQUESTS_TO_PROBE), *islice(self._waiting, REQUESTS_TO_PROBE))
+        return [call.request for call, _ in some]
 
     def _add(self, calls: Sequence[Call], batch: Batch) -> None:
         self._waiting.extend([(call, batch) for call in calls])
@@ -202,6 +203,9 @@ class Dispatcher:
 class BatchCaller:
     """Makes the calls of a model that answers a list at once, one list at a time, whoever asks.
 
+    A model that has never answered but only failed is called with fewer and fewer lists: one, then none of the next
+    one, two, four … So it costs little if it is broken, and is found to be well if only the first requests are bad.
+
     Args:
         model: weights on this machine, or a user's own class.
         store: where replies are stored.
@@ -214,6 +218,9 @@ class BatchCaller:
         self._oversight = oversight
         self._failures = 0
         self._any_answer = False
+        self._broken = ""
+        self._left_out = 0
+        self._to_leave_out = 0
         self._guard = threading.Lock()
         self._closed = False
 
@@ -249,7 +256,7 @@ class BatchCaller:
         with self._guard:
             if self._closed:
                 raise CancelledError
-            why = self._oversight.given_up.get(self._model.name) or self._oversight.reached()
+            why = self._why_not()
             replies = [] if why else self._model.generate([call.request for call in calls])
         if why:
             replies = [replace(failed_reply(f"not sent: {why}"), attempts=0)] * len(calls)
@@ -260,20 +267,35 @@ class BatchCaller:
             self._count(stored)
             self._store.wait_for_room()
 
+    def _why_not(self) -> str:
+        """Why the next list is not sent; empty if it is."""
+        if self._broken and self._to_leave_out:
+            self._to_leave_out -= 1
+            return self._broken
+        return self._oversight.reached()
+
     def _count(self, replies: Sequence[Reply]) -> None:
-        """Count what replies cost, and give up a model that has never answered but only failed."""
+        """Count what replies cost, and leave lists out where a model has never answered but only failed."""
         self._oversight.spend(sum(reply.cost for reply in replies))
         self._any_answer = self._any_answer or any(reply.status != "failed" for reply in replies)
         self._failures += len(replies)
-        if self._any_answer or self._failures < MOST_FAILURES_AT_START:
-            return
-        self._any_answer = self._store.has_answer_of(self._model.identity)
-        if not self._any_answer:
+        if self._any_answer:
+            self._broken = ""
+        elif self._failures >= MOST_FAILURES_AT_START:
+            self._leave_out(replies[-1])
+
+    def _leave_out(self, last: Reply) -> None:
+        if not self._broken:
+            self._any_answer = self._store.has_answer_of(self._model.identity)
+            if self._any_answer:
+                return
             name = self._model.name
-            why = f"its first {self._failures} calls all failed; the last: {replies[-1].detail}"
-            rest = "Its other calls are noted as failed without being made; mend the cause and run again."
-            self._oversight.given_up[name] = f"`{name}` was given up for this run: {why}"
-            self._oversight.tell(Notice(name, "given up", f"`{name}` is given up for this run: {why}. {rest}"))
+            self._broken = f"the first {self._failures} calls of `{name}` all failed; the last: {last.detail}"
+            rest = "It is called now and then only; its other calls are noted as failed, and made by the next run."
+            line = f"The first {self._failures} calls of `{name}` all failed; the last: {last.detail}. {rest}"
+            self._oversight.tell(Notice(name, "given up", line))
+        self._left_out = 2 * self._left_out or 1
+        self._to_leave_out = self._left_out
 
 
 def _set(future: asyncio.Future[None]) -> None:

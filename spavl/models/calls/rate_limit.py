@@ -176,7 +176,7 @@ def backoff(tried: int) -> float:
     Args:
         tried: attempts before the one that has just failed.
     """
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tried, 60)) * random.uniform(0.5, 1.0)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tried, 60)) * random.uniform(0.5, 1.0)
 
 
 def open_session() -> aiohttp.ClientSession:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,22 +12,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 
 from spavl.config.models import EndpointSpec
 from spavl.models import open_model
-from spavl.models.base import Prompt, Reply, Sampling
+from spavl.models.base import Sampling
 from spavl.models.calls import circuit, rate_limit
 from spavl.models.calls.engine import Engine
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
-from tests.models.calls.said import Said
+from tests.models.calls.in_trouble import Said, Sick, ask, prompts
 from tests.models.server import completion, prompt_of, serving
-
-Endpoint = Any
 
 
 @pytest.fixture
@@ -40,38 +37,6 @@ def store(tmp_path: Path) -> Iterator[CallStore]:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(circuit, "FIRST_INTERVAL", 0.05)
-
-
-def prompts(first: int, count: int) -> list[Prompt]:
-    return [Prompt(f"q{number}") for number in range(first, first + count)]
-
-
-def ask(store: CallStore, spec: EndpointSpec, wanted: list[Prompt], said: Said, **ceilings: float) -> list[Reply]:
-    """Ask as a command does."""
-    with Engine(store, oversight=Oversight(tell=said, **ceilings)) as engine:
-        return engine.complete(open_model(spec), wanted, sampling=Sampling())
-
-
-class Sick:
-    """A server that is well until `falls_ill` requests have come, and again once `recovered` is set."""
-
-    def __init__(self, falls_ill: int, how: str) -> None:
-        self.falls_ill, self.how = falls_ill, how
-        self.recovered = threading.Event()
-        self.while_ill: list[float] = []
-
-    async def __call__(self, request: web.Request, number: int) -> web.StreamResponse:
-        """Respond."""
-        await asyncio.sleep(0.005)
-        if number < self.falls_ill or self.recovered.is_set():
-            return completion(f"heard {prompt_of(await request.json())}")
-        self.while_ill.append(time.monotonic())
-        if self.how == "hangs":
-            await asyncio.sleep(30)
-        if self.how == "breaks":
-            assert request.transport is not None
-            request.transport.close()
-        return web.Response(status=int(self.how) if self.how.isdigit() else 200)
 
 
 @pytest.mark.parametrize("how", ["502", "503", "504", "breaks", "hangs"])
@@ -121,8 +86,6 @@ def test_a_server_that_is_restarted_is_waited_for(store: CallStore, free_port: i
 
 @pytest.fixture
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -261,103 +224,6 @@ def test_413_to_most_calls_and_a_flagged_prompt_stop_nothing(store: CallStore) -
         assert [r.status for r in replies].count("ok") == 34
         assert len(server.bodies) <= sent
         assert said.lines == []
-
-
-# --- waiting ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("after", ["86400", "inf", "1e300", "Fri, 31 Dec 2100 23:59:59 GMT"])
-def test_what_a_server_asks_to_wait_is_bounded_and_said_once(
-    store: CallStore, after: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(circuit, "SAID_AFTER", 0.2)
-
-    async def busy(request: web.Request, number: int) -> web.Response:
-        if number < 6:
-            return web.Response(status=429, headers={"Retry-After": after}, text="too many")
-        return completion("Fine.")
-
-    said, began = Said(), time.monotonic()
-    with serving(busy) as server:
-        replies = ask(store, server.spec(longest_wait=0.4, concurrency=3), prompts(0, 10), said)
-    assert {reply.status for reply in replies} == {"ok"}
-    assert time.monotonic() - began < 8
-    assert said.states == [("server", "waiting")]
-    assert "wants fewer calls: they wait 0 s (it asks for" in said.lines[0]
-
-
-@pytest.mark.parametrize("after", ["nan", "-5", "soon", ""])
-def test_what_is_no_time_to_wait_is_read_as_none(store: CallStore, after: str) -> None:
-    async def busy(request: web.Request, number: int) -> web.Response:
-        return completion("Fine.") if number else web.Response(status=429, headers={"Retry-After": after})
-
-    began = time.monotonic()
-    with serving(busy) as server:
-        (reply,) = ask(store, server.spec(), prompts(0, 1), Said())
-    assert reply.status == "ok"
-    assert time.monotonic() - began < 3
-
-
-def test_a_server_that_refuses_all_calls_as_too_many_is_given_up_when_patience_ends(store: CallStore) -> None:
-    async def busy(request: web.Request, number: int) -> web.Response:
-        return web.Response(status=429, headers={"Retry-After": "86400"}, text="daily quota")
-
-    said, began = Said(), time.monotonic()
-    with serving(busy) as server:
-        replies = ask(store, server.spec(longest_wait=0.1, patience=0.5), prompts(0, 200), said)
-    assert time.monotonic() - began < 5
-    assert {reply.status for reply in replies} == {"failed"}
-    assert said.states == [("server", "given up")]
-    assert "daily quota" in replies[-1].detail
-
-
-def test_an_empty_answer_is_asked_again_within_the_attempts_and_then_typed(store: CallStore) -> None:
-    async def sometimes_silent(request: web.Request, number: int) -> web.Response:
-        text = prompt_of(await request.json())
-        return completion("Fine." if text == "q1" and number > 1 else [None, "", " "][number % 3])
-
-    with serving(sometimes_silent) as server:
-        spec = server.spec(attempts=3, concurrency=1, price_in=1000.0)
-        never, later = ask(store, spec, prompts(0, 1), Said()) + ask(store, spec, prompts(1, 1), Said())
-        assert (never.status, never.attempts, never.cost) == ("empty", 3, pytest.approx(0.3))
-        assert (later.status, later.attempts) == ("ok", 1)
-        ask(store, spec, prompts(0, 1), Said())
-        assert len(server.bodies) == 7, "the next run asks again"
-
-
-# --- ceilings ---------------------------------------------------------------------------------------------------------
-
-
-async def fine(request: web.Request, number: int) -> web.Response:
-    await asyncio.sleep(0.01)
-    return completion("Fine.")
-
-
-def test_no_call_is_sent_beyond_the_ceiling_of_cost_and_a_higher_one_goes_on(store: CallStore) -> None:
-    said = Said()
-    with serving(fine) as server:
-        spec = server.spec(price_in=10_000.0, concurrency=4)  # 1.0 a call
-        replies = ask(store, spec, prompts(0, 100), said, cost=20.0)
-        sent = len(server.bodies)
-        assert 20 <= sent <= 24
-        again = ask(store, spec, prompts(0, 100), Said(), cost=200.0)
-        assert len(server.bodies) == 100
-    assert [r.status for r in replies].count("failed") == 100 - sent
-    assert replies[-1].detail.startswith("not sent: The ceiling of cost is reached: 2")
-    assert said.states == [("ceilings", "reached")]
-    assert {reply.status for reply in again} == {"ok"}
-    assert store.calls == 100
-
-
-def test_the_ceiling_of_time_ends_waiting_and_pauses_too(store: CallStore) -> None:
-    sick, said = Sick(10, "503"), Said()
-    began = time.monotonic()
-    with serving(sick) as server:
-        replies = ask(store, server.spec(), prompts(0, 100), said, seconds=1.0)
-    assert 0.9 < time.monotonic() - began < 3
-    assert [r.status for r in replies].count("failed") == 90
-    assert said.states == [("server", "paused"), ("ceilings", "reached")]
-    assert "minutes (`ceilings.minutes`) have passed" in replies[-1].detail
 
 
 # --- stopped while paused ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from spavl.models.calls.engine import Engine, _asked_again, complete, plan
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from spavl.records import Status
-from tests.models.calls.said import Said
+from tests.models.calls.in_trouble import Said
 from tests.models.python_models import Echo
 
 GREEDY = Sampling()
@@ -86,18 +86,27 @@ def test_a_failed_call_is_a_reply_and_is_retried_by_the_next_run(path: Path) -> 
         assert (echo.batches, [reply.status for reply in replies]) == ([["b"]], ["ok"] * 3)
 
 
-def test_a_model_whose_first_twenty_calls_all_fail_is_called_no_further(path: Path) -> None:
+def test_a_model_whose_first_twenty_calls_all_fail_is_called_now_and_then_only(path: Path) -> None:
     failing, said = Echo(fails=["*"], batch_size=5), Said()
     with CallStore(path) as store, Engine(store, oversight=Oversight(tell=said)) as engine:
-        replies = engine.complete(failing, prompts(*(f"q{n}" for n in range(100))), sampling=GREEDY)
-        later = engine.complete(failing, prompts("one more"), sampling=GREEDY)
-        assert len(failing.batches) == 4
-        assert len(store) == store.calls == 20, "calls that were not made are not stored"
-    assert {reply.status for reply in (*replies, *later)} == {"failed"}
+        replies = engine.complete(failing, prompts(*(f"q{n}" for n in range(1000))), sampling=GREEDY)
+        assert len(failing.batches) < 4 + 8
+        made = 5 * len(failing.batches)
+        assert len(store) == store.calls == made, "calls that were not made are not stored"
+    assert {reply.status for reply in replies} == {"failed"}
     assert replies[19].detail == "no answer to q19"
-    assert all("its first 20 calls all failed; the last: no answer to q19" in r.detail for r in (*replies[20:], *later))
-    assert [reply.attempts for reply in replies] == [1] * 20 + [0] * 80
+    assert replies[20].detail == "not sent: the first 20 calls of `echo` all failed; the last: no answer to q19"
+    assert [reply.attempts for reply in replies].count(0) == 1000 - made
     assert said.states == [("echo", "given up")]
+
+
+def test_a_model_that_fails_at_the_first_requests_only_is_found_to_be_well(path: Path) -> None:
+    texts = [f"q{n}" for n in range(200)]
+    for least in (150, 170):
+        with CallStore(path) as store:
+            replies = complete(Echo(fails=texts[:30]), prompts(*texts), sampling=GREEDY, store=store)
+        assert {reply.status for reply in replies[:30]} == {"failed"}
+        assert [reply.status for reply in replies].count("ok") >= least, "all others, by the second run"
 
 
 def test_what_was_given_up_is_asked_by_the_next_run_and_no_stored_failure_stops_it(path: Path) -> None:

@@ -155,7 +155,7 @@ def test_failures_at_the_start_are_counted_over_all_batches(engine: Engine, stor
     model = Echo(batch_size=1, fails=["*"])
     for first in (0, 7, 14):
         assert {r.status for r in engine.complete(model, prompts(first, 7), sampling=GREEDY)} == {"failed"}
-    assert len(store) == len(model.batches) == 20
+    assert len(store) == len(model.batches) == 20, "the 21st is left out"
 
 
 def test_a_model_that_is_given_up_fails_all_its_batches_and_no_other_model(engine: Engine, store: CallStore) -> None:
@@ -169,7 +169,7 @@ def test_a_model_that_is_given_up_fails_all_its_batches_and_no_other_model(engin
     assert {reply.status for reply in fine.result()} == {"ok"}
     assert {reply.status for reply in replies} == {"failed"}
     assert 20 <= len(refused.sent) < 40
-    assert len(store) == 100 + len(refused.sent)
+    assert len(store) == 100 + len(refused.sent) - 1, "all but the probe"
     assert refused.in_flight == 0
     (later,) = engine.complete(refused, prompts(300, 1), sampling=GREEDY)
     assert later.detail.startswith("not sent: `refused` was given up for this run: each of the last 20 calls")
@@ -180,7 +180,8 @@ def test_cancel_ends_what_every_thread_waits_for_and_keeps_what_came(store: Call
     model, slow = Network(pause=0.02), Echo(batch_size=1, pause=0.02)
 
     def cancel_soon() -> None:
-        time.sleep(0.1)
+        while len(model.sent) < 20 or len(slow.batches) < 3:
+            time.sleep(0.01)
         engine.cancel()
 
     start = time.monotonic()
@@ -193,7 +194,7 @@ def test_cancel_ends_what_every_thread_waits_for_and_keeps_what_came(store: Call
         + [cancel_soon]
     )
     assert all(isinstance(future.exception(), CancelledError) for future in asked)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 6
     assert model.in_flight == 0
     assert len(store) >= len(model.sent) - 8 + sum(map(len, slow.batches)) - 2 > 0
 
