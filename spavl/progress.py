@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from spavl.visible_text import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -85,11 +87,12 @@ class TerminalProgress:
         )
 
         columns = (
-            SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<34}"), BarColumn(bar_width=28),
-            MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True, compact=True),
+            SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<34}", markup=False),
+            BarColumn(bar_width=28), MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True, compact=True),
         )  # fmt: skip
         with Progress(*columns, console=self._console) as progress:
-            task = progress.add_task(doing, total=None)
+            task = progress.add_task(visible(doing), total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def log(self, line: str) -> None:
@@ -98,7 +101,7 @@ class TerminalProgress:
         Args:
             line: the text; no markup is read in it.
         """
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(visible(line), markup=False, soft_wrap=True)
 
     def _plain(self, doing: str) -> Iterator[OnProgress]:
         last = [0, 0]
@@ -108,4 +111,4 @@ class TerminalProgress:
 
         yield keep
         found = f"{last[0]:,}" + (f" of {last[1]:,}" if last[0] != last[1] else "")
-        self._console.print(f"  {doing:<34} {found}", markup=False)
+        self._console.print(f"  {visible(doing):<34} {found}", markup=False)

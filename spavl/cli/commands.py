@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
-    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no download; a few minutes). "
+    epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no model to download; a few minutes). "
     "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
 )
 
@@ -217,13 +217,23 @@ def show(
     query: Annotated[
         str, typer.Argument(help="Part of a question's id, such as `weapon`; the first match is shown.")
     ] = "",
-    reveal: Annotated[bool, typer.Option("--reveal", help="Print answers graded unsafe in full.")] = False,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Show an item of this benchmark, in place of a question of the dataset.")
+    ] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Print also what may do harm.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show one question of a run: its picture, answers, verdicts and pair."""
-    from spavl.cli.terminal import print_question
-    from spavl.pipeline.show import find_question
+    """Show one question of a run: its picture, answers, verdicts and pair. What may do harm stays closed."""
+    from spavl.cli.terminal import print_json, print_question
+    from spavl.pipeline.show import find_item, find_question
 
-    print_question(find_question(folder, query), reveal=reveal)
+    found = (
+        find_item(folder, benchmark, query, reveal=reveal) if benchmark else find_question(folder, query, reveal=reveal)
+    )
+    if as_json:
+        print_json(found)
+    else:
+        print_question(found)
 
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
@@ -239,9 +249,9 @@ def settings(
 ) -> None:
     """Print every setting with its default and its meaning."""
     from spavl.cli.settings_help import explain, json_schema
-    from spavl.cli.terminal import out as console
+    from spavl.cli.terminal import say
 
-    console.print(json_schema() if schema else explain(section), markup=False, soft_wrap=True)
+    say(json_schema() if schema else explain(section))
 
 
 def _open(
@@ -265,6 +275,6 @@ def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> t
 
 
 def _print_next(made: str, next_step: str) -> None:
-    from spavl.cli.terminal import out as console
+    from spavl.cli.terminal import say
 
-    console.print(f"\n{made}\nNext:   {next_step}", markup=False, soft_wrap=True)
+    say(f"\n{made}\nNext:   {next_step}")

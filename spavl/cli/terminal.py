@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from spavl.errors import SpavlError
+from spavl.visible_text import visible
 
 if TYPE_CHECKING:
     from spavl.models.base import Reply
     from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
-    from spavl.pipeline.show import QuestionDetails
-    from spavl.records import Judgment
+    from spavl.pipeline.show import QuestionDetails, ShownText
     from spavl.statistics.intervals import Rate
     from spavl.statistics.paired import Better, PairedComparison
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+CLOSED = "(closed; `--reveal` prints it)"
+"""What stands for text that may do harm."""
+
+
+def say(text: str, *, style: str | None = None, end: str = "\n") -> None:
+    """Print text on standard output: no markup is read in it, and control characters are spelt out.
+
+    Args:
+        text: what is printed; it may come from a model.
+        style: of the text on a terminal, such as `bold`.
+        end: printed after it.
+    """
+    out.print(Text(visible(text), style=style or ""), soft_wrap=True, end=end)
 
 
 def print_error(error: SpavlError) -> int:
@@ -29,7 +46,7 @@ def print_error(error: SpavlError) -> int:
     Args:
         error: what is printed, red on a terminal.
     """
-    err.print(error.render(), style="red" if sys.stderr.isatty() else None, markup=False, soft_wrap=True)
+    err.print(Text(visible(error.render()), style="red" if sys.stderr.isatty() else ""), soft_wrap=True)
     return error.exit_status
 
 
@@ -42,11 +59,11 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
         rows: cells of every row.
         right: the first column of numbers, which are aligned to the right.
     """
-    shown = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
-        shown.add_column(name, justify="right" if place >= right else "left", no_wrap=place == 0)
+        shown.add_column(Text(visible(name)), justify="right" if place >= right else "left", no_wrap=place == 0)
     for cells in rows:
-        shown.add_row(*cells)
+        shown.add_row(*(Text(visible(cell)) for cell in cells))
     out.print(shown)
 
 
@@ -56,13 +73,12 @@ def print_plan(plan: RunPlan) -> bool:
     Args:
         plan: what a settings file would do.
     """
-    out.print(
+    say(
         f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories; "
         f"the store holds {plan.stored:,} calls, which are not made again. The dataset is made by {plan.runner}.",
-        markup=False,
     )
     rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
-    out.print(f"Stages: {' → '.join(plan.stages)}", markup=False)
+    say(f"Stages: {' → '.join(plan.stages)}")
     rows.append(["", "", "all", f"{plan.calls:,}"])
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
     for problem in plan.problems:
@@ -82,13 +98,9 @@ def print_funnel(manifest: dict[str, Any]) -> int:
     table("What was made", ["stage", "records", "seconds"], rows, right=2)
     failed: int = sum(counts[name].get("failed", 0) + counts[name].get("rejected", 0) for name in names)
     calls = manifest.get("calls", {})
-    out.print(
-        f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store."
-    )
+    say(f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store.")
     if failed:
-        out.print(
-            f"{failed:,} records failed; they are in the tables with their reasons, and are tried again next time."
-        )
+        say(f"{failed:,} records failed; they are in the tables with their reasons, and are tried again next time.")
     return failed
 
 
@@ -113,7 +125,7 @@ def print_scores(scores: Scores) -> None:
         title = f"Against {models[0]}, item by item (exact McNemar)"
         table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
     if scores.failed:
-        out.print(f"{scores.failed:,} answers failed and have no outcome; they are asked for again next time.")
+        say(f"{scores.failed:,} answers failed and have no outcome; they are asked for again next time.")
 
 
 def print_summary(summary: dict[str, Any]) -> None:
@@ -124,21 +136,19 @@ def print_summary(summary: dict[str, Any]) -> None:
     """
     models = {name: summary["models"][name] for name in summary["columns"]}
     rows = [[label, *(_row(models[name].get(m)) for name in models)] for m, label in summary["metrics"].items()]
-    out.print()
+    say("")
     rows.append(["items a row", *(str(min(r["n"] for r in models[name].values())) for name in models)])
     table("By the world's truth: % and 95 % interval", ["", *models], rows)
     data = summary["dataset"]
-    out.print(
+    say(
         f"\n{data['images']:,} pictures, {data['questions']:,} questions, {data['responses']:,} answers of "
         f"{data['responders']} models, {data['pairs']:,} pairs; {100 * data['chosen_unsafe_rate']:.1f} % of chosen "
         f"answers are unsafe, {_percent(data['judge_error'])} of single verdicts wrong.",
-        markup=False,
     )
     calls = summary["calls"]
-    out.print(
+    say(
         f"{summary['wall_seconds']:.0f} s, {summary['peak_rss_mb'] / 1024:.1f} GB; {calls['made']:,} calls made, "
         f"{calls['answered from the store']:,} answered from the store.",
-        markup=False,
     )
 
 
@@ -149,33 +159,41 @@ def print_answers(answers: list[tuple[str, Reply]]) -> None:
         answers: (name of the model, reply).
     """
     for name, reply in answers:
-        out.print(f"{name:>10}  ", end="", style="bold", markup=False)
-        out.print(reply.text or f"({reply.status}: {reply.detail})", markup=False)
+        say(f"{name:>10}  ", end="", style="bold")
+        say(reply.text or f"({reply.status}: {reply.detail})")
 
 
-def print_question(details: QuestionDetails, *, reveal: bool) -> None:
-    """Print a question, its picture's file, its answers with grades, the verdicts and the pairs.
+def print_question(details: QuestionDetails) -> None:
+    """Print a question, its pictures' files, its answers with grades, the verdicts and the pairs.
 
     Args:
         details: the question and all that was made of it.
-        reveal: print answers graded unsafe in full.
     """
-    q = details.query
-    out.print(f"{q.query_id}", style="bold", markup=False)
-    out.print(f"{q.image.topic.class1} / {q.image.topic.class2} / {q.image.topic.class3}", markup=False)
-    out.print(f"picture   {details.picture}{'  (benign)' if q.image.benign else ''}", markup=False)
-    out.print(f"question  {q.question}\n", markup=False)
-    rows = [[r.responder, _grade(r.safe), _shown(r.response, r.safe, reveal)] for r in details.responses]
-    table("Answers", ["responder", "grade", "answer"], rows, right=9)
-    verdicts = [[f"{j.match.a_responder} ~ {j.match.b_responder}", j.order, _winner(j)] for j in details.judgments]
-    table("Verdicts", ["match", "order", "better"], verdicts, right=9)
-    for pair in details.pairs:
-        out.print(f"chosen    {pair.chosen_source}: {_shown(pair.chosen, pair.chosen_safe, reveal)}", markup=False)
-        out.print(
-            f"rejected  {pair.rejected_source}: {_shown(pair.rejected, pair.rejected_safe, reveal)}", markup=False
+    say(details.question_id, style="bold")
+    say(details.subject)
+    for picture in details.pictures:
+        say(f"picture   {picture}{'  (benign)' if details.benign else ''}")
+    say(f"question  {_shown(details.question)}\n")
+    rows = [[a.model, a.grade, _shown(a.answer)] for a in details.answers]
+    table("Answers", ["model", "grade", "answer"], rows, right=9)
+    if details.verdicts:
+        table(
+            "Verdicts", ["match", "order", "better"], [[v.match, v.order, v.better] for v in details.verdicts], right=9
         )
+    for pair in details.pairs:
+        say(f"chosen    {pair.chosen_model}: {_shown(pair.chosen)}")
+        say(f"rejected  {pair.rejected_model}: {_shown(pair.rejected)}")
     if details.others:
-        out.print(f"\n{details.others:,} more questions match.", markup=False)
+        say(f"\n{details.others:,} more match.")
+
+
+def print_json(record: Any) -> None:
+    """Print a record as JSON, as it is: control characters are escaped by JSON itself.
+
+    Args:
+        record: a dataclass.
+    """
+    out.print(Text(json.dumps(asdict(record), indent=1)), soft_wrap=True)
 
 
 def _counted(counts: dict[str, Any]) -> str:
@@ -204,14 +222,5 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _grade(safe: bool | None) -> str:
-    return {True: "safe", False: "unsafe", None: "–"}[safe]
-
-
-def _shown(text: str, safe: bool | None, reveal: bool) -> str:
-    return text if reveal or safe is not False else "(graded unsafe; `--reveal` prints it)"
-
-
-def _winner(judgment: Judgment) -> str:
-    names = {"a": judgment.match.a_responder, "b": judgment.match.b_responder, "tie": "neither", None: "unreadable"}
-    return names[judgment.winner]
+def _shown(shown: ShownText) -> str:
+    return CLOSED if shown.text is None else shown.text

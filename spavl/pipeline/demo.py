@@ -82,7 +82,13 @@ def demo(session: Session) -> dict[str, Any]:
     session.free()
     with_pictures = {"dpo": made["dpo"], "ppo": made["ppo"], BLIND_WITH_PICTURES: made["blind"]}
     trained_on = session.run.manifest()["aligned"]["blind"]["pairs"]
-    session.run.note(aligned={BLIND_WITH_PICTURES: {"method": "dpo", "blind": True, "pairs": trained_on}})
+    looking = {
+        "method": "dpo",
+        "blind": True,
+        "pairs": trained_on,
+        "what": "the blind control, shown the pictures here",
+    }
+    session.run.note(aligned={BLIND_WITH_PICTURES: {**looking, "label": "blind, looking"}})
     specs = [base_spec(session), *(_spec(session, name, at) for name, at in with_pictures.items())]
     scores = run_benchmarks(session, specs, open_benchmarks(session))
     blind = [_spec(session, "blind", made["blind"])]

@@ -9,15 +9,15 @@ from typing import Any
 
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError
-from spavl.evaluate.benchmark import AXES
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
-    ScoredAnswer,
     ScoredItem,
     composition,
     groups,
     heldout,
     judges,
+    may_harm,
+    measured_metrics,
     responders,
     scored_items,
     tables_of,
@@ -68,7 +68,7 @@ def write_run_report(folder: Path, *, out: Path | None = None, examples: int | N
 
 
 def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: int) -> ReportData:
-    metrics = _metrics(manifest)
+    metrics = measured_metrics(manifest)
     shown = tuple(_shown(known, manifest["metrics"][known.key]) for known in metrics)
     models = tuple(_model(name, manifest) for name in manifest["models"])
     looked_at = _looked_at(manifest)
@@ -90,18 +90,10 @@ def _data(run: Run, manifest: Mapping[str, Any], settings: Settings, examples: i
 
 
 def _subject(manifest: Mapping[str, Any], settings: Settings) -> str:
-    """The model, and how many pairs each alignment was trained on."""
-    trained = [f"{name} on {made['pairs']:,} pairs" for name, made in manifest.get("aligned", {}).items()]
-    return f"{settings.align.model}: {', '.join(trained)}" if trained else settings.align.model
-
-
-def _metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
-    """The metrics that were measured, axis by axis, last those that are only looked at; the first is the headline."""
-    found = [
-        MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"]) for key, m in manifest["metrics"].items()
-    ]
-    order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
-    return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))
+    """The models that were evaluated; of one trained here, on how many pairs."""
+    aligned = manifest.get("aligned", {})
+    trained = [f"{name} on {aligned[name]['pairs']:,} pairs" for name in manifest["models"] if name in aligned]
+    return f"{settings.align.model}: {', '.join(trained)}" if trained else ", ".join(manifest["models"])
 
 
 def _shown(known: MeasuredMetric, said: Mapping[str, str]) -> MetricShown:
@@ -134,10 +126,18 @@ def _model(name: str, manifest: Mapping[str, Any]) -> ModelShown:
     first = next(iter(manifest["models"]))
     role: Role = "base" if name == first else "control" if made.get("blind") else "aligned"
     return ModelShown(
-        name=name, label=made.get("label", name), role=role, what=made.get("what", ""),
+        name=name, label=made.get("label", name), role=role, what=made.get("what") or _how(made),
         rates={m: Rate(**row) for m, row in manifest["models"][name].items()},
         paired={m: PairedComparison(**row) for m, row in manifest.get("paired", {}).get(name, {}).items()},
     )  # fmt: skip
+
+
+def _how(made: Mapping[str, Any]) -> str:
+    """How a model was made, in a few words; empty where it was not trained in this run."""
+    if not made:
+        return ""
+    blind = ", every picture blanked, in training and here" if made["blind"] else ""
+    return f"{made['method'].upper()} on {made['pairs']:,} pairs{blind}"
 
 
 def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:
@@ -171,26 +171,14 @@ def _examples(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric]
 
 def _example(item: ScoredItem) -> Example:
     return Example(
-        question=item.question, topic=item.group, harmful=item.harmful, heldout=item.heldout,
+        question=item.question, topic=item.group, harmful=item.closed, benign=item.benign, heldout=item.heldout,
         pictures=tuple(path for path in item.pictures if path.exists()),
         answers=tuple(
-            AnswerShown(model=name, text=answer.text, good=_are_all_good(answer), unsafe=_unsafe(answer, item.harmful))
+            AnswerShown(model=name, text=answer.text, good=answer.good, grade=answer.words,
+                        closed=may_harm(answer.is_safe, harmful=item.closed))
             for name, answer in item.answers.items()
         ),
     )  # fmt: skip
-
-
-def _are_all_good(answer: ScoredAnswer) -> bool | None:
-    known = [good for metric, outcome in answer.outcomes if (good := metric.is_good(outcome)) is not None]
-    return all(known) if known else None
-
-
-def _unsafe(answer: ScoredAnswer, harmful: bool) -> bool | None:
-    """Whether an answer was graded unsafe; None where no verdict was read though one is needed."""
-    safety = [metric.is_good(outcome) for metric, outcome in answer.outcomes if metric.axis == "safety"]
-    if None in safety or (harmful and not safety):
-        return None
-    return False in safety
 
 
 CURVES = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spavl.evaluate.benchmark import AXES
 from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.report.data import Bar, GroupShown, JudgeQuality, ResponderShown
 from spavl.run import Run
@@ -32,6 +33,25 @@ SELECT judge, ab, ba, count(*) FROM (
     FROM judgments GROUP BY judge, match_id
 ) GROUP BY judge, ab, ba ORDER BY judge, ab, ba
 """
+
+
+GRADES: Mapping[str, Mapping[bool, str]] = {
+    "safety": {True: "safe", False: "unsafe"},
+    "over-refusal": {True: "not refused", False: "refused"},
+    "helpfulness": {True: "helpful", False: "not helpful"},
+    "skill": {True: "right", False: "wrong"},
+}
+"""What an outcome that is wanted, or not, is called, by axis of its metric."""
+
+
+def may_harm(safe: bool | None, *, harmful: bool) -> bool:
+    """Whether an answer may do harm and stays closed: graded unsafe, or not graded though the question asks for harm.
+
+    Args:
+        safe: whether it was graded safe; None where it was not graded.
+        harmful: whether the question asks for harm.
+    """
+    return safe is False or (safe is None and harmful)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +92,20 @@ class ScoredItem:
     group: str
     """Its subject."""
     harmful: bool
-    """Whether the question asks for harm."""
+    """Whether the question is declared to ask for harm."""
+    benign: bool
+    """Whether it is declared a harmless request that deserves an answer."""
     heldout: bool
     """Whether its subject was kept out of training."""
     pictures: tuple[Path, ...]
     """Files of its pictures."""
     answers: Mapping[str, ScoredAnswer]
     """Answer by name of the model."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether question and pictures may do harm: as declared, or because the safety of its answers is measured."""
+        return self.harmful or any(a.is_safe is not None or a.unread_safety for a in self.answers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +114,51 @@ class ScoredAnswer:
 
     text: str
     """The answer, or the status of a call without one."""
+    status: str
+    """What became of the call."""
     outcomes: tuple[tuple[MeasuredMetric, Outcome], ...]
     """Outcome of every metric that the item counts in."""
+
+    @property
+    def is_safe(self) -> bool | None:
+        """Whether the metrics of safety call it safe; None where none counts, or one could not be read."""
+        found = self._safety()
+        return None if None in found or not found else False not in found
+
+    @property
+    def unread_safety(self) -> bool:
+        """Whether a metric of safety counts and could not be read."""
+        return None in self._safety()
+
+    @property
+    def good(self) -> bool | None:
+        """Whether it is what was wanted by every metric; None where none was read."""
+        known = [good for metric, outcome in self.outcomes if (good := metric.is_good(outcome)) is not None]
+        return all(known) if known else None
+
+    @property
+    def words(self) -> str:
+        """What its metrics say of it, such as `safe` or `not refused, cut off`."""
+        said = [GRADES[m.axis][good] for m, o in self.outcomes if (good := m.is_good(o)) is not None]
+        unread = ["unread"] if any(o is None for _, o in self.outcomes) else []
+        cut = ["cut off"] if self.status == "truncated" else []
+        return ", ".join(dict.fromkeys([*said, *unread, *cut]))
+
+    def _safety(self) -> list[bool | None]:
+        return [metric.is_good(outcome) for metric, outcome in self.outcomes if metric.axis == "safety"]
+
+
+def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
+    """The metrics that were measured, axis by axis, last those that are only looked at; the first is the headline.
+
+    Args:
+        manifest: `run.json`.
+    """
+    found = [
+        MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"]) for key, m in manifest["metrics"].items()
+    ]
+    order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
+    return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))
 
 
 def composition(run: Run) -> tuple[Bar, ...]:
@@ -204,7 +274,7 @@ def _counts(metric: MeasuredMetric) -> str:
 
 
 def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> list[str]:
-    """Ids of items that tell most of a metric: broken by the last model, then fixed, unchanged, unread.
+    """Ids of items that tell most of a metric: broken and fixed by the last model in turn, then unchanged, unread.
 
     Args:
         tables: table of scores by model, of one benchmark; the first is compared with the last.
@@ -217,9 +287,14 @@ def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> 
     good = "TRUE" if metric.better == "higher" else "FALSE"
     kept = f"f.{column} = {last}.{column}"
     rank = f"CASE WHEN {last}.{column} IS NULL THEN 3 WHEN {kept} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
+    ranked = (
+        f"SELECT item_id, place, {rank} AS rank FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f "
+        f"{joins} WHERE f.{column} IS NOT NULL"
+    )
+    turn = "row_number() OVER (PARTITION BY rank ORDER BY place)"
     sql = (
-        f"SELECT item_id FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f {joins} "
-        f"WHERE f.{column} IS NOT NULL ORDER BY {rank}, f.place LIMIT {int(wanted)}"
+        f"SELECT item_id FROM (SELECT *, {turn} AS turn FROM ({ranked})) "
+        f"ORDER BY greatest(rank, 1), turn, rank LIMIT {int(wanted)}"
     )
     return [row[0] for row in query(sql, None, **names)]
 
@@ -238,15 +313,15 @@ def scored_items(
     if not wanted:
         return {}
     by_model = {model: _answers(table, metrics, wanted) for model, table in tables.items()}
-    columns = 'item_id, question, earlier, "group", harmful, heldout, images'
+    columns = 'item_id, question, earlier, "group", harmful, benign, heldout, images'
     rows = _of_items(columns, next(iter(tables.values())), wanted)
     return {
         item_id: ScoredItem(
-            "\n\n".join([*(earlier or ()), question]), group, harmful, kept_out,
+            "\n\n".join([*(earlier or ()), question]), group, harmful, benign, kept_out,
             tuple(run.folder / path for path in images or ()),
             {model: answers[item_id] for model, answers in by_model.items()},
         )
-        for item_id, question, earlier, group, harmful, kept_out, images in rows
+        for item_id, question, earlier, group, harmful, benign, kept_out, images in rows
     }  # fmt: skip
 
 
@@ -256,7 +331,7 @@ def _answers(table: Path, metrics: Sequence[MeasuredMetric], wanted: Sequence[st
     for item_id, text, status, unread, *outcomes in _of_items(columns, table, wanted):
         pairs = zip(metrics, outcomes, strict=True)
         counted = tuple((m, outcome) for m, outcome in pairs if outcome is not None or m.name in (unread or ()))
-        found[item_id] = ScoredAnswer(text or f"({status})", counted)
+        found[item_id] = ScoredAnswer(text or f"({status})", status, counted)
     return found
 
 

@@ -16,6 +16,7 @@ from spavl.models.base import BatchModel, Prompt, Reply, Sampling
 from spavl.models.calls.engine import complete
 from spavl.models.calls.store import CallStore
 from spavl.pictures import file_sha256, open_upright
+from spavl.pipeline.report_tables import may_harm, measured_metrics, scored_items, tables_of
 from spavl.records import ImageRef, Judgment, PreferencePair, Query, Response
 from spavl.run import Run
 from spavl.tables import Record, read_rows
@@ -23,52 +24,195 @@ from spavl.tables.query import query
 
 MATCHING = "SELECT query_id FROM queries WHERE contains(lower(query_id), lower(?))"
 PAIRED = "SELECT DISTINCT query_id FROM pairs WHERE contains(lower(query_id), lower(?))"
+ITEMS = "SELECT item_id FROM scores WHERE contains(lower(item_id), lower(?))"
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionDetails:
-    """A question of a run and all that was made of it."""
+class ShownText:
+    """A text, or that it stays closed."""
 
-    query: Query
-    """The question."""
-    picture: Path
-    """File of its picture."""
-    responses: list[Response]
-    """Every responder's answer, with the guard's grades."""
-    judgments: list[Judgment]
+    text: str | None
+    """The text; None where it may do harm and was not asked for."""
+    closed: bool
+    """Whether it may do harm."""
+
+    @classmethod
+    def of(cls, text: str, *, harm: bool, reveal: bool) -> ShownText:
+        """The text, left out where it may do harm and nobody asked for it.
+
+        Args:
+            text: the text.
+            harm: whether it may do harm.
+            reveal: whether it was asked for.
+        """
+        return cls(None if harm and not reveal else text, harm)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAnswer:
+    """One model's answer."""
+
+    model: str
+    """Name of the model."""
+    grade: str
+    """What is known of the answer, such as `unsafe`."""
+    answer: ShownText
+    """The answer, or the status of a call without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownVerdict:
+    """A judge's verdict on two answers."""
+
+    match: str
+    """The two models."""
+    order: str
+    """The reading order."""
+    better: str
+    """Name of the model whose answer is better, `neither`, or `unreadable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPair:
+    """A preference pair."""
+
+    chosen_model: str
+    """Who gave the preferred answer."""
+    chosen: ShownText
+    """The preferred answer."""
+    rejected_model: str
+    """Who gave the other answer."""
+    rejected: ShownText
+    """The other answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionDetails:
+    """A question with all that was made of it; what may do harm is closed unless it was asked for."""
+
+    question_id: str
+    """Id of the question or item."""
+    subject: str
+    """Its topic or group."""
+    benign: bool
+    """Whether it is a harmless request that deserves an answer."""
+    pictures: tuple[str, ...]
+    """Files of its pictures."""
+    question: ShownText
+    """What was asked."""
+    answers: tuple[ShownAnswer, ...]
+    """Every model's answer."""
+    verdicts: tuple[ShownVerdict, ...] = ()
     """The judge's verdicts on its matches."""
-    pairs: list[PreferencePair]
+    pairs: tuple[ShownPair, ...] = ()
     """The preference pairs that they became."""
-    others: int
+    others: int = 0
     """Further questions whose id matches too."""
 
 
-def find_question(folder: Path, part: str) -> QuestionDetails:
-    """The first question whose id contains a text; one that became a pair is preferred.
+def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionDetails:
+    """The first question of the dataset whose id contains a text; one that became a pair is preferred.
 
     Args:
         folder: the run folder.
         part: text of the id, in upper or lower case.
+        reveal: show also what may do harm.
 
     Raises:
-        DataError: no question matches.
+        DataError: no question matches, or there is no dataset yet.
         RunError: there is no run in the folder.
     """
     run = Run(folder).open()
+    if not run.queries.exists():
+        raise _no_dataset(run)
     paired = {row[0] for row in query(PAIRED, [part], pairs=run.pairs)} if run.pairs.exists() else set()
     matching = [row[0] for row in query(MATCHING, [part], queries=run.queries)]
     if not matching:
         raise _no_question(run, part)
     query_id = next((one for one in matching if one in paired), matching[0])
     (asked,) = read_rows(run.queries, Query, "query_id", query_id)
+
+    def shown(text: str, safe: bool | None) -> ShownText:
+        return ShownText.of(text, harm=may_harm(safe, harmful=asked.harmful), reveal=reveal)
+
+    topic = asked.image.topic
+    responses = sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder)
     return QuestionDetails(
-        query=asked,
-        picture=folder / asked.image.image_file,
-        responses=sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder),
-        judgments=_rows(run.judgments, Judgment, query_id),
-        pairs=_rows(run.pairs, PreferencePair, query_id),
+        question_id=query_id, subject=f"{topic.class1} / {topic.class2} / {topic.class3}", benign=asked.image.benign,
+        pictures=tuple(str(folder / image.path) for image in asked.images),
+        question=ShownText.of(asked.question, harm=asked.harmful, reveal=reveal),
+        answers=tuple(ShownAnswer(r.responder, _grade(r), shown(_said(r), r.safe)) for r in responses),
+        verdicts=tuple(_verdict(j) for j in _rows(run.judgments, Judgment, query_id)),
+        pairs=tuple(
+            ShownPair(p.chosen_source, shown(p.chosen, p.chosen_safe), p.rejected_source,
+                      shown(p.rejected, p.rejected_safe))
+            for p in _rows(run.pairs, PreferencePair, query_id)
+        ),
         others=len(matching) - 1,
-    )
+    )  # fmt: skip
+
+
+def find_item(folder: Path, benchmark: str, part: str, *, reveal: bool = False) -> QuestionDetails:
+    """The first item of a benchmark whose id contains a text, with the answers of all models that were evaluated.
+
+    Args:
+        folder: the run folder.
+        benchmark: name of the benchmark.
+        part: text of the id, in upper or lower case.
+        reveal: show also what may do harm.
+
+    Raises:
+        DataError: no item matches, or the benchmark was not evaluated.
+        RunError: there is no run in the folder, or its scores cannot be read.
+    """
+    run = Run(folder).open()
+    manifest = run.manifest()
+    tables = tables_of(run, list(manifest.get("models", {})), benchmark)
+    if not tables:
+        known = ", ".join(f"`{name}`" for name in manifest.get("benchmarks", {}))
+        raise DataError(f"No scores of a benchmark `{benchmark}` in this run", where=str(folder),
+                        try_=f"there are: {known}" if known else "run `spavl evaluate` first")  # fmt: skip
+    matching = [row[0] for row in query(ITEMS, [part], scores=next(iter(tables.values())))]
+    if not matching:
+        first = query("SELECT item_id FROM scores LIMIT 1", scores=next(iter(tables.values())))
+        raise DataError(f"No item of `{benchmark}` has `{part}` in its id", where=str(folder),
+                        try_=f"ids look like `{first[0][0]}`" if first else "")  # fmt: skip
+    metrics = [m for m in measured_metrics(manifest) if m.benchmark == benchmark]
+    item = scored_items(run, tables, metrics, matching[:1])[matching[0]]
+    return QuestionDetails(
+        question_id=matching[0], subject=item.group, benign=item.benign, pictures=tuple(map(str, item.pictures)),
+        question=ShownText.of(item.question, harm=item.closed, reveal=reveal),
+        answers=tuple(
+            ShownAnswer(name, answer.words, ShownText.of(
+                answer.text, harm=may_harm(answer.is_safe, harmful=item.closed), reveal=reveal))
+            for name, answer in item.answers.items()
+        ),
+        others=len(matching) - 1,
+    )  # fmt: skip
+
+
+def _said(response: Response) -> str:
+    """The answer; where there is none, what became of the call and why."""
+    reason = f": {response.response_detail}" if response.response_detail else ""
+    return response.response or f"({response.response_status}{reason})"
+
+
+def _grade(response: Response) -> str:
+    return {True: "safe", False: "unsafe", None: "not graded"}[response.safe]
+
+
+def _verdict(judgment: Judgment) -> ShownVerdict:
+    match = judgment.match
+    names = {"a": match.a_responder, "b": match.b_responder, "tie": "neither", None: judgment.judgment_status}
+    return ShownVerdict(f"{match.a_responder} ~ {match.b_responder}", judgment.order, names[judgment.winner])
+
+
+def _no_dataset(run: Run) -> DataError:
+    known = list(run.manifest().get("benchmarks", {}))
+    return DataError(
+        "This run has no questions of a dataset yet", where=str(run.folder),
+        try_=f"show an item of a benchmark with `--benchmark {known[0]}`" if known else "run `spavl build` first",
+    )  # fmt: skip
 
 
 def _no_question(run: Run, part: str) -> DataError:

@@ -132,9 +132,11 @@ class AnswerShown:
     text: str
     """The answer."""
     good: bool | None
-    """Whether it is what was wanted; None where the verdict could not be read."""
-    unsafe: bool | None = False
-    """Whether it was graded unsafe. Text that is unsafe or could not be graded (None) is hidden until clicked."""
+    """Whether it is what was wanted; None where nothing was graded."""
+    grade: str
+    """What its grades say, such as "unsafe" or "not refused, cut off"; empty where there is none."""
+    closed: bool = False
+    """Whether it may do harm: it is then hidden until clicked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,9 @@ class Example:
     topic: str = ""
     """Its subject, such as a subcategory."""
     harmful: bool = False
-    """Whether the question is harmful; it is then hidden until clicked."""
+    """Whether question and pictures may do harm; they are then hidden until clicked."""
+    benign: bool = False
+    """Whether it is declared a harmless request that deserves an answer."""
     heldout: bool = False
     """Whether the subject was kept out of training."""
 

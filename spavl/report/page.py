@@ -18,6 +18,7 @@ from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, Repo
 from spavl.report.pictures import Inlined, inline
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
+from spavl.visible_text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def render(report: ReportData) -> str:
         "count": phrases.count,
         "p_value": phrases.p_value,
         "paired": phrases.paired_words,
+        "visible": visible,
     }
     return environment.get_template("page.html.j2").render(_view(report))
 

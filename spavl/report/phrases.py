@@ -60,7 +60,7 @@ def rate(value: Rate) -> str:
     if value.value is None:
         return f"between {percent(value.low)} and {percent(value.high)}"
     if value.flagged:
-        return f"{percent(value.value)} (worst case {percent(value.high)})"
+        return f"{percent(value.value)} ({interval(value)} with {count(value.unreadable)} unread)"
     if value.value == 0:
         return f"0{THIN}% (at most {percent(value.high)})"
     if value.value == 1:
@@ -126,18 +126,22 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedCompari
     if before.value is None or after.value is None:
         return f"{metric.label} cannot be compared: verdicts could not be read"
     moved = after.value - before.value
-    if abs(moved) < 0.0005:
-        text = f"{metric.label} stayed at {rate(after)}"
-    else:
-        text = f"{metric.label} {'rose' if moved > 0 else 'fell'} from {rate(before)} to {rate(after)}"
-    if paired is None:
-        return text
+    text = f"{metric.label} {_moved(before, after, paired, data)}"
     worse = moved < 0 if metric.better == "higher" else moved > 0
-    if abs(moved) >= 0.0005 and paired.p >= 1 - data.level:
-        text += f", which may be chance ({p_value(paired.p)})"
-    if metric.better == "higher" and (worse or abs(moved) < 0.0005):
+    if paired is not None and metric.better == "higher" and (worse or abs(moved) < 0.0005):
         text += f"; a loss of {_margin(data)} is {'' if kept(paired, data) else 'not '}ruled out"
     return text
+
+
+def _moved(before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData) -> str:
+    """How a rate moved; that it rose or fell is said only where the same items show it."""
+    moved = (after.value or 0.0) - (before.value or 0.0)
+    if abs(moved) < 0.0005:
+        return f"stayed at {rate(after)}"
+    if paired is None or paired.p < 1 - data.level:
+        return f"{'rose' if moved > 0 else 'fell'} from {rate(before)} to {rate(after)}"
+    items = f"{count(paired.n)} item{'' if paired.n == 1 else 's'}"
+    return f"were {rate(before)} before and {rate(after)} after, which on {items} may be chance ({p_value(paired.p)})"
 
 
 def kept(paired: PairedComparison, data: ReportData) -> bool:
@@ -268,8 +272,10 @@ def still_failing(data: ReportData) -> str:
     bad = [(label, _failures(r, main)) for label, r in asked]
     worst = sorted([(label, n) for label, n in bad if n], key=lambda found: -found[1])
     if not worst:
+        unread = sum(value.unreadable for _, value in asked)
+        aside = f"{count(unread)} verdicts are unread" if unread else "each alone was asked about few times"
         return (
-            f"{aligned[0].label} has no failure in any of {len(asked)} subjects; each alone was asked about few times."
+            f"{aligned[0].label} has no {'known ' if unread else ''}failure in any of {len(asked)} subjects; {aside}."
         )
     named = ", ".join(f"{label} ({n})" for label, n in worst[:5])
     most = ", most in" if len(worst) > 5 else ":"

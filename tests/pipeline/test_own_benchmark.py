@@ -175,7 +175,7 @@ def test_a_kind_of_guard_of_ones_own_grades_the_answers(folder: Path) -> None:
 def test_with_two_safety_benchmarks_the_headline_is_safety_and_both_are_named(folder: Path) -> None:
     evaluated(folder)
     page = write_run_report(folder / "run").read_text().replace("\u202f", " ")
-    assert "Unsafe answers (first) fell from 100 %" in page and "Unsafe answers (second) fell from 100 %" in page
+    assert "Unsafe answers (first) were 100 %" in page and "Unsafe answers (second) were 100 %" in page
     assert "Unsafe answers (first) by subject" in page
     assert page.count('<div class="axis"><span>Safety</span>') == 2
 

@@ -173,10 +173,15 @@ def _examples(folder: Path, answer: str) -> tuple[Example, ...]:
                 pictures=(path,),
                 topic=topic,
                 harmful=harmful,
+                benign=not harmful,
                 heldout=topic == "medical",
                 answers=(
                     AnswerShown(
-                        model="Base", text=answer if harmful else "This is a red cup.", good=not harmful, unsafe=harmful
+                        model="Base",
+                        text=answer if harmful else "This is a red cup.",
+                        good=not harmful,
+                        grade="unsafe" if harmful else "not refused",
+                        closed=harmful,
                     ),
                     AnswerShown(
                         model="DPO",
@@ -184,6 +189,7 @@ def _examples(folder: Path, answer: str) -> tuple[Example, ...]:
                         if harmful
                         else "This is a red cup.",
                         good=True,
+                        grade="safe" if harmful else "not refused",
                     ),
                 ),
             )

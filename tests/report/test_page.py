@@ -139,7 +139,9 @@ def test_harmful_text_is_hidden_until_clicked(data, page):
 
 
 def test_an_answer_that_could_not_be_graded_is_hidden_too(data):
-    example = Example(question="?", answers=(AnswerShown(model="Base", text="UNGRADED", good=None, unsafe=None),))
+    example = Example(
+        question="?", answers=(AnswerShown(model="Base", text="UNGRADED", good=None, grade="", closed=True),)
+    )
     tree = parsed(render(replace(data, examples=(example,))))
     assert "UNGRADED" in "".join(tree.hidden) and "UNGRADED" not in "".join(tree.shown)
 
@@ -153,7 +155,7 @@ def test_markup_in_what_a_model_says_stays_text(data):
     example = Example(
         question=HOSTILE,
         topic=HOSTILE,
-        answers=(AnswerShown(model=HOSTILE, text=HOSTILE, good=False, unsafe=True),),
+        answers=(AnswerShown(model=HOSTILE, text=HOSTILE, good=False, grade="unsafe", closed=True),),
     )
     model = replace(data.models[1], label=HOSTILE, name=HOSTILE)
     hostile = replace(

@@ -47,7 +47,8 @@ def test_the_lead_is_made_from_the_numbers():
     assert points[0] == "On the same 400 items it fixed 187 answers and broke 0 (p < 0.001)."
     assert points[1] == "Needless refusals stayed at 1.0 %."
     assert points[2] == (
-        "Correct names fell from 96.0 % to 95.2 %, which may be chance (p = 0.25); a loss of 2 points is not ruled out."
+        "Correct names were 96.0 % before and 95.2 % after, which on 400 items may be chance (p = 0.25); "
+        "a loss of 2 points is not ruled out."
     )
 
 
@@ -63,7 +64,16 @@ def test_a_model_that_got_worse_is_said_to_have():
 
 def test_a_small_change_may_be_chance():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(187, 400)}))
-    assert plain(headline(data).lead) == "Unsafe answers fell from 47.2 % to 46.8 %, which may be chance (p = 0.50)."
+    expected = "Unsafe answers were 47.2 % before and 46.8 % after, which on 400 items may be chance (p = 0.50)."
+    assert plain(headline(data).lead) == expected
+
+
+def test_one_item_tells_no_change():
+    said = {"u": outcomes(1, 1)}
+    base = model("base", "base", said, metrics=(UNSAFE,))
+    dpo = model("dpo", "aligned", {"u": outcomes(0, 1)}, said, metrics=(UNSAFE,))
+    lead = plain(headline(ReportData(title="t", metrics=(UNSAFE,), models=(base, dpo))).lead)
+    assert "which on 1 item may be chance (p = 1.00)" in lead and "fell" not in lead
 
 
 def test_a_judge_whose_verdicts_are_unreadable_gives_no_headline_of_success():
@@ -75,7 +85,7 @@ def test_a_judge_whose_verdicts_are_unreadable_gives_no_headline_of_success():
 
 def test_a_judge_that_lost_some_verdicts_is_said_with_the_worst_case():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=40)}))
-    assert plain(headline(data).lead).startswith("Unsafe answers fell from 47.2 % to 0.0 % (worst case 13.3 %)")
+    assert plain(headline(data).lead).startswith("Unsafe answers fell from 47.2 % to 0.0 % (0.0–13.3 % with 40 unread)")
 
 
 def test_a_skill_that_stayed_is_kept_only_where_a_loss_is_ruled_out():
