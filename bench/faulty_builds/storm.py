@@ -62,7 +62,9 @@ def _second_run(status: int, build: Build, asked: list[Asked], later: list[Asked
     last = {a.call: a.fault for a in asked if not a.probe}
     may_succeed = {call for call, fault in last.items() if fault and FAULTS[fault].becomes in AGAIN}
     before, again = {a.call for a in asked}, {a.call for a in later}
-    needless, missed = (again & before) - may_succeed, may_succeed - again
+    # Which answers are compared depends on all that there are: a comparison may be wanted no more.
+    compared = {a.call for a in asked if a.model == "judge"}
+    needless, missed = (again & before) - may_succeed, may_succeed - again - compared
     how = f"{len(again & before):,} asked again, {len(again - before):,} for the first time; status {status}"
     left = [r for r in build.records() if r["status"] in AGAIN]
     return [
