@@ -195,7 +195,10 @@ def try_(
     from spavl.cli.terminal import print_answers
     from spavl.pipeline.show import try_models
 
-    print_answers(try_models(picture, question, run=run, models=model or [], seed=seed or 0))
+    answers = try_models(picture, question, run=run, models=model or [], seed=seed or 0)
+    print_answers(answers)
+    if any(reply.status == "failed" for _, reply in answers):
+        raise typer.Exit(3)
 
 
 @app.command(epilog="Example: [bold]spavl report runs/first[/bold]")

@@ -29,7 +29,7 @@ MOST_REFUSALS = 20
 """Calls in a row that are refused in a way that waiting does not mend, after which a model is given up."""
 FIRST_INTERVAL = 1.0
 """Seconds between the first two probes; doubled for each further one."""
-LONGEST_INTERVAL = 30.0
+LONGEST_INTERVAL = 15.0
 """Most seconds between two probes."""
 SAID_AFTER = 10.0
 """Seconds of waiting that are not worth a line."""

@@ -168,9 +168,8 @@ class Dispatcher:
                 batch.end()
 
     async def _call(self, call: Call, batch: Batch) -> None:
-        reply = await self._client.call(call.request)
         try:
-            batch.record(call, reply)
+            batch.record(call, await self._client.call(call.request))
         except Exception as error:
             self._stop(batch, error)
             return
