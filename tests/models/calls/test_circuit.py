@@ -238,7 +238,7 @@ from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-spec = EndpointSpec(name="e", url=sys.argv[1], model="m", identity="test/mini/1", concurrency=4)
+spec = EndpointSpec(name="e", url=sys.argv[1], model="mini", identity="test/mini/1", concurrency=4)
 with CallStore(sys.argv[2]) as store:
     tell = lambda notice: print(notice.state, flush=True)
     complete(open_model(spec), [Prompt(f"q{n}") for n in range(50)], sampling=Sampling(), store=store,
