@@ -13,8 +13,12 @@ from tests.faults.process import ServerProcess
 from tests.faults.server import Asked
 
 SHARE = 0.3
-KINDS = tuple(name for name, fault in FAULTS.items() if fault.becomes not in ("ok", "truncated"))
-"""All faults but those that are whole answers, or cut ones."""
+KINDS = tuple(
+    name
+    for name, fault in FAULTS.items()
+    if fault.becomes not in ("ok", "truncated") and fault.trouble != "refused parameter"
+)
+"""All faults but those that are answers, and parameters that are refused: not every request has them."""
 AGAIN = ("failed", "empty")
 """What the next run asks again."""
 KNOBS = {"attempts": 2, "timeout": 2.0, "longest_wait": 0.05, "concurrency": 16}
