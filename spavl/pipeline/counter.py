@@ -72,6 +72,8 @@ class News:
     """Seconds, by model, that servers have asked them to wait."""
     cost: float = 0.0
     """What they have spent."""
+    answered: frozenset[str] = frozenset()
+    """Names of models that have answered one of them."""
 
 
 @final
@@ -103,8 +105,10 @@ class Counter:
             model: max((until for name, until in by_actor.items() if name != actor), default=now)
             for model, by_actor in self._paused_until.items()
         }
-        spent = sum(counts.cost for name, counts in self._counts.items() if name != actor)
-        return News({model: until - now for model, until in others.items() if until > now}, spent)
+        rest = [counts for name, counts in self._counts.items() if name != actor]
+        answered = frozenset(name for counts in rest for name, usage in counts.models.items() if usage.calls)
+        pauses = {model: until - now for model, until in others.items() if until > now}
+        return News(pauses, sum(counts.cost for counts in rest), answered)
 
     def notices(self, after: int) -> list[Notice]:
         """What is to be said to the user: what several actors say of one model, once.
@@ -193,7 +197,7 @@ class Tally:
         """
         now = time.monotonic()
         self._others_paused_until = {model: now + seconds for model, seconds in news.pauses.items()}
-        self.oversight.heed(news.cost)
+        self.oversight.heed(news.cost, news.answered)
 
     def paused_until(self, model: str) -> float:
         """When a server that refused other actors' calls may be asked again, in the time of `time.monotonic`; 0: now.

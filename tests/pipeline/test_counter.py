@@ -181,6 +181,14 @@ def test_what_several_actors_say_of_a_model_is_said_once() -> None:
     assert said == ["paused by 0", "asking by 0", "paused by 0", "given up by 1"]
 
 
+def test_an_actor_knows_which_models_have_answered_the_others() -> None:
+    counter, tallies = Counter(), {"0": Tally(), "1": Tally()}
+    tallies["0"].add("amber", calls=1)
+    tallies["0"].add("birch", throttled=1)
+    exchange(counter, tallies)
+    assert tallies["1"].oversight.answered == {"amber"}
+
+
 def test_the_ceiling_of_time_is_counted_from_the_start_of_an_actor() -> None:
     tally = Tally(seconds=0.2)
     assert not tally.oversight.reached()

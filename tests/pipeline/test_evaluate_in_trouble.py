@@ -23,7 +23,10 @@ ITEMS = 50
 
 def settings_of(folder: Path, url: str, **changed: Any) -> Settings:
     """Settings of an evaluation of two models, `dead` and `well`, on questions without pictures."""
-    lines = [json.dumps({"id": f"i{n}", "question": f"Is {n} a number?", "expected": "yes", "subset": "skill"}) for n in range(ITEMS)]
+    lines = [
+        json.dumps({"id": f"i{n}", "question": f"Is {n} a number?", "expected": "yes", "subset": "skill"})
+        for n in range(ITEMS)
+    ]
     (folder / "items.jsonl").write_text("\n".join(lines) + "\n")
     models = [
         EndpointSpec(name=name, url=url, model=name, identity=f"t/{name}", price_in=10_000.0, concurrency=2)

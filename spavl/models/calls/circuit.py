@@ -73,6 +73,7 @@ class Circuit:
         self._since = 0.0
         self._throttled_since = 0.0
         self._quiet_until = 0.0
+        self._announced = False
         self._prober: asyncio.Task[bool] | None = None
 
     @property
@@ -92,6 +93,8 @@ class Circuit:
             request: what was asked.
             reply: what came back; one that failed shows that the server is there.
         """
+        if not self._answers:
+            self._oversight.answered.add(self._model.name)
         self._answers += 1
         self._throttled_since = 0.0
         if reply.status not in TRIED_AGAIN:
@@ -178,22 +181,24 @@ class Circuit:
         try:
             while not self.stopped and (found := await self._probed(number, error)) and self._answers == answers:
                 error = found
-                self._pause(error)
+                self.paused = True
+                if number:  # one failed probe may be chance
+                    self._announce(error)
                 if left := await self._patience_left(error):
                     interval = min(LONGEST_INTERVAL, FIRST_INTERVAL * 2**number, left, self._oversight.left)
                     await asyncio.sleep(max(0.0, interval))
                 number += 1
-            if self.paused and not self.stopped:
+            if self._announced and not self.stopped:
                 away = spoken(time.monotonic() - self._since)
                 self._tell("asking", f"answers again after {away}; its calls go on")
             return self.paused
         finally:
-            self.paused = False
+            self.paused = self._announced = False
             self._prober = None
 
     async def _probed(self, number: int, error: Retry) -> Retry | None:
         """Why the server is out of reach, by another attempt, or None. One that takes long is announced."""
-        announcing = asyncio.get_running_loop().call_later(SAID_AFTER, self._pause, error)
+        announcing = asyncio.get_running_loop().call_later(SAID_AFTER, self._announce, error)
         try:
             return await self._probe(_shortened(self._request(number)))
         finally:
@@ -208,7 +213,7 @@ class Circuit:
 
     async def _patience_left(self, error: Retry) -> float:
         """Seconds until the model is given up; 0 once it is."""
-        known = self.has_answered or await asyncio.to_thread(self._answered_before)
+        known = self._model.name in self._oversight.answered or await asyncio.to_thread(self._answered_before)
         away = time.monotonic() - self._since
         if known and away < self._model.patience:
             return self._model.patience - away
@@ -216,9 +221,9 @@ class Circuit:
         self._give_up(f"{why}: {error.detail}", error)
         return 0.0
 
-    def _pause(self, error: Retry) -> None:
-        if not self.paused:
-            self.paused = True
+    def _announce(self, error: Retry) -> None:
+        if not self._announced:
+            self.paused = self._announced = True
             away = time.strftime("%H:%M:%S", time.localtime(time.time() - (time.monotonic() - self._since)))
             tried = f"is tried again for up to {spoken(self._model.patience)}"
             self._tell("paused", f"is out of reach since {away}; its calls wait, and it {tried}", error.detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import final
 
@@ -41,6 +41,8 @@ class Oversight:
     ) -> None:
         self.given_up: dict[str, str] = {}
         """Why a model is asked no more, by its name."""
+        self.answered: set[str] = set()
+        """Names of models that have answered a call of this command, in whichever process."""
         self.tell = tell
         """Says what happens."""
         self._most = math.inf if cost is None else cost
@@ -62,13 +64,15 @@ class Oversight:
             with self._guard:
                 self.spent += cost
 
-    def heed(self, cost: float) -> None:
-        """Note what other processes of the command have spent so far.
+    def heed(self, cost: float, answered: Iterable[str]) -> None:
+        """Note what other processes of the command have spent so far, and who has answered them.
 
         Args:
-            cost: all of it.
+            cost: all that they have spent.
+            answered: names of models.
         """
         self._others_spent = cost
+        self.answered.update(answered)
 
     def reached(self) -> str:
         """Which ceiling is reached, as a sentence; empty while none is."""
