@@ -13,8 +13,12 @@ from tests.faults.process import ServerProcess
 from tests.faults.server import Asked
 
 SHARE = 0.3
-KINDS = tuple(name for name, fault in FAULTS.items() if fault.becomes not in ("ok", "truncated"))
-"""All faults but those that are whole answers, or cut ones."""
+KINDS = tuple(
+    name
+    for name, fault in FAULTS.items()
+    if fault.becomes not in ("ok", "truncated") and fault.trouble != "refused parameter"
+)
+"""All faults but those that are answers, and parameters that are refused: not every request has them."""
 AGAIN = ("failed", "empty")
 """What the next run asks again."""
 KNOBS = {"attempts": 2, "timeout": 2.0, "longest_wait": 0.05, "concurrency": 16}
@@ -59,9 +63,12 @@ def _first_run(status: int, seconds: float, records: list[dict[str, str]], asked
 
 
 def _second_run(status: int, build: Build, asked: list[Asked], later: list[Asked]) -> list[Measure]:
-    may_succeed = {a.call for a in asked if a.fault and FAULTS[a.fault].becomes in AGAIN and not a.probe}
+    last = {a.call: a.fault for a in asked if not a.probe}
+    may_succeed = {call for call, fault in last.items() if fault and FAULTS[fault].becomes in AGAIN}
     before, again = {a.call for a in asked}, {a.call for a in later}
-    needless, missed = (again & before) - may_succeed, may_succeed - again
+    # Which answers are compared depends on all that there are: a comparison may be wanted no more.
+    compared = {a.call for a in asked if a.model == "judge"}
+    needless, missed = (again & before) - may_succeed, may_succeed - again - compared
     how = f"{len(again & before):,} asked again, {len(again - before):,} for the first time; status {status}"
     left = [r for r in build.records() if r["status"] in AGAIN]
     return [

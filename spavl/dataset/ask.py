@@ -39,7 +39,8 @@ def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, f
         if kind != "easy_question":
             hard += _ask_one_type(ready, kind, texts, call=call, settings=settings, folder=folder)
             without = (i for i in images if i.image_id not in texts)
-            hard += [_query(image, kind, Reply("", status="skipped"), settings.model) for image in without]
+            skipped = Reply("", status="skipped", detail="there is no easy question to rewrite")
+            hard += [_query(image, kind, skipped, settings.model) for image in without]
     wanted = [*easy, *hard] if "easy_question" in settings.types else hard
     place = {image.image_id: number for number, image in enumerate(images)}
     return sorted(wanted, key=lambda q: (place[q.image.image_id], q.query_id))

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from spavl.models.base import Prompt, Reply
 
+NO_VERDICT = "the reply holds no verdict that can be read"
+"""Why a grade or a comparison is `unreadable`."""
+
 
 class Caller(Protocol):
     """A function that sends prompts to one model."""

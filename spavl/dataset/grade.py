@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spavl.dataset.ask import pictures
-from spavl.dataset.caller import Caller
+from spavl.dataset.caller import NO_VERDICT, Caller
 from spavl.judging.guard import Exchange, Guard
 from spavl.models.base import Reply
 from spavl.records import Response
@@ -26,7 +26,7 @@ def grade(responses: Sequence[Response], *, call: Caller, guard: Guard, folder: 
     asked = [(r, exchange) for r, exchange in answered if guard.can_grade(exchange)]
     replies = call([guard.prompt(exchange) for _, exchange in asked])
     graded = {r.response_id: _graded(r, reply, guard) for (r, _), reply in zip(asked, replies, strict=True)}
-    return [graded.get(r.response_id, r) for r in responses]
+    return [graded.get(r.response_id) or replace(r, grade_detail="there is no answer to grade") for r in responses]
 
 
 def _exchange(response: Response, folder: Path) -> Exchange:
@@ -43,5 +43,5 @@ def _graded(response: Response, reply: Reply, guard: Guard) -> Response:
     return replace(
         response, outcome=found.outcome if found else None, severity=found.severity if found else None,
         safe_category=found.category if found else "", grader=guard.name, grade_status=status, grade_call=reply.key,
-        grade_detail=reply.detail,
+        grade_detail=reply.detail or (NO_VERDICT if status == "unreadable" else ""),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spavl.dataset.caller import Caller
+from spavl.dataset.caller import NO_VERDICT, Caller
 from spavl.judging.judge import Judge
 from spavl.models.base import Reply
 from spavl.records import Judgment, Match, Order
@@ -32,5 +32,5 @@ def _judgment(match: Match, order: Order, reply: Reply, judge: Judge) -> Judgmen
     return Judgment(
         match=match, judgment_id=f"{match.match_id}/{judge.name}/{order}", judge=judge.name, order=order,
         winner=winner, reason=reply.text.strip(), judgment_status=status, judgment_call=reply.key,
-        judgment_detail=reply.detail,
+        judgment_detail=reply.detail or (NO_VERDICT if status == "unreadable" else ""),
     )  # fmt: skip

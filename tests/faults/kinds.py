@@ -50,6 +50,8 @@ class Fault:
     """Words that the reason, or an answer, holds."""
     repeated: bool = False
     """Whether another attempt may help, so that a client should make one."""
+    attempts: int | None = None
+    """Only so many attempts of a call meet it under a plan that says nothing else. None: all."""
 
 
 def completion(
@@ -97,6 +99,10 @@ def _completes(text: object = TEXT, reason: object = "stop", **more: Any) -> Res
 
 def _throttles(**headers: str) -> Respond:
     return _error(429, "Too many requests.", headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def _busy(respond: Respond) -> Fault:
+    return Fault(respond, "failed", says="429", repeated=True, attempts=2)
 
 
 def _page(status: int = 200) -> Respond:
@@ -265,12 +271,12 @@ BUSY = {
     "503": _failed(_error(503), "503"),
     "504": _failed(_raw(b"", status=504), "504"),
     "529": _failed(_error(529, "Overloaded."), "529"),
-    "429": _failed(_throttles(), "429"),
-    "429 seconds": _failed(_throttles(Retry_After="0.1"), "429"),
-    "429 date": _failed(_too_many_date, "429"),
-    "429 milliseconds": _failed(_throttles(retry_after_ms="50"), "429"),
-    "429 inf": _failed(_throttles(Retry_After="inf"), "429"),
-    "429 a day": _failed(_throttles(Retry_After="86400"), "429"),
+    "429": _busy(_throttles()),
+    "429 seconds": _busy(_throttles(Retry_After="0.1")),
+    "429 date": _busy(_too_many_date),
+    "429 milliseconds": _busy(_throttles(retry_after_ms="50")),
+    "429 inf": _busy(_throttles(Retry_After="inf")),
+    "429 a day": _busy(_throttles(Retry_After="86400")),
 }
 """Trouble that may pass."""
 

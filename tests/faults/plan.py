@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.benign import share
+from tests.faults.kinds import FAULTS
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Plan:
     kinds: tuple[str, ...] = ()
     """Faults that those calls meet, each call one of them by its hash."""
     attempts: int | None = None
-    """Only so many attempts of a call fail, and the next one succeeds. None: all."""
+    """Only so many attempts of a call fail, and the next one succeeds. None: as many as the fault says, or all."""
     always: Mapping[str, str] = field(default_factory=dict)
     """Faults by words of the prompt: a call whose prompt holds them always fails so."""
     after: int | None = None
@@ -49,9 +50,9 @@ class Plan:
                 return name
         if not self.kinds or share(f"chosen {call}") >= self.share:
             return None
-        if self.attempts is not None and attempt >= self.attempts:
-            return None
-        return self.kinds[int(share(f"kind {call}") * len(self.kinds))]
+        kind = self.kinds[int(share(f"kind {call}") * len(self.kinds))]
+        most = FAULTS[kind].attempts if self.attempts is None else self.attempts
+        return kind if most is None or attempt < most else None
 
 
 def write_plans(path: Path, plans: Mapping[str, Plan]) -> None:

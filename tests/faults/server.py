@@ -84,9 +84,12 @@ class FaultServer:
         fault = self._note(call, plan)
         if plan.delay:
             await asyncio.sleep(plan.delay)
-        if fault is not None:
+        if fault is None:
+            return completion(answer(call.id, body), model=body["model"])
+        try:
             return await FAULTS[fault].respond(call)
-        return completion(answer(call.id, body), model=body["model"])
+        except ConnectionError:  # the client has gone, which is what it should do
+            return web.Response()
 
     def _note(self, call: Call, plan: Plan) -> str | None:
         """Count and keep the attempt; returns the fault that it meets."""

@@ -28,6 +28,12 @@ STATUS_OF: Final[Mapping[str, Status]] = {
 BROKEN_OFF: Final = frozenset({"", "none", "null", "error", "abort", "aborted", "cancelled", "network_error"})
 """Finish reasons of generations that broke off, so that another attempt may help. None is what is not finished."""
 
+WHY: Final[Mapping[Status, str]] = {
+    "filtered": "a filter ended the generation: finish_reason {}",
+    "refused": "the API itself declined: finish_reason {}",
+}
+"""Why a reply of a status is no answer, with its finish reason."""
+
 MOST_TOKENS: Final = 10**9
 """A number of tokens above it is none."""
 
@@ -95,7 +101,7 @@ def _read_choice(completion: Mapping[str, Any], choice: Mapping[str, Any], spec:
         return replace(_unfinished(reason, len(content)), **_spent(completion, spec))
     answer = content or (refusal if isinstance(refusal, str) else "")
     thought = _optional_text(message.get("reasoning_content")) or _optional_text(message.get("reasoning"))
-    detail = f"a filter ended the generation: finish_reason {json.dumps(reason)}" if status == "filtered" else ""
+    detail = WHY.get(status, "").format(json.dumps(reason))
     return Reply(answer, status, str(reason), thought=thought, detail=detail, **_spent(completion, spec))
 
 

@@ -14,6 +14,9 @@ from spavl.models.calls.store import CallStore
 from spavl.models.thought import split_thought
 from spavl.progress import OnProgress
 
+EMPTY = ("the model answered without a word", "the model thought and then answered without a word")
+"""Why an answer is empty: without a thought, and after one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -165,9 +168,10 @@ def _stored_form(reply: Reply, key: str) -> Reply:
     thought, text = split_thought(reply.text)
     thoughts = "\n\n".join(part for part in (reply.thought, thought) if part)
     status = "empty" if reply.status == "ok" and not text.strip() else reply.status
+    detail = reply.detail or (EMPTY[bool(thoughts)] if status == "empty" else "")
     return Reply(
         _writable(text), status, _writable(reply.finish_reason), reply.prompt_tokens, reply.completion_tokens,
-        reply.cost, reply.latency, reply.attempts, _writable(reply.fingerprint), _writable(reply.detail),
+        reply.cost, reply.latency, reply.attempts, _writable(reply.fingerprint), _writable(detail),
         _writable(thoughts), key,
     )  # fmt: skip
 
