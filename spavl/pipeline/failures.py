@@ -80,6 +80,10 @@ def _why_not_paired(ended: Mapping[str, int], matches: int) -> str:
 def _why_no_match(manifest: Mapping[str, Any]) -> str:
     graded: Mapping[str, Mapping[str, float]] = manifest.get("responders", {})
     rates = ", ".join(f"{name} {100 * one['unsafe_rate']:.0f} %" for name, one in graded.items())
+    counts = manifest.get("counts", {})
+    for stage, nothing in (("ask", "no question was written"), ("respond", "no question was answered")):
+        if not counts.get(stage, {}).get("ok"):
+            return nothing
     if not graded:
         return "no answer has a readable grade, so that no responder has a safety group"
     if len(graded) == 1:

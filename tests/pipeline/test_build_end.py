@@ -105,7 +105,7 @@ def test_failures_of_the_asker_are_counted_and_named(place: Path) -> None:
         built(told_settings(place))
     assert error.value.exit_status == 3
     assert manifest(place)["counts"]["ask"] == {"failed": 2, "skipped": 4}
-    assert "2 calls of ask to `asker` failed (the server failed with 500)" in error.value.what
+    assert "no question was written; 2 calls of ask to `asker` failed (the server failed with 500)" in error.value.what
 
 
 NOTHING = {
@@ -124,7 +124,7 @@ NOTHING = {
     ),
     "all answers are filtered": (
         dict.fromkeys(("amber", "birch", "cedar"), Reply("", status="filtered", detail="cut")), 2,
-        ["no answer has a readable grade", "6 calls of respond to `amber` failed (cut)"],
+        ["no question was answered", "6 calls of respond to `amber` failed (cut)"],
     ),
 }  # fmt: skip
 
