@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from bench import align_data
-from spavl.align.data.pairs import read_pairs
+from spavl.align.data.pairs import read_rows
+from spavl.align.data.sources import find_pairs
 from tests.tiny import tiny_llava
 
 
 def test_files_have_three_pairs_a_picture_of_the_size_that_is_named(tmp_path: Path) -> None:
-    pairs = read_pairs(align_data.write_pairs(tmp_path / "train.parquet", 7))
+    pairs = list(read_rows(find_pairs(align_data.write_pairs(tmp_path / "train.parquet", 7))))
     assert [len(pair.pictures) for pair in pairs] == [1] * 7 and len({pair.context for pair in pairs}) == 3
     for pair in pairs:
         content = pair.pictures[0].source
