@@ -182,7 +182,7 @@ def test_weights_are_a_column_of_the_pairs_and_1_where_there_is_none(pairs, tmp_
         [pair.weight for pair in read_rows(find_pairs(file))] == [pair.weight for pair in table] == [0.5, 1.0, 0.0, 3.0]
     )
     assert pair_weights(select(table, [3, 0])).tolist() == [3.0, 0.5]
-    assert [pair.digest for pair in table] == [pair.digest for pair in read_rows(find_pairs(file))]
+    assert [pair.digest for pair in table] == [pair.digest for pair in rows]
     for wrong in ([-1.0], [float("nan")], ["heavy"]):
         (pair,) = read_rows(find_pairs(write("wrong.parquet", wrong)))
         assert "is not a number of 0 or more" in pair.malformed
