@@ -52,7 +52,7 @@ def test_a_file_that_holds_no_settings_is_a_sentence(data: bytes, tmp_path: Path
 
 
 def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="is a folder and no settings file"):
         read_yaml(tmp_path)
 
 

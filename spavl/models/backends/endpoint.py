@@ -126,7 +126,8 @@ class EndpointModel:
             return read_refusal(Refusal(response.status, text, response.headers), self._spec)
         completion = Completion(body, lambda: self._without_secrets(body.decode("utf-8", "replace")))
         reply = read_completion(completion, self._spec)
-        if completion.model not in ("", self._spec.model) and not self._said_model:
+        answers = completion.model.removesuffix("@main")  # `transformers serve` adds the revision
+        if answers not in ("", self._spec.model) and not self._said_model:
             self._said_model = True
             self._log(
                 f"`{self.name}`: `{self._spec.model}` was asked for, and the server says that `{completion.model}` "
