@@ -124,7 +124,7 @@ def test_align_evaluate_and_report_name_what_they_lack(tmp_path: Path) -> None:
         run.align()
     with pytest.raises(SettingsError, match="No benchmark is named"):
         run.evaluate()
-    with pytest.raises(RunError, match="Nothing was evaluated in this run yet"):
+    with pytest.raises(RunError, match="There is no run in this folder"):
         run.report()
 
 
