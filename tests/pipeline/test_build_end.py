@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from spavl.cli.commands import app
 from spavl.cli.terminal import print_funnel
 from spavl.errors import NothingMade
+from spavl.models.backends.local import LocalModel
 from spavl.models.base import Reply, failed_reply
 from tests.pipeline.failing import Told, told_settings
 from tests.pipeline.instant import built, write_pictures
@@ -84,7 +85,8 @@ def test_the_three_commonest_reasons_are_printed_and_numbers_have_their_nouns(ca
          "table": "5-judgments.parquet"}
         for n in (9, 5, 3, 2)
     ]  # fmt: skip
-    made = {"stages": [{"name": "judge"}], "counts": {"judge": {"ok": 4, "failed": 1}}, "failures": reasons}
+    made = {"stages": [{"name": "judge"}], "counts": {"judge": {"ok": 4, "failed": 1}}, "again": {"judge": 1},
+            "failures": reasons}  # fmt: skip
     assert print_funnel(made) == 1
     text = capsys.readouterr().out
     assert "1 record failed; running the same command again asks for it." in text
@@ -97,6 +99,21 @@ def test_what_is_final_is_no_failure_of_the_command(place: Path) -> None:
     assert status == 0
     assert "6 × respond, birch: too long for this server (invalid)" in text
     assert "asks for" not in text
+
+
+def test_an_empty_answer_is_asked_again_of_a_server_and_final_of_weights(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Told.says["birch"] = Reply("")
+    status, text = said(place)
+    assert (status, "6 records failed; running the same command again" in text) == (3, True)
+    Told.says.clear()
+    monkeypatch.setattr(LocalModel, "generate", lambda model, requests: [Reply("")] * len(requests))
+    for again in (False, True):
+        status, text = said(place, "models.3={kind: local, name: amber, path: 'miniworld:base'}")
+        assert (status, "records failed" in text) == (0, False), text
+        assert "6 × respond, amber: the model answered without a word (empty)" in text
+        assert ("kept" in text and "respond" in text.split("kept")[1]) == again, "no table is remade for them"
 
 
 def test_failures_of_the_asker_are_counted_and_named(place: Path) -> None:
