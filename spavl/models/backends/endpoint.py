@@ -175,8 +175,7 @@ class EndpointModel:
         return secret
 
     def _without_secrets(self, text: str) -> str:
-        named = [self._spec.key_env or "", *(value[1:] for value in self._spec.headers.values() if value[:1] == "$")]
-        for secret in filter(None, (os.environ.get(variable, "").strip() for variable in named)):
+        for secret in filter(None, (os.environ.get(name, "").strip() for name in self._spec.variables)):
             text = text.replace(secret, "[key]")
         return text
 
