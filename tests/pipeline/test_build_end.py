@@ -122,6 +122,7 @@ def test_failures_of_the_asker_are_counted_and_named(place: Path) -> None:
     with pytest.raises(NothingMade) as error:
         built(told_settings(place))
     assert error.value.exit_status == 3
+    assert error.value.try_.startswith("run the same command again")
     assert manifest(place)["counts"]["ask"] == {"failed": 2, "skipped": 4}
     assert "no question was written; 2 calls of ask to `asker` failed (the server failed with 500)" in error.value.what
 
@@ -204,3 +205,10 @@ def test_a_further_responder_adds_its_cost_to_that_of_the_others(place: Path) ->
     assert manifest(place)["spent"]["respond"]["tokens"] == 12 * 110
     built(told_settings(place))
     assert manifest(place)["spent"]["respond"]["tokens"] == 18 * 110
+
+
+def test_a_call_that_was_not_sent_has_the_reason_of_those_that_were_cut_short(place: Path) -> None:
+    why = "`amber` was given up for this run: status 503"
+    Told.says["amber"] = failed_reply(f"not sent: {why}")
+    built(told_settings(place))
+    assert [(one["reason"], one["count"]) for one in manifest(place)["failures"]] == [(why, 6)]
