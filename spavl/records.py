@@ -30,6 +30,8 @@ needs is not there. All of them are stored, counted and shown; none is dropped."
 
 TRIED_AGAIN: tuple[Status, ...] = ("failed", "empty")
 """Statuses of calls that the next run makes again, because they may succeed then."""
+WEIGHTS_TRIED_AGAIN: tuple[Status, ...] = ("failed",)
+"""Those of weights on this machine, which would give the same empty answer."""
 
 Role = Literal["user", "assistant"]
 """Who speaks in a turn of a conversation."""

@@ -61,6 +61,13 @@ def test_a_build_is_quiet_and_leaves_records_and_counts(place: Path, capsys: pyt
     assert run.manifest()["calls"] == {"answered from the store": 0, "made": 0}
 
 
+def test_a_report_of_a_run_that_was_not_evaluated_names_what_is_missing(place: Path) -> None:
+    run = spavl.open_run(settings_of(place), allow_code=True)
+    run.build()
+    with pytest.raises(RunError, match="Nothing was evaluated in this run yet"):
+        run.report()
+
+
 def test_between_two_calls_the_call_store_is_free(place: Path) -> None:
     run = spavl.open_run(settings_of(place), allow_code=True)
     run.build()
@@ -124,7 +131,7 @@ def test_align_evaluate_and_report_name_what_they_lack(tmp_path: Path) -> None:
         run.align()
     with pytest.raises(SettingsError, match="No benchmark is named"):
         run.evaluate()
-    with pytest.raises(RunError, match="Nothing was evaluated in this run yet"):
+    with pytest.raises(RunError, match="There is no run in this folder"):
         run.report()
 
 

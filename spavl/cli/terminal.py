@@ -13,7 +13,6 @@ from rich.text import Text
 
 from spavl.errors import SpavlError
 from spavl.plural import plural
-from spavl.records import TRIED_AGAIN
 from spavl.visible_text import visible
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def print_funnel(manifest: dict[str, Any]) -> int:
     table("What was made", ["stage", "records", "seconds"], rows, right=2)
     calls = manifest.get("calls", {})
     say(f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store.")
-    failed: int = sum(counts[name].get(status, 0) for name in names for status in TRIED_AGAIN)
+    failed: int = sum(manifest.get("again", {}).values())
     if failed:
         them = "it" if failed == 1 else "them"
         say(f"{plural(failed, 'record')} failed; running the same command again asks for {them}.")

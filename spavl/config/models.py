@@ -172,6 +172,12 @@ class EndpointSpec(Section):
     system: str = ""
     """A system turn put before every prompt."""
 
+    @property
+    def variables(self) -> list[str]:
+        """Names of the environment variables that hold its key and its secret headers."""
+        headers = [value[1:] for value in self.headers.values() if value.startswith("$")]
+        return [*([self.key_env] if self.key_env else []), *headers]
+
 
 class PythonSpec(Section):
     """A class of your own: `package.module:Class`, built with `options`. Needs `--allow-code`."""

@@ -20,6 +20,7 @@ from typing import Any, assert_never
 from spavl.config.models import EndpointSpec, LocalSpec, ModelSpec, PythonSpec
 from spavl.errors import MissingExtra, ModelError, SettingsError
 from spavl.models.backends.device import choose_device, choose_dtype
+from spavl.records import TRIED_AGAIN, WEIGHTS_TRIED_AGAIN, Status
 
 MINIWORLD = "miniworld:"
 """A `path` that starts so is a checkpoint shipped with the miniature world."""
@@ -42,6 +43,15 @@ class Checkpoint:
     """A transformers checkpoint folder."""
     adapter: Path | None = None
     """A peft adapter folder, merged into the weights on loading."""
+
+
+def tried_again(spec: ModelSpec) -> tuple[Status, ...]:
+    """Statuses of calls that the next run makes again.
+
+    Args:
+        spec: the entry of the model that is asked.
+    """
+    return WEIGHTS_TRIED_AGAIN if isinstance(spec, LocalSpec) else TRIED_AGAIN
 
 
 def identity_of(spec: ModelSpec) -> str:

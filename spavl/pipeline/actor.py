@@ -66,7 +66,8 @@ class ActorRecipe:
     seconds: float | None
     """Seconds until the command's ceiling of time; None: there is none."""
     keys: Mapping[str, str]
-    """API keys by the names of their environment variables. Sent to the process that needs them, and kept nowhere."""
+    """API keys and secret headers by the names of their environment variables. Sent to the process that needs them, and
+    kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

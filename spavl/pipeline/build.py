@@ -20,6 +20,9 @@ from spavl.records import PreferencePair, Response
 from spavl.run import STAGES, Stage, changes
 from spavl.tables import FORMAT, read_footer
 
+AGAIN = "run the same command again, which asks for what failed"
+"""What helps first where nothing was made and calls failed."""
+
 
 def build(session: Session) -> dict[str, dict[str, Any]]:
     """Build the preference dataset of a run. Returns the counts of every stage by name, and of the export.
@@ -85,7 +88,7 @@ def _note_stages(session: Session, stages: Sequence[Stage]) -> None:
     gone = {stage["name"] for stage in manifest.get("stages", [])} - {stage.name for stage in stages}
     kept = {
         part: {name: value for name, value in manifest[part].items() if name not in gone}
-        for part in ("counts", "seconds", "spent") if part in manifest
+        for part in ("counts", "seconds", "spent", "again") if part in manifest
     }  # fmt: skip
     session.run.replace(stages=[stage.described() for stage in stages], **kept)
 
@@ -110,7 +113,8 @@ def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) 
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())
     what = f"{error.what}: {why}" if why else error.what
-    return NothingMade(what, where=error.where, try_=error.try_, calls_failed=error.calls_failed)
+    try_ = f"{AGAIN}, or {error.try_}" if error.calls_failed else error.try_
+    return NothingMade(what, where=error.where, try_=try_, calls_failed=error.calls_failed)
 
 
 def log_changed_settings(session: Session) -> None:

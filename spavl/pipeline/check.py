@@ -238,11 +238,13 @@ def _check_access(spec: ModelSpec, *, allow_code: bool) -> None:
         import_own(spec.target, name=spec.name, allow_code=allow_code, error=ModelError)
     if not isinstance(spec, EndpointSpec):
         return
-    if spec.key_env and not os.environ.get(spec.key_env):
-        raise ModelError(
-            f"The API key of `{spec.name}` is not set", where=f"environment variable {spec.key_env}",
-            try_=f"export {spec.key_env}=…",
-        )  # fmt: skip
+    for variable in spec.variables:
+        if not os.environ.get(variable, "").strip():
+            what = "The API key" if variable == spec.key_env else "A header"
+            raise ModelError(
+                f"{what} of `{spec.name}` is not set", where=f"environment variable {variable}",
+                try_=f"export {variable}=…",
+            )  # fmt: skip
     address = urlsplit(spec.url)
     port = address.port or (443 if address.scheme == "https" else 80)
     try:

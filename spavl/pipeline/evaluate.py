@@ -269,7 +269,7 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
             benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
         )
     for one in answers:
-        session.lost.count(spec.name, benchmark.name, one.status, one.detail)
+        session.lost.count(spec, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)
     write_scores(session.run.evaluate, scored, run=session.run.folder)
     return scored

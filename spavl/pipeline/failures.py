@@ -43,7 +43,9 @@ def failures(run: Run, settings: Settings, stages: Sequence[Stage], counts: Mapp
 
 def _of_stage(run: Run, settings: Settings, stage: Stage) -> Iterator[dict[str, Any]]:
     sql = (
-        f"SELECT {stage.asked}, {stage.status}, left({stage.detail}, {LONGEST_REASON}), count(*), min({stage.id}) "
+        # A call that was not sent at all has the reason of those that were cut short.
+        f"SELECT {stage.asked}, {stage.status}, left(regexp_replace({stage.detail}, '^not sent: ', ''), "
+        f"{LONGEST_REASON}), count(*), min({stage.id}) "
         f"FROM records WHERE list_contains(?, {stage.status}) GROUP BY ALL ORDER BY count(*) DESC, 1, 2, 3 "
         f"LIMIT {MOST_REASONS}"
     )

@@ -123,11 +123,12 @@ def _model_named(settings: Settings, name: str, setting: str, what: str, listed:
 
 
 def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
-    model = session.model(session.spec(guard.model, f"guards: {guard.name}"))
+    spec = session.spec(guard.model, f"guards: {guard.name}")
+    model = session.model(spec)
     with session.progress.bar(doing) as on_progress:
         replies = session.engine.complete(
             model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
         )
     for reply in replies:
-        session.lost.count(model.name, doing, reply.status, reply.detail)
+        session.lost.count(spec, doing, reply.status, reply.detail)
     return replies

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, final
 
+from spavl.config import ModelSpec
+from spavl.models.identity import tried_again
 from spavl.plural import plural
 from spavl.records import TRIED_AGAIN, Status
 
@@ -23,18 +25,19 @@ class LostCalls:
     def __init__(self) -> None:
         self._reasons: dict[tuple[str, str, bool], Counter[str]] = {}
 
-    def count(self, model: str, doing: str, status: Status, detail: str) -> None:
+    def count(self, model: ModelSpec, doing: str, status: Status, detail: str) -> None:
         """Count a call if it gave no answer.
 
         Args:
-            model: name of the model.
+            model: the settings entry of the model.
             doing: what the call was for, such as a benchmark.
             status: what became of it.
             detail: why; its beginning is kept.
         """
         if status in LOST:
+            again = status in tried_again(model)
             reason = " ".join(detail.split())[:REASON] or status
-            self._reasons.setdefault((model, doing, status in TRIED_AGAIN), Counter())[reason] += 1
+            self._reasons.setdefault((model.name, doing, again), Counter())[reason] += 1
 
     @property
     def failed(self) -> int:
@@ -49,6 +52,6 @@ class LostCalls:
 def _line(model: str, doing: str, again: bool, counted: Counter[str]) -> str:
     named = "; ".join(f"{times:,} × {reason}" for reason, times in counted.most_common(NAMED))
     more = len(counted) - NAMED
-    what, then = ("call", "failed, asked again next time") if again else ("item", "cannot be asked, unread for good")
+    what, then = ("call", "failed, asked again next time") if again else ("item", "without an answer, unread for good")
     line = f"{model}, {doing}: {plural(counted.total(), what)} {then}: {named}"
     return line + (f"; and {plural(more, 'other reason')}" if more > 0 else "")

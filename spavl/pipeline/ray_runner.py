@@ -211,7 +211,7 @@ class RayRunner(Runner):
         """Tell a new actor what it works for; returns Ray's reference of the answer."""
         session, settings = self._session, self._settings
         specs = [spec for spec in settings.models if isinstance(spec, EndpointSpec)]
-        names = [spec.key_env for spec in specs if spec.key_env and spec.key_env in os.environ]
+        names = [name for spec in specs for name in spec.variables if name in os.environ]
         folder, store = session.run.folder.absolute(), session.store.path.absolute()
         recipe = ActorRecipe(
             name=f"{slot.number}-{slot.attempt}", settings=shared_out(settings, slot.number),

@@ -13,12 +13,12 @@ from typing import Any
 
 import spavl
 from spavl.errors import NothingMade, RunError, SettingsError
-from spavl.models.identity import stamp_of
+from spavl.models.identity import stamp_of, tried_again
 from spavl.pipeline.collect import collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
-from spavl.records import TRIED_AGAIN, ImageRecord
+from spavl.records import ImageRecord
 from spavl.run import ModelUse, Stage
 from spavl.tables import FORMAT, read_footer, schema_of, slices_of, write_batches
 
@@ -59,7 +59,7 @@ def _to_make(
     session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]], runner: Runner
 ) -> Callable[[], None] | None:
     """Makes the tables of a stage that are not there or not of these inputs; None where there are none."""
-    todo = [job for job in _jobs(session, stage, before) if not _is_made(job)]
+    todo = [job for job in _jobs(session, stage, before) if not _is_made(session, job)]
     return partial(_run_jobs, session, stage, todo, runner) if todo else None
 
 
@@ -73,10 +73,15 @@ def _note_counts(session: Session, stage: Stage) -> None:
     counts = {name: n for name, n in _summed([footer["counts"] for footer in footers]).items() if n}
     usage = _summed([footer.get("usage", {}) for footer in footers])
     spent = session.run.manifest().get("spent", {}).get(stage.name, {})
-    session.run.note(counts={stage.name: counts}, **({"spent": {stage.name: {**spent, **usage}}} if usage else {}))
+    again = sum(map(partial(_tried_again, session), footers, _uses(session, stage)))
+    session.run.note(
+        counts={stage.name: counts},
+        again={stage.name: again},
+        **({"spent": {stage.name: {**spent, **usage}}} if usage else {}),
+    )
     if stage.nothing and not any(footer["rows"] for footer in footers):
         what, try_ = stage.nothing
-        failed = bool(_failed_calls(session))
+        failed = any(session.run.manifest().get("again", {}).values())
         raise NothingMade(what, where=f"stage {stage.name}", try_=try_, calls_failed=failed)
 
 
@@ -86,10 +91,17 @@ def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: sum(part.get(name, 0) for part in parts) for name in names}
 
 
-def _failed_calls(session: Session) -> int:
-    """Records of this run whose calls may succeed when they are made again."""
-    found: Mapping[str, Mapping[str, int]] = session.run.manifest()["counts"]
-    return sum(counts.get(status, 0) for counts in found.values() for status in TRIED_AGAIN)
+def _uses(session: Session, stage: Stage) -> Sequence[ModelUse | None]:
+    """The models that a stage asks, in the order of its tables where it has one for each; None for none."""
+    return list(stage.models(session.settings)) or [None]
+
+
+def _tried_again(session: Session, footer: Mapping[str, Any], use: ModelUse | None) -> int:
+    """Records of a table whose calls are made again by the next run, for they may succeed then."""
+    if use is None:
+        return 0
+    statuses = tried_again(session.spec(use.label, use.setting))
+    return sum(footer["counts"].get(status, 0) for status in statuses)
 
 
 def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]) -> list[Job]:
@@ -102,7 +114,7 @@ def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]
     shared = stage.barrier(inputs[0], settings) if stage.barrier else None
     if isinstance(shared, Mapping):
         session.run.replace(**shared)
-    uses: Sequence[ModelUse | None] = list(stage.models(settings)) or [None]
+    uses = _uses(session, stage)
     if stage.by_model and uses == [None]:
         raise SettingsError(f"No model is named for `{stage.name}`", where=f"build.{stage.name}.models",
                             try_="name entries of `models`")  # fmt: skip
@@ -153,17 +165,13 @@ def _own_footer(path: Path) -> dict[str, Any]:
     return footer
 
 
-def _is_made(job: Job) -> bool:
+def _is_made(session: Session, job: Job) -> bool:
     """Whether the table is there, made from the same, without calls that failed, for those are tried again."""
     if not job.path.exists():
         return False
     footer = _own_footer(job.path)
     whole = footer["slices"] == job.slices
-    return bool(
-        whole
-        and footer["made_from"] == job.fingerprint
-        and not any(footer["counts"].get(status) for status in TRIED_AGAIN)
-    )
+    return bool(whole and footer["made_from"] == job.fingerprint and not _tried_again(session, footer, job.use))
 
 
 def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runner) -> None:

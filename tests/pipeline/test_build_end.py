@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from spavl.cli.commands import app
 from spavl.cli.terminal import print_funnel
 from spavl.errors import NothingMade
+from spavl.models.backends.local import LocalModel
 from spavl.models.base import Reply, failed_reply
 from tests.pipeline.failing import Told, told_settings
 from tests.pipeline.instant import built, write_pictures
@@ -84,7 +85,8 @@ def test_the_three_commonest_reasons_are_printed_and_numbers_have_their_nouns(ca
          "table": "5-judgments.parquet"}
         for n in (9, 5, 3, 2)
     ]  # fmt: skip
-    made = {"stages": [{"name": "judge"}], "counts": {"judge": {"ok": 4, "failed": 1}}, "failures": reasons}
+    made = {"stages": [{"name": "judge"}], "counts": {"judge": {"ok": 4, "failed": 1}}, "again": {"judge": 1},
+            "failures": reasons}  # fmt: skip
     assert print_funnel(made) == 1
     text = capsys.readouterr().out
     assert "1 record failed; running the same command again asks for it." in text
@@ -99,11 +101,28 @@ def test_what_is_final_is_no_failure_of_the_command(place: Path) -> None:
     assert "asks for" not in text
 
 
+def test_an_empty_answer_is_asked_again_of_a_server_and_final_of_weights(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Told.says["birch"] = Reply("")
+    status, text = said(place)
+    assert (status, "6 records failed; running the same command again" in text) == (3, True)
+    Told.says.clear()
+    monkeypatch.setattr(LocalModel, "generate", lambda model, requests: [Reply("")] * len(requests))
+    for again in (False, True):
+        status, text = said(place, "models.3={kind: local, name: amber, path: 'miniworld:base'}")
+        assert (status, "records failed" in text) == (0, False), text
+        assert "6 × respond, amber: the model answered without a word (empty)" in text
+        (kept,) = [line for line in text.splitlines() if line.startswith("kept, ")]
+        assert ("respond" in kept) == again, "no table is remade for them"
+
+
 def test_failures_of_the_asker_are_counted_and_named(place: Path) -> None:
     Told.says["asker"] = DOWN
     with pytest.raises(NothingMade) as error:
         built(told_settings(place))
     assert error.value.exit_status == 3
+    assert error.value.try_.startswith("run the same command again")
     assert manifest(place)["counts"]["ask"] == {"failed": 2, "skipped": 4}
     assert "no question was written; 2 calls of ask to `asker` failed (the server failed with 500)" in error.value.what
 
@@ -186,3 +205,10 @@ def test_a_further_responder_adds_its_cost_to_that_of_the_others(place: Path) ->
     assert manifest(place)["spent"]["respond"]["tokens"] == 12 * 110
     built(told_settings(place))
     assert manifest(place)["spent"]["respond"]["tokens"] == 18 * 110
+
+
+def test_a_call_that_was_not_sent_has_the_reason_of_those_that_were_cut_short(place: Path) -> None:
+    why = "`amber` was given up for this run: status 503"
+    Told.says["amber"] = failed_reply(f"not sent: {why}")
+    built(told_settings(place))
+    assert [(one["reason"], one["count"]) for one in manifest(place)["failures"]] == [(why, 6)]

@@ -141,3 +141,21 @@ def test_a_place_that_is_a_dot_is_a_whole_path_in_every_error(place: Path, monke
     assert spavl.SpavlError("Wrong", where=".").where == str(place / "pictures")
     assert spavl.SpavlError("Wrong", where="..").where == str(place)
     assert spavl.SpavlError("Wrong", where="a.b").where == "a.b"
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_key_or_a_secret_header_that_is_not_set_is_a_problem(
+    place: Path, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("A_KEY", "A_HEADER"):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    one = settings_of(place).model_dump(mode="json")
+    shared = {"kind": "endpoint", "url": "http://127.0.0.1:1/v1", "model": "m"}
+    one["models"][3] = {**shared, "name": "amber", "identity": "t/1", "key_env": "A_KEY"}
+    one["models"][4] = {**shared, "name": "birch", "identity": "t/2", "headers": {"api-key": "$A_HEADER"}}
+    status, text = said(place, one, "--allow-code")
+    assert status == 2
+    assert "The API key of `amber` is not set" in text and "environment variable A_KEY" in text
+    assert "A header of `birch` is not set" in text and "environment variable A_HEADER" in text

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import spavl
 from spavl.cli.commands import app
+from spavl.config import PythonSpec
 from spavl.errors import DataError
 from spavl.models.base import Reply, Request
 from spavl.pipeline.lost_calls import LostCalls
@@ -98,7 +99,7 @@ def test_unread_items_stand_in_every_line_of_the_table(place: Path) -> None:
 def test_an_item_without_its_picture_is_skipped_counted_and_named(place: Path) -> None:
     status, told = run(place)
     assert status == 0, "nothing failed that could be made again"
-    assert "amber, mine: 1 item cannot be asked, unread for good: 1 × b.png: there is no such picture" in told
+    assert "amber, mine: 1 item without an answer, unread for good: 1 × b.png: there is no such picture" in told
     rows = pq.read_table(place / "run/evaluate/amber/mine.parquet").to_pylist()
     assert [(row["item_id"], row["status"], row["unread"]) for row in rows if row["detail"]] == [
         ("3", "skipped", ["skill_accuracy"])
@@ -122,12 +123,15 @@ def test_failed_calls_of_the_guard_are_failed_calls_too(place: Path) -> None:
     assert status == 3 and "guard, grade: guard: 2 calls failed" in told and "– of 1, 1 unread" in told
 
 
+M = PythonSpec(name="m", target="a:B", version="1")
+
+
 def test_reasons_are_counted_the_commonest_named_first_and_long_ones_cut() -> None:
     lost = LostCalls()
     for n in range(9):
-        lost.count("m", "b", "failed", f"reason {n % 5 if n < 7 else 0}\n")
-    lost.count("m", "b", "ok", "")
-    lost.count("m", "c", "empty", "x" * 500)
+        lost.count(M, "b", "failed", f"reason {n % 5 if n < 7 else 0}\n")
+    lost.count(M, "b", "ok", "")
+    lost.count(M, "c", "empty", "x" * 500)
     first, second = lost.lines()
     assert (
         first.startswith("m, b: 9 calls failed") and "4 × reason 0; " in first and first.endswith("and 2 other reasons")

@@ -193,6 +193,17 @@ def test_a_model_that_cannot_be_used_is_given_up_in_all_actors_and_said_once(clu
     assert all("503" in row["response_detail"] for row in table if row["response_status"] == "failed")
 
 
+def test_keys_and_secret_headers_reach_actors_of_a_cluster_that_runs_already(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATE_KEY", "a-key")
+    monkeypatch.setenv("LATE_HEADER", "a-header")
+    with answering() as server:
+        models = endpoints(server.url, key_env="LATE_KEY", headers={"x-secret": "$LATE_HEADER"})
+        made = build_run(settings_of(tmp_path, "run", models, **on_ray(1)))
+    assert made["counts"]["respond"] == {"ok": CALLS}
+
+
 def test_a_ceiling_holds_over_all_actors(cluster: None, tmp_path: Path) -> None:
     log = Log()
     with answering(0.2) as other:

@@ -17,7 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from spavl.config.models import EndpointSpec
 from spavl.errors import DataError
-from spavl.models.backends.endpoint_errors import Refusal, excerpt, read_refusal
+from spavl.models.backends.endpoint_errors import Refusal, excerpt, read_refusal, without_echoes
 from spavl.models.backends.endpoint_reply import Completion, read_completion
 from spavl.models.base import Reply, Request, failed_reply
 from spavl.models.calls.rate_limit import Retry
@@ -84,7 +84,7 @@ class EndpointModel:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                return self._read(response, *await self._received(response))  # fmt: skip
+                return self._read(request, response, *await self._received(response))  # fmt: skip
         except aiohttp.InvalidURL as error:
             what = f"`{self._spec.url}` is no address"
             raise Retry(what, kind="wrong address", try_="Write it as http://host:port/v1.") from error
@@ -116,15 +116,18 @@ class EndpointModel:
                 return b"".join(pieces), False
         return b"".join(pieces), True
 
-    def _read(self, response: ClientResponse, body: bytes, whole: bool) -> Reply:
+    def _read(self, request: Request, response: ClientResponse, body: bytes, whole: bool) -> Reply:
         """What a response of the server means."""
+
+        def text() -> str:
+            return without_echoes(self._without_secrets(body.decode("utf-8", "replace")), request.prompt)
+
         if not whole and response.status == 200:
             most = self._spec.max_response_bytes
             return failed_reply(f"the response is longer than {most:,} bytes (`max_response_bytes`)")
         if response.status != 200:
-            text = self._without_secrets(body.decode("utf-8", "replace"))
-            return read_refusal(Refusal(response.status, text, response.headers), self._spec)
-        completion = Completion(body, lambda: self._without_secrets(body.decode("utf-8", "replace")))
+            return read_refusal(Refusal(response.status, text(), response.headers), self._spec)
+        completion = Completion(body, text)
         reply = read_completion(completion, self._spec)
         answers = completion.model.removesuffix("@main")  # `transformers serve` adds the revision
         if answers not in ("", self._spec.model) and not self._said_model:
@@ -173,8 +176,7 @@ class EndpointModel:
         return secret
 
     def _without_secrets(self, text: str) -> str:
-        named = [self._spec.key_env or "", *(value[1:] for value in self._spec.headers.values() if value[:1] == "$")]
-        for secret in filter(None, (os.environ.get(variable, "").strip() for variable in named)):
+        for secret in filter(None, (os.environ.get(name, "").strip() for name in self._spec.variables)):
             text = text.replace(secret, "[key]")
         return text
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from spavl.config.models import EndpointSpec
-from spavl.models.base import Reply, failed_reply
+from spavl.models.base import Prompt, Reply, failed_reply
 from spavl.models.calls.rate_limit import Retry, Trouble
 
 EXCERPT: Final = 300
@@ -72,6 +72,15 @@ REFUSES_PARAMETER: Final = re.compile(
 PARAMETERS: Final = ("max_completion_tokens", "max_tokens", "response_format", "top_p", "temperature", "seed")
 """Fields that a server may refuse, in the order in which a message that names several is read."""
 
+ECHO: Final = re.compile(
+    r'("(?:flagged_input|input|prompt|content|text|reasoning|reasoning_content|completion)"\s*:\s*")'
+    r'(?:[^"\\]|\\.)+("|\\?$)',
+    re.DOTALL,
+)
+"""Fields whose text is that of the prompt or of an answer, in JSON that may be cut off."""
+SHORTEST_ECHO: Final = 12
+"""Letters from which on a prompt is taken out of a response; a shorter one may be any word of it."""
+
 PROVIDER_STATUSES: Final = range(400, 600)
 GATEWAY: Final = frozenset({502, 503, 504, 521, 522, 523, 524, 529})
 """Statuses of a gateway that has no server behind it at the moment, or of one that is overloaded."""
@@ -84,7 +93,7 @@ class Refusal:
     status: int
     """HTTP status, or the code that an error inside a response of status 200 gives."""
     text: str
-    """Its body, without secrets."""
+    """Its body, without secrets and without the words of prompt and answer."""
     headers: Mapping[str, str]
     """Its headers."""
 
@@ -247,6 +256,21 @@ def excerpt(text: str) -> str:
     line = " ".join(re.sub(r"[A-Za-z0-9+/=]{100,}", "[data]", text[: 100 * EXCERPT]).split())
     line = "".join(letter if letter.isprintable() else "\ufffd" for letter in line[: EXCERPT + 1])
     return line if len(line) <= EXCERPT else f"{line[:EXCERPT]} ..."
+
+
+def without_echoes(text: str, prompt: Prompt) -> str:
+    """A response as it may be shown openly: without what it repeats of the prompt, and without words of an answer.
+
+    Args:
+        text: the response.
+        prompt: what was asked.
+    """
+    text = ECHO.sub(r"\1[closed]\2", text)
+    for asked in (prompt.system, *(turn.text for turn in prompt.turns)):
+        if len(asked) >= SHORTEST_ECHO:
+            for form in (asked, json.dumps(asked)[1:-1], json.dumps(asked, ensure_ascii=False)[1:-1]):
+                text = text.replace(form, "[closed]")
+    return text
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

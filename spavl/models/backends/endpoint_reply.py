@@ -45,7 +45,7 @@ class Completion:
     body: bytes
     """The response."""
     without_secrets: Callable[[], str]
-    """Gives it as text without secrets, for messages."""
+    """Gives it as text without secrets and without the words of prompt and answer, for messages."""
 
     @cached_property
     def form(self) -> Any:

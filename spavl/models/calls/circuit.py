@@ -61,12 +61,13 @@ class Circuit:
     ) -> None:
         self.paused = False
         """Whether calls wait for the server to come back."""
+        self.answers = 0
+        """How many attempts the server has answered in this run, whatever it said."""
         self._model = model
         self._probe = probe
         self._waiting = waiting
         self._answered_before = answered_before
         self._oversight = oversight
-        self._answers = 0
         self._good: Request | None = None
         self._suspects: dict[str, Request] = {}
         self._refused: set[str] = set()
@@ -81,11 +82,6 @@ class Circuit:
         """Why no call may be sent any more, in this run; empty if calls may be."""
         return self._oversight.given_up.get(self._model.name, "") or self._oversight.reached()
 
-    @property
-    def has_answered(self) -> bool:
-        """Whether the server has answered any call of this run."""
-        return self._answers > 0
-
     def answered(self, request: Request, reply: Reply) -> None:
         """Note that the server answered.
 
@@ -93,9 +89,9 @@ class Circuit:
             request: what was asked.
             reply: what came back; one that failed shows that the server is there.
         """
-        if not self._answers:
+        if not self.answers:
             self._oversight.answered.add(self._model.name)
-        self._answers += 1
+        self.answers += 1
         self._throttled_since = 0.0
         if reply.status not in TRIED_AGAIN:
             self._good = request
@@ -119,10 +115,10 @@ class Circuit:
         Returns:
             Whether the attempt counts against the call.
         """
-        answers, since = self._answers, time.monotonic()
+        answers, since = self.answers, time.monotonic()
         self._suspects[request.key] = request
         await asyncio.sleep(pause)
-        if self._answers > answers or (error.kind == "no answer" and self._is_alone(request)):
+        if self.answers > answers or (error.kind == "no answer" and self._is_alone(request)):
             return True
         if self._prober is None:
             self._since = since
@@ -140,21 +136,22 @@ class Circuit:
         if len(self._refused) < MOST_REFUSALS:
             return
         self._refused.clear()
-        others = [self._good] if self._good is not None else self._waiting()
-        if not others or not await self._is_answered(others[0]):
+        if not await self._another_is_answered():
             self._give_up(f"each of the last {MOST_REFUSALS} calls was refused ({error.kind}): {error.detail}", error)
 
-    def throttled(self, error: Retry, pause: float) -> None:
-        """Note that the server refused a call as one too many; it is given up where it does for too long.
+    async def throttled(self, error: Retry, pause: float) -> None:
+        """Note that the server refused a call as one too many; it is given up where it does so to all for too long.
 
         Args:
             error: what the server said.
-            pause: seconds that will be waited.
+            pause: seconds that all calls will wait.
         """
         now = time.monotonic()
         self._throttled_since = self._throttled_since or now
         if now - self._throttled_since > self._model.patience:
-            self._give_up(f"it has refused all calls for {spoken(self._model.patience)}: {error.detail}", error)
+            self._throttled_since = now  # one call finds out, whoever is refused meanwhile
+            if not await self._another_is_answered():
+                self._give_up(f"it has refused all calls for {spoken(self._model.patience)}: {error.detail}", error)
         elif pause > SAID_AFTER and now > self._quiet_until:
             self._quiet_until = now + SAID_AGAIN_AFTER
             asked = f" (it asks for {spoken(error.after)})" if error.after > pause else ""
@@ -170,16 +167,22 @@ class Circuit:
         """Whether nothing but this call could show if the server is there."""
         return self._good is None and self._suspects.keys() <= {request.key} and not self._waiting()
 
-    async def _is_answered(self, request: Request) -> bool:
-        answers = self._answers
-        await self._probe(_shortened(request))
-        return self._answers > answers
+    async def _another_is_answered(self) -> bool:
+        """Whether a request is answered that was before, or else one that was not sent yet."""
+        answers = self.answers
+        others = [self._good] if self._good is not None else self._waiting()
+        if others:
+            await self._probe(_shortened(others[0]))
+        return self.answers > answers
 
     async def _probe_until_settled(self, error: Retry) -> bool:
         """Ask until the server answers or is given up. Returns whether it was out of reach."""
-        answers, number = self._answers, 0
+        answers, number = self.answers, 0
         try:
-            while not self.stopped and (found := await self._probed(number, error)) and self._answers == answers:
+            # Another call may be answered while one waits, and during a probe.
+            while self.answers == answers and not self.stopped and (found := await self._probed(number, error)):
+                if self.answers > answers:
+                    break
                 error = found
                 self.paused = True
                 if number:  # one failed probe may be chance

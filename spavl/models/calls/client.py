@@ -30,6 +30,10 @@ class Attempts:
     """Those that count against the call."""
     throttled: int = 0
     """Those that the server refused as too many."""
+    throttled_since: float = 0.0
+    """When it did so first."""
+    answers_then: int = 0
+    """How many attempts of all calls had been answered when it did so last."""
     cost: float = 0.0
     """What empty answers before the last one cost."""
 
@@ -124,10 +128,9 @@ class Client:
 
     async def _after(self, request: Request, error: Retry, attempts: Attempts, acquired: float) -> Reply | None:
         """What to do after an attempt failed: the failed reply where none is left, else None after a pause."""
-        pause = self._pause(error, acquired, attempts)
+        pause = self._pause(error, attempts)
         if error.throttled:
-            attempts.throttled += 1
-            self._circuit.throttled(error, pause)
+            await self._throttle(error, attempts, acquired, pause)
         elif error.kind in DOWN:
             attempts.failed += await self._circuit.settle(request, error, pause)
             pause = 0.0
@@ -142,18 +145,27 @@ class Client:
 
     def _is_last(self, error: Retry, attempts: Attempts) -> bool:
         most = self._model.attempts
-        if error.kind == "wrong address" and not self._circuit.has_answered:
+        if error.kind == "wrong address" and not self._circuit.answers:
             most = min(most, ATTEMPTS_BEFORE_FIRST_ANSWER)
+        if error.throttled and time.monotonic() - attempts.throttled_since > self._model.patience:
+            return True
         return attempts.failed >= most or attempts.throttled >= self._model.attempts * THROTTLED_FACTOR
 
-    def _pause(self, error: Retry, acquired: float, attempts: Attempts) -> float:
+    async def _throttle(self, error: Retry, attempts: Attempts, acquired: float, pause: float) -> None:
+        """Make all calls of the model wait; but a call that is refused again while others are answered waits alone."""
+        alone = attempts.throttled > 0 and self._circuit.answers > attempts.answers_then
+        for_all = 0.0 if alone else pause
+        attempts.throttled += 1
+        attempts.throttled_since = attempts.throttled_since or time.monotonic()
+        attempts.answers_then = self._circuit.answers
+        self._limits.throttle(acquired, for_all)
+        await self._circuit.throttled(error, for_all)
+
+    def _pause(self, error: Retry, attempts: Attempts) -> float:
         """Seconds to wait, at most until a ceiling: what the server asked for, or exponential backoff with jitter."""
         tried = attempts.failed + attempts.throttled
         asked = min(error.after, self._model.longest_wait) if error.after > 0 else 0.0  # NaN is not above 0
-        pause = max(0.0, min(asked or backoff(tried), self._oversight.left))
-        if error.throttled:
-            self._limits.throttle(acquired, pause)
-        return pause
+        return max(0.0, min(asked or backoff(tried), self._oversight.left))
 
 
 def is_empty(reply: Reply) -> bool:

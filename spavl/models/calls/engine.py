@@ -26,7 +26,7 @@ from spavl.models.calls.rate_limit import ConcurrencyLimit, Limits, Retry
 from spavl.models.calls.store import CallStore
 from spavl.plural import plural
 from spavl.progress import OnProgress
-from spavl.records import TRIED_AGAIN, Status
+from spavl.records import TRIED_AGAIN, WEIGHTS_TRIED_AGAIN, Status
 
 __all__ = ["Call", "Engine", "Pending", "Retry", "complete", "plan", "sees_item"]
 
@@ -345,8 +345,8 @@ def sees_item(model: Model) -> bool:
 
 
 def _asked_again(model: Model) -> tuple[Status, ...]:
-    """Statuses of stored replies that a model is asked for again: weights would give the same empty answer."""
-    return tuple(status for status in TRIED_AGAIN if status != "empty" or not isinstance(model, LocalModel))
+    """Statuses of stored replies that a model is asked for again."""
+    return WEIGHTS_TRIED_AGAIN if isinstance(model, LocalModel) else TRIED_AGAIN
 
 
 def _needs_call(stored: Reply | None, asked_again: tuple[Status, ...]) -> bool:

@@ -65,9 +65,9 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise RunError(
-            "There is no call store to replay.",
+            "There is no call store here.",
             where=str(path),
-            try_="Run without replay first, or name another `store`.",
+            try_="Name the file of one; a run without `--replay` makes it.",
         )
     # A file that nobody can write has no write-ahead log to heed, and SQLite could not make its side files there.
     mode = "mode=ro" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -167,6 +168,19 @@ def test_a_prompt_that_is_never_answered_is_its_own_failure_and_says_nothing(
     assert {r.status for r, p in zip(replies, prompts(0, 40), strict=True) if p.text != poison} == {"ok"}
     assert [r.status for r in replies].count("failed") == 1
     assert said.lines == []
+
+
+def test_a_call_that_fails_on_its_own_while_others_wait_for_the_server_ends_nothing(store: CallStore) -> None:
+    async def respond(request: web.Request, number: int) -> web.Response:
+        text = prompt_of(await request.json())
+        await asyncio.sleep(0.6 if text == "q2" else 0.02)
+        return completion("Fine.") if text == "q9" else web.Response(status=400 if text == "q2" else 503)
+
+    with serving(respond) as server:
+        ask(store, server.spec(), prompts(9, 1), Said())
+        replies = ask(store, server.spec(attempts=2, concurrency=3, patience=1.5), prompts(0, 3), Said())
+    assert [reply.status for reply in replies] == ["failed"] * 3
+    assert replies[2].detail.startswith("the server refused the request with 400")
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -243,7 +243,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(path: Path) -> None:
 
 
 def test_replay_needs_a_store_and_takes_no_new_answers(path: Path) -> None:
-    with pytest.raises(RunError, match="no call store to replay"):
+    with pytest.raises(RunError, match="There is no call store here"):
         CallStore(path, replay=True)
     with CallStore(path) as store:
         store.put("k", REPLY, "{}")

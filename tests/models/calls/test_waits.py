@@ -77,6 +77,30 @@ def test_a_server_that_refuses_all_calls_as_too_many_is_given_up_when_patience_e
     assert "daily quota" in replies[-1].detail
 
 
+@pytest.mark.parametrize("after", [{}, {"Retry-After": "0.3"}])
+@pytest.mark.parametrize("concurrency", [1, 2, 16])
+def test_prompts_that_are_refused_as_too_many_for_ever_are_their_own_failures_and_hold_nobody_up(
+    store: CallStore, after: dict[str, str], concurrency: int
+) -> None:
+    async def respond(request: web.Request, number: int) -> web.Response:
+        body = await request.json()
+        if prompt_of(body) in ("q0", "q1"):
+            return web.Response(status=429, headers=after, text="always too many")
+        if body["max_tokens"] > 1:  # no probe
+            ended["others"] = time.monotonic()
+        return completion("Fine.")
+
+    said, began, ended = Said(), time.monotonic(), dict[str, float]()
+    with serving(respond) as server:
+        spec = server.spec(concurrency=concurrency, patience=0.6, longest_wait=1)
+        replies = ask(store, spec, prompts(0, 60), said)
+    assert [reply.status for reply in replies] == ["failed"] * 2 + ["ok"] * 58
+    assert "always too many" in replies[0].detail
+    assert time.monotonic() - began < 8
+    assert concurrency < 3 or ended["others"] - began < 0.6, "others wait for the first refusals only"
+    assert said.lines == []
+
+
 def test_an_empty_answer_is_asked_again_within_the_attempts_and_then_typed(store: CallStore) -> None:
     async def sometimes_silent(request: web.Request, number: int) -> web.Response:
         text = prompt_of(await request.json())
