@@ -138,7 +138,7 @@ def test_rules_of_one_reading_have_ids_of_their_own():
 @pytest.mark.parametrize(
     ("answers", "expected", "text", "right"),
     [
-        ("auto", "A", "", False), ("auto", "A", "Answer: A", True), ("auto", "A", "a dog", False),
+        ("auto", "A", "", None), ("auto", "A", "Answer: A", True), ("auto", "A", "a dog", False),
         ("option", "b", "B) a dog", True), ("text", "A", "a", True), ("text", "A", "Option A", False),
         ("number", "5", "five apples", True), ("auto", "5", "-5", False), ("text", "5", "five", False),
     ],
@@ -149,6 +149,6 @@ def test_a_file_says_how_its_answers_are_read_and_the_metric_says_it_too(tmp_pat
     tools = BenchmarkTools(name="mine", sampling=Sampling(), pictures=tmp_path, seed=0, unsafe=lambda: REFUSES)
     made = load_file(spec, tools)
     (metric,) = made.metrics
-    assert metric.scorer.id == f"reader:short-answer/{answers}/1"
+    assert metric.scorer.id == f"reader:short-answer/{answers}/2"
     answered = Answer(item=made.items[0], benchmark="mine", model="m", text=text, status="ok", call="", tokens=1)
     assert metric.scorer.score([answered]) == [right]
