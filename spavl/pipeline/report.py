@@ -16,7 +16,6 @@ from spavl.pipeline.report_tables import (
     groups,
     heldout,
     judges,
-    may_harm,
     measured_metrics,
     responders,
     scored_items,
@@ -183,7 +182,7 @@ def _example(item: ScoredItem) -> Example:
         pictures=tuple(path for path in item.pictures if path.exists()),
         answers=tuple(
             AnswerShown(model=name, text=answer.text, good=answer.good, grade=answer.words,
-                        closed=may_harm(answer.is_safe, harmful=item.closed))
+                        closed=item.is_closed(answer))
             for name, answer in item.answers.items()
         ),
     )  # fmt: skip

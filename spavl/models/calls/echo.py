@@ -24,6 +24,16 @@ _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
 """A word, or a letter of a script that writes no spaces."""
 
 
+def repeats(text: str, prompt: Prompt) -> bool:
+    """Whether words of a request stand in a text, such as an answer that says what it declines.
+
+    Args:
+        text: an answer, or a reason.
+        prompt: what was asked.
+    """
+    return any(_repeated([word.casefold() for word in _WORD.findall(text)], set(_runs(prompt))))
+
+
 def without_echo(reason: str, prompt: Prompt) -> str:
     """A reason in which no words of the request stand, as they are or as JSON or HTML writes them.
 
