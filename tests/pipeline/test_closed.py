@@ -109,3 +109,19 @@ def test_harmful_questions_are_closed_on_the_terminal_and_the_page(place: Path) 
         for more in ([], ["--json"]):
             assert "marked" not in told("show", run, item, "--benchmark", "mine", *more)
     assert "marked" in told("show", run, "h7", "--benchmark", "mine", "--reveal")
+
+
+def test_a_log_that_a_killed_training_broke_off_is_shown_as_far_as_it_is_whole(place: Path) -> None:
+    told("evaluate", str(place / "my.yaml"), "--model", "amber", "--allow-code")
+    log = place / "run/align/dpo/metrics.jsonl"
+    log.parent.mkdir(parents=True)
+    whole = '{"step": 1, "loss": 0.6}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": 0.5}\n'
+    for broken in (
+        '{"step": 4, "lo',
+        '{"step": 4, "lo{"step": 4, "loss": 0.4}\n',
+        "\0\0\0",
+        '7\n{"step": 4, "loss": null}',
+    ):
+        log.write_text(whole + broken)
+        assert "Report:" in told("report", str(place / "run"))
+        assert "from 0.6 to 0.5" in (place / "run/report.html").read_text()

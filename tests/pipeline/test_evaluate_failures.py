@@ -134,3 +134,13 @@ def test_reasons_are_counted_the_commonest_named_first_and_long_ones_cut() -> No
         first.startswith("m, b: 9 calls failed") and "4 × reason 0; " in first and first.endswith("and 2 other reasons")
     )
     assert len(second) < 250 and lost.failed == 10
+
+
+def test_models_of_one_name_are_refused_and_one_named_twice_is_asked_once(place: Path) -> None:
+    words = ["evaluate", str(place / "my.yaml"), "--allow-code"]
+    same = CliRunner().invoke(app, [*words, "--model", "amber", "--model", "amber"])
+    assert same.exit_code == 0
+    assert list(json.loads((place / "run/run.json").read_text())["models"]) == ["amber"]
+    for first, second in (("a/b", "a-b"), ("amber", "./amber")):
+        two = CliRunner().invoke(app, [*words, "--model", first, "--model", second])
+        assert "Two models would both be called" in str(two.exception)
