@@ -214,7 +214,7 @@ def test_no_message_holds_a_picture_s_bytes(tmp_path):
         values(tmp_path / "a.json")
     assert len(error.value.render()) < 400
     assert "iVBOR" not in brief(picture) + brief(f"data:image/png;base64,{picture}") + brief({picture: 1})
-    assert brief(b"\x89PNG") == "4 bytes" and brief("x y " * 99).endswith('x …" (396 letters)')
+    assert brief(b"\x89PNG") == "4 bytes" and brief("x y " * 99) == "a text of 396 letters"
 
 
 @pytest.mark.parametrize("form", ["lines", "csv", "parquet", "lines.gz", "array", "array.gz"])
@@ -266,3 +266,26 @@ def test_only_the_columns_that_are_asked_for_are_read_of_parquet(tmp_path):
 
 def test_the_largest_json_value_is_half_a_gibibyte():
     assert MOST == 512 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("yes", '"yes"'), ("not sure yet", '"not sure yet"'),
+        ("cups/my own blue cup 4.png", '"cups/my own blue cup 4.png"'),
+        ("a marked question of all", "a text of 24 letters"), ("a marked\nquestion of two", "a text of 24 letters"),
+        ("\u9019\u662f\u4e00\u500b" * 5, "a text of 20 letters"), ("\u675f\u7e1b.png", '"\u675f\u7e1b.png"'),
+        ("what is in a.png? tell", "a text of 22 letters"),
+        ({"a marked question of all": 1}, "an object with a text of 24 letters"),
+        (["a marked question of all"], "a list of 1"),
+    ],
+)  # fmt: skip
+def test_messages_show_slips_and_names_but_no_sentence_of_a_file(value: object, shown: str) -> None:
+    assert brief(value) == shown
+
+
+@pytest.mark.parametrize("content", [b";", b",,", b"\n;\n"])
+def test_a_table_without_a_word_is_refused_in_a_sentence(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match="no table"):
+        values(tmp_path / "a.csv")

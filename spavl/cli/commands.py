@@ -207,10 +207,11 @@ def try_(
     """Ask the base and the aligned models one question about one picture, side by side."""
     from spavl.cli.terminal import print_answers
     from spavl.pipeline.show import try_models
+    from spavl.records import TRIED_AGAIN
 
     answers = try_models(picture, question, run=run, models=model or [], seed=seed or 0)
     print_answers(answers)
-    if any(reply.status == "failed" for _, reply in answers):
+    if any(reply.status in TRIED_AGAIN for _, reply in answers):
         raise typer.Exit(3)
 
 

@@ -28,6 +28,8 @@ err = Console(stderr=True, highlight=False)
 
 MOST_NAMED = 5
 """Most pictures that a plan names one by one."""
+NARROW = 15
+"""Letters of a column's name that stand on one line, where its cells are no longer."""
 CLOSED = "(closed; `--reveal` prints it)"
 """What stands for text that may do harm."""
 
@@ -54,7 +56,7 @@ def print_error(error: SpavlError) -> int:
 
 
 def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1) -> None:
-    """Print a small table.
+    """Print a small table. Numbers are never broken: where there is little room, names and texts take further lines.
 
     Args:
         title: stands above it.
@@ -62,12 +64,22 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
         rows: cells of every row.
         right: the first column of numbers, which are aligned to the right.
     """
-    shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    shown = Table(title=Text(visible(title)), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
-        shown.add_column(Text(visible(name)), justify="right" if place >= right else "left", no_wrap=place == 0)
+        header, longest = Text(visible(name)), _longest_line([cells[place] for cells in rows])
+        if place < right:
+            shown.add_column(header, overflow="fold")
+        else:
+            width = max(longest, min(header.cell_len, NARROW))
+            shown.add_column(header, justify="right", overflow="fold", width=width)
     for cells in rows:
         shown.add_row(*(Text(visible(cell)) for cell in cells))
     out.print(shown)
+
+
+def _longest_line(cells: list[str]) -> int:
+    """Columns of the terminal that the longest line of some cells takes."""
+    return max((Text(visible(line)).cell_len for cell in cells for line in cell.split("\n")), default=0)
 
 
 def print_plan(plan: RunPlan) -> bool:
@@ -136,19 +148,22 @@ def print_scores(scores: Scores) -> None:
         scores: rates of every model, and its comparison with the first.
     """
     models = list(scores.rates)
-    rows = [
-        [known["label"], known["axis"], *(_rate(scores.rates[name].get(m)) for name in models)]
-        for m, known in scores.metrics.items()
-    ]
-    table("Scores, with intervals and items", ["metric", "axis", *models], rows, right=2)
-    changed = [
-        [name, scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"]), f"{p.p:.2g}"]
-        for name, those in scores.paired.items()
-        for m, p in those.items()
-    ]
-    if changed:
-        title = f"Against {models[0]}, item by item (exact McNemar)"
-        table(title, ["model", "metric", "fixed", "broken", "p"], changed, right=2)
+    columns = max(1, (out.width - 28) // (NARROW + 2))
+    for first in range(0, len(models), columns):
+        some = models[first : first + columns]
+        rows = [
+            [known["label"], known["axis"], *(_rate(scores.rates[name].get(m)) for name in some)]
+            for m, known in scores.metrics.items()
+        ]
+        table("Scores, with items and intervals", ["metric", "axis", *some], rows, right=2)
+    for name, those in scores.paired.items():
+        changed = [
+            [scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"]), f"{p.p:.2g}"]
+            for m, p in those.items()
+        ]
+        if changed:
+            title = f"\n{name} against {models[0]}, item by item (exact McNemar)"
+            table(title, ["metric", "fixed", "broken", "p"], changed)
     for line in scores.lost.lines():
         say(line)
 
@@ -226,11 +241,14 @@ def _counted(counts: dict[str, Any]) -> str:
 
 
 def _rate(rate: Rate | None) -> str:
+    """A rate and its items, its interval, and how many are unread, each on a line."""
     if rate is None:
         return "–"
-    of = f"of {rate.n:,}" + (f", {rate.unreadable:,} unread" if rate.unreadable else "")
-    shown = "–" if rate.value is None else f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-    return f"{shown} {of}"
+    value = "–" if rate.value is None else f"{100 * rate.value:.1f} %"
+    lines = [f"{value} of {rate.n:,}"]
+    lines += [] if rate.value is None else [f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"]
+    lines += [f"{rate.unreadable:,} unread"] if rate.unreadable else []
+    return "\n".join(lines)
 
 
 def _changes(paired: PairedComparison, better: Better) -> tuple[str, str]:

@@ -86,8 +86,8 @@ def _answer(benchmark: Benchmark, model: Model, item: Item, reply: Reply) -> Ans
 def score(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Scored]:
     """Outcomes of every answer, by the scorers of the benchmark's metrics.
 
-    Complete and truncated answers are scored. Where the call failed every outcome is None; where the service declined
-    it is `Metric.when_declined`.
+    Complete and truncated answers are scored; of one without a word no rule says anything. Where the call failed every
+    outcome is None; where the service declined it is `Metric.when_declined`.
 
     Args:
         benchmark: the benchmark that was asked.

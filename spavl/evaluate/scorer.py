@@ -57,7 +57,8 @@ class Scorer(Protocol):
         """One outcome an answer, in order.
 
         Args:
-            answers: whole or cut off, of items that the metric counts; the text of one may be empty.
+            answers: whole or cut off, of items that the metric counts; the text of one that was cut off inside its
+                thought is empty, and says nothing.
         """
         ...
 
@@ -72,9 +73,9 @@ class Rule:
     """(item, text of the answer) → outcome."""
 
     def score(self, answers: Sequence[Answer]) -> list[Outcome]:
-        """One outcome an answer, in order.
+        """One outcome an answer, in order; None where there is not a word of one.
 
         Args:
             answers: the answers.
         """
-        return [self.outcome(a.item, a.text) for a in answers]
+        return [self.outcome(a.item, a.text) if a.text.strip() else None for a in answers]

@@ -23,7 +23,7 @@ RESAMPLES = 1000
 class YesNoReport:
     """Scores of a model's answers to yes/no questions, with yes as the positive class.
 
-    Failed calls are unreadable in every rate.
+    Calls without a word of an answer are unreadable in every rate.
     """
 
     accuracy: Rate
@@ -54,7 +54,7 @@ def yes_no_report(answers: Sequence[Answer], *, level: float = LEVEL, seed: int 
         level: confidence level of every interval.
         seed: seed of the bootstrap.
     """
-    failed = [a.status in FAILED for a in answers]
+    failed = [a.status in FAILED or not (a.text.strip() or a.status in DECLINED) for a in answers]
     predicted = ["neither" if a.status in (*DECLINED, *FAILED) else read_yes_no(a.text) for a in answers]
     expected = [a.item.expected.strip().lower() for a in answers]
     clusters = [a.item.cluster or a.item.item_id for a in answers]

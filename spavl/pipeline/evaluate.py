@@ -72,7 +72,7 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
             where none is given, the model that was aligned and every checkpoint of the run.
 
     Raises:
-        SettingsError: no benchmark is named, or one needs a guard and none is named.
+        SettingsError: no benchmark is named, one needs a guard and none is named, or two models have one name.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
     specs = [_spec(session, name) for name in models] or known_models(session)
@@ -80,9 +80,22 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
     aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
+    specs = _told_apart(specs)
     scores = run_benchmarks(session, specs, open_benchmarks(session))
     keep_sections(session, "evaluate", "report")
     return scores
+
+
+def _told_apart(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """The models, each once; different ones of one name would write over each other's scores."""
+    found: dict[str, ModelSpec] = {}
+    for spec in specs:
+        if found.setdefault(spec.name, spec) != spec:
+            raise SettingsError(
+                f"Two models would both be called `{spec.name}` in the scores", where="--model",
+                try_="list one of them under `models` with a name of its own, and name it",
+            )  # fmt: skip
+    return list(found.values())
 
 
 def run_benchmarks(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError
@@ -16,7 +17,6 @@ from spavl.pipeline.report_tables import (
     groups,
     heldout,
     judges,
-    may_harm,
     measured_metrics,
     responders,
     scored_items,
@@ -183,7 +183,7 @@ def _example(item: ScoredItem) -> Example:
         pictures=tuple(path for path in item.pictures if path.exists()),
         answers=tuple(
             AnswerShown(model=name, text=answer.text, good=answer.good, grade=answer.words,
-                        closed=may_harm(answer.is_safe, harmful=item.closed))
+                        closed=item.is_closed(answer))
             for name, answer in item.answers.items()
         ),
     )  # fmt: skip
@@ -214,11 +214,27 @@ def _curves(run: Run) -> Iterator[Curve]:
 
 def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
     """(step, value) of the lines that hold the key; a round of PPO counts as a step, and its loss is not shown."""
-    rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    rows = list(_lines(log))
     steps = "round" if rows and "round" in rows[0] else "step"
     if steps == "round" and key == "loss":
         return ()
-    return tuple((float(r[steps]), float(r[key])) for r in rows if key in r and steps in r)
+    found = ((row.get(steps), row.get(key)) for row in rows)
+    return tuple((float(at), float(value)) for at, value in found if _is_finite(at) and _is_finite(value))
+
+
+def _lines(log: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log; one that a killed training, or one that is under way, wrote in part is left out."""
+    for line in log.read_text("utf-8", "replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row
+
+
+def _is_finite(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:

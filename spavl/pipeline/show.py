@@ -135,7 +135,9 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
     (asked,) = read_rows(run.queries, Query, "query_id", query_id)
 
     def shown(text: str, safe: bool | None) -> ShownText:
-        return ShownText.of(text, harm=may_harm(safe, harmful=asked.harmful), reveal=reveal)
+        return ShownText.of(
+            text, harm=may_harm(text, safe, question=asked.question, harmful=asked.harmful), reveal=reveal
+        )
 
     topic = asked.image.topic
     responses = sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder)
@@ -185,8 +187,7 @@ def find_item(folder: Path, benchmark: str, part: str, *, reveal: bool = False) 
         question_id=matching[0], subject=item.group, benign=item.benign, pictures=tuple(map(str, item.pictures)),
         question=ShownText.of(item.question, harm=item.closed, reveal=reveal),
         answers=tuple(
-            ShownAnswer(name, answer.words, ShownText.of(
-                answer.text, harm=may_harm(answer.is_safe, harmful=item.closed), reveal=reveal))
+            ShownAnswer(name, answer.words, ShownText.of(answer.text, harm=item.is_closed(answer), reveal=reveal))
             for name, answer in item.answers.items()
         ),
         others=len(matching) - 1,

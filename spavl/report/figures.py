@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from spavl.report.data import Bar, Curve, MetricShown, ModelShown, ResponderShown
 from spavl.report.phrases import percent
 from spavl.statistics.intervals import Rate
+from spavl.visible_text import visible
 
 WIDTH = 340
 """Width of every figure, in units of its viewBox."""
@@ -121,7 +122,7 @@ def _dots(rows: Sequence[tuple[str, Rate, str, bool]], *, alt: str, name: str) -
             if value.value is not None:
                 face = PAPER if hollow else colour
                 axes.plot(value.value, y, "o", markersize=9, color=face, mec=colour, mew=2, clip_on=False, zorder=3)
-            axes.annotate(label, (0, y), (0, 9), textcoords="offset points", color=MUTED, fontsize=10)
+            axes.annotate(visible(label), (0, y), (0, 9), textcoords="offset points", color=MUTED, fontsize=10)
             text = "unread" if value.value is None else percent(value.value)
             axes.annotate(text, (1, y), (10, -4), textcoords="offset points", fontweight="bold")
         axes.set_ylim(-len(rows) + 0.4, 0.75)
@@ -145,7 +146,7 @@ def composition(rows: Sequence[Bar], of: str) -> str:
         for place, row in enumerate(rows):
             axes.barh(-place, row.harmful, height=0.32, color=HARM)
             axes.barh(-place, row.benign, left=row.harmful, height=0.32, color=BENIGN)
-            axes.annotate(row.label, (0, -place), (0, 8), textcoords="offset points", color=MUTED, fontsize=10)
+            axes.annotate(visible(row.label), (0, -place), (0, 8), textcoords="offset points", color=MUTED, fontsize=10)
             total = row.harmful + row.benign
             axes.annotate(f"{total:,}", (total, -place), (6, -4), textcoords="offset points", fontweight="bold")
         axes.set_ylim(-len(rows) + 0.5, 0.7)
@@ -200,7 +201,7 @@ def _svg(figure: Figure, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     view = re.search(r'viewBox="([^"]*)"', text)
-    opening = f'<svg viewBox="{view[1] if view else ""}" role="img" aria-label="{escape(alt)}">'
+    opening = f'<svg viewBox="{view[1] if view else ""}" role="img" aria-label="{escape(visible(alt))}">'
     text = opening + text[text.index(">") + 1 :]
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     text = re.sub(r"(font:[^;\"]*?[\d.]+px) [^;\"]*", r"\1 var(--sans)", text)  # as Matplotlib before 3.10 wrote it

@@ -98,6 +98,7 @@ def render(report: ReportData) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_spelt,
     )
     environment.filters |= {
         "percent": phrases.percent,
@@ -107,9 +108,13 @@ def render(report: ReportData) -> str:
         "count": phrases.count,
         "p_value": phrases.p_value,
         "paired": phrases.paired_words,
-        "visible": visible,
     }
     return environment.get_template("page.html.j2").render(_view(report))
+
+
+def _spelt(value: object) -> object:
+    """What is put into the page: of all text, whoever wrote it, control characters are spelt out."""
+    return visible(value) if type(value) is str else value
 
 
 def _view(report: ReportData) -> dict[str, Any]:

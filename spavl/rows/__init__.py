@@ -11,7 +11,7 @@ The one reader for benchmarks and preference files. A file is read by what it ho
 All are read row by row and never held as a whole but a JSON object, which must be of at most `MOST` bytes.
 """
 
-from spavl.rows.brief import brief
+from spavl.rows.brief import brief, is_short, listed
 from spavl.rows.read import Row, rows_of
 
-__all__ = ["Row", "brief", "rows_of"]
+__all__ = ["Row", "brief", "is_short", "listed", "rows_of"]

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.errors import DataError
-from spavl.rows.brief import brief
+from spavl.rows.brief import brief, is_short, listed
 from spavl.rows.json_values import MOST, Members, parsed
 
 FORMS = "JSON lines, a JSON array, a JSON object by id, CSV, TSV or Parquet, or one of these as .gz"
@@ -232,10 +232,13 @@ def _members(value: Any, path: Path) -> Iterator[Row]:
         if len(named) == 1 or (len(value) == 1 and lists):
             value = value[(named or lists)[0]]
         elif len(named) > 1 or (lists and len(lists) == len(value)):
-            names = ", ".join(f"`{name}`" for name in named or lists)
+            names = listed(named or lists, "`")
             raise DataError(f"This file holds several lists: {names}", where=str(path), try_="take the one out")
         elif value and all(isinstance(member, dict) for member in value.values()):
-            yield from (Row({"id": key, **member}, f"{path}, id {key}") for key, member in value.items())
+            yield from (
+                Row({"id": key, **member}, f"{path}, id {key if is_short(key) else number}")
+                for number, (key, member) in enumerate(value.items(), 1)
+            )
             return
         else:
             value = [value]
@@ -265,7 +268,9 @@ def _delimited(file: io.BufferedReader[Any], path: Path, start: str) -> Iterator
         _refuse(path, "This file is no table: its first line names no columns")
     csv.field_size_limit(MOST)
     records = _records(csv.reader(_texts(file, path), delimiter=delimiter, strict=True), path)
-    _, names = next(records)
+    _, names = next(records, (1, []))
+    if not names:
+        _refuse(path, "This file is no table: its first line names no columns")
     names = _column_names(names, path)
     for line, cells in records:
         if len(cells) != len(names):

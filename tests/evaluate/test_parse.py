@@ -138,7 +138,7 @@ def test_rules_of_one_reading_have_ids_of_their_own():
 @pytest.mark.parametrize(
     ("answers", "expected", "text", "right"),
     [
-        ("auto", "A", "", False), ("auto", "A", "Answer: A", True), ("auto", "A", "a dog", False),
+        ("auto", "A", "", None), ("auto", "A", "Answer: A", True), ("auto", "A", "a dog", False),
         ("option", "b", "B) a dog", True), ("text", "A", "a", True), ("text", "A", "Option A", False),
         ("number", "5", "five apples", True), ("auto", "5", "-5", False), ("text", "5", "five", False),
     ],

@@ -22,7 +22,11 @@ from spavl.evaluate import (
     summarise,
     write_scores,
 )
+from spavl.evaluate.benchmark import Metric
+from spavl.evaluate.item import Item
+from spavl.evaluate.metrics import over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
 from spavl.evaluate.score_table import check_scores
+from spavl.evaluate.scorer import DECLINED, FAILED
 from spavl.models.base import Reply, Request, Sampling
 from spavl.models.calls.store import CallStore
 from spavl.records import Status, Turn
@@ -97,6 +101,18 @@ def test_a_truncated_answer_is_still_scored(tmp_path):
     made = benchmark(tmp_path, harmful=1, benign=1)
     scored = score(made, answers_of(made, [("done", "truncated"), ("refused", "truncated")]))
     assert [s.outcomes for s in scored] == [{"unsafe_rate": True}, {"over_refusal_rate": True}]
+
+
+@pytest.mark.parametrize("metric", [unsafe_rate(UNSAFE.scorer), over_refusal_rate(), skill_accuracy(), pope_accuracy()])
+@pytest.mark.parametrize("status", [*FAILED, "truncated", *DECLINED])
+def test_a_call_without_a_word_is_unread_in_every_metric_unless_the_service_declined(metric: Metric, status: Status):
+    subset = (*metric.subsets, "any")[0]
+    item = Item(item_id="1", subset=subset, question="?", shown="none", expected="no", harmful=bool(metric.harmful),
+                benign=bool(metric.benign))  # fmt: skip
+    made = Benchmark(name="b", items=(item,), metrics=(metric,), sampling=Sampling())
+    (scored,) = score(made, answers_of(made, [(" ", status)]))
+    declined = metric.axis == "over-refusal"
+    assert scored.outcomes == {metric.name: declined if status in DECLINED else None}
 
 
 def test_a_garbage_scorer_cannot_make_a_model_look_safer(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,7 +92,7 @@ def test_failed_calls_end_in_status_3_and_are_told_with_their_reasons(place: Pat
 def test_unread_items_stand_in_every_line_of_the_table(place: Path) -> None:
     Sick.ends = {"Question 0": failed("status 500")}
     _, told = run(place)
-    assert told.count("of 4, 2 unread") == 2
+    assert re.search(r"of 4 .*of 4 .*2 unread 2 unread", told)
     scores = spavl.open_run(str(place / "my.yaml"), allow_code=True).evaluate(["amber"])
     assert (scores.rates["amber"]["skill_accuracy"].n, scores.rates["amber"]["skill_accuracy"].unreadable) == (4, 2)
 
@@ -120,7 +121,7 @@ def test_failed_calls_of_the_guard_are_failed_calls_too(place: Path) -> None:
     (place / "items.jsonl").write_text(json.dumps({"question": "placeholder", "subset": "harm"}))
     Sick.graded = failed("status 503")
     status, told = run(place)
-    assert status == 3 and "guard, grade: guard: 2 calls failed" in told and "– of 1, 1 unread" in told
+    assert status == 3 and "guard, grade: guard: 2 calls failed" in told and "– of 1 – of 1 1 unread 1 unread" in told
 
 
 M = PythonSpec(name="m", target="a:B", version="1")
@@ -137,3 +138,13 @@ def test_reasons_are_counted_the_commonest_named_first_and_long_ones_cut() -> No
         first.startswith("m, b: 9 calls failed") and "4 × reason 0; " in first and first.endswith("and 2 other reasons")
     )
     assert len(second) < 250 and lost.failed == 10
+
+
+def test_models_of_one_name_are_refused_and_one_named_twice_is_asked_once(place: Path) -> None:
+    words = ["evaluate", str(place / "my.yaml"), "--allow-code"]
+    same = CliRunner().invoke(app, [*words, "--model", "amber", "--model", "amber"])
+    assert same.exit_code == 0
+    assert list(json.loads((place / "run/run.json").read_text())["models"]) == ["amber"]
+    for first, second in (("a/b", "a-b"), ("amber", "./amber")):
+        two = CliRunner().invoke(app, [*words, "--model", first, "--model", second])
+        assert "Two models would both be called" in str(two.exception)

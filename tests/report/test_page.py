@@ -177,6 +177,24 @@ def test_markup_in_what_a_model_says_stays_text(data):
     assert "49" not in "".join(tree.shown).split("alert(2)")[1][:20]
 
 
+def test_control_characters_and_formulas_in_any_name_are_spelt_out(data):
+    """Names of models, subjects, responders, stages and metrics come from files and servers."""
+    bad = "\x1b[31m\u202e$\\frac{$"
+    model = replace(data.models[1], label=bad, what=bad)
+    shown = replace(
+        data, title=bad, subject=bad, models=(data.models[0], model), metrics=tuple(replace(m, label=f"{m.label}{bad}")
+        for m in data.metrics), groups=tuple(replace(g, label=bad) for g in data.groups),
+        responders=tuple(replace(r, name=bad) for r in data.responders),
+        stages=tuple(replace(s, name=bad) for s in data.stages), facts={bad: bad}, settings=bad, heldout=(bad,),
+        composition=tuple(replace(b, label=bad) for b in data.composition), limits=(bad,),
+        examples=tuple(replace(e, topic=bad) for e in data.examples),
+        curves=tuple(replace(c, title=bad) for c in data.curves),
+    )  # fmt: skip
+    page = render(shown)
+    assert "\x1b" not in page and "\u202e" not in page
+    assert r"\x1b[31m\u202e" in page
+
+
 def test_a_page_of_two_models_and_nothing_else_is_complete():
     bare = ReportData(
         title="Bare",

@@ -9,6 +9,7 @@ from typing import Any
 
 from spavl.align.data.messages import RowError, Turn, is_messages, messages_of, text_of, transcript_of
 from spavl.config.align import PairForm, Preference
+from spavl.rows import brief
 
 Values = Mapping[str, Any]
 """A row of a file: value by column."""
@@ -57,7 +58,7 @@ def _earlier(values: Values) -> list[Turn]:
 def _earlier_turn(turn: Any) -> Turn:
     role = turn.get("role") if isinstance(turn, Mapping) else None
     if role not in ("user", "assistant"):
-        raise RowError(f"a turn of `earlier` has the role {role!r}, neither `user` nor `assistant`")
+        raise RowError(f"a turn of `earlier` has the role {brief(role)}, neither `user` nor `assistant`")
     return Turn(role, text_of(turn.get("text"), "earlier"), tuple(several(turn.get("images"))))
 
 

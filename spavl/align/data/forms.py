@@ -26,6 +26,7 @@ from spavl.align.data.messages import (
 )
 from spavl.config.align import PairForm, Preference
 from spavl.errors import DataError
+from spavl.rows import listed
 
 PICTURES = ("image", "images")
 """Columns of pictures: one, or a list; those of `images` follow that of `image`."""
@@ -195,7 +196,7 @@ def form_of(values: Values, where: str, *, name: PairForm | None = None, prefer:
         DataError: the row is in none of the forms, or in several.
     """
     found = [form for form in FORMS if (form.name == name if name else form.fits(values))]
-    columns = ", ".join(values) or "none"
+    columns = listed(values) or "none"
     if not found:
         raise DataError(
             f"no form of preference pairs has these columns: {columns}", where=where,

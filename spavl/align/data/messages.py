@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spavl.records import Role
+from spavl.rows import brief
 
 PLACEHOLDER = "<image>"
 """Where a picture stands in the texts of public files; such a place is matched with a picture and never trained on."""
@@ -135,7 +136,7 @@ def _turn(message: Mapping[str, Any], name: str) -> Turn:
     said_by = message.get("role") if message.get("role") is not None else message.get("from")
     role = SPEAKERS.get(said_by) if isinstance(said_by, str) else None
     if role is None:
-        raise RowError(f"a message of `{name}` is by {said_by!r}, neither user, assistant nor system")
+        raise RowError(f"a message of `{name}` is by {brief(said_by)}, neither user, assistant nor system")
     if message.get("tool_calls"):
         raise RowError(f"a message of `{name}` calls a tool")
     content = message.get("content") if message.get("content") is not None else message.get("value")
@@ -156,7 +157,7 @@ def _mixed_turn(role: str, content: Sequence[Any], name: str, thought: str) -> T
         elif kind in ("image", "image_url"):
             pictures.append(_part_picture(part))
         else:
-            raise RowError(f"a part of a message of `{name}` is of type {kind!r}, neither text nor image")
+            raise RowError(f"a part of a message of `{name}` is of type {brief(kind)}, neither text nor image")
     missing = [PLACEHOLDER for one in pictures if one is None]
     text = "".join(missing) + "\n".join(texts)
     return Turn(role, text, tuple(one for one in pictures if one is not None), thought)

@@ -30,7 +30,7 @@ from spavl.models.thought import END, START
 from spavl.models.trees.pack import Row as TreeRow
 from spavl.pictures import Picture, file_sha256, grey_picture
 from spavl.records import Role
-from spavl.rows import Row
+from spavl.rows import Row, brief
 
 Thought = Literal["drop", "train"]
 """What becomes of the reasoning before an answer: left out, or written before the answer in `<think>` marks."""
@@ -208,7 +208,7 @@ def _weight(value: Any) -> float:
     except (TypeError, ValueError):
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0):
-        raise RowError(f"the `weight` {value!r} is not a number of 0 or more")
+        raise RowError(f"the `weight` {brief(value)} is not a number of 0 or more")
     return weight
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from spavl.align.data.messages import RowError
 from spavl.pictures import Picture
+from spavl.rows import brief, is_short
 
 FOLDER = "images"
 """Folder candidates a file in which its pictures may lie."""
@@ -80,6 +81,8 @@ def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
     if "\0" in name or any(len(part.encode()) > LONGEST for part in re.split(r"[\\/]", name)):
         return Picture(f"{GONE}a text of {len(name):,} letters is neither a path nor a picture in base64", None)
     path = Path(name)
+    if not is_short(name) and not (path if base is None else base / name).exists():
+        return Picture(f"{GONE}{brief(name)} names no file", None)
     if path.is_absolute() and path.is_file():
         return Picture(key_of(path), path)
     candidates = _candidates(name, base) if base is not None else []

@@ -22,6 +22,7 @@ from spavl.config.align import AlignSettings
 from spavl.errors import DataError
 from spavl.models.families import Family
 from spavl.progress import OnProgress
+from spavl.rows import listed
 
 
 def usable_pairs(
@@ -93,9 +94,7 @@ def _read_as(pairs: Sequence[Pair]) -> list[Finding]:
     """How the files of the pairs were read, and what of them was not."""
     table = table_of(pairs)
     return [
-        Finding(
-            "note", f"{one['file']} is read as {one['form']}; columns not read: {', '.join(one['unread']) or 'none'}"
-        )
+        Finding("note", f"{one['file']} is read as {one['form']}; columns not read: {listed(one['unread']) or 'none'}")
         for one in (table.read_as() if table else ())
     ]
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from spavl.errors import DataError
-from spavl.rows import brief
+from spavl.rows import brief, is_short
 
 PICTURE_COLUMNS = ("image", "images", "image_path")
 """Columns of pictures, of which a file has one; or else `image_1`, `image_2` …"""
@@ -61,7 +61,7 @@ def check_columns(found: Collection[str], ignored: Iterable[str], path: Path) ->
         raise DataError(
             f"Columns that are not known: {', '.join(map(_named, unknown))}",
             where=str(path),
-            try_=f"rename, or name in the benchmark's `ignore: [{', '.join(unknown)}]`; known are {', '.join(COLUMNS)}",
+            try_=f"rename, or name in the benchmark's `ignore{_list_of(unknown)}`; known are {', '.join(COLUMNS)}",
         )
     ways = [name for name in PICTURE_COLUMNS if name in found and name not in passed]
     ways += [name for name in found if NUMBERED.fullmatch(name) and name not in passed][:1]
@@ -70,6 +70,11 @@ def check_columns(found: Collection[str], ignored: Iterable[str], path: Path) ->
             f"Pictures are named in several columns: {', '.join(f'`{name}`' for name in ways)}", where=str(path),
             try_="keep one of them, or name the others in the benchmark's `ignore`",
         )  # fmt: skip
+
+
+def _list_of(names: list[str]) -> str:
+    """The names as a setting has them, where all may be shown."""
+    return f": [{', '.join(names)}]" if all(map(is_short, names)) else ""
 
 
 def _named(name: str) -> str:

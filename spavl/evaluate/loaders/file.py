@@ -27,7 +27,7 @@ from spavl.evaluate.metrics import over_refusal_rate, pope_accuracy, skill_accur
 from spavl.evaluate.parse import SHORT_ANSWER
 from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
-from spavl.rows import rows_of
+from spavl.rows import listed, rows_of
 
 
 def load_file(spec: FileBenchmark, tools: BenchmarkTools) -> Benchmark:
@@ -70,7 +70,7 @@ def _items(spec: FileBenchmark, pictures: Path, findings: Findings) -> list[Item
 def _refuse_equal_ids(items: Iterable[Item], findings: Findings) -> None:
     for item_id, times in Counter(item.item_id for item in items).items():
         if times > 1:
-            findings.note(f"{times} rows have it, so that answers could not be told apart", f"id {item_id}")
+            findings.note(f"{times} rows have it, so that answers could not be told apart", f"id {listed([item_id])}")
     findings.refuse_rows()
 
 

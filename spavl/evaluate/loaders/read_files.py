@@ -14,7 +14,7 @@ from spavl.evaluate.loaders.findings import UNREAD
 from spavl.evaluate.pictures import store_picture
 from spavl.pictures import read_header
 from spavl.records import ImageRef
-from spavl.rows import brief
+from spavl.rows import brief, is_short, listed
 
 Fields = Mapping[str, Any]
 """A row by column or field."""
@@ -36,7 +36,7 @@ def require(row: Fields, names: Iterable[str], where: str = "") -> None:
     """
     missing = [name for name in names if row.get(name) is None]
     if missing:
-        has = ", ".join(f"`{name}`" for name in sorted(row) if row[name] is not None) or "no field at all"
+        has = listed((name for name in sorted(row) if row[name] is not None), "`") or "no field at all"
         raise DataError(f"The field `{missing[0]}` is missing; the row has {has}", where=where)
 
 
@@ -71,6 +71,8 @@ def picture_at(folder: Path, name: str) -> ImageRef:
     """
     if re.match(r"[a-z][a-z0-9+.-]+://", name):
         raise DataError("A picture is named by a web address, and nothing is downloaded", try_="download it first")
+    if not is_short(name) and not (folder / name).exists():
+        raise DataError(f"The picture is named by {brief(name)}, and there is no such file")
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"The picture {brief(name)} lies outside its folder {folder}")

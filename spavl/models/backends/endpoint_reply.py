@@ -128,16 +128,32 @@ def _unfinished(reason: object, characters: int) -> Reply:
 
 
 def _not_json(completion: Completion) -> Retry:
-    start = completion.body.lstrip()[:1]
-    what = "a web page" if start == b"<" else "something that is not JSON"
-    # What begins like JSON comes from the right address.
-    kind: Trouble | None = None if start in (b"{", b"[", b"") else "wrong address"
+    start = completion.body.lstrip()[:6]
+    what = "a web page" if start[:1] == b"<" else "something that is not JSON"
+    # What begins like JSON comes from the right address; and an answer may stand in it, as in the events of a stream.
+    is_json_cut_off = start[:1] in (b"{", b"[", b"")
+    is_closed = is_json_cut_off or start.startswith((b"data:", b"event:"))
+    said = f"{len(completion.body):,} bytes, cut off or a stream" if is_closed else completion.excerpt
+    kind: Trouble | None = None if is_json_cut_off else "wrong address"
     try_ = "Check that `url` is the API's address, ending in /v1."
-    return Retry(f"the server answered with {what}: {completion.excerpt}", kind=kind, try_=try_)
+    return Retry(f"the server answered with {what}: {said}", kind=kind, try_=try_)
 
 
 def _no_completion(completion: Completion) -> Retry:
-    return Retry(f"the answer is not a chat completion: {completion.excerpt}")
+    """What another form of response is; an answer may stand in it, so that only its form and its errors are told."""
+    form = completion.form
+    fields = form if isinstance(form, dict) else {}
+    said = [fields[name] for name in ("error", "message", "detail", "msg") if isinstance(fields.get(name), str)]
+    return Retry(f"the answer is not a chat completion: {excerpt(' '.join([*said, _shape(form)]))}")
+
+
+def _shape(value: Any, depth: int = 4) -> str:
+    """The form of a JSON value: names of its fields and types of what is in them."""
+    if depth and isinstance(value, dict) and value:
+        return f"{{{', '.join(f'{name[:40]}: {_shape(inner, depth - 1)}' for name, inner in list(value.items())[:9])}}}"
+    if depth and isinstance(value, list) and value:
+        return f"[{_shape(value[0], depth - 1)}]"
+    return {dict: "{}", list: "[]"}.get(type(value), type(value).__name__)
 
 
 def _code(error: Any) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from spavl.models.base import Reply, Request, failed_reply
+from spavl.models.calls.echo import without_echo
 from spavl.models.calls.store import CallStore
 from spavl.models.thought import split_thought
 from spavl.progress import OnProgress
@@ -88,7 +89,7 @@ class Batch:
             call: what was asked.
             reply: what came back.
         """
-        reply = _stored_form(reply, call.key)
+        reply = _stored_form(reply, call)
         if reply.attempts:
             self.store.put(call.key, reply, call.canonical)
         self.take(call.key, reply)
@@ -156,7 +157,7 @@ class Batch:
             self._on_progress(self._done, len(self._keys))
 
 
-def _stored_form(reply: Reply, key: str) -> Reply:
+def _stored_form(reply: Reply, call: Call) -> Reply:
     """The reply with its key, thought and answer apart, `empty` if it has no word, lone surrogates replaced by U+FFFD.
 
     Neither SQLite nor Parquet could hold one; a server that cuts an emoji at its token limit returns one.
@@ -168,11 +169,12 @@ def _stored_form(reply: Reply, key: str) -> Reply:
     thought, text = split_thought(reply.text)
     thoughts = "\n\n".join(part for part in (reply.thought, thought) if part)
     status = "empty" if reply.status == "ok" and not text.strip() else reply.status
-    detail = reply.detail or (EMPTY[bool(thoughts)] if status == "empty" else "")
+    why = EMPTY[bool(thoughts)] if status == "empty" else ""
+    detail = without_echo(reply.detail, call.request.prompt) if reply.detail else why
     return Reply(
         _writable(text), status, _writable(reply.finish_reason), reply.prompt_tokens, reply.completion_tokens,
         reply.cost, reply.latency, reply.attempts, _writable(reply.fingerprint), _writable(detail),
-        _writable(thoughts), key,
+        _writable(thoughts), call.key,
     )  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def _check_values(reply: Reply) -> None:
     """Refuse what neither SQLite nor Parquet could hold, such as 10**30 tokens: its row would block all others."""
     for text in (reply.text, reply.status, reply.finish_reason, reply.fingerprint, reply.detail, reply.thought):
         if type(text) is not str:
-            raise TypeError(f"{text!r:.60} is no text")
+            raise TypeError(f"a {type(text).__name__} is no text")
     for count in (reply.prompt_tokens, reply.completion_tokens, reply.attempts):
         if type(count) is not int or not 0 <= count < 2**63:
             raise TypeError(f"{count!r:.60} is no number of tokens or attempts")

@@ -10,6 +10,7 @@ from typing import final
 
 from spavl.models.base import AsyncModel, Reply, Request, failed_reply
 from spavl.models.calls.circuit import DOWN, Circuit
+from spavl.models.calls.echo import without_echo
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.rate_limit import LASTING, Limits, Retry, backoff
 from spavl.models.thought import split_thought
@@ -113,9 +114,11 @@ class Client:
         try:
             reply = await self._model.send(self._session, request)
         except Retry as error:
+            error.detail = without_echo(error.detail, request.prompt)
             return error
         except Exception as error:  # whatever one odd reply does to the code that reads it must not end a build
-            return Retry(f"unexpected {type(error).__name__}: {error}", kind="unexpected")
+            what = without_echo(f"unexpected {type(error).__name__}: {error}", request.prompt)
+            return Retry(what, kind="unexpected")
         self._limits.increase()
         self._limits.spend(reply)
         self._oversight.spend(reply.cost)

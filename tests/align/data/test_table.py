@@ -75,7 +75,7 @@ def test_a_turn_of_an_unknown_role_is_found_with_its_row(tmp_path):
     rows = [row(0, earlier=[{"role": "system", "text": "x", "images": []}])]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
     (pair,) = read_pairs(tmp_path)
-    assert "the role 'system'" in pair.malformed and pair.pair_id == "train.parquet, row 1"
+    assert 'the role "system"' in pair.malformed and pair.pair_id == "train.parquet, row 1"
 
 
 def test_a_table_holds_what_the_file_holds_and_pictures_stay_on_disk(rich, tmp_path):
