@@ -66,7 +66,7 @@ class Case:
                 "reference": {"mode": "live"},
                 "machine": {"dtype": self.dtype, "device": "cpu"},
                 "saving": {"every": None, "log_every": 1, "merged": False},
-                "reward": {"measure_every": 2, "held_out": 0.1},
+                "validation": {"measure_every": 2, "held_out": 0.1},
                 "ppo": {**ppo, "epochs": 4 if self.dtype == "bfloat16" else 2, "minibatches": self.minibatches},
             }
         )
