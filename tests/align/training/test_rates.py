@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import get_scheduler
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.pairs import read_pairs
+from spavl.align.data.pairs import read_rows
+from spavl.align.data.sources import find_pairs
 from spavl.align.data.table import open_pairs, pair_weights, select
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.lora import LoraLinear, active, adapter_dropouts
@@ -20,7 +21,7 @@ from spavl.align.reward.model import new_head
 from spavl.align.reward.train import train_reward
 from spavl.align.training.rates import rate_factor, rate_schedule
 from spavl.config.align import OptimiserSettings
-from spavl.errors import DataError, SettingsError
+from spavl.errors import SettingsError
 from spavl.models.identity import Checkpoint
 from spavl.models.trees.score import answer_logprobs
 from tests.align.dpo.test_train import metrics, same, weights
@@ -177,12 +178,13 @@ def test_weights_are_a_column_of_the_pairs_and_1_where_there_is_none(pairs, tmp_
 
     file = write("good.parquet", [0.5, None, 0.0, 3.0])
     table = open_pairs(file, cache=tmp_path / "cache")
-    assert [pair.weight for pair in read_pairs(file)] == [pair.weight for pair in table] == [0.5, 1.0, 0.0, 3.0]
+    rows = list(read_rows(find_pairs(file)))
+    assert [pair.weight for pair in rows] == [pair.weight for pair in table] == [0.5, 1.0, 0.0, 3.0]
     assert pair_weights(select(table, [3, 0])).tolist() == [3.0, 0.5]
-    assert [pair.digest for pair in table] == [pair.digest for pair in read_pairs(file)]
+    assert [pair.digest for pair in table] == [pair.digest for pair in rows]
     for wrong in ([-1.0], [float("nan")], ["heavy"]):
-        with pytest.raises(DataError, match=r"the `weight` .* is not a number of 0 or more"):
-            read_pairs(write("wrong.parquet", wrong))
+        (pair,) = read_rows(find_pairs(write("wrong.parquet", wrong)))
+        assert "is not a number of 0 or more" in pair.malformed
 
 
 def test_processes_and_resuming_keep_the_groups_of_rates(pairs, settings_for, tmp_path):
