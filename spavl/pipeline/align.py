@@ -193,6 +193,9 @@ def _reward(
     """The reward model that PPO needs: the one named, or one trained first on the same pairs."""
     if settings.method != "ppo":
         return None
+    from spavl.align.ppo.train import refuse_impossible_rounds
+
+    refuse_impossible_rounds(settings)
     if settings.reward.folder:
         return Path(settings.reward.folder)
     return align(session, name=REWARD, pairs=pairs, limit=limit, changed={"method": "reward"}, replace=replace)

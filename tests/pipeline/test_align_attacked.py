@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spavl.api import PipelineRun
-from spavl.errors import DataError, RunError, SettingsError
+from spavl.errors import DataError, MissingExtra, RunError, SettingsError
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from tests.end_to_end.conftest import write_pairs
@@ -119,6 +119,22 @@ def test_ppo_is_not_trained_in_the_folder_of_its_own_reward_model(place: Path, n
     with pytest.raises(SettingsError, match="is the name of the reward model that PPO trains first") as error:
         run.align(name, pairs=place / "train.parquet")
     assert error.value.where == "--name" and not (place / "run" / "align").exists()
+
+
+@pytest.mark.parametrize(
+    ("sections", "where"),
+    [
+        ({"ppo": {"prompts": 2, "minibatches": 3}}, "align.ppo.prompts"),
+        ({"saving": {"report_to": ["trackio"]}}, "align.saving.report_to"),
+    ],
+    ids=["small rounds", "no tracker"],
+)
+def test_what_ppo_cannot_do_is_refused_before_its_reward_model_is_trained(
+    place: Path, sections: dict[str, Any], where: str
+) -> None:
+    with pytest.raises((SettingsError, MissingExtra)) as error:
+        opened(place, method="ppo", **sections).align(pairs=place / "train.parquet")
+    assert error.value.where == where and not (place / "run" / "align").exists()
 
 
 def test_text_only_pairs_under_fsdp_are_refused_before_anything_is_written_also_held_out_ones(

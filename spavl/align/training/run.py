@@ -38,10 +38,10 @@ from spavl.align.training.record import (
     refuse_other_training,
     remove_state,
 )
+from spavl.align.training.reporter import Reporter
 from spavl.align.training.trainer import (
     PairLoss,
     PairTrainer,
-    Reporter,
     checkpoint_activations,
     keep_precision_inside,
     last_checkpoint,
