@@ -1,4 +1,4 @@
-"""`spavl align` as it is used in anger: files of several forms, other items and pairs to measure on, names that collide."""
+"""What a hostile reader did to alignment: files of several forms, other things to measure on, names that collide."""
 
 from __future__ import annotations
 
@@ -91,9 +91,8 @@ def test_a_training_measured_on_other_held_out_pairs_is_another_and_a_moved_file
     assert contents(place / "run" / "align") == before
 
 
-def validated(place: Path, **more: Any) -> PipelineRun:
-    run = opened(place, validation={"every": 1, "items": 1, **more.pop("validation", {})}, **more)
-    return run
+def validated(place: Path) -> PipelineRun:
+    return opened(place, validation={"every": 1, "items": 1})
 
 
 def test_a_training_validated_on_other_items_is_another(place: Path) -> None:
@@ -176,7 +175,7 @@ def test_a_column_of_pictures_in_one_row_alone_is_read(place: Path) -> None:
 def test_a_first_row_that_is_no_pair_does_not_decide_the_form_wrongly(place: Path) -> None:
     rows = [{"question": None, "chosen": None, "rejected": None}, *conversation_rows()]
     (place / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match="empty|question"):
+    with pytest.raises(DataError, match="empty"):
         opened(place).align(pairs=place / "a.jsonl")
     assert not (place / "run" / "align").exists()
 

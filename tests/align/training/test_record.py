@@ -185,10 +185,8 @@ def test_what_was_kept_to_resume_is_removed_at_the_end_unless_it_is_to_be_kept(
     else:
         assert "optimizer.pt" in left and saved == {"checkpoint-4", "checkpoint-6"}
     done = json.loads((tmp_path / "training.json").read_text())
-    assert (
-        done["id"] == TrainingRecord.of(pairs, settings.model_copy(update={"method": done["method"]})).id
-        and done["held_out"] > 0
-    )
+    asked = settings.model_copy(update={"method": done["method"]})
+    assert done["id"] == TrainingRecord.of(pairs, asked).id and done["held_out"] > 0
 
 
 def test_the_fingerprint_of_pairs_is_of_their_content_and_order_and_not_of_their_ids(pairs):
