@@ -180,10 +180,12 @@ def refuse_other_training(out: Path, record: TrainingRecord, *, replace: bool) -
     differs = (
         before.differences(record) if before else [f"what it was made from is not known, for it has no {MADE_FROM}"]
     )
+    of_ppo = record.weights["method"] == "reward"  # PPO trains one under a name of its own
+    keep_both = "another `--name`, or with PPO align.reward.folder," if of_ppo else "another `--name`"
     raise RunError(
         f"This folder holds another training, {held}: {'; '.join(differs[:6])}{' …' if len(differs) > 6 else ''}",
         where=str(out),
-        try_="another `--name` to keep both; `--replace` to delete the one that is there",
+        try_=f"{keep_both} to keep both; `--replace` to delete the one that is there",
     )
 
 
