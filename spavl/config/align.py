@@ -212,7 +212,7 @@ class ValidationSettings(Section):
     """Share of the pictures whose pairs are never trained on, for `dpo` and `reward`: loss and accuracy are measured on
     them. None: 0.05 for a reward model, 0 for DPO."""
     held_out_pairs: str | None = None
-    """Pairs of your own to measure on instead, as `--pairs` takes them. None: the share."""
+    """Pairs of your own to measure on instead, as `--pairs` takes them, in any of the forms. None: the share."""
     measure_every: PositiveInt | None = 50
     """Steps between measurements on the held-out pairs, each by all devices together. None: only at the end."""
     patience: PositiveInt | None = None
@@ -273,6 +273,9 @@ class AlignSettings(Section):
             raise ValueError("`freeze.dropout` is not for `method: ppo`: its ratios compare passes without dropout")
         if self.validation.patience and self.validation.measure_every is None:
             raise ValueError("`validation.patience` counts measurements: set `validation.measure_every`")
+        on_pairs = self.method == "ppo" or self.held_out or self.validation.held_out_pairs
+        if self.validation.patience and not on_pairs:
+            raise ValueError("`validation.patience` counts measurements on held-out pairs: set `validation.held_out`")
         return self
 
     @property

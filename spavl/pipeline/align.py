@@ -18,7 +18,7 @@ from spavl.errors import DataError, MissingExtra, SettingsError
 from spavl.models.identity import find_checkpoint
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.session import Session
-from spavl.pipeline.validation import make_validation
+from spavl.pipeline.validation import Validation, make_validation
 from spavl.tables.query import query
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "jaxtyping", "accelerate", "datasets")
 """What training needs beyond the base install: the extra `align`."""
+REWARD = "reward"
+"""Name of the reward model that PPO trains first, where its settings name none."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names of trainings."""
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
@@ -59,7 +61,7 @@ def align(
     Raises:
         MissingExtra: the packages of the extra `align` are not installed.
         DataError: there is no dataset, or pairs of held-out subcategories are among those to be trained on.
-        SettingsError: nothing can be called by that name.
+        SettingsError: nothing can be called by that name, or PPO's reward model is.
         RunError: there is another training of that name.
     """
     check_training_packages()
@@ -67,18 +69,21 @@ def align(
 
     folder = training_folder(session, name)
     settings = _settings(session, changed or {})
+    _refuse_name_of_reward_model(name, settings)
     trained_on = _open_pairs(session, settings, pairs, limit)
     reward = _reward(session, settings, pairs, limit, replace=replace)
-    record = TrainingRecord.of(trained_on, settings, **_reward_identity(reward))
-    if read_finished(folder, record) and (made := _result(folder, settings)):
+    validation = None if settings.method == "reward" else make_validation(session, settings.validation)
+    items = validation.identity if validation else None
+    record = TrainingRecord.of(trained_on, settings, items=items, **_reward_identity(reward))
+    if read_finished(folder, record) and (made := _result(folder, settings, merges=session.first)):
         session.progress.log(f"  align {name:<28} kept: made from the same pairs, model and settings")
     else:
         refuse_other_training(folder, record, replace=replace)
         session.free()
         with session.stage(f"align {name}") as counts:
             counts["pairs"] = len(trained_on)
-            _train(session, settings, trained_on, folder, TrainingOptions(record, reward, replace))
-        made = _result(folder, settings)
+            _train(session, settings, trained_on, folder, TrainingOptions(record, reward, validation, replace))
+        made = _result(folder, settings, merges=session.first)
     assert made is not None, "a training leaves a model"
     if session.first:
         facts = {"method": settings.method, "blind": settings.blind, "pairs": len(trained_on)}
@@ -95,6 +100,8 @@ class TrainingOptions:
     """What it is made from."""
     reward: Path | None
     """Folder of PPO's reward model."""
+    validation: Validation | None
+    """In-loop validation, where it is asked for."""
     replace: bool
     """Delete another training in the folder."""
 
@@ -122,6 +129,15 @@ def training_folder(session: Session, name: str) -> Path:
     return session.run.align / name
 
 
+def _refuse_name_of_reward_model(name: str, settings: AlignSettings) -> None:
+    """Refuse PPO in the folder where it trains its reward model first."""
+    if settings.method == "ppo" and not settings.reward.folder and name.lower() == REWARD:
+        raise SettingsError(
+            f"`{name}` is the name of the reward model that PPO trains first", where="--name",
+            try_="another, such as `ppo`; or name a reward model with align.reward.folder",
+        )  # fmt: skip
+
+
 def check_training_packages() -> None:
     """Refuse to begin a training whose packages are not installed, before any work is done.
 
@@ -134,15 +150,15 @@ def check_training_packages() -> None:
         )
 
 
-def _result(folder: Path, settings: AlignSettings) -> Path | None:
+def _result(folder: Path, settings: AlignSettings, *, merges: bool) -> Path | None:
     """The folder that a finished training leaves: of a reward model, a checkpoint, or an adapter that is not to be
-    merged. An adapter that is to be merged now is merged: nothing needs to be trained for it."""
+    merged. An adapter that is to be merged now is merged by the process that `merges`: nothing is trained for it."""
     if settings.method == "reward":
         return folder
     checkpoint, adapter = folder / "checkpoint", folder / "adapter"
     if checkpoint.is_dir() or not adapter.is_dir():
         return checkpoint if checkpoint.is_dir() else None
-    if settings.saving.merged:
+    if settings.saving.merged and merges:
         from spavl.align.policy.checkpoint import merge_adapter
 
         return merge_adapter(adapter, checkpoint, settings)
@@ -157,7 +173,7 @@ def _train(
         case "dpo":
             from spavl.align.dpo.train import train_dpo
 
-            train_dpo(pairs, settings, folder, validation=make_validation(session), **given)
+            train_dpo(pairs, settings, folder, validation=options.validation, **given)
         case "reward":
             from spavl.align.reward.train import train_reward
 
@@ -168,7 +184,7 @@ def _train(
             from spavl.align.ppo.train import train_ppo
 
             assert options.reward is not None
-            train_ppo(pairs, settings, folder, reward=options.reward, validation=make_validation(session), **given)
+            train_ppo(pairs, settings, folder, reward=options.reward, validation=options.validation, **given)
 
 
 def _reward(
@@ -177,9 +193,12 @@ def _reward(
     """The reward model that PPO needs: the one named, or one trained first on the same pairs."""
     if settings.method != "ppo":
         return None
+    from spavl.align.ppo.train import refuse_impossible_rounds
+
+    refuse_impossible_rounds(settings)
     if settings.reward.folder:
         return Path(settings.reward.folder)
-    return align(session, name="reward", pairs=pairs, limit=limit, changed={"method": "reward"}, replace=replace)
+    return align(session, name=REWARD, pairs=pairs, limit=limit, changed={"method": "reward"}, replace=replace)
 
 
 def _reward_identity(reward: Path | None) -> dict[str, str]:
@@ -201,7 +220,8 @@ def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, l
             where=str(session.run.folder),
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
-    reading = Reading(settings.data.thought, settings.data.form, settings.data.prefer)
+    data = settings.data
+    reading = Reading(data.thought, data.form, data.prefer) if pairs else Reading(data.thought)
     cache = Path(settings.machine.pairs_cache)
     found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, reading=reading)
     _refuse_heldout(session, found)

@@ -6,12 +6,15 @@ of every subset; a checkpoint chosen by them then scores a little too well in an
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, final
 
 from spavl.config import Settings
+from spavl.config.align import ValidationSettings
 from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Axis, Benchmark
@@ -39,19 +42,54 @@ IDENTITY = "panel"
 """Stands for the model in the keys that seed the sampling; changing it changes every answer."""
 
 
-def make_validation(session: Session) -> Callable[[Policy], ValidationScores] | None:
-    """In-loop validation as the settings ask for it, a function from policy to scores; None where they do not.
+@final
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """In-loop validation on fixed items: a function from policy to scores."""
+
+    benchmarks: Sequence[Benchmark]
+    """The items, with how they are asked and graded."""
+    batch_size: int
+    """Items that are answered together."""
+
+    def __call__(self, policy: Policy) -> ValidationScores:
+        """Scores of a policy: every process lets it answer its share of the items, the first grades all answers.
+
+        Args:
+            policy: the model in training.
+        """
+        from spavl.align.validation.processes import of_first
+        from spavl.models.backends.local_vlm import VLM
+
+        model = VLM(policy.model, policy.processor, "", policy.family, max_pixels=policy.family.max_pixels)
+        answered = [(benchmark, _answers(model, benchmark, self.batch_size)) for benchmark in self.benchmarks]
+        return of_first(lambda: _scores(answered))
+
+    @property
+    def identity(self) -> str:
+        """Hash of what is asked and what is expected: scores on other items are not compared with each other."""
+        digest = hashlib.sha256()
+        for benchmark in self.benchmarks:
+            for item in benchmark.items:
+                asked = [benchmark.name, item.subset, *item.answers, _request(benchmark, item).key]
+                digest.update(json.dumps(asked, default=str).encode())
+        return digest.hexdigest()
+
+
+def make_validation(session: Session, settings: ValidationSettings) -> Validation | None:
+    """In-loop validation as the settings ask for it; None where they do not.
 
     Args:
-        session: the settings and the run folder.
+        session: the benchmarks' settings, and the run folder.
+        settings: whether and on how many items.
 
     Raises:
         SettingsError: the benchmarks have no items for safety, for over-refusal, or for skill.
     """
-    if session.settings.align.validation.every is None:
+    if settings.every is None:
         return None
     opened = open_benchmarks(session, _seed(session.settings))
-    benchmarks = [limited(benchmark, session.settings.align.validation.items) for benchmark in opened]
+    benchmarks = [limited(benchmark, settings.items) for benchmark in opened]
     covered = {m.axis for benchmark in benchmarks for m in benchmark.metrics if m.better != "neither"}
     missing = [axis for axis in AXES if axis not in covered]
     if missing:
@@ -59,17 +97,7 @@ def make_validation(session: Session) -> Callable[[Policy], ValidationScores] | 
             f"In-loop validation needs items for {' and '.join(missing)}, which no benchmark has",
             where="evaluate.benchmarks", try_="add a benchmark with such items, or leave out `align.validation.every`",
         )  # fmt: skip
-    return lambda policy: _validate(policy, benchmarks, session.settings.evaluate.batch_size)
-
-
-def _validate(policy: Policy, benchmarks: Sequence[Benchmark], batch_size: int) -> ValidationScores:
-    """Scores of a policy: every process lets it answer its share of the items, the first grades all answers."""
-    from spavl.align.validation.processes import of_first
-    from spavl.models.backends.local_vlm import VLM
-
-    model = VLM(policy.model, policy.processor, "", policy.family, max_pixels=policy.family.max_pixels)
-    answered = [(benchmark, _answers(model, benchmark, batch_size)) for benchmark in benchmarks]
-    return of_first(lambda: _scores(answered))
+    return Validation(benchmarks, session.settings.evaluate.batch_size)
 
 
 def _scores(answered: Sequence[tuple[Benchmark, list[Answer]]]) -> ValidationScores:

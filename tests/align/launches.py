@@ -27,8 +27,8 @@ FREEZES: Mapping[str, Mapping[str, Any]] = {
     "full": {"language": "full"},
     "vision": {"language": "lora", "vision": "lora"},
 }
-LOSSES = ("loss", "value_loss")
-"""Columns of `metrics.jsonl` that are compared; only PPO has the second."""
+LOSSES = ("loss", "value_loss", "held_out_loss")
+"""Columns of `metrics.jsonl` that are compared; only PPO has the second, and never the third."""
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 """How much a loss may differ between one process and two, by dtype."""
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class Case:
                 "reference": {"mode": "live"},
                 "machine": {"dtype": self.dtype, "device": "cpu"},
                 "saving": {"every": None, "log_every": 1, "merged": False},
-                "reward": {"measure_every": 2, "held_out": 0.1},
+                "validation": {"measure_every": 2, "held_out": 0.1},
                 "ppo": {**ppo, "epochs": 4 if self.dtype == "bfloat16" else 2, "minibatches": self.minibatches},
             }
         )

@@ -43,12 +43,12 @@ WORLD = "evaluate.benchmarks=[{kind: miniworld, per_subset: 60}]"
 
 def test_there_is_no_validation_unless_it_is_asked_for(tmp_path: Path) -> None:
     with _session(tmp_path, WORLD) as session:
-        assert make_validation(session) is None
+        assert make_validation(session, session.settings.align.validation) is None
 
 
 def test_validation_measures_what_the_base_model_is_like_and_the_same_twice(tmp_path: Path) -> None:
     with _session(tmp_path, WORLD, "align.validation.every=10") as session:
-        validation = make_validation(session)
+        validation = make_validation(session, session.settings.align.validation)
         assert validation is not None
         policy = _policy(session)
         first: ValidationScores = validation(policy)
@@ -70,7 +70,7 @@ def test_validation_without_skill_items_is_refused(tmp_path: Path) -> None:
         "align.validation.every=10",
     ]
     with _session(tmp_path, *overrides) as session, pytest.raises(SettingsError, match="safety and skill"):
-        make_validation(session)
+        make_validation(session, session.settings.align.validation)
 
 
 def test_an_item_counts_once_an_axis_by_the_first_metric_that_has_a_direction() -> None:

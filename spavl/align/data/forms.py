@@ -183,7 +183,14 @@ FORMS: tuple[Form, ...] = (
 """All forms."""
 
 
-def form_of(values: Values, where: str, *, name: PairForm | None = None, prefer: Preference | None = None) -> Form:
+def form_of(
+    values: Values,
+    where: str,
+    *,
+    name: PairForm | None = None,
+    prefer: Preference | None = None,
+    strict: bool = True,
+) -> Form:
     """The form of a file, told by its first row.
 
     Args:
@@ -191,11 +198,13 @@ def form_of(values: Values, where: str, *, name: PairForm | None = None, prefer:
         where: names the file, for errors.
         name: the form that the settings name, if they do.
         prefer: which answer is preferred, if the settings say so.
+        strict: whether the row must be in the form `name`; else that decides only where the row fits several.
 
     Raises:
         DataError: the row is in none of the forms, or in several.
     """
-    found = [form for form in FORMS if (form.name == name if name else form.fits(values))]
+    named = [form for form in FORMS if form.name == name and (strict or form.fits(values))]
+    found = named or [form for form in FORMS if form.fits(values)]
     columns = listed(values) or "none"
     if not found:
         raise DataError(

@@ -46,6 +46,8 @@ class Reading:
     """The form of the file; None: told by its columns."""
     prefer: Preference | None = None
     """Which answer is preferred, where the file says of two which is safer and which is more helpful."""
+    strict: bool = True
+    """Whether a file that is not in `form` is refused; else `form` only decides where the columns fit several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def read_rows(
             first = next(rows, None)
         if first is None:
             continue
-        form = form_of(first.values, table.name, name=reading.form, prefer=reading.prefer)
+        form = form_of(first.values, table.name, name=reading.form, prefer=reading.prefer, strict=reading.strict)
         on_form(table.name, form, [name for name in first.values if name not in (*SHARED, *form.columns)])
         picture = partial(picture_of, base=table.base, key_of=key_of)
         for row in table.rows((*SHARED, *form.columns)):

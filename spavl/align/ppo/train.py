@@ -69,10 +69,10 @@ def train_ppo(
         RunError: the folder holds another training, a gradient is not a finite number, or the disk is full.
     """
     settings = settings.model_copy(update={"method": "ppo"})
+    refuse_impossible_rounds(settings)
     record = record or TrainingRecord.of(pairs, settings, reward_model=reward_identity(reward))
     if finished := finished_result(out, record, "round"):
         return finished
-    check_round_size(settings.ppo, find_device_context(settings).ranks)
     run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True, replace=replace)
     accelerator = _accelerator(run)
     rounds = rounds_of(_prompts(run), settings)
@@ -92,6 +92,20 @@ def train_ppo(
         tracker.finish()
     run.wait()
     return result
+
+
+def refuse_impossible_rounds(settings: AlignSettings) -> None:
+    """Refuse what no round could be trained with, before a reward model is trained for it or anything is opened.
+
+    Args:
+        settings: the training's settings.
+
+    Raises:
+        SettingsError: a round is too small for the devices, or the launcher shards the model.
+        MissingExtra: a tracker that is asked for is not installed.
+    """
+    require_trackers(settings.saving.report_to)
+    check_round_size(settings.ppo, find_device_context(settings).ranks)
 
 
 def _trainer(
@@ -133,7 +147,6 @@ def rounds_of(prompts: Sequence[RolloutPrompt], settings: AlignSettings) -> list
 def _accelerator(run: TrainingRun) -> Accelerator:
     """accelerate with the trackers that are asked for."""
     trackers = run.settings.saving.report_to
-    require_trackers(trackers)
     cpu = run.prepared.context.device.type == "cpu"
     accelerator = Accelerator(cpu=cpu, log_with=list(trackers) or None, project_dir=run.out)
     accelerator.init_trackers("spavl")

@@ -59,7 +59,7 @@ def _refuse_under_fsdp(settings: AlignSettings) -> None:
         )
     if settings.validation.every:
         raise SettingsError(
-            "In-loop validation would hang under FSDP: one process answers, and it has only its part of the weights.",
+            "In-loop validation would hang under FSDP: processes answer different items on parts of the weights.",
             where="align.validation.every",
             try_="null, and `spavl evaluate` on the checkpoint",
         )

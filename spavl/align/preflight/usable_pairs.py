@@ -106,8 +106,12 @@ def rules_for(family: Family, settings: AlignSettings) -> PairRules:
         family: of the model.
         settings: whether the loss corrupts pictures.
     """
-    corrupts = settings.method == "dpo" and settings.loss.image_conditional > 0
-    return PairRules(family.control, family.facts.several_pictures, corrupts, family.accepts)
+    return PairRules(family.control, family.facts.several_pictures, _corrupts(settings), family.accepts)
+
+
+def _corrupts(settings: AlignSettings) -> bool:
+    """Whether the loss compares a picture with a corrupted one; reward models and PPO read no such loss."""
+    return settings.method == "dpo" and settings.loss.image_conditional > 0
 
 
 def _text_only(dataset: PairDataset) -> list[Finding]:
@@ -165,7 +169,7 @@ def _dataset(
         policy.family,
         packing="separate" if settings.batching.packing == "separate" else "tree",
         blind=settings.blind,
-        corruption=settings.loss.corruption if settings.loss.image_conditional else None,
+        corruption=settings.loss.corruption if _corrupts(settings) else None,
         limit=limit,
         memory=settings.machine.picture_memory << 20,
     )

@@ -20,6 +20,7 @@ from typing import Any, final
 
 import yaml
 
+from spavl.align.data.held_out_file import held_out_file
 from spavl.align.data.pairs import Pair
 from spavl.align.data.table import pairs_fingerprint
 from spavl.atomic import write_json, write_text
@@ -42,13 +43,18 @@ OF_OTHER_METHODS = {"dpo": {"reward", "ppo"}, "reward": {"loss", "ppo"}, "ppo": 
 """Sections that a method does not read; PPO's reward model counts by its identity."""
 ON_ITEMS, ON_PAIRS = (
     ("every", "items", "over_refusal", "skill_loss"),
-    ("measure_every", "patience", "keep", "held_out_pairs"),
+    ("measure_every", "patience", "keep"),
 )
 """Settings of validation that choose a step: on benchmark items, and on held-out pairs."""
+MEASURED_ON = ("items", "benchmarks", "held_out_pairs")
+"""What decides, beside the weights, what is measured: measurements on other items or pairs are not comparable."""
 LEFT = ("adapter", "checkpoint", STATE, "head.safetensors", "reward.json", "metrics.jsonl", "validation.jsonl",
         "preflight.txt", SETTINGS, FINISHED, MADE_FROM)  # fmt: skip
 """All that a training leaves in its folder."""
-SPOKEN = {"pairs": "the pairs", "model": "the model before training", "reward_model": "the reward model"}
+SPOKEN = {
+    "pairs": "the pairs", "model": "the model before training", "reward_model": "the reward model",
+    "validation.held_out_pairs": "the held-out pairs", "validation.benchmarks": "the items of in-loop validation",
+}  # fmt: skip
 """Parts of a record that are hashes, in words."""
 
 
@@ -63,16 +69,20 @@ class TrainingRecord:
     """All that decides which step is written, and when it stops early."""
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], settings: AlignSettings, **more: Any) -> TrainingRecord:
+    def of(
+        cls, pairs: Sequence[Pair], settings: AlignSettings, *, items: str | None = None, **more: Any
+    ) -> TrainingRecord:
         """The record of a training before it begins; the model's weights are read once for their hash.
 
         Args:
             pairs: all pairs as read, in their order.
             settings: the training's settings.
+            items: hash of the items of in-loop validation.
             more: what else decides, by name: the reward model of PPO.
 
         Raises:
             ModelError: there is no such model.
+            DataError: the file of held-out pairs cannot be read.
         """
         spec = LocalSpec(name="base", path=settings.model, revision=settings.revision, dtype="float32", device="cpu")
         deciding = settings.model_dump(mode="json", exclude=NOT_DECIDING | OF_OTHER_METHODS[settings.method])
@@ -85,7 +95,7 @@ class TrainingRecord:
             "model": identity_of(spec),
             **more,
         }
-        return cls(weights, _choice(settings))
+        return cls(weights, _choice(settings, items))
 
     @property
     def id(self) -> str:
@@ -102,13 +112,24 @@ class TrainingRecord:
         return [SPOKEN.get(line.partition(":")[0], line) for line in lines]
 
 
-def _choice(settings: AlignSettings) -> dict[str, Any]:
+def _choice(settings: AlignSettings, items: str | None) -> dict[str, Any]:
     """What of the validation's settings chooses a step in this training."""
     validation = settings.validation.model_dump(mode="json")
     on_items = settings.method != "reward" and settings.validation.every is not None
     held_out = settings.method != "ppo" and bool(settings.held_out or settings.validation.held_out_pairs)
     names = (*(ON_ITEMS if on_items else ()), *(ON_PAIRS if held_out else ()))
-    return {name: validation[name] for name in names}
+    file = settings.validation.held_out_pairs if held_out else None
+    choice = {name: validation[name] for name in names}
+    if on_items and items:
+        choice["benchmarks"] = items
+    if file:
+        choice["held_out_pairs"] = pairs_fingerprint(held_out_file(file, settings))
+    return choice
+
+
+def _measured_alike(before: TrainingRecord, record: TrainingRecord) -> bool:
+    """Whether a training that goes on may be compared with what was measured before it stopped."""
+    return all(before.choice.get(name) == record.choice[name] for name in MEASURED_ON if name in record.choice)
 
 
 def read_record(out: Path) -> TrainingRecord | None:
@@ -154,15 +175,17 @@ def refuse_other_training(out: Path, record: TrainingRecord, *, replace: bool) -
     if not held or replace or before == record:
         return
     stopped = read_finished(out) is None
-    if stopped and before is not None and before.weights == record.weights:
+    if stopped and before is not None and before.weights == record.weights and _measured_alike(before, record):
         return  # it goes on, and another step may be chosen
     differs = (
         before.differences(record) if before else [f"what it was made from is not known, for it has no {MADE_FROM}"]
     )
+    of_ppo = record.weights["method"] == "reward"  # PPO trains one under a name of its own
+    keep_both = "another `--name`, or with PPO align.reward.folder," if of_ppo else "another `--name`"
     raise RunError(
         f"This folder holds another training, {held}: {'; '.join(differs[:6])}{' …' if len(differs) > 6 else ''}",
         where=str(out),
-        try_="another `--name` to keep both; `--replace` to delete the one that is there",
+        try_=f"{keep_both} to keep both; `--replace` to delete the one that is there",
     )
 
 

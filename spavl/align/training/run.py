@@ -23,10 +23,11 @@ from typing import Any, Literal, final
 import torch
 from accelerate import PartialState
 
-from spavl.align.data.batches import StepDataset
+from spavl.align.data.batches import PairDataset, StepDataset
 from spavl.align.data.pairs import Pair
 from spavl.align.policy.checkpoint import export
 from spavl.align.policy.model_card import model_card
+from spavl.align.preflight.launcher import find_sharding
 from spavl.align.preflight.prepare import PreparedTraining, prepare
 from spavl.align.training.record import (
     FINISHED,
@@ -37,13 +38,14 @@ from spavl.align.training.record import (
     refuse_other_training,
     remove_state,
 )
+from spavl.align.training.reporter import Reporter
 from spavl.align.training.trainer import (
     PairLoss,
     PairTrainer,
-    Reporter,
     checkpoint_activations,
     keep_precision_inside,
     last_checkpoint,
+    require_trackers,
     training_arguments,
 )
 from spavl.align.validation.callback import ValidationCallback
@@ -137,9 +139,11 @@ class TrainingRun:
             DataError: pairs cannot be trained on.
             ModelError: the model cannot be opened, or trees are wrong with it.
             SettingsError: the settings do not fit the model or the machine.
+            MissingExtra: a tracker that is asked for is not installed.
             RunError: the folder holds another training.
         """
         began, progress = time.perf_counter(), progress or NoProgress()
+        require_trackers(settings.saving.report_to)
         refuse_other_training(out, record, replace=replace)
         if settings.method == "ppo":
             prepared = _prepare_on_policy(pairs, settings, reference=reference)
@@ -148,6 +152,7 @@ class TrainingRun:
             learn, apart = split_pairs(pairs, settings)
             prepared = prepare(learn, settings, progress, reference=reference)
             held_out = prepare_held_out(apart, prepared, settings, progress) if apart else None
+            _refuse_sharded_text(prepared.dataset, held_out.dataset if held_out else prepared.dataset)
         if prepared.context.rank:
             progress = NoProgress()
         if settings.method == "ppo":
@@ -207,13 +212,12 @@ class TrainingRun:
 
         Raises:
             MissingExtra: a tracker that is asked for is not installed.
-            SettingsError: the model is sharded, and some pairs have no picture.
         """
         prepared = self.prepared
         if self.settings.machine.gradient_checkpointing:
             checkpoint_activations(prepared.policy.model)
         steps, cpu = len(prepared.schedule), prepared.context.device.type == "cpu"
-        text_only = bool((prepared.dataset.lengths["pictures"] == 0).any())
+        text_only = _has_text_only(prepared.dataset)
         trainer = PairTrainer(
             prepared.policy,
             loss,
@@ -228,12 +232,6 @@ class TrainingRun:
             trainer.add_callback(ValidationCallback(in_loop))
         if trainer.is_deepspeed_enabled:
             keep_precision_inside(prepared.policy.model, prepared.context.precision)
-        if trainer.is_fsdp_enabled and text_only:
-            raise SettingsError(
-                "A sharded model cannot be trained on pairs without a picture: processes would wait for each other.",
-                where="FSDP",
-                try_="leave these pairs out, or train without FSDP",
-            )
         return trainer
 
     def last_checkpoint(self) -> str | None:
@@ -343,6 +341,20 @@ class TrainingRun:
     def wait(self) -> None:
         """Wait until every process has come this far."""
         PartialState().wait_for_everyone()
+
+
+def _has_text_only(dataset: PairDataset) -> bool:
+    return bool((dataset.lengths["pictures"] == 0).any())
+
+
+def _refuse_sharded_text(*datasets: PairDataset) -> None:
+    """Refuse pairs without a picture where weights are sharded: who needs no vision tower would not share its part."""
+    if find_sharding(1).weights and any(map(_has_text_only, datasets)):
+        raise SettingsError(
+            "A sharded model cannot be trained on pairs without a picture: processes would wait for each other.",
+            where="FSDP",
+            try_="leave these pairs out, or train without FSDP",
+        )
 
 
 def _prepare_on_policy(pairs: Sequence[Pair], settings: AlignSettings, *, reference: bool) -> PreparedTraining:

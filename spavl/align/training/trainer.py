@@ -33,7 +33,6 @@ from spavl.align.policy.policy import Policy
 from spavl.align.training.rates import highest_rate, rate_schedule, split_by_rate
 from spavl.config.align import AlignSettings, OptimiserSettings
 from spavl.errors import MissingExtra, RunError
-from spavl.progress import OnProgress
 
 OPTIMISERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit", "paged_adamw_32bit": "paged_adamw_32bit"}
 """Trainer's name of an optimiser, by the settings'."""
@@ -372,38 +371,3 @@ def _is_json(path: Path) -> bool:
 
 def _only_item(items: list[list[MicroBatch]]) -> list[MicroBatch]:
     return items[0]
-
-
-@final
-class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Writes `metrics.jsonl`, one line a log, and reports progress.
-
-    Args:
-        path: the file.
-        on_progress: called after every step with the steps done and the steps of the whole training.
-    """
-
-    def __init__(self, path: Path, on_progress: OnProgress) -> None:
-        self._path = path
-        self._on_progress = on_progress
-
-    @override
-    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Remove the lines after the step that is resumed: they are of the training that stopped."""
-        if state.is_world_process_zero:
-            lines = self._path.read_text().splitlines() if self._path.is_file() and state.global_step else []
-            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-            self._path.write_text("".join(f"{line}\n" for line in kept))
-
-    @override
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
-        """Write the metrics since the last line."""
-        if state.is_world_process_zero and ("loss" in logs or "held_out_loss" in logs):
-            row = {"step": state.global_step, **{name: value for name, value in logs.items() if name != "epoch"}}
-            with self._path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-
-    @override
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Report the step that is done."""
-        self._on_progress(state.global_step, state.max_steps)

@@ -16,9 +16,10 @@ from transformers import TrainerCallback
 from typing_extensions import override
 
 from spavl.align.data.batches import MicroBatch, PairDataset
-from spavl.align.data.pairs import Pair, Reading
+from spavl.align.data.held_out_file import held_out_file
+from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
-from spavl.align.data.table import open_pairs, select, table_of
+from spavl.align.data.table import select, table_of
 from spavl.align.preflight.prepare import PreparedTraining, cached_reference
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.align.training.trainer import PairTrainer, inference_mode
@@ -76,11 +77,8 @@ def split_pairs(pairs: Sequence[Pair], settings: AlignSettings) -> tuple[Sequenc
     Raises:
         DataError: the file of held-out pairs cannot be read.
     """
-    file = settings.validation.held_out_pairs
-    if file:
-        cache = Path(settings.machine.pairs_cache)
-        reading = Reading(settings.data.thought, settings.data.form, settings.data.prefer)
-        return pairs, open_pairs(file, cache=cache, reading=reading)
+    if settings.validation.held_out_pairs:
+        return pairs, held_out_file(settings.validation.held_out_pairs, settings)
     if not settings.held_out:
         return pairs, ()
     return split_by_picture(pairs, settings.held_out, settings.seed or 0)
@@ -138,7 +136,10 @@ def prepare_held_out(
     """
     context = prepared.context
     with progress.bar("held-out pairs") as on_progress:
-        dataset, trees, _ = usable_pairs(pairs, settings, prepared.policy, prepared.identity, on_progress)
+        dataset, trees, findings = usable_pairs(pairs, settings, prepared.policy, prepared.identity, on_progress)
+    for finding in findings:
+        if finding.level != "note":
+            progress.log(f"held-out pairs: {finding.render()}")
     dataset.packing = prepared.dataset.packing
     if shown := _shown_in_training(dataset.pairs, prepared.pairs):
         progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")

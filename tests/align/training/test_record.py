@@ -25,7 +25,7 @@ def stopped(out, record, settings):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"validation": {"every": 2, "over_refusal": 0.1}},
+        {"validation": {"over_refusal": 0.1}},
         {"saving": {"every": 1}},
         {"machine": {"gradient_checkpointing": True}},
         {"reference": {"mode": "live"}},
@@ -43,6 +43,25 @@ def test_a_stopped_training_goes_on_under_settings_that_do_not_change_the_weight
     refuse_other_training(tmp_path, again, replace=False)
     begin(tmp_path, again, second)
     assert (tmp_path / "state" / "checkpoint-4").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"every": None}, {"every": 2}),
+        ({"every": 2, "items": 5}, {"every": 2, "items": 6}),
+        ({"every": 2, "items": 5}, {"every": 2, "items": 5, "other": True}),
+    ],
+    ids=["none before", "more", "others"],
+)
+def test_a_stopped_training_is_not_measured_on_other_items_than_before(pairs, settings_for, tmp_path, before, now):
+    items = "others" if now.pop("other", False) else "some"
+    first, second = settings_for(validation=before), settings_for(validation=now)
+    stopped(tmp_path, TrainingRecord.of(pairs, first, items="some"), first)
+    with pytest.raises(RunError, match="stopped after 4, from where it would go on: "):
+        refuse_other_training(tmp_path, TrainingRecord.of(pairs, second, items=items), replace=False)
+    off = TrainingRecord.of(pairs, settings_for(validation={"every": None}))
+    refuse_other_training(tmp_path, off, replace=False)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,8 @@ def test_what_was_kept_to_resume_is_removed_at_the_end_unless_it_is_to_be_kept(
     else:
         assert "optimizer.pt" in left and saved == {"checkpoint-4", "checkpoint-6"}
     done = json.loads((tmp_path / "training.json").read_text())
-    assert done["id"] == TrainingRecord.of(pairs, settings).id and done["held_out"] > 0
+    asked = settings.model_copy(update={"method": done["method"]})
+    assert done["id"] == TrainingRecord.of(pairs, asked).id and done["held_out"] > 0
 
 
 def test_the_fingerprint_of_pairs_is_of_their_content_and_order_and_not_of_their_ids(pairs):
