@@ -3,9 +3,10 @@
 python -m bench.memory [--json FILE]
 
 Each training runs in a process of its own on a random LLaVA of some 30 million weights. Measured is the growth of the
-process's own memory (resident pages) from before the model is loaded to the most until the last step
-is done, read every millisecond; the allocator is told to give freed memory back at once. A training on another model
-comes first, so that libraries are loaded and warm.
+process's own memory (resident pages, those of a mapped checkpoint included) from before the model is loaded to the most
+until the last step is done: the kernel's own high-water mark, which misses nothing between two readings. The allocator
+is told to give freed memory back at once. A training on another model comes first, so that libraries are loaded and
+warm. Linux only.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,15 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "full, checkpointed": {**FULL, **CHECKPOINTED, "batching": {"pairs": 24, "token_budget": 4096}},
     "LoRA, checkpointed": {**CHECKPOINTED, "batching": {"pairs": 24, "token_budget": 4096}},
     "QLoRA": {"freeze": {"quantisation": "4bit", "rank": 16}},
-    "reward model": {"method": "reward", "reward": {"measure_every": None, "held_out": 0.2}},
+    "reward model": {"method": "reward", "validation": {"measure_every": None, "held_out": 0.2}},
     "PPO": {"method": "ppo", "ppo": {"prompts": 9, "max_tokens": 40, "answers": 2}},
 }
 # fmt: on
 """Settings of the trainings, beyond those of `settings`."""
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "524288", "MALLOC_TRIM_THRESHOLD_": "524288", "MALLOC_ARENA_MAX": "1"}
 LEAST, MOST = 1.0, 1.2
-PAGE = os.sysconf("SC_PAGE_SIZE")
+NEWEST_MARK = "5"
+"""What, written to `clear_refs`, sets the kernel's mark of the most resident memory to what is resident now."""
 
 
 def measures() -> list[Measure]:
@@ -59,7 +59,7 @@ def _rows(name: str) -> list[Measure]:
         return [Measure(f"{name}: estimate / measured", None, (LEAST, MOST), "×", "between", done.stderr[-300:])]
     found = json.loads(done.stdout.splitlines()[-1])
     estimate, measured = found["estimate"] / 2**20, found["measured"] / 2**20
-    how = "growth of the process's own memory until the last step, read every millisecond; two steps, one thread"
+    how = "growth of the process's resident memory until the last step, by the kernel's mark; two steps, one thread"
     return [
         Measure(f"{name}: memory estimate", round(estimate), None, "MiB", "lower", "before the first step"),
         Measure(f"{name}: memory measured", round(measured), None, "MiB", "lower", how),
@@ -106,24 +106,25 @@ def measure_case(name: str) -> dict[str, int]:
         warm, real = Path(temporary) / "warm", Path(temporary) / "real"
         tiny_llava(warm / "llava", image_size=96)
         tiny_llava(real / "llava", **SIZES)
+        if settings(name, real).method == "ppo":
+            make_reward_models(warm, real)
         train(name, warm, lambda done, last: None)
-        with sampled_peak() as peak:
-            measured = 0
+        measured, before = 0, own_memory()
 
-            def at_step(done: int, last: int) -> None:
-                nonlocal measured
-                measured = peak()
+        def at_step(done: int, last: int) -> None:
+            nonlocal measured
+            measured = most_memory() - before
 
-            train(name, real, at_step)
+        train(name, real, at_step)
         return {"estimate": estimate(name, real), "measured": measured}
 
 
 def train(name: str, folder: Path, on_progress: Any) -> None:
-    """Run a training, and for PPO a short one of its reward model before.
+    """Run a training.
 
     Args:
         name: of the case.
-        folder: that holds the checkpoint; pairs and results are written there.
+        folder: that holds the checkpoint, and for PPO a reward model; pairs and results are written there.
         on_progress: called after every step of the training.
     """
     from spavl.align.dpo.train import train_dpo
@@ -137,27 +138,27 @@ def train(name: str, folder: Path, on_progress: Any) -> None:
         case "reward":
             train_reward(pairs, wanted, folder / "out", progress=progress)
         case _:
-            train_ppo(pairs, wanted, folder / "out", reward=reward_model(folder), progress=progress)
+            train_ppo(pairs, wanted, folder / "out", reward=folder / "reward", progress=progress)
 
 
-def reward_model(folder: Path) -> Path:
-    """A reward model for PPO, trained by a process of its own where it is not there yet.
+def make_reward_models(*folders: Path) -> None:
+    """Train reward models for PPO, in a process of its own: what it takes is not PPO's.
 
     Args:
-        folder: that holds the checkpoint.
+        folders: that hold the checkpoints; each gets a `reward`.
     """
-    made = folder / "reward"
-    if not made.exists():
-        command = [sys.executable, "-m", "bench.memory", "--reward-model", str(folder)]
-        subprocess.run(command, check=True, capture_output=True)
-    return made
+    command = [sys.executable, "-m", "bench.memory", "--reward-models", *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-300:])
 
 
-def _train_reward(folder: Path) -> None:
+def _train_rewards(folders: Sequence[Path]) -> None:
     from spavl.align.reward.train import train_reward
 
-    wanted = settings("LoRA", folder)
-    train_reward(long_pairs(folder / "pictures"), wanted.model_copy(update={"method": "reward"}), folder / "reward")
+    for folder in folders:
+        wanted = settings("reward model", folder)
+        train_reward(long_pairs(folder / "pictures")[:6], wanted, folder / "reward")
 
 
 def estimate(name: str, folder: Path) -> int:
@@ -176,7 +177,7 @@ def estimate(name: str, folder: Path) -> int:
     if wanted.method != "ppo":
         assert prepared.report.estimate is not None
         return prepared.report.estimate.memory.total
-    return _ppo_estimate(prepared, wanted, reward_model(folder))
+    return _ppo_estimate(prepared, wanted, folder / "reward")
 
 
 def _ppo_estimate(prepared: Any, wanted: Any, reward: Path) -> int:
@@ -234,34 +235,21 @@ class Steps:
         """Nothing is logged."""
 
 
-@contextmanager
-def sampled_peak() -> Iterator[Any]:
-    """A context with a function that gives the growth of the process's own memory so far, at its most, in bytes."""
-    before, most, stop = own_memory(), 0, threading.Event()
-
-    def sample() -> None:
-        nonlocal most
-        while not stop.is_set():
-            most = max(most, own_memory() - before)
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield lambda: most
-    finally:
-        stop.set()
-        thread.join()
-
-
 def own_memory() -> int:
-    """Resident bytes of this process; weights that are read straight from their file count too."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    """Resident bytes of this process; the most that is told from here on starts at them."""
+    Path("/proc/self/clear_refs").write_text(NEWEST_MARK)
+    return most_memory()
+
+
+def most_memory() -> int:
+    """The most bytes that were resident since `own_memory`; weights read straight from their file count too."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 if __name__ == "__main__":
-    if "--reward-model" in sys.argv:
-        _train_reward(Path(sys.argv[-1]))
+    if "--reward-models" in sys.argv:
+        _train_rewards([Path(folder) for folder in sys.argv[2:]])
     elif "--case" in sys.argv:
         print(json.dumps(measure_case(sys.argv[sys.argv.index("--case") + 1])))
     else:

@@ -75,6 +75,8 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
             model = put_adapter(model, adapter).merge_and_unload()
         if options.quantisation == "none":
             model = model.to(options.device)
+        else:
+            _leave_file(model)
         processor = load_processor(folder, trust_remote_code=options.trust_remote_code)
     if processor.chat_template is None:
         raise ModelError(
@@ -323,6 +325,13 @@ def _quantisation(folder: Path, options: LoadOptions) -> BitsAndBytesConfig | No
         bnb_4bit_compute_dtype=DTYPES[options.dtype],
         llm_int8_skip_modules=whole,
     )
+
+
+def _leave_file(model: Any) -> None:
+    """Copy what was not quantised: read in place, it would keep the whole file in memory, quantised weights too."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point() and tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 def _check_complete(folder: Path, model: Any, report: Mapping[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from spavl.errors import MissingExtra
 from spavl.models.backends import local_vlm
 from spavl.models.identity import Checkpoint
 from tests.align.ppo.small import ppo_settings
+from tests.tiny import tiny_llava
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 
@@ -48,6 +51,15 @@ def test_dpo_on_a_quantised_model_learns_and_is_written_unquantised(pairs, setti
     assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
     model, _ = local_vlm.load(made.checkpoint, local_vlm.LoadOptions("float32", "cpu"), None)
     assert not quantised_layers(model) and all(w.dtype == torch.float32 for w in model.parameters())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mapped files are listed by Linux")
+@pytest.mark.parametrize("kind", ["4bit", "8bit"])
+def test_a_quantised_model_does_not_keep_its_whole_file_in_memory(tmp_path, kind):
+    folder = tiny_llava(tmp_path / "llava", image_size=96)
+    model, _ = local_vlm.load(folder, local_vlm.LoadOptions("float32", "cpu", kind), None)
+    assert quantised_layers(model)
+    assert str(folder) not in Path("/proc/self/maps").read_text()
 
 
 def test_full_training_of_a_quantised_model_is_refused():
