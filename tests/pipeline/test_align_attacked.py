@@ -123,7 +123,7 @@ def test_ppo_is_not_trained_in_the_folder_of_its_own_reward_model(place: Path, n
 def test_ppo_beside_another_reward_model_says_how_both_are_kept(place: Path) -> None:
     opened(place, method="reward", validation={"held_out": 0.2}).align("reward", pairs=place / "train.parquet")
     before = contents(place / "run" / "align")
-    with pytest.raises(RunError, match="held_out: 0.2 → 0.05") as error:
+    with pytest.raises(RunError, match=r"held_out: 0\.2 → 0\.05") as error:
         opened(place, method="ppo").align("ppo", pairs=place / "train.parquet")
     assert "align.reward.folder" in error.value.try_ and contents(place / "run" / "align") == before
 
