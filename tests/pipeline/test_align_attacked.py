@@ -200,3 +200,16 @@ def test_pairs_of_arrow_strings_and_of_python_strings_are_one_training(place: Pa
     made = opened(place).align(pairs=place / "a.jsonl")
     for other in ("a.parquet", "a.json"):
         assert opened(place).align(pairs=place / other) == made
+
+
+def test_no_share_holds_out_every_picture(place: Path) -> None:
+    made = opened(place, validation={"held_out": 0.9999}).align(pairs=place / "train.parquet")
+    note = json.loads((made.parent / "training.json").read_text())
+    assert (note["pairs"], note["held_out"]) == (1, 7)
+
+
+def test_a_picture_without_bytes_is_told_as_such(place: Path) -> None:
+    row = {**conversation_rows()[0], "image": "data:image/png;base64,@@@@"}
+    (place / "a.jsonl").write_text(json.dumps(row))
+    with pytest.raises(DataError, match="the cell holds no bytes of a picture"):
+        opened(place).align(pairs=place / "a.jsonl")

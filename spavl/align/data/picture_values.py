@@ -56,7 +56,7 @@ def picture_of(value: Any, base: Path | None, key_of: KeyOf) -> Picture | None:
     if value is None and name is None:
         return None
     if value == b"" and name is None:
-        return Picture("empty", None)
+        return Picture(f"{GONE}the cell holds no bytes of a picture", None)
     raise RowError(f"a picture is of type {type(name if value is None else value).__name__}, not bytes or a path")
 
 

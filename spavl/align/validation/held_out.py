@@ -89,14 +89,15 @@ def split_by_picture(pairs: Sequence[Pair], held_out: float, seed: int) -> tuple
 
     Args:
         pairs: all pairs.
-        held_out: share of the pictures that is held out; above 0 at least one, if there are several. Pictures that a
+        held_out: share of the pictures that is held out; above 0 at least one, and never all. Pictures that a
             pair shows together count as one.
         seed: seeds which pictures.
     """
     names = _names_of_sides(pairs)
     keys = sorted(set(names))
     random.Random(f"{seed}/held out").shuffle(keys)
-    apart = set(keys[: max(round(held_out * len(keys)), int(held_out > 0 and len(keys) > 1))])
+    most = max(len(keys) - 1, 0)
+    apart = set(keys[: min(max(round(held_out * len(keys)), int(held_out > 0)), most)])
     learn = [number for number, name in enumerate(names) if name not in apart]
     return select(pairs, learn), select(pairs, (number for number, name in enumerate(names) if name in apart))
 
