@@ -45,7 +45,7 @@ class Completion:
     body: bytes
     """The response."""
     without_secrets: Callable[[], str]
-    """Gives it as text without secrets and without the words of prompt and answer, for messages."""
+    """Gives it as text without secrets, for messages."""
 
     @cached_property
     def form(self) -> Any:
@@ -153,7 +153,7 @@ def _shape(value: Any, depth: int = 4) -> str:
         return f"{{{', '.join(f'{name[:40]}: {_shape(inner, depth - 1)}' for name, inner in list(value.items())[:9])}}}"
     if depth and isinstance(value, list) and value:
         return f"[{_shape(value[0], depth - 1)}]"
-    return "{}" if isinstance(value, dict) else "[]" if isinstance(value, list) else type(value).__name__
+    return "{}" if value == {} else "[]" if value == [] else type(value).__name__
 
 
 def _code(error: Any) -> int:
