@@ -1,4 +1,4 @@
-"""How many bytes a training by PPO takes on one device, if every answer is as long as it may be."""
+"""How many bytes a training by PPO takes on one device, if its answers are as long as needs most."""
 
 from __future__ import annotations
 
@@ -68,17 +68,30 @@ def largest_round(
     """
     lengths, ppo, context = prepared.dataset.lengths, settings.ppo, prepared.context
     prefix, longest = int(lengths["shared_prefix"].max()), int(prompt_tokens(lengths).max())
-    own = longest - prefix
+    own, shortest = longest - prefix, int(prompt_tokens(lengths).min())
     most = [0, 0, 0]
     for groups in _shares(rounds, context.rank, context.ranks, ppo.minibatches):
         sizes = [prefix + len(group) * (own + ppo.answers * ppo.max_tokens) for group in groups]
-        held = batch_by_tokens(sizes, settings.batching.token_budget)
         generated = batch_by_tokens(sizes, ppo.generation_token_budget)
         prompts = [prefix + len(group) * own for group in groups]
-        most[0] = max(most[0], *(len(one) * max(sizes[number] for number in one) for one in held))
+        most[0] = max(most[0], _pass_tokens(shortest, sizes, settings.batching.token_budget))
         most[1] = max(most[1], *(len(one) * max(prompts[number] for number in one) for one in generated))
         most[2] = max(most[2], *(ppo.answers * sum(len(groups[number]) for number in one) for one in generated))
     return LargestRound(*most)
+
+
+def _pass_tokens(shortest: int, longest: Sequence[int], token_budget: int) -> int:
+    """Tokens of the largest forward pass that trees can make, padding counted.
+
+    Answers shorter than they may be can need more: of trees that are not at their longest, more fit into one pass.
+
+    Args:
+        shortest: least tokens of a tree.
+        longest: most tokens of each tree.
+        token_budget: most tokens of a pass, but for a tree that stands alone.
+    """
+    together = min(len(longest), max(1, token_budget // shortest))
+    return max(max(longest), min(token_budget, together * max(longest)))
 
 
 def _shares(
