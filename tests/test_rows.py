@@ -176,7 +176,7 @@ def test_a_file_that_is_cut_off_anywhere_is_rows_or_a_sentence(tmp_path, form, c
         (b"PK\x03\x04....", "", "ZIP archive or an Excel file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "", "Git LFS pointer"),
         (b"\n<!DOCTYPE html><html>", "", "a web page"),
-        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "", "compressed twice"),  # no time in it: it names a test
+        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "", "compressed twice"),  # no time: it names a test
         (b"\x1f\x8bnothing", "", "cannot be read"),
         (b"\0\1\2\3" * 9, "", "not text"),
     ],
