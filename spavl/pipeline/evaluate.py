@@ -80,13 +80,13 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
     aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
-    specs = _told_apart(specs)
+    specs = _distinct(specs)
     scores = run_benchmarks(session, specs, open_benchmarks(session))
     keep_sections(session, "evaluate", "report")
     return scores
 
 
-def _told_apart(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+def _distinct(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
     """The models, each once; different ones of one name would write over each other's scores."""
     found: dict[str, ModelSpec] = {}
     for spec in specs:

@@ -49,6 +49,7 @@ def _wait_until_saved(state: Path, training: subprocess.Popen[bytes]) -> None:
 
 
 def _losses(folder: Path) -> list[tuple[int, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [line for line in logged if "loss" in line]  # others are of held-out pairs
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     return [(line["step"], line["loss"]) for line in lines]
