@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from spavl.atomic import atomic_write
 from spavl.errors import RunError
-from spavl.models.calls.files import SIDE_FILES, WITHOUT_CHECKSUMS, open_to_write, sqlite_errors
+from spavl.models.calls.files import SIDE_FILES, WITHOUT_CHECKSUMS, connect_to_read, open_to_write, sqlite_errors
 from spavl.models.calls.keys import key_of
 from spavl.models.calls.lock import lock_store
 from spavl.models.calls.table import CHECKED, COLUMNS, FORMAT, checksum_of, decoded, insert_statement
@@ -85,8 +85,7 @@ def repair(path: Path) -> StoreHealth:
     Raises:
         RunError: another process writes into it, there is no such file, it is no call store, or the disk is full.
     """
-    if not path.exists():
-        raise _no_store(path)
+    _open(path).close()  # what is no call store gets no lock file beside it
     lock = lock_store(path)
     try:
         with closing(_open(path)) as connection:
@@ -151,7 +150,16 @@ def _highest_id(connection: sqlite3.Connection) -> int:
             return int(connection.execute(query).fetchone()[0] or 0)
         except sqlite3.DatabaseError:
             continue
-    return MOST_MISSING_IDS
+    return 0 if _is_cut_off(connection) else MOST_MISSING_IDS
+
+
+def _is_cut_off(connection: sqlite3.Connection) -> bool:
+    """Whether the file ends before the first page of the table, so that none of its rows can be found."""
+    try:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'calls'").fetchone()
+        return root is None or root[0] > connection.execute("PRAGMA page_count").fetchone()[0]
+    except sqlite3.DatabaseError:
+        return True
 
 
 def _health(connection: sqlite3.Connection) -> StoreHealth:
@@ -187,11 +195,11 @@ def _structure(connection: sqlite3.Connection) -> str:
 
 def _open(path: Path) -> sqlite3.Connection:
     """A connection to a file that may be damaged."""
-    if not path.exists():
-        raise _no_store(path)
     with sqlite_errors(path):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = connect_to_read(path)
         try:
+            # With it alone SQLite opens a file that is shorter than its header says: one that was cut off.
+            connection.execute("PRAGMA writable_schema = ON")
             found = connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error:
             connection.close()
@@ -202,10 +210,6 @@ def _open(path: Path) -> sqlite3.Connection:
         raise RunError(f"The call store has format {found}; {why}.", where=str(path),
                        try_="open it once with `spavl build`, or use the spavl that made it")  # fmt: skip
     return connection
-
-
-def _no_store(path: Path) -> RunError:
-    return RunError("There is no call store here.", where=str(path), try_="name the file: `spavl store check FILE`")
 
 
 def _take_out(path: Path, side: Path) -> Path:
