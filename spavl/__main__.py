@@ -16,7 +16,7 @@ def main() -> None:
         prepare_process()
         status = run()
     except KeyboardInterrupt:  # Ctrl-C before there is a command, while modules are imported
-        print(STOPPED, file=sys.stderr)
+        sys.stderr.write(f"{STOPPED}\n")
         status = INTERRUPTED
     sys.exit(status)
 

@@ -21,7 +21,9 @@ from spavl.models.calls.table import CHECKED, COLUMNS, FORMAT, checksum_of, deco
 ROW = f"SELECT id, {', '.join(COLUMNS)} FROM calls NOT INDEXED WHERE id > ? ORDER BY id"
 ONE_ROW = f"SELECT id, {', '.join(COLUMNS)} FROM calls NOT INDEXED WHERE id = ?"
 MOST_MISSING_IDS = 1_000_000
-"""How far is looked for the next readable row where the file does not tell its last."""
+"""How far at most is looked for the next readable row where the file does not tell its last."""
+BYTES_OF_AN_ID = 32
+"""Bytes of the file for each id that is looked for: a row takes some 200 at least, and most ids may be dropped ones."""
 MOST_NAMED = 20
 """Most damaged rows that are named one by one."""
 
@@ -111,16 +113,19 @@ def rows_of(connection: sqlite3.Connection, *, after: int = 0) -> Iterator[Store
         after: only rows with a higher `id`.
     """
     connection.text_factory = bytes
-    last, end = after, _highest_id(connection)
-    while last <= end:
+    last, end, reach = after, _highest_id(connection), _reach(connection)
+    found = after
+    while last <= (found + reach if end is None else end):
         try:
             for number, *values in connection.execute(ROW, (last,)):
-                last = number
+                last = found = number
                 yield _stored(number, decoded(tuple(values)))
         except sqlite3.DatabaseError:
             # The next row may stand on a damaged page, or just before one: it is read alone, and then those after it.
             last += 1
-            yield from _single(connection, last)
+            for row in _single(connection, last):
+                found = row.number
+                yield row
         else:
             return
 
@@ -144,13 +149,22 @@ def _stored(number: int, values: tuple[Any, ...]) -> StoredRow:
     return StoredRow(number, row, "")
 
 
-def _highest_id(connection: sqlite3.Connection) -> int:
+def _highest_id(connection: sqlite3.Connection) -> int | None:
+    """Id of the last row; None where the file does not tell it."""
     for query in ("SELECT max(id) FROM calls", "SELECT max(id) FROM (SELECT id FROM calls ORDER BY key)"):
         try:
             return int(connection.execute(query).fetchone()[0] or 0)
         except sqlite3.DatabaseError:
             continue
-    return 0 if _is_cut_off(connection) else MOST_MISSING_IDS
+    return None
+
+
+def _reach(connection: sqlite3.Connection) -> int:
+    """How many ids are looked for after the last row that could be read."""
+    if _is_cut_off(connection):
+        return 0
+    pages, size = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")]
+    return min(MOST_MISSING_IDS, int(pages * size) // BYTES_OF_AN_ID)
 
 
 def _is_cut_off(connection: sqlite3.Connection) -> bool:

@@ -41,8 +41,8 @@ class CallStore:
         on_damage: called once with a line to show, at the first damaged row that is looked up.
 
     Raises:
-        RunError: the folder cannot be made, the disk is a network file system, another process writes into the store, there is no store to
-            replay or to read beside it, a file is no call store, or it has another format version.
+        RunError: the folder cannot be made, the disk is a network file system, another process writes into the store,
+            there is no store to replay or to read beside it, a file is no call store, or it has another format version.
     """
 
     def __init__(

@@ -18,7 +18,12 @@ from spavl.models.calls.store import CallStore
 from tests.models.calls.stored import fill
 
 ROOT = Path(__file__).parents[3]
-AS_NOBODY = "import os, sys; os.setgid(65534); os.setuid(65534); sys.path.insert(0, sys.argv[1])\n"
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from spavl.models.calls import maintenance, repair
+os.setgid(65534), os.setuid(65534)
+"""
 
 
 @pytest.fixture
@@ -77,8 +82,8 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read(use: str, path: Path
     try:
         fill(folder / "calls.sqlite", 5)
         folder.chmod(0o555)
-        script = f"from spavl.models.calls import maintenance, repair; print({use}(__import__('pathlib').Path(sys.argv[2])))"
-        command = [sys.executable, "-c", AS_NOBODY + script, str(ROOT), str(folder / "calls.sqlite")]
+        script = f"{AS_NOBODY}print({use}(Path(sys.argv[1])))"
+        command = [sys.executable, "-c", script, str(folder / "calls.sqlite")]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         assert "calls=5" in done.stdout or "whole=5" in done.stdout
