@@ -138,6 +138,9 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
         RunError: it has another format version.
     """
     found = _format_of(connection)
+    if not found and not path.stat().st_size:
+        raise RunError("This file is empty; no call store was begun in it.", where=str(path),
+                       try_="A run that may make calls begins one there.")  # fmt: skip
     if found == WITHOUT_CHECKSUMS:
         raise RunError(
             f"The call store has format {found}, whose rows have no checksums; reading alone does not add them.",

@@ -183,7 +183,7 @@ def _health(connection: sqlite3.Connection) -> StoreHealth:
         whole += not row.fault
         damaged += bool(row.fault)
         if row.fault and len(named) < MOST_NAMED:
-            named.append(f"{row.values['key']}: {row.fault}")
+            named.append(f"{row.values['key'] or f'row {row.number}'}: {row.fault}")
     listed = _listed(connection)
     return StoreHealth(
         whole=whole, damaged=damaged, named=tuple(named), structure=_structure(connection),

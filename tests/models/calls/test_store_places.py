@@ -74,6 +74,22 @@ def test_a_store_cut_short_is_salvaged_and_the_old_file_kept(left: float, path: 
         assert len(store) == found.whole
 
 
+def test_a_store_cut_within_its_first_page_is_moved_aside_and_begun_anew(path: Path) -> None:
+    fill(path, 40)
+    cut = path.read_bytes()[:100]
+    path.write_bytes(cut)
+    found = repair(path)
+    assert found.kept is not None
+    assert (found.whole, found.kept.read_bytes()) == (0, cut)
+    assert check(path).is_whole
+
+
+def test_an_empty_file_is_called_empty(path: Path) -> None:
+    path.touch()
+    with pytest.raises(RunError, match="file is empty"):
+        maintenance.count(path)
+
+
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can become a user without rights")
 @pytest.mark.parametrize("use", ["maintenance.count", "repair.check"])
 def test_a_store_in_a_folder_that_cannot_be_written_is_read(use: str, path: Path) -> None:
