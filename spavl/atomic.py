@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -17,6 +18,9 @@ import psutil
 from spavl.errors import RunError
 
 MAKE_ROOM = "make room on the disk and run the same command again; finished calls are kept in the call store"
+CHECK_PATH = "check the path and the rights to write there, or name another; then run the same command again"
+NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None])
+"""Errors that room mends: a full disk, a used-up quota, a limit on files; None: a library did not say which."""
 
 
 @contextmanager
@@ -30,7 +34,7 @@ def atomic_write(path: Path, *, what: str = "The file", try_: str = MAKE_ROOM) -
     Args:
         path: the file or folder to be written; its parents are made.
         what: what is being written, the subject of the error's sentence.
-        try_: what the error suggests.
+        try_: what the error suggests where the disk is full.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -46,7 +50,8 @@ def atomic_write(path: Path, *, what: str = "The file", try_: str = MAKE_ROOM) -
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         about = _other_file(error, tmp, path)
-        raise RunError(f"{what} cannot be written: {why}{about}", where=str(path), try_=try_) from error
+        advice = try_ if error.errno in NO_ROOM else CHECK_PATH
+        raise RunError(f"{what} cannot be written: {why}{about}", where=str(path), try_=advice) from error
     finally:
         with suppress(OSError):
             _remove(tmp)

@@ -67,6 +67,15 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.parametrize("place", ["file/a.txt", "/proc/nothing/a.txt"])
+def test_a_wrong_path_is_not_told_to_make_room(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be written") as error:
+        write_text(tmp_path / place, "text")
+    assert "room" not in error.value.try_
+    assert "check the path" in error.value.try_
+
+
 def test_an_input_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"tokenizer\.json"), atomic_write(tmp_path / "a"):
         (tmp_path / "elsewhere" / "tokenizer.json").read_text()

@@ -102,3 +102,13 @@ def test_a_store_that_is_not_there_is_a_sentence_and_is_not_made(tmp_path: Path)
         assert "There is no call store" in done.stderr
         assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_replaces_a_file_with_force_alone(path: Path, tmp_path: Path) -> None:
+    fill(path, 5)
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine")
+    done = spavl("store", "export", str(out), str(path), folder=tmp_path)
+    assert (done.returncode, out.read_text()) == (2, "mine")
+    assert "--force" in done.stderr
+    assert said("export", out, path, "--force")[0] == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spavl import __version__
+from spavl.cli import INTERRUPTED, STOPPED
 from spavl.cli.store_commands import store_app
 from spavl.errors import NothingMade, SpavlError
 
@@ -41,8 +42,6 @@ Models = Annotated[
     list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
 
 
 def _sections(incomplete: str) -> list[str]:
@@ -71,7 +70,7 @@ def run() -> int:
         return print_error(error)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            err.print("\nStopped. Everything finished is stored; run the same command again to go on.")
+            err.print(STOPPED)
         return stop.code if isinstance(stop.code, int) else 0
     return 0
 

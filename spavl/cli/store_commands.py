@@ -113,11 +113,12 @@ def forget(
 def export(
     out: Annotated[Path, typer.Argument(help="The file to write: `.jsonl` or `.parquet`.")],
     file: StoreFile = DEFAULT,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write all calls as JSON lines or Parquet. It holds every text, those that may do harm too."""
     from spavl.models.calls.maintenance import export as exported
 
-    written = exported(file, out)
+    written = exported(file, out, force=force)
     _end(f"{written:,} calls in {out}", "open it with pandas, DuckDB or `datasets`")
 
 

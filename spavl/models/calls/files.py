@@ -26,6 +26,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     Raises:
         RunError: the file is no call store, has another format version, is damaged or cannot be written.
     """
+    _refuse_folder(path)
     with sqlite_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
@@ -63,24 +64,58 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     Raises:
         RunError: there is no such file, it is no call store, has another format version or is damaged.
     """
-    if not path.exists():
-        raise RunError(
-            "There is no call store here.",
-            where=str(path),
-            try_="Name the file of one; a run without `--replay` makes it.",
-        )
-    # A file that nobody can write has no write-ahead log to heed, and SQLite could not make its side files there.
-    mode = "mode=ro" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
     with sqlite_errors(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
-        )
+        connection = connect_to_read(path)
         try:
             check_format(connection, path)
         except (sqlite3.Error, RunError):
             connection.close()
             raise
         return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that reads a file of whatever format, which may be damaged; the file itself is not looked at yet.
+
+    Args:
+        path: the call store.
+
+    Raises:
+        RunError: there is no such file, or it is a folder.
+        sqlite3.Error: it cannot be opened.
+    """
+    _refuse_folder(path)
+    if not os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises where a folder above may not be entered
+        raise RunError("There is no call store here.", where=str(path),
+                       try_="Name the file of one; a run without `--replay` makes it.")  # fmt: skip
+    # A file that nobody can write has no write-ahead log to heed, and SQLite could not make its side files there.
+    mode = "mode=ro" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+    )
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a call store that is about to be made.
+
+    Args:
+        path: the call store.
+
+    Raises:
+        RunError: the folder cannot be made, or the call store is a folder itself.
+    """
+    _refuse_folder(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"The folder of the call store cannot be made: {error.strerror}.", where=str(path),
+                       try_="Name a file in a folder that can be written: `store=FILE`.") from error  # fmt: skip
+
+
+def _refuse_folder(path: Path) -> None:
+    if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises where a folder above may not be entered
+        raise RunError("This is a folder; a call store is a file.", where=str(path),
+                       try_="Name the file, as the setting `store=FILE` does.")  # fmt: skip
 
 
 def is_read_only(path: Path) -> bool:
@@ -103,6 +138,9 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
         RunError: it has another format version.
     """
     found = _format_of(connection)
+    if not found and not path.stat().st_size:
+        raise RunError("This file is empty; no call store was begun in it.", where=str(path),
+                       try_="A run that may make calls begins one there.")  # fmt: skip
     if found == WITHOUT_CHECKSUMS:
         raise RunError(
             f"The call store has format {found}, whose rows have no checksums; reading alone does not add them.",
@@ -136,10 +174,16 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise RunError(
             f"The call store cannot be used: {error}.",
             where=str(path),
-            try_="`spavl store check FILE --repair` saves what can be read of a damaged file"
-            if is_damage(error)
-            else "Check that the path names a call store and that disk and rights allow writing; or use `store=FILE`.",
+            try_=_advice(error),
         ) from error
+
+
+def _advice(error: sqlite3.Error) -> str:
+    if is_damage(error):
+        return "`spavl store check FILE --repair` saves what can be read of a damaged file"
+    if "not a database" in str(error):
+        return "Name another file: `store=FILE`. Nothing can be read here; moved away, the next run starts a new one."
+    return "Check that the path names a call store and that disk and rights allow writing; or use `store=FILE`."
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -161,21 +161,25 @@ def _bytes(path: Path) -> int:
     return sum(file.stat().st_size for suffix in SIDE_FILES if (file := Path(f"{path}{suffix}")).exists())
 
 
-def export(path: Path, out: Path) -> int:
+def export(path: Path, out: Path, *, force: bool = False) -> int:
     """Write all whole rows of a store as JSON lines or Parquet, by the suffix of the file. Returns how many.
 
     Args:
         path: the call store; another process may write into it.
         out: a `.jsonl` or `.parquet` file.
+        force: replace a file that is there.
 
     Raises:
-        DataError: the file has another suffix.
+        DataError: the file has another suffix, or is there and `force` is off.
         RunError: there is no call store, it is damaged, or the file cannot be written.
     """
     writers = {".jsonl": _write_lines, ".parquet": _write_parquet}
     if out.suffix.lower() not in writers:
         raise DataError("A store is exported as JSON lines or Parquet", where=str(out),
                         try_="end the name in .jsonl or .parquet")  # fmt: skip
+    if out.exists() and not force:
+        raise DataError("The file to export to is there already", where=str(out),
+                        try_="name another file, or `--force` to replace it")  # fmt: skip
     with closing(open_to_read(path)) as connection, sqlite_errors(path):
         return writers[out.suffix.lower()](out, _exported(connection))
 

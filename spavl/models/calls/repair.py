@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from spavl.atomic import atomic_write
 from spavl.errors import RunError
-from spavl.models.calls.files import SIDE_FILES, WITHOUT_CHECKSUMS, open_to_write, sqlite_errors
+from spavl.models.calls.files import SIDE_FILES, WITHOUT_CHECKSUMS, connect_to_read, open_to_write, sqlite_errors
 from spavl.models.calls.keys import key_of
 from spavl.models.calls.lock import lock_store
 from spavl.models.calls.table import CHECKED, COLUMNS, FORMAT, checksum_of, decoded, insert_statement
@@ -21,7 +21,9 @@ from spavl.models.calls.table import CHECKED, COLUMNS, FORMAT, checksum_of, deco
 ROW = f"SELECT id, {', '.join(COLUMNS)} FROM calls NOT INDEXED WHERE id > ? ORDER BY id"
 ONE_ROW = f"SELECT id, {', '.join(COLUMNS)} FROM calls NOT INDEXED WHERE id = ?"
 MOST_MISSING_IDS = 1_000_000
-"""How far is looked for the next readable row where the file does not tell its last."""
+"""How far at most is looked for the next readable row where the file does not tell its last."""
+BYTES_OF_AN_ID = 32
+"""Bytes of the file for each id that is looked for: a row takes some 200 at least, and most ids may be dropped ones."""
 MOST_NAMED = 20
 """Most damaged rows that are named one by one."""
 
@@ -85,8 +87,7 @@ def repair(path: Path) -> StoreHealth:
     Raises:
         RunError: another process writes into it, there is no such file, it is no call store, or the disk is full.
     """
-    if not path.exists():
-        raise _no_store(path)
+    _open(path).close()  # what is no call store gets no lock file beside it
     lock = lock_store(path)
     try:
         with closing(_open(path)) as connection:
@@ -112,16 +113,19 @@ def rows_of(connection: sqlite3.Connection, *, after: int = 0) -> Iterator[Store
         after: only rows with a higher `id`.
     """
     connection.text_factory = bytes
-    last, end = after, _highest_id(connection)
-    while last <= end:
+    last, end, reach = after, _highest_id(connection), _reach(connection)
+    found = after
+    while last <= (found + reach if end is None else end):
         try:
             for number, *values in connection.execute(ROW, (last,)):
-                last = number
+                last = found = number
                 yield _stored(number, decoded(tuple(values)))
         except sqlite3.DatabaseError:
             # The next row may stand on a damaged page, or just before one: it is read alone, and then those after it.
             last += 1
-            yield from _single(connection, last)
+            for row in _single(connection, last):
+                found = row.number
+                yield row
         else:
             return
 
@@ -145,13 +149,31 @@ def _stored(number: int, values: tuple[Any, ...]) -> StoredRow:
     return StoredRow(number, row, "")
 
 
-def _highest_id(connection: sqlite3.Connection) -> int:
+def _highest_id(connection: sqlite3.Connection) -> int | None:
+    """Id of the last row; None where the file does not tell it."""
     for query in ("SELECT max(id) FROM calls", "SELECT max(id) FROM (SELECT id FROM calls ORDER BY key)"):
         try:
             return int(connection.execute(query).fetchone()[0] or 0)
         except sqlite3.DatabaseError:
             continue
-    return MOST_MISSING_IDS
+    return None
+
+
+def _reach(connection: sqlite3.Connection) -> int:
+    """How many ids are looked for after the last row that could be read."""
+    if _is_cut_off(connection):
+        return 0
+    pages, size = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")]
+    return min(MOST_MISSING_IDS, int(pages * size) // BYTES_OF_AN_ID)
+
+
+def _is_cut_off(connection: sqlite3.Connection) -> bool:
+    """Whether the file ends before the first page of the table, so that none of its rows can be found."""
+    try:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'calls'").fetchone()
+        return root is None or root[0] > connection.execute("PRAGMA page_count").fetchone()[0]
+    except sqlite3.DatabaseError:
+        return True
 
 
 def _health(connection: sqlite3.Connection) -> StoreHealth:
@@ -161,7 +183,7 @@ def _health(connection: sqlite3.Connection) -> StoreHealth:
         whole += not row.fault
         damaged += bool(row.fault)
         if row.fault and len(named) < MOST_NAMED:
-            named.append(f"{row.values['key']}: {row.fault}")
+            named.append(f"{row.values['key'] or f'row {row.number}'}: {row.fault}")
     listed = _listed(connection)
     return StoreHealth(
         whole=whole, damaged=damaged, named=tuple(named), structure=_structure(connection),
@@ -187,11 +209,11 @@ def _structure(connection: sqlite3.Connection) -> str:
 
 def _open(path: Path) -> sqlite3.Connection:
     """A connection to a file that may be damaged."""
-    if not path.exists():
-        raise _no_store(path)
     with sqlite_errors(path):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = connect_to_read(path)
         try:
+            # With it alone SQLite opens a file that is shorter than its header says: one that was cut off.
+            connection.execute("PRAGMA writable_schema = ON")
             found = connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error:
             connection.close()
@@ -202,10 +224,6 @@ def _open(path: Path) -> sqlite3.Connection:
         raise RunError(f"The call store has format {found}; {why}.", where=str(path),
                        try_="open it once with `spavl build`, or use the spavl that made it")  # fmt: skip
     return connection
-
-
-def _no_store(path: Path) -> RunError:
-    return RunError("There is no call store here.", where=str(path), try_="name the file: `spavl store check FILE`")
 
 
 def _take_out(path: Path, side: Path) -> Path:

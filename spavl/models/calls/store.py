@@ -21,7 +21,7 @@ from typing import Any, Self
 from spavl.errors import RunError
 from spavl.locks import Lock
 from spavl.models.base import Reply
-from spavl.models.calls.files import is_damage, open_to_read, open_to_write, sqlite_errors
+from spavl.models.calls.files import is_damage, make_folder, open_to_read, open_to_write, sqlite_errors
 from spavl.models.calls.lock import lock_store, refuse_network_disk
 from spavl.models.calls.table import ANSWER_OF, MERGE, SELECT, checksum_of, decoded, insert_statement, row_of
 from spavl.models.calls.writer import Writer
@@ -41,8 +41,8 @@ class CallStore:
         on_damage: called once with a line to show, at the first damaged row that is looked up.
 
     Raises:
-        RunError: the disk is a network file system, another process writes into the store, there is no store to
-            replay or to read beside it, a file is no call store, or it has another format version.
+        RunError: the folder cannot be made, the disk is a network file system, another process writes into the store,
+            there is no store to replay or to read beside it, a file is no call store, or it has another format version.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class CallStore:
         self._readers: list[sqlite3.Connection] = []
         if not replay:
             refuse_network_disk(self.path)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self._lock = lock_store(self.path)
         try:
             self._open(also_read)
