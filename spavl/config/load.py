@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -70,15 +71,40 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise SettingsError(f"`{path}` is a folder and no settings file", where=str(path.resolve()),
                             try_="name the file in it, such as `my.yaml`") from None  # fmt: skip
-    except (OSError, UnicodeDecodeError) as error:
+    except (UnicodeDecodeError, yaml.reader.ReaderError):
+        help_ = _instead(path, "name the settings file, such as `my.yaml`, saved as UTF-8")
+        raise SettingsError(f"`{path}` is not text in UTF-8", try_=help_) from None
+    except OSError as error:
         raise SettingsError(f"`{path}` cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"`{path}` is not YAML: {' '.join(str(error).split())}") from error
+        help_ = _instead(path, "mend that line, or name the settings file")
+        raise SettingsError(f"`{path}` is not YAML: {_mistake(error)}", try_=help_) from None
     if tree is None:
         return {}
-    if not isinstance(tree, dict):
-        raise SettingsError(f"`{path}` holds no settings: the top must be `key: value` lines")
+    if not isinstance(tree, dict) or path.suffix.lower() in ROWS:
+        help_ = _instead(path, "`spavl init` writes a commented one")
+        raise SettingsError(f"`{path}` holds no settings: the top must be `key: value` lines", try_=help_)
     return tree
+
+
+ROWS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+"""Ends of the names of tables, which are taken for settings files by mistake."""
+_QUOTED = re.compile(r"""'.{2,}'|".{2,}\"""")
+
+
+def _instead(path: Path, otherwise: str) -> str:
+    """What helps where a file is no settings file."""
+    if path.suffix.lower() in (*ROWS, ".json"):
+        return "this is a table of rows: use `--pairs`, or `kind: file` under `evaluate.benchmarks`"
+    return otherwise
+
+
+def _mistake(error: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text, and where. Nothing of the text is quoted, for it may do harm."""
+    said = getattr(error, "problem", None) or str(error)
+    mark = getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return _QUOTED.sub("…", " ".join(said.split())) + place
 
 
 def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
