@@ -158,12 +158,12 @@ def print_scores(scores: Scores) -> None:
         table("Scores, with items and intervals", ["metric", "axis", *some], rows, right=2)
     for name, those in scores.paired.items():
         changed = [
-            [scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"]), f"{p.p:.2g}"]
+            [scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"])]
             for m, p in those.items()
         ]
         if changed:
             title = f"\n{name} against {models[0]}, item by item (exact McNemar)"
-            table(title, ["metric", "fixed", "broken", "p"], changed)
+            table(title, ["metric", "n", "fixed", "broken", "p"], changed)
     for line in scores.lost.lines():
         say(line)
 
@@ -251,10 +251,16 @@ def _rate(rate: Rate | None) -> str:
     return "\n".join(lines)
 
 
-def _changes(paired: PairedComparison, better: Better) -> tuple[str, str]:
-    """Items fixed and broken; where neither direction is better, those that became True and False."""
+def _changes(paired: PairedComparison, better: Better) -> tuple[str, str, str, str]:
+    """Items, how many of them were fixed and broken, and p; nothing is known of changes where all are unread.
+
+    Where neither direction is better, fixed and broken are those that became True and False.
+    """
+    n = f"{paired.n:,}" + (f"\n{paired.unreadable:,} unread" if paired.unreadable else "")
+    if paired.unreadable >= paired.n:
+        return n, "–", "–", "–"
     signs = ("+", "−") if better == "neither" else ("", "")
-    return f"{signs[0]}{paired.fixed}", f"{signs[1]}{paired.broken}"
+    return n, f"{signs[0]}{paired.fixed}", f"{signs[1]}{paired.broken}", f"{paired.p:.2g}"
 
 
 def _row(row: dict[str, float] | None) -> str:
