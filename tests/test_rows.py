@@ -176,7 +176,7 @@ def test_a_file_that_is_cut_off_anywhere_is_rows_or_a_sentence(tmp_path, form, c
         (b"PK\x03\x04....", "", "ZIP archive or an Excel file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "", "Git LFS pointer"),
         (b"\n<!DOCTYPE html><html>", "", "a web page"),
-        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "", "compressed twice"),  # the names of tests must not change
+        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "", "compressed twice"),  # names of tests stay
         (b"\x1f\x8bnothing", "", "cannot be read"),
         (b"\0\1\2\3" * 9, "", "not text"),
     ],
@@ -289,3 +289,10 @@ def test_a_table_without_a_word_is_refused_in_a_sentence(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match="no table"):
         values(tmp_path / "a.csv")
+
+
+def test_rows_by_id_name_the_id_of_a_value_that_is_no_object(tmp_path):
+    (tmp_path / "a.json").write_text('{"one": {"q": "x"}, "two": "placeholder", "three": {"q": "y"}}')
+    with pytest.raises(DataError, match="A row is no JSON object") as error:
+        values(tmp_path / "a.json")
+    assert error.value.where.endswith("a.json, id two")

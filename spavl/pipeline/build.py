@@ -13,7 +13,7 @@ from spavl.dataset.pair import swap_agreement
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.failures import failures
 from spavl.pipeline.runner import open_runner
-from spavl.pipeline.session import Session
+from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
 from spavl.records import PreferencePair, Response
@@ -47,6 +47,8 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     for stage in stages:  # before anything of the run folder changes
         for use in stage.models(session.settings):
             session.spec(use.label, use.setting)
+    if unpriced := never_reached(session.settings):
+        session.progress.log(unpriced)
     log_changed_settings(session)
     _note_stages(session, stages)
     try:

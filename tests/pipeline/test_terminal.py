@@ -51,4 +51,4 @@ def test_where_every_item_is_unread_no_change_and_no_p_is_told(monkeypatch: pyte
     monkeypatch.setattr(terminal, "out", Console(width=100, highlight=False))
     with terminal.out.capture() as printed:
         terminal.print_scores(scores)
-    assert re.search(r"Unsafe +7 +– +– +–\n +7 unread", printed.get())
+    assert re.search(r"Unsafe +7 +– +– +– *\n +7 unread", printed.get())
