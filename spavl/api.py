@@ -145,7 +145,7 @@ class PipelineRun:
         with self._session() as session:
             return align(
                 session,
-                name=name or method,
+                name=method if name is None else name,
                 pairs=Path(pairs) if pairs else None,
                 limit=limit,
                 changed=changed,

@@ -7,6 +7,9 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
+LONGEST_NAME = 40
+"""Most letters of a key that a message shows: a longer one is no name, and may be a harmful text."""
+
 
 def load_yaml(text: str) -> Any:
     """The tree of mappings, lists and plain values that a YAML text holds.
@@ -37,8 +40,9 @@ class _Strict(yaml.SafeLoader):
                 continue
             key, line = self.construct_object(key_node), key_node.start_mark.line + 1
             if key in lines:
+                named = f"`{key}`" if len(str(key)) <= LONGEST_NAME and " " not in str(key) else "a key"
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"`{key}` stands twice, in line {lines[key]} and in line {line}", None
+                    None, None, f"{named} stands twice, in line {lines[key]} and in line {line}", None
                 )
             lines[key] = line
         return super().construct_mapping(node, deep)

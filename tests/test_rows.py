@@ -289,3 +289,10 @@ def test_a_table_without_a_word_is_refused_in_a_sentence(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match="no table"):
         values(tmp_path / "a.csv")
+
+
+def test_rows_by_id_name_the_id_of_a_value_that_is_no_object(tmp_path):
+    (tmp_path / "a.json").write_text('{"one": {"q": "x"}, "two": "placeholder", "three": {"q": "y"}}')
+    with pytest.raises(DataError, match="A row is no JSON object") as error:
+        values(tmp_path / "a.json")
+    assert error.value.where.endswith("a.json, id two")

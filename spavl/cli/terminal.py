@@ -89,7 +89,8 @@ def print_plan(plan: RunPlan) -> bool:
         plan: what a settings file would do.
     """
     if plan.stages:
-        say(f"{plan.pictures:,} pictures ({plan.benign:,} benign) of {plan.subcategories} subcategories.")
+        say(f"{plural(plan.pictures, 'picture')} ({plan.benign:,} benign) of "
+            f"{plural(plan.subcategories, 'subcategory', 'subcategories')}.")  # fmt: skip
         say(f"The dataset is made by {plan.runner}.")
         say(f"Stages: {' → '.join(plan.stages)}")
     else:
@@ -105,6 +106,8 @@ def print_plan(plan: RunPlan) -> bool:
     rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
     rows.append(["", "", "all", f"{plan.calls:,}"])
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
+    if plan.unpriced:
+        say(plan.unpriced)
     for problem in plan.problems:
         print_error(problem)
     return not plan.problems
@@ -157,13 +160,10 @@ def print_scores(scores: Scores) -> None:
         ]
         table("Scores, with items and intervals", ["metric", "axis", *some], rows, right=2)
     for name, those in scores.paired.items():
-        changed = [
-            [scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"]), f"{p.p:.2g}"]
-            for m, p in those.items()
-        ]
+        changed = [[scores.metrics[m]["label"], *_changes(p, scores.metrics[m]["better"])] for m, p in those.items()]
         if changed:
             title = f"\n{name} against {models[0]}, item by item (exact McNemar)"
-            table(title, ["metric", "fixed", "broken", "p"], changed)
+            table(title, ["metric", "n", "fixed", "broken", "p"], changed)
     for line in scores.lost.lines():
         say(line)
 
@@ -251,10 +251,16 @@ def _rate(rate: Rate | None) -> str:
     return "\n".join(lines)
 
 
-def _changes(paired: PairedComparison, better: Better) -> tuple[str, str]:
-    """Items fixed and broken; where neither direction is better, those that became True and False."""
+def _changes(paired: PairedComparison, better: Better) -> tuple[str, str, str, str]:
+    """Items, how many of them were fixed and broken, and p; nothing is known of changes where all are unread.
+
+    Where neither direction is better, fixed and broken are those that became True and False.
+    """
+    n = f"{paired.n:,}" + (f"\n{paired.unreadable:,} unread" if paired.unreadable else "")
+    if paired.unreadable >= paired.n:
+        return n, "–", "–", "–"
     signs = ("+", "−") if better == "neither" else ("", "")
-    return f"{signs[0]}{paired.fixed}", f"{signs[1]}{paired.broken}"
+    return n, f"{signs[0]}{paired.fixed}", f"{signs[1]}{paired.broken}", f"{paired.p:.2g}"
 
 
 def _row(row: dict[str, float] | None) -> str:

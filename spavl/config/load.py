@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from spavl.config.base import Section
 from spavl.errors import SettingsError
+from spavl.plural import plural
 from spavl.strict_yaml import load_yaml
 
 S = TypeVar("S", bound=Section)
@@ -43,7 +45,7 @@ def load_settings(
     try:
         settings = kind.model_validate(tree)
     except ValidationError as error:
-        problems += [_sentence(kind, e) for e in error.errors()]
+        problems += [_sentence(kind, e) for e in _first_causes(error.errors())]
     if problems:
         sources = [str(path) if path else "", "the overrides on the command line" if overrides else ""]
         raise SettingsError(
@@ -70,15 +72,41 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise SettingsError(f"`{path}` is a folder and no settings file", where=str(path.resolve()),
                             try_="name the file in it, such as `my.yaml`") from None  # fmt: skip
-    except (OSError, UnicodeDecodeError) as error:
+    except (UnicodeDecodeError, yaml.reader.ReaderError):
+        help_ = _instead(path, "name the settings file, such as `my.yaml`, saved as UTF-8")
+        raise SettingsError(f"`{path}` is not text in UTF-8", try_=help_) from None
+    except OSError as error:
         raise SettingsError(f"`{path}` cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"`{path}` is not YAML: {' '.join(str(error).split())}") from error
+        help_ = _instead(path, "mend that line, or name the settings file")
+        raise SettingsError(f"`{path}` is not YAML: {_mistake(error)}", try_=help_) from None
     if tree is None:
         return {}
-    if not isinstance(tree, dict):
-        raise SettingsError(f"`{path}` holds no settings: the top must be `key: value` lines")
+    if not isinstance(tree, dict) or path.suffix.lower() in TABLES:
+        help_ = _instead(path, "`spavl init` writes a commented one")
+        raise SettingsError(f"`{path}` holds no settings: the top must be `key: value` lines", try_=help_)
     return tree
+
+
+TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+"""Ends of the names of tables, which are taken for settings files by mistake."""
+_QUOTED = re.compile(r"""'.{2,}'|".{2,}\"""")
+
+
+def _instead(path: Path, otherwise: str) -> str:
+    """What helps where a file is no settings file."""
+    if path.suffix.lower() in (*TABLES, ".json"):
+        return "this is a table of rows: use `--pairs`, or `kind: file` under `evaluate.benchmarks`"
+    return otherwise
+
+
+def _mistake(error: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text, and where. Nothing of the text is quoted, for it may do harm."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return _QUOTED.sub("…", str(error))
+    mark = error.problem_mark
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return _QUOTED.sub("…", error.problem or "") + place
 
 
 def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +179,14 @@ _PLAIN = {
     "model_attributes_type": "should be a section: `key: value` lines",
     "tuple_type": "should be a list: [one, another]",
     "list_type": "should be a list: [one, another]",
+    "string_type": "should be text",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
 }
 """Messages of pydantic that speak of Python types, said in terms of a settings file."""
 
@@ -202,6 +238,12 @@ def name_today(name: str) -> str | None:
     return ".".join([*parts[:-1], former])
 
 
+def _first_causes(errors: Sequence[Any]) -> list[Any]:
+    """The errors without those of lists that are too short only because a value in them is wrong."""
+    within = {tuple(error["loc"][:depth]) for error in errors for depth in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in within]
+
+
 def _sentence(kind: type[BaseModel], error: Any) -> str:
     """One pydantic error as a sentence that names the setting as the user writes it."""
     names, sections = _location(kind, error["loc"])
@@ -219,7 +261,14 @@ def _sentence(kind: type[BaseModel], error: Any) -> str:
     if error["type"] == "value_error":
         message = error["msg"].removeprefix("Value error, ")
         return f"`{name}`: {message}" if name else message
-    message = _PLAIN.get(error["type"], error["msg"][:1].lower() + error["msg"][1:])
+    if error["type"] == "union_tag_invalid":
+        return f"`{name}.kind` is {error['ctx']['tag']!r}: should be one of {error['ctx']['expected_tags']}"
+    message = _PLAIN.get(error["type"], error["msg"].removeprefix("Input ").removeprefix("Value error, "))
+    message = message[:1].lower() + message[1:]
+    if error["type"] == "too_short":
+        message = f"needs at least {plural(error['ctx']['min_length'], 'item')}"
+    if error["input"] is None:
+        return f"`{name}` has no value: it {message}"
     shown = reprlib.repr(error["input"])  # short even where anchors make a small file a huge tree
     return f"`{name}` is {shown if len(shown) < 60 else shown[:57] + '…'}: {message}"
 

@@ -269,6 +269,9 @@ def _folder(settings: CollectSettings) -> Path:
             try_="`spavl build SETTINGS build.collect.folder=PICTURES`",
         )
     folder = Path(settings.folder).expanduser()
+    if folder.is_file():
+        raise DataError("This is a file and no folder of pictures", where=str(folder),
+                        try_=f"build.collect.folder={folder.parent}")  # fmt: skip
     if not folder.is_dir():
         raise DataError("There is no such folder of pictures", where=str(folder), try_="check `build.collect.folder`")
     return folder

@@ -44,6 +44,7 @@ def align(
     limit: int | None = None,
     changed: Mapping[str, Any] | None = None,
     replace: bool = False,
+    for_ppo: bool = False,
 ) -> Path:
     """Align the settings' model by their method. Returns the folder of a checkpoint, an adapter or a reward model.
 
@@ -57,6 +58,7 @@ def align(
         limit: most pairs to train on.
         changed: a tree of overrides of the align settings.
         replace: delete another training of that name, and of the reward model that PPO trains first.
+        for_ppo: this is the reward model that PPO trains first.
 
     Raises:
         MissingExtra: the packages of the extra `align` are not installed.
@@ -82,7 +84,7 @@ def align(
         session.free()
         with session.stage(f"align {name}") as counts:
             counts["pairs"] = len(trained_on)
-            _train(session, settings, trained_on, folder, TrainingOptions(record, reward, validation, replace))
+            _train(session, settings, trained_on, folder, TrainingOptions(record, reward, validation, replace, for_ppo))
         made = _result(folder, settings, merges=session.first)
     assert made is not None, "a training leaves a model"
     if session.first:
@@ -104,6 +106,8 @@ class TrainingOptions:
     """In-loop validation, where it is asked for."""
     replace: bool
     """Delete another training in the folder."""
+    for_ppo: bool
+    """This is the reward model that PPO trains first."""
 
 
 def training_folder(session: Session, name: str) -> Path:
@@ -177,7 +181,7 @@ def _train(
         case "reward":
             from spavl.align.reward.train import train_reward
 
-            made = train_reward(pairs, settings, folder, **given)
+            made = train_reward(pairs, settings, folder, for_ppo=options.for_ppo, **given)
             if made.held_out and session.first:
                 session.run.note(reward_model=asdict(made.held_out))
         case "ppo":
@@ -198,7 +202,8 @@ def _reward(
     refuse_impossible_rounds(settings)
     if settings.reward.folder:
         return Path(settings.reward.folder)
-    return align(session, name=REWARD, pairs=pairs, limit=limit, changed={"method": "reward"}, replace=replace)
+    given: dict[str, Any] = {"pairs": pairs, "limit": limit, "replace": replace}
+    return align(session, name=REWARD, changed={"method": "reward"}, for_ppo=True, **given)
 
 
 def _reward_identity(reward: Path | None) -> dict[str, str]:

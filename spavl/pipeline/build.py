@@ -13,7 +13,7 @@ from spavl.dataset.pair import swap_agreement
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.failures import failures
 from spavl.pipeline.runner import open_runner
-from spavl.pipeline.session import Session
+from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
 from spavl.records import PreferencePair, Response
@@ -22,6 +22,8 @@ from spavl.tables import FORMAT, read_footer
 
 AGAIN = "run the same command again, which asks for what failed"
 """What helps first where nothing was made and calls failed."""
+JUDGED = ("orders disagree", "tie", "chosen unsafe")
+"""What became of matches that were judged: other responders or another judge may help."""
 
 
 def build(session: Session) -> dict[str, dict[str, Any]]:
@@ -45,6 +47,8 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     for stage in stages:  # before anything of the run folder changes
         for use in stage.models(session.settings):
             session.spec(use.label, use.setting)
+    if unpriced := never_reached(session.settings):
+        session.progress.log(unpriced)
     log_changed_settings(session)
     _note_stages(session, stages)
     try:
@@ -113,8 +117,19 @@ def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) 
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())
     what = f"{error.what}: {why}" if why else error.what
-    try_ = f"{AGAIN}, or {error.try_}" if error.calls_failed else error.try_
+    try_ = _what_helps(error.try_, session) if error.calls_failed else error.try_
     return NothingMade(what, where=error.where, try_=try_, calls_failed=error.calls_failed)
+
+
+def _what_helps(otherwise: str, session: Session) -> str:
+    """What helps where calls failed and nothing was made: first what kept them from being answered."""
+    if reached := session.oversight.reached():
+        setting = "ceilings.cost" if "ceilings.cost" in reached else "ceilings.minutes"
+        return f"raise `{setting}`, then {AGAIN}"
+    if given_up := session.oversight.given_up:
+        return f"see to the server of {', '.join(f'`{name}`' for name in given_up)}, then {AGAIN}"
+    verdicts = session.run.manifest()["counts"].get("pair", {})
+    return f"{AGAIN}, or {otherwise}" if any(verdicts.get(one) for one in JUDGED) else AGAIN
 
 
 def log_changed_settings(session: Session) -> None:

@@ -21,7 +21,7 @@ from spavl.own_code import import_own
 from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.collect import candidates
 from spavl.pipeline.evaluate import benchmarks_of, known_models
-from spavl.pipeline.session import Session
+from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import pipeline_of
 from spavl.run import ModelUse, Stage
 
@@ -69,6 +69,8 @@ class RunPlan:
     """Of these, those that cannot be used, which a build passes over."""
     items: int = 0
     """Items of the benchmarks."""
+    unpriced: str = ""
+    """That the ceiling of cost can never be reached, where no model has a price."""
     problems: list[SpavlError] = field(default_factory=list)
     """What keeps it from running, such as a server that cannot be reached."""
 
@@ -92,7 +94,8 @@ def check(session: Session) -> RunPlan:
     evaluated, items = _evaluation(session, problems)
     if not _builds(session.settings):
         return RunPlan(pictures=0, benign=0, subcategories=0, stages=(), estimates=evaluated,
-                       stored=len(session.store), items=items, problems=problems)  # fmt: skip
+                       stored=len(session.store), items=items,
+                       unpriced=never_reached(session.settings), problems=problems)  # fmt: skip
     stages = pipeline_of(session.settings, allow_code=session.allow_code)
     found = Counter((c.topic.class3, c.benign) for c in candidates(session))
     looked_at, unusable_ones = _look_at_pictures(session)
@@ -102,7 +105,7 @@ def check(session: Session) -> RunPlan:
         benign=sum(n for (_, benign), n in found.items() if benign),
         subcategories=len({name for name, _ in found}),
         estimates=[*estimates, *evaluated], stored=len(session.store), runner=_runner(session.settings),
-        looked_at=looked_at, unusable=unusable_ones, items=items,
+        looked_at=looked_at, unusable=unusable_ones, items=items, unpriced=never_reached(session.settings),
         problems=[*problems, *_dataset_problems(session, stages, looked_at, unusable_ones)],
     )  # fmt: skip
 

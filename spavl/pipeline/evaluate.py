@@ -25,7 +25,7 @@ from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer, refusal_guard
 from spavl.pipeline.lost_calls import LostCalls
-from spavl.pipeline.session import Session
+from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.weights import weights_of
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -81,6 +81,8 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
     if aligned_here and base.name not in [spec.name for spec in specs]:
         specs = [base, *specs]
     specs = _distinct(specs)
+    if unpriced := never_reached(session.settings):
+        session.progress.log(unpriced)
     scores = run_benchmarks(session, specs, open_benchmarks(session))
     keep_sections(session, "evaluate", "report")
     return scores

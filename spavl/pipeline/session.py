@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
-from spavl.config import ModelSpec, SamplingSettings, Settings
+from spavl.config import EndpointSpec, ModelSpec, PythonSpec, SamplingSettings, Settings
 from spavl.errors import RunError
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
@@ -178,6 +178,21 @@ class Session:
             ModelError: the model is not there, or is a class outside spavl and `allow_code` is off.
         """
         return self.pool.model(spec)
+
+
+def never_reached(settings: Settings) -> str:
+    """Says that no call can reach the ceiling of cost, where that is so, for no model has a price; else empty.
+
+    Args:
+        settings: the ceilings and the models. A class of the user's own may say itself what its calls cost.
+    """
+    priced = any(
+        isinstance(spec, PythonSpec) or (isinstance(spec, EndpointSpec) and (spec.price_in or spec.price_out))
+        for spec in settings.models
+    )
+    if settings.ceilings.cost is None or priced:
+        return ""
+    return "`ceilings.cost` can never be reached, for no model has a price: set `price_in` and `price_out`"
 
 
 def _spent(store: CallStore) -> dict[str, float]:

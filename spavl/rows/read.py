@@ -234,16 +234,20 @@ def _members(value: Any, path: Path) -> Iterator[Row]:
         elif len(named) > 1 or (lists and len(lists) == len(value)):
             names = listed(named or lists, "`")
             raise DataError(f"This file holds several lists: {names}", where=str(path), try_="take the one out")
-        elif value and all(isinstance(member, dict) for member in value.values()):
-            yield from (
-                Row({"id": key, **member}, f"{path}, id {key if is_short(key) else number}")
-                for number, (key, member) in enumerate(value.items(), 1)
-            )
+        elif _is_by_id(value):
+            for number, (key, member) in enumerate(value.items(), 1):
+                where = f"{path}, id {key if is_short(key) else number}"
+                yield Row({"id": key, **_row(member, where).values}, where)
             return
         else:
             value = [value]
     for number, member in enumerate(value, start=1):
         yield _row(member, f"{path}, row {number}")
+
+
+def _is_by_id(value: Mapping[str, Any]) -> bool:
+    """Whether an object holds rows by their ids: most of its members are objects; the others are mistakes."""
+    return 2 * sum(isinstance(member, dict) for member in value.values()) > len(value)
 
 
 def _is_table(members: Sequence[Any]) -> bool:

@@ -103,6 +103,9 @@ class Run:
         Raises:
             RunError: there is no run in the folder, or one of another format version.
         """
+        if self.folder.is_file():
+            raise RunError("RUN is a folder, and this is a file", where=str(self.folder),
+                           try_="name the run folder: `out` of the settings, such as `runs/first`")  # fmt: skip
         if not self.manifest():
             raise RunError("There is no run in this folder", where=str(self.folder), try_="`spavl demo` makes one")
         return self.checked()

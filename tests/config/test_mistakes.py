@@ -113,7 +113,7 @@ def test_a_missing_setting_is_named_as_the_user_writes_it() -> None:
     ("override", "message"),
     [
         ("seed=many", "`seed` is 'many'"),
-        ("limit=0", "`limit` is 0: input should be greater than 0"),
+        ("limit=0", "`limit` is 0: should be greater than 0"),
         ("limit=-3", "`limit` is -3"),
         ("out=2024", "`out` is 2024"),
         ("build=7", "`build` is 7: should be a section"),
@@ -201,3 +201,10 @@ def test_two_models_of_one_name_are_refused_without_printing_all_models() -> Non
 )
 def test_what_would_be_done_twice_into_one_place_is_refused(override: str, message: str) -> None:
     assert problems(override) == message
+
+
+def test_a_setting_without_a_value_and_a_list_with_a_wrong_one_are_told_plainly() -> None:
+    assert problems("out=") == "`out` has no value: it should be text"
+    assert problems("seed=1.5") == "`seed` is 1.5: should be a whole number"
+    assert problems("build.ask.types=[ok]").count("build.ask.types") == 1
+    assert problems("build.ask.types=[]") == "`build.ask.types` is []: needs at least 1 item"

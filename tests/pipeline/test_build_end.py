@@ -212,3 +212,19 @@ def test_a_call_that_was_not_sent_has_the_reason_of_those_that_were_cut_short(pl
     Told.says["amber"] = failed_reply(f"not sent: {why}")
     built(told_settings(place))
     assert [(one["reason"], one["count"]) for one in manifest(place)["failures"]] == [(why, 6)]
+
+
+@pytest.mark.parametrize("dead", ["amber", "judge"])
+def test_where_nothing_was_made_for_calls_failed_no_other_judge_is_advised(dead: str, place: Path) -> None:
+    Told.says.update(dict.fromkeys(("amber", "birch", "cedar") if dead == "amber" else ("judge",), DOWN))
+    with pytest.raises(NothingMade) as error:
+        built(told_settings(place))
+    assert error.value.try_ == "run the same command again, which asks for what failed"
+
+
+def test_where_a_ceiling_kept_calls_back_it_is_advised_to_raise_it(place: Path) -> None:
+    settings = told_settings(place)
+    ceilings = settings.ceilings.model_copy(update={"minutes": 1e-9})
+    with pytest.raises(NothingMade) as error:
+        built(settings.model_copy(update={"ceilings": ceilings}))
+    assert error.value.try_.startswith("raise `ceilings.minutes`, then run the same command again")

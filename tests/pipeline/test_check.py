@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 import spavl
 from spavl.cli.commands import app
+from spavl.errors import DataError, RunError
 from spavl.pipeline.check import RunPlan
+from spavl.run import Run
 from tests.pipeline.instant import Instant, settings_of, write_pictures
 
 
@@ -159,3 +161,25 @@ def test_a_key_or_a_secret_header_that_is_not_set_is_a_problem(
     assert status == 2
     assert "The API key of `amber` is not set" in text and "environment variable A_KEY" in text
     assert "A header of `birch` is not set" in text and "environment variable A_HEADER" in text
+
+
+def test_a_ceiling_of_cost_that_no_price_can_reach_is_told_before_anything_is_paid(place: Path) -> None:
+    endpoint = {"name": "far", "kind": "endpoint", "url": "http://127.0.0.1:9/v1", "model": "m", "identity": "m/1"}
+    for priced in (0.0, 1.0):
+        tree = {
+            "models": [endpoint | {"price_in": priced}], "ceilings": {"cost": 5.0}, "out": str(place / "run"),
+            "store": str(place / "calls.sqlite"), "build": {"collect": {"folder": str(place / "pictures")}},
+        }  # fmt: skip
+        assert ("`ceilings.cost` can never be reached" in said(place, tree)[1]) is (not priced)
+
+
+def test_a_picture_named_as_the_folder_of_pictures_is_told_as_a_file(place: Path) -> None:
+    picture = next((place / "pictures").rglob("*.png"))
+    with pytest.raises(DataError, match="a file and no folder"):
+        plan_of(place, build={"collect": {"folder": str(picture)}})
+
+
+def test_a_settings_file_named_as_the_run_folder_is_told_as_a_file(place: Path) -> None:
+    (place / "my.yaml").write_text("seed: 1\n")
+    with pytest.raises(RunError, match="RUN is a folder, and this is a file"):
+        Run(place / "my.yaml").found()

@@ -39,3 +39,16 @@ def test_no_number_and_no_name_is_cut_in_a_table_of_scores(
     assert len(re.findall(r" 85 +28 +\d\.\de-\d\d", told)) == len(names) - 1
     folded = re.sub(r"\s", "", told)
     assert all(f"{name}againstbase,".replace("\x1b", r"\x1b") in folded for name in names[1:])
+
+
+def test_where_every_item_is_unread_no_change_and_no_p_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    unread: dict[str, bool | None] = {str(item): None for item in range(7)}
+    scores = Scores(
+        metrics={"m": {"label": "Unsafe", "axis": "safety", "better": "lower"}},
+        rates={name: {"m": rate_of(0, 7, 7)} for name in ("base", "dpo")},
+        paired={"dpo": {"m": compare_paired(unread, unread, better="lower")}},
+    )
+    monkeypatch.setattr(terminal, "out", Console(width=100, highlight=False))
+    with terminal.out.capture() as printed:
+        terminal.print_scores(scores)
+    assert re.search(r"Unsafe +7 +– +– +– *\n +7 unread", printed.get())

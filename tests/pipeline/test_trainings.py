@@ -252,3 +252,15 @@ def test_the_command_trains_on_two_processes_as_a_launcher_starts_them(place: Pa
     answered = [(place / out / "align" / "dpo" / "validation.jsonl").read_text() for out in ("one", "two")]
     assert answered[0] == answered[1] and len(answered[0].splitlines()) == 3
     assert list(Run(place / "two").manifest()["aligned"]) == ["dpo"]
+
+
+def test_an_empty_name_is_refused_and_does_not_become_the_method(place: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be the name of a training"):
+        opened(place).align("", pairs=place / "train.parquet")
+    assert not (place / "run" / "align").exists()
+
+
+def test_ppo_whose_answers_do_not_fit_is_refused_before_its_reward_model_is_trained(place: Path) -> None:
+    with pytest.raises(SettingsError, match="and the model attends to"):
+        opened(place, method="ppo", ppo={"max_tokens": 100_000}).align(pairs=place / "train.parquet")
+    assert not list((place / "run").glob("align/reward/*"))

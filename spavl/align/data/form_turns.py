@@ -148,7 +148,11 @@ def _swift(values: Values, _prefer: Preference | None) -> Found:
 def _two_responses(values: Values, prefer: Preference | None) -> Found:
     asked = "question" if "question" in values else "prompt"
     names = [f"response_{number}" for number in _numbers(values)]
-    marks = [values[name] for name in PREFERRED[prefer or "safer"] if name in values]
+    there = opinions(values)
+    if prefer is None and len(there) > 1:
+        raise RowError("it says which answer is safer and which is more helpful, and not which is to be preferred")
+    prefer = prefer or there[0]
+    marks = [values[name] for name in PREFERRED[prefer] if name in values]
     if not marks:
         raise RowError(f"no column says which answer is {prefer}")
     mark = int(marks[0]) if isinstance(marks[0], str) and marks[0].strip().isdecimal() else marks[0]
@@ -157,6 +161,21 @@ def _two_responses(values: Values, prefer: Preference | None) -> Found:
     better, other = names if mark == _numbers(values)[0] else names[::-1]
     chosen, rejected = (Turn("assistant", text_of(values.get(name), name)) for name in (better, other))
     return [Turn("user", text_of(values[asked], asked))], chosen, rejected
+
+
+def opinions(values: Values) -> list[Preference]:
+    """The counts on which a row says which of two answers is the better one.
+
+    Args:
+        values: of the row.
+
+    Raises:
+        RowError: there is none.
+    """
+    there: list[Preference] = [one for one, names in PREFERRED.items() if any(name in values for name in names)]
+    if not there:
+        raise RowError("no column says which answer is preferred")
+    return there
 
 
 def _numbers(values: Values) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
-from spavl.align.data.form_turns import ANSWERS, PREFERRED, Values, several, turns_of
+from spavl.align.data.form_turns import ANSWERS, PREFERRED, Values, opinions, several, turns_of
 from spavl.align.data.messages import (
     PLACEHOLDER,
     RowError,
@@ -227,8 +227,14 @@ def _check_choice(form: Form, values: Values, where: str, prefer: Preference | N
             f"not in the form {form.name}, which needs {form.what}; there are: {', '.join(values)}", where=where,
             try_="leave align.data.form out, or name another",
         )  # fmt: skip
-    if form.name == "two-responses" and prefer is None:
+    there = opinions(values) if form.name == "two-responses" else []
+    if len(there) > 1 and prefer is None:
         raise DataError(
             "the file says which answer is safer and which is more helpful, and not which is to be preferred",
             where=where, try_="align.data.prefer=safer, or align.data.prefer=more_helpful",
+        )  # fmt: skip
+    if there and prefer and prefer not in there:
+        raise DataError(
+            f"the file says only which answer is {there[0]}, and not which is {prefer}", where=where,
+            try_="leave align.data.prefer out",
         )  # fmt: skip

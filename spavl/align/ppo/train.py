@@ -19,14 +19,13 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from spavl.align.data.lengths import prompt_tokens
 from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
 from spavl.align.ppo.rollout import RolloutPrompt, check_round_size, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer
-from spavl.align.preflight.prepare import find_device_context
+from spavl.align.preflight.prepare import find_device_context, refuse_long_prompts
 from spavl.align.reward.model import read_card, reward_identity
 from spavl.align.training.record import TrainingRecord
 from spavl.align.training.run import TrainingResult, TrainingRun, finished_result
@@ -34,7 +33,6 @@ from spavl.align.training.trainer import require_trackers
 from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
-from spavl.errors import SettingsError
 from spavl.progress import OnProgress, Progress
 
 
@@ -155,17 +153,9 @@ def _accelerator(run: TrainingRun) -> Accelerator:
 
 def _prompts(run: TrainingRun) -> list[RolloutPrompt]:
     """The prompts of the run's pairs; the longest answer to each must fit into what the model can attend to."""
-    pairs, policy, most_new = run.prepared.pairs, run.prepared.policy, run.settings.ppo.max_tokens
-    prompts = prompts_of(map(with_blank_pictures, pairs) if run.settings.blind else pairs)
-    limit = policy.model.config.get_text_config().max_position_embeddings
-    longest = int(prompt_tokens(run.prepared.dataset.lengths).max())
-    if longest + most_new > limit:
-        raise SettingsError(
-            f"A prompt has {longest} tokens, and the model attends to {limit}.",
-            where="align.ppo.max_tokens",
-            try_=f"{limit - longest} or less" if limit > longest else "leave out the longest questions",
-        )
-    return prompts
+    pairs = run.prepared.pairs
+    refuse_long_prompts(run.prepared, run.settings)
+    return prompts_of(map(with_blank_pictures, pairs) if run.settings.blind else pairs)
 
 
 def _summary(rounds: int, settings: AlignSettings) -> str:

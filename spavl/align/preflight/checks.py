@@ -27,6 +27,7 @@ from spavl.models.thought import END, START
 from spavl.models.trees.batch import Packing, TreeBatch
 from spavl.models.trees.parity import parity
 from spavl.models.trees.score import answer_logprobs, image_features
+from spavl.plural import plural
 
 EXACT = 1e-4
 """Largest relative difference of an answer's log-probability between packings, in float32."""
@@ -55,7 +56,8 @@ class PreflightReport:
         """The report as text: counts, the estimate, and a line or two for each finding."""
         trained = ", ".join(f"{part} {count:,}" for part, count in self.trained.items() if count)
         lines = [
-            f"{self.pairs:,} pairs on {self.pictures:,} pictures · trained weights: {trained} · packing: {self.packing}"
+            f"{plural(self.pairs, 'pair')} on {plural(self.pictures, 'picture')} · trained weights: {trained} · "
+            f"packing: {self.packing}"
         ]
         if self.estimate:
             lines.append(self.estimate.render())

@@ -10,6 +10,7 @@ import torch
 
 from spavl.align.data.schedule import PairGroup, ScheduledStep
 from spavl.align.preflight.memory import Memory
+from spavl.plural import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Estimate:
         shared = self.separate_tokens / max(self.tokens, 1)
         time = f"{self.hours:.1f} h" if self.hours >= 1 else f"{max(1, round(self.hours * 60))} min"
         return (
-            f"{self.steps:,} steps · {self.tokens:,} tokens ({shared:.1f}× fewer than apart) · about {time} · "
+            f"{plural(self.steps, 'step')} · {self.tokens:,} tokens ({shared:.1f}× fewer than apart) · about {time} · "
             f"{self.memory.render()}"
         )
 

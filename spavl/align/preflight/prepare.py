@@ -19,6 +19,7 @@ from accelerate import PartialState
 from jaxtyping import Float
 
 from spavl.align.data.batches import PairDataset
+from spavl.align.data.lengths import prompt_tokens
 from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
@@ -143,6 +144,26 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         else None
     )
     return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward)
+
+
+def refuse_long_prompts(prepared: PreparedTraining, settings: AlignSettings) -> None:
+    """Refuse prompts whose longest answers under PPO would not fit into what the model attends to.
+
+    Args:
+        prepared: the model and its measured pairs.
+        settings: the training's settings.
+
+    Raises:
+        SettingsError: a prompt and `ppo.max_tokens` together are too long.
+    """
+    limit = prepared.policy.model.config.get_text_config().max_position_embeddings
+    longest = int(prompt_tokens(prepared.dataset.lengths).max())
+    if longest + settings.ppo.max_tokens > limit:
+        raise SettingsError(
+            f"A prompt has {longest} tokens, and the model attends to {limit}.",
+            where="align.ppo.max_tokens",
+            try_=f"{limit - longest} or less" if limit > longest else "leave out the longest questions",
+        )
 
 
 def _small_pass(dataset: PairDataset, trees: Sequence[PairGroup]) -> list[PairGroup]:

@@ -19,6 +19,7 @@ from spavl.align import losses
 from spavl.align.data.batches import MicroBatch
 from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.policy.checkpoint import load_trained, save_trained
+from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.accuracy import RewardAccuracy, measure_accuracy
 from spavl.align.reward.model import ScalarHead, base_spec, new_head, read_card, save_head
 from spavl.align.training.record import TrainingRecord, read_finished
@@ -55,6 +56,7 @@ def train_reward(
     record: TrainingRecord | None = None,
     replace: bool = False,
     classes: Mapping[str, str] | None = None,
+    for_ppo: bool = False,
     progress: Progress | None = None,
 ) -> RewardResult:
     """Train a reward model on pairs; a training that was stopped resumes from its last checkpoint.
@@ -66,6 +68,7 @@ def train_reward(
         record: what the training is made from; None: it is found out.
         replace: delete another training that is in the folder.
         classes: class of a pair by its id, for accuracy by class.
+        for_ppo: PPO follows with these settings: prompts that it would refuse are refused before anything is trained.
         progress: where bars and log lines go.
 
     Raises:
@@ -80,6 +83,8 @@ def train_reward(
     if finished := read_finished(out, record):
         return RewardResult(out, finished["steps"], _accuracy_in(out))
     run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=False, replace=replace)
+    if for_ppo:
+        refuse_long_prompts(run.prepared, settings)
     run.begin()
     run.write_preflight()
     scalar_head, held_out = _new_scalar_head(run, settings.seed or 0), run.held_out()

@@ -316,3 +316,14 @@ def test_a_weight_is_read_in_every_form_and_a_wrong_one_is_found(tmp_path):
     pairs = read_pairs(tmp_path / "a.jsonl")
     assert [pair.weight for pair in pairs[:4]] == [1.0, 0.0, 2.5, 0.5]
     assert all("is not a number of 0 or more" in pair.malformed for pair in pairs[4:])
+
+
+def test_a_file_with_one_opinion_alone_is_read_by_it_and_another_is_refused_by_name():
+    values = {"question": "q", "response_1": "one", "response_2": "two", "safer_response_id": 2, "image": "a.png"}
+    assert read_row(values)[2:] == ("two", "one")
+    assert read_row(values, prefer="safer")[2:] == ("two", "one")
+    with pytest.raises(DataError, match="only which answer is safer, and not which is more_helpful"):
+        form_of(values, "file", prefer="more_helpful")
+    later = {**values, "more_helpful_response_id": 1}
+    with pytest.raises(RowError, match="not which is to be preferred"):
+        form_of(values, "file").read(later)
