@@ -33,6 +33,7 @@ from spavl.align.training.trainer import require_trackers
 from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
+from spavl.plural import plural
 from spavl.progress import OnProgress, Progress
 
 
@@ -161,7 +162,7 @@ def _prompts(run: TrainingRun) -> list[RolloutPrompt]:
 def _summary(rounds: int, settings: AlignSettings) -> str:
     ppo = settings.ppo
     return (
-        f"{rounds} rounds of {ppo.prompts} prompts with {ppo.answers} answers each · "
+        f"{plural(rounds, 'round')} of {plural(ppo.prompts, 'prompt')} with {plural(ppo.answers, 'answer')} each · "
         f"{rounds * ppo.prompts * ppo.answers:,} answers in all, at most {ppo.max_tokens} tokens long"
     )
 
