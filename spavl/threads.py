@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -14,6 +15,8 @@ def prepare_process() -> None:
     let_waiting_threads_sleep()
     # transformers warns of deprecations inside itself, which the user cannot mend
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+    # bitsandbytes recommends another package whenever it is imported, also where nothing is quantised
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def let_waiting_threads_sleep() -> None:
