@@ -113,13 +113,13 @@ def test_collecting_again_changes_nothing(tmp_path: Path) -> None:
 # --- no folder --------------------------------------------------------------------------------------------------------
 
 
-def test_no_folder_named_no_such_folder_and_an_empty_one_are_three_errors(tmp_path: Path) -> None:
+def test_no_folder_named_no_such_folder_a_file_and_an_empty_one_are_four_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No folder of pictures is named"):
         list(find(CollectSettings(), load_taxonomy()))
     with pytest.raises(DataError, match="There is no such folder"):
         list(find(CollectSettings(folder=str(tmp_path / "none")), load_taxonomy()))
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="There is no such folder"):
+    with pytest.raises(DataError, match="This is a file and no folder of pictures"):
         list(find(CollectSettings(folder=str(tmp_path / "file")), load_taxonomy()))
     (tmp_path / "empty" / "weapon").mkdir(parents=True)
     with pytest.raises(DataError, match="There are no pictures"):

@@ -177,7 +177,7 @@ def test_a_column_of_pictures_in_one_row_alone_is_read(place: Path) -> None:
     (place / "trl.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     made = opened(place).align(pairs=place / "trl.jsonl")
     report = (made.parent / "preflight.txt").read_text()
-    assert "2 pairs on 1 pictures" in report and "trained on as text (1: row0-" in report
+    assert "2 pairs on 1 picture " in report and "trained on as text (1: row0-" in report
 
 
 def test_a_first_row_that_is_no_pair_does_not_decide_the_form_wrongly(place: Path) -> None:
