@@ -26,7 +26,7 @@ bench: $(READY)           ## every benchmark, one table
 miniworld: $(READY)       ## train the miniature world's checkpoints anew
 	$(RUN) spavl.miniworld.train
 
-docs: $(READY)            ## the generated pages of docs/reference
+docs: $(READY)            ## the generated pages of docs
 	$(RUN) tests.generate_docs
 
 $(READY): pyproject.toml constraints.txt

@@ -6,7 +6,8 @@ language_model  the language model of a checkpoint, without pictures
 perplexity      of English prose that Python itself ships
 rules           that judge the answer to an instruction
 instructions    a hundred of them
-skill           both measures of one checkpoint, kept in a file; comparisons of two
+skill           both measures of one checkpoint, kept in a file
+comparison      of two, item by item
 rows            rows of the table, with their floors
 tables          tables of the page
 page            `docs/methods/real-language.md` from the committed results

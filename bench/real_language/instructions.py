@@ -1,8 +1,8 @@
 """A hundred short instructions of ours, text only and harmless, each with the rule that judges the answer.
 
 They ask for what a small language model can just about do, so that losing skill shows. They were chosen by the
-text-only model alone, before any model was aligned: of 115 drafts, 15 that it failed were dropped as too hard or too long. None
-is taught to the model with eyes.
+text-only model alone, before any model was aligned: of 115 drafts, 15 that it failed were dropped as too hard or too
+long. None is taught to the model with eyes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Skill of a language model: perplexity of prose and a hundred instructions; before and after, item by item.
+"""Skill of a language model: perplexity of prose and a hundred instructions.
 
 What was measured is kept in a file, and found there again as long as checkpoint, prose and instructions are the same.
 
@@ -10,25 +10,21 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from bench.real_language.comparison import Skill, instruction_rate
 from bench.real_language.instructions import INSTRUCTIONS
 from bench.real_language.language_model import LanguageModel, open_text_only, open_with_eyes
 from bench.real_language.perplexity import of_losses, prose_sha256, tokens_counted, window_losses
 from spavl.atomic import write_json
 from spavl.config.models import LocalSpec
 from spavl.models.identity import identity_of
-from spavl.statistics import PairedComparison, Rate, cluster_bootstrap, compare_paired, rate
 
 MOST_TOKENS, TOGETHER = 64, 16
 """Tokens of an answer, and instructions that are answered in one batch."""
-Skill = Mapping[str, Any]
-"""What is kept of one model, as plain data; `measured` says what it holds."""
 
 
 def measure_skill(folder: Path, kept: Path) -> Skill:
@@ -102,44 +98,6 @@ def skill(folder: Path, kept: Path) -> dict[str, float]:
         "instructions": right.value or 0.0,
         "instructions_n": right.n,
     }
-
-
-def instruction_rate(found: Skill) -> Rate:
-    """Share of the instructions that a model did.
-
-    Args:
-        found: its skill.
-    """
-    return rate(found["instructions"].values())
-
-
-def compare_instructions(before: Skill, after: Skill) -> PairedComparison:
-    """Instructions done before and after, one by one.
-
-    Args:
-        before: skill of the first model.
-        after: skill of the second.
-    """
-    return compare_paired(before["instructions"], after["instructions"], better="higher")
-
-
-def compare_perplexity(before: Skill, after: Skill) -> tuple[float, float, float]:
-    """Relative change of perplexity with its 95 % interval: (change, low, high), 0.05 for 5 % more.
-
-    The interval is a bootstrap over windows, which both models read.
-
-    Args:
-        before: skill of the first model.
-        after: skill of the second.
-
-    Raises:
-        ValueError: the two read different texts.
-    """
-    if before["made_of"]["text_sha256"] != after["made_of"]["text_sha256"]:
-        raise ValueError("two perplexities of different texts do not compare")
-    gained = np.subtract(after["window_losses"], before["window_losses"])
-    low, high = cluster_bootstrap(lambda at: float(np.exp(gained[at].mean())) - 1, range(len(gained)))
-    return float(np.exp(gained.mean())) - 1, low, high
 
 
 if __name__ == "__main__":
