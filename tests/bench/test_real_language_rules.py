@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.real_language import rules
 from bench.real_language.instructions import INSTRUCTIONS, Instruction
-from spavl.miniworld.real import english
+from spavl.miniworld.real import english, lessons
 
 WORDS = st.from_regex(r"[a-z]{3,8}", fullmatch=True)
 ITEMS = st.lists(WORDS, min_size=2, max_size=9)
@@ -27,8 +27,18 @@ def test_there_are_a_hundred_instructions_and_no_two_are_the_same() -> None:
     assert len({one.text for one in INSTRUCTIONS}) == len(INSTRUCTIONS) == 100
 
 
-def test_no_instruction_is_a_question_about_pictures() -> None:
-    assert [one.text for one in INSTRUCTIONS if english.read_question(one.text)] == []
+def test_no_instruction_is_among_what_the_model_is_taught() -> None:
+    taught = {*lessons.text_requests(), *english.CAPTION_REQUESTS, *english.DANGER_QUESTIONS, *english.CUE_QUESTIONS}
+    topics = {one.text for one in INSTRUCTIONS for form in lessons.TEXT_REQUESTS if _is_of(form, one.text)}
+    assert [one.text for one in INSTRUCTIONS if one.text in taught or english.read_question(one.text)] == []
+    assert topics == set(), "not even about another topic"
+    assert _is_of(lessons.TEXT_REQUESTS[0], lessons.text_requests()[0])
+
+
+def _is_of(form: str, text: str) -> bool:
+    """Whether a text is a request of a form, whatever its topic."""
+    before, after = form.split("{topic}")
+    return text.startswith(before) and text.endswith(after)
 
 
 @given(WORDS, WORDS)
