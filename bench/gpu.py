@@ -6,7 +6,8 @@ Random bfloat16 weights of the shape of LLaVA-1.5-7B; nothing is downloaded. It 
 and `pip install -e '.[align]' trl` with a torch that has CUDA. The file is written after every row, so that a run that
 is stopped keeps what it measured; what no longer fits into the minutes, or breaks, is a row without a value that says
 so, and its traceback is printed. `--rehearse` runs all of it on a tiny model in seconds, without a GPU too; its numbers
-mean nothing. `--only` names some of: machine, trees, plain, memory, losses, attention, pairs, checkpointed, defaults.
+mean nothing. `--only` names some of: machine, trees, plain, memory, losses, attention, profile,
+checkpointed, defaults, pairs.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(wanted, options.json)
     broken = _measure(wanted, results, ends, rehearse=options.rehearse)
     print(table(results.rows()))
-    return int(broken or any(row["holds"] is False for row in results.rows()) and not options.rehearse)
+    return int(broken or (any(row["holds"] is False for row in results.rows()) and not options.rehearse))
 
 
 class Results:
@@ -110,7 +111,7 @@ class Results:
 
 def experiments() -> dict[str, Experiment]:
     """All experiments by name, the most important first."""
-    from bench.trl_comparison import attention, correctness, gpu  # heavy imports, which `--help` waits for nonetheless
+    from bench.trl_comparison import attention, correctness, gpu, profile  # heavy imports
     from bench.trl_comparison.gpu_groups import CHECKPOINTED, DEFAULTS, PAIRS, PLAIN
 
     return {
@@ -120,6 +121,7 @@ def experiments() -> dict[str, Experiment]:
         "memory": Experiment(30, gpu.planned_memory, gpu.peak_memory),
         "losses": Experiment(30, gpu.planned_loss_curve, gpu.loss_curve),
         "attention": Experiment(10, attention.planned_measures, attention.measures),
+        "profile": Experiment(15, profile.planned_measures, profile.measures),
         "checkpointed": Experiment(90, CHECKPOINTED.planned, CHECKPOINTED.measures),
         "defaults": Experiment(90, DEFAULTS.planned, DEFAULTS.measures),
         "pairs": Experiment(50, PAIRS.planned, PAIRS.measures),

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.varlen import varlen_attn
 
 from bench.measures import Measure
 from bench.trl_comparison import spavl_dpo
@@ -37,7 +39,13 @@ TREES = 4
 REPEATS = 9
 """Timed calls, of which the median counts; two untimed ones come before."""
 PIECES, BY_QUESTION = "in pieces, as spavl on a GPU", "in pieces by question, as spavl on a CPU"
+WITHOUT_CUDNN = "in pieces, cuDNN's kernel left out"
 WHOLE, GATHERED = "the whole mask", "gathered keys, varlen flash kernel"
+WAYS = (PIECES, BY_QUESTION, WITHOUT_CUDNN, WHOLE, GATHERED)
+NEW_SHAPES = 5
+"""Widths of a batch that no call has had before, for kernels that are planned anew for each."""
+LAYER = SimpleNamespace(num_key_value_groups=1, is_causal=True, training=False, layer_idx=0)
+"""What `tree_attention` reads of an attention layer."""
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Query, key and value [B, H, S, D] → [B, S, H, D]."""
 
@@ -76,7 +84,8 @@ def measures(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:
     how = f"one layer of {setup.words}, {TREES} trees of {batch.lengths.tolist()} tokens, {setup.spec.precision}"
     planned = planned_measures()
     values = [times[GATHERED][1] / times[PIECES][1], errors[PIECES], errors[GATHERED]]
-    values += [1e3 * seconds for name in ways for seconds in times[name]]
+    values += [1e3 * _new_shape_seconds(batch, inputs, setup.spec)]
+    values += [1e3 * seconds for name in WAYS for seconds in times[name]]
     yield [row.replace(value=value, how=how) for row, value in zip(planned, values, strict=True)]
 
 
@@ -87,9 +96,10 @@ def planned_measures() -> list[Measure]:
         Measure("tree attention, gathered keys over pieces, time of both passes", None, None, "×", "higher", ""),
         Measure(f"tree attention, {PIECES}, {error}", None, 1e-2, "", "lower", ""),
         Measure(f"tree attention, {GATHERED}, {error}", None, 1e-2, "", "lower", ""),
+        Measure(f"tree attention, {PIECES}, both passes in a new width", None, None, "ms", "lower", ""),
         *(
             Measure(f"tree attention, {name}, {passes}", None, None, "ms", "lower", "")
-            for name in (PIECES, BY_QUESTION, WHOLE, GATHERED)
+            for name in WAYS
             for passes in ("forward", "forward and backward")
         ),
     ]
@@ -157,10 +167,8 @@ def attend_gathered(where: Gathered, query: Tensor, key: Tensor, value: Tensor) 
 
 
 def _flash(where: Gathered, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """torch's own varlen flash kernel, which the public function of `torch.nn.attention.varlen` calls."""
-    output: Tensor = torch.ops.aten._flash_attention_forward(
-        query, key, value, where.query_starts, where.key_starts, *where.longest, 0.0, True, False
-    )[0]
+    starts = (where.query_starts, where.key_starts)
+    output: Tensor = varlen_attn(query, key, value, *starts, *where.longest, window_size=(-1, 0))
     return output
 
 
@@ -179,14 +187,20 @@ def _one_by_one(where: Gathered, query: Tensor, key: Tensor, value: Tensor) -> T
 
 def _ways(trees: Sequence[PackedTree], batch: TreeBatch, spec: RunSpec) -> dict[str, Attention]:
     mask = batch.mask("tree", spec.frozen_dtype)
-    layer = SimpleNamespace(num_key_value_groups=1, is_causal=True, training=False, layer_idx=0)
 
     def ours(**more: Any) -> Attention:
-        return lambda query, key, value: tree_attention(layer, query, key, value, mask, scaling=None, **more)[0]
+        return lambda query, key, value: tree_attention(LAYER, query, key, value, mask, scaling=None, **more)[0]
 
     where = gather(trees, batch.ids.shape[1], spec.device)
+    pieces = ours(tree=batch.attention_blocks(causal_prefix=True, uniform=True))
+
+    def without_cudnn(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+            return pieces(query, key, value)
+
     return {
-        PIECES: ours(tree=batch.attention_blocks(causal_prefix=True, uniform=True)),
+        PIECES: pieces,
+        WITHOUT_CUDNN: without_cudnn,
         BY_QUESTION: ours(tree=batch.attention_blocks(causal_prefix=True, uniform=False)),
         WHOLE: ours(),
         GATHERED: lambda query, key, value: attend_gathered(where, query, key, value),
@@ -214,6 +228,25 @@ def _times(attend: Attention, inputs: Sequence[Tensor], spec: RunSpec) -> tuple[
         torch.autograd.grad(attend(*inputs), inputs, gradient)
 
     return _median_seconds(forward, spec), _median_seconds(both, spec)
+
+
+def _new_shape_seconds(batch: TreeBatch, inputs: Sequence[Tensor], spec: RunSpec) -> float:
+    """Median seconds of both passes in widths that are new to every kernel."""
+    mask, ((prefix, rest),) = (
+        batch.mask("tree", spec.frozen_dtype),
+        batch.attention_blocks(causal_prefix=True, uniform=True),
+    )
+    seconds = []
+    for less in range(1, NEW_SHAPES + 1):
+        parts = [part[:, :, :-less].detach().requires_grad_() for part in inputs]
+        tree = [[prefix, rest._replace(length=rest.length - less)]]
+        synchronize(spec)
+        began = time.perf_counter()
+        output, _ = tree_attention(LAYER, *parts, mask[:, :, :-less, :-less], scaling=None, tree=tree)
+        torch.autograd.grad(output, parts, torch.ones_like(output))
+        synchronize(spec)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def _median_seconds(call: Callable[[], object], spec: RunSpec) -> float:
