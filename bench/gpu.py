@@ -6,8 +6,8 @@ Random bfloat16 weights of the shape of LLaVA-1.5-7B; nothing is downloaded. It 
 and `pip install -e '.[align]' trl` with a torch that has CUDA. The file is written after every row, so that a run that
 is stopped keeps what it measured; what no longer fits into the minutes, or breaks, is a row without a value that says
 so, and its traceback is printed. `--rehearse` runs all of it on a tiny model in seconds, without a GPU too; its numbers
-mean nothing. `--only` names some of: machine, trees, plain, memory, losses, attention, profile,
-checkpointed, defaults, pairs.
+mean nothing. `--only` names some of: machine, trees, attention, plain, memory, losses, cudnn, profile, checkpointed,
+defaults, pairs.
 """
 
 from __future__ import annotations
@@ -117,10 +117,11 @@ def experiments() -> dict[str, Experiment]:
     return {
         "machine": Experiment(10, correctness.planned_machine, correctness.machine),
         "trees": Experiment(15, correctness.planned_trees, correctness.trees),
+        "attention": Experiment(10, attention.planned_measures, attention.measures),
         "plain": Experiment(90, PLAIN.planned, PLAIN.measures),
         "memory": Experiment(30, gpu.planned_memory, gpu.peak_memory),
         "losses": Experiment(30, gpu.planned_loss_curve, gpu.loss_curve),
-        "attention": Experiment(10, attention.planned_measures, attention.measures),
+        "cudnn": Experiment(35, gpu.NO_CUDNN.planned, gpu.without_cudnn),
         "profile": Experiment(15, profile.planned_measures, profile.measures),
         "checkpointed": Experiment(90, CHECKPOINTED.planned, CHECKPOINTED.measures),
         "defaults": Experiment(90, DEFAULTS.planned, DEFAULTS.measures),

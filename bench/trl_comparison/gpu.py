@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+import torch
+
 from bench.measures import Measure
 from bench.trl_comparison import flops, spavl_dpo, trl_dpo
 from bench.trl_comparison.comparison import Side, SizeTrial, TrainFunction, median_timing, pairs_of_step, run, try_sizes
@@ -73,18 +75,22 @@ class Group:
             setup: model and sizes.
             deadline: no further round is begun that would outlast it.
         """
-        sides, sizes = self._sides(setup)
+        sides, sizes = self.sides(setup)
         timings: dict[tuple[str, int], list[Timing]] = {name: [] for name in sides}
         for number in range(min(self.rounds, setup.rounds)):
             began = time.monotonic()
             for name, side in sides.items():
                 timings[name].append(run(side, setup.shape))
-            yield self._rows(setup, timings, f"{sizes}; {setup.words}, medians of {number + 1} alternating run(s)")
+            yield self.measured(setup, timings, f"{sizes}; {setup.words}, medians of {number + 1} alternating run(s)")
             if deadline.left() < 1.2 * (time.monotonic() - began):
                 return
 
-    def _sides(self, setup: Setup) -> tuple[dict[tuple[str, int], Side], str]:
-        """What takes turns, by reference (or `trl`) and questions a picture; the sizes of forward passes in words."""
+    def sides(self, setup: Setup) -> tuple[dict[tuple[str, int], Side], str]:
+        """What takes turns, by reference (or `trl`) and questions a picture; the sizes of forward passes in words.
+
+        Args:
+            setup: model and sizes.
+        """
         trl, spavl = setup.spec.replace(**self.trl), setup.spec.replace(**self.spavl)
         cached = spavl.replace(reference="cached")
         trl_trial = best_size(trl_dpo.run, setup.shape, trl, setup.trl_sizes)
@@ -96,7 +102,14 @@ class Group:
             sides[row.reference, row.questions] = Side(spavl_dpo.run, spec, row.questions)
         return sides, f"TRL with {trl_trial}; spavl with {spavl_trial}"
 
-    def _rows(self, setup: Setup, timings: Timings, more: str) -> list[Measure]:
+    def measured(self, setup: Setup, timings: Timings, more: str) -> list[Measure]:
+        """The rows from runs of all sides.
+
+        Args:
+            setup: model and sizes.
+            timings: of the runs.
+            more: how the runs were made.
+        """
         measured = []
         for row in self.rows:
             bound = flops.ratio(
@@ -134,6 +147,13 @@ class Group:
         ]
 
 
+NO_CUDNN = Group(
+    rows=(Row("no checkpointing, cached reference, without cuDNN's attention on either side", None, "cached"),),
+    rounds=1,
+)
+"""The row of `without_cudnn`."""
+
+
 @cache
 def best_size(trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: tuple[int, ...]) -> SizeTrial:
     """The fastest size of a forward pass, searched for once; a single one is tried as well, for it has to fit.
@@ -145,6 +165,23 @@ def best_size(trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: t
         sizes: pairs of a forward pass, ascending.
     """
     return try_sizes(trainer, shape, spec, sizes)
+
+
+def without_cudnn(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:
+    """One run of either side without cuDNN's attention, which is planned anew for every shape of a batch.
+
+    Args:
+        setup: model and sizes.
+        deadline: not looked at; it takes two runs.
+    """
+    sides, sizes = NO_CUDNN.sides(setup)
+    was_on = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        timings = {name: [run(side, setup.shape)] for name, side in sides.items()}
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(was_on)
+    yield NO_CUDNN.measured(setup, timings, f"{sizes}; {setup.words}, one run of either")
 
 
 def peak_memory(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:
