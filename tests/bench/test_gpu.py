@@ -14,6 +14,7 @@ from bench.trl_comparison import attention, setups
 REHEARSED = ("machine", "trees", "attention", "plain", "losses")
 """The others are the same runs with other settings, or a profiler; `--rehearse` alone runs them too."""
 
+
 def planned():
     return [Measure("first", None, 2.0, "×", "higher", ""), Measure("second", None, None, "×", "higher", "")]
 
