@@ -18,7 +18,11 @@ STEPS = 30
 
 
 @pytest.mark.parametrize(
-    ("method", "weights"), [("dpo", "checkpoint/model.safetensors"), ("reward", "adapter/adapter_model.safetensors")]
+    ("method", "weights"),
+    [
+        ("dpo", "checkpoint/model.safetensors"),
+        pytest.param("reward", "adapter/adapter_model.safetensors", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_training_that_is_run_again_ends_with_the_same_bytes(
     method: str, weights: str, spavl: RunCommand, tmp_path: Path
