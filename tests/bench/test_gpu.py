@@ -12,7 +12,7 @@ from bench.measures import Measure
 from bench.trl_comparison import attention, setups
 
 REHEARSED = ("machine", "trees", "attention", "pairs")
-"""The others are the same runs with other settings, or a profiler; `--rehearse` alone runs them too."""
+"""The others are the same runs with other settings, or a profiler: the slow test runs them too."""
 
 
 def planned():
@@ -40,6 +40,15 @@ def test_a_rehearsal_measures_its_rows_on_a_tiny_model(tmp_path, capsys):
         row for row in rows.values() if row["name"].startswith(("tree against", "tree attention")) and row["floor"]
     ]
     assert len(correct) == 5 and all(row["holds"] for row in correct)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_whole_rehearsal_measures_every_row(tmp_path, capsys):
+    assert gpu.main(["--rehearse", "--json", str(tmp_path / "gpu.json")]) == 0, capsys.readouterr().err
+    rows = saved(tmp_path / "gpu.json")
+    assert [name for name, row in rows.items() if row["value"] is None and "memory" not in name] == []
+    assert all(row["value"] < 1e-3 for name, row in rows.items() if "step's loss" in name)
 
 
 def test_a_file_keeps_rows_that_are_not_measured_again(tmp_path):
