@@ -9,6 +9,7 @@ instructions    a hundred of them
 skill           both measures of one checkpoint, kept in a file
 comparison      of two, item by item
 rows            rows of the table, with their floors
-tables          tables of the page
+tables          tables of the page, and `markdown` beneath them
+teaching        how the model was given eyes
 page            `docs/methods/real-language.md` from the committed results
 """

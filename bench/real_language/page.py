@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.measures import table
 from bench.real_language import tables
+from bench.real_language.teaching import TRAINED, teaching
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "methods" / "real-language.md"
@@ -38,12 +39,13 @@ control* was trained and asked with every picture blanked: it shows what can be 
 """
 
 
-def page(results: Path = RESULTS, surprises: Path = SURPRISES) -> str:
+def page(results: Path = RESULTS, surprises: Path = SURPRISES, trained: Path = TRAINED) -> str:
     """The whole page.
 
     Args:
         results: folder with the committed results.
         surprises: file of what people wrote.
+        trained: folder of what was trained to give the model eyes.
     """
     real = _read(results / "real.json")
     parts = [
@@ -56,7 +58,7 @@ def page(results: Path = RESULTS, surprises: Path = SURPRISES) -> str:
         _section("The dataset", tables.facts(real["dataset"]) if "dataset" in real else ""),
         _section("The model as its own judge", tables.facts(real["self_judge"]) if "self_judge" in real else ""),
         _section("Trainings", tables.facts(real["trainings"]) if "trainings" in real else ""),
-        _section("How it was given eyes", _teaching(real)),
+        _section("How it was given eyes", teaching(trained)),
         _section("Time", tables.facts(real["seconds"]) if "seconds" in real else ""),
         _section("What surprised us", surprises.read_text("utf-8").strip() if surprises.exists() else ""),
     ]
@@ -99,13 +101,6 @@ def _skill(real: Mapping[str, Any]) -> str:
         "answers are greedy, and judged by rules."
     )
     return "\n\n".join([words, *filter(None, found)]) if any(found) else ""
-
-
-def _teaching(real: Mapping[str, Any]) -> str:
-    if "teaching" not in real:
-        return ""
-    plain = {name: value for name, value in real["teaching"].items() if name != "losses"}
-    return "\n\n".join(filter(None, [tables.facts(plain), tables.losses(real["teaching"])]))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.real_language.comparison import compare_perplexity, instruction_rate
+from bench.real_language.markdown import cell, table
 from bench.real_language.rows import shown_change, shown_rate
 from spavl.report.phrases import percent, points
 from spavl.statistics import Rate
@@ -16,17 +17,6 @@ SHOWN_ANSWERS = 6
 """Instructions whose answers by every model stand on the page: the first that the models differ in."""
 LONGEST_ANSWER = 120
 """Characters of an answer that are shown."""
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table.
-
-    Args:
-        head: names of the columns.
-        rows: cells.
-    """
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def rates(results: Results) -> str:
@@ -41,7 +31,7 @@ def rates(results: Results) -> str:
         [metric["label"], *(_rate(model["rates"].get(name)) for model in models.values())]
         for name, metric in metrics.items()
     ]
-    return markdown(["share of answers", *(model["label"] for model in models.values())], rows) if models else ""
+    return table(["share of answers", *(model["label"] for model in models.values())], rows) if models else ""
 
 
 def _rate(found: Mapping[str, Any] | None) -> str:
@@ -62,7 +52,7 @@ def changes(results: Results) -> str:
         for name, by_metric in results.get("paired", {}).items() if name in models
         for metric, found in by_metric.items() if metric in metrics and found["difference"] is not None
     ]  # fmt: skip
-    return markdown(["model", "metric", "change", "item by item"], rows) if rows else ""
+    return table(["model", "metric", "change", "item by item"], rows) if rows else ""
 
 
 def skill(results: Results) -> str:
@@ -74,7 +64,7 @@ def skill(results: Results) -> str:
     models = {name: model for name, model in results.get("models", {}).items() if "skill" in model}
     base = models.get("base", {}).get("skill")
     rows = [[model["label"], *_skill(model["skill"], base)] for model in models.values()]
-    return markdown(["model", "perplexity", "against the base", "instructions done"], rows) if rows else ""
+    return table(["model", "perplexity", "against the base", "instructions done"], rows) if rows else ""
 
 
 def _skill(found: Mapping[str, Any], base: Mapping[str, Any] | None) -> list[str]:
@@ -98,22 +88,14 @@ def answers(results: Results) -> str:
         return ""
     done = [model["skill"]["instructions"] for model in models]
     differing = [text for text in done[0] if len({one[text] for one in done}) > 1][:SHOWN_ANSWERS]
-    rows = [[_cell(text), *(_answer(model["skill"], text) for model in models)] for text in differing]
-    return markdown(["instruction", *(model["label"] for model in models)], rows) if rows else ""
+    rows = [[cell(text), *(_answer(model["skill"], text) for model in models)] for text in differing]
+    return table(["instruction", *(model["label"] for model in models)], rows) if rows else ""
 
 
 def _answer(found: Mapping[str, Any], text: str) -> str:
     said = found["answers"][text]
     cut = said if len(said) <= LONGEST_ANSWER else f"{said[:LONGEST_ANSWER]} …"
-    return f"{'✓' if found['instructions'][text] else '✗'} {_cell(cut)}"
-
-
-def _cell(text: str) -> str:
-    """Text of a model as a cell: one line, nothing of it read as Markdown or HTML."""
-    plain = " ".join(text.split())
-    for sign in "\\`*_|<>[]#":
-        plain = plain.replace(sign, f"\\{sign}")
-    return plain
+    return f"{'✓' if found['instructions'][text] else '✗'} {cell(cut)}"
 
 
 def facts(found: Mapping[str, Any]) -> str:
@@ -122,7 +104,7 @@ def facts(found: Mapping[str, Any]) -> str:
     Args:
         found: facts by name.
     """
-    return markdown(["what", "found"], [[name, _fact(value)] for name, value in _flat(found)])
+    return table(["what", "found"], [[name, _fact(value)] for name, value in _flat(found)])
 
 
 def _flat(found: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
@@ -143,16 +125,4 @@ def _fact(value: Any) -> str:
         return f"{percent(value['value'])}: {shown_rate(value)}" if value["value"] is not None else shown_rate(value)
     if isinstance(value, float):
         return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return "—" if value is None else _cell(f"{value:,}" if isinstance(value, int) and value is not True else str(value))
-
-
-def losses(teaching: Mapping[str, Any]) -> str:
-    """The losses of the teaching by step.
-
-    Args:
-        teaching: facts of the teaching, with `losses` as pairs of step and loss.
-    """
-    rows = teaching.get("losses", [])
-    return (
-        markdown(["step", "loss (nats a token)"], [[f"{step:,}", f"{loss:.3f}"] for step, loss in rows]) if rows else ""
-    )
+    return "—" if value is None else cell(f"{value:,}" if isinstance(value, int) and value is not True else str(value))

@@ -55,7 +55,6 @@ def results() -> dict[str, Any]:
         "measures": rows, "models": models, "metrics": metrics, "paired": {"anchored": paired},
         "dataset": {"pairs": 1234, "responder_unsafe": {"bold": base["unsafe_rate"]}}, "seconds": {"build": 61.25},
         "self_judge": {"unreadable": aligned["unsafe_rate"], "stopped_by": None},
-        "teaching": {"steps": 300, "trained": "projector, LoRA 16", "losses": [[1, 4.5], [300, 0.25]]},
     }  # fmt: skip
 
 
@@ -144,8 +143,19 @@ def test_rows_keep_their_floors_and_what_is_missing_has_no_value() -> None:
 def test_the_page_shows_every_number_and_text_of_a_model_is_only_text(tmp_path: Path) -> None:
     write_json(tmp_path / "real.json", results())
     (tmp_path / "words.md").write_text("It sees well.\n")
-    text = page.page(tmp_path, tmp_path / "words.md")
-    for shown in ("50.0", "[45.1, 54.9], n 400", "−48.0", "5.1 GB", "1,234", "0.250", "It sees well.", "61.2"):
+    rows = [{"step": 25, "nats": 2.27, "seconds": 133}, {"step": 50, "nats": 0.25, "seconds": 270}]
+    write_json(tmp_path / "log.json", {"stages": [rows, rows], "terse": rows[:1], "patches": 0.53})
+    text = page.page(tmp_path, tmp_path / "words.md", tmp_path)
+    for shown in (
+        "50.0",
+        "[45.1, 54.9], n 400",
+        "−48.0",
+        "5.1 GB",
+        "1,234",
+        "| stages 2 | 4 | 50 | 2.27, 0.25 |",
+        "It sees well.",
+        "61.2",
+    ):
         assert shown in text, shown
     assert r"\<b\>instruction 4\</b\> \| by \*8\*" in text
     assert page.NOT_MEASURED in text.split("## Trainings")[1].split("##")[0]
