@@ -37,7 +37,7 @@ class LanguageModel:
         Args:
             text: any text, without a chat's control tokens.
         """
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def prompt(self, request: str) -> str:
         """The conversation that asks for one thing, by the chat template, up to where the answer begins.
