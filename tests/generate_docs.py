@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from bench.measures import table
@@ -105,6 +106,7 @@ WORDS = {
 """Terms that no single class stands for."""
 
 
+@cache
 def pages() -> dict[str, str]:
     """Every generated page by file name."""
     return {

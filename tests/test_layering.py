@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Container, Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import spavl
@@ -51,11 +52,13 @@ OPTIONAL = (
 """Packages that the base install lacks."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> tuple[tuple[str, ast.Module], ...]:
     """(path inside the package, tree) of every module."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path.relative_to(PACKAGE).parts[0] not in ("data", "prompts"):
-            yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text("utf-8"))
+    paths = [
+        path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in ("data", "prompts")
+    ]
+    return tuple((path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text("utf-8"))) for path in paths)
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,10 @@ def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]
             yield from functions(node, prefix)
 
 
-def parsed() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def parsed() -> tuple[tuple[str, ast.Module], ...]:
     """(path, tree) of every module."""
-    for path in MODULES:
-        yield name_of(path), ast.parse(path.read_text("utf-8"))
+    return tuple((name_of(path), ast.parse(path.read_text("utf-8"))) for path in MODULES)
 
 
 def length(node: Function) -> int:
@@ -60,6 +61,7 @@ def length(node: Function) -> int:
     return lines - ((doc.end_lineno or 0) - doc.lineno + 1 if doc else 0)
 
 
+@cache
 def lengths() -> dict[str, int]:
     """Lines of every function by its name."""
     return {f"{path}:{name}": length(node) for path, tree in parsed() for name, node in functions(tree)}
