@@ -13,6 +13,7 @@ import multiprocessing.forkserver
 import os
 import random
 import runpy
+import shutil
 import socket
 import sys
 import tempfile
@@ -42,13 +43,15 @@ class Forked:
     """Holds what it prints, in `out` and `err`."""
 
     def wait(self, timeout: float = 240) -> CompletedProcess[str]:
-        """Wait for its end; a process that takes longer is killed, and fails the test."""
+        """Wait for its end, once; a process that takes longer is killed, and fails the test."""
         self.process.join(timeout)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
             raise AssertionError(f"{self.words} took more than {timeout} s\n{self.printed('err')[-3000:]}")
-        return CompletedProcess(self.words, self.process.exitcode or 0, self.printed("out"), self.printed("err"))
+        done = CompletedProcess(self.words, self.process.exitcode or 0, self.printed("out"), self.printed("err"))
+        shutil.rmtree(self.folder)
+        return done
 
     def printed(self, stream: str) -> str:
         """What it has printed so far, to `out` or `err`."""
