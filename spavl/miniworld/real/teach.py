@@ -180,12 +180,12 @@ class Trained:
     def __init__(self, model: nn.Module, *, rate: float, projector_rate: float, steps: int) -> None:
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters = {name: weight.detach().float().clone() for name, weight in self.weights.items()}
-        groups = [[one for name, one in self.masters.items() if ("projector" in name) == eyes] for eyes in (False, True)]
-        rates = [rate, projector_rate]
-        found = [(group, rate) for group, rate in zip(groups, rates, strict=True) if group]
+        eyes = [one for name, one in self.masters.items() if "multi_modal_projector." in name]
+        words = [one for name, one in self.masters.items() if "multi_modal_projector." not in name]
+        found = [(group, highest) for group, highest in ((words, rate), (eyes, projector_rate)) if group]
         self.optimiser = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in found], weight_decay=0.0)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, [rate for _, rate in found], total_steps=steps, pct_start=0.08
+            self.optimiser, [highest for _, highest in found], total_steps=steps, pct_start=0.08
         )
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -259,19 +259,17 @@ def answer_loss(model: Any, taught: Sequences, features: Float[Tensor, "N P D"])
     """Mean negative log-likelihood of the labelled tokens, in nats.
 
     Args:
-        model: a LLaVA, or one with an adapter.
+        model: a LLaVA, with or without an adapter inside.
         taught: tokens and labels.
         features: of the pictures of the first sequences, from the tower.
     """
-    inner = getattr(model, "base_model", model)
-    inner = getattr(inner, "model", inner) if inner is not model else model
-    seen = inner.model.multi_modal_projector(features)
-    embeds = inner.get_input_embeddings()(taught.ids)
-    places = (taught.ids == inner.config.image_token_id).unsqueeze(-1).expand_as(embeds)
+    seen = model.model.multi_modal_projector(features)
+    embeds = model.get_input_embeddings()(taught.ids)
+    places = (taught.ids == model.config.image_token_id).unsqueeze(-1).expand_as(embeds)
     embeds = embeds.masked_scatter(places, seen)
-    hidden = inner.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
+    hidden = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
     wanted = taught.labels[:, 1:]
-    logits = inner.lm_head(hidden[:, :-1][wanted != -100])
+    logits = model.lm_head(hidden[:, :-1][wanted != -100])
     return nn.functional.cross_entropy(logits.float(), wanted[wanted != -100])
 
 
@@ -294,13 +292,14 @@ def train(
         state = torch.load(unfinished, weights_only=True)
         trained.load(state["trained"])
         first, log_rows = state["step"], state["log"]
-    for layer in model.get_base_model().model.language_model.layers:
+    llava = model.get_base_model()
+    for layer in llava.model.language_model.layers:
         layer.compile(dynamic=False)
     model.train()
     began, losses = time.perf_counter(), []
     for step in range(first, steps):
         taught = room.sequences(step, manner)
-        loss = answer_loss(model, taught, room.scenes.features[taught.rows].to(torch.bfloat16))
+        loss = answer_loss(llava, taught, room.scenes.features[taught.rows].to(torch.bfloat16))
         loss.backward()
         trained.step()
         losses.append(loss.item())
