@@ -26,7 +26,7 @@ from spavl.miniworld.real.teach import (
     LORA,
     Classroom,
     Encoder,
-    Trained,
+    MasterWeights,
     own_texts,
     save_projector,
     train,
@@ -85,7 +85,7 @@ def _teach_base(folder: Path) -> None:
     log.info("projector: %.1f %% of patches nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
     adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA), autocast_adapter_dtype=False)
     adapted.get_base_model().model.multi_modal_projector.requires_grad_(True)
-    weights = Trained(adapted, rate=RATE, projector_rate=PROJECTOR_RATE, steps=STEPS)
+    weights = MasterWeights(adapted, rate=RATE, projector_rate=PROJECTOR_RATE, steps=STEPS)
     rows = train(adapted, room, weights, steps=STEPS, manner=None, unfinished=folder / "unfinished-base.pt")
     save_projector(weights, folder / "projector.safetensors")
     _note(folder, {"base": rows, "patches nearest to their word after the regression": round(right, 4)})
@@ -98,7 +98,7 @@ def _teach_terse(folder: Path) -> None:
     room = _classroom(folder, model, processor.tokenizer, None)
     lora = LoraConfig(**LORA | {"r": 4, "lora_alpha": 16})
     adapted = get_peft_model(model.bfloat16(), lora, autocast_adapter_dtype=False)
-    weights = Trained(adapted, rate=2e-3, projector_rate=0.0, steps=TERSE_STEPS)
+    weights = MasterWeights(adapted, rate=2e-3, projector_rate=0.0, steps=TERSE_STEPS)
     rows = train(
         adapted, room, weights, steps=TERSE_STEPS, manner=lessons.TERSE, unfinished=folder / "unfinished-terse.pt"
     )

@@ -134,8 +134,8 @@ def _presence(shown: Scene, random: Random) -> Turn:
 
 
 def _caption(shown: Scene, random: Random) -> Turn:
-    beside = " and ".join(f"a {cue}" for cue in CUES if cue in shown.cues) or "nothing else"
-    return random.choice(CAPTION_REQUESTS), f"A {shown.kind.thing} beside {beside}."
+    cues = " and ".join(f"a {cue}" for cue in CUES if cue in shown.cues) or "nothing else"
+    return random.choice(CAPTION_REQUESTS), f"A {shown.kind.thing} beside {cues}."
 
 
 def _cue(shown: Scene, random: Random) -> Turn:

@@ -67,16 +67,16 @@ class Encoder:
         self._tokenizer = tokenizer
         self._picture = [tokenizer.convert_tokens_to_ids(IMAGE)] * patches
 
-    def conversation(self, told: Conversation) -> tuple[list[int], list[int]]:
+    def conversation(self, sample: Conversation) -> tuple[list[int], list[int]]:
         """Ids and labels of the turns that fit; only the answers and the ends of their turns are labelled.
 
         Args:
-            told: at least its first turn fits.
+            sample: at least its first turn fits.
         """
-        ids = self._ids(f"<|im_start|>system\n{told.system or self.DEFAULT_SYSTEM}<|im_end|>\n<|im_start|>user\n")
+        ids = self._ids(f"<|im_start|>system\n{sample.system or self.DEFAULT_SYSTEM}<|im_end|>\n<|im_start|>user\n")
         labels = [-100] * len(ids)
         ids, labels = ids + self._picture, labels + [-100] * len(self._picture)
-        for number, (question, answer) in enumerate(told.turns):
+        for number, (question, answer) in enumerate(sample.turns):
             opening = "\n" if number == 0 else "\n<|im_start|>user\n"
             asked = self._ids(f"{opening}{question}<|im_end|>\n<|im_start|>assistant\n")
             answered = self._ids(f"{answer}<|im_end|>")
@@ -95,7 +95,7 @@ def own_texts(language: LanguageModel, count: int, *, seed: int) -> list[tuple[l
     """What the language model writes at temperature 1: answers to requests, and texts that begin from nothing.
 
     Args:
-        language: the language model without eyes.
+        language: the language model without projector.
         count: of texts.
         seed: of the sampling.
     """
@@ -167,7 +167,7 @@ def _captions(tokenizer: Any, taught: TrainingScenes) -> tuple[Int[Tensor, " W"]
     return torch.tensor(ids), torch.tensor([[known.index(word) for word in caption] for caption in captions])
 
 
-class Trained:
+class MasterWeights:
     """The weights that are trained: in bfloat16 inside the model, in float32 here, where AdamW changes them.
 
     Args:
@@ -180,9 +180,9 @@ class Trained:
     def __init__(self, model: nn.Module, *, rate: float, projector_rate: float, steps: int) -> None:
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters = {name: weight.detach().float().clone() for name, weight in self.weights.items()}
-        eyes = [one for name, one in self.masters.items() if "multi_modal_projector." in name]
-        words = [one for name, one in self.masters.items() if "multi_modal_projector." not in name]
-        found = [(group, highest) for group, highest in ((words, rate), (eyes, projector_rate)) if group]
+        projector = [one for key, one in self.masters.items() if "multi_modal_projector." in key]
+        words = [one for key, one in self.masters.items() if "multi_modal_projector." not in key]
+        found = [(group, highest) for group, highest in ((words, rate), (projector, projector_rate)) if group]
         self.optimiser = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in found], weight_decay=0.0)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, [highest for _, highest in found], total_steps=steps, pct_start=0.08
@@ -246,8 +246,8 @@ class Classroom:
         """
         random = Random(f"lessons {step}")
         rows = [random.randrange(len(self.scenes.scenes)) for _ in range(PICTURES)]
-        told = [conversation(self.scenes.scenes[row], random, manner) for row in rows]
-        made = [self.encoder.conversation(one) for one in told] + random.sample(list(self.texts), TEXTS)
+        sample = [conversation(self.scenes.scenes[row], random, manner) for row in rows]
+        made = [self.encoder.conversation(one) for one in sample] + random.sample(list(self.texts), TEXTS)
         ids = torch.full((len(made), LENGTH), self.pad)
         labels = torch.full((len(made), LENGTH), -100)
         for place, (tokens, wanted) in enumerate(made):
@@ -274,7 +274,7 @@ def answer_loss(model: Any, taught: Sequences, features: Float[Tensor, "N P D"])
 
 
 def train(
-    model: Any, room: Classroom, trained: Trained, *, steps: int, manner: Manner | None, unfinished: Path
+    model: Any, room: Classroom, trained: MasterWeights, *, steps: int, manner: Manner | None, unfinished: Path
 ) -> list[dict[str, float]]:
     """Supervised fine-tuning, in place; goes on where an earlier run was stopped. Returns the log.
 
@@ -314,7 +314,7 @@ def train(
     return log_rows
 
 
-def save_projector(trained: Trained, file: Path) -> None:
+def save_projector(trained: MasterWeights, file: Path) -> None:
     """Write the projector's weights.
 
     Args:
@@ -322,8 +322,8 @@ def save_projector(trained: Trained, file: Path) -> None:
         file: receives them, in bfloat16.
     """
     found = {
-        name.partition("multi_modal_projector.")[2]: weight.to(torch.bfloat16).contiguous()
-        for name, weight in trained.masters.items()
-        if "multi_modal_projector." in name
+        key.partition("multi_modal_projector.")[2]: weight.to(torch.bfloat16).contiguous()
+        for key, weight in trained.masters.items()
+        if "multi_modal_projector." in key
     }
     save_file(found, file)
