@@ -27,6 +27,7 @@ from spavl.miniworld.real.teach import (
     Classroom,
     Encoder,
     MasterWeights,
+    Stage,
     own_texts,
     save_projector,
     train,
@@ -34,11 +35,15 @@ from spavl.miniworld.real.teach import (
 )
 from spavl.miniworld.train_language import make_training_scenes
 
-STEPS, TERSE_STEPS = 280, 40
-"""Optimiser steps of the model, and of the adapter `terse`."""
+STAGES = (
+    Stage(280, rate=8e-4, projector_rate=1e-3, mix=lessons.SEEING),
+    Stage(100, rate=5e-4, projector_rate=5e-4, mix=lessons.DANGER, seed=1),
+)
+"""How the model is taught: to see, then to tell what is dangerous."""
+TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, seed=2)
+"""How the responders' adapter is taught."""
 PER_SUBCATEGORY, TEXTS = 120, 384
 """Pictures of every subcategory, and texts of the language model's own, to learn from."""
-RATE, PROJECTOR_RATE = 8e-4, 1e-3
 
 log = logging.getLogger("spavl.miniworld.real")
 
@@ -85,10 +90,12 @@ def _teach_base(folder: Path) -> None:
     log.info("projector: %.1f %% of patches nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
     adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA), autocast_adapter_dtype=False)
     adapted.get_base_model().model.multi_modal_projector.requires_grad_(True)
-    weights = MasterWeights(adapted, rate=RATE, projector_rate=PROJECTOR_RATE, steps=STEPS)
-    rows = train(adapted, room, weights, steps=STEPS, manner=None, unfinished=folder / "unfinished-base.pt")
+    log_rows = []
+    for number, stage in enumerate(STAGES, start=1):
+        weights = MasterWeights(adapted, stage)
+        log_rows.append(train(adapted, room, weights, stage, folder / f"unfinished-{number}.pt"))
     save_projector(weights, folder / "projector.safetensors")
-    _note(folder, {"base": rows, "patches nearest to their word after the regression": round(right, 4)})
+    _note(folder, {"stages": log_rows, "patches nearest to their word after the regression": round(right, 4)})
     _save_adapter(adapted, folder / "adapter")
 
 
@@ -98,10 +105,7 @@ def _teach_terse(folder: Path) -> None:
     room = _classroom(folder, model, processor.tokenizer, None)
     lora = LoraConfig(**LORA | {"r": 4, "lora_alpha": 16})
     adapted = get_peft_model(model.bfloat16(), lora, autocast_adapter_dtype=False)
-    weights = MasterWeights(adapted, rate=2e-3, projector_rate=0.0, steps=TERSE_STEPS)
-    rows = train(
-        adapted, room, weights, steps=TERSE_STEPS, manner=lessons.TERSE, unfinished=folder / "unfinished-terse.pt"
-    )
+    rows = train(adapted, room, MasterWeights(adapted, TERSE), TERSE, folder / "unfinished-terse.pt")
     _note(folder, {"terse": rows})
     _save_adapter(adapted, folder / "adapters" / "terse")
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from spavl.atomic import atomic_write
 from spavl.miniworld.real.assemble import IMAGE, LanguageModel
-from spavl.miniworld.real.lessons import Conversation, Manner, conversation, text_requests
+from spavl.miniworld.real.lessons import Conversation, Manner, Mix, conversation, text_requests
 from spavl.miniworld.train_language import TrainingScenes
 from spavl.miniworld.world import CUES
 
@@ -167,25 +167,43 @@ def _captions(tokenizer: Any, taught: TrainingScenes) -> tuple[Int[Tensor, " W"]
     return torch.tensor(ids), torch.tensor([[known.index(word) for word in caption] for caption in captions])
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of teaching."""
+
+    steps: int
+    """Optimiser steps."""
+    rate: float
+    """Highest learning rate of the adapter."""
+    projector_rate: float
+    """Highest learning rate of the projector."""
+    mix: Mix
+    """What the conversations consist of."""
+    manner: Manner | None = None
+    """Of answering requests; None: those of the system turns."""
+    first: int = 0
+    """Number of its first step; of these numbers all choices of scenes and turns are functions."""
+
+
 class MasterWeights:
     """The weights that are trained: in bfloat16 inside the model, in float32 here, where AdamW changes them.
 
     Args:
         model: whose weights that require a gradient are trained.
-        rate: highest learning rate of the adapter.
-        projector_rate: highest learning rate of the projector.
-        steps: of the one-cycle schedule.
+        stage: brings the learning rates and the steps of their one-cycle schedule.
     """
 
-    def __init__(self, model: nn.Module, *, rate: float, projector_rate: float, steps: int) -> None:
+    def __init__(self, model: nn.Module, stage: Stage) -> None:
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters = {name: weight.detach().float().clone() for name, weight in self.weights.items()}
         projector = [one for key, one in self.masters.items() if "multi_modal_projector." in key]
         words = [one for key, one in self.masters.items() if "multi_modal_projector." not in key]
-        found = [(group, highest) for group, highest in ((words, rate), (projector, projector_rate)) if group]
+        found = [
+            (group, highest) for group, highest in ((words, stage.rate), (projector, stage.projector_rate)) if group
+        ]
         self.optimiser = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in found], weight_decay=0.0)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, [highest for _, highest in found], total_steps=steps, pct_start=0.08
+            self.optimiser, [highest for _, highest in found], total_steps=stage.steps, pct_start=0.08
         )
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -237,16 +255,16 @@ class Classroom:
     pad: int
     """Token of the padding."""
 
-    def sequences(self, step: int, manner: Manner | None) -> Sequences:
+    def sequences(self, stage: Stage, step: int) -> Sequences:
         """The sequences of a step.
 
         Args:
+            stage: what is taught.
             step: decides every choice.
-            manner: of answering requests; None: those of the system turns.
         """
-        random = Random(f"lessons {step}")
+        random = Random(f"lessons {stage.first + step}")
         rows = [random.randrange(len(self.scenes.scenes)) for _ in range(PICTURES)]
-        sample = [conversation(self.scenes.scenes[row], random, manner) for row in rows]
+        sample = [conversation(self.scenes.scenes[row], random, stage.mix, stage.manner) for row in rows]
         made = [self.encoder.conversation(one) for one in sample] + random.sample(list(self.texts), TEXTS)
         ids = torch.full((len(made), LENGTH), self.pad)
         labels = torch.full((len(made), LENGTH), -100)
@@ -274,7 +292,7 @@ def answer_loss(model: Any, taught: Sequences, features: Float[Tensor, "N P D"])
 
 
 def train(
-    model: Any, room: Classroom, trained: MasterWeights, *, steps: int, manner: Manner | None, unfinished: Path
+    model: Any, room: Classroom, trained: MasterWeights, stage: Stage, unfinished: Path
 ) -> list[dict[str, float]]:
     """Supervised fine-tuning, in place; goes on where an earlier run was stopped. Returns the log.
 
@@ -282,8 +300,7 @@ def train(
         model: in bfloat16, with an adapter.
         room: what it learns from.
         trained: its weights.
-        steps: optimiser steps.
-        manner: of answering requests; None: those of the system turns.
+        stage: what is taught, and for how long.
         unfinished: file that holds the state every 25 steps.
     """
     log_rows: list[dict[str, float]] = []
@@ -297,16 +314,16 @@ def train(
         layer.compile(dynamic=False)
     model.train()
     began, losses = time.perf_counter(), []
-    for step in range(first, steps):
-        taught = room.sequences(step, manner)
+    for step in range(first, stage.steps):
+        taught = room.sequences(stage, step)
         loss = answer_loss(llava, taught, room.scenes.features[taught.rows].to(torch.bfloat16))
         loss.backward()
         trained.step()
         losses.append(loss.item())
-        if (step + 1) % 25 == 0 or step + 1 == steps:
+        if (step + 1) % 25 == 0 or step + 1 == stage.steps:
             seconds = round(time.perf_counter() - began)
             log_rows.append({"step": step + 1, "nats": round(sum(losses) / len(losses), 4), "seconds": seconds})
-            log.info("step %d of %d, %.3f nats, %d s", step + 1, steps, log_rows[-1]["nats"], seconds)
+            log.info("step %d of %d, %.3f nats, %d s", step + 1, stage.steps, log_rows[-1]["nats"], seconds)
             losses = []
             with atomic_write(unfinished) as file:
                 torch.save({"trained": trained.state(), "step": step + 1, "log": log_rows}, file)
