@@ -37,10 +37,10 @@ from spavl.miniworld.train_language import make_training_scenes
 
 STAGES = (
     Stage(280, rate=8e-4, projector_rate=1e-3, mix=lessons.SEEING),
-    Stage(100, rate=5e-4, projector_rate=5e-4, mix=lessons.DANGER, seed=1),
+    Stage(100, rate=5e-4, projector_rate=5e-4, mix=lessons.DANGER, first=280),
 )
 """How the model is taught: to see, then to tell what is dangerous."""
-TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, seed=2)
+TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, first=380)
 """How the responders' adapter is taught."""
 PER_SUBCATEGORY, TEXTS = 120, 384
 """Pictures of every subcategory, and texts of the language model's own, to learn from."""
@@ -86,8 +86,10 @@ def _teach_base(folder: Path) -> None:
     model, processor = new_checkpoint(language)
     room = _classroom(folder, model, processor.tokenizer, language)
     log.info("lessons are ready, %.0f s", time.perf_counter() - began)
-    right = warm_projector(model, processor.tokenizer, room.scenes)
-    log.info("projector: %.1f %% of patches nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
+    if not (folder / "unfinished-1.pt").exists():
+        right = warm_projector(model, processor.tokenizer, room.scenes)
+        log.info("%.1f %% of patches are nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
+        _note(folder, {"patches nearest to their word after the regression": round(right, 4)})
     adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA), autocast_adapter_dtype=False)
     adapted.get_base_model().model.multi_modal_projector.requires_grad_(True)
     log_rows = []
@@ -95,7 +97,7 @@ def _teach_base(folder: Path) -> None:
         weights = MasterWeights(adapted, stage)
         log_rows.append(train(adapted, room, weights, stage, folder / f"unfinished-{number}.pt"))
     save_projector(weights, folder / "projector.safetensors")
-    _note(folder, {"stages": log_rows, "patches nearest to their word after the regression": round(right, 4)})
+    _note(folder, {"stages": log_rows})
     _save_adapter(adapted, folder / "adapter")
 
 
