@@ -200,7 +200,7 @@ def try_(
     picture: Annotated[Path, typer.Argument(help="A picture.")],
     question: Annotated[str, typer.Argument(help="A question about it.")],
     run: Annotated[Path, typer.Option(help="A run folder, whose base and aligned models answer.")] = Path("runs/demo"),
-    model: Annotated[list[str] | None, typer.Option(help="Other checkpoints to ask. Repeatable.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Another checkpoint, or a listed model. Repeatable.")] = None,
     seed: Seed = None,
 ) -> None:
     """Ask the base and the aligned models one question about one picture, side by side."""
