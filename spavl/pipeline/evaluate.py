@@ -292,9 +292,10 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
 
 def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmark]:
     if isinstance(spec, MiniworldBenchmark):
+        from spavl.miniworld.languages import LANGUAGES
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        return miniworld_benchmarks(seed, spec.per_subset, session.world)
+        return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language])
     return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
 
 
