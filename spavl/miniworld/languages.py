@@ -19,6 +19,8 @@ class Language:
 
     name: WorldLanguage
     """As the settings call it."""
+    what: str
+    """What its world is made of, as a report says it."""
     version: str
     """Part of the scorers' ids: changes with what is read."""
     max_tokens: int
@@ -34,13 +36,15 @@ class Language:
 
 
 CLOSED: Final = Language(
-    name="closed", version="1", max_tokens=24, wordings=closed.wordings,
+    name="closed", what="drawings, a closed vocabulary, models of less than a million weights", version="1", max_tokens=24,
+    wordings=closed.wordings,
     about=lambda question, thing: question.replace("{thing}", thing),
     read_question=closed.read_question, read_answer=lambda text, asked: closed.read_answer(text),
 )  # fmt: skip
 """The closed language: a text is one of its sentences, word for word, or nothing."""
 REAL: Final = Language(
-    name="real", version="real-1", max_tokens=48, wordings=english.wordings,
+    name="real", what="drawings, and a small language model that was taught to see them and to help with placeholders",
+    version="real-1", max_tokens=48, wordings=english.wordings,
     about=lambda question, thing: english.an(question.replace("{thing}", thing)),
     read_question=english.read_question, read_answer=answers.read_answer,
 )  # fmt: skip

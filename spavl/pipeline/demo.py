@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -63,12 +63,20 @@ class Demo:
     """Its settings file in `spavl/data`."""
     trainings: Mapping[str, Mapping[str, Any]]
     """The models that are trained on its pairs, in this order, with their overrides of the align settings."""
+    assemble: Callable[[Path], Path] | None = None
+    """Writes the checkpoint that is aligned into a folder, where it is not there; None: it ships with the package."""
+
+
+def _assemble(folder: Path) -> Path:
+    from spavl.miniworld.real.assemble import assemble
+
+    return assemble(folder)
 
 
 DEMOS: Final[Mapping[str, Demo]] = MappingProxyType(
     {
         "closed": Demo(LANGUAGES["closed"], "demo.yaml", TRAININGS),
-        "real": Demo(LANGUAGES["real"], "demo-real.yaml", {"dpo": {}}),
+        "real": Demo(LANGUAGES["real"], "demo-real.yaml", {"dpo": {}}, _assemble),
     }
 )
 """The demos by their language."""
@@ -102,10 +110,8 @@ def make_ready(which: Demo, settings: Settings) -> None:
     """
     check_training_packages()
     check_report_packages()
-    if which.language.name == "real":
-        from spavl.miniworld.real.assemble import assemble
-
-        assemble(Path(settings.align.model))
+    if which.assemble is not None:
+        which.assemble(Path(settings.align.model))
 
 
 def demo(session: Session, which: Demo) -> dict[str, Any]:
