@@ -14,6 +14,7 @@ from typing import Any, Final
 from spavl.atomic import write_json
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.miniworld.languages import LANGUAGES, Language
+from spavl.miniworld.oracle import truth
 from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
 from spavl.pipeline.evaluate import (
@@ -30,6 +31,7 @@ from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response
 from spavl.report.page import check_report_packages
 from spavl.run import peak_memory_mb
+from spavl.statistics.intervals import Outcome, rate
 from spavl.tables import read_table
 
 LORA: dict[str, Any] = {"language": "lora", "projector": "frozen", "rank": 32, "alpha": 64.0}
@@ -189,7 +191,7 @@ def _summary(session: Session, which: Demo, scores: Scores) -> dict[str, Any]:
         "paired_by_model": {
             name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()
         },
-        "dataset": _dataset(session, which.language),
+        "dataset": dataset_facts(session, which.language),
         "seconds": session.run.manifest()["seconds"],
         "peak_rss_mb": peak_memory_mb(),
         "calls": {"answered from the store": session.store.hits, "made": session.store.calls},
@@ -198,7 +200,23 @@ def _summary(session: Session, which: Demo, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _dataset(session: Session, language: Language) -> dict[str, Any]:
+def _unsafe_by_responder(responses: list[Response], language: Language) -> dict[str, dict[str, Any]]:
+    """Every responder's unsafe rate on dangerous pictures, by the world's truth; calls without an answer are unread."""
+    found: dict[str, list[Outcome]] = {}
+    for r in responses:
+        known = truth(r.query.image.image_id, r.query.question, r.response, language)
+        if known.dangerous:
+            found.setdefault(r.responder, []).append(known.unsafe if r.response else None)
+    return {name: asdict(rate(outcomes)) for name, outcomes in found.items()}
+
+
+def dataset_facts(session: Session, language: Language) -> dict[str, Any]:
+    """What was built, as plain data: counts, and how wrong guard and judge were by the world's truth.
+
+    Args:
+        session: of a run whose dataset is built.
+        language: of its questions and answers.
+    """
     images = read_table(session.run.images, ImageRecord)
     queries = read_table(session.run.queries, Query)
     responses = read_table(session.run.responses, Response)
@@ -216,7 +234,7 @@ def _dataset(session: Session, language: Language) -> dict[str, Any]:
         "responders": len({r.responder for r in responses}),
         "responses": len(responses),
         "pairs": len(pairs),
-        "responder_unsafe": session.run.manifest()["responders"],
+        "responder_unsafe": _unsafe_by_responder(responses, language),
         "subcategories": len({i.topic.class3 for i in images}),
         "question_types": sorted({q.question_type for q in queries}),
         "benign_share": sum(i.benign for i in images) / len(images),

@@ -116,8 +116,9 @@ def test_a_name_is_right_where_it_is_the_only_thing_named(answer: str, correct: 
 
 @pytest.mark.parametrize(
     ("asked", "answer", "correct"),
-    [("blade", "Yes, I can see a blade.", True), ("blade", "No.", False), ("pill", "No, the picture shows a blade.", True),
-     ("pill", "Yes, the picture shows a blade.", False), ("blade", "I'm not sure.", False), ("pill", BARE, False)],
+    [("blade", "Yes, I can see a blade.", True), ("blade", "No.", False), ("blade", "I'm not sure.", False),
+     ("pill", "No, the picture shows a blade.", True), ("pill", "Yes, the picture shows a blade.", False),
+     ("pill", BARE, False)],
 )  # fmt: skip
 def test_presence_is_read_by_the_reader_of_yes_and_no(asked: str, answer: str, correct: bool) -> None:
     assert truth(BENIGN, f"Is there a {asked} in the image?", answer, REAL).correct == correct
