@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import chdir
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -102,20 +102,19 @@ class Results:
         models[name] = {"label": LABELS[name], **models.get(name, {}), **facts}
         self.put("models", {one: models[one] for one in LABELS if one in models})
 
-    def timed(self, part: str, work: Callable[[], Any]) -> Any:
-        """Do a part, and keep how long it took; a part that is found again keeps its first time.
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Keep how long the block took; a part that is found again keeps its first time.
 
         Args:
             part: its name.
-            work: what it is.
         """
         began = time.perf_counter()
-        done = work()
+        yield
         seconds = self.parts["seconds"]
         seconds[part] = max(round(time.perf_counter() - began, 1), seconds.get(part, 0.0))
         self.parts["peak_rss_mb"] = max(peak_memory_mb(), self.parts.get("peak_rss_mb", 0))
         self._write()
-        return done
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -136,18 +135,18 @@ def measure(results: Results) -> None:
     make_ready(DEMOS["real"], settings)
     base = Path(settings.align.model)
     with Session(settings, TerminalProgress()) as session:
-        results.timed("build", lambda: build(session))
+        with results.timed("build"):
+            build(session)
         results.put("dataset", dataset_facts(session, REAL))
-        scores = results.timed("evaluate base", lambda: _scores(session, None, "base", None))
-        _note(results, scores)
+        scores = _scores(session, results, "base", None, None)
         for name, changed in TRAININGS.items():
-            folder = results.timed(f"align {name}", lambda: _train(session, results, name, changed))
-            scores = results.timed(f"evaluate {name}", lambda: _scores(session, scores, name, folder))
-            _note(results, scores)
+            folder = _train(session, results, name, changed)
+            scores = _scores(session, results, name, folder, scores)
             _skill(results, name, folder)
     results.model("text_only", skill=text_only_skill(Path("skill-text-only.json")))
     _skill(results, "base", base)
-    results.timed("self-judge", lambda: results.put("self_judge", _self_judge()))
+    with results.timed("self-judge"):
+        results.put("self_judge", _self_judge())
 
 
 def _world(per_subset: int) -> dict[str, Any]:
@@ -162,7 +161,8 @@ def _settings(changed: Mapping[str, Any]) -> Settings:
 
 def _train(session: Session, results: Results, name: str, changed: Mapping[str, Any]) -> Path:
     """Train a model, or find it; notes what it was trained with."""
-    made = align(session, name=name, changed=changed, replace=True)
+    with results.timed(f"align {name}"):
+        made = align(session, name=name, changed=changed, replace=True)
     session.free()
     used = Settings.model_validate(merge(session.settings.model_dump(), {"align": changed})).align
     steps = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text("utf-8").splitlines()]
@@ -177,15 +177,16 @@ def _train(session: Session, results: Results, name: str, changed: Mapping[str, 
     return made
 
 
-def _scores(session: Session, scores: Scores | None, name: str, folder: Path | None) -> Scores:
-    """Scores with those of one more model; the blind control is examined without pictures, as it was trained."""
+def _scores(session: Session, results: Results, name: str, folder: Path | None, before: Scores | None) -> Scores:
+    """The scores before, with those of one more model; the blind control is examined without pictures, as it was trained."""
     base = base_spec(session)
     spec = base if folder is None else checkpoint_spec(name, folder, base)
     blind = TRAININGS.get(name, {}).get("blind", False)
-    found = run_benchmarks(
-        session, [spec], blank_benchmarks(session) if blind else open_benchmarks(session), against=scores
-    )
+    benchmarks = blank_benchmarks(session) if blind else open_benchmarks(session)
+    with results.timed(f"evaluate {name}"):
+        found = run_benchmarks(session, [spec], benchmarks, against=before)
     session.free()
+    _note(results, found)
     return found
 
 
@@ -200,7 +201,8 @@ def _note(results: Results, scores: Scores) -> None:
 
 def _skill(results: Results, name: str, folder: Path) -> None:
     kept = Path(f"skill-{name}.json")
-    results.timed(f"skill {name}", lambda: results.model(name, skill=measure_skill(folder, kept)))
+    with results.timed(f"skill {name}"):
+        results.model(name, skill=measure_skill(folder, kept))
 
 
 def _self_judge() -> dict[str, Any]:

@@ -36,8 +36,8 @@ class Language:
 
 
 CLOSED: Final = Language(
-    name="closed", what="drawings, a closed vocabulary, models of less than a million weights", version="1", max_tokens=24,
-    wordings=closed.wordings,
+    name="closed", what="drawings, a closed vocabulary, models of less than a million weights", version="1",
+    max_tokens=24, wordings=closed.wordings,
     about=lambda question, thing: question.replace("{thing}", thing),
     read_question=closed.read_question, read_answer=lambda text, asked: closed.read_answer(text),
 )  # fmt: skip
