@@ -178,7 +178,7 @@ def _train(session: Session, results: Results, name: str, changed: Mapping[str, 
 
 
 def _scores(session: Session, results: Results, name: str, folder: Path | None, before: Scores | None) -> Scores:
-    """The scores before, with those of one more model; the blind control is examined without pictures, as it was trained."""
+    """The scores before, with those of one more model; the blind control is examined without pictures."""
     base = base_spec(session)
     spec = base if folder is None else checkpoint_spec(name, folder, base)
     blind = TRAININGS.get(name, {}).get("blind", False)

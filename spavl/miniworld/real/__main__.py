@@ -22,7 +22,16 @@ from peft import LoraConfig, get_peft_model
 from spavl.atomic import write_text
 from spavl.miniworld.real import lessons
 from spavl.miniworld.real.assemble import TRAINED, assemble, language_model, new_checkpoint, trained
-from spavl.miniworld.real.teach import LORA, Classroom, Encoder, Trained, own_texts, save_projector, train, warm_projector
+from spavl.miniworld.real.teach import (
+    LORA,
+    Classroom,
+    Encoder,
+    Trained,
+    own_texts,
+    save_projector,
+    train,
+    warm_projector,
+)
 from spavl.miniworld.train_language import make_training_scenes
 
 STEPS, TERSE_STEPS = 280, 40
@@ -73,7 +82,9 @@ def _teach_base(folder: Path) -> None:
     room = _classroom(folder, model, processor.tokenizer, language)
     log.info("lessons are ready, %.0f s", time.perf_counter() - began)
     right = warm_projector(model, processor.tokenizer, room.scenes)
-    log.info("projector: %.1f %% of the patches nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
+    log.info(
+        "projector: %.1f %% of the patches nearest to their word, %.0f s", 100 * right, time.perf_counter() - began
+    )
     adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA), autocast_adapter_dtype=False)
     adapted.get_base_model().model.multi_modal_projector.requires_grad_(True)
     weights = Trained(adapted, rate=RATE, projector_rate=PROJECTOR_RATE, steps=STEPS)
@@ -87,7 +98,9 @@ def _teach_terse(folder: Path) -> None:
     torch.manual_seed(1)
     model, processor = trained(folder)
     room = _classroom(folder, model, processor.tokenizer, None)
-    adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA | {"r": 4, "lora_alpha": 16}), autocast_adapter_dtype=False)
+    adapted = get_peft_model(
+        model.bfloat16(), LoraConfig(**LORA | {"r": 4, "lora_alpha": 16}), autocast_adapter_dtype=False
+    )
     weights = Trained(adapted, rate=2e-3, projector_rate=0.0, steps=TERSE_STEPS)
     rows = train(
         adapted, room, weights, steps=TERSE_STEPS, manner=lessons.TERSE, unfinished=folder / "unfinished-terse.pt"

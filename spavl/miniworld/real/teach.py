@@ -180,7 +180,9 @@ class Trained:
     def __init__(self, model: nn.Module, *, rate: float, projector_rate: float, steps: int) -> None:
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters = {name: weight.detach().float().clone() for name, weight in self.weights.items()}
-        groups = [[one for name, one in self.masters.items() if ("projector" in name) == eyes] for eyes in (False, True)]
+        groups = [
+            [one for name, one in self.masters.items() if ("projector" in name) == eyes] for eyes in (False, True)
+        ]
         rates = [rate, projector_rate]
         found = [(group, rate) for group, rate in zip(groups, rates, strict=True) if group]
         self.optimiser = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in found], weight_decay=0.0)
