@@ -15,6 +15,7 @@ from spavl.atomic import write_json
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.miniworld.languages import LANGUAGES, Language
 from spavl.miniworld.oracle import truth
+from spavl.miniworld.real.packages import check_packages
 from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
 from spavl.pipeline.evaluate import (
@@ -70,6 +71,7 @@ class Demo:
 
 
 def _assemble(folder: Path) -> Path:
+    check_packages()
     from spavl.miniworld.real.assemble import assemble
 
     return assemble(folder)

@@ -243,14 +243,14 @@ def known_models(session: Session) -> list[ModelSpec]:
 
 
 def base_spec(session: Session) -> LocalSpec:
-    """The settings entry of the model that is aligned, named `base`.
+    """The settings entry of the model that is aligned, named `base`, in the number format in which it is trained.
 
     Args:
         session: the settings.
     """
     settings = session.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
-                     batch_size=session.settings.evaluate.batch_size,
+                     dtype=settings.machine.dtype, batch_size=session.settings.evaluate.batch_size,
                      max_pixels=settings.data.max_pixels)  # fmt: skip
 
 
