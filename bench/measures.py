@@ -20,7 +20,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +61,14 @@ class Measure:
         if isinstance(self.floor, tuple):
             return self.floor[0] <= self.value <= self.floor[1]
         return self.value <= self.floor if self.better == "lower" else self.value >= self.floor
+
+    def replace(self, **changes: Any) -> Measure:
+        """A copy with some fields changed.
+
+        Args:
+            changes: new values by field.
+        """
+        return replace(self, **changes)
 
     def row(self) -> dict[str, Any]:
         """The row of the JSON file."""

@@ -1,23 +1,18 @@
 """The benchmark against TRL: both sides get the same work, and the FLOP counts are those worked out by hand."""
 
-import json
-import sys
-
 import pytest
 import torch
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
-from bench import dpo
-from bench.trl_comparison import flops, gpu, spavl_dpo, trl_dpo
+from bench.trl_comparison import flops, spavl_dpo, trl_dpo
 from bench.trl_comparison.comparison import Side, SizeTrial, alternate, median_timing, pairs_of_step, try_sizes
 from bench.trl_comparison.ratios import speed_up
 from bench.trl_comparison.run_spec import RunSpec, Timing
-from bench.trl_comparison.workload import LLAVA_7B, SMALL, ModelShape, make_processor, random_pairs
+from bench.trl_comparison.setups import TINY
+from bench.trl_comparison.workload import LLAVA_7B, SMALL, make_processor, random_pairs
 from spavl.align.data.batches import PairDataset
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.models.trees.pack import unpack_tree
-
-TINY = ModelShape("tiny", 32, 48, 2, 2, 200, 16, 32, 2, 2, image_size=28)
 
 
 def timing(seconds, cache=0.0):
@@ -99,40 +94,3 @@ def test_the_best_size_is_the_fastest_that_fits_into_memory():
     trial = try_sizes(side, TINY, RunSpec(pairs_per_step=4, forward_pairs=1), (1, 2, 4, 8, 12), repeats=2)
     assert trial.best == 4 and list(trial.seconds) == [1, 2, 4]
     assert str(SizeTrial({2: 1.5})) == "2 pairs a forward pass, the best of those tried (2: 1.5)"
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_without_a_gpu_every_gpu_row_has_no_value_and_names_the_command(tmp_path, monkeypatch):
-    out = tmp_path / "rows.json"
-    words = ["bench.dpo", "--only", "plain", "checkpointed", "defaults", "--json", str(out)]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        dpo.main()
-    assert ended.value.code == 0
-    rows = json.loads(out.read_text())["measures"]
-    assert {row["floor"] for row in rows} == {4.2, 2.8, 2.2, 1.5, 3.8, 3.6, 1.0, 5.0, None}
-    for row in rows:
-        assert row["value"] is None and row["holds"] is None
-        assert "python -m bench.dpo --only" in row["how"]
-
-
-def test_a_gpu_group_measures_every_row_in_one_series(monkeypatch):
-    """The code of the GPU rows, with fixed timings in place of the two trainers."""
-
-    def fixed(seconds):
-        def side(shape, data, spec):
-            return Timing(
-                step_seconds=seconds, processor_seconds=seconds, losses=(), cache_seconds=0.1, peak_gib=10 * seconds
-            )
-
-        return side
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(trl_dpo, "run", fixed(2.0))
-    monkeypatch.setattr(spavl_dpo, "run", fixed(0.5))
-    monkeypatch.setattr(gpu, "LLAVA_7B", TINY)
-    for group in (gpu.PLAIN, gpu.CHECKPOINTED, gpu.DEFAULTS):
-        rows = group.measures()
-        assert len(rows) == len(group.rows) + (group.memory is not None)
-        assert all(row.value is not None for row in rows)
-    assert gpu.PLAIN.measures()[0].value == 4.0 and gpu.PLAIN.measures()[-1].value == 0.25

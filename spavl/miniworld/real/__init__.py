@@ -1,4 +1,4 @@
-"""The miniature world in real language: its pictures shown to a pretrained language model, which answers in free English.
+"""The miniature world in real language: its pictures shown to a pretrained language model that answers freely.
 
 In reading order:
 
