@@ -15,10 +15,10 @@ demo-real: $(READY)       ## the same in English, on a pretrained language model
 	$(RUN) spavl demo --language real
 
 test: $(READY)            ## the default suite, under ten minutes on two cores
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY)        ## with the minutes-long tests
-	$(RUN) pytest -n 2 --dist loadfile -m "slow or not slow"
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 
 lint: $(READY)            ## style, types
 	$(RUN) ruff check .
@@ -31,7 +31,7 @@ bench: $(READY)           ## every benchmark, one table
 miniworld: $(READY)       ## train the miniature world's checkpoints anew
 	$(RUN) spavl.miniworld.train
 
-docs: $(READY)            ## the generated pages of docs/reference
+docs: $(READY)            ## the generated pages of docs
 	$(RUN) tests.generate_docs
 
 $(READY): pyproject.toml constraints.txt
