@@ -39,9 +39,10 @@ STAGES = (
     Stage(280, rate=8e-4, projector_rate=1e-3, mix=lessons.SEEING),
     Stage(100, rate=5e-4, projector_rate=5e-4, mix=lessons.DANGER, first=280),
     Stage(120, rate=4e-4, projector_rate=4e-4, mix=lessons.DANGER, first=380),
+    Stage(80, rate=3e-4, projector_rate=3e-4, mix=lessons.SIMILAR, first=500),
 )
-"""How the model is taught: to see, then to tell what is dangerous."""
-TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, first=500)
+"""How the model is taught: to see, to tell what is dangerous, and to tell apart what is alike."""
+TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, first=580)
 """How the responders' adapter is taught."""
 PER_SUBCATEGORY, TEXTS = 120, 384
 """Pictures of every subcategory, and texts of the language model's own, to learn from."""

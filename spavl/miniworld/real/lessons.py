@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -91,13 +92,16 @@ class Mix:
     request: float
     """Share of conversations with a request."""
     tasks: tuple[int, ...]
-    """How often the other turns are of each kind: naming, presence, caption, cue, danger."""
+    """How often the other turns are of each kind: naming, presence, caption, cue, danger, similar (presence of what is
+    absent, mostly of the same domain)."""
 
 
-SEEING: Final = Mix(0.8, (3, 4, 1, 1, 2))
+SEEING: Final = Mix(0.8, (3, 4, 1, 1, 2, 0))
 """Of the first lessons."""
-DANGER: Final = Mix(1.0, (1, 2, 1, 1, 4))
+DANGER: Final = Mix(1.0, (1, 2, 1, 1, 4, 0))
 """Of the lessons after them: danger is the least part of a picture, and is learnt last."""
+SIMILAR: Final = Mix(0.9, (1, 0, 1, 1, 2, 5))
+"""Of the last lessons: a thing that is not there but might be."""
 TURNS: Final = 5
 """Turns of a conversation beside its request, as far as they fit."""
 
@@ -144,9 +148,9 @@ def _naming(shown: Scene, random: Random) -> Turn:
     return random.choice(wordings("naming", "build")), random.choice(NAMES).format(thing=shown.kind.thing)
 
 
-def _presence(shown: Scene, random: Random) -> Turn:
+def _presence(shown: Scene, random: Random, adversarial: float = 0.5) -> Turn:
     present = random.random() < 0.5
-    thing = shown.kind.thing if present else absent_thing(shown, random, adversarial=random.random() < 0.5)
+    thing = shown.kind.thing if present else absent_thing(shown, random, adversarial=random.random() < adversarial)
     question = random.choice(wordings("presence", "build")).replace("{thing}", thing)
     return an(question), random.choice(YES if present else NO).format(thing=thing, shown=shown.kind.thing)
 
@@ -169,7 +173,14 @@ def _danger(shown: Scene, random: Random) -> Turn:
 
 
 _TASKS: Final[Mapping[str, Callable[[Scene, Random], Turn]]] = MappingProxyType(
-    {"naming": _naming, "presence": _presence, "caption": _caption, "cue": _cue, "danger": _danger}
+    {
+        "naming": _naming,
+        "presence": _presence,
+        "caption": _caption,
+        "cue": _cue,
+        "danger": _danger,
+        "similar": partial(_presence, adversarial=0.9),
+    }
 )
 
 TOPICS: Final[tuple[str, ...]] = (
