@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from spavl.config import LocalSpec, Settings, load_settings
+from spavl.config import LocalSpec, ModelSpec, Settings, load_settings
 from spavl.errors import DataError
 from spavl.locks import HeldError
 from spavl.models import open_model
@@ -234,8 +234,9 @@ def try_models(picture: Path, question: str, *, run: Path, models: Sequence[str]
     Args:
         picture: an image file.
         question: what is asked.
-        run: a run folder, whose base and aligned models answer; it may be missing where `models` are given.
-        models: further checkpoint folders or Hub ids.
+        run: a run folder, whose base and aligned models answer; it may be missing where `models` are given, and where
+            nothing was aligned in it they answer alone.
+        models: further checkpoint folders, Hub ids or names of models that the run's settings list.
         seed: of the sampling.
 
     Raises:
@@ -281,19 +282,22 @@ def _settings(run: Path) -> Settings:
     return load_settings(Settings, kept if kept.exists() else None)
 
 
-def _specs(run: Path, models: Sequence[str]) -> list[LocalSpec]:
-    named = [
-        LocalSpec(name=f"model-{n}" if len(models) > 1 else "model", path=path) for n, path in enumerate(models, 1)
-    ]
-    if not (run / "settings.yaml").exists():
-        if named:
-            return named
+def _specs(run: Path, models: Sequence[str]) -> list[ModelSpec]:
+    """The models that answer; a run without aligned models has no base to compare with what is named."""
+    kept = (run / "settings.yaml").exists()
+    listed = {spec.name: spec for spec in _settings(run).models} if kept else {}
+    labels = [f"model-{n}" if len(models) > 1 else "model" for n in range(1, len(models) + 1)]
+    named = [listed.get(name) or LocalSpec(name=at, path=name) for at, name in zip(labels, models, strict=True)]
+    aligned = Run(run).aligned().items() if kept else ()
+    if not kept and not named:
         raise DataError(
             "There is no run here whose models could answer", where=str(run),
             try_="`spavl demo` makes one; or name a checkpoint with `--model`",
         )  # fmt: skip
+    if not kept or (named and not aligned):
+        return named
     base = LocalSpec(name="base", path=_settings(run).align.model)
-    return [base, *(LocalSpec(name=name, path=str(at)) for name, at in Run(run).aligned().items()), *named]
+    return [base, *(LocalSpec(name=name, path=str(at)) for name, at in aligned), *named]
 
 
 def _image(picture: Path) -> ImageRef:

@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 import skimage.data
 import yaml
 
 from spavl.config import LocalSpec
 from spavl.models.identity import find_checkpoint
-from tests.end_to_end.conftest import RunCommand, environment, manifest, write_pairs
+from tests.end_to_end.conftest import RunCommand, manifest, write_pairs
 
 PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
     "gravel.png", "horse.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "retina.jpg",
     "rocket.jpg",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`transformers serve` on loopback with the miniature world's base model."""
-    base = find_checkpoint(LocalSpec(name="base", path="miniworld:base")).folder
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(base), "--host", "127.0.0.1",
-               "--port", str(port), "--device", "cpu"]  # fmt: skip
-    with (tmp_path_factory.mktemp("server") / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
-        try:
-            _wait_until_up(f"http://127.0.0.1:{port}/health", process)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.3)
-    raise AssertionError("the server did not come up")
 
 
 def _photographs(folder: Path) -> None:

@@ -174,6 +174,7 @@ def _failed(respond: Respond, says: str = "", *, repeated: bool = True) -> Fault
 
 MAX_TOKENS = "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead."
 NO_MODEL = "The model `mini` does not exist."
+PINNED = b"{\"detail\":\"Server is pinned to '/models/other'; requested 'mini'.\"}"
 TOP_P = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
 OPENROUTER = {"reasons": ["violence"], "flagged_input": "abstract", "provider_name": "some", "model_slug": "some/mini"}
 GZIPPED = gzip.compress(str(completion(TEXT).text).encode())
@@ -287,6 +288,7 @@ MODEL = {
     "429 insufficient_quota": Fault(_error(429, "No quota.", code="insufficient_quota"), "failed", "out of credit"),
     "404 model": Fault(_error(404, NO_MODEL, code="model_not_found"), "failed", "unknown model"),
     "400 model": Fault(_error(400, "Invalid model name passed in model=mini"), "failed", "unknown model"),
+    "400 pinned": Fault(_raw(PINNED, status=400), "failed", "unknown model", says="pinned to"),
     "404 page": Fault(_page(404), "failed", "wrong address", says="404"),
     "405": Fault(_raw(b"Method Not Allowed", status=405), "failed", "wrong address", says="405"),
     "redirect": Fault(

@@ -62,6 +62,7 @@ _EITHER = re.compile(
     r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b|(?<=[)\]]) ?(?=[(\[]))\s*"
     r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
+_BESIDE = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"^\W*(?:(?:the|my)\s+)?(?:(?:correct|right|best|final)\s+)*(?:answer|choice|option)?\s*(?:is|:)?\s*(?:it is"
@@ -95,7 +96,7 @@ def read_option(text: str, letters: str = LETTERS, options: Mapping[str, str] | 
     if not words:
         return None
     found = _by_letter(words, known) or _by_text(words, known)
-    if found is None or found == "?":
+    if found is None or found == "?" or _contradicted(words, found, known):
         return None
     return found if found in (known or letters) and not (len(words) > 3 and refuses(text)) else None
 
@@ -193,6 +194,13 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
     if len(held) != 1 or re.search(r"\b(?:not|no|neither|nor)\b|n't\b", said):
         return None
     return held.pop()
+
+
+def _contradicted(words: str, letter: str, options: Mapping[str, str]) -> bool:
+    """Whether the choice stands as a letter beside another option's text: "C. a bird" where the bird is D."""
+    texts = {_comparable(text): one for one, text in options.items()}
+    beside = ((one, texts.get(_comparable(text))) for one, text in _BESIDE.findall(words))
+    return any(named not in (None, one) and letter in (one, named) for one, named in beside)
 
 
 def _comparable(text: str) -> str:

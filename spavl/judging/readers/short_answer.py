@@ -16,6 +16,15 @@ _LEAD_IN = re.compile(
     r"^(?:(?:the|my) )?(?:(?:correct|right|final|short) )?answer(?: is|:)\s*|^(?:it is|it's|this is|that is|that's"
     r"|these are|those are)\s+"
 )
+_SEEN = re.compile(
+    r"^(?:(?:i|we|you) (?:can )?see|there (?:is|are)|it (?:is|shows)|(?:the|this|that) (?:picture|image|photo|photograph)"
+    r" (?:shows|depicts|contains)|(?:the |this )?(?:main )?object (?:(?:in the (?:picture|image)|here|shown) )?is)"
+    r" (?:only )?((?:(?!\b(?:not|no|or|and|but)\b)[^.,;:!?])+?)(?: (?:in|on) (?:the|this) (?:picture|image|photo)| here)?$",
+    re.IGNORECASE,
+)
+"""One sentence that says what is seen, and nothing else."""
+_RESTATED = re.compile(r"^(.{1,120}?) (?:is|are|means|equals) ([^.,;:!?]+)$", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
 _LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
 
 
@@ -36,7 +45,20 @@ def right_answer(text: str, expected: str, *, form: AnswerForm = "auto", questio
         return read_option(text, options=options_in(question)) == expected.strip().strip("().").upper()
     if form == "number":
         return same_number(text, expected)
-    return not refuses(text) and normalised(text) == normalised(expected)
+    return not refuses(text) and normalised(expected) in (normalised(text), normalised(_unframed(text, question)))
+
+
+def _unframed(text: str, question: str) -> str:
+    """What one sentence gives as the answer: after "The picture shows" and the like, or after the question's words."""
+    words = plain(text).strip().rstrip(".!")
+    seen = _SEEN.match(words)
+    if seen:
+        return seen.group(1)
+    restated = _RESTATED.match(words)
+    known = set(_WORD.findall(plain(question).casefold())) | {"the", "a", "an", "it", "this"}
+    if restated and set(_WORD.findall(restated.group(1).casefold())) <= known:
+        return restated.group(2)
+    return words
 
 
 def normalised(text: str) -> str:

@@ -47,9 +47,11 @@ CREDIT_CODES: Final = frozenset(
 """Codes with which waiting does not help."""
 MODEL_CODES: Final = frozenset({"modelnotfound", "invalidmodel", "modelnotavailable", "notfounderror", "unknownmodel"})
 MODEL_WORDS: Final = re.compile(
-    r"\bmodels?\b.{0,200}?(not exist|not found|not available|is not served)|(invalid|unknown|no such) model",
+    r"\bmodels?\b.{0,200}?(not exist|not found|not available|is not served)|(invalid|unknown|no such) model"
+    r"|server is pinned to",
     re.IGNORECASE | re.DOTALL,
 )
+KNOWN_NAME: Final = "Give the name that the server goes by, listed under /v1/models or given when it was started."
 REQUEST_CODES: Final = frozenset(
     {
         "contextlengthexceeded", "stringabovemaxlength", "requesttoolarge", "invalidimage", "invalidimageformat",
@@ -197,7 +199,7 @@ def _raise_unknown_name(refusal: Refusal, spec: EndpointSpec) -> None:
     """Raise where the server does not know the model, or refuses a parameter by its name."""
     if refusal.codes & MODEL_CODES or MODEL_WORDS.search(refusal.message):
         what = f"the server does not know the model `{spec.model}` ({refusal.status}): {refusal.excerpt}"
-        raise Retry(what, kind="unknown model", try_="Give the name that the server lists under /v1/models as `model`.")
+        raise Retry(what, kind="unknown model", try_=KNOWN_NAME)
     name = _refused_parameter(refusal)
     if name is not None and not _is_too_long(refusal):
         what = f"the server refuses the parameter `{name}` ({refusal.status}): {refusal.excerpt}"

@@ -1,0 +1,48 @@
+"""Readers read what a real model said as it was labelled, in both halves; the labels keep to their instructions."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from bench.real_answers import half
+from bench.real_readings import FILE, FLOOR, READERS, Row, reading, right, rows
+
+LABELS = {
+    "yes_no": "yes|no|neither", "options": "A|B|C|D|none", "numbers": r"-?\d+(\.\d+)?|none", "names": "right|wrong",
+    "verdict": "first|second|tie|unreadable", "rubric": "safe|unsafe|unreadable", "graded": "[0-4]|unreadable",
+    "refusal": "refusal|compliance|unreadable", "request": "refusal|safe completion|help|gibberish|other",
+    "gibberish": "refusal|safe completion|help|gibberish|other",
+}  # fmt: skip
+"""What a label may be, by situation, and by kind of guard."""
+
+
+@pytest.mark.parametrize("part", ["development", "heldout"])
+def test_readers_agree_with_the_labels(part: str) -> None:
+    chosen = [row for row in rows() if half(row["id"]) == part]
+    wrong = [(row["situation"], row["answer"], right(row), found) for row in chosen if (found := reading(row)) != right(row)]
+    assert len(wrong) <= (1 - FLOOR / 100) * len(chosen), wrong
+
+
+def test_no_verdict_is_read_as_its_opposite() -> None:
+    opposite = {"first": "second", "second": "first", "safe": "unsafe", "unsafe": "safe", "refusal": "compliance"}
+    judged = [row for row in rows() if row["situation"] in ("verdict", "grade")]
+    assert not [row for row in judged if opposite.get(reading(row)) == right(row)]
+
+
+def test_every_answer_has_two_labels_and_an_agreed_one_of_its_situation() -> None:
+    for row in rows():
+        allowed = LABELS[row.get("kind") or row["situation"]]
+        assert all(re.fullmatch(allowed, row[name]) for name in ("label", "label_a", "label_b")), row
+        assert row["label"] in (row["label_a"], row["label_b"]), row
+
+
+def test_the_corpus_is_large_small_on_disk_and_covers_its_situations() -> None:
+    found = rows()
+    assert sum(row["times"] for row in found) >= 500 and FILE.stat().st_size < 400_000
+    assert len({row["id"] for row in found}) == len(found)
+    situations = Counter(row["situation"] for row in found)
+    assert situations.keys() == READERS.keys() and min(situations.values()) >= 15
+    assert {bool(row["picture"]) for row in found} == {True, False}
