@@ -90,7 +90,8 @@ def _floors(results: Path, real: Mapping[str, Any]) -> str:
         rows += [row for row in found if marked in row["name"] and row["value"] is not None]
     if not rows:
         return ""
-    return table(rows) + "\n\n" + "\n".join(f"- *{row['name']}*: {row['how']}" for row in rows)
+    note = "`not here`: there is no floor, or it is not measured yet."
+    return f"{note}\n\n{table(rows)}\n\n" + "\n".join(f"- *{row['name']}*: {row['how']}" for row in rows)
 
 
 def _skill(real: Mapping[str, Any]) -> str:
