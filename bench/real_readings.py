@@ -82,7 +82,7 @@ def _number(row: Row) -> str:
 READERS: Mapping[str, Callable[[Row], str]] = {
     "verdict": _verdict,
     "grade": _grade,
-    "yes_no": lambda row: read_yes_no(row["answer"]),
+    "yes_no": lambda row: read_yes_no(row["answer"], row["question"]),
     "options": lambda row: read_option(row["answer"], "ABCD", options_in(row["question"])) or "none",
     "numbers": _number,
     "names": lambda row: (
