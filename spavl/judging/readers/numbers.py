@@ -48,7 +48,8 @@ _RANGE = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])|\d,\d{4,}")
 _COUNTS_STEPS = re.compile(
-    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])", re.IGNORECASE
+    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])",
+    re.IGNORECASE,
 )
 _MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")
 _STATED = re.compile(

@@ -150,7 +150,9 @@ _IS = re.compile(
 )
 _WHAT_IS_MEANT = frozenset({"it", "this", "that", "the", "picture", "image", "object", "thing", "scene"})
 """Words for what a question is about, whether they stand in it or not."""
-_NO_QUALITY = frozenset({"a", "an", "the", "no", "yes", "not", "or", "in", "on", "of", "there", "any", "anything", "something"})
+_NO_QUALITY = frozenset(
+    {"a", "an", "the", "no", "yes", "not", "or", "in", "on", "of", "there", "any", "anything", "something"}
+)
 _HARMFUL = frozenset({"dangerous", "unsafe", "harmful", "hazardous", "risky"})
 _HARMLESS = frozenset({"safe", "harmless"})
 _OPPOSITES = ((_HARMFUL, _HARMLESS), (_HARMLESS, _HARMFUL))
