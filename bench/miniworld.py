@@ -17,7 +17,7 @@ from typing import Any
 from bench.measures import Measure, run
 from spavl.pipeline.align import align
 from spavl.pipeline.build import build
-from spavl.pipeline.demo import TRAININGS, demo_settings
+from spavl.pipeline.demo import DEMOS, TRAININGS, demo_settings
 from spavl.pipeline.evaluate import base_spec, checkpoint_spec, open_benchmarks, run_benchmarks
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
@@ -55,7 +55,8 @@ def measures() -> Sequence[Measure]:
 
 
 def _run_seed(folder: Path, seed: int) -> SeedResult:
-    settings = demo_settings(seed=seed, out=str(folder / f"{seed}"), limit=None, store=str(folder / f"{seed}.sqlite"))
+    out, store = folder / f"{seed}", folder / f"{seed}.sqlite"
+    settings = demo_settings(DEMOS["closed"], seed=seed, out=str(out), limit=None, store=str(store))
     with Session(settings, NoProgress()) as session:
         build(session)
         single = align(session, name="single", changed={"batching": {"grouping": "pair"}})

@@ -2,7 +2,8 @@
 
 python -m bench.table [NAME …] [--json FILE]
 
-Each benchmark runs in a process of its own. One that breaks is a row that does not hold; the others still run.
+Each benchmark runs in a process of its own; those that take hours only where they are named. One that breaks is a row
+that does not hold; the others still run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from bench.measures import table, write
 FOLDER = Path(__file__).resolve().parent
 NOT_BENCHMARKS = ("instant_model", "measures", "scale", "server", "table")
 """Modules of the folder that measure nothing."""
+LONG = ("real",)
+"""Benchmarks that take hours: run only where they are named."""
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
@@ -31,14 +34,14 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
         folder: that holds the benchmarks.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="which benchmarks; all unless named")
+    parser.add_argument("names", nargs="*", help=f"which benchmarks; all but {', '.join(LONG)} unless named")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measures there")
     options = parser.parse_args(arguments)
     known = benchmarks(folder)
     unknown = [name for name in options.names if name not in known]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}; there is {', '.join(known) or 'none'}")
-    rows = [row for name in options.names or known for row in measured(folder, name)]
+    rows = [row for name in options.names or [n for n in known if n not in LONG] for row in measured(folder, name)]
     if options.json:
         write(options.json, rows)
     print(table(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import jaxtyping
@@ -10,6 +11,7 @@ import pytest
 from spavl.threads import let_waiting_threads_sleep
 from tests.shapes import CHECKED
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of every process: there are as many that test as there are cores
 let_waiting_threads_sleep()
 jaxtyping.install_import_hook(list(CHECKED), "beartype.beartype")
 

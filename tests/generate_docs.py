@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/reference: `make docs`. A test holds them fresh."""
+"""Write the generated pages of docs: `make docs`. A test holds them fresh."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from bench.measures import table
+from bench.real_language import page as real_language
 from spavl import records
 from spavl.cli.settings_help import explain
 
@@ -240,5 +241,7 @@ if __name__ == "__main__":
     for name, text in pages().items():
         (REFERENCE / name).write_text(text, "utf-8")
         print(f"wrote docs/reference/{name}")
+    real_language.PAGE.write_text(real_language.page(), "utf-8")
+    print("wrote docs/methods/real-language.md")
     (ROOT / "docs" / "tour.md").write_text(tour(), "utf-8")
     print("wrote the map in docs/tour.md")

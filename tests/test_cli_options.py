@@ -23,7 +23,10 @@ from spavl.config import Settings, load_settings
 from spavl.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = [*(ROOT / "settings").glob("*.yaml"), ROOT / "spavl/data/example.yaml", ROOT / "spavl/data/demo.yaml"]
+SHIPPED = [
+    *(ROOT / "settings").glob("*.yaml"),
+    *(ROOT / "spavl/data" / name for name in ("example.yaml", "demo.yaml", "demo-real.yaml")),
+]
 SCHEMA = json.loads(json_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 

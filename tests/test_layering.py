@@ -29,7 +29,8 @@ FLOORS = {
 
 TORCH = (
     "align/*.py", "models/backends/local*.py", "models/sampling.py", "models/families/*.py",
-    "models/trees/*.py", "miniworld/train*.py",
+    "models/trees/*.py", "miniworld/train*.py", "miniworld/real/assemble.py", "miniworld/real/teach.py",
+    "miniworld/real/__main__.py",
 )  # fmt: skip
 HEAVY = {
     "torch": (*TORCH, "models/backends/device.py"),

@@ -36,7 +36,7 @@ class SizeTrial:
     """Result of the search for the best size of a forward pass; as text, it says what was tried."""
 
     seconds: Mapping[int, float]
-    """Seconds a pair by pairs of a forward pass. Sizes that did not fit into memory are missing."""
+    """Seconds a pair by pairs of a forward pass, nan if given. Sizes that did not fit into memory are missing."""
 
     @property
     def best(self) -> int:
@@ -44,6 +44,8 @@ class SizeTrial:
         return min(self.seconds, key=lambda size: self.seconds[size])
 
     def __str__(self) -> str:
+        if math.isnan(self.seconds[self.best]):
+            return f"{self.best} pairs a forward pass"
         times = ", ".join(f"{size}: {seconds:.3g}" for size, seconds in self.seconds.items())
         return f"{self.best} pairs a forward pass, the best of those tried ({times})"
 

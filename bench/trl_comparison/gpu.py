@@ -23,10 +23,6 @@ EPOCHS = 3
 """TRL's default."""
 MEMORY_PAIRS = 3
 """Pairs of a forward pass where memory is compared."""
-CURVE_STEPS = 8
-"""Steps whose losses are compared, one by one."""
-CURVE_RATE = 2e-4
-"""Learning rate of those steps."""
 Timings = Mapping[tuple[str, int], Sequence[Timing]]
 """Runs by reference (or `trl`) and questions a picture."""
 
@@ -88,12 +84,14 @@ class Group:
     def sides(self, setup: Setup) -> tuple[dict[tuple[str, int], Side], str]:
         """What takes turns, by reference (or `trl`) and questions a picture; the sizes of forward passes in words.
 
+        The sizes are those that are best without checkpointing, in all groups.
+
         Args:
             setup: model and sizes.
         """
         trl, spavl = setup.spec.replace(**self.trl), setup.spec.replace(**self.spavl)
-        cached = spavl.replace(reference="cached")
-        trl_trial = best_size(trl_dpo.run, setup.shape, trl, setup.trl_sizes)
+        cached = setup.spec.replace(reference="cached")
+        trl_trial = best_size(trl_dpo.run, setup.shape, setup.spec, setup.trl_sizes)
         spavl_trial = best_size(spavl_dpo.run, setup.shape, cached, setup.spavl_sizes)
         pairs = pairs_of_step(setup.spec.pairs_per_step, trl_trial.best)
         sides = {("trl", 3): Side(trl_dpo.run, trl.replace(pairs_per_step=pairs, forward_pairs=trl_trial.best))}
@@ -156,7 +154,7 @@ NO_CUDNN = Group(
 
 @cache
 def best_size(trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: tuple[int, ...]) -> SizeTrial:
-    """The fastest size of a forward pass, searched for once; a single one is tried as well, for it has to fit.
+    """The fastest size of a forward pass, searched for once; a single one is taken as it is.
 
     Args:
         trainer: the side.
@@ -164,7 +162,7 @@ def best_size(trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: t
         spec: of the runs.
         sizes: pairs of a forward pass, ascending.
     """
-    return try_sizes(trainer, shape, spec, sizes)
+    return try_sizes(trainer, shape, spec, sizes) if len(sizes) > 1 else SizeTrial({sizes[0]: math.nan})
 
 
 def without_cudnn(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:
@@ -201,31 +199,6 @@ def peak_memory(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:
 def planned_memory() -> list[Measure]:
     """The row of `peak_memory` without a value."""
     return [Measure(full_name("no checkpointing, peak memory"), None, 1.0, "of TRL's", "lower", "")]
-
-
-def loss_curve(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:
-    """How far the losses of both sides are apart, on the same pairs in the same order.
-
-    Args:
-        setup: model and sizes.
-        deadline: not looked at; it takes two short runs.
-    """
-    spec = setup.spec.replace(
-        pairs_per_step=2, forward_pairs=2, timed_steps=CURVE_STEPS - 1, grouping="pair", learning_rate=CURVE_RATE
-    )
-    trl, spavl = (run(Side(side, spec), setup.shape).losses for side in (trl_dpo.run, spavl_dpo.run))
-    gap = max(abs(one - other) for one, other in zip(trl, spavl, strict=True))
-    curves = "; ".join(
-        f"{name}: {', '.join(f'{loss:.4f}' for loss in losses)}" for name, losses in (("TRL", trl), ("spavl", spavl))
-    )
-    how = f"{spec.precision}, {CURVE_STEPS} steps of 2 pairs, grouping off, rate {CURVE_RATE:g}; {curves}"
-    (planned,) = planned_loss_curve()
-    yield [planned.replace(value=gap, how=how)]
-
-
-def planned_loss_curve() -> list[Measure]:
-    """The row of `loss_curve` without a value."""
-    return [Measure(full_name("largest difference of a step's loss"), None, None, "", "lower", "")]
 
 
 def full_name(row: str) -> str:

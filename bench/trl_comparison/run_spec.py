@@ -44,6 +44,8 @@ class RunSpec:
     """Make TRL's head skip what is not scored, as it does on a GPU; on a CPU it does not of its own accord."""
     weight_dtype: torch.dtype | None = None
     """Of the frozen weights; None: that of the arithmetic."""
+    arithmetic: Literal["float32", "bfloat16"] | None = None
+    """Of everything but the adapters; None: bfloat16 on a GPU, float32 elsewhere."""
 
     @property
     def steps(self) -> int:
@@ -58,7 +60,7 @@ class RunSpec:
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
         """Of the arithmetic; adapters are kept in float32 either way."""
-        return "bfloat16" if self.device == "cuda" else "float32"
+        return self.arithmetic or ("bfloat16" if self.device == "cuda" else "float32")
 
     @property
     def frozen_dtype(self) -> torch.dtype:

@@ -77,7 +77,7 @@ def arguments(spec: RunSpec, folder: str) -> DPOConfig:
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
         max_length=None,
-        bf16=on_gpu,
+        bf16=spec.precision == "bfloat16",
         gradient_checkpointing=spec.checkpointing,
         train_sampling_strategy="sequential",
         logging_steps=1,

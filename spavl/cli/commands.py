@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +42,17 @@ Replay = Annotated[bool, typer.Option("--replay", help="Let no call leave: a mis
 Models = Annotated[
     list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
 ]
+
+
+class DemoLanguage(StrEnum):
+    """What the miniature world's questions and answers are written in, in a demo."""
+
+    closed = "closed"
+    """A few hundred words, and models of less than a million weights."""
+    real = "real"
+    """English, and a pretrained language model."""
+
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -86,20 +98,29 @@ def every_command(
 
 @app.command(epilog="Example: [bold]spavl demo --seed 1 --out runs/demo[/bold]")
 def demo(
-    seed: Seed = 1, out: Out = "runs/demo", limit: Limit = None,
+    seed: Seed = 1, limit: Limit = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="The run folder. [default: runs/demo; runs/demo-real]")
+    ] = None,
     store: Annotated[str, typer.Option(help="The call store.")] = ".spavl/calls.sqlite",
+    language: Annotated[
+        DemoLanguage,
+        typer.Option(help="`closed`: a few minutes. `real`: English and a pretrained language model; needs an hour."),
+    ] = DemoLanguage.closed,
 ) -> None:  # fmt: skip
     """The whole pipeline in the miniature world: pictures, dataset, alignment, evaluation, report."""
     from spavl.cli.terminal import out as console
     from spavl.cli.terminal import print_summary
+    from spavl.pipeline.demo import DEMOS, demo_settings, make_ready
     from spavl.pipeline.demo import demo as run_demo
-    from spavl.pipeline.demo import demo_settings
     from spavl.pipeline.session import Session
     from spavl.progress import TerminalProgress
 
-    settings = demo_settings(seed=1 if seed is None else seed, out=out, limit=limit, store=store)
+    which = DEMOS[language.value]
+    settings = demo_settings(which, seed=1 if seed is None else seed, out=out, limit=limit, store=store)
+    make_ready(which, settings)
     with Session(settings, TerminalProgress(console)) as session:
-        summary = run_demo(session)
+        summary = run_demo(session, which)
     print_summary(summary)
     page = Path(settings.out) / "report.html"
     _print_next(f"Report: {page}", f"open it, or look closer with `spavl show {settings.out}`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
 from spavl.config.models import Label, SamplingSettings
@@ -61,6 +61,22 @@ class RespondSettings(Section):
     """Responders, by their labels in `models`. The paper used twelve."""
     sampling: SamplingSettings = SamplingSettings(temperature=1.0, max_tokens=256)
     """How answers are generated."""
+    own_sampling: dict[Label, SamplingSettings] = {}
+    """How single responders generate theirs, by their labels, in place of `sampling`."""
+
+    @model_validator(mode="after")
+    def _knows_every_responder(self) -> RespondSettings:
+        if strange := [name for name in self.own_sampling if name not in self.models]:
+            raise ValueError(f"`own_sampling` names `{strange[0]}`, which is none of the responders in `models`")
+        return self
+
+    def sampling_for(self, responder: str) -> SamplingSettings:
+        """How a responder generates its answers.
+
+        Args:
+            responder: its label.
+        """
+        return self.own_sampling.get(responder, self.sampling)
 
 
 class GradeSettings(Section):

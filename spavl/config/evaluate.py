@@ -14,6 +14,8 @@ MissingPictures = Literal["refuse", "skip"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 AnswerForm = Literal["auto", "text", "option", "number"]
 """How short answers are read."""
+WorldLanguage = Literal["closed", "real"]
+"""Languages of the miniature world."""
 
 
 class FileBenchmark(Section):
@@ -101,6 +103,9 @@ class MiniworldBenchmark(Section):
     """Label of the benchmark in tables and reports."""
     per_subset: PositiveInt = 480
     """Items in each subset: harmful seen, harmful held-out, benign, naming, presence."""
+    language: WorldLanguage = "closed"
+    """`closed`: the closed language of the shipped checkpoints, read word for word. `real`: English, in which answers
+    may be worded freely."""
 
 
 class PythonBenchmark(Section):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
 
-from spavl.miniworld.language import REQUESTS, things, wordings
+from spavl.miniworld.language import REQUESTS, things
+from spavl.miniworld.languages import CLOSED, Language
 from spavl.miniworld.oracle import ask
 from spavl.miniworld.world import Kind, Scene, kinds
 
@@ -43,7 +44,7 @@ class Item:
         return self.scene.heldout
 
 
-def benchmark_items(seed: int, n: int = 450) -> dict[Subset, list[Item]]:
+def benchmark_items(seed: int, n: int = 450, language: Language = CLOSED) -> dict[Subset, list[Item]]:
     """`n` items of every subset, kinds as evenly spread as can be; no two items share a picture.
 
     The unsafe subsets show dangerous scenes, of the kinds seen in alignment and of those held out; benign shows twins
@@ -53,16 +54,19 @@ def benchmark_items(seed: int, n: int = 450) -> dict[Subset, list[Item]]:
     Args:
         seed: of the scenes, and through their ids of the wordings.
         n: items of every subset.
+        language: of the questions.
     """
     every = tuple(kinds().values())
     heldout = tuple(kind for kind in every if Scene(kind, SPLIT, seed, 0).heldout)
     seen = tuple(kind for kind in every if kind not in heldout)
     return {
-        "unsafe_seen": _requests("unsafe_seen", seed, n, seen),
-        "unsafe_heldout": _requests("unsafe_heldout", seed, n, heldout),
-        "benign": _requests("benign", seed, n, every),
-        "naming": [_naming(scene) for scene in _sample_scenes("naming", seed, n, every)],
-        "pope": [_presence(scene, number) for number, scene in enumerate(_sample_scenes("pope", seed, n, every))],
+        "unsafe_seen": _requests("unsafe_seen", seed, n, seen, language),
+        "unsafe_heldout": _requests("unsafe_heldout", seed, n, heldout, language),
+        "benign": _requests("benign", seed, n, every, language),
+        "naming": [_naming(scene, language) for scene in _sample_scenes("naming", seed, n, every)],
+        "pope": [
+            _presence(scene, number, language) for number, scene in enumerate(_sample_scenes("pope", seed, n, every))
+        ],
     }
 
 
@@ -76,27 +80,27 @@ def _sample_scenes(subset: Subset, seed: int, n: int, among: Sequence[Kind]) -> 
     ]
 
 
-def _requests(subset: Subset, seed: int, n: int, among: Sequence[Kind]) -> list[Item]:
+def _requests(subset: Subset, seed: int, n: int, among: Sequence[Kind], language: Language) -> list[Item]:
     items = []
     for number, scene in enumerate(_sample_scenes(subset, seed, n, among)):
-        question = ask(scene, REQUESTS[number % len(REQUESTS)], "evaluate")
+        question = ask(scene, REQUESTS[number % len(REQUESTS)], "evaluate", language)
         harmful = scene.dangerous
         expected = "refuse" if harmful else "help"
         items.append(Item(f"{subset}/{scene.id}", subset, scene, question, expected, harmful, not harmful))
     return items
 
 
-def _naming(scene: Scene) -> Item:
-    question = Random(f"naming {scene.id}").choice(wordings("naming", "evaluate"))
+def _naming(scene: Scene, language: Language) -> Item:
+    question = Random(f"naming {scene.id}").choice(language.wordings("naming", "evaluate"))
     return Item(f"naming/{scene.id}", "naming", scene, question, scene.kind.thing)
 
 
-def _presence(scene: Scene, number: int) -> Item:
+def _presence(scene: Scene, number: int, language: Language) -> Item:
     random = Random(f"pope {scene.id}")
     thing = scene.kind.thing
     if number % 2:
         thing = absent_thing(scene, random, adversarial=number % 4 == 1)
-    question = random.choice(wordings("presence", "evaluate")).replace("{thing}", thing)
+    question = language.about(random.choice(language.wordings("presence", "evaluate")), thing)
     return Item(f"pope/{scene.id}", "pope", scene, question, "no" if number % 2 else "yes")
 
 

@@ -24,6 +24,8 @@ GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 """Increment of the SplitMix64 generator (Steele, Lea, Flood 2014), as a signed 64-bit number."""
 MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 MIX_2 = 0x94D049BB133111EB - (1 << 64)
+LIKELIEST = 256
+"""Tokens among which the end of a nucleus is looked for before all are sorted."""
 UNIFORM_BITS = 23
 """As many as make (n + 1/2) / 2^23 exact in float32 and never 1."""
 
@@ -59,17 +61,30 @@ def gumbel(seeds: Int[Tensor, " B"], position: int, vocab_size: int) -> Float[Te
 def nucleus(logits: Float[Tensor, "B V"], top_p: Float[Tensor, " B"]) -> Float[Tensor, "B V"]:
     """The logits with -inf outside the smallest set of tokens that has at least `top_p` of the probability.
 
+    Tokens as probable as the last of the set are in it too, so that no order among equals decides.
+
     Args:
         logits: already divided by the temperature.
         top_p: one a row; a row of 1 keeps all its tokens.
 
     Source: nucleus sampling, Holtzman et al., arXiv 1904.09751.
     """
-    ordered, order = logits.sort(dim=-1, descending=True)
-    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-    beyond = (before >= top_p[:, None]) & (top_p[:, None] < 1)  # a float32 sum reaches 1 before the last token
-    outside = beyond.scatter(1, order, beyond)
-    return logits.masked_fill(outside, float("-inf"))
+    probabilities = logits.softmax(-1)
+    least = _least_probable(probabilities, top_p, min(LIKELIEST, logits.shape[1]))
+    whole = top_p >= 1  # a float32 sum reaches 1 before the last token
+    return logits.masked_fill(probabilities < least.masked_fill(whole, 0.0)[:, None], float("-inf"))
+
+
+def _least_probable(probabilities: Float[Tensor, "B V"], top_p: Float[Tensor, " B"], most: int) -> Float[Tensor, " B"]:
+    """Probability of the last token of each row's nucleus, which is looked for among the `most` likeliest first: to
+    sort a vocabulary of 50,000 takes longer than a step of a small model."""
+    likely = probabilities.topk(most).values
+    inside = (likely.cumsum(-1) - likely < top_p[:, None]).sum(-1)
+    least = likely.gather(1, inside[:, None] - 1)[:, 0]
+    wider = ((inside == most) & (top_p < 1)).nonzero()[:, 0]
+    if most < probabilities.shape[1] and len(wider):
+        least[wider] = _least_probable(probabilities[wider], top_p[wider], probabilities.shape[1])
+    return least
 
 
 @final

@@ -243,14 +243,14 @@ def known_models(session: Session) -> list[ModelSpec]:
 
 
 def base_spec(session: Session) -> LocalSpec:
-    """The settings entry of the model that is aligned, named `base`.
+    """The settings entry of the model that is aligned, named `base`, in the number format in which it is trained.
 
     Args:
         session: the settings.
     """
     settings = session.settings.align
     return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
-                     batch_size=session.settings.evaluate.batch_size,
+                     dtype=settings.machine.dtype, batch_size=session.settings.evaluate.batch_size,
                      max_pixels=settings.data.max_pixels)  # fmt: skip
 
 
@@ -292,9 +292,10 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
 
 def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmark]:
     if isinstance(spec, MiniworldBenchmark):
+        from spavl.miniworld.languages import LANGUAGES
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        return miniworld_benchmarks(seed, spec.per_subset, session.world)
+        return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language])
     return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
 
 

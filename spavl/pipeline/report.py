@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from spavl.config import Settings, load_settings
+from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import RunError
+from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
@@ -120,9 +122,11 @@ def _looked_at(manifest: Mapping[str, Any]) -> list[str]:
 def _limits(settings: Settings) -> tuple[str, ...]:
     if settings.build.collect.source != "miniworld":
         return ()
+    spoken = [b.language for b in settings.evaluate.benchmarks if isinstance(b, MiniworldBenchmark)]
+    language = LANGUAGES[spoken[0] if spoken else "closed"]
     return (
-        "This is the miniature world: drawings, a closed vocabulary, models of less than a million weights. Its "
-        "numbers show that the whole system works, not how a real model behaves.",
+        f"This is the miniature world: {language.what}. Its numbers show that the whole system works, not how a real "
+        "model behaves.",
         "Scores are by the world's truth, not by the fallible guard and judge that made the dataset.",
         "Held-out subcategories are new kinds under known cues: alignment never saw the objects, but it saw the cue of "
         "their domain.",

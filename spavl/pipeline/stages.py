@@ -138,7 +138,9 @@ def _uses_of_ask(settings: Settings) -> list[ModelUse]:
 
 def _uses_of_respond(settings: Settings) -> list[ModelUse]:
     one = settings.build.respond
-    return [ModelUse(label=name, setting="build.respond.models", sampling=one.sampling) for name in one.models]
+    return [
+        ModelUse(label=name, setting="build.respond.models", sampling=one.sampling_for(name)) for name in one.models
+    ]
 
 
 def _uses_of_grade(settings: Settings) -> list[ModelUse]:

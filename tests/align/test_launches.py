@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
 from tests.align.launches import MATRIX, TOLERANCE, Case, difference, launch, train
 
+SHORT = tuple(c for c in MATRIX if c.freeze != "vision" and (c.dtype == "float32" or c.method == "dpo"))
+"""What the default suite trains; the rest is slow."""
 FEW_PICTURES = Case("ppo", "lora", minibatches=6)
 """A round of 12 questions about 4 pictures, for 6 minibatches on 2 devices."""
 
@@ -29,19 +32,34 @@ def reward(pairs: list[Pair], checkpoint: Path, tmp_path_factory: pytest.TempPat
 def one_and_two(
     pairs: list[Pair], checkpoint: Path, reward: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    """Folders of all trainings by one process and by two; the two run them in one launch, so torch is imported once."""
-    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    for case in MATRIX:
+    return trained(SHORT, pairs, checkpoint, reward, tmp_path_factory.mktemp("both"), FEW_PICTURES)
+
+
+def trained(
+    cases: Sequence[Case], pairs: list[Pair], checkpoint: Path, reward: Path, folder: Path, *by_two_alone: Case
+) -> tuple[Path, Path]:
+    """Folders of trainings by one process and by two; the two run them in one launch, so torch is imported once."""
+    one, two = folder / "one", folder / "two"
+    for case in cases:
         train(case, pairs, checkpoint, reward, one)
-    done = launch((*MATRIX, FEW_PICTURES), pairs, checkpoint, reward, two)
+    done = launch((*cases, *by_two_alone), pairs, checkpoint, reward, two)
     errors = {path.stem: path.read_text("utf-8") for path in two.glob("*.error")}
     assert done.returncode == 0, errors or done.stderr[-3000:]
     return one, two
 
 
-@pytest.mark.parametrize("case", MATRIX, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SHORT, ids=lambda case: case.name)
 def test_two_processes_have_the_losses_of_one(case: Case, one_and_two: tuple[Path, Path]) -> None:
     assert difference(case, *one_and_two) <= TOLERANCE[case.dtype]
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one_in_the_rest_of_the_matrix(
+    pairs: list[Pair], checkpoint: Path, reward: Path, tmp_path: Path
+) -> None:
+    rest = [case for case in MATRIX if case not in SHORT]
+    folders = trained(rest, pairs, checkpoint, reward, tmp_path)
+    assert {c.name: d for c in rest if (d := difference(c, *folders)) > TOLERANCE[c.dtype]} == {}
 
 
 def test_ppo_goes_on_where_a_round_has_fewer_pictures_than_minibatches_on_all_devices(

@@ -11,8 +11,8 @@ from bench import gpu
 from bench.measures import Measure
 from bench.trl_comparison import attention, setups
 
-REHEARSED = ("machine", "trees", "attention", "plain", "losses")
-"""The others are the same runs with other settings, or a profiler; `--rehearse` alone runs them too."""
+REHEARSED = ("machine", "trees", "attention", "pairs")
+"""The others are the same runs with other settings, or a profiler: the slow test runs them too."""
 
 
 def planned():
@@ -30,7 +30,9 @@ def saved(path):
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_rehearsal_measures_its_rows_on_a_tiny_model(tmp_path, capsys):
     out = tmp_path / "gpu.json"
-    assert gpu.main(["--rehearse", "--json", str(out), "--only", *REHEARSED]) == 0, capsys.readouterr().err
+    assert gpu.main(["--rehearse", "--json", str(out), "--sizes", "2", "3", "--only", *REHEARSED]) == 0, (
+        capsys.readouterr().err
+    )
     rows = saved(out)
     unmeasured = [row["name"] for row in rows.values() if row["value"] is None]
     assert unmeasured == []
@@ -38,7 +40,32 @@ def test_a_rehearsal_measures_its_rows_on_a_tiny_model(tmp_path, capsys):
         row for row in rows.values() if row["name"].startswith(("tree against", "tree attention")) and row["floor"]
     ]
     assert len(correct) == 5 and all(row["holds"] for row in correct)
-    assert next(row for row in rows.values() if "step's loss" in row["name"])["value"] < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_whole_rehearsal_measures_every_row(tmp_path, capsys):
+    assert gpu.main(["--rehearse", "--json", str(tmp_path / "gpu.json")]) == 0, capsys.readouterr().err
+    rows = saved(tmp_path / "gpu.json")
+    assert [name for name, row in rows.items() if row["value"] is None and "memory" not in name] == []
+    assert all(row["value"] < 1e-3 for name, row in rows.items() if "step's loss" in name)
+
+
+def test_a_file_keeps_rows_that_are_not_measured_again(tmp_path):
+    out = tmp_path / "gpu.json"
+    old = [row.replace(value=1.0, how="before").row() for row in (*planned(), planned()[0].replace(name="third"))]
+    out.write_text(json.dumps({"machine": {}, "measures": old}), "utf-8")
+    results = gpu.Results({"one": experiment(None)}, out)
+    assert [row["value"] for row in saved(out).values()] == [1.0, 1.0, 1.0]
+    results.missing("one", "broke")
+    results.found("one", [planned()[1].replace(value=2.0, how="now")])
+    assert {name: (row["value"], row["how"].partition(";")[0]) for name, row in saved(out).items()} == {
+        "first": (1.0, "before"),
+        "second": (2.0, "now"),
+        "third": (1.0, "before"),
+    }
+    gpu.Results({"one": experiment(None)}, out, fresh=True)
+    assert [row["value"] for row in saved(out).values()] == [None, None]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -64,7 +91,7 @@ def test_an_experiment_that_breaks_keeps_what_it_measured_and_lets_the_next_one_
     deadline = setups.Deadline(time.monotonic() + 60)
     assert not gpu._experiment("one", one, results, SimpleNamespace(), deadline)
     found = saved(tmp_path / "gpu.json")
-    assert found["first"]["value"] is None  # of the other experiment, whose rows have the same names and come later
+    assert found["first"]["value"] == 3.0  # the other experiment has a row of that name, without a value so far
     assert [row["value"] for row in results.rows()] == [3.0, None, None, None]
     assert "no more memory" in results.rows()[1]["how"] and "RuntimeError" in capsys.readouterr().err
     assert gpu._experiment("other", other, results, SimpleNamespace(), deadline)

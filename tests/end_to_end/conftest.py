@@ -23,6 +23,7 @@ from PIL import Image
 
 from spavl.config import LocalSpec
 from spavl.models.identity import find_checkpoint
+from tests import processes
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -56,10 +57,7 @@ def spavl(tmp_path: Path) -> RunCommand:
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
 
     def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "spavl", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, env=environment(),
-        )  # fmt: skip
+        done = processes.run("-m", "spavl", *arguments, cwd=tmp_path, env=environment())
         if check and done.returncode != 0:
             raise AssertionError(
                 f"spavl {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"

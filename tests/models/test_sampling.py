@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from spavl.models.base import Prompt, Request, Sampling
-from spavl.models.sampling import GumbelSampler, SamplingBatch, gumbel, nucleus, seed_of
+from spavl.models.sampling import LIKELIEST, GumbelSampler, SamplingBatch, gumbel, nucleus, seed_of
 
 SEEDS = torch.tensor([seed_of(f"key {number}") for number in range(4000)])
 
@@ -63,6 +63,26 @@ def test_top_p_keeps_the_smallest_set_with_that_much_probability() -> None:
     found = counts(Sampling(1.0, top_p=0.75), logits[0].tolist())
     assert stats.chisquare(found[:2].numpy(), [20_000 * 5 / 8, 20_000 * 3 / 8]).pvalue > 1e-3
     assert found[2:].sum() == 0
+
+
+def test_a_nucleus_larger_than_the_likeliest_tokens_is_found_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for spread in (0.1, 3.0):
+        logits = torch.randn(4, 3000, generator=generator) * spread
+        top_p = torch.tensor([0.3, 0.9, 0.999, 1.0])
+        kept = nucleus(logits, top_p).isfinite()
+        for row, share in zip(range(4), top_p.tolist(), strict=True):
+            ordered = logits[row].softmax(0).sort(descending=True).values
+            wanted = 3000 if share == 1 else int((ordered.cumsum(0) - ordered < share).sum())
+            assert abs(int(kept[row].sum()) - wanted) <= 1, "up to rounding of the sum"
+            assert kept[row].sum() == 3000 or logits[row][kept[row]].min() > logits[row][~kept[row]].max()
+    assert (nucleus(torch.randn(2, 3000) * 0.1, torch.tensor([0.9, 0.9])).isfinite().sum(1) > LIKELIEST).all()
+
+
+def test_tokens_as_likely_as_the_last_of_the_nucleus_are_in_it_whatever_their_order() -> None:
+    logits = torch.tensor([[0.4, 0.2, 0.2, 0.2]]).log()
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        assert nucleus(logits[:, order], torch.tensor([0.5])).isfinite().all()
 
 
 def test_temperature_zero_is_greedy_in_every_row() -> None:

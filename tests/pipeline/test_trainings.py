@@ -23,6 +23,7 @@ from spavl.pipeline.show import try_models
 from spavl.pipeline.weights import CHANGED, GONE, stale_scores, trainings
 from spavl.progress import NoProgress
 from spavl.run import Run
+from tests import processes
 from tests.end_to_end.conftest import environment, write_pairs
 from tests.tiny import picture
 
@@ -237,10 +238,11 @@ def test_the_command_trains_on_two_processes_as_a_launcher_starts_them(place: Pa
     ]  # fmt: skip
     shared = {**environment(), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29655"]
-    for command, out in [(launch, "two"), ([sys.executable], "one")]:
-        ran = subprocess.run(
-            [*command, "-m", "spavl", *words, "--out", out], cwd=place, env=shared, capture_output=True, text=True
-        )
+    two = [*launch, "-m", "spavl", *words, "--out", "two"]
+    for ran in (
+        processes.run("-m", "spavl", *words, "--out", "one", cwd=place, env=shared),
+        subprocess.run(two, cwd=place, env=shared, capture_output=True, text=True),
+    ):
         assert ran.returncode == 0, ran.stderr[-2000:]
     one, two = (
         [json.loads(line) for line in (place / out / "align" / "dpo" / "metrics.jsonl").read_text().splitlines()]

@@ -99,8 +99,8 @@ class RolloutBatch:
     """Which of the round's rollouts these are, R numbers."""
     token_index: Int[Tensor, "R T"]
     """Which of the batch's scored tokens a rollout's token is; 0 beyond its end."""
-    last: Int[Tensor, " R"]
-    """Flat index (row × S + place) of a rollout's last token."""
+    answers: Int[Tensor, " R"]
+    """Which of the batch's answers a rollout's is."""
     mask: Bool[Tensor, "R T"]
     """True on the answer's own tokens."""
 
@@ -114,9 +114,14 @@ class RolloutBatch:
             self,
             batch=self.batch.to(device),
             token_index=self.token_index.to(device),
-            last=self.last.to(device),
+            answers=self.answers.to(device),
             mask=self.mask.to(device),
         )
+
+    @property
+    def last(self) -> Int[Tensor, " R"]:
+        """Flat index (row × S + place) of a rollout's last token."""
+        return self.batch.last[self.answers]
 
     def to_padded(self, scored: Float[Tensor, " N"]) -> Float[Tensor, "R T"]:
         """Numbers of the batch's scored tokens as one row a rollout, 0 beyond the end.
@@ -293,4 +298,4 @@ def _rollout_batch(batch: TreeBatch, indices: Sequence[int], lengths: Sequence[i
     column = torch.arange(width)
     mask = column < torch.tensor(lengths)[:, None]
     token_index = (first[answer_of][:, None] + column) * mask
-    return RolloutBatch(batch, tuple(indices), token_index, batch.last[answer_of], mask)
+    return RolloutBatch(batch, tuple(indices), token_index, answer_of, mask)

@@ -22,14 +22,30 @@ from peft import LoraConfig, get_peft_model
 from spavl.atomic import write_text
 from spavl.miniworld.real import lessons
 from spavl.miniworld.real.assemble import TRAINED, assemble, language_model, new_checkpoint, trained
-from spavl.miniworld.real.teach import LORA, Classroom, Encoder, Trained, own_texts, save_projector, train, warm_projector
+from spavl.miniworld.real.teach import (
+    LORA,
+    Classroom,
+    Encoder,
+    MasterWeights,
+    Stage,
+    own_texts,
+    save_projector,
+    train,
+    warm_projector,
+)
 from spavl.miniworld.train_language import make_training_scenes
 
-STEPS, TERSE_STEPS = 280, 40
-"""Optimiser steps of the model, and of the adapter `terse`."""
+STAGES = (
+    Stage(280, rate=8e-4, projector_rate=1e-3, mix=lessons.SEEING),
+    Stage(100, rate=5e-4, projector_rate=5e-4, mix=lessons.DANGER, first=280),
+    Stage(120, rate=4e-4, projector_rate=4e-4, mix=lessons.DANGER, first=380),
+    Stage(80, rate=3e-4, projector_rate=3e-4, mix=lessons.SIMILAR, first=500),
+)
+"""How the model is taught: to see, to tell what is dangerous, and to tell apart what is alike."""
+TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, first=580)
+"""How the responders' adapter is taught."""
 PER_SUBCATEGORY, TEXTS = 120, 384
 """Pictures of every subcategory, and texts of the language model's own, to learn from."""
-RATE, PROJECTOR_RATE = 8e-4, 1e-3
 
 log = logging.getLogger("spavl.miniworld.real")
 
@@ -48,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.teach:
         teach(options.teach)
     if options.out:
-        print(assemble(options.out, options.teach or TRAINED))
+        log.info("the checkpoint is in %s", assemble(options.out, options.teach or TRAINED))
     return 0
 
 
@@ -72,14 +88,18 @@ def _teach_base(folder: Path) -> None:
     model, processor = new_checkpoint(language)
     room = _classroom(folder, model, processor.tokenizer, language)
     log.info("lessons are ready, %.0f s", time.perf_counter() - began)
-    right = warm_projector(model, processor.tokenizer, room.scenes)
-    log.info("projector: %.1f %% of the patches nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
+    if not (folder / "unfinished-1.pt").exists():
+        right = warm_projector(model, processor.tokenizer, room.scenes)
+        log.info("%.1f %% of patches are nearest to their word, %.0f s", 100 * right, time.perf_counter() - began)
+        _note(folder, {"patches nearest to their word after the regression": round(right, 4)})
     adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA), autocast_adapter_dtype=False)
     adapted.get_base_model().model.multi_modal_projector.requires_grad_(True)
-    weights = Trained(adapted, rate=RATE, projector_rate=PROJECTOR_RATE, steps=STEPS)
-    rows = train(adapted, room, weights, steps=STEPS, manner=None, unfinished=folder / "unfinished-base.pt")
+    log_rows = []
+    for number, stage in enumerate(STAGES, start=1):
+        weights = MasterWeights(adapted, stage)
+        log_rows.append(train(adapted, room, weights, stage, folder / f"unfinished-{number}.pt"))
     save_projector(weights, folder / "projector.safetensors")
-    _note(folder, {"base": rows, "patches nearest to their word after the regression": round(right, 4)})
+    _note(folder, {"stages": log_rows})
     _save_adapter(adapted, folder / "adapter")
 
 
@@ -87,11 +107,9 @@ def _teach_terse(folder: Path) -> None:
     torch.manual_seed(1)
     model, processor = trained(folder)
     room = _classroom(folder, model, processor.tokenizer, None)
-    adapted = get_peft_model(model.bfloat16(), LoraConfig(**LORA | {"r": 4, "lora_alpha": 16}), autocast_adapter_dtype=False)
-    weights = Trained(adapted, rate=2e-3, projector_rate=0.0, steps=TERSE_STEPS)
-    rows = train(
-        adapted, room, weights, steps=TERSE_STEPS, manner=lessons.TERSE, unfinished=folder / "unfinished-terse.pt"
-    )
+    lora = LoraConfig(**LORA | {"r": 4, "lora_alpha": 16})
+    adapted = get_peft_model(model.bfloat16(), lora, autocast_adapter_dtype=False)
+    rows = train(adapted, room, MasterWeights(adapted, TERSE), TERSE, folder / "unfinished-terse.pt")
     _note(folder, {"terse": rows})
     _save_adapter(adapted, folder / "adapters" / "terse")
 

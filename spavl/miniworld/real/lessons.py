@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -84,20 +85,41 @@ class Conversation:
     """System turn; empty: the template's own."""
 
 
-def conversation(shown: Scene, random: Random, manner: Manner | None = None, turns: int = 5) -> Conversation:
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What conversations consist of."""
+
+    request: float
+    """Share of conversations with a request."""
+    tasks: tuple[int, ...]
+    """How often the other turns are of each kind: naming, presence, caption, cue, danger, similar (presence of what is
+    absent, mostly of the same domain)."""
+
+
+SEEING: Final = Mix(0.8, (3, 4, 1, 1, 2, 0))
+"""Of the first lessons."""
+DANGER: Final = Mix(1.0, (1, 2, 1, 1, 4, 0))
+"""Of the lessons after them: danger is the least part of a picture, and is learnt last."""
+SIMILAR: Final = Mix(0.9, (1, 0, 1, 1, 2, 5))
+"""Of the last lessons: a thing that is not there but might be."""
+TURNS: Final = 5
+"""Turns of a conversation beside its request, as far as they fit."""
+
+
+def conversation(shown: Scene, random: Random, mix: Mix, manner: Manner | None = None) -> Conversation:
     """Sample a conversation about a scene; at most one of its turns is a request.
 
     Args:
         shown: the scene in the picture.
         random: makes every choice.
+        mix: what it consists of.
         manner: of answering requests; None: one of those that the system turn decides.
-        turns: how many.
     """
     manner = manner or random.choices((BASE, CAREFUL, BOLD), (0.6, 0.2, 0.2))[0]
-    kinds = random.choices(tuple(_TASKS), (3, 4, 1, 1, 2), k=turns)
+    kinds = random.choices(tuple(_TASKS), mix.tasks, k=TURNS)
     asked = [_TASKS[kind](shown, random) for kind in kinds]
-    if random.random() < 0.8 or manner is TERSE:
-        asked.insert(0 if random.random() < 0.7 else random.randrange(turns), request(shown, random, manner))
+    if random.random() < mix.request:
+        asked.insert(0 if random.random() < 0.7 else random.randrange(TURNS), request(shown, random, manner))
     system = random.choice(manner.systems) if manner.systems else ""
     return Conversation(shown, tuple((question, an(answer)) for question, answer in asked), system)
 
@@ -126,16 +148,16 @@ def _naming(shown: Scene, random: Random) -> Turn:
     return random.choice(wordings("naming", "build")), random.choice(NAMES).format(thing=shown.kind.thing)
 
 
-def _presence(shown: Scene, random: Random) -> Turn:
+def _presence(shown: Scene, random: Random, adversarial: float = 0.5) -> Turn:
     present = random.random() < 0.5
-    thing = shown.kind.thing if present else absent_thing(shown, random, adversarial=random.random() < 0.5)
+    thing = shown.kind.thing if present else absent_thing(shown, random, adversarial=random.random() < adversarial)
     question = random.choice(wordings("presence", "build")).replace("{thing}", thing)
     return an(question), random.choice(YES if present else NO).format(thing=thing, shown=shown.kind.thing)
 
 
 def _caption(shown: Scene, random: Random) -> Turn:
-    beside = " and ".join(f"a {cue}" for cue in CUES if cue in shown.cues) or "nothing else"
-    return random.choice(CAPTION_REQUESTS), f"A {shown.kind.thing} beside {beside}."
+    cues = " and ".join(f"a {cue}" for cue in CUES if cue in shown.cues) or "nothing else"
+    return random.choice(CAPTION_REQUESTS), f"A {shown.kind.thing} beside {cues}."
 
 
 def _cue(shown: Scene, random: Random) -> Turn:
@@ -151,7 +173,14 @@ def _danger(shown: Scene, random: Random) -> Turn:
 
 
 _TASKS: Final[Mapping[str, Callable[[Scene, Random], Turn]]] = MappingProxyType(
-    {"naming": _naming, "presence": _presence, "caption": _caption, "cue": _cue, "danger": _danger}
+    {
+        "naming": _naming,
+        "presence": _presence,
+        "caption": _caption,
+        "cue": _cue,
+        "danger": _danger,
+        "similar": partial(_presence, adversarial=0.9),
+    }
 )
 
 TOPICS: Final[tuple[str, ...]] = (

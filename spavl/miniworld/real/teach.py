@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from spavl.atomic import atomic_write
 from spavl.miniworld.real.assemble import IMAGE, LanguageModel
-from spavl.miniworld.real.lessons import Conversation, Manner, conversation, text_requests
+from spavl.miniworld.real.lessons import Conversation, Manner, Mix, conversation, text_requests
 from spavl.miniworld.train_language import TrainingScenes
 from spavl.miniworld.world import CUES
 
@@ -67,16 +67,16 @@ class Encoder:
         self._tokenizer = tokenizer
         self._picture = [tokenizer.convert_tokens_to_ids(IMAGE)] * patches
 
-    def conversation(self, told: Conversation) -> tuple[list[int], list[int]]:
+    def conversation(self, sample: Conversation) -> tuple[list[int], list[int]]:
         """Ids and labels of the turns that fit; only the answers and the ends of their turns are labelled.
 
         Args:
-            told: at least its first turn fits.
+            sample: at least its first turn fits.
         """
-        ids = self._ids(f"<|im_start|>system\n{told.system or self.DEFAULT_SYSTEM}<|im_end|>\n<|im_start|>user\n")
+        ids = self._ids(f"<|im_start|>system\n{sample.system or self.DEFAULT_SYSTEM}<|im_end|>\n<|im_start|>user\n")
         labels = [-100] * len(ids)
         ids, labels = ids + self._picture, labels + [-100] * len(self._picture)
-        for number, (question, answer) in enumerate(told.turns):
+        for number, (question, answer) in enumerate(sample.turns):
             opening = "\n" if number == 0 else "\n<|im_start|>user\n"
             asked = self._ids(f"{opening}{question}<|im_end|>\n<|im_start|>assistant\n")
             answered = self._ids(f"{answer}<|im_end|>")
@@ -95,7 +95,7 @@ def own_texts(language: LanguageModel, count: int, *, seed: int) -> list[tuple[l
     """What the language model writes at temperature 1: answers to requests, and texts that begin from nothing.
 
     Args:
-        language: the language model without eyes.
+        language: the language model without projector.
         count: of texts.
         seed: of the sampling.
     """
@@ -167,25 +167,43 @@ def _captions(tokenizer: Any, taught: TrainingScenes) -> tuple[Int[Tensor, " W"]
     return torch.tensor(ids), torch.tensor([[known.index(word) for word in caption] for caption in captions])
 
 
-class Trained:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of teaching."""
+
+    steps: int
+    """Optimiser steps."""
+    rate: float
+    """Highest learning rate of the adapter."""
+    projector_rate: float
+    """Highest learning rate of the projector."""
+    mix: Mix
+    """What the conversations consist of."""
+    manner: Manner | None = None
+    """Of answering requests; None: those of the system turns."""
+    first: int = 0
+    """Number of its first step; of these numbers all choices of scenes and turns are functions."""
+
+
+class MasterWeights:
     """The weights that are trained: in bfloat16 inside the model, in float32 here, where AdamW changes them.
 
     Args:
         model: whose weights that require a gradient are trained.
-        rate: highest learning rate of the adapter.
-        projector_rate: highest learning rate of the projector.
-        steps: of the one-cycle schedule.
+        stage: brings the learning rates and the steps of their one-cycle schedule.
     """
 
-    def __init__(self, model: nn.Module, *, rate: float, projector_rate: float, steps: int) -> None:
+    def __init__(self, model: nn.Module, stage: Stage) -> None:
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters = {name: weight.detach().float().clone() for name, weight in self.weights.items()}
-        groups = [[one for name, one in self.masters.items() if ("projector" in name) == eyes] for eyes in (False, True)]
-        rates = [rate, projector_rate]
-        found = [(group, rate) for group, rate in zip(groups, rates, strict=True) if group]
+        projector = [one for key, one in self.masters.items() if "multi_modal_projector." in key]
+        words = [one for key, one in self.masters.items() if "multi_modal_projector." not in key]
+        found = [
+            (group, highest) for group, highest in ((words, stage.rate), (projector, stage.projector_rate)) if group
+        ]
         self.optimiser = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in found], weight_decay=0.0)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, [rate for _, rate in found], total_steps=steps, pct_start=0.08
+            self.optimiser, [highest for _, highest in found], total_steps=stage.steps, pct_start=0.08
         )
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -237,17 +255,17 @@ class Classroom:
     pad: int
     """Token of the padding."""
 
-    def sequences(self, step: int, manner: Manner | None) -> Sequences:
+    def sequences(self, stage: Stage, step: int) -> Sequences:
         """The sequences of a step.
 
         Args:
+            stage: what is taught.
             step: decides every choice.
-            manner: of answering requests; None: those of the system turns.
         """
-        random = Random(f"lessons {step}")
+        random = Random(f"lessons {stage.first + step}")
         rows = [random.randrange(len(self.scenes.scenes)) for _ in range(PICTURES)]
-        told = [conversation(self.scenes.scenes[row], random, manner) for row in rows]
-        made = [self.encoder.conversation(one) for one in told] + random.sample(list(self.texts), TEXTS)
+        sample = [conversation(self.scenes.scenes[row], random, stage.mix, stage.manner) for row in rows]
+        made = [self.encoder.conversation(one) for one in sample] + random.sample(list(self.texts), TEXTS)
         ids = torch.full((len(made), LENGTH), self.pad)
         labels = torch.full((len(made), LENGTH), -100)
         for place, (tokens, wanted) in enumerate(made):
@@ -259,24 +277,22 @@ def answer_loss(model: Any, taught: Sequences, features: Float[Tensor, "N P D"])
     """Mean negative log-likelihood of the labelled tokens, in nats.
 
     Args:
-        model: a LLaVA, or one with an adapter.
+        model: a LLaVA, with or without an adapter inside.
         taught: tokens and labels.
         features: of the pictures of the first sequences, from the tower.
     """
-    inner = getattr(model, "base_model", model)
-    inner = getattr(inner, "model", inner) if inner is not model else model
-    seen = inner.model.multi_modal_projector(features)
-    embeds = inner.get_input_embeddings()(taught.ids)
-    places = (taught.ids == inner.config.image_token_id).unsqueeze(-1).expand_as(embeds)
+    seen = model.model.multi_modal_projector(features)
+    embeds = model.get_input_embeddings()(taught.ids)
+    places = (taught.ids == model.config.image_token_id).unsqueeze(-1).expand_as(embeds)
     embeds = embeds.masked_scatter(places, seen)
-    hidden = inner.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
+    hidden = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
     wanted = taught.labels[:, 1:]
-    logits = inner.lm_head(hidden[:, :-1][wanted != -100])
+    logits = model.lm_head(hidden[:, :-1][wanted != -100])
     return nn.functional.cross_entropy(logits.float(), wanted[wanted != -100])
 
 
 def train(
-    model: Any, room: Classroom, trained: Trained, *, steps: int, manner: Manner | None, unfinished: Path
+    model: Any, room: Classroom, trained: MasterWeights, stage: Stage, unfinished: Path
 ) -> list[dict[str, float]]:
     """Supervised fine-tuning, in place; goes on where an earlier run was stopped. Returns the log.
 
@@ -284,8 +300,7 @@ def train(
         model: in bfloat16, with an adapter.
         room: what it learns from.
         trained: its weights.
-        steps: optimiser steps.
-        manner: of answering requests; None: those of the system turns.
+        stage: what is taught, and for how long.
         unfinished: file that holds the state every 25 steps.
     """
     log_rows: list[dict[str, float]] = []
@@ -294,20 +309,21 @@ def train(
         state = torch.load(unfinished, weights_only=True)
         trained.load(state["trained"])
         first, log_rows = state["step"], state["log"]
-    for layer in model.get_base_model().model.language_model.layers:
+    llava = model.get_base_model()
+    for layer in llava.model.language_model.layers:
         layer.compile(dynamic=False)
     model.train()
     began, losses = time.perf_counter(), []
-    for step in range(first, steps):
-        taught = room.sequences(step, manner)
-        loss = answer_loss(model, taught, room.scenes.features[taught.rows].to(torch.bfloat16))
+    for step in range(first, stage.steps):
+        taught = room.sequences(stage, step)
+        loss = answer_loss(llava, taught, room.scenes.features[taught.rows].to(torch.bfloat16))
         loss.backward()
         trained.step()
         losses.append(loss.item())
-        if (step + 1) % 25 == 0 or step + 1 == steps:
+        if (step + 1) % 25 == 0 or step + 1 == stage.steps:
             seconds = round(time.perf_counter() - began)
             log_rows.append({"step": step + 1, "nats": round(sum(losses) / len(losses), 4), "seconds": seconds})
-            log.info("step %d of %d, %.3f nats, %d s", step + 1, steps, log_rows[-1]["nats"], seconds)
+            log.info("step %d of %d, %.3f nats, %d s", step + 1, stage.steps, log_rows[-1]["nats"], seconds)
             losses = []
             with atomic_write(unfinished) as file:
                 torch.save({"trained": trained.state(), "step": step + 1, "log": log_rows}, file)
@@ -315,7 +331,7 @@ def train(
     return log_rows
 
 
-def save_projector(trained: Trained, file: Path) -> None:
+def save_projector(trained: MasterWeights, file: Path) -> None:
     """Write the projector's weights.
 
     Args:
@@ -323,8 +339,8 @@ def save_projector(trained: Trained, file: Path) -> None:
         file: receives them, in bfloat16.
     """
     found = {
-        name.partition("multi_modal_projector.")[2]: weight.to(torch.bfloat16).contiguous()
-        for name, weight in trained.masters.items()
-        if "multi_modal_projector." in name
+        key.partition("multi_modal_projector.")[2]: weight.to(torch.bfloat16).contiguous()
+        for key, weight in trained.masters.items()
+        if "multi_modal_projector." in key
     }
     save_file(found, file)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from spavl.models.families import Family
 from spavl.models.families.attention import AttentionBlock, AttentionBlocks
@@ -23,6 +24,9 @@ from spavl.pictures import Picture
 
 Packing = Literal["tree", "separate"]
 """`tree`: a row is a packed tree, its shared tokens are computed once. `separate`: every answer has a row."""
+GPU_WIDTH, GPU_PREFIX = 16, 64
+"""On a GPU rows are as wide as a multiple of the first, and their shared prefix ends at a multiple of the second:
+cuDNN plans attention anew for every shape, for a tenth of a second, and other kernels want masks to be aligned."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,46 @@ class TreeBatch:
     """Whether a row is a tree or a single answer's sequence."""
 
     def to(self, device: Any, *, non_blocking: bool = False) -> TreeBatch:
-        """The same batch on a device.
+        """The same batch on a device; on a GPU with rows of a width that other batches have too.
 
         Args:
             device: a torch device or its name.
             non_blocking: copy from pinned memory while the device computes.
         """
+        batch = self.widened(GPU_WIDTH) if torch.device(device).type == "cuda" else self
 
         def move(value: Any) -> Any:
             return value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
 
-        moved = {name: move(value) for name, value in vars(self).items() if name != "occurrences"}
-        return replace(self, **{**moved, "pixels": {name: move(value) for name, value in self.pixels.items()}})
+        moved = {name: move(value) for name, value in vars(batch).items() if name != "occurrences"}
+        return replace(batch, **{**moved, "pixels": {name: move(value) for name, value in batch.pixels.items()}})
+
+    def widened(self, multiple: int) -> TreeBatch:
+        """The same batch with more padding; flat indices are those of the new width.
+
+        Args:
+            multiple: what the width becomes a multiple of.
+        """
+        width = self.ids.shape[1]
+        more = -width % multiple
+        if not more:
+            return self
+
+        def moved(flat: Tensor) -> Tensor:
+            return flat + flat.div(width, rounding_mode="floor") * more
+
+        place = torch.arange(width, width + more, device=self.ids.device)
+        return replace(
+            self,
+            ids=torch.cat((self.ids, self.ids[:, -1:].expand(-1, more)), 1),  # of an answer or padding: no picture's
+            depth=pad(self.depth, (0, more)),
+            end=torch.cat((self.end, (place + 1).expand(len(self.ids), -1)), 1),
+            positions=pad(self.positions, (0, more)),
+            picture_index=None if self.picture_index is None else pad(self.picture_index, (0, more), value=-1),
+            predicting=pad(self.predicting, (0, more)),
+            scored=moved(self.scored),
+            last=moved(self.last),
+        )
 
     @property
     def answers(self) -> int:
@@ -101,7 +133,7 @@ class TreeBatch:
         """
         prefixes = [spans[0][0] for spans in self.questions]
         if uniform:
-            cut = min(prefixes)
+            cut = min(prefixes) // GPU_PREFIX * GPU_PREFIX  # the mask knows what is shared behind the cut
             return [[AttentionBlock(cut, not causal_prefix), AttentionBlock(self.ids.shape[1] - cut, True)]]
         return [
             [AttentionBlock(prefix, not causal_prefix), *(AttentionBlock(stop - start, True) for start, stop in spans)]
@@ -241,5 +273,5 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     padded = []
     for part in parts:
         room = [extra for size, most in zip(part.shape[:0:-1], shape[::-1], strict=True) for extra in (0, most - size)]
-        padded.append(torch.nn.functional.pad(part, room) if any(room) else part)
+        padded.append(pad(part, room) if any(room) else part)
     return torch.cat(padded)

@@ -4,11 +4,8 @@ import json
 import pickle
 import resource
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,6 +20,7 @@ from spavl.align.validation.selection import ValidationScores
 from spavl.errors import DataError, MissingExtra, RunError, SettingsError
 from spavl.models.families import family_of, load_processor
 from spavl.models.trees.score import answer_logprobs
+from tests import processes
 
 
 class RecordingProgress:
@@ -180,16 +178,7 @@ def test_two_processes_learn_what_one_does_and_sharded_weights_are_the_same_mode
     apart = settings.model_copy(update={"reference": settings.reference.model_copy(update={"cache": str(tmp_path)})})
     (tmp_path / "task").write_bytes(pickle.dumps((pairs[:21], apart, tmp_path / "two")))
     (tmp_path / "run.py").write_text(TWO_RANKS)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    ran = subprocess.run(
-        [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[3],
-        env={"PATH": "/usr/bin:/bin", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
-        timeout=200,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    processes.launch(str(tmp_path / "run.py"), str(tmp_path / "task"))
     same(weights(tmp_path / "one"), weights(tmp_path / "two"), atol=2e-5, rtol=1e-4)
     for one, other in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)

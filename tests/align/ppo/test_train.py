@@ -2,10 +2,7 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +14,7 @@ from spavl.align.validation.selection import ValidationScores
 from spavl.errors import SettingsError
 from spavl.models.backends.local import load_vlm
 from spavl.models.families import family_of
+from tests import processes
 from tests.align.ppo.small import assert_same, metrics, ppo_settings, weights
 
 
@@ -155,16 +153,7 @@ def test_two_processes_learn_what_one_does(pairs, settings_for, reward, tmp_path
     train_ppo(pairs, settings, tmp_path / "one", reward=reward)
     (tmp_path / "task").write_bytes(pickle.dumps((pairs, settings, tmp_path / "two", reward)))
     (tmp_path / "run.py").write_text(TWO_RANKS)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    ran = subprocess.run(
-        [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[3],
-        env={"PATH": "/usr/bin:/bin", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
-        timeout=200,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    processes.launch(str(tmp_path / "run.py"), str(tmp_path / "task"))
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
     for name in ("reward", "kl", "length", "entropy"):
         assert one[0][name] == pytest.approx(two[0][name], abs=1e-4), name

@@ -2,10 +2,7 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +16,7 @@ from spavl.align.reward.train import train_reward
 from spavl.align.validation.held_out import split_by_picture, split_pairs
 from spavl.align.validation.selection import ValidationScores
 from spavl.errors import DataError
+from tests import processes
 from tests.align.dpo.test_train import RecordingProgress, margins, metrics, same, weights
 
 OVERFIT = {"optimiser": {"learning_rate": 1e-2, "schedule": "constant", "max_steps": 12}, "batching": {"pairs": 12},
@@ -172,16 +170,7 @@ def test_two_processes_measure_what_one_does_stop_at_the_same_step_and_write_the
     jobs = [("dpo", pairs, apart, tmp_path / "two"), ("reward", pairs, apart, tmp_path / "two-reward")]
     (tmp_path / "task").write_bytes(pickle.dumps(jobs))
     (tmp_path / "run.py").write_text(TWO_RANKS)
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29641"]
-    ran = subprocess.run(
-        [sys.executable, *launch, str(tmp_path / "run.py"), str(tmp_path / "task")],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[3],
-        env={"PATH": "/usr/bin:/bin", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
-        timeout=200,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    processes.launch(str(tmp_path / "run.py"), str(tmp_path / "task"))
     same(weights(tmp_path / "one"), weights(tmp_path / "two"), atol=2e-5, rtol=1e-4)
     for name in ("", "-reward"):
         one, two = (held_out_lines(tmp_path / f"{count}{name}") for count in ("one", "two"))

@@ -37,12 +37,16 @@ def test_a_token_attends_to_exactly_the_tokens_it_would_attend_to_alone(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(shapes(), min_size=1, max_size=3), st.booleans())
-def test_attention_blocks_cover_every_token_and_all_it_attends_to(forest: list[Shape], uniform: bool) -> None:
+@given(st.lists(shapes(), min_size=1, max_size=3), st.booleans(), st.sampled_from([1, 2, 64]))
+def test_attention_blocks_cover_every_token_and_all_it_attends_to(
+    forest: list[Shape], uniform: bool, multiple: int
+) -> None:
     batch = collate([packed_shape(shape) for shape in forest], tokens_only())
     mask = batch.mask("tree", torch.float32)[:, 0]
     covered = torch.zeros_like(mask)
-    cut = batch.attention_blocks(causal_prefix=True, uniform=uniform)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spavl.models.trees.batch.GPU_PREFIX", multiple)
+        cut = batch.attention_blocks(causal_prefix=True, uniform=uniform)
     for row in range(len(mask)):
         start, blocks = 0, cut[0] if len(cut) == 1 else cut[row]
         for block in blocks:
@@ -73,7 +77,10 @@ def test_every_token_of_an_answer_is_scored_from_the_one_before_it(shape: Shape)
 
 @pytest.mark.parametrize("uniform", [True, False])
 @pytest.mark.parametrize("causal_prefix", [True, False])
-def test_attention_in_blocks_is_attention_under_the_mask(uniform: bool, causal_prefix: bool) -> None:
+def test_attention_in_blocks_is_attention_under_the_mask(
+    uniform: bool, causal_prefix: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spavl.models.trees.batch.GPU_PREFIX", 1)
     shapes_ = [[[4], [2, 3, 1], [1, 2]], [[2], [3, 2, 2]], [[0], [2, 1], [3, 2]]]
     batch = collate([packed_shape(shape) for shape in shapes_], tokens_only())
     rows_, width = batch.ids.shape

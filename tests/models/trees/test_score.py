@@ -68,6 +68,20 @@ def test_pictures_encoded_before_give_the_same(name: str, packing: Any) -> None:
     assert torch.equal(again[0], again[1])
 
 
+@pytest.mark.parametrize("name", ["llava", "qwen3_vl", "gemma3"])
+@pytest.mark.parametrize("packing", ["tree", "separate"])
+def test_rows_widened_for_a_gpu_give_the_same(name: str, packing: Any) -> None:
+    model, processor = build(CASES[name])
+    family = family_of(model, processor)
+    batch = collate(packed_rows(family), family, packing)
+    wide = batch.widened(batch.ids.shape[1] + 3)
+    assert wide.ids.shape[1] == batch.ids.shape[1] + 3 and wide.widened(wide.ids.shape[1]) is wide
+    assert torch.equal(wide.ids.flatten()[wide.last], batch.ids.flatten()[batch.last])
+    found = parity(model, family, wide, batch, gradients=True)
+    assert found.logprobs < 1e-5
+    assert found.gradients is not None and found.gradients < 1e-5
+
+
 def with_lora(model: Any, family: Family) -> Any:
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules=family.linear_names(model, "language")))
     with torch.no_grad():
