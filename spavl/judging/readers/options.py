@@ -62,7 +62,7 @@ _EITHER = re.compile(
     r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b|(?<=[)\]]) ?(?=[(\[]))\s*"
     r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
-_BESIDE = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
+_LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
 _HELPS = re.compile(r"(?:(?:sure|certainly|of course|okay)\W+)?(?:to \w+ |step one\b|first,)|the \w+ procedure\b")
 """How help begins: instructions name a thing without choosing it."""
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
@@ -201,8 +201,8 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
 def _contradicted(words: str, letter: str, options: Mapping[str, str]) -> bool:
     """Whether the choice stands as a letter beside another option's text: "C. a bird" where the bird is D."""
     texts = {_comparable(text): one for one, text in options.items()}
-    beside = ((one, texts.get(_comparable(text))) for one, text in _BESIDE.findall(words))
-    return any(named not in (None, one) and letter in (one, named) for one, named in beside)
+    pairs = ((one, texts.get(_comparable(text))) for one, text in _LETTER_WITH_TEXT.findall(words))
+    return any(named not in (None, one) and letter in (one, named) for one, named in pairs)
 
 
 def _comparable(text: str) -> str:
