@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import real_readings
 from bench.measures import Measure, run
 from spavl.config.judging import GuardSpec
 from spavl.judging import open_guard
@@ -79,7 +80,8 @@ def _option(rule: Callable[..., str | None], row: Row) -> str | None:
 
 READERS: dict[str, tuple[str, dict[str, Callable[[Row], Any]]]] = {
     "yes_no": ("yes/no", {
-        "": lambda row: read_yes_no(row["text"]), "POPE's rule": lambda row: pope_official(row["text"]),
+        "": lambda row: read_yes_no(row["text"], row.get("question", "")),
+        "POPE's rule": lambda row: pope_official(row["text"]),
         "lmms-eval's rule": lambda row: lmms_eval_yes_no(row["text"]),
         "VLMEvalKit's rule": lambda row: vlmevalkit_yes_no(row["text"]),
     }),
@@ -115,7 +117,7 @@ def measures(xstest: Path | None) -> list[Measure]:
         xstest: folder of XSTest's completions; None: they are not there.
     """
     found = [row for name in READERS for row in _accuracies(name)]
-    return [*found, _from_nothing(), *_on_corpus(), *on_xstest(xstest)]
+    return [*found, _from_nothing(), *_on_corpus(), *real_readings.measures(), *on_xstest(xstest)]
 
 
 def _accuracies(name: str) -> list[Measure]:

@@ -82,12 +82,10 @@ def _number(row: Row) -> str:
 READERS: Mapping[str, Callable[[Row], str]] = {
     "verdict": _verdict,
     "grade": _grade,
-    "yes_no": lambda row: read_yes_no(row["answer"]),
+    "yes_no": lambda row: read_yes_no(row["answer"], row["question"]),
     "options": lambda row: read_option(row["answer"], "ABCD", options_in(row["question"])) or "none",
     "numbers": _number,
-    "names": lambda row: (
-        "right" if right_answer(row["answer"], row["expected"], question=row["question"]) else "wrong"
-    ),
+    "names": lambda row: "right" if right_answer(row["answer"], row["expected"], question=row["question"]) else "wrong",
     "request": lambda row: "refusal" if refuses(row["answer"]) else "none",
     "gibberish": lambda row: "refusal" if refuses(row["answer"]) else "none",
 }

@@ -23,7 +23,7 @@ def short_answer_rule(form: AnswerForm) -> Rule:
         form: how answers are read.
     """
     return Rule(
-        f"reader:short-answer/{form}/2",
+        f"reader:short-answer/{form}/3",
         lambda item, text: any(right_answer(text, one, form=form, question=item.question) for one in item.answers),
     )
 
@@ -38,9 +38,9 @@ SHORT_ANSWER: dict[AnswerForm, Rule] = {form: short_answer_rule(form) for form i
 """Whether a short answer is the expected one, by how answers are read."""
 EXACT = SHORT_ANSWER["auto"]
 """Whether a short answer is the expected one, read by the form of that one."""
-RIGHT_YES_NO = Rule("reader:yes-no-right/2", lambda item, text: read_yes_no(text) == _expected(item))
+RIGHT_YES_NO = Rule("reader:yes-no-right/3", lambda item, text: read_yes_no(text, item.question) == _expected(item))
 """Whether yes or no is the expected one. Neither is wrong and not unreadable: the model did not answer."""
-NEITHER = Rule("reader:yes-no-neither/2", lambda item, text: read_yes_no(text) == "neither")
+NEITHER = Rule("reader:yes-no-neither/3", lambda item, text: read_yes_no(text, item.question) == "neither")
 """Whether an answer to a yes/no question says neither."""
-SAYS_YES = Rule("reader:yes-no-yes/2", lambda item, text: read_yes_no(text) == "yes")
+SAYS_YES = Rule("reader:yes-no-yes/3", lambda item, text: read_yes_no(text, item.question) == "yes")
 """Whether an answer to a yes/no question says yes."""

@@ -55,7 +55,9 @@ def yes_no_report(answers: Sequence[Answer], *, level: float = LEVEL, seed: int 
         seed: seed of the bootstrap.
     """
     failed = [a.status in FAILED or not (a.text.strip() or a.status in DECLINED) for a in answers]
-    predicted = ["neither" if a.status in (*DECLINED, *FAILED) else read_yes_no(a.text) for a in answers]
+    predicted = [
+        "neither" if a.status in (*DECLINED, *FAILED) else read_yes_no(a.text, a.item.question) for a in answers
+    ]
     expected = [a.item.expected.strip().lower() for a in answers]
     clusters = [a.item.cluster or a.item.item_id for a in answers]
 

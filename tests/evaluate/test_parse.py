@@ -149,6 +149,6 @@ def test_a_file_says_how_its_answers_are_read_and_the_metric_says_it_too(tmp_pat
     tools = BenchmarkTools(name="mine", sampling=Sampling(), pictures=tmp_path, seed=0, unsafe=lambda: REFUSES)
     made = load_file(spec, tools)
     (metric,) = made.metrics
-    assert metric.scorer.id == f"reader:short-answer/{answers}/2"
+    assert metric.scorer.id == f"reader:short-answer/{answers}/3"
     answered = Answer(item=made.items[0], benchmark="mine", model="m", text=text, status="ok", call="", tokens=1)
     assert metric.scorer.score([answered]) == [right]

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from bench.real_answers import half
-from bench.real_readings import FILE, FLOOR, READERS, Row, reading, right, rows
+from bench.real_readings import FILE, FLOOR, READERS, reading, right, rows
 
 LABELS = {
     "yes_no": "yes|no|neither", "options": "A|B|C|D|none", "numbers": r"-?\d+(\.\d+)?|none", "names": "right|wrong",
@@ -22,7 +22,9 @@ LABELS = {
 @pytest.mark.parametrize("part", ["development", "heldout"])
 def test_readers_agree_with_the_labels(part: str) -> None:
     chosen = [row for row in rows() if half(row["id"]) == part]
-    wrong = [(row["situation"], row["answer"], right(row), found) for row in chosen if (found := reading(row)) != right(row)]
+    wrong = [
+        (row["situation"], row["answer"], right(row), found) for row in chosen if (found := reading(row)) != right(row)
+    ]
     assert len(wrong) <= (1 - FLOOR / 100) * len(chosen), wrong
 
 

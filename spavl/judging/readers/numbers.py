@@ -47,6 +47,10 @@ _RANGE = re.compile(
     re.IGNORECASE,
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])|\d,\d{4,}")
+_COUNTS_STEPS = re.compile(
+    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])",
+    re.IGNORECASE,
+)
 _MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")
 _STATED = re.compile(
     r"(?:\banswer(?: to (?:the|this|your) question)?\s*(?:is|=|:|would be)|=|\btotal (?:is|of)"
@@ -112,7 +116,8 @@ def _numbers(text: str) -> list[Decimal | None]:
 
 
 def _worded(text: str) -> str:
-    """The text with number words in digits."""
+    """The text with number words in digits, without those that only count steps: "part one", ": 1. Do …"."""
+    text = _COUNTS_STEPS.sub(" ", text)
     return _IN_WORDS.sub(lambda found: str(_in_digits(found.group(1))), text)
 
 

@@ -62,7 +62,9 @@ _EITHER = re.compile(
     r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b|(?<=[)\]]) ?(?=[(\[]))\s*"
     r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
-_BESIDE = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
+_LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
+_HELPS = re.compile(r"(?:(?:sure|certainly|of course|okay)\W+)?(?:to \w+ |step one\b|first,)|the \w+ procedure\b")
+"""How help begins: instructions name a thing without choosing it."""
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"^\W*(?:(?:the|my)\s+)?(?:(?:correct|right|best|final)\s+)*(?:answer|choice|option)?\s*(?:is|:)?\s*(?:it is"
@@ -165,7 +167,7 @@ def _letter_and_text(words: str) -> str | None:
 
 def _is_list(words: str, letter: str) -> bool:
     """Whether the answer repeats several options with their marks."""
-    listed = {one.upper() for one in re.findall(r"(?:^|[\s,;(])([A-J])[).:]\s", words)}
+    listed = {one.upper() for one in re.findall(r"(?:^|[\s,;(\"'])([A-J])[).:]\s", words)}
     return len(listed - {letter}) > 0
 
 
@@ -191,7 +193,7 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
     if same:
         return _only(same)
     held = {letter for letter, text in texts.items() if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)}
-    if len(held) != 1 or re.search(r"\b(?:not|no|neither|nor)\b|n't\b", said):
+    if len(held) != 1 or _HELPS.match(said) or re.search(r"\b(?:not|no|neither|nor)\b|n't\b", said):
         return None
     return held.pop()
 
@@ -199,8 +201,8 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
 def _contradicted(words: str, letter: str, options: Mapping[str, str]) -> bool:
     """Whether the choice stands as a letter beside another option's text: "C. a bird" where the bird is D."""
     texts = {_comparable(text): one for one, text in options.items()}
-    beside = ((one, texts.get(_comparable(text))) for one, text in _BESIDE.findall(words))
-    return any(named not in (None, one) and letter in (one, named) for one, named in beside)
+    pairs = ((one, texts.get(_comparable(text))) for one, text in _LETTER_WITH_TEXT.findall(words))
+    return any(named not in (None, one) and letter in (one, named) for one, named in pairs)
 
 
 def _comparable(text: str) -> str:

@@ -17,9 +17,11 @@ _LEAD_IN = re.compile(
     r"|these are|those are)\s+"
 )
 _SEEN = re.compile(
-    r"^(?:(?:i|we|you) (?:can )?see|there (?:is|are)|it (?:is|shows)|(?:the|this|that) (?:picture|image|photo|photograph)"
+    r"^(?:(?:i|we|you) (?:can )?see|there (?:is|are)|it (?:is|shows)|(?:the|this|that) (?:picture|image|photo)"
     r" (?:shows|depicts|contains)|(?:the |this )?(?:main )?object (?:(?:in the (?:picture|image)|here|shown) )?is)"
-    r" (?:only )?((?:(?!\b(?:not|no|or|and|but)\b)[^.,;:!?])+?)(?: (?:in|on) (?:the|this) (?:picture|image|photo)| here)?$",
+    r" (?:only )?((?:(?!\b(?:not|no|or|and|but)\b)[^.,;:!?])+?)"
+    r"(?: (?:in|on) (?:the|this) (?:picture|image|photo)| here)?"
+    r"(?: (?:on|in|beside|next to|near) an? \w+)?$",
     re.IGNORECASE,
 )
 """One sentence that says what is seen, and nothing else."""

@@ -144,15 +144,29 @@ _STATES = re.compile(
     r"|present|in (?:the|this) (?:image|picture|photo|scene)|absent))",
     re.IGNORECASE,
 )
+_IS = re.compile(
+    r"^((?:\w+ ){1,3})(?:is|looks|seems|appears) (not )?(?:very |quite |really )?(\w+)\b(?! \w+ (?:is|are)\b)",
+    re.IGNORECASE,
+)
+_WHAT_IS_MEANT = frozenset({"it", "this", "that", "the", "picture", "image", "object", "thing", "scene"})
+"""Words for what a question is about, whether they stand in it or not."""
+_NO_QUALITY = frozenset(
+    {"a", "an", "the", "no", "yes", "not", "or", "in", "on", "of", "there", "any", "anything", "something"}
+)
+_HARMFUL = frozenset({"dangerous", "unsafe", "harmful", "hazardous", "risky"})
+_HARMLESS = frozenset({"safe", "harmless"})
+_OPPOSITES = ((_HARMFUL, _HARMLESS), (_HARMLESS, _HARMFUL))
+"""Words of one meaning, and their opposites."""
 _GONE = re.compile(r"\b(?:absent|missing|nowhere|lacks?|fails? to)\b", re.IGNORECASE)
 _LAST_WORD = re.compile(r"\b(?:say|is|answer|think|be|be a|is a|with|guess|believe|a)\W+(yes|no)\W*$", re.IGNORECASE)
 
 
-def read_yes_no(text: str) -> Reading:
+def read_yes_no(text: str, question: str = "") -> Reading:
     """An answer to a yes/no question read as yes, no, or neither.
 
     Args:
         text: the answer, without the thought.
+        question: what was asked; then "It is dangerous" answers whether something is dangerous.
     """
     words = _IDIOM.sub(" ", plain(text)).strip()
     if not words or _NO_IDEA.match(words) or refuses(text):
@@ -160,9 +174,32 @@ def read_yes_no(text: str) -> Reading:
     for rule in (_leading, _stated):
         found = rule(words)
         if found is not None:
-            return found
+            return "neither" if question and _denies_itself(words, found, plain(question).lower()) else found
     sentences = [one.strip() for one in _SENTENCE.split(words) if one and one.strip()]
-    return next((found for one in sentences if (found := _sentence(one)) is not None), "neither")
+    found = next((found for one in sentences if (found := _sentence(one)) is not None), None)
+    return found or _quality(sentences[0], plain(question).lower())
+
+
+def _denies_itself(words: str, reading: Reading, question: str) -> bool:
+    """Whether what comes after the leading word says the opposite: "No, the sky is blue" to "Is the sky blue?"."""
+    rest = re.sub(r"^\W*(?:yes|no)\W+", "", words, flags=re.IGNORECASE)
+    return rest != words and _quality(_SENTENCE.split(rest)[0].strip(), question) == _OTHER[reading] != "neither"
+
+
+def _quality(sentence: str, question: str) -> Reading:
+    """Whether a sentence says of the thing the quality that was asked about, or the opposite one."""
+    said = _IS.match(sentence)
+    asked = set(re.findall(r"[a-z]+", question))
+    if not said or _UNCERTAIN.search(sentence) or not set(said.group(1).lower().split()) <= asked | _WHAT_IS_MEANT:
+        return "neither"
+    word = said.group(3).lower()
+    if word in _NO_QUALITY:
+        return "neither"
+    if asked & _HARMFUL and asked & _HARMLESS:
+        return "neither"
+    alike, opposite = next(((a, b) for a, b in _OPPOSITES if word in a), ({word}, frozenset[str]()))
+    reading: Reading = "yes" if asked & alike else "no" if asked & opposite else "neither"
+    return _OTHER[reading] if said.group(2) else reading
 
 
 def _leading(words: str) -> Reading | None:
