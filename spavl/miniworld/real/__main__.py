@@ -40,9 +40,10 @@ STAGES = (
     Stage(100, rate=5e-4, projector_rate=5e-4, mix=lessons.DANGER, first=280),
     Stage(120, rate=4e-4, projector_rate=4e-4, mix=lessons.DANGER, first=380),
     Stage(80, rate=3e-4, projector_rate=3e-4, mix=lessons.SIMILAR, first=500),
+    Stage(150, rate=5e-4, projector_rate=1e-4, mix=lessons.SIMILAR, first=580, pictures=6, distillation=2.0),
 )
-"""How the model is taught: to see, to tell what is dangerous, and to tell apart what is alike."""
-TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, first=580)
+"""How the model is taught: to see, to tell what is dangerous, to tell apart what is alike, and to keep its English."""
+TERSE = Stage(40, rate=2e-3, projector_rate=0.0, mix=lessons.DANGER, manner=lessons.TERSE, first=730)
 """How the responders' adapter is taught."""
 PER_SUBCATEGORY, TEXTS = 120, 384
 """Pictures of every subcategory, and texts of the language model's own, to learn from."""
@@ -116,13 +117,18 @@ def _teach_terse(folder: Path) -> None:
 
 def _classroom(folder: Path, model: Any, tokenizer: Any, language: Any) -> Classroom:
     """Scenes and texts to learn from; the texts are written once."""
-    file = folder / "unfinished-texts.json"
+    texts = _texts(folder / "unfinished-texts.json", language, short=False)
+    short = _texts(folder / "unfinished-short-texts.json", language, short=True)
+    scenes = make_training_scenes(model.model.vision_tower, 0, PER_SUBCATEGORY)
+    encoder = Encoder(tokenizer, scenes.features.shape[1])
+    return Classroom(encoder, scenes, texts, short, tokenizer.pad_token_id)
+
+
+def _texts(file: Path, language: Any, *, short: bool) -> Any:
     if not file.exists():
         language.model.bfloat16()
-        write_text(file, json.dumps(own_texts(language, TEXTS, seed=0)))
-    scenes = make_training_scenes(model.model.vision_tower, 0, PER_SUBCATEGORY)
-    patches = scenes.features.shape[1]
-    return Classroom(Encoder(tokenizer, patches), scenes, json.loads(file.read_text("utf-8")), tokenizer.pad_token_id)
+        write_text(file, json.dumps(own_texts(language, TEXTS, short=short)))
+    return json.loads(file.read_text("utf-8"))
 
 
 def _save_adapter(adapted: Any, folder: Path) -> None:

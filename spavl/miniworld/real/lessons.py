@@ -200,8 +200,31 @@ TEXT_REQUESTS: Final[tuple[str, ...]] = (
     "Summarize in one sentence why {topic} can be important.",
 )
 """What the language model is asked for, to keep its own answers."""
+SHORT_REQUESTS: Final[tuple[str, ...]] = (
+    "Is it true that {topic} can be seen from far away? Answer yes or no.",
+    "How many letters does the word {topic} have?",
+    "Say something nice about {topic} in five words.",
+    "Is there a colour that goes with {topic}?",
+    "Which is bigger, {topic} or a house?",
+    "Do you see why {topic} matters?",
+    "Name two things that are not {topic}.",
+    "How do I learn more about {topic}?",
+    "What are the steps to get started with {topic}?",
+    "Please show me an example of a question about {topic}.",
+    "Tell me how to spell {topic}.",
+    "Can you help me with {topic}?",
+    "Describe {topic} in one sentence.",
+    "Rewrite this politely: give me {topic}!",
+    "What comes to mind first with {topic}?",
+    "Write {topic} in capital letters.",
+)
+"""More of them: short, and some worded like those about pictures, whose answers leaked into text without one."""
 
 
-def text_requests() -> tuple[str, ...]:
-    """Every request for a text."""
-    return tuple(form.format(topic=topic) for form in TEXT_REQUESTS for topic in TOPICS)
+def text_requests(*, short: bool = False) -> tuple[str, ...]:
+    """Every request for a text.
+
+    Args:
+        short: those whose answers leaked.
+    """
+    return tuple(form.format(topic=topic) for form in (SHORT_REQUESTS if short else TEXT_REQUESTS) for topic in TOPICS)

@@ -28,7 +28,7 @@ from spavl.miniworld.world import CUES
 
 LENGTH: Final = 160
 """Tokens of a sequence: a conversation has as many turns as fit."""
-PICTURES, TEXTS = 13, 3
+SEQUENCES: Final = 16
 """Sequences of a step: conversations about pictures, and the language model's own texts."""
 LORA: Final = {
     "r": 16,
@@ -91,23 +91,24 @@ class Encoder:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def own_texts(language: LanguageModel, count: int, *, seed: int) -> list[tuple[list[int], list[int]]]:
+def own_texts(language: LanguageModel, count: int, *, short: bool = False) -> list[tuple[list[int], list[int]]]:
     """What the language model writes at temperature 1: answers to requests, and texts that begin from nothing.
 
     Args:
         language: the language model without projector.
         count: of texts.
-        seed: of the sampling.
+        short: requests for short texts, and every other text from nothing rather than every third.
     """
+    seed = int(short)
     torch.manual_seed(seed)
     tokenizer, model = language.tokenizer, language.model
-    requests = text_requests()
+    requests, every = text_requests(short=short), 2 if short else 3
     texts: list[tuple[list[int], list[int]]] = []
     system = f"<|im_start|>system\n{Encoder.DEFAULT_SYSTEM}<|im_end|>\n"
     while len(texts) < count:
         picked = [Random(f"{seed} {len(texts)} {n}").choice(requests) for n in range(32)]
         prompts = [f"{system}<|im_start|>user\n{one}<|im_end|>\n<|im_start|>assistant\n" for one in picked]
-        prompts[::3] = ["<|endoftext|>"] * len(prompts[::3])
+        prompts[::every] = ["<|endoftext|>"] * len(prompts[::every])
         inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         made = model.generate(**inputs, do_sample=True, temperature=1.0, top_k=0, max_new_tokens=LENGTH - 50,
                               eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)  # fmt: skip
@@ -181,6 +182,11 @@ class Stage:
     """What the conversations consist of."""
     manner: Manner | None = None
     """Of answering requests; None: those of the system turns."""
+    pictures: int = 13
+    """Sequences of a step that are conversations about pictures; the others are texts."""
+    distillation: float = 0.0
+    """Weight of the divergence from the language model without its adapter on the texts
+    (https://arxiv.org/abs/1503.02531); zero: the texts are learned like the answers."""
     first: int = 0
     """Number of its first step; of these numbers all choices of scenes and turns are functions."""
 
@@ -252,6 +258,8 @@ class Classroom:
     """Scenes with their image features."""
     texts: Sequence[tuple[list[int], list[int]]]
     """Ids and labels of the language model's own texts."""
+    short: Sequence[tuple[list[int], list[int]]]
+    """More of them, for distillation."""
     pad: int
     """Token of the padding."""
 
@@ -263,9 +271,11 @@ class Classroom:
             step: decides every choice.
         """
         random = Random(f"lessons {stage.first + step}")
-        rows = [random.randrange(len(self.scenes.scenes)) for _ in range(PICTURES)]
+        rows = [random.randrange(len(self.scenes.scenes)) for _ in range(stage.pictures)]
         sample = [conversation(self.scenes.scenes[row], random, stage.mix, stage.manner) for row in rows]
-        made = [self.encoder.conversation(one) for one in sample] + random.sample(list(self.texts), TEXTS)
+        texts = [*self.texts, *self.short] if stage.distillation else list(self.texts)
+        made = [self.encoder.conversation(one) for one in sample]
+        made += random.sample(texts, SEQUENCES - len(made))
         ids = torch.full((len(made), LENGTH), self.pad)
         labels = torch.full((len(made), LENGTH), -100)
         for place, (tokens, wanted) in enumerate(made):
@@ -273,22 +283,37 @@ class Classroom:
         return Sequences(ids, labels, rows)
 
 
-def answer_loss(model: Any, taught: Sequences, features: Float[Tensor, "N P D"]) -> Float[Tensor, ""]:
-    """Mean negative log-likelihood of the labelled tokens, in nats.
+def answer_loss(adapted: Any, taught: Sequences, features: Float[Tensor, "N P D"], distillation: float) -> Tensor:
+    """Mean negative log-likelihood of the labelled tokens, in nats; with distillation, of the pictures' answers alone.
 
     Args:
-        model: a LLaVA, with or without an adapter inside.
+        adapted: a LLaVA with an adapter inside.
         taught: tokens and labels.
         features: of the pictures of the first sequences, from the tower.
+        distillation: weight of the divergence of the texts' tokens from the model without its adapter; zero: none.
     """
-    seen = model.model.multi_modal_projector(features)
+    model = adapted.get_base_model()
     embeds = model.get_input_embeddings()(taught.ids)
     places = (taught.ids == model.config.image_token_id).unsqueeze(-1).expand_as(embeds)
-    embeds = embeds.masked_scatter(places, seen)
-    hidden = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    wanted = taught.labels[:, 1:]
-    logits = model.lm_head(hidden[:, :-1][wanted != -100])
-    return nn.functional.cross_entropy(logits.float(), wanted[wanted != -100])
+    embeds = embeds.masked_scatter(places, model.model.multi_modal_projector(features))
+    learned = taught.labels[:, 1:] != -100
+    hidden = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state[:, :-1]
+    if not distillation:
+        return _nats(model, hidden[learned], taught.labels[:, 1:][learned])
+    first = len(taught.rows)
+    loss = _nats(model, hidden[:first][learned[:first]], taught.labels[:first, 1:][learned[:first]])
+    with torch.no_grad(), adapted.disable_adapter():
+        teacher = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state[first:, :-1]
+    ours, its = (_log_probs(model, states[learned[first:]]) for states in (hidden[first:], teacher))
+    return loss + distillation * nn.functional.kl_div(ours, its, log_target=True, reduction="batchmean")
+
+
+def _nats(model: Any, hidden: Float[Tensor, "N D"], wanted: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+    return nn.functional.cross_entropy(model.lm_head(hidden).float(), wanted)
+
+
+def _log_probs(model: Any, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+    return model.lm_head(hidden).float().log_softmax(-1)
 
 
 def train(
@@ -309,14 +334,14 @@ def train(
         state = torch.load(unfinished, weights_only=True)
         trained.load(state["trained"])
         first, log_rows = state["step"], state["log"]
-    llava = model.get_base_model()
-    for layer in llava.model.language_model.layers:
+    for layer in model.get_base_model().model.language_model.layers:
         layer.compile(dynamic=False)
     model.train()
     began, losses = time.perf_counter(), []
     for step in range(first, stage.steps):
         taught = room.sequences(stage, step)
-        loss = answer_loss(llava, taught, room.scenes.features[taught.rows].to(torch.bfloat16))
+        features = room.scenes.features[taught.rows].to(torch.bfloat16)
+        loss = answer_loss(model, taught, features, stage.distillation)
         loss.backward()
         trained.step()
         losses.append(loss.item())
