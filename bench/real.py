@@ -19,10 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.measures import machine, table
 from bench.real_language.rows import table_rows
 from bench.real_language.skill import measure_skill, text_only_skill
-
-from bench.measures import machine, table
 from spavl.atomic import write_json
 from spavl.config import Settings
 from spavl.config.load import merge

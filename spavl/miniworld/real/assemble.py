@@ -122,7 +122,7 @@ def new_checkpoint(language: LanguageModel) -> tuple[LlavaForConditionalGenerati
     generation = model.generation_config
     generation.bos_token_id, generation.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     generation.pad_token_id, generation.max_new_tokens = tokenizer.pad_token_id, 128
-    generation.do_sample = True  # servers sample only from models that say so
+    generation.do_sample, generation.top_k = True, 0  # servers sample only, and from all tokens, where told so
     return model.eval(), _processor(tokenizer)
 
 

@@ -283,7 +283,9 @@ class Classroom:
         return Sequences(ids, labels, rows)
 
 
-def answer_loss(adapted: Any, taught: Sequences, features: Float[Tensor, "N P D"], distillation: float) -> Tensor:
+def answer_loss(
+    adapted: Any, taught: Sequences, features: Float[Tensor, "N P D"], distillation: float
+) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of the labelled tokens, in nats; with distillation, of the pictures' answers alone.
 
     Args:
