@@ -150,7 +150,7 @@ SMALL_RACE = Race(
 )
 
 
-def _smollm2(shape: ModelShape, sizes: tuple[int, ...], pairs: int, rounds: int, *, limited: bool) -> Race:
+def _smollm2(shape: ModelShape, sizes: tuple[int, ...], pairs: int, *, limited: bool) -> Race:
     """A race at the shape of SmolLM2; if limited, its floors are what arithmetic alone would give."""
 
     def bounds(score_all: bool) -> tuple[float | None, float | None]:
@@ -167,15 +167,15 @@ def _smollm2(shape: ModelShape, sizes: tuple[int, ...], pairs: int, rounds: int,
         trial=RunSpec(pairs_per_step=1, forward_pairs=1),
         trials=1,
         step=RunSpec(pairs_per_step=pairs, forward_pairs=1),
-        rounds=rounds,
+        rounds=2,
         floors=bounds(score_all=False),
         plain_floors=bounds(score_all=True),
     )
 
 
 SMOLLM2_RACES = (
-    _smollm2(SMOLLM2, (1, 3), pairs=3, rounds=3, limited=True),
-    _smollm2(SMOLLM2_SMALL_PICTURES, (3, 6), pairs=6, rounds=2, limited=False),
+    _smollm2(SMOLLM2, (1, 3), pairs=3, limited=True),
+    _smollm2(SMOLLM2_SMALL_PICTURES, (3, 6), pairs=6, limited=False),
 )
 
 

@@ -50,10 +50,11 @@ class Results:
             name: of the experiment.
             rows: all that it measured; rows that it had planned and not measured stay as they are.
         """
-        names, card = {row.name for row in rows}, _card()
+        card = _card()
         carded = [row.replace(how=f"{row.how}{card}") for row in rows]
-        marked = [_with_earlier(row, self._earlier.get(row.name)) for row in carded]
-        self._found[name] = [*marked, *(row for row in self._found[name] if row.name not in names)]
+        measured = {row.name: _with_earlier(row, self._earlier.get(row.name)) for row in carded}
+        planned = [measured.pop(row.name, row) for row in self._found[name]]
+        self._found[name] = [*planned, *measured.values()]
         self._save()
 
     def missing(self, name: str, why: str) -> None:
