@@ -14,33 +14,19 @@ trees, attention, plain, memory, losses, cudnn, profile, checkpointed, defaults,
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from bench.measures import Measure, table, write
+from bench.measures import table
+from bench.trl_comparison.experiments import Experiment, Results, measure_one
 
 MINUTES = 7.0
 """For all rows, unless told otherwise."""
 COMMAND = "python -m bench.gpu --json bench/results/gpu.json"
 """Measures everything where there is a GPU."""
-
-
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """Rows that are measured together."""
-
-    seconds: float
-    """What it takes at least on an H100: it is not begun with less left."""
-    planned: Callable[[], Sequence[Measure]]
-    """Its rows without values."""
-    measures: Callable[[Any, Any], Iterator[Sequence[Measure]]]
-    """Measures on a setup before a deadline; whatever it yields replaces what it yielded before."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,73 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"there is no experiment {unknown[0]}; there is {', '.join(known)}")
     wanted = {name: known[name] for name in options.only or known}
-    results = Results(wanted, options.json, fresh=options.rehearse)
+    how = f"needs an NVIDIA GPU with 80 GB: {COMMAND}"
+    results = Results(wanted, options.json, how=how, fresh=options.rehearse)
     broken = _measure(wanted, results, ends, rehearse=options.rehearse, sizes=options.sizes)
     print(table(results.rows()))
     return int(broken or (any(row["holds"] is False for row in results.rows()) and not options.rehearse))
-
-
-class Results:
-    """The rows so far, written at every change to a file, whose own rows stay where there is no new value.
-
-    Args:
-        wanted: the experiments by name.
-        path: the file; None: none is written.
-        fresh: forget what the file holds.
-    """
-
-    def __init__(self, wanted: Mapping[str, Experiment], path: Path | None, *, fresh: bool = False) -> None:
-        self._path = path
-        self._earlier = _rows_of(path) if path and path.exists() and not fresh else {}
-        how = f"needs an NVIDIA GPU with 80 GB: {COMMAND}"
-        self._found = {name: [row.replace(how=how) for row in one.planned()] for name, one in wanted.items()}
-        self._save()
-
-    def found(self, name: str, rows: Sequence[Measure]) -> None:
-        """Keep measured rows in place of what was there.
-
-        Args:
-            name: of the experiment.
-            rows: all that it measured; rows that it had planned and not measured stay as they are.
-        """
-        names, card = {row.name for row in rows}, _card()
-        marked = [row.replace(how=f"{row.how}{card}") for row in rows]
-        self._found[name] = [*marked, *(row for row in self._found[name] if row.name not in names)]
-        self._save()
-
-    def missing(self, name: str, why: str) -> None:
-        """Say why rows of an experiment have no value.
-
-        Args:
-            name: of the experiment.
-            why: a clause.
-        """
-        self._found[name] = [row.replace(how=why) if row.value is None else row for row in self._found[name]]
-        self._save()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """All rows, as `Measure.row` gives them."""
-        return [row.row() for rows in self._found.values() for row in rows]
-
-    def _save(self) -> None:
-        if self._path:
-            merged = dict(self._earlier)
-            for row in self.rows():
-                if row["value"] is not None or merged.get(row["name"], row)["value"] is None:
-                    merged[row["name"]] = row
-            write(self._path, list(merged.values()))
-
-
-def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows of a file by name."""
-    return {row["name"]: row for row in json.loads(path.read_text("utf-8"))["measures"]}
-
-
-def _card() -> str:
-    """What a measured row says of the GPU."""
-    import torch
-
-    return f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
 
 
 def experiments() -> dict[str, Experiment]:
@@ -176,21 +100,9 @@ def _measure(
         if left < one.seconds and not rehearse:
             results.missing(name, f"takes {one.seconds:.0f} s, of which {left:.0f} were left: {COMMAND} --only {name}")
             continue
-        broken |= not _experiment(name, one, results, setup, deadline)
+        broken |= not measure_one(name, one, results, setup, deadline)
         print(f"· {name}: {left - deadline.left():.0f} s, {deadline.left():.0f} s left", file=sys.stderr, flush=True)
     return broken
-
-
-def _experiment(name: str, one: Experiment, results: Results, setup: Any, deadline: Any) -> bool:
-    """Whether an experiment came to its end; one that breaks is told of, and the others go on."""
-    try:
-        for rows in one.measures(setup, deadline):
-            results.found(name, rows)
-    except Exception as error:
-        traceback.print_exc()
-        results.missing(name, f"broke: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}")
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ class Measure:
     """Which side of the floor is good."""
     how: str
     """How it was measured, or why it was not and on what machine it can be."""
+    runs: tuple[float, ...] = ()
+    """Values of whole runs in sessions of their own, of which the value is the median; empty: there was one session."""
 
     def __post_init__(self) -> None:
         if self.better == "between" and not isinstance(self.floor, tuple):
@@ -80,6 +82,7 @@ class Measure:
             "better": self.better,
             "holds": self.holds,
             "how": self.how,
+            **({"runs": list(self.runs)} if self.runs else {}),
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,6 @@ from spavl.align.data.pairs import Pair
 
 TrainFunction = Callable[[ModelShape, Sequence[Pair], RunSpec], Timing]
 """`run` of a side: trains a model of a shape on pairs and times it."""
-ROUNDS = 3
-"""Runs of every side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,8 @@ def try_sizes(
 ) -> SizeTrial:
     """Search for the fastest size of a forward pass: sizes take turns, and the fastest run of each counts.
 
+    A single size is taken as it is.
+
     Args:
         trainer: the side.
         shape: of the model.
@@ -62,6 +62,8 @@ def try_sizes(
         sizes: pairs of a forward pass, ascending; what does not fit into memory is left out.
         repeats: how often every size is tried.
     """
+    if len(sizes) == 1:
+        return SizeTrial({sizes[0]: math.nan})
     found: dict[int, float] = {}
     fitting = list(sizes)
     for _ in range(repeats):
@@ -76,8 +78,10 @@ def try_sizes(
     return SizeTrial(found)
 
 
-def alternate(shape: ModelShape, sides: Mapping[str, Side], rounds: int = ROUNDS) -> dict[str, list[Timing]]:
+def alternate(shape: ModelShape, sides: Mapping[str, Side], rounds: int) -> Iterator[dict[str, list[Timing]]]:
     """Run all sides once, then all again, so that a slow minute of the machine slows all of them.
+
+    Yields the timings so far by side after every round.
 
     Args:
         shape: of the model.
@@ -88,7 +92,7 @@ def alternate(shape: ModelShape, sides: Mapping[str, Side], rounds: int = ROUNDS
     for _ in range(rounds):
         for name, side in sides.items():
             timings[name].append(run(side, shape))
-    return timings
+        yield timings
 
 
 def run(side: Side, shape: ModelShape) -> Timing:

@@ -1,9 +1,10 @@
 """Floating-point operations that either side needs for a pair, by arithmetic: the model behind the floors.
 
 A forward pass is 2 P tokens + 4 d L attended + 2 d V scored: P weights of the language model's matrices, d its width,
-L its layers, V its vocabulary, `attended` the pairs of a token and one that it attends to. The gradient of the
-activations costs one more forward pass; that of frozen weights is not needed, and that of adapters is left out (under
-1 % of it), as are norms, softmax and optimiser. Gradient checkpointing costs one more forward pass.
+L its layers, V its vocabulary, `attended` the pairs of a token and one that it attends to. Fewer key and value heads
+make smaller matrices, not less attention; the embedding is looked up, so a head tied to it costs what another does.
+The gradient of the activations costs one more forward pass; that of frozen weights is not needed, and that of adapters
+is left out (under 1 % of it), as are norms, softmax and optimiser. Gradient checkpointing costs one more forward pass.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def ratio(
 
 
 def _forward(shape: ModelShape, tokens: int, attended: float, scored: int) -> float:
-    weights = shape.layers * (4 * shape.hidden_size**2 + 3 * shape.hidden_size * shape.intermediate_size)
+    key_share = (shape.key_value_heads or shape.heads) / shape.heads
+    projections = (2 + 2 * key_share) * shape.hidden_size**2
+    weights = shape.layers * (projections + 3 * shape.hidden_size * shape.intermediate_size)
     attention = 4 * shape.hidden_size * shape.layers * attended
     return 2 * weights * tokens + attention + 2 * shape.hidden_size * shape.vocabulary * scored
 

@@ -154,7 +154,7 @@ NO_CUDNN = Group(
 
 @cache
 def best_size(trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: tuple[int, ...]) -> SizeTrial:
-    """The fastest size of a forward pass, searched for once; a single one is taken as it is.
+    """The fastest size of a forward pass, searched for once.
 
     Args:
         trainer: the side.
@@ -162,7 +162,7 @@ def best_size(trainer: TrainFunction, shape: ModelShape, spec: RunSpec, sizes: t
         spec: of the runs.
         sizes: pairs of a forward pass, ascending.
     """
-    return try_sizes(trainer, shape, spec, sizes) if len(sizes) > 1 else SizeTrial({sizes[0]: math.nan})
+    return try_sizes(trainer, shape, spec, sizes)
 
 
 def without_cudnn(setup: Setup, deadline: Deadline) -> Iterator[list[Measure]]:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+
+import torch
 
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import ModelShape
@@ -58,7 +61,10 @@ def _in_subprocess(module: str, *arguments: object) -> Timing:
         request.write_bytes(pickle.dumps(arguments))
         environment = {name: value for name, value in os.environ.items() if name not in THREAD_SETTINGS}
         command = [sys.executable, "-W", "ignore", "-c", SCRIPT, module, str(request), str(result)]
-        subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
+        done = subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
+        if done.returncode == -signal.SIGKILL:
+            raise torch.OutOfMemoryError(f"{module} was killed, as Linux does where memory ends")
+        done.check_returncode()
         timing: Timing = pickle.loads(result.read_bytes())
         return timing
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -62,6 +62,10 @@ class ModelShape:
     """Width and height of a patch in pixels."""
     lora_rank: int = 16
     """Rank of the adapter that is trained."""
+    key_value_heads: int | None = None
+    """Key and value heads of a layer; None: one for every attention head."""
+    tied: bool = False
+    """Whether the head has the weights of the token embedding."""
 
     @property
     def image_tokens(self) -> int:
@@ -71,6 +75,11 @@ class ModelShape:
 
 SMALL = ModelShape("256 × 6", 256, 688, 6, 4, 8_000, 128, 512, 4, 2)
 """The shape that is measured on a CPU."""
+SMOLLM2 = ModelShape("SmolLM2-135M", 576, 1536, 30, 9, 49_152, 128, 512, 4, 2, key_value_heads=3, tied=True)
+"""A pretrained language model's shape under the small tower, with 576 image tokens.
+Source: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct, config.json."""
+SMOLLM2_SMALL_PICTURES = replace(SMOLLM2, image_size=84)
+"""The same with 36 image tokens."""
 LLAVA_7B = ModelShape("LLaVA-1.5-7B", 4096, 11_008, 32, 32, 32_064, 1024, 4096, 24, 16)
 """The shape that is measured on a GPU. Source: https://huggingface.co/llava-hf/llava-1.5-7b-hf, config.json."""
 
@@ -99,6 +108,8 @@ def random_model(shape: ModelShape, device: str, dtype: torch.dtype, seed: int =
             intermediate_size=shape.intermediate_size,
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
+            num_key_value_heads=shape.key_value_heads or shape.heads,
+            tie_word_embeddings=shape.tied,
             max_position_embeddings=4096,
             bos_token_id=1,
             eos_token_id=2,
@@ -106,6 +117,7 @@ def random_model(shape: ModelShape, device: str, dtype: torch.dtype, seed: int =
         ),
         image_token_index=SPECIAL_TOKENS.index("<image>"),
         image_seq_length=shape.image_tokens,
+        tie_word_embeddings=shape.tied,
     )
     torch.manual_seed(seed)
     with torch.device(device):

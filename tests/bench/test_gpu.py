@@ -10,6 +10,7 @@ import torch
 from bench import gpu
 from bench.measures import Measure
 from bench.trl_comparison import attention, setups
+from bench.trl_comparison.experiments import Experiment, Results, measure_one
 
 REHEARSED = ("machine", "trees", "attention", "pairs")
 """The others are the same runs with other settings, or a profiler: the slow test runs them too."""
@@ -20,7 +21,7 @@ def planned():
 
 
 def experiment(measures, seconds=0.0):
-    return gpu.Experiment(seconds, planned, measures)
+    return Experiment(seconds, planned, measures)
 
 
 def saved(path):
@@ -55,7 +56,7 @@ def test_a_file_keeps_rows_that_are_not_measured_again(tmp_path):
     out = tmp_path / "gpu.json"
     old = [row.replace(value=1.0, how="before").row() for row in (*planned(), planned()[0].replace(name="third"))]
     out.write_text(json.dumps({"machine": {}, "measures": old}), "utf-8")
-    results = gpu.Results({"one": experiment(None)}, out)
+    results = Results({"one": experiment(None)}, out)
     assert [row["value"] for row in saved(out).values()] == [1.0, 1.0, 1.0]
     results.missing("one", "broke")
     results.found("one", [planned()[1].replace(value=2.0, how="now")])
@@ -64,7 +65,7 @@ def test_a_file_keeps_rows_that_are_not_measured_again(tmp_path):
         "second": (2.0, "now"),
         "third": (1.0, "before"),
     }
-    gpu.Results({"one": experiment(None)}, out, fresh=True)
+    Results({"one": experiment(None)}, out, fresh=True)
     assert [row["value"] for row in saved(out).values()] == [None, None]
 
 
@@ -87,14 +88,14 @@ def test_an_experiment_that_breaks_keeps_what_it_measured_and_lets_the_next_one_
         yield [row.replace(value=1.0) for row in planned()]
 
     one, other = experiment(breaks), experiment(works)
-    results = gpu.Results({"one": one, "other": other}, tmp_path / "gpu.json")
+    results = Results({"one": one, "other": other}, tmp_path / "gpu.json")
     deadline = setups.Deadline(time.monotonic() + 60)
-    assert not gpu._experiment("one", one, results, SimpleNamespace(), deadline)
+    assert not measure_one("one", one, results, SimpleNamespace(), deadline)
     found = saved(tmp_path / "gpu.json")
     assert found["first"]["value"] == 3.0  # the other experiment has a row of that name, without a value so far
     assert [row["value"] for row in results.rows()] == [3.0, None, None, None]
     assert "no more memory" in results.rows()[1]["how"] and "RuntimeError" in capsys.readouterr().err
-    assert gpu._experiment("other", other, results, SimpleNamespace(), deadline)
+    assert measure_one("other", other, results, SimpleNamespace(), deadline)
     assert [row["value"] for row in results.rows()] == [3.0, None, 1.0, 1.0]
 
 
@@ -102,7 +103,7 @@ def test_what_no_longer_fits_is_a_row_that_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(setups, "of_a_gpu", SimpleNamespace)
     wanted = {"long": experiment(lambda setup, deadline: iter(()), seconds=90.0)}
-    results = gpu.Results(wanted, None)
+    results = Results(wanted, None)
     assert not gpu._measure(wanted, results, time.monotonic() + 30, rehearse=False)
     assert all(row["value"] is None and "takes 90 s" in row["how"] for row in results.rows())
 

@@ -23,7 +23,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from spavl.align.policy.policy import Policy
 from spavl.align.training.trainer import checkpoint_activations, stop_checkpointing
 from spavl.models.trees.batch import TreeBatch
-from spavl.models.trees.lm_head import CHUNK, CHUNK_ON_GPU
+from spavl.models.trees.lm_head import tokens_at_once
 from spavl.models.trees.score import answer_logprobs
 
 STATE_BYTES: Mapping[str, int] = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_32bit": 8}
@@ -224,6 +224,7 @@ def measure_forward(
     layer = _kept_bytes(policy, batch, precision, language[-1]) - rest
     vision_layer = _kept_bytes(policy, batch, precision, towers[0]) - rest if towers else 0
     stop_checkpointing(model)
+    vocabulary = plain.config.get_text_config().vocab_size
     return ForwardCost(
         tokens=batch.ids.numel(),
         layer=layer,
@@ -231,8 +232,8 @@ def measure_forward(
         vision_layer=vision_layer,
         vision_layers=len(towers),
         rest=rest,
-        vocabulary=plain.config.get_text_config().vocab_size,
-        chunk=CHUNK_ON_GPU if batch.ids.is_cuda else CHUNK,
+        vocabulary=vocabulary,
+        chunk=vocabulary * tokens_at_once(vocabulary, on_gpu=batch.ids.is_cuda),
     )
 
 

@@ -20,6 +20,18 @@ from typing_extensions import override
 
 CHUNK, CHUNK_ON_GPU = 1 << 22, 1 << 25
 """Logits at once: 16 MiB in float32, which a processor's cache holds; 128 MiB, which keep a GPU busy."""
+LEAST_TOKENS = 192
+"""Tokens at once on a processor, however large the vocabulary: with fewer, products read the head too often."""
+
+
+def tokens_at_once(vocabulary: int, *, on_gpu: bool) -> int:
+    """Tokens of a chunk of a size that suits the device.
+
+    Args:
+        vocabulary: logits of a token.
+        on_gpu: whether the device is a GPU.
+    """
+    return max(1, CHUNK_ON_GPU // vocabulary) if on_gpu else max(LEAST_TOKENS, CHUNK // vocabulary)
 
 
 def logprobs_at(
@@ -35,7 +47,8 @@ def logprobs_at(
         targets: token ids.
         chunk: logits computed at once; None: a size that suits the device.
     """
-    rows = max(1, (chunk or (CHUNK_ON_GPU if hidden.is_cuda else CHUNK)) // weight.shape[0])
+    vocabulary = weight.shape[0]
+    rows = max(1, chunk // vocabulary) if chunk else tokens_at_once(vocabulary, on_gpu=hidden.is_cuda)
     logprobs: Tensor = _ChunkedLogprobs.apply(hidden, weight, targets, rows)
     return logprobs
 

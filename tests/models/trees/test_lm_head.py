@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spavl.models.trees.lm_head import logprobs_at
+from spavl.models.trees.lm_head import logprobs_at, tokens_at_once
 
 
 def reference(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -41,6 +41,11 @@ def test_values_and_gradients_are_torchs_own_however_it_is_chunked(
     assert torch.allclose(found, expected, atol=1e-5)
     for mine, other in zip(gradients(found, inputs), gradients(expected, inputs), strict=True):
         assert torch.allclose(mine, other, atol=1e-3, rtol=1e-4)
+
+
+def test_a_chunk_has_fewer_tokens_of_a_larger_vocabulary_and_on_a_processor_never_too_few_for_a_product() -> None:
+    assert [tokens_at_once(vocabulary, on_gpu=False) for vocabulary in (8_000, 49_152, 262_144)] == [524, 192, 192]
+    assert [tokens_at_once(vocabulary, on_gpu=True) for vocabulary in (32_064, 1 << 26)] == [1046, 1]
 
 
 def test_a_sure_target_has_a_gradient_that_is_small_but_right() -> None:
