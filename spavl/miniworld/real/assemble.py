@@ -77,14 +77,23 @@ def language_model() -> LanguageModel:
     Raises:
         MissingExtra: its package is not installed.
     """
+    model = AutoModelForCausalLM.from_pretrained(check_packages(), gguf_file=GGUF, dtype=torch.float32)
+    return LanguageModel(model, language_tokenizer())
+
+
+def language_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of the language model, with `<image>` for a control token that no text has.
+
+    Raises:
+        MissingExtra: the language model's package is not installed.
+    """
     folder = check_packages()
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, dtype=torch.float32)
     original = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF)
     renamed = original.backend_tokenizer.to_str().replace(json.dumps(UNUSED), json.dumps(IMAGE))
     with TemporaryDirectory() as place:
         file = Path(place) / "tokenizer.json"
         file.write_text(renamed, "utf-8")
-        tokenizer = PreTrainedTokenizerFast(
+        return PreTrainedTokenizerFast(
             tokenizer_file=str(file),
             bos_token="<|im_start|>",
             eos_token="<|im_end|>",
@@ -95,7 +104,6 @@ def language_model() -> LanguageModel:
             model_max_length=8192,
             padding_side="left",
         )
-    return LanguageModel(model, tokenizer)
 
 
 def new_checkpoint(language: LanguageModel) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
@@ -126,10 +134,15 @@ def new_checkpoint(language: LanguageModel) -> tuple[LlavaForConditionalGenerati
     generation.bos_token_id, generation.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     generation.pad_token_id, generation.max_new_tokens = tokenizer.pad_token_id, 128
     generation.do_sample, generation.top_k = True, 0  # servers sample only, and from all tokens, where told so
-    return model.eval(), _processor(tokenizer)
+    return model.eval(), new_processor_for(tokenizer)
 
 
-def _processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+def new_processor_for(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+    """A processor of the world's pictures and of text.
+
+    Args:
+        tokenizer: of the language model.
+    """
     mini = new_processor()
     return LlavaProcessor(
         image_processor=mini.image_processor,
