@@ -27,11 +27,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from spavl.atomic import atomic_write
+from spavl.atomic import atomic_write, write_json
 from spavl.miniworld.pictures import SIZE
 from spavl.miniworld.real.packages import check_packages
 from spavl.miniworld.train_language import new_processor
 from spavl.models.backends.local_adapter import put_adapter
+from spavl.pictures import file_sha256
 
 HOME: Final = Path(__file__).parents[2] / "data" / "miniworld"
 """Where the package keeps what was trained."""
@@ -40,6 +41,8 @@ TRAINED: Final = HOME / "real"
 GGUF: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 """File of the language model in its package."""
 IMAGE: Final = "<image>"
+MADE_FROM: Final = "made-from.json"
+"""File in an assembled checkpoint that says which trained weights it holds."""
 UNUSED: Final = "<empty_output>"
 """A control token that no text has: its place is given to `<image>`, so that the vocabulary keeps its size."""
 TEMPLATE: Final = (
@@ -74,14 +77,23 @@ def language_model() -> LanguageModel:
     Raises:
         MissingExtra: its package is not installed.
     """
+    model = AutoModelForCausalLM.from_pretrained(check_packages(), gguf_file=GGUF, dtype=torch.float32)
+    return LanguageModel(model, language_tokenizer())
+
+
+def language_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of the language model, with `<image>` for a control token that no text has.
+
+    Raises:
+        MissingExtra: the language model's package is not installed.
+    """
     folder = check_packages()
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, dtype=torch.float32)
     original = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF)
     renamed = original.backend_tokenizer.to_str().replace(json.dumps(UNUSED), json.dumps(IMAGE))
     with TemporaryDirectory() as place:
         file = Path(place) / "tokenizer.json"
         file.write_text(renamed, "utf-8")
-        tokenizer = PreTrainedTokenizerFast(
+        return PreTrainedTokenizerFast(
             tokenizer_file=str(file),
             bos_token="<|im_start|>",
             eos_token="<|im_end|>",
@@ -92,7 +104,6 @@ def language_model() -> LanguageModel:
             model_max_length=8192,
             padding_side="left",
         )
-    return LanguageModel(model, tokenizer)
 
 
 def new_checkpoint(language: LanguageModel) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
@@ -123,10 +134,15 @@ def new_checkpoint(language: LanguageModel) -> tuple[LlavaForConditionalGenerati
     generation.bos_token_id, generation.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     generation.pad_token_id, generation.max_new_tokens = tokenizer.pad_token_id, 128
     generation.do_sample, generation.top_k = True, 0  # servers sample only, and from all tokens, where told so
-    return model.eval(), _processor(tokenizer)
+    return model.eval(), new_processor_for(tokenizer)
 
 
-def _processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+def new_processor_for(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+    """A processor of the world's pictures and of text.
+
+    Args:
+        tokenizer: of the language model.
+    """
     mini = new_processor()
     return LlavaProcessor(
         image_processor=mini.image_processor,
@@ -155,9 +171,10 @@ def trained(folder: Path = TRAINED) -> tuple[LlavaForConditionalGeneration, Llav
 
 
 def assemble(out: Path, folder: Path = TRAINED) -> Path:
-    """Write the trained checkpoint as an ordinary folder, half a gigabyte in float32; a finished one is left as it is.
+    """Write the trained checkpoint as an ordinary folder, half a gigabyte in float32.
 
-    Beside the weights stand the adapters of responders, in `adapters/`.
+    Beside the weights stand the adapters of responders, in `adapters/`, and `made-from.json`: a folder that was made
+    from the same weights is left as it is, and one that was made from others is replaced.
 
     Args:
         out: the folder.
@@ -166,11 +183,14 @@ def assemble(out: Path, folder: Path = TRAINED) -> Path:
     Raises:
         MissingExtra: the language model's package is not installed.
     """
-    if (out / "adapters").exists():
+    weights = {str(file.relative_to(folder)): file_sha256(file) for file in sorted(folder.rglob("*.safetensors"))}
+    note = out / MADE_FROM
+    if note.exists() and json.loads(note.read_text("utf-8")) == weights:
         return out
     model, processor = trained(folder)
     with atomic_write(out) as unfinished:
         model.save_pretrained(unfinished)
         processor.save_pretrained(unfinished)
         shutil.copytree(folder / "adapters", unfinished / "adapters")
+        write_json(unfinished / MADE_FROM, weights)
     return out
