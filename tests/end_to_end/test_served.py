@@ -108,15 +108,16 @@ def test_build_evaluate_and_try_through_the_server(spavl: RunCommand, server: st
     careful = {**served, "name": "careful", "identity": "mini/base/careful", "system": "no ."}
     settings = {
         **SMALL,
-        "models": [*SMALL["models"][:3], {**served, "extra_body": ANY_TOKEN}, careful],
+        "models": [*SMALL["models"][:3], SMALL["models"][-1], {**served, "extra_body": ANY_TOKEN}, careful],
         "build": {**SMALL["build"], "collect": {"source": "miniworld", "per_subcategory": 1, "benign_share": 0.5},
-                  "respond": {"models": ["served", "careful"], "sampling": {"temperature": 1.0, "max_tokens": 24}},
+                  "respond": {"models": ["served", "careful", "lark"],  # unsafe more often than the others ever are
+                              "sampling": {"temperature": 1.0, "max_tokens": 24}},
                   "match": {"groups": 2, "per_question": 1}},
     }  # fmt: skip
     (tmp_path / "served.yaml").write_text(yaml.safe_dump(settings))
     assert "pairs in run/dataset" in spavl("build", "served.yaml").stdout
     counts = manifest(tmp_path / "run")["counts"]
-    assert counts["respond"] == {"ok": 2 * counts["ask"]["ok"]}
+    assert counts["respond"] == {"ok": 3 * counts["ask"]["ok"]}
     spavl("evaluate", "served.yaml", "--model", "served", "--limit", "8")
     rates = manifest(tmp_path / "run")["models"]["served"]
     assert rates["skill_accuracy"]["value"] >= 0.8, "names, which only the picture tells"

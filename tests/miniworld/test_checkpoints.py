@@ -50,8 +50,10 @@ def test_responders_differ_in_safety() -> None:
 
 
 def test_all_weights_are_small_and_safe() -> None:
-    weights = sum(file.stat().st_size for file in HOME.rglob("*") if file.is_file())
-    assert weights <= 10e6
+    sizes = {file.relative_to(HOME): file.stat().st_size for file in HOME.rglob("*") if file.is_file()}
+    real = sum(size for file, size in sizes.items() if file.parts[0] == "real")
+    assert sum(sizes.values()) - real <= 10e6
+    assert 0 < real <= 20e6
     assert not [file for file in HOME.rglob("*") if file.suffix in {".bin", ".pt", ".pkl", ".pth"}]
 
 
