@@ -1,11 +1,12 @@
 """What alignment does to a pretrained language model with eyes: the demo in real language, at length.
 
-python -m bench.real [--json FILE] [--folder FOLDER]
+python -m bench.real [--only answers judge skill] [--json FILE] [--folder FOLDER]
 
-On the demo's dataset three models are trained: DPO with the anchor, plain DPO, and the blind control. All are examined
-on 300 items a metric, and for what their language model can still do. Then the model itself is the judge. The file is
-written anew after every part, and what was called or trained is kept in the folder: run again, it goes on. It takes
-hours; `make bench` leaves it out.
+`answers`: on the demo's dataset three models are trained, DPO with the anchor, plain DPO, and the blind control, and
+all are examined on 300 items a metric. `judge`: the model itself is the judge. `skill`: what their language model can
+still do, always on the processor. The file is written anew after every piece, and what was called or trained is kept
+in the folder: run again, it goes on. A part may be measured on another machine than the rest, with the folder copied
+there; the file says on which. It takes hours without a GPU; `make bench` leaves it out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -47,6 +48,7 @@ from spavl.statistics.agreement import swap_agreement
 from spavl.statistics.intervals import rate, rate_of
 from spavl.tables import read_table
 
+PARTS = ("answers", "judge", "skill")
 SEED = 1
 PER_SUBSET = 300
 TRAININGS: dict[str, dict[str, Any]] = {
@@ -78,7 +80,8 @@ class Results:
     def __init__(self, file: Path) -> None:
         self._file = file
         found = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        self.parts: dict[str, Any] = {"models": {}, "paired": {}, "trainings": {}, "seconds": {}, **found}
+        empty: dict[str, Any] = {part: {} for part in ("models", "paired", "trainings", "seconds", "machines")}
+        self.parts = {**empty, **found}
 
     def put(self, part: str, value: Any) -> None:
         """Replace a part, and write the file with its rows.
@@ -121,31 +124,53 @@ class Results:
         return [measure.row() for measure in table_rows(self.parts["models"], self.parts["paired"])]
 
     def _write(self) -> None:
-        write_json(self._file, {**self.parts, "machine": machine(), "measures": self.rows})
+        write_json(self._file, {**self.parts, "measures": self.rows})
 
 
-def measure(results: Results) -> None:
-    """Measure everything in the current folder, the quickest answers first.
+def measure(results: Results, parts: Sequence[str] = PARTS) -> None:
+    """Measure parts in the current folder, the quickest answers first.
 
     Args:
-        results: gets every part when it is known.
+        results: gets every piece when it is known.
+        parts: of `PARTS`.
     """
     settings = _settings({"out": "run", "evaluate": {"benchmarks": [_world(PER_SUBSET)]}})
     make_ready(DEMOS["real"], settings)
-    base = Path(settings.align.model)
+    measured = {"answers": _measure_answers, "judge": _measure_judge, "skill": _measure_skills}
+    for part in PARTS:
+        if part in parts:
+            measured[part](results, settings)
+            results.put("machines", {**results.parts["machines"], part: machine()})
+
+
+def _measure_answers(results: Results, settings: Settings) -> None:
     with Session(settings, TerminalProgress()) as session:
         with results.timed("build"):
             build(session)
         results.put("dataset", dataset_facts(session, REAL))
         scores = _scores(session, results, "base", None, None)
         for name, changed in TRAININGS.items():
-            folder = _train(session, results, name, changed)
-            scores = _scores(session, results, name, folder, scores)
-            _skill(results, name, folder)
-    results.model("text_only", skill=text_only_skill(Path("skill-text-only.json")))
-    _skill(results, "base", base)
-    with results.timed("self-judge"):
+            scores = _scores(session, results, name, _train(session, results, name, changed), scores)
+
+
+def _measure_judge(results: Results, settings: Settings) -> None:
+    del settings
+    with results.timed("judge itself"):
         results.put("self_judge", _self_judge())
+
+
+def _measure_skills(results: Results, settings: Settings) -> None:
+    base = Path(settings.align.model)
+    results.model("text_only", skill=text_only_skill(Path("skill-text-only.json")))
+    for name, folder in {"base": base, **_trained(settings)}.items():
+        with results.timed(f"skill {name}"):
+            results.model(name, skill=measure_skill(folder, Path(f"skill-{name}.json")))
+
+
+def _trained(settings: Settings) -> dict[str, Path]:
+    """The adapters that were trained and are there, by name."""
+    found = {name: Path(settings.out) / "align" / name / "adapter" for name in TRAININGS}
+    return {name: adapter for name, adapter in found.items() if adapter.is_dir()}
 
 
 def _world(per_subset: int) -> dict[str, Any]:
@@ -198,12 +223,6 @@ def _note(results: Results, scores: Scores) -> None:
         results.model(name, rates={m: asdict(r) for m, r in rates.items()})
 
 
-def _skill(results: Results, name: str, folder: Path) -> None:
-    kept = Path(f"skill-{name}.json")
-    with results.timed(f"skill {name}"):
-        results.model(name, skill=measure_skill(folder, kept))
-
-
 def _self_judge() -> dict[str, Any]:
     """What the dataset becomes where the model itself compares the answers."""
     with Session(_settings(SELF_JUDGE), TerminalProgress()) as session:
@@ -241,12 +260,13 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", default=Path("bench/results/real.json"))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--folder", type=Path, default=Path(".spavl/bench-real"), help="keeps calls and trainings")
     options = parser.parse_args()
     results = Results(options.json.resolve())
     options.folder.mkdir(parents=True, exist_ok=True)
     with chdir(options.folder):
-        measure(results)
+        measure(results, options.only)
     print(table(results.rows))
     raise SystemExit(int(any(row["holds"] is False for row in results.rows)))
 

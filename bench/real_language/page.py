@@ -70,12 +70,15 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _machine(real: Mapping[str, Any]) -> str:
-    if "machine" not in real:
-        return f"{NOT_MEASURED}\n"
-    found = real["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    peak = f" At most {real['peak_rss_mb'] / 1000:.1f} GB of memory were used." if "peak_rss_mb" in real else ""
-    return f"Measured on {found['cores']} cores, {found['memory_gb']:.0f} GiB; {versions}.{peak}\n"
+    """On what each part was measured; parts of one machine stand together."""
+    parts: dict[str, list[str]] = {}
+    for part, found in real.get("machines", {}).items():
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        gpu = f"{found['gpu']}, " if found.get("gpu") else ""
+        parts.setdefault(f"{gpu}{found['cores']} cores, {found['memory_gb']:.0f} GiB; {versions}", []).append(part)
+    lines = [f"Measured on {on} ({', '.join(some)})." for on, some in parts.items()]
+    peak = f"At most {real['peak_rss_mb'] / 1000:.1f} GB of memory were used." if "peak_rss_mb" in real else ""
+    return "\n".join([*lines, peak]) + "\n" if lines else f"{NOT_MEASURED}\n"
 
 
 def _section(title: str, body: str) -> str:
