@@ -51,7 +51,8 @@ def results() -> dict[str, Any]:
     metrics = {name: {"label": label, "better": better} for name, (label, better) in names.items()}
     rows = [row.row() for row in table_rows(models, {"anchored": paired})]
     return {
-        "machines": {"skill": {"cores": 2, "memory_gb": 23.5, "gpu": None, "versions": {"spavl": "0.1.0"}}}, "peak_rss_mb": 5100.0,
+        "machines": {"skill": {"cores": 2, "memory_gb": 23.5, "gpu": None, "versions": {"spavl": "0.1.0"}}},
+        "peak_rss_mb": 5100.0,
         "measures": rows, "models": models, "metrics": metrics, "paired": {"anchored": paired},
         "dataset": {"pairs": 1234, "responder_unsafe": {"bold": base["unsafe_rate"]}}, "seconds": {"build": 61.25},
         "self_judge": {"unreadable": aligned["unsafe_rate"], "stopped_by": None},

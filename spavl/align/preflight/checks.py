@@ -7,7 +7,8 @@ scored at the wrong tokens, trees that see too much, a picture that never arrive
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +32,10 @@ from spavl.plural import plural
 
 EXACT = 1e-4
 """Largest relative difference of an answer's log-probability between packings, in float32."""
+LEAST_ROUNDING = 0.05
+"""Nats that are taken for rounding in half precision, however little the model moves with it."""
+ROUNDINGS = 3
+"""Times that embeddings are rounded otherwise to see how much the model moves with it."""
 SAMPLE = 6
 """Most trees on which the model is run."""
 
@@ -62,6 +67,29 @@ class PreflightReport:
         if self.estimate:
             lines.append(self.estimate.render())
         return "\n".join(lines + [finding.render() for finding in self.findings])
+
+
+@contextmanager
+def rounded_otherwise(model: Any, seed: int) -> Iterator[None]:
+    """While the context holds, every number of a token's embedding is off by about the rounding of bfloat16.
+
+    Args:
+        model: the model, wrapped or not.
+        seed: of the errors.
+    """
+    generator: torch.Generator | None = None
+
+    def disturb(module: Any, args: Any, embedded: torch.Tensor) -> torch.Tensor:
+        nonlocal generator
+        generator = generator or torch.Generator(embedded.device).manual_seed(seed)
+        errors = torch.randn(embedded.shape, generator=generator, device=embedded.device)
+        return (embedded.float() * (1 + errors * 2**-9)).to(embedded.dtype)
+
+    hook = model.get_input_embeddings().register_forward_hook(disturb)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @dataclass
@@ -104,7 +132,7 @@ class PreflightChecks:
         self._check_deterministic(separate)
         if separate.pixels and not self.settings.blind:
             self._check_picture_matters(separate)
-        return self._choose_packing(sample, tree, separate)
+        return self._choose_packing(tree, separate)
 
     def measure_pass(self, trees: Sequence[PairGroup]) -> tuple[ForwardCost, float]:
         """What a forward pass keeps, and seconds for each token of a forward and backward pass.
@@ -142,17 +170,17 @@ class PreflightChecks:
         wanted += [choose(trees, key=lambda tree: pictures[tree[0]]) for choose in (max, min)]
         return [tree[:2] for tree in dict.fromkeys(wanted)][:SAMPLE]
 
-    def _choose_packing(self, sample: Sequence[PairGroup], tree: TreeBatch, separate: TreeBatch) -> Packing:
+    def _choose_packing(self, tree: TreeBatch, separate: TreeBatch) -> Packing:
         """Trees where they give the numbers of separate sequences up to rounding, unless the settings decide."""
         wish = self.settings.batching.packing
         if wish == "separate":
             return "separate"
         with torch.no_grad(), self.precision():
             found = parity(self.policy.model, self.policy.family, tree, separate)
-            rounding = self._rounding(sample, separate)
-        difference = found.nats if rounding else found.logprobs
-        limit = 5 * rounding if rounding else EXACT
-        unit = "nats" if rounding else "relative"
+            rounding = self._rounding(separate)
+        difference = found.logprobs if self.exact else found.nats
+        limit = max(2 * rounding, LEAST_ROUNDING) if not self.exact else EXACT
+        unit = "relative" if self.exact else "nats"
         measured = f"trees and separate sequences differ by {difference:.1e} {unit}, up to {limit:.1e} is rounding"
         if difference <= limit:
             self.findings.append(Finding("note", f"trees are exact: {measured}"))
@@ -166,15 +194,18 @@ class PreflightChecks:
         self.findings.append(Finding("warn", f"fell back to separate sequences: {measured}"))
         return "separate"
 
-    def _rounding(self, sample: Sequence[PairGroup], separate: TreeBatch) -> float:
-        """Nats by which an answer differs from itself in another batch; 0 in float32, where `EXACT` holds."""
+    def _rounding(self, separate: TreeBatch) -> float:
+        """Nats by which an answer moves when its tokens' embeddings are rounded otherwise; 0 in float32, where `EXACT`
+        holds. The same answers in another batch would not do: some kernels round each row alike in any batch."""
         if self.exact:
             return 0.0
-        alone = [self.dataset.batch([tree], "separate")[0].to(self.device) for tree in sample]
-        if self.dataset.corruption is not None:
-            return 0.5
-        differences = torch.cat([self._sums(one) for one in alone]) - self._sums(separate)
-        return max(float(differences.abs().max()), 1e-2)
+        known = self._sums(separate)
+        draws = (rounded_otherwise(self.policy.model, seed) for seed in range(ROUNDINGS))
+        return max(self._moved(separate, known, draw) for draw in draws)
+
+    def _moved(self, batch: TreeBatch, known: torch.Tensor, otherwise: AbstractContextManager[None]) -> float:
+        with otherwise:
+            return float((self._sums(batch) - known).abs().max())
 
     def _sums(self, batch: TreeBatch) -> torch.Tensor:
         """[A] log-probability of each answer."""
