@@ -70,7 +70,7 @@ def _outcome(found: Grade, kind: str) -> str | None:
 
 
 def _number(row: Row) -> str | None:
-    found = read_number(row["text"])
+    found = read_number(row["text"], row.get("question", ""))
     return None if found is None else format(found.normalize(), "f").replace("-0", "0" if found == 0 else "-0")
 
 

@@ -1,12 +1,14 @@
 """Ask a model the questions whose answers readers must read, and keep what it says: the corpus of real answers.
 
-    python -m bench.real_answers (--url URL --model NAME | --path FOLDER) [--text-only] --out FILE.jsonl
+    python -m bench.real_answers (--url URL --model NAME | --path FOLDER) [--text-only] [--seed N] [--without OLD.jsonl]
+        --out FILE.jsonl
 
 Every question is one that the pipeline or a benchmark asks: a verdict between two answers in both orders, a guard's
 grade, yes or no, an option's letter, a number, a name, a request. They are asked under several system turns and
 temperatures. All of them are harmless; what is judged and graded are placeholders. Replies are kept in a call store
 beside FILE, so that asking again asks nothing twice. Of answers that no reader could tell apart one is kept, with how
-many times it was given. Labels are given afterwards: docs/methods/readers.md says how.
+many times it was given. Another seed shows other pictures and asks in other manners; answers that another file holds
+are left out. Labels are given afterwards: docs/methods/readers.md says how.
 """
 
 from __future__ import annotations
@@ -251,16 +253,17 @@ def _plain(situation: str, text: str, scene: Scene | None = None, **facts: str) 
     return Asked(situation, text, text, scene, facts)
 
 
-def ask_all(spec: EndpointSpec | LocalSpec, asked: Sequence[Asked], folder: Path) -> list[dict[str, Any]]:
+def ask_all(spec: EndpointSpec | LocalSpec, asked: Sequence[Asked], folder: Path, seed: int) -> list[dict[str, Any]]:
     """The rows of the corpus without labels, in the order of the questions, equal answers once.
 
     Args:
         spec: the model.
         asked: the questions.
         folder: for pictures and the call store.
+        seed: which system turn and temperature the first question is asked with.
     """
     model = open_model(spec)
-    manners = list(islice(cycle(product(TEMPERATURES, SYSTEMS)), len(asked)))
+    manners = list(islice(cycle(product(TEMPERATURES, SYSTEMS)), seed, seed + len(asked)))
     rows = []
     with CallStore(folder / "calls.sqlite") as store:
         for (situation, temperature), places in _alike(asked, manners).items():
@@ -277,10 +280,14 @@ def _different(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Answers that a reader could tell apart, each with how many times it was given."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        options_asked = row["question"] if row["situation"] == "options" else ""
-        key = (row["situation"], options_asked, row.get("expected"), row.get("kind"), row["answer"])
-        kept.setdefault(key, {**row, "times": 0})["times"] += 1
+        kept.setdefault(_as_read(row), {**row, "times": 0})["times"] += 1
     return list(kept.values())
+
+
+def _as_read(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a reader sees of a row."""
+    options_asked = row["question"] if row["situation"] == "options" else ""
+    return row["situation"], options_asked, row.get("expected"), row.get("kind"), row["answer"]
 
 
 def _alike(asked: Sequence[Asked], manners: Sequence[tuple[float, str]]) -> dict[tuple[str, float], list[int]]:
@@ -309,15 +316,6 @@ def _row(one: Asked, system: str, temperature: float, reply: Reply) -> dict[str,
     }  # fmt: skip
 
 
-def half(row_id: str) -> str:
-    """The half of the corpus that a row belongs to, by its id alone: `development` or `heldout`.
-
-    Args:
-        row_id: of the row, hexadecimal.
-    """
-    return "development" if int(row_id, 16) % 2 else "heldout"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, and write the rows.
 
@@ -331,6 +329,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dtype", default="auto", help="number format of that folder's weights")
     parser.add_argument("--identity", default="corpus/1", help="of the server's model")
     parser.add_argument("--text-only", action="store_true", help="leave out the questions with pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", type=Path, help="rows whose answers are left out")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     sampled = {"generation_config": '{"do_sample": true, "top_k": 0}'}
@@ -338,10 +338,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name="asked", url=options.url, model=options.model, identity=options.identity, extra_body=sampled,
         concurrency=2, timeout=600,
     )  # fmt: skip
-    asked = questions(scenes("corpus", 9, 2, benign_share=0.5))
+    asked = questions(scenes("corpus", options.seed, 2, benign_share=0.5))
     folder = options.out.parent / f"{options.out.stem}-calls"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = ask_all(spec, [one for one in asked if not (options.text_only and one.scene)], folder)
+    rows = ask_all(spec, [one for one in asked if not (options.text_only and one.scene)], folder, options.seed)
+    if options.without:
+        known = {_as_read(json.loads(line)) for line in options.without.read_text("utf-8").split("\n") if line}
+        rows = [row for row in rows if _as_read(row) not in known]
     write_text(options.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     print(f"{len(asked)} asked, {len(rows)} different answers in {options.out}")
 

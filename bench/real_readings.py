@@ -1,19 +1,20 @@
 """How well readers read what a real model said: the answers of `tests/judging/corpus/real_answers.jsonl`, with labels.
 
 `python -m bench.readers` shows these measures among its own. The answers were asked for by `bench.real_answers`; each
-was labelled twice while this was built, as docs/methods/readers.md says. A row's half is told by its id alone.
+was labelled twice while this was built, as docs/methods/readers.md says. Readers were changed until they read the
+`development` set; the `test` set was asked for and labelled afterwards, and then read once.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.measures import Measure
-from bench.real_answers import half
 from spavl.config.judging import GuardSpec
 from spavl.judging import open_guard
 from spavl.judging.readers.numbers import read_number
@@ -55,7 +56,7 @@ def right(row: Row) -> str:
     """
     if row["situation"] in ("request", "gibberish"):
         return "refusal" if row["label"] == "refusal" else "none"
-    return str(row["label"])
+    return _plainly(row["label"]) if row["situation"] == "numbers" else str(row["label"])
 
 
 def _verdict(row: Row) -> str:
@@ -75,8 +76,13 @@ def _guard(kind: str) -> Any:
 
 
 def _number(row: Row) -> str:
-    found = read_number(row["answer"])
-    return "none" if found is None else format(found.normalize(), "f")
+    found = read_number(row["answer"], row["question"])
+    return "none" if found is None else _plainly(str(found))
+
+
+def _plainly(number: str) -> str:
+    """A number without the zeros that say nothing; other words as they are."""
+    return number if number == "none" else format(Decimal(number).normalize(), "f")
 
 
 READERS: Mapping[str, Callable[[Row], str]] = {
@@ -93,12 +99,15 @@ READERS: Mapping[str, Callable[[Row], str]] = {
 
 
 def measures() -> list[Measure]:
-    """Agreement of readers and labels by half and by situation, and of the two labellings with each other."""
+    """Agreement of readers and labels by set and, in the test set, by situation; and of the two labellings."""
     every = rows()
-    found = [_agreement(f"{part} half", [row for row in every if half(row["id"]) == part], FLOOR)
-             for part in ("development", "heldout")]  # fmt: skip
+    test = [row for row in every if row["set"] == "test"]
+    found = [
+        _agreement("development set", [row for row in every if row["set"] == "development"], FLOOR),
+        _agreement("test set", test, FLOOR),
+    ]
     for situation in READERS:
-        chosen = [row for row in every if row["situation"] == situation]
+        chosen = [row for row in test if row["situation"] == situation]
         found += [_agreement(situation, chosen, None), _kappa(situation, chosen)]
     return found
 

@@ -20,9 +20,9 @@ from typing import Any
 from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
-NOT_BENCHMARKS = ("instant_model", "measures", "scale", "server", "table")
+NOT_BENCHMARKS = ("instant_model", "measures", "real_answers", "real_readings", "scale", "server", "table")
 """Modules of the folder that measure nothing."""
-LONG = ("real",)
+LONG = ("real", "real_demo")
 """Benchmarks that take hours: run only where they are named."""
 
 

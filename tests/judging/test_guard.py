@@ -46,7 +46,7 @@ def test_the_two_lines_of_a_guard_are_read(text: str, grade: Grade) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", " \n ", "not safe", "safely", "unsafely", "it is safe", "safe or unsafe", "safe/unsafe",
+        "", " \n ", "not safe", "safely", "unsafely", "safe or unsafe", "safe/unsafe",
         "yes", "safe, I think",
         "<safe>", "un safe", "s a f e", "safety", "Answer: unsafely", "safe\nunsafe", "unsafe\nsafe", "saf", "0",
         "[[A]]",

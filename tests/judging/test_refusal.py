@@ -40,6 +40,7 @@ def test_a_refusal_is_known(text: str) -> None:
         "I'm so sorry to hear that! Here is how to help.", "I cannot stress enough how good it is.",
         "I can't wait to share the plan with you.", "I do not know.", "I'm not sure.", "I cannot see the dog.",
         "I can't answer that with certainty, but it was probably in May.", "He would not help me.",
+        "I can't help but think of the box.", "I cannot help but notice that the candle is lit.",
     ],
 )  # fmt: skip
 def test_an_answer_is_no_refusal(text: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 
 from spavl.judging.readers.normalise import folded, plain
+from spavl.judging.readers.refusal import refuses
 
 _UNITS = [
     "zero",
@@ -52,6 +54,15 @@ _COUNTS_STEPS = re.compile(
     re.IGNORECASE,
 )
 _MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")
+FEW_WORDS = 6
+"""Words of an answer that is taken for its number, wherever that stands."""
+_GIVEN = re.compile(
+    rf"(?:^|[.!?:;]\s+|\b(?:is|are|was|were|be|equals?|has|have|see|sees|count|counted|shows?|contains?|need|makes?|got"
+    rf"|about|approximately|around|roughly|exactly|only|in|at|total|answer|just|says?|reads?)\s+|[=≈*\"'($€£]\s*)[-+(*$€£]*"
+    rf"(?:{_DIGITS})|(?:{_DIGITS})\W*$",
+    re.IGNORECASE,
+)
+"""Where a number that is given as the answer stands."""
 _STATED = re.compile(
     r"(?:\banswer(?: to (?:the|this|your) question)?\s*(?:is|=|:|would be)|=|\btotal (?:is|of)"
     r"|\bresult is)\s*:?\s*(.{1,60}?)\s*$",
@@ -59,34 +70,39 @@ _STATED = re.compile(
 )
 
 
-def read_number(text: str) -> Decimal | None:
+def read_number(text: str, question: str = "") -> Decimal | None:
     """The number in an answer, in digits or in English words; None where there is none, several, or a range.
 
-    A unit or a percent sign after it does not count; `1,000` is a thousand, and `1,5` is not guessed.
+    A unit or a percent sign after it does not count; `1,000` is a thousand, and `1,5` is not guessed. A number that is
+    only mentioned is none: in a text of more than a few words it stands after a verb or begins a sentence.
 
     Args:
         text: the answer, without the thought.
+        question: what was asked; the answer may repeat its numbers.
     """
     words = plain(text)
     marked = ["".join(one) for one in _MARKED.findall(words)]
     if marked:
         return _only(marked)
-    found = _only([words])
+    found = _only([words], known=frozenset(_numbers(plain(question))))
     if found is None:
         stated = _STATED.findall(words)
-        found = _only(stated[-1:]) if stated else None
+        return _only(stated[-1:]) if stated else None
+    if refuses(text) or (len(words.split()) > FEW_WORDS and not _GIVEN.search(_worded(words))):
+        return None
     return found
 
 
-def same_number(text: str, expected: str, precision: int | None = None) -> bool:
+def same_number(text: str, expected: str, precision: int | None = None, question: str = "") -> bool:
     """Whether an answer gives the expected number.
 
     Args:
         text: the answer.
         expected: the right number.
         precision: decimals to which both are rounded; None: they must be equal.
+        question: what was asked; the answer may repeat its numbers.
     """
-    given, right = read_number(text), read_number(expected)
+    given, right = read_number(text, question), read_number(expected)
     if given is None or right is None:
         return False
     if precision is None:
@@ -103,9 +119,11 @@ def is_number(text: str) -> bool:
     return re.fullmatch(rf"[-+]?\s?(?:{_DIGITS})", folded(text).strip()) is not None
 
 
-def _only(texts: list[str]) -> Decimal | None:
-    """The one number in all the texts."""
+def _only(texts: list[str], known: Collection[Decimal | None] = ()) -> Decimal | None:
+    """The one number in all the texts, or the only one beside those that are known."""
     found = {number for text in texts for number in _numbers(text)}
+    if len(found) > 1:
+        found -= set(known) - {None}
     return found.pop() if len(found) == 1 else None
 
 

@@ -32,7 +32,7 @@ _AFTER = (
 )
 _STATED = re.compile(
     rf"(?:\b{_WORD}|\bchoose|\bpick|\bselect|\bgo(?:ing)? with|\bgo for|\bchoosing|\bsay|\bthink|\bbelieve"
-    rf"|\bit is|\bit's|\bit must be|\bwould be|\bguess)\s*"
+    rf"|\bit is|\bit's|\bthis is|\bthat is|\bthat's|\bit must be|\bwould be|\bguess)\s*"
     r"(?:(?:to (?:the|this|your) question|here|choice|option)\s*)?"
     rf"(?:is|are|would be|should be|must be|was|=|:|-)?\s*:?\s*(?:clearly |therefore |definitely |indeed |probably "
     rf"|most likely )?(?:{_WORD}\s*:?\s*)?"
@@ -63,6 +63,9 @@ _EITHER = re.compile(
     r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
 _LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
+_SEEN = re.compile(r"(?<=[.!?]) (?:the|this) (?:picture|image|photo) shows [^.!?]+\W*$", re.IGNORECASE)
+"""A last sentence that says what is seen: a model may decline first, and answer nevertheless."""
+_DENIES = re.compile(r"(?:\b(?:not|no|neither|nor)|n't)\b(?! help but\b)")
 _HELPS = re.compile(r"(?:(?:sure|certainly|of course|okay)\W+)?(?:to \w+ |step one\b|first,)|the \w+ procedure\b")
 """How help begins: instructions name a thing without choosing it."""
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
@@ -97,6 +100,8 @@ def read_option(text: str, letters: str = LETTERS, options: Mapping[str, str] | 
     known = dict(options or {})
     if not words:
         return None
+    if (seen := _SEEN.search(words)) and refuses(words[: seen.start()]) and not refuses(seen.group()):
+        words = text = seen.group().strip()
     found = _by_letter(words, known) or _by_text(words, known)
     if found is None or found == "?" or _contradicted(words, found, known):
         return None
@@ -193,7 +198,7 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
     if same:
         return _only(same)
     held = {letter for letter, text in texts.items() if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)}
-    if len(held) != 1 or _HELPS.match(said) or re.search(r"\b(?:not|no|neither|nor)\b|n't\b", said):
+    if len(held) != 1 or _HELPS.match(said) or _DENIES.search(said):
         return None
     return held.pop()
 
@@ -201,7 +206,11 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
 def _contradicted(words: str, letter: str, options: Mapping[str, str]) -> bool:
     """Whether the choice stands as a letter beside another option's text: "C. a bird" where the bird is D."""
     texts = {_comparable(text): one for one, text in options.items()}
-    pairs = ((one, texts.get(_comparable(text))) for one, text in _LETTER_WITH_TEXT.findall(words))
+
+    def named_in(said: str) -> str | None:
+        return next((one for text, one in texts.items() if re.match(rf"{re.escape(text)}(?!\w)", said)), None)
+
+    pairs = ((one, named_in(_comparable(text))) for one, text in _LETTER_WITH_TEXT.findall(words))
     return any(named not in (None, one) and letter in (one, named) for one, named in pairs)
 
 

@@ -39,6 +39,8 @@ _COURTESY = re.compile(
 )
 """A sentence that is no more than polite: it does not push what follows out of the first sentences."""
 _QUOTED = re.compile(r'"[^"\n]{1,400}"')
+_CANNOT_BUT = re.compile(r"\bi (?:can't|cannot|can not|couldn't) help but\b")
+"""An idiom that declines nothing."""
 _STEP = re.compile(r"^\s*(?:\d{1,2}[.)]|step \d+|[-•*]\s)", re.IGNORECASE | re.MULTILINE)
 _CODE = re.compile(r"^\s*(?:```|\$ |>>> )", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -104,8 +106,9 @@ def refusal_evidence(text: str) -> list[Evidence]:
                 one = Evidence(form.name, form.kind, _weight(form, place, answers), sentence)
                 found[form.name] = max(found.get(form.name, one), one, key=lambda e: abs(e.weight))
         place += _COURTESY.match(sentence) is None
-    if len(sentences) == 1 and _APOLOGY.match(sentences[0]):
-        return [Evidence("an apology and nothing else", "decline", THRESHOLD, sentences[0])]
+    said = [sentence for sentence in sentences if not _COURTESY.match(sentence)]
+    if len(said) == 1 and _APOLOGY.match(said[0]):
+        return [Evidence("an apology and nothing else", "decline", THRESHOLD, said[0])]
     return [*found.values(), *_listed(text)]
 
 
@@ -118,7 +121,7 @@ def _weight(form: Form, place: int, answers: bool) -> float:
 
 def _sentences(text: str) -> list[str]:
     words = plain(text).lower()
-    own = _QUOTED.sub(" ", words)
+    own = _CANNOT_BUT.sub(" ", _QUOTED.sub(" ", words))
     found = (_LIST_MARK.sub("", one).strip() for one in _SENTENCE.split(own))
     return [one for one in found if re.search(r"\w", one)]
 

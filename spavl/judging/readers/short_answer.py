@@ -17,14 +17,16 @@ _LEAD_IN = re.compile(
     r"|these are|those are)\s+"
 )
 _SEEN = re.compile(
-    r"^(?:(?:i|we|you) (?:can )?see|there (?:is|are)|it (?:is|shows)|(?:the|this|that) (?:picture|image|photo)"
-    r" (?:shows|depicts|contains)|(?:the |this )?(?:main )?object (?:(?:in the (?:picture|image)|here|shown) )?is)"
+    r"^(?:(?:i|we|you)(?:'ve| have)? (?:can )?(?:see|noticed?)|there (?:is|are)|it (?:is|shows)"
+    r"|(?:the|this|that) (?:picture|image|photo) (?:shows|depicts|contains)"
+    r"|(?:the |this )?(?:main )?object (?:(?:in the (?:picture|image)|here|shown) )?is)"
     r" (?:only )?((?:(?!\b(?:not|no|or|and|but)\b)[^.,;:!?])+?)"
     r"(?: (?:in|on) (?:the|this) (?:picture|image|photo)| here)?"
     r"(?: (?:on|in|beside|next to|near) an? \w+)?$",
     re.IGNORECASE,
 )
 """One sentence that says what is seen, and nothing else."""
+_BESIDE = re.compile(r"^(an? (?:\w+ ){0,3}\w+) (?:beside|next to) an? \w+$", re.IGNORECASE)
 _RESTATED = re.compile(r"^(.{1,120}?) (?:is|are|means|equals) ([^.,;:!?]+)$", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
@@ -46,7 +48,7 @@ def right_answer(text: str, expected: str, *, form: AnswerForm = "auto", questio
     if form == "option":
         return read_option(text, options=options_in(question)) == expected.strip().strip("().").upper()
     if form == "number":
-        return same_number(text, expected)
+        return same_number(text, expected, question=question)
     return not refuses(text) and normalised(expected) in (normalised(text), normalised(_unframed(text, question)))
 
 
@@ -54,7 +56,7 @@ def _unframed(text: str, question: str) -> str:
     """What one sentence gives as the answer: after "The picture shows" and the like, or after the question's words."""
     words = plain(text).strip().rstrip(".!")
     seen = _SEEN.match(words)
-    if seen:
+    if seen := seen or _BESIDE.match(words):
         return seen.group(1)
     restated = _RESTATED.match(words)
     known = set(_WORD.findall(plain(question).casefold())) | {"the", "a", "an", "it", "this"}

@@ -145,7 +145,8 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _IS = re.compile(
-    r"^((?:\w+ ){1,3})(?:is|looks|seems|appears) (not )?(?:very |quite |really )?(\w+)\b(?! \w+ (?:is|are)\b)",
+    r"^(\w+(?: \w+){0,2})(?:'s| is| looks| seems| appears) (not )?(?:very |quite |really )?(\w+)\b"
+    r"(?! \w+ (?:is|are)\b)",
     re.IGNORECASE,
 )
 _WHAT_IS_MEANT = frozenset({"it", "this", "that", "the", "picture", "image", "object", "thing", "scene"})
