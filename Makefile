@@ -15,10 +15,10 @@ demo-real: $(READY)       ## the same in English, on a pretrained language model
 	$(RUN) spavl demo --language real
 
 test: $(READY)            ## the default suite, under ten minutes on two cores
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY)        ## with the minutes-long tests
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
+	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 
 lint: $(READY)            ## style, types
 	$(RUN) ruff check .

@@ -88,6 +88,21 @@ def test_a_folder_with_only_an_adapter_stands_for_its_base_with_it(folder: Path,
     assert identity_of(local(adapter)) == identity_of(local(folder, adapter=str(adapter)))
 
 
+@pytest.mark.parametrize("named", ["./base", ".hidden/base", "../{}/base"])
+def test_an_adapters_base_is_found_from_the_current_folder_as_the_training_was_given_it(
+    named: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = Path(named.format(tmp_path.name))
+    shutil.copytree(folder, base)
+    adapter = tiny_adapter(folder, tmp_path / "run" / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({**config, "base_model_name_or_path": named.format(tmp_path.name)}), "utf-8"
+    )
+    assert find_checkpoint(local(adapter)).folder.resolve() == base.resolve()
+
+
 def test_an_endpoint_is_what_it_declares_and_not_where_it_is() -> None:
     def spec(**more: object) -> EndpointSpec:
         return EndpointSpec.model_validate(
