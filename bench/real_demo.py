@@ -21,7 +21,9 @@ from typing import Any
 from bench.measures import Measure, run
 from bench.real_language.rows import run_scores, shown_change, shown_rate
 
-COMMAND = ("-m", "spavl", "demo", "--language", "real", "--out", "run")
+SEED = 2
+"""Settings were chosen with seeds 101 and 102, and the results of seed 1 were seen before the last choice."""
+COMMAND = ("-m", "spavl", "demo", "--language", "real", "--out", "run", "--seed", str(SEED))
 MOST_MINUTES, MOST_GB, LEAST_ITEMS = 45.0, 6.0, 100.0
 
 

@@ -98,7 +98,7 @@ def _lost(paired: Paired, model: str, metric: str, name: str, floor: float | Non
     if found is None or found["difference"] is None:
         return _unknown(name, floor, "points", "lower")
     few = "" if found["n"] >= LEAST_ITEMS else f"; fewer than {LEAST_ITEMS} items"
-    return Measure(name, -100 * found["difference"], floor, "points", "lower", shown_change(found) + few)
+    return Measure(name, 0.0 - 100 * found["difference"], floor, "points", "lower", shown_change(found) + few)
 
 
 def _perplexity(models: Models, before: str, after: str, name: str, floor: float | None) -> Measure:
@@ -124,7 +124,7 @@ def _instructions(models: Models, before: str, after: str, name: str) -> Measure
         f"p {compared.p:.2g}; 95 % interval of the change {100 * compared.low:+.1f} to {100 * compared.high:+.1f} "
         "points"
     )
-    return Measure(name, -100 * (compared.difference or 0.0), None, "points", "lower", how)
+    return Measure(name, 0.0 - 100 * (compared.difference or 0.0), None, "points", "lower", how)
 
 
 def _skills(models: Models, *names: str) -> Sequence[Mapping[str, Any]]:
