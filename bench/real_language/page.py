@@ -35,7 +35,11 @@ harmful instruction is taught or written anywhere.
 *text only* is the language model before it was given eyes, *base* the model with eyes before alignment. *anchored DPO*
 adds the likelihood of the chosen answer to the loss (`align.loss.sft_anchor`), *plain DPO* does not. The *blind
 control* was trained and asked with every picture blanked: it shows what can be had without looking. Intervals are at
-95 %.
+95 %. Arithmetic is bfloat16; the demo's, float32.
+
+The settings of the training were chosen among fifteen on datasets of seeds 101 and 102. With the first choice, an
+anchor of 3, seed 1 lost 2.7 points of POPE-form accuracy; the anchor of 6 was then chosen on seed 101, and seed 1,
+which is shown here, was measured anew. So it was not unseen; the demo was measured with seed 2, which was.
 """
 
 

@@ -125,4 +125,6 @@ def _fact(value: Any) -> str:
         return f"{percent(value['value'])}: {shown_rate(value)}" if value["value"] is not None else shown_rate(value)
     if isinstance(value, float):
         return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return "—" if value is None else cell(f"{value:,}" if isinstance(value, int) and value is not True else str(value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "—"}[value]
+    return f"{value:,}" if isinstance(value, int) else cell(", ".join(value) if isinstance(value, list) else str(value))
