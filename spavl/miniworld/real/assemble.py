@@ -30,7 +30,7 @@ from transformers import (
 from spavl.atomic import atomic_write, remove_abandoned, write_json
 from spavl.errors import RunError
 from spavl.miniworld.pictures import SIZE
-from spavl.miniworld.real.packages import check_packages
+from spavl.miniworld.real.packages import GGUF, check_packages
 from spavl.miniworld.train_language import new_processor
 from spavl.models.backends.local_adapter import put_adapter
 from spavl.pictures import file_sha256
@@ -39,8 +39,6 @@ HOME: Final = Path(__file__).parents[2] / "data" / "miniworld"
 """Where the package keeps what was trained."""
 TRAINED: Final = HOME / "real"
 """Projector, adapters and log of `teach`."""
-GGUF: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
-"""File of the language model in its package."""
 IMAGE: Final = "<image>"
 MADE_FROM: Final = "made-from.json"
 """File in an assembled checkpoint that says which trained weights it holds."""
