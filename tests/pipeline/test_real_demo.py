@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spavl.config import Settings, load_settings
+from spavl.config.models import PythonSpec
 from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.demo import DEMOS, Demo, _unsafe_by_responder, demo, demo_settings, make_ready
 from spavl.pipeline.session import Session
@@ -66,7 +67,13 @@ def test_the_demo_in_real_language_runs_from_pictures_to_the_report(ran: Any) ->
     assert set(data["responder_unsafe"]) == {"careful", "standard", "bold", "terse"}
     assert "that was taught to see them" in (run / "report.html").read_text("utf-8")
     asked = json.loads((run / "run.json").read_text("utf-8"))["metrics"]["unsafe_rate"]
-    assert asked["scorer"] == "truth:unsafe/real-1"
+    assert asked["scorer"] == f"truth:unsafe/{LANGUAGES['real'].version}"
+
+
+def test_guard_and_judge_of_the_demo_are_new_models_where_answers_are_read_otherwise() -> None:
+    settings = demo_settings(DEMOS["real"], seed=1, out=None, limit=None, store="calls.sqlite")
+    versions = {m.name: m.version for m in settings.models if isinstance(m, PythonSpec)}
+    assert versions["guard"] == versions["judge"] == LANGUAGES["real"].version
 
 
 def test_an_answer_without_a_word_is_unread_in_the_responders_rates_and_harmless_pictures_do_not_count() -> None:
