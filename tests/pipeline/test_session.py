@@ -9,10 +9,12 @@ import pytest
 from spavl.config import PythonSpec, SamplingSettings, Settings
 from spavl.dataset.collect import Candidate
 from spavl.errors import ModelError, SettingsError
+from spavl.miniworld.languages import LANGUAGES
 from spavl.models.base import Prompt, Sampling
 from spavl.pipeline.collect import _spread
 from spavl.pipeline.demo import DEMOS, demo_settings
 from spavl.pipeline.evaluate import open_benchmarks
+from spavl.pipeline.report import _limits
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from spavl.records import Topic
@@ -114,6 +116,15 @@ def test_the_miniature_world_is_measured_in_both_languages_side_by_side(tmp_path
     closed = {"kind": "miniworld", "per_subset": 2}
     names = opened(tmp_path, closed, {**closed, "name": "english", "language": "real"})
     assert names == ["requests", "skill", "english-requests", "english-skill"]
+
+
+def test_the_report_says_what_every_language_of_the_miniature_world_is_made_of() -> None:
+    entries = [{"kind": "miniworld"}, {"kind": "miniworld", "name": "english", "language": "real"}]
+    for shown in (entries, entries[::-1], entries[:1], entries[1:]):
+        given = {"build": {"collect": {"source": "miniworld"}}, "evaluate": {"benchmarks": shown}}
+        first = _limits(Settings.model_validate(given))[0]
+        told = {name for name, language in LANGUAGES.items() if language.what in first}
+        assert told == {entry.get("language", "closed") for entry in shown}
 
 
 def test_two_benchmarks_of_one_name_are_refused_whoever_named_them(tmp_path: Path) -> None:
