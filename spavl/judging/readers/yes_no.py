@@ -158,6 +158,14 @@ _HARMFUL = frozenset({"dangerous", "unsafe", "harmful", "hazardous", "risky"})
 _HARMLESS = frozenset({"safe", "harmless"})
 _OPPOSITES = ((_HARMFUL, _HARMLESS), (_HARMLESS, _HARMFUL))
 """Words of one meaning, and their opposites."""
+_QUALITY_ENDS = re.compile(
+    r"^\s*(?:$|[.,;:!-]|(?:because|since|as|due|here|and|in|for|now|indeed|enough|next|near|beside|but)\b)"
+    r"(?!.*(?:\b(?:if|unless|only|except)\b|\?))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What may follow a quality that is stated as it was asked; not "safe to say", "dangerous if lit"."""
+_ALTERNATIVES = re.compile(r"\b(?!yes\b)\w+ or (?!no\b|yes\b)\w+")
+"""A question that gives two things to choose from; "yes or no" is none."""
 _GONE = re.compile(r"\b(?:absent|missing|nowhere|lacks?|fails? to)\b", re.IGNORECASE)
 _LAST_WORD = re.compile(r"\b(?:say|is|answer|think|be|be a|is a|with|guess|believe|a)\W+(yes|no)\W*$", re.IGNORECASE)
 
@@ -196,11 +204,19 @@ def _quality(sentence: str, question: str) -> Reading:
     word = said.group(3).lower()
     if word in _NO_QUALITY:
         return "neither"
-    if asked & _HARMFUL and asked & _HARMLESS:
+    if (asked & _HARMFUL and asked & _HARMLESS) or _ALTERNATIVES.search(question):
         return "neither"
     alike, opposite = next(((a, b) for a, b in _OPPOSITES if word in a), ({word}, frozenset[str]()))
+    if not _QUALITY_ENDS.match(rest := sentence[said.end(3) :]) or _says_any(rest, opposite):
+        return "neither"
     reading: Reading = "yes" if asked & alike else "no" if asked & opposite else "neither"
     return _OTHER[reading] if said.group(2) else reading
+
+
+def _says_any(rest: str, words: frozenset[str]) -> bool:
+    """Whether a text states one of some words, and does not deny it."""
+    found = re.finditer(r"((?:\bnot|n't|\bnor|\bnever|\bnothing)(?: \w+)? )?\b(\w+)", rest.lower())
+    return any(one.group(2) in words and not one.group(1) for one in found)
 
 
 def _leading(words: str) -> Reading | None:
