@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.measures import Measure, table
-from bench.trl_comparison.experiments import Experiment, Results, measure_one
+from bench.trl_comparison.experiments import Experiment, Results, check_rehearsal, measure_one
 
 COMMAND = "python -m bench.dpo --json bench/results/dpo-cpu.json"
 """Measures everything."""
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="forget what the file holds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there, after every round")
     options = parser.parse_args(arguments)
+    check_rehearsal(parser, options)
     known = experiments(rehearse=options.rehearse)
     unknown = sorted(set(options.only or ()) - set(known))
     if unknown:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measures import table
-from bench.trl_comparison.experiments import Experiment, Results, measure_one
+from bench.trl_comparison.experiments import Experiment, Results, check_rehearsal, measure_one
 
 MINUTES = 7.0
 """For all rows, unless told otherwise."""
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rehearse", action="store_true", help="a tiny model, on whatever there is")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there, after every row")
     options = parser.parse_args(arguments)
+    check_rehearsal(parser, options)
     ends = time.monotonic() + 60 * options.minutes
     known = experiments()
     unknown = sorted(set(options.only or ()) - set(known))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench import gpu
+from bench import dpo, gpu
 from bench.measures import Measure
 from bench.trl_comparison import attention, setups
 from bench.trl_comparison.experiments import Experiment, Results, measure_one
@@ -67,6 +67,25 @@ def test_a_file_keeps_rows_that_are_not_measured_again(tmp_path):
     }
     Results({"one": experiment(None)}, out, fresh=True)
     assert [row["value"] for row in saved(out).values()] == [None, None]
+
+
+def test_a_file_names_the_machine_that_measured_it_until_another_one_has_measured_something(tmp_path):
+    out = tmp_path / "gpu.json"
+    out.write_text(json.dumps({"machine": {"gpu": "a card"}, "measures": [planned()[0].replace(value=1.0).row()]}))
+    results = Results({"one": experiment(None)}, out)
+    results.missing("one", "there is no GPU")
+    assert json.loads(out.read_text("utf-8"))["machine"] == {"gpu": "a card"}
+    results.found("one", [planned()[1].replace(value=2.0)])
+    assert "cores" in json.loads(out.read_text("utf-8"))["machine"]
+
+
+@pytest.mark.parametrize("benchmark", [gpu, dpo])
+def test_a_rehearsal_is_not_written_over_what_was_measured(benchmark, tmp_path, capsys):
+    out = tmp_path / "measured.json"
+    out.write_text("measured")
+    with pytest.raises(SystemExit):
+        benchmark.main(["--rehearse", "--json", str(out)])
+    assert out.read_text() == "measured" and "name another file" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
