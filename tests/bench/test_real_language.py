@@ -107,6 +107,9 @@ def test_skill_is_measured_once_and_again_when_the_weights_are_others(
     first = skill.measure_skill(tiny_checkpoint, file)
     write_json(file, {**first, "seconds": -1})
     assert skill.measure_skill(tiny_checkpoint, file)["seconds"] == -1
+    answers = {one.text: one.right for one in skill.INSTRUCTIONS}
+    write_json(file, {**first, "answers": answers, "instructions": dict.fromkeys(answers, False)})
+    assert all(skill.measure_skill(tiny_checkpoint, file)["instructions"].values()), "by the rules of today"
     figures = skill.skill(tiny_checkpoint, file)
     assert figures["tokens"] == 511 and figures["instructions_n"] == 2
     adapter = tiny_adapter(tiny_checkpoint, tmp_path / "adapter")
