@@ -70,6 +70,8 @@ _DENIES = re.compile(
     r"|missing|absent|gone|lacks?|except|excluding|used to be)\b|\b(?:looks? like|resembles?|similar to)\b.*[;,]|"
     r"\b(?:looks? like|resembles?|similar to)\b.*\bbut\b|\?$"
 )
+NEAR = 200
+"""Characters beside a letter in which it is looked for whether that is chosen."""
 _TURNED_AWAY = re.compile(
     r"(?:\b(?:not|never|doubt|why|hardly|nobody|no one|some|many|others|people|hard to|wrong to|(?:everything|anything"
     r"|all|nothing) but)|n't)\b(?:(?!\bbut\b)[^.,;:!?\n])*$",
@@ -176,7 +178,8 @@ def _is_article(found: re.Match[str], words: str) -> bool:
 
 def _is_rejected(found: re.Match[str], words: str) -> bool:
     """Whether the clause denies the letter, or asks for it: "don't pick C", "some say C", "This is B? No."."""
-    before, after = words[: found.start("letter")], words[found.end("letter") :]
+    start, end = found.span("letter")
+    before, after = words[max(0, start - NEAR) : start], words[end : end + NEAR]
     return bool(_TURNED_AWAY.search(before) or _REJECTED.match(after))
 
 
@@ -216,7 +219,7 @@ def _mentioned(words: str) -> str | None:
     letters = set(_TOKEN.findall(words)) - {"I"}
     last = _LAST.search(words)
     if last and letters == {last.group(1)}:
-        before = words[: last.start(1)]
+        before = words[max(0, last.start(1) - NEAR) : last.start(1)]
         return None if _NAME.search(before) or _TURNED_AWAY.search(before) else last.group(1)
     return "?" if len(letters - {"A"}) > 1 else None
 
