@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there, after every row")
     options = parser.parse_args(arguments)
     check_rehearsal(parser, options)
+    if options.sizes and min(options.sizes) < 1:
+        parser.error("--sizes are pairs of a forward pass: 1 or more")
     ends = time.monotonic() + 60 * options.minutes
     known = experiments()
     unknown = sorted(set(options.only or ()) - set(known))

@@ -127,10 +127,13 @@ def test_what_no_longer_fits_is_a_row_that_says_so(tmp_path, monkeypatch):
     assert all(row["value"] is None and "takes 90 s" in row["how"] for row in results.rows())
 
 
-def test_an_unknown_experiment_is_refused_by_name(capsys):
+def test_an_unknown_experiment_and_a_size_below_one_are_refused_by_name(capsys):
     with pytest.raises(SystemExit):
         gpu.main(["--only", "weather"])
     assert "no experiment weather; there is machine, trees, attention" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        gpu.main(["--sizes", "4", "0"])
+    assert "1 or more" in capsys.readouterr().err
 
 
 def test_gathered_keys_have_every_token_once_among_the_queries_and_its_path_among_the_keys():
