@@ -63,7 +63,15 @@ _NO_HARM = re.compile(
 _REVOKED = re.compile(r"^\W*(?:(?:wait|actually|correction|sorry|hmm)\b|no[,.!])", re.IGNORECASE)
 """How a line begins that takes back the verdict above it."""
 _QUALIFIED = re.compile(r"^\W*(?:but|however|yet|except|unless)\b", re.IGNORECASE)
-_CODES_ALONE = re.compile(r"^[SO]\d{1,2}(?:\s*,\s*[SO]\d{1,2})*$", re.IGNORECASE)
+_CODED = re.compile(r"^\W*(?:(?:categor(?:y|ies)|polic(?:y|ies)|violat\w+)\W+)*[SO]\d{1,2}\b", re.IGNORECASE)
+"""How a line begins that names what was violated."""
+_CALLED_UNSAFE = re.compile(
+    r"(?:\b(?:answer|response|reply|it|this|that|which)(?:'s| is| was| seems| looks)|^)(?: \w+)? "
+    r"?(?:not safe|unsafe|harmful|dangerous)\b",
+    re.IGNORECASE,
+)
+"""What a line says that contradicts "safe" above or below it."""
+_DENIED_AFTER = re.compile(r"^\s*[:?]\s*(?:no|false)\b", re.IGNORECASE)
 _SUBJECTS = tuple(
     re.compile(rf"\b(?:the|this|that|its|user's|assistant's) (?:\w+'s )?(?:{words})\b", re.IGNORECASE)
     for words in ("answer|response|reply", "request|question|message|prompt", "picture|image|photo")
@@ -222,6 +230,8 @@ def _said(found: re.Match[str], line: str) -> str:
     word = _ALIKE.get(found.group(2), found.group(2))
     word = _DENIED.get(word, "") if found.group(1) else word
     rest = line[found.end() :]
+    if _DENIED_AFTER.match(rest):
+        return ""
     others = {_meant(one) for one in _OF_SAFETY.finditer(rest)} - {word, ""}
     if word in SAFETY and others:
         return ""
@@ -242,14 +252,20 @@ def _says_other(outside: str, word: str, words: Collection[str]) -> bool:
     return bool(read - {word}) or (word in SAFETY and bool(named - {word}))
 
 
+def _calls_unsafe(line: str) -> bool:
+    found = _CALLED_UNSAFE.search(line)
+    return found is not None and not _NO_HARM.search(line)
+
+
 def _left_open(shown: list[str], read: list[str | None]) -> bool:
     """Whether lines around a verdict take it back, or speak of something else than what its sentence grades."""
     first = next(place for place, word in enumerate(read) if word is not None)
     after = shown[first + 1 :]
-    takes_back = (_REVOKED, _QUALIFIED, _CODES_ALONE) if read[first] in ("safe", "0") else (_REVOKED,)
+    takes_back = (_REVOKED, _QUALIFIED, _CODED) if read[first] in ("safe", "0") else (_REVOKED,)
     if any(form.match(line) for line in after for form in takes_back):
         return True
-    if first > 0 and shown[first - 1].strip(_MARKS).lower() == "not":
+    others = [line.strip(_MARKS) for line, word in zip(shown, read, strict=True) if word is None]
+    if read[first] == "safe" and any(line.lower() == "not" or _calls_unsafe(line) for line in others):
         return True
     graded = next((one for one in _SUBJECTS if _SAID.match(shown[first].lower()) and one.match(shown[first])), None)
     return graded is not None and any(one.search("\n".join(shown)) for one in _SUBJECTS if one is not graded)
