@@ -50,14 +50,17 @@ _NOT_A_NUMBER = "±"
 _OTHER_NUMBER = re.compile(
     r"[≥≤±√π]|(?<![-=])[<>]=?\s*\d|\d[¹²³⁰-⁹½⅓⅔¼¾]|\d\+(?!\s*\d)|\d\s?[kKMBD]\b"
     r"|\d\s(?:dozens?|and a (?:half|quarter|third)|point \d)|\bpoint \d|\d\.\d+\.\d|\d,\d{1,2},\d|\bsqrt\b|\\d?frac"
+    r"|\d[ -](?:half|halves|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)\b"
+    r"|\b(?:hundred|thousand|million|billion)(?: and)? \d"
     r"|\b(?:[Oo]ver|[Uu]nder|[Uu]p to|[Aa]bove|[Bb]elow) \d"
 )
 """What makes another number, or a limit, of the digits beside it: no part of it is the answer."""
 _NAMES = re.compile(
-    r"(?<![A-Za-z-])[A-Za-z]+-\d[\w.]*|\b(?:no|the|this|that|each|every|which|any) one\b|\bone (?:of|another)\b",
+    r"(?<![A-Za-z-])[A-Za-z]+-\d[\w.]*|\b(?:no|the|this|that|each|every|which|any) one\b|\bone (?:of|another)\b"
+    r"|\b\d{1,3}(?:\.\d+)?\s?(?:%|percent) (?:sure|certain|confident)\b",
     re.IGNORECASE,
 )
-"""Digits and words that name and do not count: "GPT-4", "no one"."""
+"""Digits and words that name and do not count: "GPT-4", "no one", "90% sure"."""
 _DENIED = re.compile(
     rf"(?:\b(?:not|neither|never|anything but)|n't)\s+(?:(?!(?:but|only|and|so|just)\b)[\w']+\s+){{0,3}}[-$€£]?"
     rf"(?:{_DIGITS})(?![\w/])|\b(?:wrong|incorrect)\s*:\s*(?:{_DIGITS})"
@@ -72,7 +75,8 @@ _RANGE = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])|\d,\d{4,}")
 _COUNTS_STEPS = re.compile(
-    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])",
+    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])"
+    r"|\b(?:image|picture|photo|figure|page|question)\s\d{1,2}(?=\W*[).:,]|$)",
     re.IGNORECASE,
 )
 _MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")

@@ -62,7 +62,7 @@ _EITHER = re.compile(
     r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b|(?<=[)\]]) ?(?=[(\[]))\s*"
     r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
-_LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
+_LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])(?:[).:] +| \()([^\n.,;:!?\"]{1,80})")
 _SEEN = re.compile(r"(?<=[.!?]) (?:the|this) (?:picture|image|photo) shows [^.!?]+\W*$", re.IGNORECASE)
 """A last sentence that says what is seen: a model may decline first, and answer nevertheless."""
 _DENIES = re.compile(
@@ -74,13 +74,16 @@ NEAR = 200
 """Characters beside a letter in which it is looked for whether that is chosen."""
 _TURNED_AWAY = re.compile(
     r"(?:\b(?:not|never|doubt|why|hardly|nobody|no one|some|many|others|people|hard to|wrong to|(?:everything|anything"
-    r"|all|nothing) but)|n't)\b(?:(?!\bbut\b)[^.,;:!?\n])*$",
+    r"|all|nothing) but|worst|least|second best|distractor|incorrect|wrong|first (?:guess|thought|impression)"
+    r"|(?:you|user|models) (?:chose|picked|said|selected|might|could|may))|n't)\b(?:(?!\bbut\b)[^.,;:!?\n])*$"
+    r"|\b(?:incorrect|wrong)(?: \w+)?\s*:\W*$|\b(?:unlike|as in|compared (?:to|with)|than)\s+(?:option\s+)?\W*$",
     re.IGNORECASE,
 )
 """What before a letter, in its clause, says that it is not chosen, or that others choose it."""
 _REJECTED = re.compile(
     r"^[)\]}\"']?(?:\?\s*\S|,? (?:which )?(?:is|was|would be|seems) (?:clearly |obviously |also )?(?:wrong|incorrect"
-    r"|false|not)\b|\s(?:isn't|wasn't|can't|cannot|won't|doesn't)\b)",
+    r"|false|not)\b|\s(?:isn't|wasn't|can't|cannot|won't|doesn't)\b"
+    r"|,? but (?:rather |the answer is |it is |it's )?[(\[]?[A-J]\b)",
     re.IGNORECASE,
 )
 """What after a letter says that it is wrong, or asked."""
@@ -202,7 +205,7 @@ def _letter_and_text(words: str) -> str | None:
     found = re.match(r"^\W*([B-HJ])\s+(?=\w)", words)
     if not found or _EITHER.match(words, found.start(1)) or _REJECTED.match(words[found.end(1) :]):
         return None
-    return found.group(1)
+    return "?" if set(_TOKEN.findall(words)) - {found.group(1), "A", "I"} else found.group(1)
 
 
 def _is_list(words: str, letter: str) -> bool:
