@@ -7,7 +7,7 @@ dropout; pictures already open. Timed are whole optimiser steps after a first on
 collated for them. `small` and `losses` take two quiet cores and twenty minutes, `smollm2` as long and 16 GB. The file
 is written after every round, and what it held before stays where nothing new was measured. Of a speed-up it keeps the
 value of every whole run, and the row's value is their median; `--fresh` forgets them, for when the code has changed.
-`--rehearse` runs the speed-ups on a tiny model; its numbers mean nothing.
+`--rehearse` runs the speed-ups on a tiny model; its numbers mean nothing, and go to a new file only.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ Random bfloat16 weights of the shape of LLaVA-1.5-7B; nothing is downloaded. It 
 and `pip install -e '.[align]' trl` with a torch that has CUDA. The file is written after every row, so that a run that
 is stopped keeps what it measured, and what it held before stays where nothing new was measured; every row names its
 card. What no longer fits into the minutes, or breaks, is a row that says so, and its traceback is printed. `--rehearse`
-runs all of it on a tiny model, without a GPU too; its numbers mean nothing. `--sizes` gives the pairs of a forward pass
-of either side, which are searched for otherwise. `--only` names some, in the order in which they are measured: machine,
-trees, attention, plain, memory, losses, cudnn, profile, checkpointed, defaults, pairs, widths.
+runs all of it on a tiny model, without a GPU too; its numbers mean nothing, and go to a new file only. `--sizes` gives
+the pairs of a forward pass of either side, which are searched for otherwise. `--only` names some, in the order in which
+they are measured: machine, trees, attention, plain, memory, losses, cudnn, profile, checkpointed, defaults, pairs,
+widths.
 """
 
 from __future__ import annotations
