@@ -25,6 +25,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from spavl.atomic import write_text
+
 Floor = float | tuple[float, float] | None
 Better = Literal["lower", "higher", "between"]
 PACKAGES = ("spavl", "torch", "transformers", "peft", "trl", "numpy", "pyarrow")
@@ -106,16 +108,16 @@ def run(measures: Callable[[], Sequence[Measure]], arguments: Sequence[str] | No
     raise SystemExit(int(any(row["holds"] is False for row in rows)))
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the JSON file of one benchmark, or of all of them.
+def write(path: Path, rows: Sequence[dict[str, Any]], on: dict[str, Any] | None = None) -> None:
+    """Write the JSON file of one benchmark, or of all of them; one that is stopped meanwhile leaves the old file.
 
     Args:
         path: the file; its folder is made.
         rows: as `Measure.row` gives them.
+        on: the machine that measured them; None: this one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine(), "measures": list(rows)}
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    content = {"machine": machine() if on is None else on, "measures": list(rows)}
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def machine() -> dict[str, Any]:

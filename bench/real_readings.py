@@ -30,6 +30,8 @@ FILE = Path(__file__).resolve().parents[1] / "tests" / "judging" / "corpus" / "r
 """The labelled answers."""
 FLOOR = 97.0
 """Least share of answers that are read as they are labelled, in per cent."""
+NONE_YET = "no such answers are labelled yet; docs/methods/readers.md says how that is done"
+"""Of a measure of a set that the file does not hold."""
 Row = dict[str, Any]
 VERDICTS = {"a": "first", "b": "second", "tie": "tie", None: "unreadable"}
 
@@ -113,14 +115,19 @@ def measures() -> list[Measure]:
 
 
 def _agreement(what: str, chosen: list[Row], floor: float | None) -> Measure:
+    name = f"real answers, {what}: read as labelled"
+    if not chosen:
+        return Measure(name, None, floor, "%", "higher", NONE_YET)
     same = [row for row in chosen if reading(row) == right(row)]
     given, given_same = (sum(row["times"] for row in some) for some in (chosen, same))
     how = f"{len(chosen)} different answers; {100 * given_same / given:.1f} % of all {given} that were given"
-    name = f"real answers, {what}: read as labelled"
     return Measure(name, 100 * len(same) / len(chosen), floor, "%", "higher", how)
 
 
 def _kappa(situation: str, chosen: list[Row]) -> Measure:
+    name = f"real answers, {situation}: kappa of the labels"
+    if not chosen:
+        return Measure(name, None, None, "", "higher", NONE_YET)
     kappa = cohen_kappa([row["label_a"] for row in chosen], [row["label_b"] for row in chosen])
     how = f"Cohen's kappa of two labellings of {len(chosen)} different answers, made while this was built"
-    return Measure(f"real answers, {situation}: kappa of the labels", kappa, None, "", "higher", how)
+    return Measure(name, kappa, None, "", "higher", how)

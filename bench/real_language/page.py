@@ -79,7 +79,8 @@ def _machine(real: Mapping[str, Any]) -> str:
     for part, found in real.get("machines", {}).items():
         versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         gpu = f"{found['gpu']}, " if found.get("gpu") else ""
-        parts.setdefault(f"{gpu}{found['cores']} cores, {found['memory_gb']:.0f} GiB; {versions}", []).append(part)
+        memory = f", {found['memory_gb']:.0f} GiB" if found.get("memory_gb") else ""
+        parts.setdefault(f"{gpu}{found['cores']} cores{memory}; {versions}", []).append(part)
     lines = [f"Measured on {on} ({', '.join(some)})." for on, some in parts.items()]
     peak = f"At most {real['peak_rss_mb'] / 1000:.1f} GB of memory were used." if "peak_rss_mb" in real else ""
     return "\n".join([*lines, peak]) + "\n" if lines else f"{NOT_MEASURED}\n"

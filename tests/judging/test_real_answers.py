@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from bench import real_readings
 from bench.real_readings import FILE, FLOOR, READERS, reading, right, rows
 
 LABELS = {
@@ -18,13 +19,24 @@ LABELS = {
 """What a label may be, by situation, and by kind of guard."""
 
 
-@pytest.mark.parametrize("part", ["development", "test"])
+@pytest.mark.parametrize("part", sorted({row["set"] for row in rows()}))
 def test_readers_agree_with_the_labels(part: str) -> None:
+    assert part in ("development", "test")
     chosen = [row for row in rows() if row["set"] == part]
     wrong = [
         (row["situation"], row["answer"], right(row), found) for row in chosen if (found := reading(row)) != right(row)
     ]
     assert len(wrong) <= (1 - FLOOR / 100) * len(chosen), wrong
+
+
+def test_a_set_that_holds_no_answers_is_a_measure_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    only = [row for row in rows() if row["set"] == "development"]
+    monkeypatch.setattr(real_readings, "rows", lambda: only)
+    found = {measure.name: measure for measure in real_readings.measures()}
+    measured, *others = found.values()
+    assert measured.value is not None and "development set" in measured.name
+    assert [one.value for one in others] == [None] * len(others) and others[0].holds is None
+    assert all(one.how == real_readings.NONE_YET for one in others)
 
 
 def test_no_verdict_is_read_as_its_opposite() -> None:

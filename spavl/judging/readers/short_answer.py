@@ -26,7 +26,7 @@ _SEEN = re.compile(
     re.IGNORECASE,
 )
 """One sentence that says what is seen, and nothing else."""
-_BESIDE = re.compile(r"^(an? (?:\w+ ){0,3}\w+) (?:beside|next to) an? \w+$", re.IGNORECASE)
+_NEXT_TO = re.compile(r"^(an? (?:\w+ ){0,3}\w+) (?:beside|next to) an? \w+$", re.IGNORECASE)
 _RESTATED = re.compile(r"^(.{1,120}?) (?:is|are|means|equals) ([^.,;:!?]+)$", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
@@ -56,7 +56,7 @@ def _unframed(text: str, question: str) -> str:
     """What one sentence gives as the answer: after "The picture shows" and the like, or after the question's words."""
     words = plain(text).strip().rstrip(".!")
     seen = _SEEN.match(words)
-    if seen := seen or _BESIDE.match(words):
+    if seen := seen or _NEXT_TO.match(words):
         return seen.group(1)
     restated = _RESTATED.match(words)
     known = set(_WORD.findall(plain(question).casefold())) | {"the", "a", "an", "it", "this"}
