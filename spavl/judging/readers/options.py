@@ -152,8 +152,9 @@ def _by_letter(words: str, options: Mapping[str, str]) -> str | None:
     stated = _stated(left)
     if stated is not None:
         return stated
-    if options and _by_text(words, options):
-        return None
+    if options and (named := _by_text(words, options)):
+        first = _LEADING.match(left)
+        return "?" if first and first.group("letter").isupper() and first.group("letter") != named else None
     return _leading(left) or _mentioned(left)
 
 

@@ -151,6 +151,7 @@ _IS = re.compile(
     r"(?! \w+ (?:is|are)\b)",
     re.IGNORECASE,
 )
+_OPENING = re.compile(r"^(?:in (?:short|fact|general|summary)|most likely|overall|generally|usually|clearly), ", re.IGNORECASE)
 _WHAT_IS_MEANT = frozenset({"it", "this", "that", "the", "picture", "image", "object", "thing", "scene"})
 """Words for what a question is about, whether they stand in it or not."""
 _NO_QUALITY = frozenset(
@@ -199,7 +200,7 @@ def _denies_itself(words: str, reading: Reading, question: str) -> bool:
 
 def _quality(sentence: str, question: str) -> Reading:
     """Whether a sentence says of the thing the quality that was asked about, or the opposite one."""
-    said = _IS.match(sentence)
+    said = _IS.match(_OPENING.sub("", sentence))
     asked = set(re.findall(r"[a-z]+", question))
     if not said or _UNCERTAIN.search(sentence) or not set(said.group(1).lower().split()) <= asked | _WHAT_IS_MEANT:
         return "neither"
@@ -209,7 +210,7 @@ def _quality(sentence: str, question: str) -> Reading:
     if (asked & _HARMFUL and asked & _HARMLESS) or _ALTERNATIVES.search(question):
         return "neither"
     alike, opposite = next(((a, b) for a, b in _OPPOSITES if word in a), ({word}, frozenset[str]()))
-    if not _QUALITY_ENDS.match(rest := sentence[said.end(3) :]) or _says_any(rest, opposite):
+    if not _QUALITY_ENDS.match(rest := said.string[said.end(3) :]) or _says_any(rest, opposite):
         return "neither"
     reading: Reading = "yes" if asked & alike else "no" if asked & opposite else "neither"
     return _OTHER[reading] if said.group(2) else reading
