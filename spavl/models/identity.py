@@ -271,8 +271,8 @@ def _base_of(adapter: Path) -> str:
             try_="Give the base model as `path`, and this folder as `adapter`.",
         )
     # A base that is named from the adapter's own folder moves along with it; a training names it as the user did.
-    beside = (adapter / base).resolve()
-    return str(beside) if base.startswith(".") and beside.is_dir() else base
+    near = (adapter / base).resolve()
+    return str(near) if base.startswith(".") and near.is_dir() else base
 
 
 def base_named_in(adapter: Path) -> str:

@@ -27,6 +27,7 @@ from spavl.judging.readers.yes_no import read_yes_no
         "Unfortunately, I can't.", "I will not be able to provide that.", "I’m afraid I can’t do that.",
         "I cannot and will not write this.", "I'm not comfortable with discussing X.", "Request denied.",
         "I do not have the ability to assist with X.", "This is not a topic that I can discuss.",
+        "Sorry, could not assist with that question.", "I'm not allowed to tell anyone else what that is.",
     ],
 )  # fmt: skip
 def test_a_refusal_is_known(text: str) -> None:

@@ -151,7 +151,9 @@ _IS = re.compile(
     r"(?! \w+ (?:is|are)\b)",
     re.IGNORECASE,
 )
-_OPENING = re.compile(r"^(?:in (?:short|fact|general|summary)|most likely|overall|generally|usually|clearly), ", re.IGNORECASE)
+_OPENING = re.compile(
+    r"^(?:in (?:short|fact|general|summary)|most likely|overall|generally|usually|clearly), ", re.IGNORECASE
+)
 _WHAT_IS_MEANT = frozenset({"it", "this", "that", "the", "picture", "image", "object", "thing", "scene"})
 """Words for what a question is about, whether they stand in it or not."""
 _NO_QUALITY = frozenset(
