@@ -19,7 +19,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -131,6 +131,20 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def measured_on(content: Mapping[str, Any]) -> list[str]:
+    """The machines of a file of measures in words, each with the parts that were measured there if there are parts.
+
+    Args:
+        content: with `machine`, or with `machines` by part.
+    """
+    parts: dict[str, list[str]] = {}
+    for part, found in content.get("machines", {"": content["machine"]} if "machine" in content else {}).items():
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        memory = f", {found['memory_gb']:.0f} GiB" if found.get("memory_gb") else ""
+        parts.setdefault(f"{found['cores']} cores{memory}, {found.get('gpu') or 'no GPU'}; {versions}", []).append(part)
+    return [f"{on} ({', '.join(some)})" if any(some) else on for on, some in parts.items()]
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:

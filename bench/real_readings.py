@@ -1,9 +1,9 @@
 """How well readers read what a real model said: the answers of `tests/judging/corpus/real_answers.jsonl`, with labels.
 
 `python -m bench.readers` shows these measures among its own. The answers were asked for by `bench.real_answers`; each
-was labelled twice while this was built, as docs/methods/readers.md says. Readers were changed until they read the
-`development` set. The `test` set was asked for and labelled afterwards; docs/methods/readers.md says what was read of it
-before some of its forms were learnt, too.
+was labelled twice while this was built, as docs/methods/readers.md says. Readers were changed for the `development`
+set. The `test` set was asked for and labelled afterwards; the page says what was read of it before some of its forms
+were learnt, too.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def test_the_page_shows_every_number_and_text_of_a_model_is_only_text(tmp_path: 
 def test_a_machine_that_does_not_tell_its_memory_or_gpu_stands_on_the_page(tmp_path: Path) -> None:
     known = {"cores": 4, "memory_gb": None, "gpu": None, "versions": {"torch": "2.11.0"}}
     write_json(tmp_path / "real.json", {"machines": {"judge": known}})
-    assert "Measured on 4 cores; torch 2.11.0 (judge)." in page.page(tmp_path)
+    assert "Measured on 4 cores, no GPU; torch 2.11.0 (judge)." in page.page(tmp_path)
 
 
 def test_the_committed_page_is_what_the_committed_results_say() -> None:

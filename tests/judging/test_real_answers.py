@@ -19,7 +19,7 @@ LABELS = {
 """What a label may be, by situation, and by kind of guard."""
 
 LEAST = {"development": FLOOR, "test": 94.0}
-"""Least share that is read as labelled, in per cent; that of the test set is below the floor (docs/methods/readers.md)."""
+"""Least share that is read as labelled, in per cent; docs/methods/readers.md says why the test set misses the floor."""
 
 
 @pytest.mark.parametrize("part", LEAST)
