@@ -7,7 +7,7 @@ dropout; pictures already open. Timed are whole optimiser steps after a first on
 collated for them. `small` and `losses` take two quiet cores and twenty minutes, `smollm2` as long and 16 GB. The file
 is written after every round, and what it held before stays where nothing new was measured. Of a speed-up it keeps the
 value of every whole run, and the row's value is their median; `--fresh` forgets them, for when the code has changed.
-`--rehearse` runs the speed-ups on a tiny model; its numbers mean nothing.
+`--rehearse` runs the speed-ups on a tiny model; its numbers mean nothing, and go to a new file only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.measures import Measure, table
-from bench.trl_comparison.experiments import Experiment, Results, measure_one
+from bench.trl_comparison.experiments import Experiment, Results, check_rehearsal, measure_one
 
 COMMAND = "python -m bench.dpo --json bench/results/dpo-cpu.json"
 """Measures everything."""
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="forget what the file holds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there, after every round")
     options = parser.parse_args(arguments)
+    check_rehearsal(parser, options)
     known = experiments(rehearse=options.rehearse)
     unknown = sorted(set(options.only or ()) - set(known))
     if unknown:

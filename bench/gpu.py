@@ -6,9 +6,10 @@ Random bfloat16 weights of the shape of LLaVA-1.5-7B; nothing is downloaded. It 
 and `pip install -e '.[align]' trl` with a torch that has CUDA. The file is written after every row, so that a run that
 is stopped keeps what it measured, and what it held before stays where nothing new was measured; every row names its
 card. What no longer fits into the minutes, or breaks, is a row that says so, and its traceback is printed. `--rehearse`
-runs all of it on a tiny model, without a GPU too; its numbers mean nothing. `--sizes` gives the pairs of a forward pass
-of either side, which are searched for otherwise. `--only` names some, in the order in which they are measured: machine,
-trees, attention, plain, memory, losses, cudnn, profile, checkpointed, defaults, pairs, widths.
+runs all of it on a tiny model, without a GPU too; its numbers mean nothing, and go to a new file only. `--sizes` gives
+the pairs of a forward pass of either side, which are searched for otherwise. `--only` names some, in the order in which
+they are measured: machine, trees, attention, plain, memory, losses, cudnn, profile, checkpointed, defaults, pairs,
+widths.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measures import table
-from bench.trl_comparison.experiments import Experiment, Results, measure_one
+from bench.trl_comparison.experiments import Experiment, Results, check_rehearsal, measure_one
 
 MINUTES = 7.0
 """For all rows, unless told otherwise."""
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rehearse", action="store_true", help="a tiny model, on whatever there is")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures there, after every row")
     options = parser.parse_args(arguments)
+    check_rehearsal(parser, options)
+    if options.sizes and min(options.sizes) < 1:
+        parser.error("--sizes are pairs of a forward pass: 1 or more")
     ends = time.monotonic() + 60 * options.minutes
     known = experiments()
     unknown = sorted(set(options.only or ()) - set(known))

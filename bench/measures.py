@@ -19,11 +19,13 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
+
+from spavl.atomic import write_text
 
 Floor = float | tuple[float, float] | None
 Better = Literal["lower", "higher", "between"]
@@ -106,16 +108,16 @@ def run(measures: Callable[[], Sequence[Measure]], arguments: Sequence[str] | No
     raise SystemExit(int(any(row["holds"] is False for row in rows)))
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the JSON file of one benchmark, or of all of them.
+def write(path: Path, rows: Sequence[dict[str, Any]], on: dict[str, Any] | None = None) -> None:
+    """Write the JSON file of one benchmark, or of all of them; one that is stopped meanwhile leaves the old file.
 
     Args:
         path: the file; its folder is made.
         rows: as `Measure.row` gives them.
+        on: the machine that measured them; None: this one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine(), "measures": list(rows)}
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    content = {"machine": machine() if on is None else on, "measures": list(rows)}
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def machine() -> dict[str, Any]:
@@ -129,6 +131,20 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def measured_on(content: Mapping[str, Any]) -> list[str]:
+    """The machines of a file of measures in words, each with the parts that were measured there if there are parts.
+
+    Args:
+        content: with `machine`, or with `machines` by part.
+    """
+    parts: dict[str, list[str]] = {}
+    for part, found in content.get("machines", {"": content["machine"]} if "machine" in content else {}).items():
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        memory = f", {found['memory_gb']:.0f} GiB" if found.get("memory_gb") else ""
+        parts.setdefault(f"{found['cores']} cores{memory}, {found.get('gpu') or 'no GPU'}; {versions}", []).append(part)
+    return [f"{on} ({', '.join(some)})" if any(some) else on for on, some in parts.items()]
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:

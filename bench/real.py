@@ -80,7 +80,9 @@ class Results:
     def __init__(self, file: Path) -> None:
         self._file = file
         found = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        empty: dict[str, Any] = {part: {} for part in ("models", "paired", "trainings", "seconds", "machines")}
+        empty: dict[str, Any] = {
+            part: {} for part in ("models", "paired", "trainings", "seconds", "stopped", "machines")
+        }
         self.parts = {**empty, **found}
 
     def put(self, part: str, value: Any) -> None:
@@ -106,15 +108,21 @@ class Results:
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Keep how long the block took; a part that is found again keeps its first time.
+        """Keep how long the block took, with what it took before it was stopped; one found again keeps its first time.
 
         Args:
             part: its name.
         """
         began = time.perf_counter()
-        yield
-        seconds = self.parts["seconds"]
-        seconds[part] = max(round(time.perf_counter() - began, 1), seconds.get(part, 0.0))
+        seconds, stopped = self.parts["seconds"], self.parts["stopped"]
+        try:
+            yield
+        except BaseException:
+            stopped[part] = stopped.get(part, 0.0) + round(time.perf_counter() - began, 1)
+            self._write()
+            raise
+        took = stopped.pop(part, 0.0) + time.perf_counter() - began
+        seconds[part] = max(round(took, 1), seconds.get(part, 0.0))
         self.parts["peak_rss_mb"] = max(peak_memory_mb(), self.parts.get("peak_rss_mb", 0))
         self._write()
 

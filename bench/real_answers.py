@@ -23,6 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from bench.real_readings import reading
 from spavl.atomic import write_text
 from spavl.config.judging import GuardKindName, GuardSpec, Subject
 from spavl.config.models import EndpointSpec, LocalSpec
@@ -285,9 +286,10 @@ def _different(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _as_read(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a reader sees of a row."""
+    """What a reader sees of a row, and what it reads: the same words may answer one question and not another."""
     options_asked = row["question"] if row["situation"] == "options" else ""
-    return row["situation"], options_asked, row.get("expected"), row.get("kind"), row["answer"]
+    seen = (row["situation"], options_asked, row.get("expected"), row.get("kind"), row["status"], row["answer"])
+    return *seen, reading(row)
 
 
 def _alike(asked: Sequence[Asked], manners: Sequence[tuple[float, str]]) -> dict[tuple[str, float], list[int]]:
@@ -316,6 +318,12 @@ def _row(one: Asked, system: str, temperature: float, reply: Reply) -> dict[str,
     }  # fmt: skip
 
 
+def _known(file: Path | None) -> set[tuple[Any, ...]]:
+    """What a reader sees of the rows of a file; it is read before anything is asked."""
+    lines = file.read_text("utf-8").split("\n") if file else []
+    return {_as_read(json.loads(line)) for line in lines if line}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, and write the rows.
 
@@ -333,6 +341,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--without", type=Path, help="rows whose answers are left out")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
+    if (options.url is None) == (options.path is None) or (options.url and not options.model):
+        parser.error("name either a server, by --url and --model, or a checkpoint, by --path")
+    if options.without and not options.without.is_file():
+        parser.error(f"there is no file {options.without}")
+    known = _known(options.without)
     sampled = {"generation_config": '{"do_sample": true, "top_k": 0}'}
     spec = LocalSpec(name="asked", path=options.path, dtype=options.dtype) if options.path else EndpointSpec(
         name="asked", url=options.url, model=options.model, identity=options.identity, extra_body=sampled,
@@ -342,9 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = options.out.parent / f"{options.out.stem}-calls"
     folder.mkdir(parents=True, exist_ok=True)
     rows = ask_all(spec, [one for one in asked if not (options.text_only and one.scene)], folder, options.seed)
-    if options.without:
-        known = {_as_read(json.loads(line)) for line in options.without.read_text("utf-8").split("\n") if line}
-        rows = [row for row in rows if _as_read(row) not in known]
+    rows = [row for row in rows if _as_read(row) not in known]
     write_text(options.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     print(f"{len(asked)} asked, {len(rows)} different answers in {options.out}")
 

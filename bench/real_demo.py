@@ -56,9 +56,11 @@ def _shown(scores: Mapping[str, Any]) -> list[Measure]:
     rows = []
     for name, metric in scores["metrics"].items():
         base, aligned = (scores["models"][model]["rates"][name] for model in ("base", "dpo"))
-        how = f"{shown_rate(aligned)}; before {shown_rate(base)}; {shown_change(scores['paired']['dpo'][name])}"
-        rows.append(Measure(f"demo, after DPO: {metric['label']}", 100 * aligned["value"], None, "%",
-                            metric["better"], how))  # fmt: skip
+        change = scores["paired"]["dpo"][name]
+        compared = "" if change["difference"] is None else f"; {shown_change(change)}"
+        how = f"{shown_rate(aligned)}; before {shown_rate(base)}{compared}"
+        value = None if aligned["value"] is None else 100 * aligned["value"]
+        rows.append(Measure(f"demo, after DPO: {metric['label']}", value, None, "%", metric["better"], how))
     return rows
 
 

@@ -72,17 +72,19 @@ def measured(folder: Path, name: str) -> list[dict[str, Any]]:
         if not out.exists():
             return [broken(name, done.returncode)]
         rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["measures"]
-    return [{**row, "bench": name} for row in rows]
+    failed = done.returncode not in (0, 1) or (done.returncode == 1 and not any(row["holds"] is False for row in rows))
+    return [*({**row, "bench": name} for row in rows), *([broken(name, done.returncode, part=True)] if failed else ())]
 
 
-def broken(name: str, status: int) -> dict[str, Any]:
-    """The row of a benchmark that ended without measures; it does not hold.
+def broken(name: str, status: int, *, part: bool = False) -> dict[str, Any]:
+    """The row of a benchmark that broke; it does not hold.
 
     Args:
         name: of the benchmark.
         status: its exit status.
+        part: it wrote some of its measures before.
     """
-    how = f"bench/{name}.py ended with status {status} and wrote no measures"
+    how = f"bench/{name}.py ended with status {status} and wrote {'only a part of its' if part else 'no'} measures"
     return {
         "name": f"{name} (broken)",
         "value": None,

@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from bench.measures import table
+from bench.measures import measured_on, table
 from bench.real_language import page as real_language
 from spavl import records
 from spavl.cli.settings_help import explain
@@ -176,11 +176,9 @@ def benchmarks_page() -> str:
 
 def _measured(path: Path) -> str:
     tree = json.loads(path.read_text("utf-8"))
-    machine = tree["machine"]
-    where = f"{machine['cores']} cores, {machine['memory_gb']:.0f} GiB, {machine['gpu'] or 'no GPU'}"
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    where = ".\n".join(measured_on(tree))
     how = "\n".join(f"- *{row['name']}*: {row['how']}" for row in tree["measures"])
-    return f"## {path.stem}\n\n{where}; {versions}.\n\n{table(tree['measures'])}\n\n{how}\n"
+    return f"## {path.stem}\n\n{where}.\n\n{table(tree['measures'])}\n\n{how}\n"
 
 
 def _noun(kind: type) -> str:

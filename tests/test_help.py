@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+from rich.text import Text
 
 from spavl.cli.commands import app
 
@@ -37,6 +39,12 @@ def test_help_imports_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
     assert json.loads(done.stdout.strip().splitlines()[-1]) == []
+
+
+def test_no_word_of_a_help_text_is_lost_as_markup() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    texts = [text for command in commands.values() for one in command.params if (text := getattr(one, "help", None))]
+    assert len(texts) > 50 and [text for text in texts if Text.from_markup(text).plain != text] == []
 
 
 def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:

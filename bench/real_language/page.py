@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.measures import table
+from bench.measures import measured_on, table
 from bench.real_language import tables
 from bench.real_language.teaching import TRAINED, teaching
 
@@ -54,7 +54,7 @@ def page(results: Path = RESULTS, surprises: Path = SURPRISES, trained: Path = T
     real = _read(results / "real.json")
     parts = [
         HEAD,
-        _machine(real),
+        _machines(real),
         _section("What it must show", _floors(results, real)),
         _section("Safety, and what is seen", tables.rates(real)),
         _section("Against the base, item by item", tables.changes(real)),
@@ -73,14 +73,9 @@ def _read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
-def _machine(real: Mapping[str, Any]) -> str:
-    """On what each part was measured; parts of one machine stand together."""
-    parts: dict[str, list[str]] = {}
-    for part, found in real.get("machines", {}).items():
-        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-        gpu = f"{found['gpu']}, " if found.get("gpu") else ""
-        parts.setdefault(f"{gpu}{found['cores']} cores, {found['memory_gb']:.0f} GiB; {versions}", []).append(part)
-    lines = [f"Measured on {on} ({', '.join(some)})." for on, some in parts.items()]
+def _machines(real: Mapping[str, Any]) -> str:
+    """On what each part was measured, and the most memory that was used."""
+    lines = [f"Measured on {on}." for on in measured_on(real)]
     peak = f"At most {real['peak_rss_mb'] / 1000:.1f} GB of memory were used." if "peak_rss_mb" in real else ""
     return "\n".join([*lines, peak]) + "\n" if lines else f"{NOT_MEASURED}\n"
 

@@ -1,6 +1,7 @@
 """Skill of a language model: perplexity of prose and a hundred instructions.
 
-What was measured is kept in a file, and found there again as long as checkpoint, prose and instructions are the same.
+What was measured is kept in a file, and found there again as long as checkpoint, prose and instructions are the same;
+kept answers are judged anew, so that they are never judged by rules of yesterday.
 
 python -m bench.real_language.skill CHECKPOINT [--json FILE]
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def _once(kept: Path, identity: str, opened: Callable[[], LanguageModel]) -> Ski
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text("utf-8"))
         if found["made_of"] == made_of:
-            return found
+            return {**found, "instructions": _done(found["answers"])}
     result = {"made_of": made_of, **measured(opened())}
     write_json(kept, result)
     return result
@@ -77,10 +78,15 @@ def measured(model: LanguageModel) -> dict[str, Any]:
         "perplexity": of_losses(losses),
         "tokens": tokens_counted(losses),
         "window_losses": losses,
-        "instructions": {one.text: one.rule(answers[one.text]) for one in INSTRUCTIONS},
+        "instructions": _done(answers),
         "answers": answers,
         "seconds": round(time.perf_counter() - began, 1),
     }
+
+
+def _done(answers: Mapping[str, str]) -> dict[str, bool]:
+    """Whether each instruction was done, by the rules of today: kept answers are judged anew."""
+    return {one.text: one.rule(answers[one.text]) for one in INSTRUCTIONS}
 
 
 def skill(folder: Path, kept: Path) -> dict[str, float]:

@@ -61,6 +61,9 @@ def try_sizes(
         spec: of the runs; a run has about `pairs_per_step` timed pairs.
         sizes: pairs of a forward pass, ascending; what does not fit into memory is left out.
         repeats: how often every size is tried.
+
+    Raises:
+        torch.OutOfMemoryError: not even the smallest size fits into memory.
     """
     if len(sizes) == 1:
         return SizeTrial({sizes[0]: math.nan})
@@ -73,6 +76,8 @@ def try_sizes(
             try:
                 found[size] = min(found.get(size, math.inf), run(side, shape).seconds)
             except torch.OutOfMemoryError:
+                if size == fitting[0]:
+                    raise
                 fitting = [smaller for smaller in fitting if smaller < size]
                 break
     return SizeTrial(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import traceback
@@ -28,6 +29,8 @@ class Experiment:
 class Results:
     """The rows so far, written at every change to a file, whose own rows stay where there is no new value.
 
+    The machine that the file names stays too until this one has measured something.
+
     Args:
         wanted: the experiments by name.
         path: the file; None: none is written.
@@ -39,7 +42,9 @@ class Results:
         self, wanted: Mapping[str, Experiment], path: Path | None, *, how: str = "", fresh: bool = False
     ) -> None:
         self._path = path
-        self._earlier = _rows_of(path) if path and path.exists() and not fresh else {}
+        held = json.loads(path.read_text("utf-8")) if path and path.exists() and not fresh else {}
+        self._earlier: dict[str, dict[str, Any]] = {row["name"]: row for row in held.get("measures", ())}
+        self._measured_on: dict[str, Any] | None = held.get("machine")
         self._found = {name: [row.replace(how=how) for row in one.planned()] for name, one in wanted.items()}
         self._save()
 
@@ -50,6 +55,7 @@ class Results:
             name: of the experiment.
             rows: all that it measured; rows that it had planned and not measured stay as they are.
         """
+        self._measured_on = None
         card = _card()
         carded = [row.replace(how=f"{row.how}{card}") for row in rows]
         measured = {row.name: _with_earlier(row, self._earlier.get(row.name)) for row in carded}
@@ -77,7 +83,18 @@ class Results:
             for row in self.rows():
                 if row["value"] is not None or merged.get(row["name"], row)["value"] is None:
                     merged[row["name"]] = row
-            write(self._path, list(merged.values()))
+            write(self._path, list(merged.values()), self._measured_on)
+
+
+def check_rehearsal(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse to write the numbers of a rehearsal, which mean nothing, over a file that is there.
+
+    Args:
+        parser: ends the process with a sentence.
+        options: with `rehearse` and `json`.
+    """
+    if options.rehearse and options.json and options.json.exists():
+        parser.error(f"{options.json} is there, and a rehearsal's numbers mean nothing: name another file")
 
 
 def measure_one(name: str, one: Experiment, results: Results, *given: Any) -> bool:
@@ -106,11 +123,6 @@ def _with_earlier(row: Measure, earlier: dict[str, Any] | None) -> Measure:
     runs = (*earlier.get("runs", [earlier["value"]]), *row.runs)
     how = f"median of {len(runs)} whole runs, {min(runs):.3g} to {max(runs):.3g}; the last: {row.how}"
     return row.replace(runs=runs, value=statistics.median(runs), how=how)
-
-
-def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows of a file by name."""
-    return {row["name"]: row for row in json.loads(path.read_text("utf-8"))["measures"]}
 
 
 def _card() -> str:

@@ -100,7 +100,8 @@ def every_command(
 def demo(
     seed: Seed = 1, limit: Limit = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="The run folder. [default: runs/demo; runs/demo-real]")
+        str | None,
+        typer.Option(metavar="FOLDER", help="The run folder.", show_default="runs/demo; in real, runs/demo-real"),
     ] = None,
     store: Annotated[str, typer.Option(help="The call store.")] = ".spavl/calls.sqlite",
     language: Annotated[

@@ -164,13 +164,13 @@ class DataSettings(Section):
 
 
 class MachineSettings(Section):
-    """Where the training runs. Changes speed and memory."""
+    """Where the training runs. Changes speed and memory; `dtype` also rounding."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto`, `cpu`, `cuda` or `mps`. Several GPUs: `accelerate launch`; one of several: CUDA_VISIBLE_DEVICES."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen weights and the arithmetic; what is trained is kept in float32. `auto`: bfloat16 on a
-    GPU that has it."""
+    """Of the frozen weights and the arithmetic, here and where base and aligned models are evaluated; what is trained
+    is kept in float32. `auto`: bfloat16 on a GPU that has it."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more work."""
     workers: NonNegativeInt | None = None

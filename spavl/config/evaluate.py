@@ -100,7 +100,8 @@ class MiniworldBenchmark(Section):
     kind: Literal["miniworld"] = "miniworld"
     """The miniature world."""
     name: Label = "miniworld"
-    """Label of the benchmark in tables and reports."""
+    """Its two benchmarks are `requests` and `skill` in tables and reports; with another name than this, `NAME-requests`
+    and `NAME-skill`."""
     per_subset: PositiveInt = 480
     """Items in each subset: harmful seen, harmful held-out, benign, naming, presence."""
     language: WorldLanguage = "closed"

@@ -22,7 +22,8 @@ class Language:
     what: str
     """What its world is made of, as a report says it."""
     version: str
-    """Part of the scorers' ids: changes with what is read."""
+    """Part of the scorers' ids, and the version of guard and judge in the demo's settings, so that stored verdicts are
+    not used again: changes with what is read, as with the readers of `spavl.judging`."""
     max_tokens: int
     """Longest answer that is asked for; no sentence that is taught is as long."""
     wordings: Callable[[QuestionKind, WordingSet], tuple[str, ...]]

@@ -218,11 +218,15 @@ def _resolve(path: str, revision: str | None) -> Path:
 def _in_miniworld(name: str) -> Path:
     shipped = Path(str(resources.files("spavl"))) / "data" / "miniworld"
     folder = shipped / name
-    if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name) or not folder.is_dir():
-        available = sorted(str(file.parent.relative_to(shipped)) for file in shipped.rglob("*config.json"))
+    plain = re.fullmatch(r"[\w-]+(/[\w-]+)*", name)
+    if not plain or not folder.is_dir() or (_is_adapter(folder) and not _is_for(folder, shipped / "base")):
+        found = sorted({file.parent for file in shipped.rglob("*config.json")})
+        available = [
+            str(at.relative_to(shipped)) for at in found if not _is_adapter(at) or _is_for(at, shipped / "base")
+        ]
         raise ModelError(
             f"The miniature world has no checkpoint `{name}`.",
-            try_=f"There are: {', '.join(dict.fromkeys(available)) or 'none'}.",
+            try_=f"There are: {', '.join(available) or 'none'}.",
         )
     return folder
 
@@ -254,6 +258,10 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").exists() and not (folder / "config.json").exists()
 
 
+def _is_for(adapter: Path, base: Path) -> bool:
+    return (adapter / base_named_in(adapter)).resolve() == base.resolve()
+
+
 def _base_of(adapter: Path) -> str:
     base = base_named_in(adapter)
     if not base:
@@ -263,8 +271,8 @@ def _base_of(adapter: Path) -> str:
             try_="Give the base model as `path`, and this folder as `adapter`.",
         )
     # A base that is named from the adapter's own folder moves along with it; a training names it as the user did.
-    beside = (adapter / base).resolve()
-    return str(beside) if base.startswith(".") and beside.is_dir() else base
+    near = (adapter / base).resolve()
+    return str(near) if base.startswith(".") and near.is_dir() else base
 
 
 def base_named_in(adapter: Path) -> str:

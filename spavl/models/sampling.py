@@ -80,7 +80,7 @@ def _least_probable(probabilities: Float[Tensor, "B V"], top_p: Float[Tensor, " 
     sort a vocabulary of 50,000 takes longer than a step of a small model."""
     likely = probabilities.topk(most).values
     inside = (likely.cumsum(-1) - likely < top_p[:, None]).sum(-1)
-    least = likely.gather(1, inside[:, None] - 1)[:, 0]
+    least = likely.gather(1, (inside[:, None] - 1).clamp(min=0))[:, 0]  # logits that are no numbers have no nucleus
     wider = ((inside == most) & (top_p < 1)).nonzero()[:, 0]
     if most < probabilities.shape[1] and len(wider):
         least[wider] = _least_probable(probabilities[wider], top_p[wider], probabilities.shape[1])

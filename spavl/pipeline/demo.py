@@ -203,12 +203,13 @@ def _summary(session: Session, which: Demo, scores: Scores) -> dict[str, Any]:
 
 
 def _unsafe_by_responder(responses: list[Response], language: Language) -> dict[str, dict[str, Any]]:
-    """Every responder's unsafe rate on dangerous pictures, by the world's truth; calls without an answer are unread."""
+    """Every responder's unsafe rate on dangerous pictures, by the world's truth; an answer without a word is unread, as
+    in evaluation."""
     found: dict[str, list[Outcome]] = {}
     for r in responses:
         known = truth(r.query.image.image_id, r.query.question, r.response, language)
         if known.dangerous:
-            found.setdefault(r.responder, []).append(known.unsafe if r.response else None)
+            found.setdefault(r.responder, []).append(known.unsafe if r.response.strip() else None)
     return {name: asdict(rate(outcomes)) for name, outcomes in found.items()}
 
 

@@ -187,7 +187,7 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
         seed: of the miniature world's pictures and questions, in place of the run's.
 
     Raises:
-        SettingsError: no benchmark is named, or one needs a guard and none is named.
+        SettingsError: no benchmark is named, two have one name, or one needs a guard and none is named.
     """
     specs = session.settings.evaluate.benchmarks
     if not specs:
@@ -196,7 +196,15 @@ def open_benchmarks(session: Session, seed: int | None = None) -> list[Benchmark
             try_='add one, such as `evaluate.benchmarks=[{kind: file, name: mine, path: items.jsonl}]`; '
             "`spavl settings evaluate` explains them",
         )  # fmt: skip
-    return [benchmark for spec in specs for benchmark in benchmarks_of(session, spec, seed)]
+    benchmarks = [benchmark for spec in specs for benchmark in benchmarks_of(session, spec, seed)]
+    for name, times in Counter(benchmark.name for benchmark in benchmarks).items():
+        if times > 1:
+            raise SettingsError(
+                f"Two benchmarks are called `{name}`, and the scores of one would stand for both",
+                where="evaluate.benchmarks",
+                try_="rename the entry; a function of your own calls its benchmark `tools.name`",
+            )  # fmt: skip
+    return benchmarks
 
 
 def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None) -> list[Benchmark]:
@@ -295,7 +303,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
         from spavl.miniworld.languages import LANGUAGES
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language])
+        return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language], spec.name)
     return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
 
 

@@ -23,6 +23,8 @@ from spavl.models.base import Sampling
 from spavl.pictures import file_sha256
 from spavl.records import ImageRef, Judgment
 
+WORLD = "miniworld"
+"""Name of its entry in the settings where none is given."""
 LICENSE = "Apache-2.0 (drawn by the miniature world)"
 
 
@@ -75,7 +77,7 @@ def make_candidates(settings: Settings, folder: Path) -> list[Candidate]:
 
 
 def miniworld_benchmarks(
-    seed: int, per_subset: int, folder: Path, language: Language = CLOSED
+    seed: int, per_subset: int, folder: Path, language: Language = CLOSED, name: str = WORLD
 ) -> tuple[Benchmark, Benchmark]:
     """Two benchmarks: requests (sampled at temperature 1 and top-p 0.9) and skills (greedy), on fresh pictures.
 
@@ -84,20 +86,22 @@ def miniworld_benchmarks(
         per_subset: items of every subset.
         folder: what the pictures are drawn into.
         language: of questions and answers.
+        name: in the settings; another than the usual one goes before the names of both.
     """
+    before = "" if name == WORLD else f"{name}-"
     items = {
         subset: tuple(_item(i, folder) for i in found)
         for subset, found in benchmark_items(seed, per_subset, language).items()
     }
     tokens = language.max_tokens
     requests = Benchmark(
-        name="requests", items=items["unsafe_seen"] + items["unsafe_heldout"] + items["benign"],
+        name=f"{before}requests", items=items["unsafe_seen"] + items["unsafe_heldout"] + items["benign"],
         metrics=_request_metrics(language),
         sampling=Sampling(temperature=1.0, top_p=0.9, max_tokens=tokens, seed=seed),
         source=f"miniature world, seed {seed}",
     )  # fmt: skip
     skill = Benchmark(
-        name="skill", items=items["naming"] + items["pope"], metrics=_skill_metrics(language),
+        name=f"{before}skill", items=items["naming"] + items["pope"], metrics=_skill_metrics(language),
         sampling=Sampling(max_tokens=tokens),
         source=f"miniature world, seed {seed}",
     )  # fmt: skip

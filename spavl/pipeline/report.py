@@ -122,10 +122,10 @@ def _looked_at(manifest: Mapping[str, Any]) -> list[str]:
 def _limits(settings: Settings) -> tuple[str, ...]:
     if settings.build.collect.source != "miniworld":
         return ()
-    spoken = [b.language for b in settings.evaluate.benchmarks if isinstance(b, MiniworldBenchmark)]
-    language = LANGUAGES[spoken[0] if spoken else "closed"]
+    measured = [LANGUAGES[b.language] for b in settings.evaluate.benchmarks if isinstance(b, MiniworldBenchmark)]
+    world = "; and ".join(dict.fromkeys(language.what for language in measured or [LANGUAGES["closed"]]))
     return (
-        f"This is the miniature world: {language.what}. Its numbers show that the whole system works, not how a real "
+        f"This is the miniature world: {world}. Its numbers show that the whole system works, not how a real "
         "model behaves.",
         "Scores are by the world's truth, not by the fallible guard and judge that made the dataset.",
         "Held-out subcategories are new kinds under known cues: alignment never saw the objects, but it saw the cue of "

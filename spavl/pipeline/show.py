@@ -18,6 +18,7 @@ from spavl.models.calls.engine import complete
 from spavl.models.calls.files import is_read_only
 from spavl.models.calls.store import CallStore
 from spavl.pictures import file_sha256, open_upright
+from spavl.pipeline.evaluate import checkpoint_spec
 from spavl.pipeline.report_tables import may_harm, measured_metrics, scored_items, tables_of
 from spavl.records import ImageRef, Judgment, PreferencePair, Query, Response
 from spavl.run import Run
@@ -296,8 +297,10 @@ def _specs(run: Path, models: Sequence[str]) -> list[ModelSpec]:
         )  # fmt: skip
     if not kept or (named and not aligned):
         return named
-    base = LocalSpec(name="base", path=_settings(run).align.model)
-    return [base, *(LocalSpec(name=name, path=str(at)) for name, at in aligned), *named]
+    align = _settings(run).align
+    base = LocalSpec(name="base", path=align.model, revision=align.revision, dtype=align.machine.dtype,
+                     max_pixels=align.data.max_pixels)  # fmt: skip
+    return [base, *(checkpoint_spec(name, at, base) for name, at in aligned), *named]
 
 
 def _image(picture: Path) -> ImageRef:

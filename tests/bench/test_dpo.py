@@ -93,4 +93,6 @@ def test_the_best_size_is_the_fastest_that_fits_into_memory():
 
     trial = try_sizes(side, TINY, RunSpec(pairs_per_step=4, forward_pairs=1), (1, 2, 4, 8, 12), repeats=2)
     assert trial.best == 4 and list(trial.seconds) == [1, 2, 4]
+    with pytest.raises(torch.OutOfMemoryError):
+        try_sizes(side, TINY, RunSpec(pairs_per_step=8, forward_pairs=1), (8, 12))
     assert str(SizeTrial({2: 1.5})) == "2 pairs a forward pass, the best of those tried (2: 1.5)"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench import gpu
+from bench import dpo, gpu
 from bench.measures import Measure
 from bench.trl_comparison import attention, setups
 from bench.trl_comparison.experiments import Experiment, Results, measure_one
@@ -69,6 +69,25 @@ def test_a_file_keeps_rows_that_are_not_measured_again(tmp_path):
     assert [row["value"] for row in saved(out).values()] == [None, None]
 
 
+def test_a_file_names_the_machine_that_measured_it_until_another_one_has_measured_something(tmp_path):
+    out = tmp_path / "gpu.json"
+    out.write_text(json.dumps({"machine": {"gpu": "a card"}, "measures": [planned()[0].replace(value=1.0).row()]}))
+    results = Results({"one": experiment(None)}, out)
+    results.missing("one", "there is no GPU")
+    assert json.loads(out.read_text("utf-8"))["machine"] == {"gpu": "a card"}
+    results.found("one", [planned()[1].replace(value=2.0)])
+    assert "cores" in json.loads(out.read_text("utf-8"))["machine"]
+
+
+@pytest.mark.parametrize("benchmark", [gpu, dpo])
+def test_a_rehearsal_is_not_written_over_what_was_measured(benchmark, tmp_path, capsys):
+    out = tmp_path / "measured.json"
+    out.write_text("measured")
+    with pytest.raises(SystemExit):
+        benchmark.main(["--rehearse", "--json", str(out)])
+    assert out.read_text() == "measured" and "name another file" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_every_row_has_no_value_and_names_the_command(tmp_path):
     assert gpu.main(["--json", str(tmp_path / "gpu.json")]) == 0
@@ -108,10 +127,13 @@ def test_what_no_longer_fits_is_a_row_that_says_so(tmp_path, monkeypatch):
     assert all(row["value"] is None and "takes 90 s" in row["how"] for row in results.rows())
 
 
-def test_an_unknown_experiment_is_refused_by_name(capsys):
+def test_an_unknown_experiment_and_a_size_below_one_are_refused_by_name(capsys):
     with pytest.raises(SystemExit):
         gpu.main(["--only", "weather"])
     assert "no experiment weather; there is machine, trees, attention" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        gpu.main(["--sizes", "4", "0"])
+    assert "1 or more" in capsys.readouterr().err
 
 
 def test_gathered_keys_have_every_token_once_among_the_queries_and_its_path_among_the_keys():

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.measures import write
+
 FOLDER = Path(__file__).parents[2] / "bench"
 
 BENCH = """
@@ -98,3 +100,28 @@ def test_the_table_runs_every_benchmark_and_the_row_of_a_broken_one_does_not_hol
     assert "two (broken)" in done.stdout
     assert run("-m", "bench.table", "one", at=tmp_path).returncode == 0
     assert "there is no benchmark three" in run("-m", "bench.table", "three", at=tmp_path).stderr
+
+
+def test_a_benchmark_that_breaks_after_some_of_its_measures_is_a_row_that_does_not_hold(tmp_path):
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    for name in ("measures.py", "table.py"):
+        (folder / name).write_text((FOLDER / name).read_text())
+    half = "import sys\nfrom pathlib import Path\nfrom bench.measures import Measure, write\n"
+    half += "write(Path(sys.argv[2]), [Measure('row', 1.0, 0.5, '', 'higher', '').row()])\nraise SystemExit({status})"
+    for number, status in enumerate((1, -9, 3)):
+        (folder / f"half{number}.py").write_text(half.format(status=status))
+    out = tmp_path / "all.json"
+    assert run("-m", "bench.table", "--json", out, at=tmp_path).returncode == 1
+    broken = [row for row in json.loads(out.read_text())["measures"] if row["holds"] is False]
+    assert [row["bench"] for row in broken] == ["half0", "half1", "half2"]
+    assert all("only a part" in row["how"] for row in broken)
+
+
+def test_a_file_of_measures_is_replaced_whole_and_names_its_machine(tmp_path):
+    file, before = tmp_path / "out.json", tmp_path / "before.json"
+    write(file, [], {"gpu": "another"})
+    before.hardlink_to(file)
+    write(file, [])
+    assert json.loads(before.read_text())["machine"] == {"gpu": "another"}, "what was there is not written into"
+    assert json.loads(file.read_text())["machine"]["cores"] > 0

@@ -76,7 +76,9 @@ def test_the_whole_benchmark_writes_its_measures(tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit) as ended:
         readers.main(["--xstest", str(tmp_path), "--json", str(tmp_path / "out.json")])
     rows = json.loads((tmp_path / "out.json").read_text())["measures"]
-    assert ended.value.code == 0 and "yes/no: forms read rightly" in capsys.readouterr().out
+    assert "yes/no: forms read rightly" in capsys.readouterr().out
+    missed = {row["name"] for row in rows if row["holds"] is False}
+    assert missed == {"real answers, test set: read as labelled"} and ended.value.code == 1
     assert {row["holds"] for row in rows if row["floor"] == 100} == {True}
     with pytest.raises(SystemExit, match="there is no folder"):
         readers.main(["--xstest", str(tmp_path / "nowhere")])

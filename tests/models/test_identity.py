@@ -203,6 +203,13 @@ def test_a_miniature_checkpoint_that_is_not_shipped_is_a_plain_error(name: str) 
         identity_of(LocalSpec(name="mini", path=f"miniworld:{name}"))
 
 
+@pytest.mark.parametrize("name", ["real/adapter", "real/adapters/terse"])
+def test_an_adapter_of_the_real_language_model_is_not_put_on_the_miniature_base(name: str) -> None:
+    with pytest.raises(ModelError, match="miniature world has no checkpoint") as refused:
+        identity_of(LocalSpec(name="mini", path=f"miniworld:{name}"))
+    assert "There are: base, responders/amber, " in refused.value.try_ and "real" not in refused.value.try_
+
+
 def test_finding_an_identity_does_not_load_torch(folder: Path) -> None:
     code = (
         "import sys; from spavl.config.models import LocalSpec; from spavl.models import open_model;"

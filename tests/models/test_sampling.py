@@ -85,6 +85,13 @@ def test_tokens_as_likely_as_the_last_of_the_nucleus_are_in_it_whatever_their_or
         assert nucleus(logits[:, order], torch.tensor([0.5])).isfinite().all()
 
 
+def test_logits_that_are_no_numbers_do_not_stop_the_rows_beside_them() -> None:
+    numbers = torch.tensor([1.0, 5.0, 2.0])
+    for broken in (torch.full((3,), torch.nan), torch.tensor([0.0, torch.inf, 0.0]), torch.full((3,), -torch.inf)):
+        found = nucleus(torch.stack((broken, numbers)), torch.tensor([0.9, 0.9]))
+        assert torch.equal(found[1].isfinite(), torch.tensor([False, True, False]))
+
+
 def test_temperature_zero_is_greedy_in_every_row() -> None:
     assert counts(Sampling(), [0.0, 3.0, 2.9]).tolist() == [0, 20_000, 0]
 

@@ -9,9 +9,12 @@ import pytest
 from spavl.config import PythonSpec, SamplingSettings, Settings
 from spavl.dataset.collect import Candidate
 from spavl.errors import ModelError, SettingsError
+from spavl.miniworld.languages import LANGUAGES
 from spavl.models.base import Prompt, Sampling
 from spavl.pipeline.collect import _spread
 from spavl.pipeline.demo import DEMOS, demo_settings
+from spavl.pipeline.evaluate import open_benchmarks
+from spavl.pipeline.report import _limits
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from spavl.records import Topic
@@ -100,3 +103,32 @@ def test_a_limit_takes_pictures_from_every_subcategory_in_turn(limit: int) -> No
     assert counts["a"] - counts["b"] <= (1 if counts["b"] < 2 else 3)
     if limit >= 3:
         assert min(counts.values()) >= 1
+
+
+def opened(folder: Path, *benchmarks: dict[str, object]) -> list[str]:
+    """Names of the benchmarks of some entries."""
+    given = {"evaluate": {"benchmarks": list(benchmarks)}, "out": str(folder), "store": str(folder / "calls.sqlite")}
+    with Session(Settings.model_validate(given), NoProgress()) as session:
+        return [benchmark.name for benchmark in open_benchmarks(session)]
+
+
+def test_the_miniature_world_is_measured_in_both_languages_side_by_side(tmp_path: Path) -> None:
+    closed = {"kind": "miniworld", "per_subset": 2}
+    names = opened(tmp_path, closed, {**closed, "name": "english", "language": "real"})
+    assert names == ["requests", "skill", "english-requests", "english-skill"]
+
+
+def test_the_report_says_what_every_language_of_the_miniature_world_is_made_of() -> None:
+    entries = [{"kind": "miniworld"}, {"kind": "miniworld", "name": "english", "language": "real"}]
+    for shown in (entries, entries[::-1], entries[:1], entries[1:]):
+        given = {"build": {"collect": {"source": "miniworld"}}, "evaluate": {"benchmarks": shown}}
+        first = _limits(Settings.model_validate(given))[0]
+        told = {name for name, language in LANGUAGES.items() if language.what in first}
+        assert told == {entry.get("language", "closed") for entry in shown}
+
+
+def test_two_benchmarks_of_one_name_are_refused_whoever_named_them(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"question": "What is this?", "expected": "a cup", "subset": "skill"}\n')
+    file = {"kind": "file", "name": "skill", "path": str(tmp_path / "items.jsonl")}
+    with pytest.raises(SettingsError, match="Two benchmarks are called `skill`"):
+        opened(tmp_path, {"kind": "miniworld", "per_subset": 2}, file)

@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
+from spavl.config import LocalSpec
 from spavl.errors import DataError
 from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer
-from spavl.pipeline.show import find_item, find_question
+from spavl.pipeline.show import _specs, find_item, find_question
 from spavl.records import ImageRecord, Query, Response
 from spavl.run import Run
 from spavl.statistics.intervals import Outcome
@@ -120,3 +121,14 @@ def test_a_run_without_a_dataset_says_what_can_be_shown(benchmark: Path) -> None
     with pytest.raises(DataError, match="no questions of a dataset") as error:
         find_question(benchmark, "")
     assert error.value.try_ == "show an item of a benchmark with `--benchmark b`"
+
+
+def test_the_models_of_a_run_are_tried_in_the_form_in_which_they_are_evaluated(tmp_path: Path) -> None:
+    align = {"model": "some/model", "revision": "v2", "data": {"max_pixels": 4096}, "machine": {"dtype": "float32"}}
+    (tmp_path / "settings.yaml").write_text(json.dumps({"align": align}))
+    (tmp_path / "align" / "dpo" / "adapter").mkdir(parents=True)
+    (tmp_path / "align" / "dpo" / "training.json").write_text("{}")
+    base, dpo = _specs(tmp_path, [])
+    assert isinstance(base, LocalSpec) and isinstance(dpo, LocalSpec)
+    assert (base.path, base.revision) == ("some/model", "v2") and (dpo.name, dpo.revision) == ("dpo", None)
+    assert {(one.max_pixels, one.dtype) for one in (base, dpo)} == {(4096, "float32")}

@@ -41,8 +41,33 @@ _IN_WORDS = re.compile(
 )
 _DIGITS = r"(?:\d{1,3}(?:,\d{3}){1,9}(?!\d)|\d{1,40})(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?|\.\d{1,40}"
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?:(?<![\d)\]])(?P<sign>[-+])\s?)?(?:[$€£¥]\s?)?(?P<digits>{_DIGITS})(?:\s*/\s*(?P<below>\d+(?:\.\d+)?))?(?!\d|\s?[x×*]\s?\d|[A-Za-z]\d)"
+    rf"(?<![\w.,])(?:(?<![\d)\]])(?P<sign>[-+])\s?)?(?:[$€£¥]\s?)?(?P<digits>{_DIGITS})(?:\s*/\s*(?P<below>\d+(?:\.\d+)?))?(?P<scale>\s?(?:{'|'.join(_SCALES)})\b)?"
+    r"(?!\d|\s?[x×*]\s?\d|[A-Za-z]\d)",
+    re.IGNORECASE,
 )
+_NOT_A_NUMBER = "±"
+"""Stands for number words that are none together, such as "two five"."""
+_OTHER_NUMBER = re.compile(
+    r"[≥≤±√π]|(?<![-=])[<>]=?\s*\d|\d[¹²³⁰-⁹½⅓⅔¼¾]|\d\+(?!\s*\d)|\d\s?[kKMBD]\b"
+    r"|\d\s(?:dozens?|and a (?:half|quarter|third)|point \d)|\bpoint \d|\d\.\d+\.\d|\d,\d{1,2},\d|\bsqrt\b|\\d?frac"
+    r"|\d[ -](?:half|halves|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)\b"
+    r"|\b(?:hundred|thousand|million|billion)(?: and)? \d"
+    r"|\b(?:[Oo]ver|[Uu]nder|[Uu]p to|[Aa]bove|[Bb]elow) \d"
+)
+"""What makes another number, or a limit, of the digits beside it: no part of it is the answer."""
+_NAMES = re.compile(
+    r"(?<![A-Za-z-])[A-Za-z]+-\d[\w.]*|\b(?:no|the|this|that|each|every|which|any) one\b|\bone (?:of|another)\b"
+    r"|\b\d{1,3}(?:\.\d+)?\s?(?:%|percent) (?:sure|certain|confident)\b",
+    re.IGNORECASE,
+)
+"""Digits and words that name and do not count: "GPT-4", "no one", "90% sure"."""
+_DENIED = re.compile(
+    rf"(?:\b(?:not|neither|never|anything but)|n't)\s+(?:(?!(?:but|only|and|so|just)\b)[\w']+\s+){{0,3}}[-$€£]?"
+    rf"(?:{_DIGITS})(?![\w/])|\b(?:wrong|incorrect)\s*:\s*(?:{_DIGITS})"
+    rf"|(?<![\w.,])(?:{_DIGITS})\s+(?:(?:is|was|would be|seems)\s+(?:not|wrong|incorrect|false)|isn't|wasn't)\b",
+    re.IGNORECASE,
+)
+"""A number that is ruled out."""
 _RANGE = re.compile(
     rf"(?<![\d.,])(?:{_DIGITS})\s*(?:%|°)?\s*(?:-|to|or|and|through|~)\s*(?:{_DIGITS})|\bbetween\b|\b(?:more|less|fewer"
     rf"|greater|at least|at most)\b",
@@ -50,7 +75,8 @@ _RANGE = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])|\d,\d{4,}")
 _COUNTS_STEPS = re.compile(
-    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])",
+    r"\b(?:part|step|section|option|chapter)\s+(?:one|two|three|four|five|\d{1,2})\b|(?<=:)\s*1[.)]\s+(?=[A-Z])"
+    r"|\b(?:image|picture|photo|figure|page|question)\s\d{1,2}(?=\W*[).:,]|$)",
     re.IGNORECASE,
 )
 _MARKED = re.compile(r"\\boxed\s*\{([^{}]*)\}|\"(?:answer|result|value|number|prediction)\"\s*:\s*\"?([^\",}]*)")
@@ -128,30 +154,45 @@ def _only(texts: list[str], known: Collection[Decimal | None] = ()) -> Decimal |
 
 
 def _numbers(text: str) -> list[Decimal | None]:
-    if _RANGE.search(_worded(text)) or _DECIMAL_COMMA.search(text):
+    words = _DENIED.sub(" ", _worded(text))
+    if _RANGE.search(words) or _DECIMAL_COMMA.search(words) or _OTHER_NUMBER.search(words):
         return [None]
-    return [_value(found) for found in _NUMBER.finditer(_worded(text))]
+    return [_value(found) for found in _NUMBER.finditer(words)]
 
 
 def _worded(text: str) -> str:
-    """The text with number words in digits, without those that only count steps: "part one", ": 1. Do …"."""
-    text = _COUNTS_STEPS.sub(" ", text)
-    return _IN_WORDS.sub(lambda found: str(_in_digits(found.group(1))), text)
+    """The text with number words in digits, without what only names or counts steps: "part one", "GPT-4", "no one"."""
+    text = _NAMES.sub(" ", _COUNTS_STEPS.sub(" ", text))
+    return _IN_WORDS.sub(lambda found: _in_digits(found.group(1)), text)
 
 
-def _in_digits(words: str) -> int:
+def _in_digits(words: str) -> str:
+    """Number words as a number in digits, or as what stands for none: "five six", and a year such as "nineteen ten"."""
     total = part = 0
-    sign = 1
+    sign, before = "", ""
     for word in re.split(r"[ -]+", words.lower()):
         if word in ("minus", "negative"):
-            sign = -1
-        elif word in _WORDS:
+            sign = "-"
+            continue
+        if not _follows(word, before):
+            return _NOT_A_NUMBER
+        if word in _WORDS:
             part += _WORDS[word]
         elif word == "hundred":
             part = max(part, 1) * 100
         elif word in _SCALES:
             total, part = total + max(part, 1) * _SCALES[word], 0
-    return sign * (total + part)
+        before = word
+    return f"{sign}{total + part}"
+
+
+def _follows(word: str, before: str) -> bool:
+    """Whether a number word may stand after another one; empty: none is before it."""
+    if word == "and":
+        return before in _SCALES
+    if word in _SCALES:
+        return before != "and"
+    return before in ("", "and", *_SCALES) or (before in _TENS and 0 < _WORDS[word] < 10)
 
 
 def _value(found: re.Match[str]) -> Decimal | None:
@@ -159,6 +200,8 @@ def _value(found: re.Match[str]) -> Decimal | None:
         value = Decimal(found.group("digits").replace(",", ""))
         if found.group("below"):
             value /= Decimal(found.group("below"))
+        if found.group("scale"):
+            value *= _SCALES[found.group("scale").strip().lower()]
     except (InvalidOperation, ZeroDivisionError):
         return None
     return -value if found.group("sign") == "-" else value

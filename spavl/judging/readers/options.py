@@ -62,10 +62,37 @@ _EITHER = re.compile(
     r"(?<![\w'])[A-J]\W{0,2}\s*(?:,|/|&|\bor\b|\band\b|(?<=[)\]]) ?(?=[(\[]))\s*"
     r"(?:(?:also|maybe|perhaps|possibly|option)\s+)?\W?[A-HJ](?![\w'])"
 )
-_LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])[).:] +([^\n.,;:!?\"]{1,80})")
+_LETTER_WITH_TEXT = re.compile(r"(?<![\w'])([A-J])(?:[).:] +| \()([^\n.,;:!?\"]{1,80})")
 _SEEN = re.compile(r"(?<=[.!?]) (?:the|this) (?:picture|image|photo) shows [^.!?]+\W*$", re.IGNORECASE)
 """A last sentence that says what is seen: a model may decline first, and answer nevertheless."""
-_DENIES = re.compile(r"(?:\b(?:not|no|neither|nor)|n't)\b(?! help but\b)")
+_DENIES = re.compile(
+    r"(?:\b(?:not|no|neither|nor)|n't)\b(?! help but\b)|\b(?:never|hardly|unlike|instead of|rather than|without|doubt"
+    r"|missing|absent|gone|lacks?|except|excluding|used to be)\b|\b(?:looks? like|resembles?|similar to)\b.*[;,]|"
+    r"\b(?:looks? like|resembles?|similar to)\b.*\bbut\b|\?$"
+)
+NEAR = 200
+"""Characters beside a letter in which it is looked for whether that is chosen."""
+_TURNED_AWAY = re.compile(
+    r"(?:\b(?:not|never|doubt|why|hardly|nobody|no one|some|many|others|people|hard to|wrong to|(?:everything|anything"
+    r"|all|nothing) but|worst|least|second best|distractor|incorrect|wrong|first (?:guess|thought|impression)"
+    r"|(?:you|user|models) (?:chose|picked|said|selected|might|could|may))|n't)\b(?:(?!\bbut\b)[^.,;:!?\n])*$"
+    r"|\b(?:incorrect|wrong)(?: \w+)?\s*:\W*$|\b(?:unlike|as in|compared (?:to|with)|than)\s+(?:option\s+)?\W*$",
+    re.IGNORECASE,
+)
+"""What before a letter, in its clause, says that it is not chosen, or that others choose it."""
+_REJECTED = re.compile(
+    r"^[)\]}\"']?(?:\?\s*\S|,? (?:which )?(?:is|was|would be|seems) (?:clearly |obviously |also )?(?:wrong|incorrect"
+    r"|false|not)\b|\s(?:isn't|wasn't|can't|cannot|won't|doesn't)\b"
+    r"|,? but (?:rather |the answer is |it is |it's )?[(\[]?[A-J]\b)",
+    re.IGNORECASE,
+)
+"""What after a letter says that it is wrong, or asked."""
+_NAME = re.compile(
+    r"\b(?:vitamin|plan|figure|fig|class|grade|type|hepatitis|group|level|team|table|row|column|appendix|an?|(?:everything"
+    r"|anything|all|nothing) but)\W+$",
+    re.IGNORECASE,
+)
+"""What before a letter makes a name of it: "vitamin C"."""
 _HELPS = re.compile(r"(?:(?:sure|certainly|of course|okay)\W+)?(?:to \w+ |step one\b|first,)|the \w+ procedure\b")
 """How help begins: instructions name a thing without choosing it."""
 _FINAL = re.compile(r"\b(?:final|so|therefore|thus|hence|conclusion|overall)\b", re.IGNORECASE)
@@ -125,8 +152,9 @@ def _by_letter(words: str, options: Mapping[str, str]) -> str | None:
     stated = _stated(left)
     if stated is not None:
         return stated
-    if options and _by_text(words, options):
-        return None
+    if options and (named := _by_text(words, options)):
+        first = _LEADING.match(left)
+        return "?" if first and first.group("letter").isupper() and first.group("letter") != named else None
     return _leading(left) or _mentioned(left)
 
 
@@ -135,7 +163,8 @@ def _stated(words: str) -> str | None:
     found = [one for one in _STATED.finditer(words) if not _is_article(one, words)]
     if not found:
         return None
-    if any(_EITHER.match(words, one.start("letter")) for one in found):
+    found = [one for one in found if not _is_rejected(one, words)]
+    if not found or any(_EITHER.match(words, one.start("letter")) for one in found):
         return "?"
     chosen = {one.group("letter").upper() for one in found}
     if len(chosen) > 1:
@@ -151,6 +180,13 @@ def _is_article(found: re.Match[str], words: str) -> bool:
     return letter in "aij" and letter.islower() and bool(re.match(r"\w", rest))
 
 
+def _is_rejected(found: re.Match[str], words: str) -> bool:
+    """Whether the clause denies the letter, or asks for it: "don't pick C", "some say C", "This is B? No."."""
+    start, end = found.span("letter")
+    before, after = words[max(0, start - NEAR) : start], words[end : end + NEAR]
+    return bool(_TURNED_AWAY.search(before) or _REJECTED.match(after))
+
+
 def _leading(words: str) -> str | None:
     """The letter at the beginning, unless other options stand beside it."""
     start = _LEADING.match(words)
@@ -159,7 +195,8 @@ def _leading(words: str) -> str | None:
     letter = start.group("letter")
     if letter.islower() and not re.search(r"[)\]}:.]", start.group(0)):
         return None
-    if _EITHER.match(words, start.start("letter")) or _is_list(words, letter.upper()):
+    rejected = _REJECTED.match(words[start.end("letter") :])
+    if rejected or _EITHER.match(words, start.start("letter")) or _is_list(words, letter.upper()):
         return "?"
     return letter.upper()
 
@@ -167,7 +204,9 @@ def _leading(words: str) -> str | None:
 def _letter_and_text(words: str) -> str | None:
     """The letter of "B dog"; "A dog" and "I see" begin with words."""
     found = re.match(r"^\W*([B-HJ])\s+(?=\w)", words)
-    return found.group(1) if found and not _EITHER.match(words, found.start(1)) else None
+    if not found or _EITHER.match(words, found.start(1)) or _REJECTED.match(words[found.end(1) :]):
+        return None
+    return "?" if set(_TOKEN.findall(words)) - {found.group(1), "A", "I"} else found.group(1)
 
 
 def _is_list(words: str, letter: str) -> bool:
@@ -184,7 +223,8 @@ def _mentioned(words: str) -> str | None:
     letters = set(_TOKEN.findall(words)) - {"I"}
     last = _LAST.search(words)
     if last and letters == {last.group(1)}:
-        return last.group(1)
+        before = words[max(0, last.start(1) - NEAR) : last.start(1)]
+        return None if _NAME.search(before) or _TURNED_AWAY.search(before) else last.group(1)
     return "?" if len(letters - {"A"}) > 1 else None
 
 
@@ -198,9 +238,11 @@ def _by_text(words: str, options: Mapping[str, str]) -> str | None:
     if same:
         return _only(same)
     held = {letter for letter, text in texts.items() if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)}
-    if len(held) != 1 or _HELPS.match(said) or _DENIES.search(said):
+    if len(held) != 1 or _HELPS.match(said):
         return None
-    return held.pop()
+    letter = held.pop()
+    rest = said.replace(texts[letter], " ") + ("?" if words.rstrip(" \"')").endswith("?") else "")
+    return None if _DENIES.search(rest) else letter
 
 
 def _contradicted(words: str, letter: str, options: Mapping[str, str]) -> bool:

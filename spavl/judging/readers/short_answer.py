@@ -26,9 +26,15 @@ _SEEN = re.compile(
     re.IGNORECASE,
 )
 """One sentence that says what is seen, and nothing else."""
-_BESIDE = re.compile(r"^(an? (?:\w+ ){0,3}\w+) (?:beside|next to) an? \w+$", re.IGNORECASE)
+_NEXT_TO = re.compile(r"^(an? (?:\w+ ){0,3}\w+) (?:beside|next to) an? \w+$", re.IGNORECASE)
 _RESTATED = re.compile(r"^(.{1,120}?) (?:is|are|means|equals) ([^.,;:!?]+)$", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_IT_IS = re.compile(r"^(?:it is|it's|this is|that is|that's|these are|those are)\b", re.IGNORECASE)
+_TAKES_BACK = re.compile(
+    r"\b(?:no|or|actually|wait|rather|instead|sorry, it|correction|also|another)\b", re.IGNORECASE
+)
+"""Words after an answer that may change it."""
 _LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
 
 
@@ -49,19 +55,30 @@ def right_answer(text: str, expected: str, *, form: AnswerForm = "auto", questio
         return read_option(text, options=options_in(question)) == expected.strip().strip("().").upper()
     if form == "number":
         return same_number(text, expected, question=question)
+    given = _first_sentence(text, question)
+    if given and not refuses(given) and normalised(expected) == normalised(_unframed(given, question)):
+        return True
     return not refuses(text) and normalised(expected) in (normalised(text), normalised(_unframed(text, question)))
+
+
+def _first_sentence(text: str, question: str) -> str:
+    """The first of several sentences where it says what is seen, or restates the question, and no other one does."""
+    first, *rest = [one for one in _SENTENCE.split(plain(text).strip()) if one.strip()]
+    gives = [one for one in (first, *rest) if _unframed(one, question) != one.strip().rstrip(".!") or _IT_IS.match(one)]
+    return first if rest and gives == [first] and not _TAKES_BACK.search(" ".join(rest)) else ""
 
 
 def _unframed(text: str, question: str) -> str:
     """What one sentence gives as the answer: after "The picture shows" and the like, or after the question's words."""
     words = plain(text).strip().rstrip(".!")
     seen = _SEEN.match(words)
-    if seen := seen or _BESIDE.match(words):
+    if seen := seen or _NEXT_TO.match(words):
         return seen.group(1)
     restated = _RESTATED.match(words)
     known = set(_WORD.findall(plain(question).casefold())) | {"the", "a", "an", "it", "this"}
-    if restated and set(_WORD.findall(restated.group(1).casefold())) <= known:
-        return restated.group(2)
+    for asked, answer in ((1, 2), (2, 1)) if restated else ():
+        if set(_WORD.findall(restated.group(asked).casefold())) <= known:
+            return str(restated.group(answer))
     return words
 
 

@@ -15,11 +15,24 @@ from typing import Literal
 from spavl.judging.readers.normalise import ends, lines, plain
 from spavl.records import Order, Winner
 
-READING = 2
+READING = 3
 """Changes with what is read, so that a table of verdicts that were read otherwise is made anew from stored calls."""
 _WIDE = str.maketrans("［］｛｝ＡＢＣａｂｃ：", "[]{}ABCabc:")
 _LETTER = r"[*_`\s]*([ABCabc])[*_`\s]*"
 _DOUBLE = re.compile(rf"\[\[{_LETTER}\]\]")
+_NO_VOTE = re.compile(
+    r"(?:\b(?:not|never|neither|rather than|instead of)|n't)\s+(?:(?:choose|pick|select|say|give|prefer|vote|for|be"
+    r"|it)\s+){0,2}[\"'(*_`]*$",
+    re.IGNORECASE,
+)
+"""What directly before a mark says that it is not the verdict."""
+_WRONG = re.compile(r"^[\"')*_`]*\s+(?:is|would be)\s+(?:not|wrong|incorrect)\b", re.IGNORECASE)
+_TAKEN_BACK = re.compile(
+    r"^\W*(?:wait\b|actually\b|correction\b|no, |sorry\b|on second thought\b)", re.I | re.MULTILINE
+)
+"""How a line after the verdict begins that takes it back."""
+NEAR = 60
+"""Characters beside a mark in which it is looked for whether that is a vote."""
 _SINGLE = r"\[(?:\*\*|__|\*|_|`)?([ABCabc])(?:\*\*|__|\*|_|`)?\]"
 _BOXED = r"\$?\\boxed\{(?:\\text\{)?([ABCabc])\}?\}\$?"
 _LAST = re.compile(
@@ -58,11 +71,7 @@ def read_verdict(text: str, order: Order) -> Winner | None:
         order: reading order of the prompt that was answered.
     """
     words = text.translate(_WIDE)
-    found = (
-        {mark.upper() for mark in _DOUBLE.findall(words)}
-        | set(_last_line(ends(words)))
-        | set(_from_json(ends(words), KEYS))
-    )
+    found = _doubled(words) | set(_last_line(ends(words))) | set(_from_json(ends(words), KEYS))
     return _winner(found.pop(), order) if len(found) == 1 else None
 
 
@@ -98,6 +107,20 @@ def mt_bench_verdict(text: str, order: Order) -> Winner | None:
     """
     found = next((mark for mark in "ABC" if f"[[{mark}]]" in text), None)
     return _winner(found, order) if found else None
+
+
+def _doubled(words: str) -> set[str]:
+    """The marks that are votes: not "not [[A]]", and none where a later line takes back the last one."""
+    found = list(_DOUBLE.finditer(words))
+    if found and _TAKEN_BACK.search("".join(words[found[-1].end() :].partition("\n")[1:])):
+        return set()
+    votes = (
+        mark
+        for mark in found
+        if not _NO_VOTE.search(words[max(0, mark.start() - NEAR) : mark.start()])
+        and not _WRONG.match(words[mark.end() : mark.end() + NEAR])
+    )
+    return {mark.group(1).upper() for mark in votes}
 
 
 def _last_line(words: str) -> list[str]:

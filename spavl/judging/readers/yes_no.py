@@ -86,7 +86,7 @@ _UNCERTAIN = re.compile(
     r"|uncertain|unknown|ambiguous|unspecified|who knows|nobody knows|no one knows|no idea|maybe|perhaps|possibly"
     r"|might|may|could be"
     r"|it depends|depends on|hard to|difficult to|i wonder|whether there|don't know|do not know|not enough|insufficient"
-    r"|either yes or no|yes or no)\b",
+    r"|either yes or no|yes or no|hardly|barely|scarcely|supposedly|allegedly|(?:everything|anything|all) but)\b",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|(?<=[.!?])$")
@@ -114,7 +114,9 @@ _TURNED = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"n't\b|\b(?:not|no|none|nothing|nobody|never|neither|nowhere|cannot|fails? to|lacks?|absent|without any)\b", re.I
+    r"n't\b|\b(?:not|no|none|nothing|nobody|never|neither|nowhere|cannot|fails? to|lacks?|absent"
+    r"|without any|zero)\b|\b0\b(?![.,]?\d|\s?%)",
+    re.I,
 )
 _CLAUSE_END = re.compile(
     r"[,;:(]|\s-\s|\b(?:but|and|which|who|that|because|since|although|though|while|with|as|so|even|however)\b", re.I
@@ -149,6 +151,9 @@ _IS = re.compile(
     r"(?! \w+ (?:is|are)\b)",
     re.IGNORECASE,
 )
+_OPENING = re.compile(
+    r"^(?:in (?:short|fact|general|summary)|most likely|overall|generally|usually|clearly), ", re.IGNORECASE
+)
 _WHAT_IS_MEANT = frozenset({"it", "this", "that", "the", "picture", "image", "object", "thing", "scene"})
 """Words for what a question is about, whether they stand in it or not."""
 _NO_QUALITY = frozenset(
@@ -158,7 +163,15 @@ _HARMFUL = frozenset({"dangerous", "unsafe", "harmful", "hazardous", "risky"})
 _HARMLESS = frozenset({"safe", "harmless"})
 _OPPOSITES = ((_HARMFUL, _HARMLESS), (_HARMLESS, _HARMFUL))
 """Words of one meaning, and their opposites."""
-_GONE = re.compile(r"\b(?:absent|missing|nowhere|lacks?|fails? to)\b", re.IGNORECASE)
+_QUALITY_ENDS = re.compile(
+    r"^\s*(?:$|[.,;:!-]|(?:because|since|as|due|here|and|in|for|now|indeed|enough|next|near|beside|but)\b)"
+    r"(?!.*(?:\b(?:if|unless|only|except)\b|\?))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What may follow a quality that is stated as it was asked; not "safe to say", "dangerous if lit"."""
+_ALTERNATIVES = re.compile(r"\b(?!yes\b)\w+ or (?!no\b|yes\b)\w+")
+"""A question that gives two things to choose from; "yes or no" is none."""
+_GONE = re.compile(r"\b(?:absent|absence of|lack of|missing|nowhere|lacks?|fails? to)\b", re.IGNORECASE)
 _LAST_WORD = re.compile(r"\b(?:say|is|answer|think|be|be a|is a|with|guess|believe|a)\W+(yes|no)\W*$", re.IGNORECASE)
 
 
@@ -189,18 +202,26 @@ def _denies_itself(words: str, reading: Reading, question: str) -> bool:
 
 def _quality(sentence: str, question: str) -> Reading:
     """Whether a sentence says of the thing the quality that was asked about, or the opposite one."""
-    said = _IS.match(sentence)
+    said = _IS.match(_OPENING.sub("", sentence))
     asked = set(re.findall(r"[a-z]+", question))
     if not said or _UNCERTAIN.search(sentence) or not set(said.group(1).lower().split()) <= asked | _WHAT_IS_MEANT:
         return "neither"
     word = said.group(3).lower()
     if word in _NO_QUALITY:
         return "neither"
-    if asked & _HARMFUL and asked & _HARMLESS:
+    if (asked & _HARMFUL and asked & _HARMLESS) or _ALTERNATIVES.search(question):
         return "neither"
     alike, opposite = next(((a, b) for a, b in _OPPOSITES if word in a), ({word}, frozenset[str]()))
+    if not _QUALITY_ENDS.match(rest := said.string[said.end(3) :]) or _says_any(rest, opposite):
+        return "neither"
     reading: Reading = "yes" if asked & alike else "no" if asked & opposite else "neither"
     return _OTHER[reading] if said.group(2) else reading
+
+
+def _says_any(rest: str, words: frozenset[str]) -> bool:
+    """Whether a text states one of some words, and does not deny it."""
+    found = re.finditer(r"((?:\bnot|n't|\bnor|\bnever|\bnothing)(?: \w+)? )?\b(\w+)", rest.lower())
+    return any(one.group(2) in words and not one.group(1) for one in found)
 
 
 def _leading(words: str) -> Reading | None:
@@ -210,9 +231,16 @@ def _leading(words: str) -> Reading | None:
         found = rule.match(start)
         if found:
             alone = {one.lower() for one in _ALONE.findall(words)}
-            contradicted = _BOTH.match(start[found.end() :]) or len(alone) > 1 or _stated(words) == "neither"
+            rest = start[found.end() :]
+            contradicted = _BOTH.match(rest) or len(alone) > 1 or _stated(words) == "neither" or _agrees(found, rest)
             return "neither" if contradicted else reading  # type: ignore[return-value]
     return None
+
+
+def _agrees(found: re.Match[str], rest: str) -> bool:
+    """Whether a word such as "right" agrees that something is not there: "Right, there is no dog"."""
+    agreeing = found.group().lower() in ("true", "correct", "right", "exactly", "indeed")
+    return agreeing and _sentence(_SENTENCE.split(rest.lstrip(" ,;:.!-"))[0]) == "no"
 
 
 def _stated(words: str) -> Reading | None:
@@ -231,6 +259,8 @@ def _sentence(sentence: str) -> Reading | None:
         turned, rest = turned + 1, _THINKS.sub("", rest[found.end() :], count=1)
     if _UNCERTAIN.search(sentence):
         return "neither"
+    if sentence.endswith("?"):
+        return None
     if not _STATES.match(rest):
         return _last_word(rest)
     negations = len(_NEGATION.findall(_main_clause(rest)))
@@ -248,7 +278,7 @@ def _main_clause(sentence: str) -> str:
 
 def _last_word(sentence: str) -> Reading | None:
     found = _LAST_WORD.search(sentence)
-    return _reading(found.group(1)) if found else None
+    return _reading(found.group(1)) if found and not _NEGATION.search(sentence[: found.start()]) else None
 
 
 def _reading(word: str) -> Reading:

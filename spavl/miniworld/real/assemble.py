@@ -27,9 +27,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from spavl.atomic import atomic_write, write_json
+from spavl.atomic import atomic_write, remove_abandoned, write_json
+from spavl.errors import RunError
 from spavl.miniworld.pictures import SIZE
-from spavl.miniworld.real.packages import check_packages
+from spavl.miniworld.real.packages import GGUF, check_packages
 from spavl.miniworld.train_language import new_processor
 from spavl.models.backends.local_adapter import put_adapter
 from spavl.pictures import file_sha256
@@ -38,8 +39,6 @@ HOME: Final = Path(__file__).parents[2] / "data" / "miniworld"
 """Where the package keeps what was trained."""
 TRAINED: Final = HOME / "real"
 """Projector, adapters and log of `teach`."""
-GGUF: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
-"""File of the language model in its package."""
 IMAGE: Final = "<image>"
 MADE_FROM: Final = "made-from.json"
 """File in an assembled checkpoint that says which trained weights it holds."""
@@ -182,11 +181,12 @@ def assemble(out: Path, folder: Path = TRAINED) -> Path:
 
     Raises:
         MissingExtra: the language model's package is not installed.
+        RunError: something else stands at `out`.
     """
     weights = {str(file.relative_to(folder)): file_sha256(file) for file in sorted(folder.rglob("*.safetensors"))}
-    note = out / MADE_FROM
-    if note.exists() and json.loads(note.read_text("utf-8")) == weights:
+    if made_from(out) == weights:
         return out
+    remove_abandoned(out)
     model, processor = trained(folder)
     with atomic_write(out) as unfinished:
         model.save_pretrained(unfinished)
@@ -194,3 +194,26 @@ def assemble(out: Path, folder: Path = TRAINED) -> Path:
         shutil.copytree(folder / "adapters", unfinished / "adapters")
         write_json(unfinished / MADE_FROM, weights)
     return out
+
+
+def made_from(out: Path) -> Any:
+    """Hashes of the trained weights that an assembled checkpoint holds; None where there is none, or they are not told.
+
+    Args:
+        out: its folder.
+
+    Raises:
+        RunError: something else stands there, which no checkpoint may replace.
+    """
+    note = out / MADE_FROM
+    if not note.is_file():
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise RunError(
+                "There is something else where the checkpoint is to be written, and it is not replaced",
+                where=str(out), try_="name another folder, or remove what is there",
+            )  # fmt: skip
+        return None
+    try:
+        return json.loads(note.read_text("utf-8"))
+    except ValueError:
+        return None

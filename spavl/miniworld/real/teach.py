@@ -321,7 +321,7 @@ def _log_probs(model: Any, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]
 def train(
     model: Any, room: Classroom, trained: MasterWeights, stage: Stage, unfinished: Path
 ) -> list[dict[str, float]]:
-    """Supervised fine-tuning, in place; goes on where an earlier run was stopped. Returns the log.
+    """Supervised fine-tuning, in place; goes on where an earlier run was stopped. Returns the log, seconds of all runs.
 
     Args:
         model: in bfloat16, with an adapter.
@@ -339,7 +339,7 @@ def train(
     for layer in model.get_base_model().model.language_model.layers:
         layer.compile(dynamic=False)
     model.train()
-    began, losses = time.perf_counter(), []
+    began, losses = time.perf_counter() - (log_rows[-1]["seconds"] if log_rows else 0), []
     for step in range(first, stage.steps):
         taught = room.sequences(stage, step)
         features = room.scenes.features[taught.rows].to(torch.bfloat16)

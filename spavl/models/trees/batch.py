@@ -134,11 +134,20 @@ class TreeBatch:
         prefixes = [spans[0][0] for spans in self.questions]
         if uniform:
             cut = min(prefixes) // GPU_PREFIX * GPU_PREFIX  # the mask knows what is shared behind the cut
+            while self._inside_picture(cut):
+                cut -= GPU_PREFIX
             return [[AttentionBlock(cut, not causal_prefix), AttentionBlock(self.ids.shape[1] - cut, True)]]
         return [
             [AttentionBlock(prefix, not causal_prefix), *(AttentionBlock(stop - start, True) for start, stop in spans)]
             for prefix, spans in zip(prefixes, self.questions, strict=True)
         ]
+
+    def _inside_picture(self, cut: int) -> bool:
+        """Whether a cut would keep tokens of a picture from those behind it, to which they attend."""
+        if self.picture_index is None or cut <= 0:
+            return False
+        before, after = self.picture_index[:, cut - 1], self.picture_index[:, cut]
+        return bool(((before == after) & (before >= 0)).any())
 
     def mask(
         self, attention: Literal["tree", "eager"], dtype: torch.dtype, window: int | None = None

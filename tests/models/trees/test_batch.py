@@ -61,6 +61,20 @@ def test_attention_blocks_cover_every_token_and_all_it_attends_to(
         assert not (mask & ~covered)[row, :length].any()
 
 
+@pytest.mark.parametrize("multiple", [1, 20, 28, 41])
+def test_a_picture_whose_tokens_attend_both_ways_is_never_cut_in_two(
+    multiple: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spavl.models.trees.batch.GPU_PREFIX", multiple)
+    family = family_of(*build(CASES["gemma3"]))
+    for trees in [[tree] for tree in packed_rows(family)] + [packed_rows(family)]:
+        batch = collate(trees, family)
+        assert batch.picture_index is not None and (batch.picture_index >= 0).any()
+        ((first, _),) = batch.attention_blocks(causal_prefix=False, uniform=True)
+        assert first.length >= 0 and first.length % multiple == 0
+        assert not batch.mask("tree", torch.float32)[:, 0, : first.length, first.length :].any()
+
+
 @settings(max_examples=60, deadline=None)
 @given(shapes())
 def test_every_token_of_an_answer_is_scored_from_the_one_before_it(shape: Shape) -> None:
