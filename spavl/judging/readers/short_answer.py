@@ -76,9 +76,10 @@ def _unframed(text: str, question: str) -> str:
         return seen.group(1)
     restated = _RESTATED.match(words)
     known = set(_WORD.findall(plain(question).casefold())) | {"the", "a", "an", "it", "this"}
-    for asked, answer in ((1, 2), (2, 1)) if restated else ():
-        if set(_WORD.findall(restated.group(asked).casefold())) <= known:
-            return str(restated.group(answer))
+    if restated:
+        for asked, answer in ((1, 2), (2, 1)):
+            if set(_WORD.findall(restated.group(asked).casefold())) <= known:
+                return restated.group(answer)
     return words
 
 
