@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 
-SPIN_COUNT = "2000"
+SPIN_COUNT = "5000"
 """Turns of GNU OpenMP's waiting loop before a thread sleeps: some microseconds."""
 
 
