@@ -31,9 +31,7 @@ _RESTATED = re.compile(r"^(.{1,120}?) (?:is|are|means|equals) ([^.,;:!?]+)$", re
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _IT_IS = re.compile(r"^(?:it is|it's|this is|that is|that's|these are|those are)\b", re.IGNORECASE)
-_TAKES_BACK = re.compile(
-    r"\b(?:no|or|actually|wait|rather|instead|sorry, it|correction|also|another)\b", re.IGNORECASE
-)
+_TAKES_BACK = re.compile(r"\b(?:no|or|actually|wait|rather|instead|sorry, it|correction|also|another)\b", re.IGNORECASE)
 """Words after an answer that may change it."""
 _LOOSE = re.compile(r"(?<!\d)[.,](?!\d)|(?<=\d)[.,](?!\d)|[!?;:\"()\[\]{}|\\]|(?<=\w)-(?=\w)|_")
 
