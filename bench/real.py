@@ -144,10 +144,14 @@ def measure(results: Results, parts: Sequence[str] = PARTS) -> None:
     """
     settings = _settings({"out": "run", "evaluate": {"benchmarks": [_world(PER_SUBSET)]}})
     make_ready(DEMOS["real"], settings)
-    measured = {"answers": _measure_answers, "judge": _measure_judge, "skill": _measure_skills}
+    measured = {
+        "answers": lambda: _measure_answers(results, settings),
+        "judge": lambda: _measure_judge(results),
+        "skill": lambda: _measure_skills(results, settings),
+    }
     for part in PARTS:
         if part in parts:
-            measured[part](results, settings)
+            measured[part]()
             results.put("machines", {**results.parts["machines"], part: machine()})
 
 
@@ -161,8 +165,7 @@ def _measure_answers(results: Results, settings: Settings) -> None:
             scores = _scores(session, results, name, _train(session, results, name, changed), scores)
 
 
-def _measure_judge(results: Results, settings: Settings) -> None:
-    del settings
+def _measure_judge(results: Results) -> None:
     with results.timed("judge itself"):
         results.put("self_judge", _self_judge())
 

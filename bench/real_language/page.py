@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "methods" / "real-language.md"
 RESULTS = ROOT / "bench" / "results"
 SURPRISES = Path(__file__).with_name("surprises.md")
 """What people wrote about the numbers; included as it is."""
-ELSEWHERE = {"real-demo": "demo", "readers": "real answers", "dpo-cpu": "SmolLM2", "gpu": "DPO against TRL"}
+ELSEWHERE = {"real-demo": "", "readers": "real answers", "dpo-cpu": "SmolLM2", "gpu": "DPO against TRL"}
 """Other committed results, by file, with what the name of a row that is shown holds; empty: every measured row."""
 NOT_MEASURED = "Not measured yet."
 HEAD = """# Real language

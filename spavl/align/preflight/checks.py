@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,15 +77,14 @@ def rounded_otherwise(model: Any, seed: int) -> Iterator[None]:
         model: the model, wrapped or not.
         seed: of the errors.
     """
-    generator: torch.Generator | None = None
+    table = model.get_input_embeddings()
+    generator = torch.Generator(table.weight.device).manual_seed(seed)
 
     def disturb(module: Any, args: Any, embedded: torch.Tensor) -> torch.Tensor:
-        nonlocal generator
-        generator = generator or torch.Generator(embedded.device).manual_seed(seed)
-        errors = torch.randn(embedded.shape, generator=generator, device=embedded.device)
+        errors = torch.randn(embedded.shape, generator=generator, device=generator.device)
         return (embedded.float() * (1 + errors * 2**-9)).to(embedded.dtype)
 
-    hook = model.get_input_embeddings().register_forward_hook(disturb)
+    hook = table.register_forward_hook(disturb)
     try:
         yield
     finally:
@@ -177,10 +176,8 @@ class PreflightChecks:
             return "separate"
         with torch.no_grad(), self.precision():
             found = parity(self.policy.model, self.policy.family, tree, separate)
-            rounding = self._rounding(separate)
-        difference = found.logprobs if self.exact else found.nats
-        limit = max(2 * rounding, LEAST_ROUNDING) if not self.exact else EXACT
-        unit = "relative" if self.exact else "nats"
+            limit = EXACT if self.exact else max(2 * self._rounding(separate), LEAST_ROUNDING)
+        difference, unit = (found.logprobs, "relative") if self.exact else (found.nats, "nats")
         measured = f"trees and separate sequences differ by {difference:.1e} {unit}, up to {limit:.1e} is rounding"
         if difference <= limit:
             self.findings.append(Finding("note", f"trees are exact: {measured}"))
@@ -195,17 +192,13 @@ class PreflightChecks:
         return "separate"
 
     def _rounding(self, separate: TreeBatch) -> float:
-        """Nats by which an answer moves when its tokens' embeddings are rounded otherwise; 0 in float32, where `EXACT`
-        holds. The same answers in another batch would not do: some kernels round each row alike in any batch."""
-        if self.exact:
-            return 0.0
-        known = self._sums(separate)
-        draws = (rounded_otherwise(self.policy.model, seed) for seed in range(ROUNDINGS))
-        return max(self._moved(separate, known, draw) for draw in draws)
-
-    def _moved(self, batch: TreeBatch, known: torch.Tensor, otherwise: AbstractContextManager[None]) -> float:
-        with otherwise:
-            return float((self._sums(batch) - known).abs().max())
+        """Nats by which an answer moves when its tokens' embeddings are rounded otherwise. The same answers in another
+        batch would not do: some kernels round each row alike in any batch."""
+        known, most = self._sums(separate), 0.0
+        for seed in range(ROUNDINGS):
+            with rounded_otherwise(self.policy.model, seed):
+                most = max(most, float((self._sums(separate) - known).abs().max()))
+        return most
 
     def _sums(self, batch: TreeBatch) -> torch.Tensor:
         """[A] log-probability of each answer."""
