@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_question_is_asked_for_without_the_levels_that_are_missing(text: str, 
     (tmp_path / "tree.yaml").write_text(text)
     prompts: list[Prompt] = []
 
-    def call(asked: list[Prompt]) -> list[Reply]:
+    def call(asked: Sequence[Prompt]) -> list[Reply]:
         prompts.extend(asked)
         return [Reply("A question?") for _ in asked]
 
