@@ -33,9 +33,10 @@ class CollectSettings(Section):
     """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
     a last sub-folder `benign` marks harmless counterparts."""
     topic: str | None = None
-    """Subcategory of pictures whose folder names none."""
+    """Subcategory of pictures whose folder or row names none."""
     taxonomy: str | None = None
-    """A YAML file of your own; the default is the paper's 6 domains, 15 categories and 53 subcategories."""
+    """A YAML file of your own, of one to three levels: see the guide on taxonomies, and `spavl taxonomy FILE`, which
+    checks it. The default is the paper's 6 domains, 15 categories and 53 subcategories."""
     heldout: tuple[str, ...] = ()
     """Subcategories that are built but never trained on."""
     license: str = "unknown"
