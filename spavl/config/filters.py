@@ -70,5 +70,7 @@ class FilterSettings(Section):
         if used and self.encoder is None:
             raise ValueError(f"`{used[0]}` needs an `encoder`")
         if self.encoder is not None and not used:
-            raise ValueError("`encoder` is used by `min_similarity` and `embedding_duplicate_cosine`, and neither is set")
+            raise ValueError(
+                "`encoder` is used by `min_similarity` and `embedding_duplicate_cosine`, and neither is set"
+            )
         return self
