@@ -58,7 +58,7 @@ class FilterSettings(Section):
     """Least similarity (cosine) of a picture to the nearest keyword of its subcategory, by an encoder that reads text
     too. None: it is not measured."""
     embedding_duplicate_cosine: Cosine | None = None
-    """A picture is nearly the same as an earlier one, a part of it too, if the cosine of their vectors is at least this.
+    """A picture is nearly the same as an earlier one, or a part of it, if the cosine of their vectors is at least this.
     None: vectors are not compared."""
     device: str = "auto"
     """Where classifier and encoder compute: `auto`, `cpu`, `cuda`, `mps`."""

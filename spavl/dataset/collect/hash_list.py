@@ -39,7 +39,7 @@ class HashList:
 
 
 def read_hash_list(path: Path, distance: int) -> HashList:
-    """The hashes of a text or CSV file: one in a line, followed by whatever; a heading, empty lines, `#` are passed over.
+    """The hashes of a text or CSV file: each first in its line; a heading, empty lines and `#` comments are passed over.
 
     Args:
         path: the file.
