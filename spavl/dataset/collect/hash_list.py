@@ -39,7 +39,7 @@ class HashList:
 
 
 def read_hash_list(path: Path, distance: int) -> HashList:
-    """The hashes of a text or CSV file: each first in its line; a heading, empty lines and `#` comments are passed over.
+    """The hashes of a text or CSV file: first in their lines; a heading, empty lines and `#` comments are passed over.
 
     Args:
         path: the file.
@@ -68,5 +68,5 @@ def _hashes(path: Path) -> Iterator[str]:
             if found is not None:
                 yield found[1].lower()
             elif number > 1 or not re.fullmatch(r'["\w ,;-]*[g-zG-Z_]["\w ,;-]*', text):
-                raise DataError("This line begins with no PDQ hash, which is 64 hexadecimal digits",
-                                where=f"{path}, line {number}", try_="one hash a line; `#` begins a comment")  # fmt: skip
+                what = "This line begins with no PDQ hash, which is 64 hexadecimal digits"
+                raise DataError(what, where=f"{path}, line {number}", try_="one hash a line; `#` begins a comment")
