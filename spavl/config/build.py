@@ -22,12 +22,13 @@ class CollectSettings(Section):
     source: Literal["folder", "miniworld"] = "folder"
     """`folder`: your own pictures. `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
-    """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
-    a last sub-folder `benign` marks harmless counterparts."""
+    """The folder of pictures. Sub-folders named after subcategories or their aliases (or
+    `domain/category/subcategory`) give the topic; a last sub-folder `benign` marks harmless counterparts."""
     topic: str | None = None
     """Subcategory of pictures whose folder names none."""
     taxonomy: str | None = None
-    """A YAML file of your own; the default is the paper's 6 domains, 15 categories and 53 subcategories."""
+    """A YAML file of your own, of one to three levels: see the guide on taxonomies, and `spavl taxonomy FILE`, which
+    checks it. The default is the paper's 6 domains, 15 categories and 53 subcategories."""
     heldout: tuple[str, ...] = ()
     """Subcategories that are built but never trained on."""
     license: str = "unknown"
@@ -48,8 +49,8 @@ class AskSettings(Section):
     types: Annotated[tuple[QuestionType, ...], Field(min_length=1), AfterValidator(_each_once)] = QUESTION_TYPES
     """Kinds of question for every picture. The hard ones are rewritten from the easy one."""
     prompt: str | None = None
-    """A template file of your own instead of the built-in wording; placeholders: class1, class2, class3, question_type,
-    easy_question."""
+    """A template file of your own instead of the built-in wording; placeholders: topic (such as
+    `domain / category / subcategory`), class1, class2, class3, question_type, easy_question."""
     sampling: SamplingSettings = SamplingSettings(temperature=0.7, max_tokens=128)
     """How questions are generated."""
 

@@ -78,8 +78,8 @@ def test_pictures_directly_in_the_folder_need_a_topic(tmp_path: Path) -> None:
 
 def test_a_folder_that_names_no_subcategory_gets_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        collected(write_files(tmp_path / "pictures", {"Weapons/x.png": noise()}))
-    assert "`Weapons` (1 picture)" in error.value.what
+        collected(write_files(tmp_path / "pictures", {"Wepons/x.png": noise()}))
+    assert "`Wepons` (1 picture)" in error.value.what
     assert "did you mean `weapon`" in error.value.try_
 
 
