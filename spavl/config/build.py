@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
 from spavl.config.models import Label, SamplingSettings
+from spavl.config.search import SearchSettings
 from spavl.records import QUESTION_TYPES, QuestionType
 
 
@@ -19,11 +20,14 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 class CollectSettings(Section):
     """Where the pictures come from."""
 
-    source: Literal["folder", "miniworld"] = "folder"
-    """`folder`: your own pictures. `miniworld`: pictures rendered by the built-in miniature world."""
+    source: Literal["folder", "search", "miniworld"] = "folder"
+    """`folder`: your own pictures. `search`: those of a folder that show what a subcategory's keywords say.
+    `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
     """The folder of pictures. Sub-folders named after subcategories or their aliases (or
     `domain/category/subcategory`) give the topic; a last sub-folder `benign` marks harmless counterparts."""
+    search: SearchSettings = SearchSettings()
+    """Pictures that are found by words."""
     topic: str | None = None
     """Subcategory of pictures whose folder names none."""
     taxonomy: str | None = None

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from spavl.atomic import atomic_write
 from spavl.dataset.collect import FILTERS, Candidate, Rejected, SeenPictures, collect, find, passed_over
+from spavl.dataset.collect.search import find_by_keywords
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.records import ImageRecord
@@ -114,8 +115,12 @@ def _found(session: Session) -> Iterator[Candidate]:
         from spavl.pipeline.miniworld import make_candidates
 
         yield from make_candidates(session.settings, session.world)
+        return
+    taxonomy = load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None)
+    if wanted.source == "search":
+        yield from find_by_keywords(wanted, taxonomy, session.progress, writes=not session.look_only)
     else:
-        yield from find(wanted, load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None))
+        yield from find(wanted, taxonomy)
 
 
 def _spread(found: Iterator[Candidate], limit: int) -> set[int]:

@@ -105,7 +105,7 @@ class VectorIndex:
             RunError: a graph is damaged.
         """
         table = self._table
-        rows = np.concatenate([found for found in self._found(queries, OVERSAMPLING * k)], axis=1)
+        rows = np.concatenate(list(self._found(queries, OVERSAMPLING * k)), axis=1)
         rows[np.isin(rows, table.hidden_rows(0, len(table)))] = -1
         found = table.measured(queries, rows)
         short = np.flatnonzero((found.rows >= 0).sum(axis=1) < min(k, len(table)))
@@ -122,9 +122,9 @@ class VectorIndex:
         for part in range(-(-len(self._table) // PART_ROWS)):
             graph = self._view(part)
             graph.expansion_search = max(EXPANSION_SEARCH, count)
-            matches: Any = graph.search(queries, count)
-            rows = matches.keys.astype(np.int64).reshape(len(queries), -1)
-            yield np.where(np.arange(rows.shape[1]) < np.reshape(matches.counts, (-1, 1)), rows, -1)
+            matches: Any = graph.search(np.concatenate((queries, queries[:1])), count)  # one alone has another form
+            there = np.arange(matches.keys.shape[1]) < matches.counts[:, None]
+            yield np.where(there, matches.keys.astype(np.int64), -1)[:-1]
 
     def _view(self, part: int) -> Index:
         if part not in self._views:

@@ -85,5 +85,6 @@ def _inspect(candidate: Candidate, max_pixels: int) -> Inspected:
         topic=candidate.topic, image_id=candidate.image_id, benign=candidate.benign, heldout=candidate.heldout,
         image_file=f"images/{digest[:2]}/{digest}{SUFFIXES[header.kind]}", image_sha256=digest, width=width,
         height=height, image_source=candidate.source, license=candidate.license, caption=candidate.caption,
+        keyword_similarity=candidate.similarity,
     )  # fmt: skip
     return Inspected(record, data)

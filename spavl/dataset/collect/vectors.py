@@ -1,4 +1,4 @@
-"""Vectors of pictures on disk: appended to in batches, read through a memory map, tied to the encoder that made them."""
+"""Vectors of pictures on disk: appended to in batches, read through a memory map, tied to their encoder."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ CREATE INDEX IF NOT EXISTS hidden ON rows (row) WHERE NOT live;
 CREATE TABLE IF NOT EXISTS refused (
     name BLOB, stamp TEXT, reason TEXT NOT NULL, PRIMARY KEY (name, stamp)) WITHOUT ROWID;
 """
+_MISSING = (
+    "NOT EXISTS (SELECT 1 FROM rows AS r WHERE r.name = p.name AND r.stamp = p.stamp) AND "
+    "NOT EXISTS (SELECT 1 FROM refused AS r WHERE r.name = p.name AND r.stamp = p.stamp)"
+)
 
 
 class Entry(NamedTuple):
@@ -73,6 +77,8 @@ class VectorTable:
         self, folder: Path, encoder: str, *, dtype: Literal["float16", "float32"] = "float16", writes: bool = True
     ) -> None:
         self.folder = folder
+        self.writes = writes
+        """Whether it is open for writing."""
         self._file = folder / "vectors.bin"
         database = folder / "rows.sqlite"
         self._lock: Lock | None = None
@@ -131,7 +137,9 @@ class VectorTable:
         if not entries:
             return
         if vectors.shape != (len(entries), self.width or vectors.shape[-1]):
-            raise DataError(f"Vectors of {vectors.shape[-1]} numbers in a table of {self.width}", where=str(self.folder))
+            raise DataError(
+                f"Vectors of {vectors.shape[-1]} numbers in a table of {self.width}", where=str(self.folder)
+            )
         self.width = vectors.shape[-1]
         try:
             with self._file.open("r+b" if self._file.exists() else "x+b") as file:
@@ -181,6 +189,10 @@ class VectorTable:
             there = "EXISTS (SELECT 1 FROM present AS p WHERE p.name = rows.name AND p.stamp = rows.stamp)"
             database.execute(f"UPDATE rows SET live = {there} WHERE live != {there}")
 
+    def missing_count(self) -> int:
+        """How many `missing` gives."""
+        return int(self._database.execute(f"SELECT COUNT(*) FROM present AS p WHERE {_MISSING}").fetchone()[0])
+
     def missing(self, most: int = BATCH_ROWS) -> Iterator[list[Entry]]:
         """What `keep_only` was given and has neither a row nor a reason not to have one, in batches.
 
@@ -189,10 +201,7 @@ class VectorTable:
         """
         last = 0
         while found := self._database.execute(
-            "SELECT number, name, stamp FROM present AS p WHERE number > ? "
-            "AND NOT EXISTS (SELECT 1 FROM rows AS r WHERE r.name = p.name AND r.stamp = p.stamp) "
-            "AND NOT EXISTS (SELECT 1 FROM refused AS r WHERE r.name = p.name AND r.stamp = p.stamp) "
-            "ORDER BY number LIMIT ?",
+            f"SELECT number, name, stamp FROM present AS p WHERE number > ? AND {_MISSING} ORDER BY number LIMIT ?",
             (last, most),
         ).fetchall():
             last = found[-1][0]
