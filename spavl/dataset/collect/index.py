@@ -151,4 +151,4 @@ class VectorIndex:
         )  # fmt: skip
 
     def _path(self, part: int) -> Path:
-        return self._table.folder / f"index-{part:04}.usearch"
+        return self._table.folder / f"index-{self._table.token}-{part:04}.usearch"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -103,7 +104,8 @@ class VectorTable:
         if writes:
             self._database.executescript(_TABLES)
             self._database.executemany(
-                "INSERT OR IGNORE INTO about VALUES (?, ?)", [("encoder", encoder), ("dtype", dtype), ("width", "0")]
+                "INSERT OR IGNORE INTO about VALUES (?, ?)",
+                [("encoder", encoder), ("dtype", dtype), ("width", "0"), ("token", uuid.uuid4().hex[:8])],
             )
         about = dict(self._database.execute("SELECT key, value FROM about"))
         if about["encoder"] != encoder:
@@ -112,6 +114,8 @@ class VectorTable:
                 f"{encoder}",
                 where=str(self.folder), try_="use that encoder, or another folder for the vectors",
             )  # fmt: skip
+        self.token = about["token"]
+        """Differs from that of every other table, and is part of the names of files that are made from this one."""
         self.dtype = np.dtype(about["dtype"])
         """Number format of the vectors."""
         self.width = int(about["width"])
