@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from spavl.config.build import CollectSettings
+from spavl.cli.commands import app
+from spavl.config import Settings
+from spavl.config.build import BuildSettings, CollectSettings
 from spavl.config.search import SearchSettings
 from spavl.dataset.collect import search as searching
 from spavl.dataset.collect.search import PictureSearch, find_by_keywords
 from spavl.errors import DataError, ModelError, SettingsError, SpavlError
+from spavl.pipeline.collect import candidates, collect_fingerprint, collect_slices
+from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from spavl.taxonomy import Taxonomy, load_taxonomy
 from tests.encoders import ENCODERS
@@ -260,3 +266,41 @@ def test_a_prompt_has_one_place_for_the_keyword() -> None:
     assert SearchSettings(prompt="{} on a table").prompt == "{} on a table"
     with pytest.raises(ValueError, match="once, where the keyword"):
         SearchSettings(prompt="a photo")
+
+
+def test_the_command_prints_similarity_and_path_nearest_first(settings: SearchSettings, album: Path) -> None:
+    words = [
+        "search",
+        str(album),
+        "a cup",
+        "--encoder",
+        str(settings.encoder),
+        "-k",
+        "3",
+        "--vectors",
+        settings.vectors,
+    ]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "400"}, catch_exceptions=False)
+    with opened(settings) as search:
+        expected = [f"{hit.similarity:.3f}  {hit.path}" for hit in search.hits(["a cup"], 3)]
+    lines = done.output.splitlines()
+    assert lines[-3:] == expected
+    assert done.exit_code == 0
+
+
+def test_a_build_collects_what_is_found_with_its_similarity(settings: SearchSettings, tmp_path: Path) -> None:
+    (tmp_path / "taxonomy.yaml").write_text(TREE, "utf-8")
+    collect = CollectSettings(source="search", search=settings, taxonomy=str(tmp_path / "taxonomy.yaml"))
+    wanted = Settings(
+        out=str(tmp_path / "run"), store=str(tmp_path / "calls.sqlite"), build=BuildSettings(collect=collect)
+    )
+    counts: Counter[str] = Counter()
+    with Session(wanted, NoProgress()) as session:
+        before = collect_fingerprint(session)
+        made = [line for table in collect_slices(session, counts) for line in table.to_pylist()]
+        assert collect_fingerprint(session) == before
+    assert counts["made"] == len(made) == 9
+    assert all(-1 <= line["keyword_similarity"] <= 1 for line in made)
+    assert all((tmp_path / "run" / line["image_file"]).is_file() for line in made)
+    with Session(wanted, NoProgress(), look_only=True) as session:
+        assert sum(1 for _ in candidates(session)) == 9
