@@ -36,6 +36,8 @@ _MISSING = (
     "NOT EXISTS (SELECT 1 FROM rows AS r WHERE r.name = p.name AND r.stamp = p.stamp) AND "
     "NOT EXISTS (SELECT 1 FROM refused AS r WHERE r.name = p.name AND r.stamp = p.stamp)"
 )
+_Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Similarities and numbers of rows."""
 
 
 class Entry(NamedTuple):
@@ -271,20 +273,26 @@ class VectorTable:
             k: most rows for a query.
             threshold: least similarity.
         """
-        best = [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
+        best: list[_Found] = [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
         least = np.full(len(queries), np.nextafter(np.float32(threshold), np.float32(-np.inf)))
         vectors = self.vectors()
-        for start in range(0, self._length, BLOCK_ROWS):
-            block = np.asarray(vectors[start : start + BLOCK_ROWS], dtype=np.float32)
-            products = queries @ block.T
-            products[:, self.hidden_rows(start, start + len(block)) - start] = -np.inf
-            better = products > least[:, None]
-            for query in np.flatnonzero(better.any(axis=1)):
-                found = np.flatnonzero(better[query])
-                best[query] = _best(best[query], products[query, found], found + start, k)
-                if len(best[query][0]) == k:
-                    least[query] = best[query][0][-1]
+        for start in range(0, self._length, BLOCK_ROWS):  # what a block needs is freed before the next one
+            self._improve(best, least, vectors[start : start + BLOCK_ROWS], start, queries, k)
         return self.measured(queries, _padded([rows for _, rows in best], k))
+
+    def _improve(
+        self, best: list[_Found], least: NDArray[np.float32], block: NDArray[Any], start: int,
+        queries: NDArray[np.float32], k: int,
+    ) -> None:  # fmt: skip
+        """Put the better rows of a block among the best so far; `least` is what the next ones have to exceed."""
+        products = queries @ np.asarray(block, dtype=np.float32).T
+        products[:, self.hidden_rows(start, start + len(block)) - start] = -np.inf
+        better = products > least[:, None]
+        for query in np.flatnonzero(better.any(axis=1)):
+            found = np.flatnonzero(better[query])
+            best[query] = _best(best[query], (products[query, found], found + start), k)
+            if len(best[query][0]) == k:
+                least[query] = best[query][0][-1]
 
     def measured(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
         """Rows with their similarities, nearest first, computed alike however the rows were found.
@@ -325,10 +333,9 @@ class VectorTable:
         self.close()
 
 
-def _best(
-    best: tuple[NDArray[np.float32], NDArray[np.int64]], products: NDArray[np.float32], rows: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _best(best: _Found, new: _Found, k: int) -> _Found:
     """The k best of those so far and new ones, best first; of equal ones the smaller row."""
+    products, rows = new
     if len(products) > k:  # only those can stay that are no worse than the k-th of them
         able = products >= products[np.argpartition(products, -k)[-k]]
         products, rows = products[able], rows[able]
