@@ -27,7 +27,7 @@ ADDED_ROWS = 16_384
 """Rows that are added to a graph at once."""
 CONNECTIVITY, EXPANSION_ADD = 16, 128
 """Neighbours of a node, and nodes that are looked at for them."""
-EXPANSION_SEARCH = 128
+EXPANSION_SEARCH = 384
 """Least number of nodes that a search looks at."""
 OVERSAMPLING = 4
 """How many times as many rows as are wanted are taken from a graph, and compared again with the table's vectors."""
@@ -51,7 +51,7 @@ class VectorIndex:
                                try_="pip install 'spavl[search]', or set `index: exact`") from missing  # fmt: skip
         self._kind = Index
         self._table = table
-        self._views: dict[int, Index] = {}
+        self._views: dict[int, Any] = {}
 
     def extend(self, on_progress: OnProgress = lambda done, total: None) -> int:
         """Add the rows that the table has and the index lacks. Returns their number.
@@ -126,7 +126,7 @@ class VectorIndex:
             there = np.arange(matches.keys.shape[1]) < matches.counts[:, None]
             yield np.where(there, matches.keys.astype(np.int64), -1)[:-1]
 
-    def _view(self, part: int) -> Index:
+    def _view(self, part: int) -> Any:
         if part not in self._views:
             self._views[part] = self._open(self._path(part), view=True)
         return self._views[part]

@@ -312,7 +312,7 @@ class VectorTable:
 
     @property
     def _row_bytes(self) -> int:
-        return self.width * self.dtype.itemsize
+        return self.width * int(self.dtype.itemsize)
 
     def _counted(self) -> int:
         return int(self._database.execute("SELECT COALESCE(MAX(row) + 1, 0) FROM rows").fetchone()[0])
