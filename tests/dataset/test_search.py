@@ -173,6 +173,27 @@ def test_a_picture_that_cannot_be_opened_is_named_and_the_others_are_found(
     assert "empty.jpg: the file is empty" in lines[0]
 
 
+def test_a_picture_that_the_encoder_refuses_is_named_and_those_beside_it_are_found(
+    settings: SearchSettings, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spavl.models.backends.local_towers import DualTower
+
+    picture(album / "narrow.png", size=7)
+    real = DualTower.pictures
+
+    def refusing(self: DualTower, images: list[Image.Image]) -> object:
+        if any(image.width == 7 for image in images):
+            raise ValueError("too narrow")
+        return real(self, images)
+
+    monkeypatch.setattr(DualTower, "pictures", refusing)
+    with opened(settings) as search:
+        search.extend()
+        assert [entry.name for entry, _ in search.table.refused()] == ["narrow.png"]
+        assert "too narrow" in next(search.table.refused())[1]
+        assert {hit.path for hit in search.hits(["a cup"], 20)} == set(album.rglob("*.png")) - {album / "narrow.png"}
+
+
 def test_the_index_finds_what_the_exact_search_finds(settings: SearchSettings) -> None:
     pytest.importorskip("usearch")
     with opened(settings) as search:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -99,7 +98,7 @@ def test_a_killed_writer_leaves_a_table_of_whole_rows_that_is_appended_to(tmp_pa
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         said = [int(writer.stdout.readline()) for _ in range(5)]
-        writer.send_signal(signal.SIGKILL)
+        writer.kill()
     with VectorTable(tmp_path, "encoder-a") as table:
         count = len(table)
         assert count >= said[-1]
