@@ -11,8 +11,20 @@ from pathlib import Path
 from tests.test_layering import imports, modules
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
-EXTRAS = {"torch", "transformers", "peft", "accelerate", "safetensors", "jaxtyping", "datasets", "matplotlib", "ray",
-          "usearch"}  # fmt: skip
+EXTRAS = {
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "jaxtyping",
+    "datasets",
+    "matplotlib",
+    "ray",
+    "rapidocr",
+    "onnxruntime",
+    "usearch",
+}
 """Packages that only an extra installs."""
 
 
@@ -45,7 +57,7 @@ def test_everything_the_package_imports_is_declared() -> None:
     declared = names_of(
         [
             *PROJECT["dependencies"],
-            *(r for extra in ("report", "local", "align", "ray", "search") for r in optional[extra]),
+            *(r for extra in ("report", "local", "align", "ray", "ocr", "search") for r in optional[extra]),
         ]
     )
     transitive = {

@@ -44,12 +44,14 @@ HEAVY = {
     "duckdb": ("tables/query.py",),
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),
+    "rapidocr": ("dataset/collect/ocr.py",),
+    "onnxruntime": (),
     "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
-    "ray", "usearch",
+    "ray", "rapidocr", "onnxruntime", "usearch",
 )  # fmt: skip
 """Packages that the base install lacks."""
 

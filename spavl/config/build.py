@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
+from spavl.config.filters import FilterSettings
 from spavl.config.models import Label, SamplingSettings
 from spavl.config.search import SearchSettings
 from spavl.records import QUESTION_TYPES, QuestionType
@@ -43,6 +44,8 @@ class CollectSettings(Section):
     """Miniature world: share of the pictures that are harmless counterparts (benign twins)."""
     max_pixels: PositiveInt = 40_000_000
     """Pictures with more pixels are refused (decompression bombs)."""
+    filters: FilterSettings = FilterSettings()
+    """What pictures must be like to be used."""
 
 
 class AskSettings(Section):

@@ -215,9 +215,9 @@ def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
     """Collects the pictures; None where the table is there and neither they nor the settings have changed."""
     (path,) = _tables(session, stage)
     settings = session.settings
-    fingerprint = fingerprint_of(
-        [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, collect_fingerprint(session)]
-    )
+    pictures, total = collect_fingerprint(session)
+    form = [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, pictures]
+    fingerprint = fingerprint_of(form)
     footer = _own_footer(path) if path.exists() else None
     if footer and footer["made_from"] == fingerprint and _pictures_are_there(session, path):
         return None
@@ -225,7 +225,7 @@ def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
     def make() -> None:
         counts: Counter[str] = Counter()
         said = {"made_from": fingerprint, "counts": counts}
-        slices = collect_slices(session, counts)
+        slices = collect_slices(session, counts, total)
         write_batches(path, schema_of(stage.writes), slices, footer=lambda: said, hashed=True)
 
     return make
