@@ -318,7 +318,7 @@ def test_a_build_collects_what_is_found_with_its_similarity(settings: SearchSett
     counts: Counter[str] = Counter()
     with Session(wanted, NoProgress()) as session:
         before = collect_fingerprint(session)
-        made = [line for table in collect_slices(session, counts) for line in table.to_pylist()]
+        made = [line for table in collect_slices(session, counts, before[1]) for line in table.to_pylist()]
         assert collect_fingerprint(session) == before
     assert counts["made"] == len(made) == 9
     assert all(-1 <= line["keyword_similarity"] <= 1 for line in made)

@@ -273,26 +273,11 @@ class VectorTable:
             k: most rows for a query.
             threshold: least similarity.
         """
-        best: list[_Found] = [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
-        least = np.full(len(queries), np.nextafter(np.float32(threshold), np.float32(-np.inf)))
-        vectors = self.vectors()
-        for start in range(0, self._length, BLOCK_ROWS):  # what a block needs is freed before the next one
-            self._improve(best, least, vectors[start : start + BLOCK_ROWS], start, queries, k)
-        return self.measured(queries, _padded([rows for _, rows in best], k))
-
-    def _improve(
-        self, best: list[_Found], least: NDArray[np.float32], block: NDArray[Any], start: int,
-        queries: NDArray[np.float32], k: int,
-    ) -> None:  # fmt: skip
-        """Put the better rows of a block among the best so far; `least` is what the next ones have to exceed."""
-        products = queries @ np.asarray(block, dtype=np.float32).T
-        products[:, self.hidden_rows(start, start + len(block)) - start] = -np.inf
-        better = products > least[:, None]
-        for query in np.flatnonzero(better.any(axis=1)):
-            found = np.flatnonzero(better[query])
-            best[query] = _best(best[query], (products[query, found], found + start), k)
-            if len(best[query][0]) == k:
-                least[query] = best[query][0][-1]
+        best, vectors = _Best(queries, k, threshold), self.vectors()
+        for start in range(0, self._length, BLOCK_ROWS):
+            block = vectors[start : start + BLOCK_ROWS]
+            best.improve(block, start, self.hidden_rows(start, start + len(block)))
+        return self.measured(queries, best.rows())
 
     def measured(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
         """Rows with their similarities, nearest first, computed alike however the rows were found.
@@ -333,22 +318,43 @@ class VectorTable:
         self.close()
 
 
-def _best(best: _Found, new: _Found, k: int) -> _Found:
-    """The k best of those so far and new ones, best first; of equal ones the smaller row."""
-    products, rows = new
-    if len(products) > k:  # only those can stay that are no worse than the k-th of them
-        able = products >= products[np.argpartition(products, -k)[-k]]
-        products, rows = products[able], rows[able]
-    products, rows = np.concatenate((best[0], products)), np.concatenate((best[1], rows))
-    order = np.lexsort((rows, -products))[:k]
-    return products[order], rows[order]
+class _Best:
+    """The k rows most similar to each of Q queries so far."""
 
+    def __init__(self, queries: NDArray[np.float32], k: int, threshold: float) -> None:
+        self._queries = queries
+        self._k = k
+        self._found: list[_Found] = [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
+        below = np.nextafter(np.float32(threshold), np.float32(-np.inf))
+        self._exceed = np.full(len(queries), below, np.float32)  # what a row's similarity has to
 
-def _padded(found: Sequence[NDArray[np.int64]], k: int) -> NDArray[np.int64]:
-    rows = np.full((len(found), k), -1, np.int64)
-    for query, own in enumerate(found):
-        rows[query, : len(own)] = own
-    return rows
+    def improve(self, block: NDArray[Any], start: int, hidden: NDArray[np.int64]) -> None:
+        """Put better rows of a block in their places; all that this needs is freed before the next block."""
+        products = self._queries @ np.asarray(block, dtype=np.float32).T
+        products[:, hidden - start] = -np.inf
+        better = products > self._exceed[:, None]
+        for query in np.flatnonzero(better.any(axis=1)):
+            rows = np.flatnonzero(better[query])
+            self._merge(int(query), products[query, rows], rows + start)
+
+    def _merge(self, query: int, products: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        """Best first; of equal ones the smaller row."""
+        k, (earlier, own) = self._k, self._found[query]
+        if len(products) > k:  # only those can stay that are no worse than the k-th of them
+            able = products >= products[np.argpartition(products, -k)[-k]]
+            products, rows = products[able], rows[able]
+        products, rows = np.concatenate((earlier, products)), np.concatenate((own, rows))
+        order = np.lexsort((rows, -products))[:k]
+        self._found[query] = products[order], rows[order]
+        if len(order) == k:
+            self._exceed[query] = products[order[-1]]
+
+    def rows(self) -> NDArray[np.int64]:
+        """[Q, k], best first, -1 where there are fewer."""
+        out = np.full((len(self._queries), self._k), -1, np.int64)
+        for query, (_, rows) in enumerate(self._found):
+            out[query, : len(rows)] = rows
+        return out
 
 
 def _make(folder: Path) -> None:
