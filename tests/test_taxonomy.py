@@ -307,3 +307,9 @@ def test_the_tree_is_printed_with_what_is_known_of_every_name(tmp_path: Path) ->
     assert len(found) == 53
     assert found[0]["class3"] == "bully" and len(found[0]["keywords"]) == 6
     assert "6 domains, 15 categories, 53 subcategories." in CliRunner().invoke(app, ["taxonomy"]).output
+
+
+def test_the_examples_of_the_guide_are_valid(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "taxonomy.md").read_text("utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert [load_taxonomy(written(tmp_path, text)).levels for text in examples] == [1, 2, 3]

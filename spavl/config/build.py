@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
 from spavl.config.filters import FilterSettings
@@ -18,6 +18,14 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _listed(names: Any) -> Any:
+    return (names,) if isinstance(names, str) else names
+
+
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed), AfterValidator(_each_once), Field(min_length=1)]
+"""Several labels, or one alone."""
+
+
 class CollectSettings(Section):
     """Where the pictures come from."""
 
@@ -25,12 +33,12 @@ class CollectSettings(Section):
     """`folder`: your own pictures. `search`: those of a folder that show what a subcategory's keywords say.
     `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
-    """The folder of pictures. Sub-folders named after subcategories or their aliases (or
-    `domain/category/subcategory`) give the topic; a last sub-folder `benign` marks harmless counterparts."""
+    """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
+    a last sub-folder `benign` marks harmless counterparts."""
     search: SearchSettings = SearchSettings()
     """Pictures that are found by words."""
     topic: str | None = None
-    """Subcategory of pictures whose folder names none."""
+    """Subcategory of pictures whose folder or row names none."""
     taxonomy: str | None = None
     """A YAML file of your own, of one to three levels: see the guide on taxonomies, and `spavl taxonomy FILE`, which
     checks it. The default is the paper's 6 domains, 15 categories and 53 subcategories."""
@@ -56,8 +64,8 @@ class AskSettings(Section):
     types: Annotated[tuple[QuestionType, ...], Field(min_length=1), AfterValidator(_each_once)] = QUESTION_TYPES
     """Kinds of question for every picture. The hard ones are rewritten from the easy one."""
     prompt: str | None = None
-    """A template file of your own instead of the built-in wording; placeholders: topic (such as
-    `domain / category / subcategory`), class1, class2, class3, question_type, easy_question."""
+    """A template file of your own instead of the built-in wording; placeholders: class1, class2, class3, question_type,
+    easy_question."""
     sampling: SamplingSettings = SamplingSettings(temperature=0.7, max_tokens=128)
     """How questions are generated."""
 
@@ -88,10 +96,10 @@ class RespondSettings(Section):
 
 
 class GradeSettings(Section):
-    """The guard that grades every answer (the paper's was MD-Judge)."""
+    """The guards that grade every answer (the paper's one was MD-Judge)."""
 
-    guard: Label = "guard"
-    """Label of an entry of `guards`; or of a model, which then grades by the built-in rubric."""
+    guards: Labels = ("guard",)
+    """Labels of entries of `guards`; or of models, which then grade by the built-in rubric."""
 
 
 class MatchSettings(Section):
@@ -105,10 +113,10 @@ class MatchSettings(Section):
 
 
 class JudgeSettings(Section):
-    """The judge that compares two answers, in both orders."""
+    """The judges that compare two answers, in both orders."""
 
-    judge: Label = "judge"
-    """Label of an entry of `judges`; or of a model, which then gives one verdict by the built-in prompt."""
+    judges: Labels = ("judge",)
+    """Labels of entries of `judges`; or of models, which then give one verdict by the built-in prompt."""
 
 
 class PairSettings(Section):
@@ -133,10 +141,10 @@ class BuildSettings(Section):
     respond: RespondSettings = RespondSettings()
     """The models that answer them."""
     grade: GradeSettings = GradeSettings()
-    """The guard that grades the answers."""
+    """The guards that grade the answers."""
     match: MatchSettings = MatchSettings()
     """Which answers are compared."""
     judge: JudgeSettings = JudgeSettings()
-    """The judge that compares them."""
+    """The judges that compare them."""
     pair: PairSettings = PairSettings()
     """Which comparisons become pairs."""

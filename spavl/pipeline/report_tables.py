@@ -179,8 +179,9 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
 
 
 def composition(run: Run) -> tuple[Bar, ...]:
-    """Pictures by domain (by category or subcategory, where those are highest), the largest first; empty where there is
-    no dataset.
+    """Pictures by domain, the largest first; empty where there is no dataset.
+
+    Where the taxonomy has fewer levels, by the highest that there is.
 
     Args:
         run: the run folder.

@@ -267,7 +267,7 @@ def coverage(shown: CoverageShown) -> str:
     """
     there = shown.subcategories - len(shown.without_pictures)
     named = plural(shown.subcategories, "subcategory", "subcategories")
-    said = f"Coverage: {there:,} of {named} {'has' if shown.subcategories == 1 else 'have'} pictures."
+    said = f"Coverage: {there:,} of {named} {'has' if there == 1 else 'have'} pictures."
     if not shown.thin:
         return said
     return f"{said} {shown.thin:,} {'has' if shown.thin == 1 else 'have'} few records of some kind."

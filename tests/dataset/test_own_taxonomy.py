@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spavl.config.build import AskSettings, CollectSettings
-from spavl.dataset.ask import ask
+from spavl.config.build import CollectSettings
 from spavl.dataset.collect import find
-from spavl.models.base import Prompt, Reply
 from spavl.records import Topic
 from spavl.taxonomy import load_taxonomy
-from tests import samples
 from tests.dataset.pictures import collected, noise, write_files
 
 TREES = {
@@ -42,20 +39,3 @@ def test_a_folder_or_a_setting_may_name_a_subcategory_by_an_alias(tmp_path: Path
     folder = write_files(tmp_path / "pictures", {"Payday Loans/a.png": noise(1), "b.png": noise(2)})
     records, _ = collected(folder, topic="weapons", heldout=("scams", "payday lending"))
     assert [(r.topic.class3, r.heldout) for r in records] == [("paypal lending", True), ("weapon", False)]
-
-
-@pytest.mark.parametrize("text", TREES)
-def test_a_question_is_asked_for_without_the_levels_that_are_missing(text: str, tmp_path: Path) -> None:
-    (tmp_path / "tree.yaml").write_text(text)
-    prompts: list[Prompt] = []
-
-    def call(asked: list[Prompt]) -> list[Reply]:
-        prompts.extend(asked)
-        return [Reply("A question?") for _ in asked]
-
-    topic = load_taxonomy(tmp_path / "tree.yaml").topic("tea")
-    ask([samples.image(topic=topic)], call=call, settings=AskSettings(), folder=tmp_path)
-    assert len(prompts) == 3
-    assert all(
-        prompt.text.startswith(f"This picture is filed under a safety topic: {topic.path()}.") for prompt in prompts
-    )

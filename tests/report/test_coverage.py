@@ -28,7 +28,7 @@ SHOWN = CoverageShown(
 
 
 def test_coverage_is_told_in_a_sentence() -> None:
-    assert coverage(SHOWN) == "Coverage: 1 of 2 subcategories have pictures. 1 has few records of some kind."
+    assert coverage(SHOWN) == "Coverage: 1 of 2 subcategories has pictures. 1 has few records of some kind."
     full = replace(SHOWN, rows=SHOWN.rows[:-1], without_pictures=(), subcategories=1)
     assert coverage(full) == "Coverage: 1 of 1 subcategory has pictures."
 
