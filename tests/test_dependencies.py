@@ -23,6 +23,7 @@ EXTRAS = {
     "ray",
     "rapidocr",
     "onnxruntime",
+    "usearch",
 }
 """Packages that only an extra installs."""
 
@@ -56,7 +57,7 @@ def test_everything_the_package_imports_is_declared() -> None:
     declared = names_of(
         [
             *PROJECT["dependencies"],
-            *(r for extra in ("report", "local", "align", "ray", "ocr") for r in optional[extra]),
+            *(r for extra in ("report", "local", "align", "ray", "ocr", "search") for r in optional[extra]),
         ]
     )
     transitive = {

@@ -43,6 +43,7 @@ HEAVY = {
     "datasets": ("align/*.py",),
     "duckdb": ("tables/query.py",),
     "ray": ("pipeline/ray_*.py",),
+    "usearch": ("dataset/collect/index.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
     "onnxruntime": (),
     "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
@@ -50,7 +51,7 @@ HEAVY = {
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
-    "ray", "rapidocr", "onnxruntime",
+    "ray", "rapidocr", "onnxruntime", "usearch",
 )  # fmt: skip
 """Packages that the base install lacks."""
 

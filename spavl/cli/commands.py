@@ -236,6 +236,31 @@ def try_(
         raise typer.Exit(3)
 
 
+@app.command(epilog='Example: [bold]spavl search pictures "a red cup" --encoder openai/clip-vit-base-patch32[/bold]')
+def search(
+    folder: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures, with its sub-folders.")],
+    words: Annotated[str, typer.Argument(help="What the pictures are to show.")],
+    encoder: Annotated[str, typer.Option(help="Checkpoint folder or Hub id of CLIP, SigLIP or their like.")],
+    count: Annotated[int, typer.Option("-k", "--count", min=1, help="At most so many pictures.")] = 10,
+    vectors: Annotated[str, typer.Option(metavar="FOLDER", help="Where vectors are kept.")] = ".spavl/vectors",
+) -> None:
+    """Find pictures of a folder by words. They are encoded once, for `build.collect.source: search` too."""
+    from spavl.cli.terminal import out as console
+    from spavl.cli.terminal import say
+    from spavl.config.build import CollectSettings
+    from spavl.config.search import SearchSettings
+    from spavl.dataset.collect.folder import name_of
+    from spavl.dataset.collect.search import PictureSearch
+    from spavl.progress import TerminalProgress
+
+    wanted = SearchSettings(folder=str(folder), encoder=encoder, vectors=vectors)
+    most = CollectSettings().max_pixels
+    with PictureSearch(wanted, max_pixels=most, progress=TerminalProgress(console)) as opened:
+        opened.extend()
+        for hit in opened.hits([words], count):
+            say(f"{hit.similarity:.3f}  {name_of(hit.path)}")
+
+
 @app.command(epilog="Example: [bold]spavl report runs/first[/bold]")
 def report(
     folder: RunFolder,

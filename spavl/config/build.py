@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_
 from spavl.config.base import Section, refuse_twice
 from spavl.config.filters import FilterSettings
 from spavl.config.models import Label, SamplingSettings
+from spavl.config.search import SearchSettings
 from spavl.records import QUESTION_TYPES, QuestionType
 
 
@@ -28,11 +29,14 @@ Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed), AfterValidator(_
 class CollectSettings(Section):
     """Where the pictures come from."""
 
-    source: Literal["folder", "miniworld"] = "folder"
-    """`folder`: your own pictures. `miniworld`: pictures rendered by the built-in miniature world."""
+    source: Literal["folder", "search", "miniworld"] = "folder"
+    """`folder`: your own pictures. `search`: those of a folder that show what a subcategory's keywords say.
+    `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
     """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
     a last sub-folder `benign` marks harmless counterparts."""
+    search: SearchSettings = SearchSettings()
+    """Pictures that are found by words."""
     topic: str | None = None
     """Subcategory of pictures whose folder or row names none."""
     taxonomy: str | None = None

@@ -23,6 +23,7 @@ from spavl.dataset.collect import (
     open_filters,
     passed_over,
 )
+from spavl.dataset.collect.search import find_by_keywords
 from spavl.pipeline.coverage import taxonomy_of
 from spavl.pipeline.session import Session
 from spavl.plural import plural
@@ -128,8 +129,12 @@ def _found(session: Session) -> Iterator[Candidate]:
         from spavl.pipeline.miniworld import make_candidates
 
         yield from make_candidates(session.settings, session.world)
+        return
+    taxonomy = taxonomy_of(session.settings)
+    if wanted.source == "search":
+        yield from find_by_keywords(wanted, taxonomy, session.progress, writes=not session.look_only)
     else:
-        yield from find(wanted, taxonomy_of(session.settings))
+        yield from find(wanted, taxonomy)
 
 
 def _spread(found: Iterator[Candidate], limit: int) -> set[int]:

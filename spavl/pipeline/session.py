@@ -65,6 +65,7 @@ class Session:
         writes into run folder and call store, and shows progress."""
         self.progress = progress if self.first else NoProgress()
         self.allow_code = allow_code
+        self.look_only = look_only
         self.lost = LostCalls()
         check_models(settings.models)
         self.run = Run(Path(settings.out))

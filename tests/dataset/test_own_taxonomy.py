@@ -29,7 +29,7 @@ def test_sub_folders_name_the_topics_of_a_taxonomy_of_any_depth(text: str, tmp_p
     )
     domain, category = TREES[text]
     tea, cake = (Topic(class1=domain, class2=category, class3=name) for name in ("tea", "cake"))
-    assert {c.path.name: (c.topic, c.benign, c.heldout) for c in found} == {
+    assert {Path(c.name).name: (c.topic, c.benign, c.heldout) for c in found} == {
         "a.png": (tea, False, True), "b.png": (tea, True, True), "c.png": (cake, False, False)
     }  # fmt: skip
     assert all(c.image_id.startswith(f"{c.topic.class3}/") for c in found)

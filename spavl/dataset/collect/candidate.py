@@ -51,6 +51,8 @@ class Candidate:
     """Its licence, kept in the record."""
     caption: str = ""
     """Text that came with the picture, such as its title."""
+    similarity: float | None = None
+    """Similarity of the picture to the keyword that it was found by, from -1 to 1; None where it was not searched."""
 
 
 class Unusable(DataError):

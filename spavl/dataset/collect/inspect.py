@@ -106,7 +106,7 @@ def _inspect(candidate: Candidate, checks: Checks) -> Inspected:
         topic=candidate.topic, image_id=candidate.image_id, benign=candidate.benign, heldout=candidate.heldout,
         image_file=f"images/{digest[:2]}/{digest}{SUFFIXES[header.kind]}", image_sha256=digest, width=width,
         height=height, image_source=candidate.source, license=candidate.license, caption=candidate.caption,
-        pdq=found, pdq_quality=quality,
+        keyword_similarity=candidate.similarity, pdq=found, pdq_quality=quality,
     )  # fmt: skip
     return Inspected(record, data)
 
