@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
 from spavl.config.models import Label, SamplingSettings
+from spavl.config.sources import DatasetSettings, DownloadSettings
 from spavl.records import QUESTION_TYPES, QuestionType
 
 
@@ -19,19 +20,28 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 class CollectSettings(Section):
     """Where the pictures come from."""
 
-    source: Literal["folder", "miniworld"] = "folder"
-    """`folder`: your own pictures. `miniworld`: pictures rendered by the built-in miniature world."""
+    source: Literal["folder", "manifest", "dataset", "miniworld"] = "folder"
+    """`folder`: your own pictures. `manifest`: a table of paths or addresses. `dataset`: rows that hold pictures, of
+    Parquet files or of the Hub. `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
     """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
     a last sub-folder `benign` marks harmless counterparts."""
+    manifest: str | None = None
+    """A CSV, TSV, JSON, JSON lines or Parquet file with a picture in each row: columns `image`, `path` or `url` (one of
+    them), `class3`, `topic` or `subcategory`, and where wanted `id`, `license`, `source`, `caption`, `benign` and
+    `heldout`. Paths are relative to `folder`, or else to the manifest's own folder."""
+    dataset: DatasetSettings = DatasetSettings()
+    """The dataset whose rows hold the pictures."""
+    download: DownloadSettings = DownloadSettings()
+    """How pictures that a manifest names by addresses are fetched."""
     topic: str | None = None
-    """Subcategory of pictures whose folder names none."""
+    """Subcategory of pictures whose folder or row names none."""
     taxonomy: str | None = None
     """A YAML file of your own; the default is the paper's 6 domains, 15 categories and 53 subcategories."""
     heldout: tuple[str, ...] = ()
     """Subcategories that are built but never trained on."""
     license: str = "unknown"
-    """Licence of the pictures, recorded with every one."""
+    """Licence of the pictures, recorded with every one that has none of its own."""
     per_subcategory: PositiveInt = 10
     """Miniature world: pictures for each of the 53 subcategories."""
     benign_share: Annotated[float, Field(ge=0, le=1)] = 0.4

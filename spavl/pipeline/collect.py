@@ -14,7 +14,19 @@ from typing import IO
 import pyarrow as pa
 
 from spavl.atomic import atomic_write
-from spavl.dataset.collect import FILTERS, Candidate, Rejected, SeenPictures, collect, find, passed_over
+from spavl.dataset.collect import (
+    FILE_READERS,
+    FILTERS,
+    Candidate,
+    Downloads,
+    Rejected,
+    SeenPictures,
+    collect,
+    find,
+    find_in_dataset,
+    find_in_manifest,
+    passed_over,
+)
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.records import ImageRecord
@@ -25,20 +37,25 @@ SHOWN = 5
 """Most files that are not used that are named on the screen."""
 
 
-def candidates(session: Session) -> Iterator[Candidate]:
+AGAIN = "to try again"
+"""Count of the pictures that did not come, and are asked for again by the next run."""
+
+
+def candidates(session: Session, downloads: Downloads | None = None) -> Iterator[Candidate]:
     """The pictures of the settings' source, at most `limit`, spread over the subcategories.
 
     Args:
         session: the settings and the run folder, into which the miniature world's pictures are drawn.
+        downloads: gets the pictures of the web. None: they will not be read.
 
     Raises:
-        DataError: the folder of pictures is missing or empty, or a picture is under no subcategory.
+        DataError: the source is missing or empty, or a picture is under no subcategory.
     """
     limit = session.settings.limit
     if limit is None:
-        return _found(session)
-    wanted = _spread(_found(session), limit)
-    return (candidate for number, candidate in enumerate(_found(session)) if number in wanted)
+        return _found(session, downloads)
+    wanted = _spread(_found(session, None), limit)
+    return (candidate for number, candidate in enumerate(_found(session, downloads)) if number in wanted)
 
 
 def collect_fingerprint(session: Session) -> str:
@@ -68,16 +85,18 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
     """
     settings = session.settings.build
     total = sum(1 for _ in candidates(session))
-    found = candidates(session)
     with (
         session.progress.bar("collect") as on_progress, SeenPictures() as seen,
+        Downloads(session.run.folder, settings.collect.download) as downloads,
         atomic_write(session.run.folder / "rejected.json", what="The list of rejected files") as tmp,
         tmp.open("w", encoding="utf-8") as rejected_file,
     ):  # fmt: skip
+        found = candidates(session, downloads)
+        readers = settings.collect.download.concurrency if settings.collect.source == "manifest" else FILE_READERS
         rejected_file.write("[")
         while batch := list(islice(found, settings.batch_size)):
             images, rejected = collect(
-                batch, folder=session.run.folder, max_pixels=settings.collect.max_pixels, seen=seen
+                batch, folder=session.run.folder, max_pixels=settings.collect.max_pixels, seen=seen, readers=readers
             )
             _name_rejected(session, rejected, rejected_file, _rejected(counts))
             counts.update(found=len(batch), made=len(images))
@@ -85,6 +104,8 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
             on_progress(counts["found"], total)
             yield to_arrow(images, ImageRecord)
         rejected_file.write("]\n")
+    if downloads.unfinished:
+        counts[AGAIN] = downloads.unfinished
     _log_unused(session, counts)
 
 
@@ -108,14 +129,20 @@ def _log_unused(session: Session, counts: Counter[str]) -> None:
         session.progress.log(f"{plural(strays.total(), 'file')} passed over as no pictures: {', '.join(kinds)}")
 
 
-def _found(session: Session) -> Iterator[Candidate]:
+def _found(session: Session, downloads: Downloads | None) -> Iterator[Candidate]:
     wanted = session.settings.build.collect
+    taxonomy = load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None)
     if wanted.source == "miniworld":
         from spavl.pipeline.miniworld import make_candidates
 
         yield from make_candidates(session.settings, session.world)
+    elif wanted.source == "manifest":
+        fetch = (downloads or Downloads(session.run.folder, wanted.download)).read
+        yield from find_in_manifest(wanted, taxonomy, fetch)
+    elif wanted.source == "dataset":
+        yield from find_in_dataset(wanted, taxonomy)
     else:
-        yield from find(wanted, load_taxonomy(Path(wanted.taxonomy) if wanted.taxonomy else None))
+        yield from find(wanted, taxonomy)
 
 
 def _spread(found: Iterator[Candidate], limit: int) -> set[int]:
