@@ -239,4 +239,4 @@ def _trouble_of(error: aiohttp.ClientError | OSError | ValueError) -> Trouble:
         return Trouble(f"the name of its host is not known: {error.host}", again=soon)
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
         return Trouble(f"the connection failed: {why}", again=True)
-    return Trouble(f"the server's answer cannot be read: {why}")
+    return Trouble("the server's answer cannot be read as HTTP")
