@@ -43,6 +43,8 @@ HEAVY = {
     "datasets": ("align/*.py", "dataset/collect/hub.py"),
     "duckdb": ("tables/query.py",),
     "ray": ("pipeline/ray_*.py",),
+    "rapidocr": ("dataset/collect/ocr.py",),
+    "onnxruntime": (),
     "aiohttp": (
         "models/backends/endpoint*.py", "models/calls/rate_limit.py", "dataset/collect/connect.py",
         "dataset/collect/download.py",
@@ -52,7 +54,7 @@ HEAVY = {
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
-    "ray",
+    "ray", "rapidocr", "onnxruntime",
 )  # fmt: skip
 """Packages that the base install lacks."""
 

@@ -259,12 +259,20 @@ def show(
         str | None, typer.Option(help="Show an item of this benchmark, in place of a question of the dataset.")
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Print also what may do harm.")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Show in place of a question what there is of every subcategory.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show one question of a run: its picture, answers, verdicts and pair. What may do harm stays closed."""
     from spavl.cli.terminal import print_json, print_question
+    from spavl.cli.topics import print_coverage
+    from spavl.pipeline.coverage import show_coverage
     from spavl.pipeline.show import find_item, find_question
 
+    if coverage:
+        print_coverage(show_coverage(folder), as_json=as_json)
+        return
     found = (
         find_item(folder, benchmark, query, reveal=reveal) if benchmark else find_question(folder, query, reveal=reveal)
     )
@@ -272,6 +280,20 @@ def show(
         print_json(found)
     else:
         print_question(found)
+
+
+@app.command(epilog="Example: [bold]spavl taxonomy my-taxonomy.yaml[/bold]")
+def taxonomy(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A taxonomy file of your own. Default: SPA-VL's, built in.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a taxonomy of harms and print its tree, with descriptions, search keywords and aliases."""
+    from spavl.cli.topics import print_taxonomy
+    from spavl.taxonomy import load_taxonomy
+
+    print_taxonomy(load_taxonomy(file), as_json=as_json)
 
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")

@@ -70,7 +70,7 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
         if place < right:
             shown.add_column(header, overflow="fold")
         else:
-            width = max(longest, min(header.cell_len, NARROW))
+            width = max(longest, min(_longest_line([name]), NARROW))
             shown.add_column(header, justify="right", overflow="fold", width=width)
     for cells in rows:
         shown.add_row(*(Text(visible(cell)) for cell in cells))

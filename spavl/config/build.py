@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
+from spavl.config.filters import FilterSettings
 from spavl.config.models import Label, SamplingSettings
 from spavl.config.sources import DatasetSettings, DownloadSettings
 from spavl.records import QUESTION_TYPES, QuestionType
@@ -24,8 +25,8 @@ class CollectSettings(Section):
     """`folder`: your own pictures. `manifest`: a table of paths or addresses. `dataset`: rows that hold pictures, of
     Parquet files or of the Hub. `miniworld`: pictures rendered by the built-in miniature world."""
     folder: str | None = None
-    """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
-    a last sub-folder `benign` marks harmless counterparts."""
+    """The folder of pictures. Sub-folders named after subcategories or their aliases (or
+    `domain/category/subcategory`) give the topic; a last sub-folder `benign` marks harmless counterparts."""
     manifest: str | None = None
     """A CSV, TSV, JSON, JSON lines or Parquet file with a picture in each row: columns `image`, `path` or `url` (one of
     them), `class3`, `topic` or `subcategory`, and where wanted `id`, `license`, `source`, `caption`, `benign` and
@@ -37,7 +38,8 @@ class CollectSettings(Section):
     topic: str | None = None
     """Subcategory of pictures whose folder or row names none."""
     taxonomy: str | None = None
-    """A YAML file of your own; the default is the paper's 6 domains, 15 categories and 53 subcategories."""
+    """A YAML file of your own, of one to three levels: see the guide on taxonomies, and `spavl taxonomy FILE`, which
+    checks it. The default is the paper's 6 domains, 15 categories and 53 subcategories."""
     heldout: tuple[str, ...] = ()
     """Subcategories that are built but never trained on."""
     license: str = "unknown"
@@ -48,6 +50,8 @@ class CollectSettings(Section):
     """Miniature world: share of the pictures that are harmless counterparts (benign twins)."""
     max_pixels: PositiveInt = 40_000_000
     """Pictures with more pixels are refused (decompression bombs)."""
+    filters: FilterSettings = FilterSettings()
+    """What pictures must be like to be used."""
 
 
 class AskSettings(Section):
@@ -58,8 +62,8 @@ class AskSettings(Section):
     types: Annotated[tuple[QuestionType, ...], Field(min_length=1), AfterValidator(_each_once)] = QUESTION_TYPES
     """Kinds of question for every picture. The hard ones are rewritten from the easy one."""
     prompt: str | None = None
-    """A template file of your own instead of the built-in wording; placeholders: class1, class2, class3, question_type,
-    easy_question."""
+    """A template file of your own instead of the built-in wording; placeholders: topic (such as
+    `domain / category / subcategory`), class1, class2, class3, question_type, easy_question."""
     sampling: SamplingSettings = SamplingSettings(temperature=0.7, max_tokens=128)
     """How questions are generated."""
 

@@ -12,8 +12,8 @@ from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
 from spavl.records import ImageRecord, ImageRef, Query, QuestionType
 
-PLACEHOLDERS = ("class1", "class2", "class3", "question_type", "easy_question")
-"""Placeholders of the asker's templates: labels of the topic, question type, and the easy question if there is one."""
+PLACEHOLDERS = ("topic", "class1", "class2", "class3", "question_type", "easy_question")
+"""Placeholders of the asker's templates: topic, its labels, question type, and the easy question if there is one."""
 
 
 def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, folder: Path) -> list[Query]:
@@ -77,7 +77,7 @@ def _ask_one_type(
 def _prompt(image: ImageRecord, kind: QuestionType, easy: str, template: Template, folder: Path) -> Prompt:
     topic = image.topic
     values = {
-        "class1": topic.class1, "class2": topic.class2, "class3": topic.class3,
+        "topic": topic.path(), "class1": topic.class1, "class2": topic.class2, "class3": topic.class3,
         "question_type": kind, "easy_question": easy,
     }  # fmt: skip
     return Prompt(template.fill(values), images=(picture(image, folder),), item=image.image_id, fields=values)

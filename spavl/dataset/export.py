@@ -19,6 +19,7 @@ from spavl.errors import DataError, RunError
 from spavl.records import PreferencePair
 from spavl.tables import read_footer, slices_of, write_batches
 from spavl.tables.query import query
+from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 
 _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
@@ -46,7 +47,8 @@ GROUP_BYTES = 64 * 2**20
 """Picture bytes after which a row group ends."""
 
 
-DOMAINS = "SELECT class1, count(*) FROM pairs GROUP BY class1 ORDER BY count(*) DESC, class1"
+TOPICS = f"SELECT {TOP_NAME} AS name, count(*) FROM pairs GROUP BY name ORDER BY count(*) DESC, name"
+LEVEL = f"SELECT {TOP_LEVEL} FROM pairs"
 LICENSES = "SELECT DISTINCT license FROM pairs ORDER BY license"
 _CARD = """---
 {{ card_data }}
@@ -56,9 +58,9 @@ _CARD = """---
 {{ "{:,}".format(pairs) }} rows of (image, question, chosen, rejected), made with spavl. Load with
 `datasets.load_dataset("PATH_OF_THIS_FOLDER")`.
 
-| domain | pairs |
+| {{ level }} | pairs |
 |---|---|
-{% for name, count in domains -%}
+{% for name, count in topics -%}
 | {{ name }} | {{ "{:,}".format(count) }} |
 {% endfor %}
 - Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}. `rejected`
@@ -174,7 +176,8 @@ def _card(pairs: Path, splits: Mapping[str, int]) -> str:
         metadata,
         template_str=_CARD,
         pairs=sum(splits.values()),
-        domains=query(DOMAINS, pairs=pairs),
+        level=query(LEVEL, pairs=pairs)[0][0],
+        topics=query(TOPICS, pairs=pairs),
         unsafe=query("SELECT count(*) FROM pairs WHERE NOT chosen_safe", pairs=pairs)[0][0],
         licenses=", ".join(row[0] for row in query(LICENSES, pairs=pairs)) or "unknown",
     )

@@ -11,6 +11,7 @@ from spavl.config import Settings
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
 from spavl.errors import NothingMade, SettingsError
+from spavl.pipeline.coverage import note_coverage
 from spavl.pipeline.failures import failures
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
@@ -59,6 +60,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     (pairs,) = last_tables(session.run.folder, session.settings, stages, PreferencePair)
     _export(session, pairs)
     _note_failures(session, stages)
+    note_coverage(session, stages)
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
     session.run.note(swap_agreement=swap_agreement(counts["pair"]))
@@ -114,6 +116,7 @@ def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) 
     _note_calls(session)
     there = [stage for stage in stages if all(p.exists() for p in stage.tables(session.run.folder, session.settings))]
     _note_failures(session, there)
+    note_coverage(session, stages)
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())
     what = f"{error.what}: {why}" if why else error.what

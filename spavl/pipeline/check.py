@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spavl.config import EndpointSpec, ModelSpec, PythonSpec, Settings
-from spavl.dataset.collect import Rejected, unusable
+from spavl.dataset.collect import Rejected, checks_of, filters_stamp, unusable
 from spavl.errors import DataError, ModelError, SpavlError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.guard_scorer import GuardScorer
@@ -121,7 +121,7 @@ def _look_at_pictures(session: Session) -> tuple[int, list[Rejected]]:
     if session.settings.build.collect.source != "folder":
         return 0, []
     some = list(islice(candidates(session), MOST_LOOKED_AT))
-    return len(some), unusable(some, session.settings.build.collect.max_pixels)
+    return len(some), unusable(some, checks_of(session.settings.build.collect))
 
 
 def _dataset_problems(
@@ -131,10 +131,14 @@ def _dataset_problems(
     if looked_at and len(unusable_ones) == looked_at:
         problems.append(DataError(f"None of the pictures can be used: {unusable_ones[0].reason}",
                                   where=unusable_ones[0].file))  # fmt: skip
-    try:
-        refuse_small_roster(session.settings, stages)
-    except SpavlError as error:
-        problems.append(error)
+    for checked in (
+        lambda: refuse_small_roster(session.settings, stages),
+        lambda: filters_stamp(session.settings.build.collect.filters),
+    ):
+        try:
+            checked()
+        except SpavlError as error:
+            problems.append(error)
     return problems + _cluster_problems(session.settings)
 
 

@@ -12,10 +12,12 @@ from spavl.config import Settings, load_settings
 from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
+from spavl.pipeline.coverage import coverage_of
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
     composition,
+    composition_by,
     groups,
     heldout,
     judges,
@@ -87,6 +89,7 @@ def _data(
         metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
+        composition_by=composition_by(run), coverage=coverage_of(run),
         responders=responders(run, manifest.get("responders", {})), judges=judges(run, manifest.get("judge_error")),
         examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),

@@ -18,12 +18,15 @@ from spavl.statistics.agreement import swap_agreement_of
 from spavl.statistics.intervals import Outcome, rate_of
 from spavl.statistics.paired import Better
 from spavl.tables.query import query
-from spavl.taxonomy import load_taxonomy
+from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 
-COMPOSITION = """
-SELECT class1, count(*) FILTER (NOT benign), count(*) FILTER (benign) FROM images
-GROUP BY class1 ORDER BY count(*) DESC, class1
+COMPOSITION = f"""
+SELECT {TOP_NAME} AS name, count(*) FILTER (NOT benign), count(*) FILTER (benign) FROM images
+GROUP BY name ORDER BY count(*) DESC, name
 """
+COMPOSITION_BY = f"SELECT {TOP_LEVEL} FROM images"
+MOST_BARS = 20
+"""Most bars of the composition; the smallest topics are summed."""
 HELDOUT = "SELECT DISTINCT class3 FROM images WHERE heldout ORDER BY class3"
 RESPONDERS = """
 SELECT responder, count(*) FILTER (NOT safe), count(*), count(*) FILTER (safe IS NULL)
@@ -176,16 +179,32 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
 
 
 def composition(run: Run) -> tuple[Bar, ...]:
-    """Pictures by domain, the largest first; empty where there is no dataset.
+    """Pictures by domain (by category or subcategory, where those are highest), the largest first; empty where there is
+    no dataset.
 
     Args:
         run: the run folder.
     """
     if not run.images.exists():
         return ()
-    taxonomy = load_taxonomy()
+    readable = run.manifest().get("coverage", {}).get("display", {})
     rows = query(COMPOSITION, images=run.images)
-    return tuple(Bar(label=taxonomy.display(d), harmful=harmful, benign=benign) for d, harmful, benign in rows)
+    shown, rest = (rows, []) if len(rows) <= MOST_BARS else (rows[: MOST_BARS - 1], rows[MOST_BARS - 1 :])
+    bars = [Bar(label=readable.get(name, name), harmful=harmful, benign=benign) for name, harmful, benign in shown]
+    if rest:
+        bars.append(
+            Bar(label=f"{len(rest):,} others", harmful=sum(row[1] for row in rest), benign=sum(row[2] for row in rest))
+        )
+    return tuple(bars)
+
+
+def composition_by(run: Run) -> str:
+    """What the bars of the composition are: `domain`, `category` or `subcategory`.
+
+    Args:
+        run: the run folder.
+    """
+    return str(query(COMPOSITION_BY, images=run.images)[0][0]) if run.images.exists() else ""
 
 
 def heldout(run: Run) -> tuple[str, ...]:

@@ -215,9 +215,9 @@ def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
     """Collects the pictures; None where the table is there, all of them came, and nothing has changed."""
     (path,) = _tables(session, stage)
     settings = session.settings
-    fingerprint = fingerprint_of(
-        [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, collect_fingerprint(session)]
-    )
+    pictures, total = collect_fingerprint(session)
+    form = [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, pictures]
+    fingerprint = fingerprint_of(form)
     footer = _own_footer(path) if path.exists() else None
     made = footer is not None and footer["made_from"] == fingerprint and not footer["counts"].get(AGAIN)
     if made and _pictures_are_there(session, path):
@@ -226,7 +226,7 @@ def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
     def make() -> None:
         counts: Counter[str] = Counter()
         said = {"made_from": fingerprint, "counts": counts}
-        slices = collect_slices(session, counts)
+        slices = collect_slices(session, counts, total)
         write_batches(path, schema_of(stage.writes), slices, footer=lambda: said, hashed=True)
 
     return make

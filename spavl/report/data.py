@@ -87,14 +87,51 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A domain of the taxonomy in the composition of the dataset."""
+    """A domain of the taxonomy in the composition of the dataset, or a name of the highest level that it has."""
 
     label: str
-    """Name of the domain."""
+    """Its name."""
     harmful: int
     """Harmful pictures."""
     benign: int = 0
     """Harmless counterparts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageRow:
+    """A name of the taxonomy with what the dataset holds of it."""
+
+    name: str
+    """Readable form of the name; `all` for the whole taxonomy."""
+    depth: int
+    """How many names stand above it and are it: 0 for the whole taxonomy."""
+    is_subcategory: bool
+    """Whether it is a leaf of the taxonomy; the others are sums."""
+    counts: tuple[int, ...]
+    """How many records there are, in the order of the columns."""
+    few: tuple[bool, ...]
+    """Whether these are less than a fifth of what the mean subcategory has; never of a sum."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageShown:
+    """How the dataset covers its taxonomy."""
+
+    taxonomy: str
+    """Where the taxonomy comes from."""
+    columns: tuple[str, ...]
+    """What is counted: pictures, benign ones among them, questions by type, pairs."""
+    rows: tuple[CoverageRow, ...]
+    """The whole, then every name of the tree in its order, what it holds below it."""
+    subcategories: int
+    """How many subcategories there are."""
+    without_pictures: tuple[str, ...]
+    """Subcategories without any picture."""
+
+    @property
+    def thin(self) -> int:
+        """How many subcategories have few of something."""
+        return sum(any(row.few) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +248,10 @@ class ReportData:
     """Records by domain."""
     composition_of: str = "pictures"
     """What the composition counts."""
+    composition_by: str = "domain"
+    """What its bars are: domains, or categories or subcategories of a taxonomy with fewer levels."""
+    coverage: CoverageShown | None = None
+    """What there is of every topic of the taxonomy."""
     responders: tuple[ResponderShown, ...] = ()
     """The models that answered."""
     judges: tuple[JudgeQuality, ...] = ()

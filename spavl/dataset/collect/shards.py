@@ -233,6 +233,6 @@ def holds_pictures(kind: pa.DataType) -> bool:
         kind: type of the column.
     """
     if pa.types.is_struct(kind):
-        return any(kind.field(number).name == "bytes" for number in range(kind.num_fields))
+        return bool(kind.get_field_index("bytes") >= 0)
     texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return bool(texts or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
