@@ -16,7 +16,7 @@ from spavl.config.sources import DatasetSettings
 from spavl.dataset.collect.addresses import is_address
 from spavl.dataset.collect.candidate import Candidate, Unusable
 from spavl.dataset.collect.folder import name_of, read_file
-from spavl.dataset.collect.labels import TOPICS, Labels, Seen, refuse_columns, stem_of, stem_of_id, text_of
+from spavl.dataset.collect.labels import TOPICS, Labels, FirstPlaces, refuse_columns, stem_of, stem_of_id, text_of
 from spavl.dataset.collect.shards import Shards, holds_pictures, label_rows, picture_columns, schema_of
 from spavl.errors import DataError, MissingExtra
 from spavl.rows import brief, listed
@@ -59,7 +59,7 @@ def find_in_dataset(settings: CollectSettings, taxonomy: Taxonomy) -> Iterator[C
     found = _dataset_files(wanted)
     columns = _columns(wanted, found, has_topic=settings.topic is not None)
     labels = Labels(settings, taxonomy, columns)
-    with Seen() as ids:
+    with FirstPlaces() as ids:
         rows = _Rows(wanted, found, ids)
         for file in found.files:
             stat = file.stat()
@@ -80,7 +80,7 @@ class _Rows:
         ids: those given so far.
     """
 
-    def __init__(self, wanted: DatasetSettings, found: _Files, ids: Seen) -> None:
+    def __init__(self, wanted: DatasetSettings, found: _Files, ids: FirstPlaces) -> None:
         self._wanted = wanted
         self._found = found
         self._ids = ids

@@ -191,7 +191,7 @@ def refuse_columns(missing: str, found: list[str], wanted: tuple[str, ...], file
     raise DataError(f"{missing}; it has {has}", where=file, try_="; ".join([*near, *([try_] if try_ else [])]))
 
 
-class Seen:
+class FirstPlaces:
     """What was seen before, and where, on disk: a context manager."""
 
     def __init__(self) -> None:
@@ -211,7 +211,7 @@ class Seen:
             return ""
         return str(self._database.execute("SELECT place FROM seen WHERE key = ?", (digest,)).fetchone()[0])
 
-    def __enter__(self) -> Seen:
+    def __enter__(self) -> FirstPlaces:
         return self
 
     def __exit__(self, *error: object) -> None:

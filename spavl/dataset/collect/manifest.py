@@ -14,7 +14,7 @@ from spavl.config.build import CollectSettings
 from spavl.dataset.collect.addresses import is_address, shown
 from spavl.dataset.collect.candidate import Candidate, FilterName, Unusable
 from spavl.dataset.collect.folder import name_of, read_file
-from spavl.dataset.collect.labels import TOPICS, Labels, Seen, refuse_columns, stem_of, stem_of_id, text_of
+from spavl.dataset.collect.labels import TOPICS, Labels, FirstPlaces, refuse_columns, stem_of, stem_of_id, text_of
 from spavl.errors import DataError
 from spavl.rows import Row, brief, rows_of
 from spavl.taxonomy import Taxonomy
@@ -54,7 +54,7 @@ def find_in_manifest(settings: CollectSettings, taxonomy: Taxonomy, fetch: Fetch
     _check_columns(first, file, has_topic=settings.topic is not None)
     topics = next((name for name in TOPICS if name in first.values), TOPICS[0])
     labels = Labels(settings, taxonomy, {"topic": topics, **{name: name for name in OTHERS}})
-    with Seen() as pictures, Seen() as ids:
+    with FirstPlaces() as pictures, FirstPlaces() as ids:
         rows = _Rows(file, _base(settings, file), fetch, pictures, ids)
         for row in rows_of(file, columns=COLUMNS):
             candidate = rows.candidate(row, labels)
@@ -124,7 +124,7 @@ class _Rows:
         ids: those given so far.
     """
 
-    def __init__(self, file: Path, base: Path, fetch: Fetch, pictures: Seen, ids: Seen) -> None:
+    def __init__(self, file: Path, base: Path, fetch: Fetch, pictures: FirstPlaces, ids: FirstPlaces) -> None:
         self._file = file
         self._base = base
         self._fetch = fetch
