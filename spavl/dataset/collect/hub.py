@@ -16,7 +16,7 @@ from spavl.config.sources import DatasetSettings
 from spavl.dataset.collect.addresses import is_address
 from spavl.dataset.collect.candidate import Candidate, Unusable
 from spavl.dataset.collect.folder import name_of, read_file
-from spavl.dataset.collect.labels import TOPICS, Labels, FirstPlaces, refuse_columns, stem_of, stem_of_id, text_of
+from spavl.dataset.collect.labels import TOPICS, FirstPlaces, Labels, refuse_columns, stem_of, stem_of_id, text_of
 from spavl.dataset.collect.shards import Shards, holds_pictures, label_rows, picture_columns, schema_of
 from spavl.errors import DataError, MissingExtra
 from spavl.rows import brief, listed

@@ -14,7 +14,7 @@ from spavl.config.build import CollectSettings
 from spavl.dataset.collect.addresses import is_address, shown
 from spavl.dataset.collect.candidate import Candidate, FilterName, Unusable
 from spavl.dataset.collect.folder import name_of, read_file
-from spavl.dataset.collect.labels import TOPICS, Labels, FirstPlaces, refuse_columns, stem_of, stem_of_id, text_of
+from spavl.dataset.collect.labels import TOPICS, FirstPlaces, Labels, refuse_columns, stem_of, stem_of_id, text_of
 from spavl.errors import DataError
 from spavl.rows import Row, brief, rows_of
 from spavl.taxonomy import Taxonomy

@@ -1,7 +1,8 @@
 """Parquet and Arrow files whose rows hold pictures: labels row by row, and a picture by its file and row.
 
-Neither is held as a whole. A Parquet file is read forward, and the last few rows are kept, since pictures are asked for
-nearly in their order; an Arrow file, as `datasets` writes it, is memory-mapped.
+Neither is held as a whole. A Parquet file is read forward page by page (how large a page is was decided by who wrote
+it), and the last few rows are kept, since pictures are asked for nearly in their order; an Arrow file, as `datasets`
+writes it, is memory-mapped.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from spavl.errors import DataError
 
 TOGETHER = 8
 """Rows with pictures that are read at once."""
-KEPT = 12
+KEPT = 6
 """Times so many of them that are kept of a file."""
+BUFFER = 2**20
+"""Bytes of a Parquet file that are read at once, so that no row group is held as a whole."""
 OPEN = 2
 """Files that are open at once: the readers of two neighbours overlap."""
 LABEL_ROWS = 1024
@@ -77,7 +80,7 @@ class _ParquetCells:
     """The cells of a column of a Parquet file, read forward."""
 
     def __init__(self, file: Path, column: str) -> None:
-        self._file = pq.ParquetFile(file, memory_map=True, pre_buffer=False)
+        self._file = pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
         self._column = column
         metadata = self._file.metadata
         groups = (metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
