@@ -109,6 +109,7 @@ def collect_slices(session: Session, counts: Counter[str], total: int) -> Iterat
             counts.update(found=len(batch), made=len(images))
             counts.update(one.kind for one in rejected)
             on_progress(counts["found"], total)
+            downloads.note_stored()
             yield to_arrow(images, ImageRecord)
         rejected_file.write("]\n")
     if downloads.unfinished:

@@ -197,7 +197,9 @@ def test_pictures_are_had_in_any_order(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_a_row_group_and_threads_share_a_file(tmp_path: Path) -> None:
     size, count = 2**18, 320
     schema = pa.schema([("image", pa.binary()), ("topic", pa.string())])
-    with pq.ParquetWriter(tmp_path / "a.parquet", schema, compression="none", write_batch_size=8) as writer:
+    with pq.ParquetWriter(
+        tmp_path / "a.parquet", schema, compression="none", write_batch_size=8, use_dictionary=False
+    ) as writer:
         data = [random.Random(n).randbytes(size) for n in range(count)]
         table = pa.table({"image": data, "topic": ["weapon"] * count}, schema=schema)
         writer.write_table(table, row_group_size=count)

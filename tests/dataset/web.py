@@ -52,6 +52,7 @@ class Web(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Web
 
     def do_GET(self) -> None:

@@ -74,14 +74,24 @@ class Downloads:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.note_stored()
         with self._lock:
             if self._downloader is not None:
                 self._downloader.close()
             if self._database is not None:
-                with self._sentences() as database:
-                    self._note_stored(database)
                 self._database.close()
             self._downloader = self._database = None
+
+    def note_stored(self) -> None:
+        """Note which of the pictures that were read are stored by now.
+
+        Raises:
+            RunError: the list of downloads cannot be used.
+        """
+        with self._lock:
+            if self._read:
+                with self._sentences() as database:
+                    self._note_stored(database)
 
     def read(self, address: str, most: int) -> bytes:
         """The bytes of a picture.
