@@ -100,7 +100,7 @@ def collect_slices(session: Session, counts: Counter[str], total: int) -> Iterat
         tmp.open("w", encoding="utf-8") as rejected_file,
     ):
         found = candidates(session, downloads)
-        outcomes = collect(found, folder=session.run.folder, filters=filters, readers=readers)
+        outcomes = collect(found, folder=session.run.folder, filters=filters, readers=readers, on_stop=downloads.stop)
         rejected_file.write("[")
         while batch := list(islice(outcomes, settings.batch_size)):
             images = [one for one in batch if isinstance(one, ImageRecord)]

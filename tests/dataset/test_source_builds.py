@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -120,6 +121,30 @@ def test_a_build_that_is_killed_goes_on_with_what_is_missing(web: Web, tmp_path:
     asked_twice = sum(number > 1 for number in web.asked.values())
     assert asked_twice <= before - kept + WINDOW + EVERY  # those that were on their way, or just stored
     assert asked_twice < 250
+
+
+def test_a_build_that_is_interrupted_does_not_wait_for_servers(web: Web, tmp_path: Path) -> None:
+    held = Event()
+    web.answers |= {f"/{number}": lambda handler: held.wait(30) and None for number in range(70, 100)}
+    settings = settings_for(tmp_path, web, [(web.address(f"/{number}"), "weapon") for number in range(100)])
+    slow = {"build": {"collect": {"download": {"seconds": 60, "idle_seconds": 60}}}}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(merge(settings.model_dump(mode="json"), slow)))
+    command = [sys.executable, "-m", "spavl", "build", str(tmp_path / "my.yaml"), "--allow-code"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 30
+        while stored(tmp_path) < 64 and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        assert process.wait(20) == 130
+        assert time.monotonic() - start < 5
+    finally:
+        held.set()
+        process.kill()
+        process.wait()
+    assert stored(tmp_path) >= 64
 
 
 def stored(folder: Path) -> int:

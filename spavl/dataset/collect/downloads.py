@@ -65,6 +65,7 @@ class Downloads:
         self._read: list[_Read] = []
         self._reads = 0
         self._answered = False
+        self._stopped = False
         self.unfinished = 0
         """Pictures that did not come, and are asked for again by the next run."""
         self._database: sqlite3.Connection | None = None
@@ -74,13 +75,20 @@ class Downloads:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.note_stored()
-        with self._lock:
-            if self._downloader is not None:
-                self._downloader.close()
+        try:
+            self.note_stored()
+        finally:
+            self.stop()
             if self._database is not None:
                 self._database.close()
-            self._downloader = self._database = None
+
+    def stop(self) -> None:
+        """End all requests: whoever waits for a picture is told that it does not come. Harmless when called again."""
+        with self._lock:
+            self._stopped = True
+            downloader, self._downloader = self._downloader, None
+        if downloader is not None:
+            downloader.close()
 
     def note_stored(self) -> None:
         """Note which of the pictures that were read are stored by now.
@@ -155,6 +163,8 @@ class Downloads:
         from spavl.dataset.collect.download import Downloader
 
         with self._lock:
+            if self._stopped:
+                raise Unusable("download", "it was not asked for any more")
             if self._downloader is None:
                 self._downloader = Downloader(self._settings)
             return self._downloader

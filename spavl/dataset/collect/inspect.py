@@ -49,7 +49,7 @@ class Inspected:
 
 
 def inspected(
-    candidates: Iterable[Candidate], checks: Checks, readers: int
+    candidates: Iterable[Candidate], checks: Checks, readers: int, on_stop: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Candidate, Inspected | DataError]]:
     """Each candidate with what was found, in their order; some are read ahead.
 
@@ -57,14 +57,18 @@ def inspected(
         candidates: what to read.
         checks: what they are checked for.
         readers: threads that read and decode.
+        on_stop: called where nobody wants the rest, so that who waits for a picture need not.
     """
     work = partial(_try, checks)
-    for candidate, found in _ahead(candidates, work, readers):
+    for candidate, found in _ahead(candidates, work, readers, on_stop):
         yield candidate, found.result()
 
 
 def _ahead(
-    candidates: Iterable[Candidate], work: Callable[[Candidate], Inspected | DataError], readers: int
+    candidates: Iterable[Candidate],
+    work: Callable[[Candidate], Inspected | DataError],
+    readers: int,
+    on_stop: Callable[[], None],
 ) -> Iterator[tuple[Candidate, Future[Inspected | DataError]]]:
     """Each candidate with the result that a pool of threads is working on, at most twice as many as there are threads
     at a time: each holds the bytes of a picture."""
@@ -77,6 +81,9 @@ def _ahead(
             while waiting:
                 yield waiting.popleft()
                 waiting.extend((one, pool.submit(work, one)) for one in islice(left, 1))
+        except BaseException:  # an interrupt too: the pool waits for its threads, and they for a network
+            on_stop()
+            raise
         finally:
             for _, future in waiting:
                 future.cancel()
