@@ -129,6 +129,8 @@ def _log_unused(session: Session, counts: Counter[str]) -> None:
             f"{plural(_rejected(counts), 'picture')} not used ({named}); {session.run.folder / 'rejected.json'} names "
             "each with its reason"
         )
+    if counts[AGAIN]:
+        session.progress.log(f"{plural(counts[AGAIN], 'picture')} did not come and may come later: run again")
     wanted = session.settings.build.collect
     strays = passed_over(wanted) if wanted.source == "folder" else Counter[str]()
     if strays:

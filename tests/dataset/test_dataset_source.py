@@ -62,6 +62,12 @@ def published(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_known_of_the_hub() -> None:
+    """No answer of the Hub is kept from another test."""
+    hub._from_hub.cache_clear()
+
+
 def found(path: Path | str, shows: str | None = None, **columns: Any) -> list[Candidate]:
     """The candidates of a dataset."""
     wanted = CollectSettings(source="dataset", dataset=DatasetSettings(path=str(path), **columns), topic=shows)
@@ -275,6 +281,7 @@ def test_without_a_network_the_cache_serves_where_it_has_the_whole_split(
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **wanted: str(published))
     assert len(found("sqrti/SPA-VL", split="train", shows="weapon")) == 16
     (published / "data" / "train-00001-of-00002.parquet").unlink()
+    hub._from_hub.cache_clear()
     said = error("sqrti/SPA-VL", split="train")
     assert "the Hub did not give the dataset: no network" in said.what
 

@@ -165,6 +165,13 @@ def test_a_row_that_names_no_picture_or_one_again_is_refused_alone_with_its_reas
     ]
 
 
+def test_a_picture_in_base64_is_no_path_and_its_letters_are_shown_nowhere(tmp_path: Path) -> None:
+    (one,) = found(write(tmp_path, f'image,topic\n"data:image/png;base64,{"A" * 20_000}",weapon\n'))
+    assert len(f"{one}") < 20_000
+    with pytest.raises(DataError, match="no path or address but 20,022 characters of base64"):
+        one.read(MOST)
+
+
 def test_columns_that_are_missing_or_misspelt_are_named_with_near_names(tmp_path: Path) -> None:
     said = error(tmp_path, "img,topic\n0.png,weapon\n")
     assert "none of the columns `image`, `path`, `url`; it has `img`, `topic`" in said.what

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, final
 
@@ -249,8 +249,10 @@ def _one_of(there: Sequence[str], wanted: str | None, what: str, where: str) -> 
 # ---- the Hub
 
 
+@lru_cache(maxsize=4)
 def _from_hub(wanted: DatasetSettings) -> _Files:
-    """The files of a dataset of the Hub, in its cache; without a network what the cache has."""
+    """The files of a dataset of the Hub, in its cache; without a network what the cache has. The Hub is asked once, so
+    that all of a command sees the same."""
     try:
         found = _parquet_of_hub(wanted)
     except DataError:

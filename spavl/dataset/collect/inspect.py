@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from threading import BoundedSemaphore
 
-from spavl.dataset.collect.candidate import Candidate, Unusable
+from spavl.dataset.collect.candidate import FILE_READERS, Candidate, Unusable
 from spavl.dataset.collect.hash_list import HashList
 from spavl.dataset.collect.pdq import pdq
 from spavl.errors import DataError
@@ -20,6 +21,8 @@ from spavl.records import ImageRecord
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 """File name suffix of a copy by Pillow's name of its format."""
+DECODING = BoundedSemaphore(FILE_READERS)
+"""Lets as few pictures be decoded at once as files are, however many threads wait for a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +94,15 @@ def _ahead(
 
 def _try(checks: Checks, candidate: Candidate) -> Inspected | DataError:
     try:
-        return _inspect(candidate, checks)
+        data = candidate.read(16 * checks.max_pixels + 2**24)
+        with DECODING:
+            return _inspect(candidate, data, checks)
     except DataError as error:
         return error
 
 
-def _inspect(candidate: Candidate, checks: Checks) -> Inspected:
+def _inspect(candidate: Candidate, data: bytes, checks: Checks) -> Inspected:
     """The record of a candidate and its bytes; the whole picture is decoded once."""
-    data = candidate.read(16 * checks.max_pixels + 2**24)
     header = read_header(data)
     width, height = header.size
     if width * height > checks.max_pixels:

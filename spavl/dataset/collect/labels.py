@@ -197,6 +197,7 @@ class FirstPlaces:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("CREATE TABLE seen (key BLOB PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID")
+        self._database.execute("BEGIN")  # and never ended: a transaction for each row would be slower
 
     def before(self, key: str, place: str) -> str:
         """Where a key was seen first; empty where never before.

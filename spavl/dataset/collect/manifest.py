@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import final
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect.addresses import is_address, shown
+from spavl.dataset.collect.addresses import LONGEST, is_address, shown
 from spavl.dataset.collect.candidate import Candidate, FilterName, Unusable
 from spavl.dataset.collect.folder import name_of, read_file
 from spavl.dataset.collect.labels import TOPICS, FirstPlaces, Labels, refuse_columns, stem_of, stem_of_id, text_of
@@ -108,8 +108,11 @@ class _Picture:
     key: str
     """What it is known by: its path or address."""
     name: str
-    stamp: str
+    """What messages call it."""
+    source: str
+    """What its record calls it."""
     read: Callable[[int], bytes]
+    stamp: str = ""
 
 
 @final
@@ -143,7 +146,8 @@ class _Rows:
             picture = replace(picture, key=f"{picture.key} {place}", name=f"{picture.name} ({place})", read=say)
         return labels.candidate(
             row.values, row.where, name=picture.name, stamp=picture.stamp, read=picture.read,
-            stem=stem_of_id(given) if given else stem_of(text, picture.key), source=f"manifest:{shown(text) or place}",
+            stem=stem_of_id(given) if given else stem_of(picture.name, picture.key),
+            source=f"manifest:{picture.source}",
         )  # fmt: skip
 
     def _named(self, row: Row) -> str:
@@ -169,20 +173,22 @@ class _Rows:
         return given
 
     def _picture(self, text: str, place: str, *, wants_address: bool) -> _Picture:
-        if not text:
+        if not text or len(text) > LONGEST:
             name = f"{name_of(self._file)}, {place}"
-            return _Picture(name, name, "", _refused("unreadable", "the row names no picture"))
+            what = f"the row holds no path or address but {brief(text)}" if text else "the row names no picture"
+            return _Picture(name, name, place, _refused("unreadable", what))
         if wants_address or is_address(text):
-            return _Picture(f"address {text}", shown(text), "", partial(self._fetch, text))
+            return _Picture(f"address {text}", shown(text), shown(text), partial(self._fetch, text))
         path = self._base / text
+        key = f"path {path}"
         if ".." in path.parts or not path.is_relative_to(self._base):
             say = _refused("unreadable", f"the path leads out of the folder {name_of(self._base)}")
-            return _Picture(f"path {path}", text, "", say)
+            return _Picture(key, text, text, say)
         stamp = ""
         with suppress(OSError, ValueError):  # it is named among those that cannot be used
             stat = path.stat()
             stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-        return _Picture(f"path {path}", name_of(path), stamp, partial(read_file, path, self._base))
+        return _Picture(key, name_of(path), text, partial(read_file, path, self._base), stamp)
 
 
 def _refused(kind: FilterName, what: str) -> Callable[[int], bytes]:
