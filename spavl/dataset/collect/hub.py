@@ -25,6 +25,8 @@ from spavl.taxonomy import Taxonomy
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 CONVERTED = "refs/convert/parquet"
 """Branch of the Hub on which it keeps every dataset as Parquet files."""
+NO_FILE = "no file"
+"""Pattern of no file: the Hub's client does not name the folder of a download that lacks any file asked for."""
 SPLITS = frozenset(("train", "validation", "valid", "val", "dev", "test"))
 """Names of files that are those of splits."""
 _NUMBERED = re.compile(r"(.+?)-\d+-of-(\d+)")
@@ -299,8 +301,11 @@ def _cached(wanted: DatasetSettings) -> _Files | None:
     for revision in (wanted.revision, CONVERTED) if wanted.revision is None else (wanted.revision,):
         with suppress(OSError, ValueError):
             root = Path(
-                snapshot_download(str(wanted.path), repo_type="dataset", revision=revision, local_files_only=True)
-            )
+                snapshot_download(
+                    str(wanted.path), repo_type="dataset", revision=revision, allow_patterns=[NO_FILE],
+                    local_files_only=True,
+                )
+            )  # fmt: skip
             names = sorted(PurePosixPath(file.relative_to(root).as_posix()) for file in root.rglob("*.parquet"))
             chosen = choose_files(names, wanted) if names else []
             totals = {int(number[2]) for name in chosen if (number := _NUMBERED.fullmatch(name.stem))}
