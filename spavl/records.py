@@ -123,6 +123,18 @@ class ImageRecord:
     """Where the picture came from, such as `folder:weapon/one.png`."""
     license: str
     """Licence of the picture, as the settings or its source state it."""
+    caption: str = ""
+    """Text that came with the picture, such as its title; empty where there was none."""
+    pdq: str = ""
+    """PDQ hash of the picture, 64 hexadecimal digits: near for pictures that look alike."""
+    pdq_quality: int | None = None
+    """From 0 to 100 how much the picture shows that a hash can hold; below 50 its hash is compared with no other."""
+    text_share: float | None = None
+    """Share of the picture's area that text covers, from 0 to 1; None where it was not looked for."""
+    text_boxes: int | None = None
+    """Pieces of text found in the picture (published as `text_count`); None where they were not looked for."""
+    keyword_similarity: float | None = None
+    """Similarity of the picture to the keywords of its subcategory, from -1 to 1; None where it was not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ NAMES = frozenset({"name", "subset", "metric", "benchmark", "label", "group", "r
 """Variables, fields and keys that hold what something is called."""
 ROOMS = ("judging", "evaluate", "report", "pipeline", "dataset", "miniworld", "statistics", "cli")
 """Where guards, metrics, subsets and models are handled."""
-FILES = {"dataset/collect.py": "hidden files", "pipeline/align.py": "a checkpoint's folder, or an adapter's"}
+FILES = {"dataset/collect/folder.py": "hidden files", "pipeline/align.py": "a checkpoint's folder, or an adapter's"}
 """Modules that ask for the names of files, and of which."""
 RESPONDERS = dict.fromkeys(
     ("pipeline/stages.py", "pipeline/failures.py"),

@@ -99,7 +99,7 @@ def print_plan(plan: RunPlan) -> bool:
         say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
     say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")
     for one in plan.unusable[:MOST_NAMED]:
-        say(f"cannot be used: {one.file}: {one.reason}")
+        say(f"cannot be used: {one}")
     if plan.unusable:
         say(f"{len(plan.unusable):,} of {plural(plan.looked_at, 'picture')} looked at cannot be used; a build goes on "
             "without them.")  # fmt: skip

@@ -6,8 +6,6 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import IO
 import pyarrow as pa
 
 from spavl.atomic import atomic_write
-from spavl.dataset.collect import Candidate, Rejected, SeenPictures, collect, find, passed_over
+from spavl.dataset.collect import FILTERS, Candidate, Rejected, SeenPictures, collect, find, passed_over
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.records import ImageRecord
@@ -44,7 +42,7 @@ def candidates(session: Session) -> Iterator[Candidate]:
 
 
 def collect_fingerprint(session: Session) -> str:
-    """Hash of the pictures that there are: their records, and size and time of every file.
+    """Hash of the pictures that there are: their records, and the stamp of each.
 
     Args:
         session: the settings and the run folder.
@@ -54,10 +52,7 @@ def collect_fingerprint(session: Session) -> str:
     """
     digest = blake2b(digest_size=16)
     for candidate in candidates(session):
-        digest.update(f"{candidate}".encode("utf-8", "surrogateescape"))
-        with suppress(OSError):  # a dangling link: it is named among the rejected
-            stat = candidate.path.stat()
-            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(f"{candidate}".encode())
     return digest.hexdigest()
 
 
@@ -66,7 +61,7 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
 
     Args:
         session: the settings and the run folder.
-        counts: is added to: pictures found, made, duplicate, unusable; files passed over.
+        counts: is added to: pictures found and made, those of every filter; files passed over.
 
     Raises:
         DataError: as `candidates`.
@@ -85,9 +80,8 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
                 batch, folder=session.run.folder, max_pixels=settings.collect.max_pixels, seen=seen
             )
             _name_rejected(session, rejected, rejected_file, _rejected(counts))
-            duplicates = sum(one.is_duplicate for one in rejected)
             counts.update(found=len(batch), made=len(images))
-            counts.update(duplicate=duplicates, unusable=len(rejected) - duplicates)
+            counts.update(one.kind for one in rejected)
             on_progress(counts["found"], total)
             yield to_arrow(images, ImageRecord)
         rejected_file.write("]\n")
@@ -95,14 +89,13 @@ def collect_slices(session: Session, counts: Counter[str]) -> Iterator[pa.Table]
 
 
 def _rejected(counts: Counter[str]) -> int:
-    return counts["duplicate"] + counts["unusable"]
+    return sum(counts[kind] for kind in FILTERS)
 
 
 def _log_unused(session: Session, counts: Counter[str]) -> None:
     """Say how many files are not used, and of what kind."""
     if _rejected(counts):
-        kinds = [plural(counts["duplicate"], "duplicate"), f"{counts['unusable']:,} unusable"]
-        named = ", ".join(kind for kind in kinds if not kind.startswith("0 "))
+        named = ", ".join(f"{counts[kind]:,} {kind}" for kind in FILTERS if counts[kind])
         session.progress.log(
             f"{plural(_rejected(counts), 'picture')} not used ({named}); {session.run.folder / 'rejected.json'} names "
             "each with its reason"
@@ -140,6 +133,6 @@ def _spread(found: Iterator[Candidate], limit: int) -> set[int]:
 
 def _name_rejected(session: Session, rejected: list[Rejected], file: IO[str], before: int) -> None:
     for number, one in enumerate(rejected, before):
-        file.write(("" if number == 0 else ",") + "\n  " + json.dumps(asdict(one), ensure_ascii=False))
+        file.write(("" if number == 0 else ",") + "\n  " + json.dumps(one.plain(), ensure_ascii=False))
         if number < SHOWN:
-            session.progress.log(f"not used: {one.file}: {one.reason}")
+            session.progress.log(f"not used: {one}")

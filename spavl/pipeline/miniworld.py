@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spavl.config import Settings
-from spavl.dataset.collect import Candidate
+from spavl.dataset.collect import Candidate, file_candidate
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
 from spavl.evaluate.metrics import helpful_rate, over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
@@ -70,8 +70,8 @@ def make_candidates(settings: Settings, folder: Path) -> list[Candidate]:
     wanted = settings.build.collect
     sampled = scenes("build", settings.seed, wanted.per_subcategory, wanted.benign_share)
     return [
-        Candidate(path=path, topic=scene.kind.topic, image_id=scene.id, benign=not scene.dangerous,
-                  heldout=scene.heldout, source="miniature world", license=LICENSE)
+        file_candidate(path, inside=None, topic=scene.kind.topic, image_id=scene.id, benign=not scene.dangerous,
+                       heldout=scene.heldout, source="miniature world", license=LICENSE)
         for path, scene in zip(pictures.write(sampled, folder), sampled, strict=True)
     ]  # fmt: skip
 

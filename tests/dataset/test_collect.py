@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import Candidate, SeenPictures, collect, find
+from spavl.dataset.collect import SeenPictures, collect, file_candidate, find
 from spavl.errors import DataError, RunError
 from spavl.taxonomy import load_taxonomy
 from tests import samples
@@ -148,9 +148,9 @@ def test_a_damaged_copy_in_the_run_folder_is_replaced(tmp_path: Path) -> None:
 def test_candidates_from_elsewhere_need_no_folder(tmp_path: Path) -> None:
     """The pictures of the miniature world lie in no collected folder."""
     write_files(tmp_path, {"world/x.png": noise()})
-    candidate = Candidate(
-        path=tmp_path / "world" / "x.png", topic=samples.WEAPON, image_id="weapon/0", benign=False, heldout=False,
-        source="miniature world", license="",
+    candidate = file_candidate(
+        tmp_path / "world" / "x.png", inside=None, topic=samples.WEAPON, image_id="weapon/0", benign=False,
+        heldout=False, source="miniature world", license="",
     )  # fmt: skip
     with SeenPictures() as seen:
         (record,), rejected = collect([candidate], folder=tmp_path / "run", max_pixels=MAX_PIXELS, seen=seen)

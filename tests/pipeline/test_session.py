@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spavl.config import PythonSpec, SamplingSettings, Settings
-from spavl.dataset.collect import Candidate
+from spavl.dataset.collect import file_candidate
 from spavl.errors import ModelError, SettingsError
 from spavl.miniworld.languages import LANGUAGES
 from spavl.models.base import Prompt, Sampling
@@ -92,8 +92,8 @@ def test_any_name_of_a_folder_is_a_name(out: str) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 4, 7, 8, 99])
 def test_a_limit_takes_pictures_from_every_subcategory_in_turn(limit: int) -> None:
     found = [
-        Candidate(path=Path(f"{name}{n}"), topic=Topic(class1="d", class2="c", class3=name), image_id=f"{name}/{n}",
-                  benign=False, heldout=False, source="", license="")
+        file_candidate(Path(f"{name}{n}"), inside=None, topic=Topic(class1="d", class2="c", class3=name),
+                       image_id=f"{name}/{n}", benign=False, heldout=False, source="", license="")
         for name, count in (("a", 5), ("b", 2), ("c", 1)) for n in range(count)
     ]  # fmt: skip
     numbers = _spread(iter(found), limit)
