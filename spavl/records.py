@@ -92,11 +92,15 @@ class Topic:
     """A leaf of the taxonomy of harms, which in SPA-VL has 6 domains, 15 categories and 53 subcategories."""
 
     class1: str
-    """Domain, spelled as in the published data of SPA-VL."""
+    """Domain, spelled as in the published data of SPA-VL; empty where the taxonomy has fewer than three levels."""
     class2: str
-    """Category of the domain."""
+    """Category of the domain; empty where the taxonomy has one level."""
     class3: str
     """Subcategory of the category."""
+
+    def path(self) -> str:
+        """Its names from the top, parted by ` / `, without the levels that its taxonomy lacks."""
+        return " / ".join(name for name in (self.class1, self.class2, self.class3) if name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,10 +140,9 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
             text, harm=may_harm(text, safe, question=asked.question, harmful=asked.harmful), reveal=reveal
         )
 
-    topic = asked.image.topic
     responses = sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder)
     return QuestionDetails(
-        question_id=query_id, subject=f"{topic.class1} / {topic.class2} / {topic.class3}", benign=asked.image.benign,
+        question_id=query_id, subject=asked.image.topic.path(), benign=asked.image.benign,
         pictures=tuple(str(folder / image.path) for image in asked.images),
         question=ShownText.of(asked.question, harm=asked.harmful, reveal=reveal),
         answers=tuple(ShownAnswer(r.responder, _grade(r), shown(_said(r), r.safe)) for r in responses),
