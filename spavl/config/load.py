@@ -288,6 +288,7 @@ def _location(kind: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], lis
     """
     names: list[str] = []
     here = [kind]
+    loc = [step for step in loc if step != "[key]"]  # a mistake in a mapping's key stands under that key
     for step in loc[:-1]:
         tagged = [s for s in here if "kind" in s.model_fields and s.model_fields["kind"].default == step]
         if tagged:
