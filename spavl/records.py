@@ -178,8 +178,8 @@ class Query:
     asker: str
     """Name of the model that wrote it."""
     query_status: Status
-    """What became of the call that wrote it; `skipped` where what it is made from is not there, and for the later of two
-    near-duplicates."""
+    """What became of the call that wrote it; `skipped` where what it is made from is not there, and for the later of
+    two near-duplicates."""
     query_call: str
     """Key of that call in the call store."""
     query_detail: str = ""

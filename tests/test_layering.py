@@ -42,6 +42,7 @@ HEAVY = {
     "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py",),
     "duckdb": ("tables/query.py",),
+    "datasketch": ("dataset/near_duplicates.py",),
     "ray": ("pipeline/ray_*.py",),
     "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
 }

@@ -103,14 +103,14 @@ class AskSettings(Section):
     own_sampling: dict[QuestionTypeName, SamplingSettings] = {}
     """How questions of single types are generated, in place of `sampling`."""
     structured: bool = False
-    """Ask for questions as JSON: the server is held to `{"question": …}` where it can decode to a schema, and what comes
-    back is checked. One line of plain text is taken too; broken JSON is `unreadable`, and never used."""
+    """Ask for questions as JSON: the server is held to `{"question": …}` where it can decode to a schema, and what
+    comes back is checked. One line of plain text is taken too; broken JSON is `unreadable`, and never used."""
     follow_up: FollowUpSettings | None = None
     """Whose answer to what the type `follow_up` comes after."""
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Similarity from which the later of two questions of one subcategory and type is left out, wherever in the run they
-    stand: the share of their words and pairs of words that both have, such as 0.8. None: none is left out, for the same
-    words about another picture are another question, and the paper names no such filter."""
+    """Similarity from which the later of two questions of one subcategory and type is left out, wherever in the run
+    they stand: the share of their words and pairs of words that both have, such as 0.8. None: none is left out, for the
+    same words about another picture are another question, and the paper names no such filter."""
 
     @model_validator(mode="after")
     def _types_fit_together(self) -> AskSettings:
@@ -184,8 +184,8 @@ class RespondSettings(Section):
     own_samples: dict[Label, PositiveInt] = {}
     """Answers of single responders to each question, by their labels, in place of `samples`."""
     own_system: dict[Label, str | None] = {}
-    """Text files with a system prompt of your own for single responders, by their labels. `null` is an empty slot, as the
-    rosters have it for the paper's jailbroken responder: it does not run until you name a file."""
+    """Text files with a system prompt of your own for single responders, by their labels. `null` is an empty slot, as
+    the rosters have it for the paper's jailbroken responder: it does not run until you name a file."""
 
     @model_validator(mode="after")
     def _knows_every_responder(self) -> RespondSettings:
