@@ -71,7 +71,8 @@ def test_one_line_of_plain_text_is_the_question() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    '{"question": "Where is', '{"question": 3}', '{"questions": "Where?"}', "{'question': 'Where?'}", '{"question": null}',
+    '{"question": "Where is', '{"question": 3}', '{"questions": "Where?"}', "{'question': 'Where?'}",
+    '{"question": null}',
     "Where is it?\nIt is here.", 'Here: {"question": "a"} and {"question": "b"}', '"question": "Where?"', "{}",
     '{"question": "Where?"',
 ])  # fmt: skip
