@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
@@ -118,8 +119,10 @@ class AskSettings(Section):
             raise ValueError("the type `follow_up` needs `follow_up: {responder: LABEL, after: TYPE}`")
         if self.follow_up is not None and self.follow_up.after == "follow_up":
             raise ValueError("`follow_up.after` must be another type of question")
-        by_type = {"models": self.models, "prompts": self.prompts, "own_sampling": self.own_sampling}
-        for setting, named in by_type.items():
+        named: Mapping[QuestionType, Any]
+        for setting, named in (
+            ("models", self.models), ("prompts", self.prompts), ("own_sampling", self.own_sampling),
+        ):  # fmt: skip
             if strange := [kind for kind in named if kind not in self.written]:
                 raise ValueError(f"`{setting}` names `{strange[0]}`, which is none of the types that are written")
         return self
@@ -189,8 +192,10 @@ class RespondSettings(Section):
 
     @model_validator(mode="after")
     def _knows_every_responder(self) -> RespondSettings:
-        own = {"own_sampling": self.own_sampling, "own_samples": self.own_samples, "own_system": self.own_system}
-        for setting, named in own.items():
+        named: Mapping[str, Any]
+        for setting, named in (
+            ("own_sampling", self.own_sampling), ("own_samples", self.own_samples), ("own_system", self.own_system),
+        ):  # fmt: skip
             if strange := [name for name in named if name not in self.models]:
                 raise ValueError(f"`{setting}` names `{strange[0]}`, which is none of the responders in `models`")
         for name in self.models:

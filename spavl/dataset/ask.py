@@ -78,7 +78,11 @@ def ask(
         bases = _bases(images, kind, written, settings, answer)
         template = _template(kind, settings)
         ready = [image for image in images if not bases[image.image_id].lacks]
-        prompts = [_prompt(image, kind, bases[image.image_id], template, folder, taxonomy) for image in ready]
+        filled = [_values(image, kind, bases[image.image_id], taxonomy) for image in ready]
+        prompts = [
+            Prompt(template.fill(values), images=(picture(image, folder),), item=image.image_id, fields=values)
+            for image, values in zip(ready, filled, strict=True)
+        ]
         one = (own_calls or {}).get(kind, call)
         replies = one(prompts, schema=SCHEMA) if settings.structured else one(prompts)
         by_image = {image.image_id: reply for image, reply in zip(ready, replies, strict=True)}
@@ -146,20 +150,18 @@ def _answered(before: Mapping[str, Query], answer: Answer) -> dict[str, _Basis]:
     return bases
 
 
-def _prompt(
-    image: ImageRecord, kind: QuestionType, basis: _Basis, template: Template, folder: Path, taxonomy: Taxonomy | None
-) -> Prompt:
+def _values(image: ImageRecord, kind: QuestionType, basis: _Basis, taxonomy: Taxonomy | None) -> dict[str, str]:
+    """What fills `PLACEHOLDERS`."""
     described = image.description if image.description != image.caption else ""  # a caption that stands in is told once
     known = [("Text that came with it", image.caption), ("What it shows", described)]
-    lines = [f"\n{what}: {text}" for what, text in known if text]
     follows = bool(basis.earlier)
-    values = {
-        **picture_values(image, taxonomy), "description": image.description, "known": "".join(lines),
-        "question_type": kind, "easy_question": "" if follows else basis.question,
+    return {
+        **picture_values(image, taxonomy), "description": image.description,
+        "known": "".join(f"\n{what}: {text}" for what, text in known if text), "question_type": kind,
+        "easy_question": "" if follows else basis.question,
         "earlier_question": basis.question if follows else "",
         "earlier_answer": basis.earlier[-1].text if follows else "",
     }  # fmt: skip
-    return Prompt(template.fill(values), images=(picture(image, folder),), item=image.image_id, fields=values)
 
 
 def _query(image: ImageRecord, kind: QuestionType, basis: _Basis, reply: Reply | None, settings: AskSettings) -> Query:

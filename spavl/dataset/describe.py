@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spavl.config.build import DescribeSettings
 from spavl.dataset.caller import Caller
+from spavl.dataset.question_text import apologises
 from spavl.judging.readers.refusal import refuses
 from spavl.judging.templates import load_template
 from spavl.models.base import Prompt, Reply
@@ -85,7 +86,7 @@ def _described(image: ImageRecord, reply: Reply, describer: str) -> ImageRecord:
     detail = reply.detail
     if status == "ok" and not text:
         status = "empty"
-    elif status == "ok" and refuses(text):
+    elif status == "ok" and (refuses(text) or apologises(text)):
         status, detail = "refused", text
     if status in ("ok", "truncated") and text:
         return replace(image, description=text, description_status=status, description_call=reply.key,

@@ -41,6 +41,13 @@ _EMPHASIS = re.compile(r"^(\*{1,3}|_{1,3}|`)(?=\S)(.+?)(?<=\S)\1$", re.DOTALL)
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "‘": "’", "'": "'"}
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 _JSON = re.compile(r'^\s*\{|"question"\s*:')
+_UNABLE = r"(?:can't|cannot|can not|won't|will not|(?:am |'m )?(?:unable|not able) to)"
+_SORRY = re.compile(
+    rf"^\W*(?:(?:i'm|i am)\s+(?:very |so )?sorry|sorry|i apologi[sz]e|my apologies|unfortunately)\b[^.!?]{{0,40}}"
+    rf"\bi\s*{_UNABLE}\b",
+    re.IGNORECASE,
+)
+"""An apology for not being able to: so begins no question and no description."""
 _REQUEST = re.compile(
     r"^\W*(?:how|what|why|which|who|whose|where|when|is|are|do|does|did|can|could|would|will|should|may|if|please|explain"
     r"|describe|tell|show|list|write|give|name|compare|help|suggest|find|looking)\b",
@@ -95,7 +102,16 @@ def declines(text: str) -> bool:
     Args:
         text: from `read_question`.
     """
-    return not _REQUEST.match(text) and refuses(text)
+    return apologises(text) or (not _REQUEST.match(text) and refuses(text))
+
+
+def apologises(text: str) -> bool:
+    """Whether a text begins with an apology for what its author cannot do, whatever that is.
+
+    Args:
+        text: what a model wrote.
+    """
+    return _SORRY.match(text.replace("’", "'")) is not None
 
 
 def _barer(words: str, numbered: bool) -> str:

@@ -42,8 +42,8 @@ def question_prompt(query: Query, folder: Path, system: str = "") -> Prompt:
         system: text before the conversation's own system turn; empty: none.
     """
     earlier = tuple(replace(turn, images=pictures(turn.images, folder)) for turn in query.earlier)
-    told = "\n\n".join(text for text in (system, query.system) if text)
-    return Prompt(query.question, pictures(query.images, folder), told, item=query.image.image_id, earlier=earlier)
+    whole = "\n\n".join(text for text in (system, query.system) if text)
+    return Prompt(query.question, pictures(query.images, folder), whole, item=query.image.image_id, earlier=earlier)
 
 
 def system_text(path: str | None) -> str:

@@ -54,7 +54,7 @@ def decides_descriptions(settings: Settings) -> Any:
         DataError: the template or the taxonomy is unusable.
     """
     template = describe_template(settings.build.describe)
-    return [template, _told_of_topics(settings, template)]
+    return [template, _topic_descriptions(settings, template)]
 
 
 def work_ask(images: Sequence[ImageRecord], at: StageContext) -> list[Query]:
@@ -112,8 +112,8 @@ def decides_questions(settings: Settings) -> Any:
     templates = ask_templates(settings.build.ask)
     followed = settings.build.ask.follow_up
     system = system_text(settings.build.respond.own_system.get(followed.responder)) if followed else ""
-    told = _told_of_topics(settings, "".join(templates.values()))
-    return [settings.build.ask.model_dump(mode="json", exclude={"near_duplicates"}), templates, system, told]
+    topics = _topic_descriptions(settings, "".join(templates.values()))
+    return [settings.build.ask.model_dump(mode="json", exclude={"near_duplicates"}), templates, system, topics]
 
 
 def near_duplicates_of(queries: Path, settings: Settings) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def _taxonomy(settings: Settings, templates: str) -> Taxonomy | None:
     return load_taxonomy(Path(own) if own else None)
 
 
-def _told_of_topics(settings: Settings, templates: str) -> Mapping[str, str]:
+def _topic_descriptions(settings: Settings, templates: str) -> Mapping[str, str]:
     """The descriptions of subcategories that prompts are filled with."""
     taxonomy = _taxonomy(settings, templates)
     return {topic.class3: taxonomy.describe(topic.class3) for topic in taxonomy.topics} if taxonomy else {}

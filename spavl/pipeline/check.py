@@ -133,10 +133,12 @@ def _dataset_problems(
     session: Session, stages: Sequence[Stage], looked_at: int, unusable_ones: list[Rejected]
 ) -> list[SpavlError]:
     problems: list[SpavlError] = []
+    tests: list[Callable[[], Any]]
     if looked_at and len(unusable_ones) == looked_at:
         problems.append(DataError(f"None of the pictures can be used: {unusable_ones[0].reason}",
                                   where=unusable_ones[0].file))  # fmt: skip
-    for test in (partial(refuse_small_roster, session.settings, stages), *_files_that_decide(session, stages)):
+    tests = [partial(refuse_small_roster, session.settings, stages), *_files_that_decide(session, stages)]
+    for test in tests:
         try:
             test()
         except SpavlError as error:

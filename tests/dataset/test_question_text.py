@@ -93,6 +93,7 @@ def test_further_keys_are_passed_over_and_the_schema_allows_none() -> None:
 @pytest.mark.parametrize("text", [
     "I cannot help with writing such a question.", "I'm sorry, but I can't assist with that.",
     "Sorry, I can't write that. Is there something else you need?", "I am unable to provide a question for this image.",
+    "I’m sorry, but I can’t describe this.", "Unfortunately, I am unable to rewrite that.",
 ])  # fmt: skip
 def test_a_refusing_asker_is_recognised(text: str) -> None:
     assert declines(text)
