@@ -14,10 +14,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-QuestionType = Literal["easy_question", "hard_question", "hard_statement"]
-"""The three types of question about a picture (SPA-VL §3.2); the hard ones are rewritten from the easy one."""
+QuestionType = Literal["easy_question", "hard_question", "hard_statement", "benign_question", "follow_up"]
+"""The types of question about a picture. The first three are SPA-VL's (§3.2); the hard ones are rewritten from the easy
+one. `benign_question`: a harmless request that only seems to touch the topic, to measure and train away over-refusal.
+`follow_up`: what is asked next, after an answer to one of the others."""
 
 QUESTION_TYPES: tuple[QuestionType, ...] = ("easy_question", "hard_question", "hard_statement")
+"""The three types of the paper, which are written where the settings name no others."""
 
 Status = Literal[
     "ok", "refused", "filtered", "truncated", "empty", "invalid", "failed", "unreadable", "skipped"
@@ -139,6 +142,17 @@ class ImageRecord:
     """Pieces of text found in the picture (published as `text_count`); None where they were not looked for."""
     keyword_similarity: float | None = None
     """Similarity of the picture to the keywords of its subcategory, from -1 to 1; None where it was not measured."""
+    description: str = ""
+    """What the picture shows, as a model described it; its caption where the model gave no description."""
+    description_status: Status = "skipped"
+    """What became of the call that described it; `skipped` where none was asked for. Unless it is `ok` or `truncated`,
+    the caption stands in."""
+    description_call: str = ""
+    """Key of that call in the call store; empty where there was none."""
+    description_detail: str = ""
+    """Why that call failed, or the words in which the model refused; empty where it did neither."""
+    describer: str = ""
+    """Name of the model that described it; empty where none did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,17 +172,19 @@ class Query:
     query_id: str
     """`<image_id>/<question_type>`."""
     question_type: QuestionType
-    """Easy question, hard question or hard statement (SPA-VL §3.2)."""
+    """Easy question, hard question or hard statement (SPA-VL §3.2), benign question, or follow-up."""
     question: str
     """Text of the question or statement; empty where none could be written."""
     asker: str
     """Name of the model that wrote it."""
     query_status: Status
-    """What became of the call that wrote it."""
+    """What became of the call that wrote it; `skipped` where what it is made from is not there, and for the later of
+    two near-duplicates."""
     query_call: str
     """Key of that call in the call store."""
     query_detail: str = ""
-    """Why that call failed or was filtered; empty where it was not."""
+    """Why that call failed or was filtered, the words in which the asker refused, or of what question this one is a
+    near-duplicate; else empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +194,7 @@ class Response:
     query: Query
     """Question that is answered."""
     response_id: str
-    """`<query_id>/<responder>`."""
+    """`<query_id>/<responder>`; of further samples `<query_id>/<responder>#2` and so on."""
     responder: str
     """Name of the model that answered."""
     response: str
@@ -207,6 +223,8 @@ class Response:
     """Key of that call in the call store; empty where there was none."""
     grade_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
+    sample: int = 0
+    """Number of the answer among several of one responder to one question, from 0."""
 
     @property
     def safe(self) -> bool | None:

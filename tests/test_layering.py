@@ -42,6 +42,7 @@ HEAVY = {
     "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py", "dataset/collect/hub.py"),
     "duckdb": ("tables/query.py",),
+    "datasketch": ("dataset/near_duplicates.py",),
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),
     "rapidocr": ("dataset/collect/ocr.py",),

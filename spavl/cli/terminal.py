@@ -108,6 +108,8 @@ def print_plan(plan: RunPlan) -> bool:
     table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
     if plan.unpriced:
         say(plan.unpriced)
+    if plan.empty_slots:
+        say(plan.empty_slots)
     for problem in plan.problems:
         print_error(problem)
     return not plan.problems

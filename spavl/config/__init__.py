@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
 from spavl.config.align import AlignSettings
 from spavl.config.base import Section, refuse_twice
@@ -39,6 +39,9 @@ __all__ = [
 class Settings(Section):
     """All settings of a run: one file for the whole pipeline."""
 
+    include: tuple[str, ...] = ()
+    """Settings files beneath this one, such as rosters of models, named from this file's folder. Of two the later wins,
+    and this file over all; lists of models, guards and judges are joined, and entries of one name merged."""
     out: str = "runs/first"
     """The run folder."""
     store: str = ".spavl/calls.sqlite"
@@ -68,6 +71,13 @@ class Settings(Section):
     """Base and aligned models on the same items."""
     report: ReportSettings = ReportSettings()
     """The report on all of it."""
+
+    @field_validator("include")
+    @classmethod
+    def _is_read_from_a_file(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        if files:
+            raise ValueError("files are included by a settings file alone")
+        return files
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:

@@ -14,6 +14,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from spavl.config.base import Section
+from spavl.config.include import include
+from spavl.config.include import merge as merge
 from spavl.errors import SettingsError
 from spavl.plural import plural
 from spavl.strict_yaml import load_yaml
@@ -28,14 +30,14 @@ def load_settings(
 
     Args:
         kind: class of the settings, usually `Settings`.
-        path: a YAML file; None for defaults alone.
+        path: a YAML file, with the files that it includes; None for defaults alone.
         overrides: `key.path=value`; the value is read as YAML; a number in the path indexes a list.
         defaults: values beneath those of the file (a preset).
 
     Raises:
         SettingsError: something is wrong; it lists all mistakes, each with its setting.
     """
-    tree = merge(defaults or {}, read_yaml(path) if path else {})
+    tree = merge(defaults or {}, include(read_yaml(path), path, read_yaml) if path else {})
     problems: list[str] = []
     for override in overrides:
         try:
@@ -107,20 +109,6 @@ def _mistake(error: yaml.YAMLError) -> str:
     mark = error.problem_mark
     place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
     return _QUOTED.sub("…", error.problem or "") + place
-
-
-def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Two trees merged mapping by mapping; neither is changed.
-
-    Args:
-        under: values that hold where `over` has none.
-        over: values that win.
-    """
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
@@ -288,6 +276,7 @@ def _location(kind: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], lis
     """
     names: list[str] = []
     here = [kind]
+    loc = [step for step in loc if step != "[key]"]  # a mistake in a mapping's key stands under that key
     for step in loc[:-1]:
         tagged = [s for s in here if "kind" in s.model_fields and s.model_fields["kind"].default == step]
         if tagged:

@@ -16,11 +16,14 @@ import pyarrow as pa
 
 from spavl.atomic import write_text
 from spavl.errors import DataError, RunError
-from spavl.records import PreferencePair
+from spavl.records import PreferencePair, Query
 from spavl.tables import read_footer, slices_of, write_batches
 from spavl.tables.query import query
 from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 
+_TURN = {name: {"dtype": "string", "_type": "Value"} for name in ("role", "text")}
+IMAGE_MARK = "<image>\n"
+"""Where a picture stands in an earlier turn."""
 _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
     "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
@@ -35,8 +38,9 @@ SCHEMA = pa.schema(
         pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         *(pa.field(name, pa.string()) for name in _TEXT),
         *(pa.field(name, pa.bool_()) for name in _FLAGS),
+        pa.field("earlier", pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())]))),
     ],
-    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
+    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES | {"earlier": [_TURN]}}})},
 )
 """Columns of the dataset; the metadata lets `datasets` decode the pictures."""
 SPLITS = {"train": False, "heldout": True}
@@ -151,7 +155,7 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
     image, topic = p.query.image, p.query.image.topic
     name = Path(image.image_file).name
     return {
-        "image": {"bytes": data, "path": name}, "image_name": name,
+        "image": {"bytes": data, "path": name}, "image_name": name, "earlier": _earlier(p.query),
         "question": p.query.question, "chosen": p.chosen, "rejected": p.rejected,
         "class1": topic.class1, "class2": topic.class2, "class3": topic.class3, "question_type": p.query.question_type,
         "pair_id": p.pair_id, "image_id": image.image_id, "image_sha256": image.image_sha256, "license": image.license,
@@ -161,6 +165,12 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
         "chosen_thought": p.chosen_thought, "rejected_thought": p.rejected_thought,
         "benign": image.benign, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
     }  # fmt: skip
+
+
+def _earlier(asked: Query) -> list[dict[str, str]] | None:
+    """The turns before the question, with a mark where the picture stands; None where there are none."""
+    turns = [{"role": turn.role, "text": IMAGE_MARK * len(turn.images) + turn.text} for turn in asked.earlier]
+    return turns or None
 
 
 def _card(pairs: Path, splits: Mapping[str, int]) -> str:

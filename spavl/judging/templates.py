@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -63,10 +64,12 @@ def load_template(
     unknown, missing = sorted(found - set(placeholders)), [p for p in needed if p not in found]
     if unknown or missing:
         fault = "has a placeholder that nothing fills" if unknown else "lacks a placeholder"
+        near = get_close_matches(unknown[0], placeholders, n=1) if unknown else []
+        meant = f"did you mean {{{{{near[0]}}}}}? " if near else ""
         raise DataError(
             f"The prompt {fault}: {{{{{[*unknown, *missing][0]}}}}}",
             where=source,
-            try_=f"use {', '.join('{{' + p + '}}' for p in placeholders)}",
+            try_=f"{meant}use {', '.join('{{' + p + '}}' for p in placeholders)}",
         )
     return Template(text.strip(), source)
 

@@ -7,18 +7,17 @@ same verdicts; the other reading order of two answers has noise of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
 from spavl.config.evaluate import WorldLanguage
 from spavl.errors import DataError
-from spavl.miniworld.language import REQUESTS, Answer, WordingSet
+from spavl.miniworld.language import REQUESTS, Answer, QuestionKind, WordingSet
 from spavl.miniworld.languages import CLOSED, LANGUAGES, Language
 from spavl.miniworld.world import Scene, scene
 from spavl.models.base import Prompt, Reply, Request
-from spavl.records import QUESTION_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,22 +190,28 @@ class Asker(Oracle):
         return ask(scene(prompt.item), prompt.fields["question_type"], self.wordings, self.language)
 
 
+KINDS: Final[Mapping[str, QuestionKind]] = {
+    "easy_question": "easy_question", "hard_question": "hard_question", "hard_statement": "hard_statement",
+    "benign_question": "naming", "follow_up": "hard_statement",
+}  # fmt: skip
+"""Kind of wording by type of question: to name what is shown asks for no help with it, and so for no harm."""
+
+
 def ask(shown: Scene, question_type: str, wording_set: WordingSet, language: Language = CLOSED) -> str:
     """The question of a type about a scene; a scene and its twin get the same wording.
 
     Args:
         shown: the scene in the picture.
-        question_type: one of `REQUESTS`.
+        question_type: one of `KINDS`.
         wording_set: `build` for datasets, `evaluate` for benchmarks.
         language: of the question.
 
     Raises:
         DataError: there is no such type of question.
     """
-    kinds = [kind for kind in QUESTION_TYPES if kind == question_type]
-    if not kinds:
+    if question_type not in KINDS:
         raise DataError(f"The miniature world has no questions of type `{question_type}`.")
-    return Random(f"ask {shown.root} {question_type}").choice(language.wordings(kinds[0], wording_set))
+    return Random(f"ask {shown.root} {question_type}").choice(language.wordings(KINDS[question_type], wording_set))
 
 
 @final

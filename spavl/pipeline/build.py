@@ -11,6 +11,7 @@ from spavl.config import Settings
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
 from spavl.errors import NothingMade, SettingsError
+from spavl.pipeline.asking import empty_slots
 from spavl.pipeline.coverage import note_coverage
 from spavl.pipeline.failures import failures
 from spavl.pipeline.runner import open_runner
@@ -48,10 +49,15 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     for stage in stages:  # before anything of the run folder changes
         for use in stage.models(session.settings):
             session.spec(use.label, use.setting)
+            use.decides()
+        stage.decides(session.settings)  # as the line before, it reads templates and other files
+    if waiting := empty_slots(session.settings):
+        session.progress.log(waiting)
     if unpriced := never_reached(session.settings):
         session.progress.log(unpriced)
     log_changed_settings(session)
     _note_stages(session, stages)
+    session.run.replace(empty_slots=list(session.settings.build.respond.empty_slots))
     try:
         with open_runner(session) as runner:
             walk(session, stages, runner)
@@ -78,7 +84,7 @@ def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
     Raises:
         SettingsError: fewer than two responders are named, and no stage of the user's own writes answers.
     """
-    responders = settings.build.respond.models
+    responders = settings.build.respond.responders
     own = {stage.name for stage in stages} - {stage.name for stage in STAGES}
     if len(responders) < 2 and not any(stage.writes is Response for stage in stages if stage.name in own):
         named = f"One responder is named, `{responders[0]}`" if responders else "No model is named for `respond`"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.models.identity import identity_of
 from spavl.own_code import import_own
+from spavl.pipeline.asking import empty_slots
 from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.collect import candidates
 from spavl.pipeline.evaluate import benchmarks_of, known_models
@@ -71,6 +73,8 @@ class RunPlan:
     """Items of the benchmarks."""
     unpriced: str = ""
     """That the ceiling of cost can never be reached, where no model has a price."""
+    empty_slots: str = ""
+    """Which responders do not run, for they wait for a file of the user's own; empty where all run."""
     problems: list[SpavlError] = field(default_factory=list)
     """What keeps it from running, such as a server that cannot be reached."""
 
@@ -106,6 +110,7 @@ def check(session: Session) -> RunPlan:
         subcategories=len({name for name, _ in found}),
         estimates=[*estimates, *evaluated], stored=len(session.store), runner=_runner(session.settings),
         looked_at=looked_at, unusable=unusable_ones, items=items, unpriced=never_reached(session.settings),
+        empty_slots=empty_slots(session.settings),
         problems=[*problems, *_dataset_problems(session, stages, looked_at, unusable_ones)],
     )  # fmt: skip
 
@@ -128,18 +133,30 @@ def _dataset_problems(
     session: Session, stages: Sequence[Stage], looked_at: int, unusable_ones: list[Rejected]
 ) -> list[SpavlError]:
     problems: list[SpavlError] = []
+    tests: list[Callable[[], Any]]
     if looked_at and len(unusable_ones) == looked_at:
         problems.append(DataError(f"None of the pictures can be used: {unusable_ones[0].reason}",
                                   where=unusable_ones[0].file))  # fmt: skip
-    for checked in (
-        lambda: refuse_small_roster(session.settings, stages),
-        lambda: filters_stamp(session.settings.build.collect.filters),
-    ):
+    tests = [
+        partial(refuse_small_roster, session.settings, stages),
+        partial(filters_stamp, session.settings.build.collect.filters),
+        *_files_that_decide(session, stages),
+    ]
+    for test in tests:
         try:
-            checked()
+            test()
         except SpavlError as error:
             problems.append(error)
     return problems + _cluster_problems(session.settings)
+
+
+def _files_that_decide(session: Session, stages: Sequence[Stage]) -> list[Callable[[], Any]]:
+    """What reads the templates and other files of every stage whose models are named."""
+    unnamed: list[SpavlError] = []  # they are problems already
+    uses = {stage.name: _uses(stage, session.settings, unnamed) for stage in stages}
+    named = [stage for stage in stages if uses[stage.name]]
+    of_uses: list[Callable[[], Any]] = [use.decides for stage in named for use in uses[stage.name]]
+    return [*(partial(stage.decides, session.settings) for stage in named), *of_uses]
 
 
 def _evaluation(session: Session, problems: list[SpavlError]) -> tuple[list[CallEstimate], int]:

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from spavl.config import Settings
-from spavl.dataset.ask import ask, ask_templates
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
-from spavl.dataset.respond import respond
 from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.verdicts import READING
 from spavl.own_code import require_permission
+from spavl.pipeline import asking
 from spavl.pipeline.failures import why_no_pair
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage
-from spavl.records import ImageRecord, Judgment, Match, Query, Response
+from spavl.records import Judgment, Match, Response
 from spavl.run import STAGES, Made, ModelUse, Stage, StageContext
 
 
@@ -96,14 +95,6 @@ def _put_in(stages: list[Stage], own: Stage, *, where: str) -> None:
     stages.insert(place, own)
 
 
-def _ask(images: Sequence[ImageRecord], at: StageContext) -> list[Query]:
-    return ask(images, call=at.call, settings=at.settings.build.ask, folder=at.folder)
-
-
-def _respond(queries: Sequence[Query], at: StageContext) -> list[Response]:
-    return respond(queries, call=at.call, responder=at.model, folder=at.folder)
-
-
 def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
     guard = guard_named(at.settings, at.model, "build.grade.guards", allow_code=True)
     return grade(responses, call=at.call, guard=guard, folder=at.folder)
@@ -131,19 +122,6 @@ def _safety(responses: Path, settings: Settings) -> dict[str, Any]:
     return {"responders": {name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()}}
 
 
-def _uses_of_ask(settings: Settings) -> list[ModelUse]:
-    one = settings.build.ask
-    calls = len({*one.types, "easy_question"})
-    return [ModelUse(label=one.model, setting="build.ask.model", sampling=one.sampling, calls=calls)]
-
-
-def _uses_of_respond(settings: Settings) -> list[ModelUse]:
-    one = settings.build.respond
-    return [
-        ModelUse(label=name, setting="build.respond.models", sampling=one.sampling_for(name)) for name in one.models
-    ]
-
-
 def _uses_of_grade(settings: Settings) -> list[ModelUse]:
     guards = [guard_spec(settings, name, "build.grade.guards") for name in settings.build.grade.guards]
     return [
@@ -160,18 +138,14 @@ def _uses_of_judge(settings: Settings) -> list[ModelUse]:
 
 
 def _matches_of_an_answer(settings: Settings) -> float:
-    responders = len(settings.build.respond.models)
-    return settings.build.match.per_question / responders if responders > 1 else 0.0
+    answers = asking.answers_of_a_responder(settings) * len(settings.build.respond.responders)
+    return settings.build.match.per_question / answers if answers > 1 else 0.0
 
 
 def _decides_pictures(settings: Settings) -> Any:
     collect = settings.build.collect
     limits = collect.download.model_dump(mode="json", include={"max_bytes", "redirects", "allow_hosts"})
     return [collect.model_dump(mode="json", exclude={"download"}), limits, settings.limit]
-
-
-def _decides_questions(settings: Settings) -> Any:
-    return [settings.build.ask.model_dump(mode="json"), ask_templates(settings.build.ask)]
 
 
 def _decides_grades(settings: Settings) -> Any:
@@ -190,11 +164,22 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "decides": _decides_pictures,
         "nothing": ("None of the pictures can be used", "rejected.json in the run folder names the reason of each"),
     },
+    "describe": {
+        "work": asking.work_describe, "models": asking.uses_of_describe, "decides": asking.decides_descriptions,
+        "wanted": lambda settings: settings.build.describe.model is not None,
+    },
     "ask": {
-        "work": _ask, "models": _uses_of_ask, "decides": _decides_questions,
+        "work": asking.work_ask, "models": asking.uses_of_ask, "decides": asking.decides_questions,
         "makes": lambda settings: float(len(settings.build.ask.types)),
     },
-    "respond": {"work": _respond, "models": _uses_of_respond},
+    "distinct": {
+        "work": asking.work_distinct, "barrier": asking.near_duplicates_of,
+        "wanted": lambda settings: settings.build.ask.near_duplicates is not None,
+        "decides": lambda settings: settings.build.ask.near_duplicates,
+    },
+    "respond": {
+        "work": asking.work_respond, "models": asking.uses_of_respond, "makes": asking.answers_of_a_responder,
+    },
     "grade": {"work": _grade, "models": _uses_of_grade, "decides": _decides_grades},
     "match": {
         "work": _match, "barrier": _safety, "makes": _matches_of_an_answer,

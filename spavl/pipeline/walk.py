@@ -136,7 +136,8 @@ def _fingerprint(session: Session, stage: Stage, uses: Sequence[ModelUse], conte
 
 def _decides_replies(session: Session, use: ModelUse) -> list[Any]:
     spec = session.spec(use.label, use.setting)
-    return [use.name, spec.name, stamp_of(spec), use.sampling.model_dump(mode="json"), session.settings.seed]
+    sampling = use.sampling.model_dump(mode="json")
+    return [use.name, spec.name, stamp_of(spec), sampling, session.settings.seed, use.decides()]
 
 
 def fingerprint_of(form: Any) -> str:

@@ -15,6 +15,10 @@ from spavl.config import SamplingSettings, Settings
 from spavl.records import ImageRecord, Judgment, Match, PreferencePair, Query, Response
 
 
+def _nothing() -> None:
+    """Plain data that decides nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUse:
     """A model that a stage asks."""
@@ -29,6 +33,9 @@ class ModelUse:
     """Most calls for each record that the stage reads."""
     name: str = ""
     """Who asks it, such as a guard, where two may ask one model; empty: the model's own name is enough."""
+    decides: Callable[[], Any] = _nothing
+    """Plain data that decides what it is asked, beside what the stage's own `decides` tells: a change makes the tables
+    of this model anew, and leaves those of others. It may read files."""
 
     @property
     def key(self) -> str:
@@ -139,8 +146,11 @@ class Stage:
 
 STAGES: tuple[Stage, ...] = (
     Stage(name="collect", reads=None, writes=ImageRecord, file="1-images.parquet", noun="pictures"),
+    Stage(name="describe", reads=ImageRecord, writes=ImageRecord, noun="described pictures",
+          status="description_status", id="image_id", detail="description_detail", asked="describer", kept="ok"),
     Stage(name="ask", reads=ImageRecord, writes=Query, file="2-queries.parquet", noun="questions",
           status="query_status", id="query_id", detail="query_detail", asked="asker", kept="ok"),
+    Stage(name="distinct", reads=Query, writes=Query, noun="distinct questions", kept="distinct"),
     Stage(name="respond", reads=Query, writes=Response, by_model=True, order="query.query_id", noun="answers",
           status="response_status", id="response_id", detail="response_detail", asked="responder", kept="ok"),
     Stage(name="grade", reads=Response, writes=Response, by_model=True, order="response_id",

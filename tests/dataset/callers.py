@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from spavl.models.base import Prompt, Reply
 from spavl.records import Status
@@ -17,12 +18,17 @@ class FakeCaller:
     def __init__(self, answer: Callable[[Prompt], str | Reply]) -> None:
         self.answer = answer
         self.asked: list[Prompt] = []
+        self.schemas: list[Mapping[str, Any] | None] = []
 
-    def __call__(self, prompts: Sequence[Prompt], /) -> list[Reply]:
+    def __call__(
+        self, prompts: Sequence[Prompt], /, *, schema: Mapping[str, Any] | None = None, samples: int = 1
+    ) -> list[Reply]:
         self.asked += prompts
+        self.schemas.append(schema)
         return [
             reply if isinstance(reply := self.answer(p), Reply) else Reply(reply, key=f"key of {p.item}")
             for p in prompts
+            for _ in range(samples)
         ]
 
 

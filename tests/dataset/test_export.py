@@ -13,9 +13,10 @@ import yaml
 from datasets import DatasetDict, load_dataset
 from PIL import Image
 
+from spavl.align.data.forms import FORMS
 from spavl.dataset.export import GROUP_ROWS, SCHEMA, export
 from spavl.errors import DataError
-from spavl.records import ImageRecord, PreferencePair
+from spavl.records import ImageRecord, ImageRef, PreferencePair, Turn
 from spavl.tables import write_table
 from tests import samples
 from tests.tiny import picture
@@ -71,6 +72,26 @@ def test_the_folder_opens_with_decoded_pictures_and_the_published_columns_first(
     )
     assert (row["image_name"], row["class3"], row["question_type"]) == ("1.png", "weapon", "easy_question")
     assert (row["chosen_safe"], row["rejected_safe"], row["benign"]) == (True, False, False)
+
+
+def test_a_follow_up_keeps_the_turns_before_it_and_is_read_back_with_its_picture_in_the_first(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    image = record(run, 0)
+    shown = ImageRef(Path(image.image_file), image.image_sha256)
+    earlier = (Turn("user", "What is it?", (shown,)), Turn("assistant", "A cup."))
+    follow_up = samples.query(image, "follow_up", images=(), earlier=earlier, question="Whose cup?")
+    pairs = [samples.pair(samples.query(image), pair_id="0/easy"), samples.pair(follow_up, pair_id="0/follow")]
+    exporting(pairs, folder=run, out=run / "dataset")
+    first, second = opened(run / "dataset", tmp_path / "cache")["train"]
+    assert first["earlier"] is None
+    assert second["earlier"] == [
+        {"role": "user", "text": "<image>\nWhat is it?"}, {"role": "assistant", "text": "A cup."},
+    ]  # fmt: skip
+    read = FORMS[0].read(second)
+    assert [(turn.role, turn.text, len(turn.pictures)) for turn in read.turns] == [
+        ("user", "What is it?", 1), ("assistant", "A cup.", 0), ("user", "Whose cup?", 0),
+    ]  # fmt: skip
+    assert [len(turn.pictures) for turn in FORMS[0].read(first).turns] == [1]
 
 
 def test_what_is_held_out_is_never_in_train(tmp_path: Path) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from spavl.config.build import AskSettings
+from spavl.config.build import AskSettings, DescribeSettings, FollowUpSettings
 from spavl.config.judging import GuardSpec, JudgeSpec
 from spavl.dataset.ask import ask
+from spavl.dataset.describe import describe
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
+from spavl.dataset.question_text import SCHEMA
 from spavl.dataset.respond import respond
 from spavl.evaluate import Answer, GuardScorer, Item
 from spavl.judging import open_guard, open_judge
 from spavl.models.base import Prompt, Reply
-from spavl.records import QUESTION_TYPES, ImageRef, Status
+from spavl.records import QUESTION_TYPES, ImageRef, Query, Response, Status, Turn
+from spavl.taxonomy import load_taxonomy
 from tests import samples
 from tests.dataset.callers import BAD, FakeCaller, bad
 
@@ -90,6 +94,115 @@ def test_a_prompt_template_of_ones_own_is_used(tmp_path: Path) -> None:
 
 def test_no_pictures_make_no_questions() -> None:
     assert ask([], call=FakeCaller(question), settings=AskSettings(), folder=FOLDER) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["I'm sorry, but I can't assist with that.", "I cannot help with writing such a question."]
+)
+def test_an_asker_that_refuses_is_a_record_with_its_words_and_the_hard_ones_are_skipped(text: str) -> None:
+    call = FakeCaller(lambda p: text if p.item == "weapon/1" else question(p))
+    queries = {q.query_id: q for q in ask(IMAGES, call=call, settings=AskSettings(), folder=FOLDER)}
+    refused = queries["weapon/1/easy_question"]
+    assert (refused.query_status, refused.question, refused.query_detail) == ("refused", "", text)
+    assert queries["weapon/1/hard_question"].query_status == "skipped"
+    assert queries["weapon/1/hard_question"].query_detail == "there is no easy question to rewrite"
+
+
+def test_structured_replies_are_asked_for_by_schema_and_broken_ones_are_never_used() -> None:
+    replies = {
+        "weapon/0": '{"question": "Where is it?"}',
+        "weapon/1": '{"question": "Where',
+        "weapon/2": "Where is it?",
+    }
+    settings = AskSettings(structured=True, types=("easy_question",))
+    call = FakeCaller(lambda p: replies[p.item])
+    queries = ask(IMAGES, call=call, settings=settings, folder=FOLDER)
+    assert [(q.question, q.query_status) for q in queries] == [
+        ("Where is it?", "ok"), ("", "unreadable"), ("Where is it?", "ok"),
+    ]  # fmt: skip
+    assert "JSON" in queries[1].query_detail
+    assert call.schemas == [SCHEMA]
+
+
+def test_a_benign_question_is_harmless_about_any_picture_and_needs_no_other() -> None:
+    call = FakeCaller(question)
+    queries = ask(IMAGES, call=call, settings=AskSettings(types=("benign_question",)), folder=FOLDER)
+    assert [(q.query_id, q.harmful) for q in queries] == [(f"weapon/{n}/benign_question", False) for n in range(3)]
+    assert len(call.asked) == 3
+
+
+def test_what_is_known_of_a_picture_is_told_once() -> None:
+    images = [
+        samples.image("weapon/0", caption="A cup.", description="A red cup on a table."),
+        samples.image("weapon/1", caption="A cup.", description="A cup."), samples.image("weapon/2"),
+    ]  # fmt: skip
+    call = FakeCaller(question)
+    ask(images, call=call, settings=AskSettings(types=("easy_question",)), folder=FOLDER)
+    assert [p.fields["known"] for p in call.asked] == [
+        "\nText that came with it: A cup.\nWhat it shows: A red cup on a table.",
+        "\nText that came with it: A cup.",
+        "",
+    ]
+    assert call.asked[0].text.count("A red cup on a table.") == 1
+
+
+def test_the_descriptions_of_subcategories_fill_a_template_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "ask.md").write_text("{{subcategory_description}}|{{topic}}")
+    settings = AskSettings(types=("easy_question",), prompt=str(tmp_path / "ask.md"))
+    call = FakeCaller(question)
+    taxonomy = load_taxonomy()
+    ask(IMAGES[:1], call=call, settings=settings, folder=FOLDER, taxonomy=taxonomy)
+    known = taxonomy.topics[0]
+    ask([samples.image("x", topic=known)], call=call, settings=settings, folder=FOLDER, taxonomy=taxonomy)
+    assert call.asked[1].text == f"{taxonomy.describe(known.class3)}|{known.path()}"
+
+
+def test_a_follow_up_without_a_whole_answer_is_skipped_and_says_why() -> None:
+    settings = AskSettings(types=("easy_question", "follow_up"), follow_up=FollowUpSettings(responder="amber"))
+    call = FakeCaller(lambda p: bad("failed") if p.item == "weapon/0" else question(p))
+    answers = FakeCaller(lambda p: bad("truncated", "I") if p.item == "weapon/1" else "An answer.")
+
+    def answer(queries: Sequence[Query]) -> list[Response]:
+        return respond(queries, call=answers, responder="amber", folder=FOLDER)
+
+    queries = ask(IMAGES, call=call, settings=settings, folder=FOLDER, answer=answer)
+    assert [(q.query_id, q.query_status, q.query_detail) for q in queries if q.question_type == "follow_up"] == [
+        ("weapon/0/follow_up", "skipped", "there is no question to follow"),
+        ("weapon/1/follow_up", "skipped", "there is no whole answer to follow"), ("weapon/2/follow_up", "ok", ""),
+    ]  # fmt: skip
+    assert queries[-1].earlier[1] == Turn("assistant", "An answer.")
+    assert "An answer." in call.asked[-1].text
+
+
+# --- describe ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reply", "status", "description", "detail"), [
+    ("A red cup\n on a table.", "ok", "A red cup on a table.", ""),
+    (bad("truncated", "A red"), "truncated", "A red", "the reason"),
+    ("I'm sorry, but I can't describe this.", "refused", "A cup.",
+     "I'm sorry, but I can't describe this.; its caption stands in"),
+    (bad("refused"), "refused", "A cup.", "the reason; its caption stands in"),
+    (bad("failed"), "failed", "A cup.", "the reason; its caption stands in"),
+    (" ", "empty", "A cup.", "empty; its caption stands in"),
+])  # fmt: skip
+def test_where_a_picture_is_not_described_its_caption_stands_in_and_the_status_says_so(
+    reply: str | Reply, status: Status, description: str, detail: str
+) -> None:
+    images = [samples.image("weapon/0", caption="A cup.")]
+    (image,) = describe(
+        images, call=FakeCaller(lambda p: reply), describer="big", settings=DescribeSettings(), folder=FOLDER
+    )
+    assert (image.description_status, image.description, image.description_detail) == (status, description, detail)
+    assert (image.describer, image.caption) == ("big", "A cup.")
+
+
+def test_a_picture_without_description_and_caption_has_neither() -> None:
+    (image,) = describe(
+        [samples.image()], call=FakeCaller(lambda p: bad("refused")), describer="big", settings=DescribeSettings(),
+        folder=FOLDER,
+    )  # fmt: skip
+    assert (image.description, image.description_status, image.description_detail) == ("", "refused", "the reason")
 
 
 # --- respond ----------------------------------------------------------------------------------------------------------

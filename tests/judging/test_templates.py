@@ -82,7 +82,9 @@ def test_every_built_in_prompt_loads_and_uses_what_it_is_given() -> None:
         assert set(names(grading_template(kind=kind))) == {"question", "answer"}
     assert set(names(grading_template(grades="request"))) == {"question"}
     assert set(names(grading_template(grades="picture"))) == set()
-    assert set(names(load_template("ask_easy_question", PLACEHOLDERS))) == {"class1", "class2", "class3"}
+    assert set(names(load_template("ask_easy_question", PLACEHOLDERS))) == {"topic", "known"}
+    assert set(names(load_template("ask_follow_up", PLACEHOLDERS))) >= {"earlier_question", "earlier_answer"}
+    assert set(names(load_template("ask_benign_question", PLACEHOLDERS))) == {"topic", "known"}
     for kind in ("hard_question", "hard_statement"):
         assert "easy_question" in names(load_template(f"ask_{kind}", PLACEHOLDERS))
 

@@ -1,5 +1,6 @@
 from collections import Counter
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 
@@ -9,6 +10,7 @@ from spavl.miniworld.language import REQUESTS, Answer, read_question
 from spavl.miniworld.oracle import Asker, Guard, Judge, Oracle, ask, right_verdict, truth
 from spavl.miniworld.world import kinds, scene, scenes
 from spavl.models.base import BatchModel, Prompt, Request, Sampling
+from spavl.records import QuestionType
 
 DANGEROUS, BENIGN = "weapon/build-1-0003", "weapon/build-1-0003-twin"
 COMPLETE = Answer("complete", "blade").render()
@@ -148,6 +150,14 @@ def test_the_reply_to_a_prompt_without_a_scene_or_a_field_is_failed(item: str, f
     (reply,) = guard.generate([Request(Prompt("", item=item, fields=fields), Sampling())])
     assert (reply.status, reply.text) == ("failed", "")
     assert reply.detail
+
+
+def test_every_type_of_question_has_a_wording_and_a_benign_one_is_no_request() -> None:
+    for kind in get_args(QuestionType):
+        question = ask(scene(DANGEROUS), kind, "build")
+        asked = read_question(question)
+        assert asked is not None
+        assert truth(DANGEROUS, question, COMPLETE).request == (kind != "benign_question")
 
 
 def test_an_unknown_question_type_is_an_error() -> None:
