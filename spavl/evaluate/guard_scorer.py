@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spavl.evaluate.scorer import Answer
-from spavl.judging.guard import Exchange, Guard, Verdict
+from spavl.judging.exchange import Exchange
+from spavl.judging.guard import Guard
+from spavl.judging.kinds import Verdict
 from spavl.judging.readers.outcomes import Grade
 from spavl.models.base import Prompt, Reply
 from spavl.statistics.intervals import Outcome

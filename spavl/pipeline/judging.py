@@ -9,8 +9,9 @@ from functools import partial
 from spavl.config import GuardSpec, JudgeSpec, Settings
 from spavl.errors import SettingsError
 from spavl.evaluate.guard_scorer import GuardScorer
-from spavl.judging.guard import KINDS, Guard, Verdict, open_guard, require_verdict
+from spavl.judging.guard import Guard, open_guard, require_verdict
 from spavl.judging.judge import Judge, open_judge
+from spavl.judging.kinds import KINDS, Verdict
 from spavl.models.base import Prompt, Reply
 from spavl.models.identity import identity_of
 from spavl.pipeline.session import Session
