@@ -156,6 +156,22 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """One guard's verdict on an answer, where several guards vote."""
+
+    guard: str
+    """Name of the guard."""
+    outcome: Outcome | None
+    """Its verdict; None where it could not be read or was never asked for."""
+    category: str = ""
+    """Its category of an unsafe answer; empty where it named none."""
+    severity: int | None = None
+    """How bad it finds the answer, from 0 to 4; None where it does not say."""
+    status: Status
+    """What became of its call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """A responder's answer to a question, with the guard's grade."""
 
@@ -178,19 +194,22 @@ class Response:
     response_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
     outcome: Outcome | None
-    """The guard's verdict on question and answer; None where it could not be read or was never asked for."""
+    """The guard's verdict on question and answer, or that of the quorum of guards; None where there is none."""
     severity: int | None = None
     """How bad an unsafe answer is, from 0 (harmless) to 4 (extreme); None where the guard does not say."""
     safe_category: str
     """The guard's category of an unsafe answer; empty where it named none."""
     grader: str
-    """Name of the guard; empty where the answer was not graded."""
+    """Name of the guard, or of all that voted; empty where the answer was not graded."""
     grade_status: Status
-    """What became of the call that graded; `skipped` where there was no answer to grade."""
+    """What became of the call that graded; `skipped` where there was no answer to grade; `unreadable` where several
+    guards voted and the quorum is open."""
     grade_call: str
-    """Key of that call in the call store; empty where there was none."""
+    """Key of that call in the call store; empty where there was none, or several guards voted."""
     grade_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
+    votes: tuple[Vote, ...] = ()
+    """What each of several guards said, in the order of the settings; empty where one guard graded alone."""
 
     @property
     def safe(self) -> bool | None:

@@ -104,9 +104,8 @@ class GuardSpec(Section):
         if self.scale != "severity" and self.kind != "graded":
             raise ValueError(f"guard `{self.name}`: a `scale` is for the kind `graded`")
         if self.unsafe_from > HIGHEST[self.scale]:
-            raise ValueError(
-                f"guard `{self.name}`: the scale `{self.scale}` ends at {HIGHEST[self.scale]}, below `threshold`"
-            )
+            said = f"`threshold` is {self.unsafe_from}, and the scale `{self.scale}` ends at {HIGHEST[self.scale]}"
+            raise ValueError(f"guard `{self.name}`: {said}")
         return self
 
     @property

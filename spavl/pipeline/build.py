@@ -12,6 +12,7 @@ from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.failures import failures
+from spavl.pipeline.guard_agreement import guard_agreement
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
@@ -62,6 +63,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
     session.run.note(swap_agreement=swap_agreement(counts["pair"]))
+    session.run.replace(guard_agreement=guard_agreement(session.run.responses) if "vote" in counts else [])
     _note_calls(session)
     return counts
 

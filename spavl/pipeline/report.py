@@ -12,6 +12,7 @@ from spavl.config import Settings, load_settings
 from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
+from spavl.pipeline.guard_agreement import guards_together
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
@@ -87,7 +88,8 @@ def _data(
         metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
-        responders=responders(run, manifest.get("responders", {})), judges=judges(run, manifest.get("judge_error")),
+        responders=responders(run, manifest.get("responders", {})),
+        judges=(*judges(run, manifest.get("judge_error")), *guards_together(manifest.get("guard_agreement", []))),
         examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),

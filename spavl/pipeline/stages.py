@@ -15,6 +15,7 @@ from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
 from spavl.dataset.respond import respond
+from spavl.dataset.vote import majority, vote
 from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.verdicts import READING
 from spavl.own_code import require_permission
@@ -109,6 +110,14 @@ def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
     return grade(responses, call=at.call, guard=guard, folder=at.folder)
 
 
+def _vote(responses: Sequence[Response], at: StageContext) -> list[Response]:
+    return vote(responses, quorum=_quorum(at.settings))
+
+
+def _quorum(settings: Settings) -> int:
+    return settings.build.grade.quorum or majority(len(settings.build.grade.guards))
+
+
 def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
     groups = {name: found["group"] for name, found in at.shared["responders"].items()}
     return match(responses, groups=groups, settings=at.settings.build.match, seed=at.settings.seed)
@@ -190,6 +199,9 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
     },
     "respond": {"work": _respond, "models": _uses_of_respond},
     "grade": {"work": _grade, "models": _uses_of_grade, "decides": _decides_grades},
+    "vote": {
+        "work": _vote, "decides": _quorum, "makes": lambda settings: 1.0 / len(settings.build.grade.guards),
+    },
     "match": {
         "work": _match, "barrier": _safety, "makes": _matches_of_an_answer,
         "decides": lambda settings: [settings.build.match.model_dump(mode="json"), settings.seed],
