@@ -10,6 +10,7 @@ import typer
 
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
+from spavl.cli.guard_commands import qualify
 from spavl.cli.store_commands import store_app
 from spavl.errors import NothingMade, SpavlError
 
@@ -23,10 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
     epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no model to download; a few minutes). "
-    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
+    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 4 a limit broken, 130 stopped.",
 )
 
 app.add_typer(store_app, name="store")
+app.command(epilog="Example: [bold]spavl qualify my.yaml --guard guard --examples labelled.jsonl[/bold]")(qualify)
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
 Overrides = Annotated[
@@ -72,7 +74,8 @@ def _print_version(wanted: bool) -> None:
 def run() -> int:
     """Run the command that the command line names. Returns the exit status.
 
-    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 130: interrupted.
+    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 4: a limit is
+    broken. 130: interrupted.
     """
     from spavl.cli.terminal import err, print_error
 

@@ -13,6 +13,7 @@ from spavl.dataset.pair import swap_agreement
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.failures import failures
 from spavl.pipeline.guard_agreement import guard_agreement
+from spavl.pipeline.qualify import unfit_guards, unqualified_guards
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
@@ -39,7 +40,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
 
     Raises:
         NothingMade: no picture can be used, or no match became a pair.
-        SettingsError: fewer than two responders are named.
+        SettingsError: fewer than two responders are named, or a guard failed its qualification.
         RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
         MissingExtra: Ray is to do the work and is not installed.
     """
@@ -48,6 +49,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     for stage in stages:  # before anything of the run folder changes
         for use in stage.models(session.settings):
             session.spec(use.label, use.setting)
+    _refuse_unfit_guards(session)
     if unpriced := never_reached(session.settings):
         session.progress.log(unpriced)
     log_changed_settings(session)
@@ -86,6 +88,16 @@ def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
             f"{named}, and a pair needs answers of two", where="build.respond.models",
             try_="name at least two entries of `models` that differ in safety",
         )  # fmt: skip
+
+
+def _refuse_unfit_guards(session: Session) -> None:
+    """Refuse guards that failed their qualification; where several vote, name those that have none."""
+    for error in unfit_guards(session):
+        raise error
+    unqualified = unqualified_guards(session)
+    if unqualified and len(session.settings.build.grade.guards) > 1:
+        named = ", ".join(f"`{name}`" for name in unqualified)
+        session.progress.log(f"Guards that vote and were never measured on labelled examples: {named} (spavl qualify)")
 
 
 def _note_stages(session: Session, stages: Sequence[Stage]) -> None:

@@ -21,6 +21,7 @@ from spavl.own_code import import_own
 from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.collect import candidates
 from spavl.pipeline.evaluate import benchmarks_of, known_models
+from spavl.pipeline.qualify import unfit_guards
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import pipeline_of
 from spavl.run import ModelUse, Stage
@@ -135,7 +136,7 @@ def _dataset_problems(
         refuse_small_roster(session.settings, stages)
     except SpavlError as error:
         problems.append(error)
-    return problems + _cluster_problems(session.settings)
+    return problems + unfit_guards(session) + _cluster_problems(session.settings)
 
 
 def _evaluation(session: Session, problems: list[SpavlError]) -> tuple[list[CallEstimate], int]:

@@ -65,7 +65,7 @@ def guard_scorer(session: Session, name: str, setting: str, *, tells: Verdict = 
     """
     guard = guard_named(session.settings, name, setting, allow_code=session.allow_code, tells=tells)
     identity = identity_of(session.spec(guard.model, f"guards: {name}"))
-    return GuardScorer(guard, identity, partial(_ask, session, guard), tells)
+    return GuardScorer(guard, identity, partial(ask_guard, session, guard), tells)
 
 
 def refusal_guard(settings: Settings) -> str | None:
@@ -123,7 +123,18 @@ def _model_named(settings: Settings, name: str, setting: str, what: str, listed:
     )
 
 
-def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
+def ask_guard(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
+    """The replies of a guard's model, one for each prompt, through the call store.
+
+    Args:
+        session: the settings and models.
+        guard: of the settings.
+        doing: what is done, for the progress bar and for calls without an answer.
+        prompts: what is sent.
+
+    Raises:
+        SettingsError: its model is not listed.
+    """
     spec = session.spec(guard.model, f"guards: {guard.name}")
     model = session.model(spec)
     with session.progress.bar(doing) as on_progress:
