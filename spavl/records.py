@@ -123,6 +123,18 @@ class ImageRecord:
     """Where the picture came from, such as `folder:weapon/one.png`."""
     license: str
     """Licence of the picture, as the settings or its source state it."""
+    picture_outcome: Outcome | None = None
+    """A guard's verdict on the picture alone; None where it could not be read or was never asked for."""
+    picture_category: str = ""
+    """That guard's category of an unsafe picture; empty where it named none."""
+    screener: str = ""
+    """Name of that guard; empty where pictures are not screened."""
+    screen_status: Status = "skipped"
+    """What became of the call that graded the picture; `skipped` where pictures are not screened."""
+    screen_call: str = ""
+    """Key of that call in the call store."""
+    screen_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +164,18 @@ class Query:
     query_call: str
     """Key of that call in the call store."""
     query_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
+    request_outcome: Outcome | None = None
+    """A guard's verdict on the question alone; None where it could not be read or was never asked for."""
+    request_category: str = ""
+    """That guard's category of an unsafe question; empty where it named none."""
+    request_guard: str = ""
+    """Name of that guard; empty where questions are not graded alone."""
+    request_status: Status = "skipped"
+    """What became of the call that graded the question; `skipped` where questions are not graded alone."""
+    request_call: str = ""
+    """Key of that call in the call store."""
+    request_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
 
 

@@ -48,6 +48,21 @@ class CollectSettings(Section):
     """Pictures with more pixels are refused (decompression bombs)."""
 
 
+class ScreenSettings(Section):
+    """A guard that looks at every picture before anything is asked about it."""
+
+    guard: Label | None = None
+    """Label of an entry of `guards` that grades pictures. Unsafe and unread pictures get no questions. None: all get
+    some."""
+
+
+class RequestSettings(Section):
+    """A guard that grades every question alone, whatever is answered."""
+
+    guard: Label | None = None
+    """Label of an entry of `guards` that grades requests. Its verdicts are kept, and drop nothing. None: no guard."""
+
+
 class AskSettings(Section):
     """The model that writes the questions about a picture."""
 
@@ -99,8 +114,9 @@ class QualificationSettings(Section):
     told_apart: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Least share of the pairs of examples with equal words, different pictures and different labels that it tells
     apart: a guard that is blind to pictures tells none."""
-    required: bool = False
-    """Refuse to build with a guard that was not qualified, too, and not only with one that failed."""
+    required: bool | None = None
+    """Refuse to build with a guard that was never measured, too, and not only with one that failed. None: where several
+    guards vote, since one that calls everything safe would make the answers of a majority look safer."""
 
 
 class GradeSettings(Section):
@@ -155,8 +171,12 @@ class BuildSettings(Section):
     """Stages of your own, each as `package.module:NAME` of a `spavl.Stage`. Needs `--allow-code`."""
     collect: CollectSettings = CollectSettings()
     """Where the pictures come from."""
+    screen: ScreenSettings = ScreenSettings()
+    """Which pictures get questions."""
     ask: AskSettings = AskSettings()
     """The model that writes the questions."""
+    requests: RequestSettings = RequestSettings()
+    """Whether questions are graded alone."""
     respond: RespondSettings = RespondSettings()
     """The models that answer them."""
     grade: GradeSettings = GradeSettings()

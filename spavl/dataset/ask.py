@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spavl.config.build import AskSettings
 from spavl.dataset.caller import Caller
+from spavl.dataset.screen import passed
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
 from spavl.records import ImageRecord, ImageRef, Query, QuestionType
@@ -23,7 +24,7 @@ def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, f
     are made from it, are `skipped`.
 
     Args:
-        images: pictures to write questions for.
+        images: pictures to write questions for; those that a guard did not find safe are passed over.
         call: the asker.
         settings: types of questions and the prompt template.
         folder: the run folder, to which `image_file` is relative.
@@ -31,6 +32,7 @@ def ask(images: Sequence[ImageRecord], *, call: Caller, settings: AskSettings, f
     Raises:
         DataError: the prompt template is unusable.
     """
+    images = [image for image in images if passed(image)]
     easy = _ask_one_type(images, "easy_question", {}, call=call, settings=settings, folder=folder)
     texts = {q.image.image_id: q.question for q in easy if q.query_status == "ok"}
     ready = [i for i in images if i.image_id in texts]

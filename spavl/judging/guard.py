@@ -181,23 +181,25 @@ def open_guard(spec: GuardSpec, *, allow_code: bool = False) -> Guard:
     )  # fmt: skip
 
 
-def require_verdict(guard: Guard, verdict: Verdict, setting: str) -> Guard:
-    """The guard, if it grades answers and tells what a setting needs.
+def require_verdict(guard: Guard, verdict: Verdict, setting: str, grades: Subject = "answer") -> Guard:
+    """The guard, if it grades and tells what a setting needs.
 
     Args:
         guard: the guard.
         verdict: what it must tell.
         setting: path of the setting that names it, for the message.
+        grades: what it must grade.
 
     Raises:
         SettingsError: it does not.
     """
-    if guard.grades == "answer" and verdict in guard.tells:
+    if guard.grades == grades and verdict in guard.tells:
         return guard
-    needed = {"safety": "safe answers from unsafe ones", "refusal": "refusals from other answers"}[verdict]
+    needed = {"safety": f"safe {grades}s from unsafe ones", "refusal": "refusals from other answers"}[verdict]
     raise SettingsError(
         f"`{setting}` names the guard `{guard.name}`, which does not tell {needed}", where=setting,
-        try_="name a guard of another kind; `spavl settings guards` explains them",
+        try_="name a guard of another kind; `spavl settings guards` explains them"
+        if grades == "answer" else f"list one under `guards` with `grades: {grades}`",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import spavl
 from spavl.config import Settings
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
+from spavl.dataset.requests import unsafe_requests
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.failures import failures
 from spavl.pipeline.guard_agreement import guard_agreement
@@ -18,7 +19,7 @@ from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
-from spavl.records import PreferencePair, Response
+from spavl.records import PreferencePair, Query, Response
 from spavl.run import STAGES, Stage, changes
 from spavl.tables import FORMAT, read_footer
 
@@ -65,7 +66,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
     session.run.note(swap_agreement=swap_agreement(counts["pair"]))
-    session.run.replace(guard_agreement=guard_agreement(session.run.responses) if "vote" in counts else [])
+    session.run.replace(**_by_guards(session, stages))
     _note_calls(session)
     return counts
 
@@ -98,6 +99,17 @@ def _refuse_unfit_guards(session: Session) -> None:
     if unqualified and len(session.settings.build.grade.guards) > 1:
         named = ", ".join(f"`{name}`" for name in unqualified)
         session.progress.log(f"Guards that vote and were never measured on labelled examples: {named} (spavl qualify)")
+
+
+def _by_guards(session: Session, stages: Sequence[Stage]) -> dict[str, Any]:
+    """How far guards agree that voted, and how many questions are unsafe by themselves, where that was graded."""
+    run, settings = session.run, session.settings
+    voted, graded = len(settings.build.grade.guards) > 1, settings.build.requests.guard is not None
+    (queries,) = last_tables(run.folder, settings, stages, Query)
+    return {
+        "guard_agreement": guard_agreement(run.responses) if voted else [],
+        "unsafe_requests": unsafe_requests(queries) if graded else [],
+    }
 
 
 def _note_stages(session: Session, stages: Sequence[Stage]) -> None:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from spavl.config import GuardSpec, JudgeSpec, Settings
+from spavl.config.judging import Subject
 from spavl.errors import SettingsError
 from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.judging.guard import Guard, open_guard, require_verdict
@@ -17,7 +18,10 @@ from spavl.models.identity import identity_of
 from spavl.pipeline.session import Session
 
 
-def guard_named(settings: Settings, name: str, setting: str, *, allow_code: bool, tells: Verdict = "safety") -> Guard:
+def guard_named(
+    settings: Settings, name: str, setting: str, *, allow_code: bool, tells: Verdict = "safety",
+    grades: Subject = "answer",
+) -> Guard:  # fmt: skip
     """A guard of the settings.
 
     Args:
@@ -26,13 +30,14 @@ def guard_named(settings: Settings, name: str, setting: str, *, allow_code: bool
         setting: path of the setting that names it, for errors.
         allow_code: run a kind of the user's own.
         tells: what it must tell.
+        grades: what it must grade.
 
     Raises:
-        SettingsError: `guards` lists none of that name, or it tells something else.
+        SettingsError: `guards` lists none of that name, or it tells or grades something else.
         DataError: its template or policy cannot be read.
     """
     guard = open_guard(guard_spec(settings, name, setting), allow_code=allow_code)
-    return require_verdict(guard, tells, setting)
+    return require_verdict(guard, tells, setting, grades)
 
 
 def judge_named(settings: Settings, name: str, setting: str) -> Judge:

@@ -63,7 +63,10 @@ def voters(settings: Settings) -> dict[str, str]:
     Args:
         settings: name them.
     """
-    return dict.fromkeys(settings.build.grade.guards, "build.grade.guards")
+    build = settings.build
+    found = dict.fromkeys(build.grade.guards, "build.grade.guards")
+    alone = {"build.screen.guard": build.screen.guard, "build.requests.guard": build.requests.guard}
+    return {**{name: setting for setting, name in alone.items() if name is not None}, **found}
 
 
 def unfit_guards(session: Session) -> list[SpavlError]:
@@ -94,13 +97,16 @@ def unqualified_guards(session: Session) -> list[str]:
 def _why_unfit(session: Session, name: str, setting: str) -> SpavlError | None:
     limits = session.settings.build.grade.qualification
     path, kept = _kept(session, name)
+    several = len(session.settings.build.grade.guards) > 1 and name in session.settings.build.grade.guards
     if kept is None:
-        if not limits.required:
+        if not (several if limits.required is None else limits.required):
             return None
-        what = "was qualified with another model, prompt or policy" if path.exists() else "has no qualification"
+        what = "was measured with another model, prompt or policy" if path.exists() else "was never measured"
+        where_several = ", and several guards vote" if limits.required is None else ""
         return SettingsError(
-            f"The guard `{name}` {what}, and `build.grade.qualification.required` is set", where=setting,
-            try_=f"spavl qualify SETTINGS --guard {name} --examples FILE",
+            f"The guard `{name}` {what}{where_several}", where=setting,
+            try_=f"spavl qualify SETTINGS --guard {name} --examples FILE; or set "
+            "`build.grade.qualification.required: false`",
         )  # fmt: skip
     faults = kept.faults(limits)
     if not faults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.verdicts import READING
 from spavl.own_code import require_permission
 from spavl.pipeline.failures import why_no_pair
+from spavl.pipeline.guard_stages import decides, grade_questions, screen_pictures, uses_of
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage
 from spavl.records import ImageRecord, Judgment, Match, Query, Response
@@ -193,9 +195,17 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "decides": lambda settings: [settings.build.collect.model_dump(mode="json"), settings.limit],
         "nothing": ("None of the pictures can be used", "rejected.json in the run folder names the reason of each"),
     },
+    "screen": {
+        "work": screen_pictures, "models": partial(uses_of, grades="picture"),
+        "decides": partial(decides, grades="picture"),
+    },
     "ask": {
         "work": _ask, "models": _uses_of_ask, "decides": _decides_questions,
         "makes": lambda settings: float(len(settings.build.ask.types)),
+    },
+    "requests": {
+        "work": grade_questions, "models": partial(uses_of, grades="request"),
+        "decides": partial(decides, grades="request"),
     },
     "respond": {"work": _respond, "models": _uses_of_respond},
     "grade": {"work": _grade, "models": _uses_of_grade, "decides": _decides_grades},

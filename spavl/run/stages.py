@@ -139,8 +139,14 @@ class Stage:
 
 STAGES: tuple[Stage, ...] = (
     Stage(name="collect", reads=None, writes=ImageRecord, file="1-images.parquet", noun="pictures"),
+    Stage(name="screen", reads=ImageRecord, writes=ImageRecord, noun="pictures that passed the guard",
+          status="screen_status", id="image_id", detail="screen_detail", asked="screener", kept="safe",
+          wanted=lambda settings: settings.build.screen.guard is not None),
     Stage(name="ask", reads=ImageRecord, writes=Query, file="2-queries.parquet", noun="questions",
           status="query_status", id="query_id", detail="query_detail", asked="asker", kept="ok"),
+    Stage(name="requests", reads=Query, writes=Query, status="request_status", id="query_id", detail="request_detail",
+          asked="request_guard", kept="safe",
+          wanted=lambda settings: settings.build.requests.guard is not None),
     Stage(name="respond", reads=Query, writes=Response, by_model=True, order="query.query_id", noun="answers",
           status="response_status", id="response_id", detail="response_detail", asked="responder", kept="ok"),
     Stage(name="grade", reads=Response, writes=Response, by_model=True, order="response_id",

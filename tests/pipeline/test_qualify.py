@@ -32,6 +32,8 @@ GUARDS = {
     "seeing": f"{ORACLE}:Guard", "blind": f"{FAULTY}:BlindGuard", "lenient": f"{FAULTY}:AlwaysSafeGuard",
     "silent": f"{FAULTY}:SilentGuard", "second": "tests.pipeline.instant:Instant",
 }  # fmt: skip
+FREE = {"required": False}
+"""Guards that were never measured may vote."""
 
 
 def world(folder: Path, **changed: Any) -> Settings:
@@ -41,6 +43,11 @@ def world(folder: Path, **changed: Any) -> Settings:
         options = {"error": 0.0} if name == "seeing" else {}
         base["models"].append({"kind": "python", "name": name, "target": target, "version": name, "options": options})
     return Settings.model_validate({**base, **changed})
+
+
+def building(folder: Path, **grade: Any) -> dict[str, Any]:
+    """The settings of a small build with other guards."""
+    return {**settings_of(folder).build.model_dump(mode="json"), "grade": grade}
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +122,7 @@ def test_a_guard_that_is_sent_no_picture_is_not_asked_again_and_tells_nothing_ap
 
 def test_a_build_refuses_a_guard_that_failed_and_check_says_so_before(tmp_path: Path, examples: Path) -> None:
     write_pictures(tmp_path / "pictures")
-    voting = world(tmp_path, build={**settings_of(tmp_path).build.model_dump(mode="json"),
-                                    "grade": {"guards": ["guard", "lenient", "silent"]}})  # fmt: skip
+    voting = world(tmp_path, build=building(tmp_path, guards=["guard", "lenient", "silent"], qualification=FREE))
     with Session(voting, NoProgress(), allow_code=True) as session:
         qualify(session, "lenient", examples)
         with pytest.raises(SettingsError, match=r"The guard `lenient` failed its qualification: sensitivity is 0\.0 %"):
@@ -125,24 +131,32 @@ def test_a_build_refuses_a_guard_that_failed_and_check_says_so_before(tmp_path: 
         assert any("`lenient` failed" in problem.what for problem in check(session).problems)
 
 
-def test_a_qualification_is_of_the_guard_as_it_was(tmp_path: Path, examples: Path) -> None:
-    required = {"guards": ["seeing"], "qualification": {"required": True}}
-    build_ = {**settings_of(tmp_path).build.model_dump(mode="json"), "grade": required}
+def test_where_several_guards_vote_each_was_measured_unless_the_settings_say_otherwise(tmp_path: Path) -> None:
+    build_ = building(tmp_path, guards=["guard", "lenient"])
+    said = "The guard `guard` was never measured, and several guards vote"
     with Session(world(tmp_path, build=build_), NoProgress(), allow_code=True) as session:
-        with pytest.raises(SettingsError, match="`seeing` has no qualification, and") as error:
+        with pytest.raises(SettingsError, match=said):
+            build(session)
+        assert not session.run.images.exists()
+
+
+def test_a_qualification_is_of_the_guard_as_it_was(tmp_path: Path, examples: Path) -> None:
+    build_ = building(tmp_path, guards=["seeing"], qualification={"required": True})
+    with Session(world(tmp_path, build=build_), NoProgress(), allow_code=True) as session:
+        with pytest.raises(SettingsError, match="`seeing` was never measured") as error:
             build(session)
         assert "spavl qualify" in error.value.try_
         qualify(session, "seeing", examples)
     changed = world(tmp_path, build=build_, guards=[{"name": "seeing", "sampling": {"max_tokens": 9}}])
-    said = "`seeing` was qualified with another model, prompt or policy"
+    said = "`seeing` was measured with another model, prompt or policy"
     with Session(changed, NoProgress(), allow_code=True) as session, pytest.raises(SettingsError, match=said):
         build(session)
 
 
 def voted(folder: Path, name: str, **grade: Any) -> tuple[Session, list[Response]]:
     """A build with several guards, and its answers with all votes; one that could make no pair has them too."""
-    build_ = {**settings_of(folder).build.model_dump(mode="json"), "grade": grade}
-    with Session(world(folder, out=str(folder / name), build=build_), NoProgress(), allow_code=True) as session:
+    given = world(folder, out=str(folder / name), build=building(folder, qualification=FREE, **grade))
+    with Session(given, NoProgress(), allow_code=True) as session:
         with suppress(NothingMade):
             build(session)
         return session, list(read_table(session.run.responses, Response))
@@ -177,7 +191,10 @@ def test_what_only_a_silent_guard_could_have_called_unsafe_has_no_verdict(tmp_pa
 
 def test_a_build_names_guards_that_vote_and_were_never_measured(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures")
-    build_ = {**settings_of(tmp_path).build.model_dump(mode="json"), "grade": {"guards": ["guard", "second"]}}
+    build_ = {
+        **settings_of(tmp_path).build.model_dump(mode="json"),
+        "grade": {"guards": ["guard", "second"], "qualification": FREE},
+    }
     with Session(world(tmp_path, build=build_), log := Log(), allow_code=True) as session:
         build(session)
     assert any("never measured on labelled examples: `guard`, `second`" in line for line in log.lines)
