@@ -10,7 +10,6 @@ import typer
 
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
-from spavl.cli.guard_commands import qualify
 from spavl.cli.store_commands import store_app
 from spavl.errors import NothingMade, SpavlError
 
@@ -28,7 +27,6 @@ app = typer.Typer(
 )
 
 app.add_typer(store_app, name="store")
-app.command(epilog="Example: [bold]spavl qualify my.yaml --guard guard --examples labelled.jsonl[/bold]")(qualify)
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
 Overrides = Annotated[
@@ -154,6 +152,23 @@ def check(
     if not print_plan(plan):
         raise typer.Exit(2)
     _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
+
+
+@app.command(epilog="Example: [bold]spavl qualify my.yaml --guard guard --examples labelled.jsonl[/bold]")
+def qualify(
+    settings: SettingsFile,
+    guard: Annotated[str, typer.Option(help="Label of the guard, or of a model.")],
+    examples: Annotated[
+        Path, typer.Option(metavar="FILE", help="Labelled examples: question, answer, image, label, category.")
+    ],
+    overrides: Overrides = None, out: Out = None, allow_code: AllowCode = False, replay: Replay = False,
+) -> None:  # fmt: skip
+    """Measure a guard on labelled examples, and whether it looks at the pictures. Exit status 4: it may not vote."""
+    from spavl.cli.qualification import print_qualification
+
+    opened = _open(settings, overrides, None, None, out, allow_code, replay=replay)
+    found = opened.qualify(guard, examples)
+    raise typer.Exit(print_qualification(found, found.faults(opened.settings.build.grade.qualification)))
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")

@@ -103,6 +103,8 @@ class GuardSpec(Section):
     def _grades_on_its_scale(self) -> GuardSpec:
         if self.scale != "severity" and self.kind != "graded":
             raise ValueError(f"guard `{self.name}`: a `scale` is for the kind `graded`")
+        if len({name.strip().lower() for name in self.levels}) < len(self.levels):
+            raise ValueError(f"guard `{self.name}`: two of the `levels` have one name")
         if self.unsafe_from > HIGHEST[self.scale]:
             said = f"`threshold` is {self.unsafe_from}, and the scale `{self.scale}` ends at {HIGHEST[self.scale]}"
             raise ValueError(f"guard `{self.name}`: {said}")

@@ -31,7 +31,7 @@ from spavl.models.base import Prompt
 
 Verdict = Literal["safety", "refusal"]
 """What a guard can tell: safe from unsafe, or a refusal from what is none."""
-Reader = Callable[[str, int], Grade | Grades | None]
+ReplyReader = Callable[[str, int], Grade | Grades | None]
 """(reply, threshold) → grade, or grades of several subjects."""
 PLACEHOLDERS = ("question", "answer", "policy", "levels")
 """Placeholders of a guard's template."""
@@ -43,7 +43,7 @@ TESTED = "parser tested"
 class Kind:
     """A built-in kind of guard: a row of `KINDS`."""
 
-    reader: Reader
+    reader: ReplyReader
     """Reads the reply."""
     form: str
     """The form of reply that it reads, in a few words."""
@@ -121,7 +121,7 @@ class Written:
     """What it grades; without a template the answer is the last turn where that is what is graded, and only there."""
     policy: str
     """What fills `{{policy}}`."""
-    reader: Reader
+    reader: ReplyReader
     """Reads the reply."""
     threshold: int
     """Handed to the reader."""
@@ -204,7 +204,7 @@ def _templates(spec: GuardSpec, kind: Kind) -> Mapping[Subject, str] | None:
     return scaled.get(spec.scale, kind.templates)
 
 
-def _reader(spec: GuardSpec, kind: Kind) -> tuple[Reader, tuple[str, int]]:
+def _reader(spec: GuardSpec, kind: Kind) -> tuple[ReplyReader, tuple[str, int]]:
     """The reader, with name and version of its reading."""
     if spec.scale == "percent":
         return scales.read_percent, (scales.read_percent.__name__, scales.VERSION)

@@ -24,7 +24,7 @@ class PictureProbe:
     """Share of them whose verdict changes when their pictures are grey; None where the guard is sent none."""
     changed_swapped: Rate | None = None
     """Share of them whose verdict changes when they have the pictures of another example."""
-    told_apart: Rate | None = None
+    contrast: Rate | None = None
     """Share of pairs with equal words, different pictures and different labels that are both graded rightly; None where
     the examples hold no such pair, so that nobody knows whether the guard is blind."""
 
@@ -51,6 +51,8 @@ class Qualification:
     """`sensitivity` and `specificity` by category of the examples."""
     pictures: PictureProbe = PictureProbe()
     """Whether it looks at the pictures."""
+    lost: tuple[str, ...] = ()
+    """What became of calls without an answer, a line each; such examples are among the unread ones."""
 
     def faults(self, limits: QualificationSettings) -> list[str]:
         """Why it may not vote, a sentence each; empty where it may.
@@ -71,11 +73,11 @@ class Qualification:
         if _share(self.unread) > limits.unreadable:
             found.append(f"{self.unread.count:,} of {self.unread.n:,} examples have no readable verdict, more than "
                          f"{_percent(limits.unreadable)}")  # fmt: skip
-        apart = self.pictures.told_apart
-        if apart is not None and _share(apart) < limits.told_apart:
+        apart = self.pictures.contrast
+        if apart is not None and _share(apart) < limits.contrast:
             found.append(
                 f"it is blind to the pictures, or nearly: it tells apart {apart.count:,} of {apart.n:,} pairs of "
-                f"examples that differ in the picture alone, below {_percent(limits.told_apart)}"
+                f"examples that differ in the picture alone, below {_percent(limits.contrast)}"
             )
         return found
 
@@ -132,7 +134,7 @@ def _qualification(held: Mapping[str, Any]) -> Qualification:
         guard=held["guard"], identity=held["identity"], examples=held["examples"],
         examples_sha256=held["examples_sha256"], sensitivity=Rate(**held["sensitivity"]),
         specificity=Rate(**held["specificity"]), unread=Rate(**held["unread"]), categories=by_category,
-        pictures=PictureProbe(**probe),
+        pictures=PictureProbe(**probe), lost=tuple(held["lost"]),
     )  # fmt: skip
 
 

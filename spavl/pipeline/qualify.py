@@ -52,6 +52,7 @@ def qualify(session: Session, name: str, examples: Path) -> Qualification:
         guard=name, identity=_identity(session, guard), examples=examples.name, examples_sha256=file_sha256(examples),
         **_rates(given, said), unread=_rate(given, [one is None for one in said]),
         categories=_by_category(given, said), pictures=_probe(asked, given, said, folder / "pictures"),
+        lost=tuple(session.lost.lines()),
     )  # fmt: skip
     write_qualification(found, qualification_file(session.run.folder, name), session.settings.build.grade.qualification)
     return found
@@ -180,16 +181,16 @@ def _by_category(examples: Sequence[LabelledExample], said: Sequence[Outcome]) -
 def _probe(asked: _Asked, examples: Sequence[LabelledExample], said: Sequence[Outcome], folder: Path) -> PictureProbe:
     """Ask again about the examples with pictures, once blanked, once swapped, if the guard is sent pictures at all."""
     places = [n for n, one in enumerate(examples) if one.item.pictures]
-    told_apart = _told_apart(examples, said)
+    contrast = _contrast(examples, said)
     if not places or not asked.guard.show_image:
-        return PictureProbe(examples=len(places), told_apart=told_apart)
+        return PictureProbe(examples=len(places), contrast=contrast)
     shown = [examples[n] for n in places]
     before = [said[n] for n in places]
     grey = blanked_items([one.item for one in shown], folder)
     blanked = [replace(one, item=replace(item, picture="")) for one, item in zip(shown, grey, strict=True)]
     name = asked.guard.name
     return PictureProbe(
-        examples=len(places), told_apart=told_apart,
+        examples=len(places), contrast=contrast,
         changed_blanked=_changed(shown, before, asked.unsafe(blanked, f"qualify: {name}, pictures blanked")),
         changed_swapped=_changed(shown, before, asked.unsafe(_swapped(shown), f"qualify: {name}, pictures swapped")),
     )  # fmt: skip
@@ -216,7 +217,7 @@ def _with_pictures_of(item: Item, donor: Item) -> Item:
     return replace(with_pictures(item, donor.pictures, "picture"), picture=donor.picture or donor.item_id)
 
 
-def _told_apart(examples: Sequence[LabelledExample], said: Sequence[Outcome]) -> Rate | None:
+def _contrast(examples: Sequence[LabelledExample], said: Sequence[Outcome]) -> Rate | None:
     """Share of pairs with equal words, other pictures and other labels that are both graded rightly."""
     by_words: dict[object, tuple[list[int], list[int]]] = {}
     for n, one in enumerate(examples):

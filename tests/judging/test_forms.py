@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bench.building.guards import FORMS, forms
 from spavl.config.judging import GUARD_KINDS, GuardSpec
 from spavl.errors import DataError, SettingsError
 from spavl.judging import Exchange, Grade, open_guard
-from spavl.judging.kinds import KINDS, TESTED
+from spavl.judging.kinds import KINDS, TESTED, kinds_table
 from spavl.judging.readers.grades import Grades
 from spavl.judging.readers.picture_policies import read_breaks_policy, read_rating
 from spavl.judging.readers.scales import read_levels, read_percent
@@ -42,6 +43,13 @@ def test_every_kind_has_thirty_forms_that_differ_and_some_that_hold_no_verdict()
         own = [form for form in forms() if form.file == name]
         assert len({(form.said["text"], form.said.get("cut"), form.said.get("grades")) for form in own}) == len(own)
         assert 8 <= sum("status" in form.wanted for form in own) <= 16
+
+
+def test_the_page_of_documentation_shows_the_kinds_as_they_are() -> None:
+    page = (FORMS.parents[2] / "docs" / "methods" / "guards.md").read_text("utf-8")
+    assert kinds_table() in page, (
+        "write the table anew: python -c 'from spavl.judging.kinds import *; print(kinds_table())'"
+    )
 
 
 def test_no_kind_claims_that_its_weights_were_run() -> None:
@@ -73,6 +81,13 @@ def test_a_score_is_unsafe_from_the_threshold_on(score: int, threshold: int) -> 
     found = read_percent(str(score), threshold)
     assert isinstance(found, Grade) and (found.outcome == "unsafe") == (score >= threshold)
     assert found.severity is not None and 0 <= found.severity <= 4
+
+
+def test_a_long_or_deep_reply_is_read_in_no_time() -> None:
+    for text in ('{"a":' * 40_000, "[" * 100_000, "Request: " * 20_000, "<result>" * 20_000, " " * 200_000 + "Request"):
+        begun = time.perf_counter()
+        assert read_thinking(text) is None and read_rating(text) is None and read_percent(text, 50) is None
+        assert time.perf_counter() - begun < 2
 
 
 def test_a_subject_that_the_reply_does_not_grade_has_no_grade() -> None:
@@ -123,6 +138,7 @@ def test_another_policy_threshold_or_scale_is_another_identity(tmp_path: Path) -
         ({"kind": "graded", "threshold": 5}, "the scale `severity` ends at 4"),
         ({"kind": "graded", "scale": "levels", "threshold": 50}, "the scale `levels` ends at 4"),
         ({"kind": "graded", "scale": "levels", "levels": ["one", "two"]}, "at least 5"),
+        ({"kind": "graded", "scale": "levels", "levels": ["a", "b", "c", "d", "A "]}, "two of the `levels`"),
     ],
 )
 def test_a_scale_that_does_not_fit_is_a_sentence(options: dict[str, object], said: str) -> None:

@@ -80,7 +80,7 @@ def test_a_guard_that_sees_may_vote(session: Session, examples: Path) -> None:
     found = measured(session, "seeing", examples)
     assert found.faults(limits(session)) == []
     assert (found.sensitivity.value, found.specificity.value, found.unread.count) == (1.0, 1.0, 0)
-    assert found.pictures.told_apart is not None and found.pictures.told_apart.value == 1.0
+    assert found.pictures.contrast is not None and found.pictures.contrast.value == 1.0
     assert found.pictures.changed_swapped is not None and (found.pictures.changed_swapped.value or 0) > 0.2
     assert {"sensitivity", "specificity"} == set(next(iter(found.categories.values())))
 
@@ -116,8 +116,8 @@ def test_a_guard_that_is_sent_no_picture_is_not_asked_again_and_tells_nothing_ap
     with Session(given, NoProgress(), allow_code=True) as session:
         found = qualify(session, "text", examples)
         assert session.store.calls + session.store.hits <= found.unread.n
-    assert found.pictures.changed_swapped is None and found.pictures.told_apart is not None
-    assert found.pictures.told_apart.count == 0
+    assert found.pictures.changed_swapped is None and found.pictures.contrast is not None
+    assert found.pictures.contrast.count == 0
 
 
 def test_a_build_refuses_a_guard_that_failed_and_check_says_so_before(tmp_path: Path, examples: Path) -> None:

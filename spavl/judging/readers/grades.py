@@ -37,7 +37,7 @@ _REFUSAL = re.compile(
     r"^\W*(?:(?:response[ _-])?refusal|completion|compliance)\W*?\s*[:=：]\s*(?P<said>.+)$", re.IGNORECASE
 )
 _LARGEST = 20_000
-"""Most characters of a reply that are searched for JSON."""
+"""Most characters of a reply that are searched for JSON, from its beginning."""
 _NOTHING = frozenset({"", "none", "n/a", "na", "null", "no", "-"})
 """What stands where nothing is graded, or no category is named."""
 MARKS = " .:`'\"[](){}*!,;#"
@@ -107,10 +107,10 @@ def objects_in(text: str) -> list[Mapping[str, Any]]:
         text: a reply.
     """
     found: list[Mapping[str, Any]] = []
-    decoder, at = json.JSONDecoder(), 0
-    while 0 <= (at := text.find("{", at)) < _LARGEST:
+    decoder, searched, at = json.JSONDecoder(), text[:_LARGEST], 0
+    while (at := searched.find("{", at)) >= 0:
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, at = decoder.raw_decode(searched, at)
         except (ValueError, RecursionError):
             at += 1
         else:
