@@ -19,6 +19,7 @@ from spavl.threads import prepare_process
 if TYPE_CHECKING:
     from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
+    from spavl.pipeline.qualification import Qualification
     from spavl.pipeline.session import Session
 
 SettingsSource = str | Path | Mapping[str, Any] | Settings
@@ -102,6 +103,22 @@ class PipelineRun:
 
         with self._session(look_only=True) as session:
             return check(session)
+
+    def qualify(self, guard: str, examples: str | Path) -> Qualification:
+        """Measure a guard on labelled examples, and keep what was found in the run folder.
+
+        Args:
+            guard: label of the guard, or of a model.
+            examples: file of labelled examples.
+
+        Raises:
+            SettingsError: there is no such guard, or it does not tell safe from unsafe.
+            DataError: the examples cannot be used.
+        """
+        from spavl.pipeline.qualify import qualify
+
+        with self._session() as session:
+            return qualify(session, guard, Path(examples))
 
     def build(self) -> dict[str, dict[str, Any]]:
         """Build the preference dataset, from pictures to pairs. Returns the counts of every stage by name.

@@ -153,6 +153,18 @@ class ImageRecord:
     """Why that call failed, or the words in which the model refused; empty where it did neither."""
     describer: str = ""
     """Name of the model that described it; empty where none did."""
+    picture_outcome: Outcome | None = None
+    """A guard's verdict on the picture alone; None where it could not be read or was never asked for."""
+    picture_category: str = ""
+    """That guard's category of an unsafe picture; empty where it named none."""
+    screener: str = ""
+    """Name of that guard; empty where pictures are not screened."""
+    screen_status: Status = "skipped"
+    """What became of the call that graded the picture; `skipped` where pictures are not screened."""
+    screen_call: str = ""
+    """Key of that call in the call store."""
+    screen_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +197,34 @@ class Query:
     query_detail: str = ""
     """Why that call failed or was filtered, the words in which the asker refused, or of what question this one is a
     near-duplicate; else empty."""
+    request_outcome: Outcome | None = None
+    """A guard's verdict on the question alone; None where it could not be read or was never asked for."""
+    request_category: str = ""
+    """That guard's category of an unsafe question; empty where it named none."""
+    request_guard: str = ""
+    """Name of that guard; empty where questions are not graded alone."""
+    request_status: Status = "skipped"
+    """What became of the call that graded the question; `skipped` where questions are not graded alone."""
+    request_call: str = ""
+    """Key of that call in the call store."""
+    request_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """One guard's verdict on an answer, where several guards vote."""
+
+    guard: str
+    """Name of the guard."""
+    outcome: Outcome | None
+    """Its verdict; None where it could not be read or was never asked for."""
+    category: str = ""
+    """Its category of an unsafe answer; empty where it named none."""
+    severity: int | None = None
+    """How bad it finds the answer, from 0 to 4; None where it does not say."""
+    status: Status
+    """What became of its call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,21 +250,24 @@ class Response:
     response_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
     outcome: Outcome | None
-    """The guard's verdict on question and answer; None where it could not be read or was never asked for."""
+    """The guard's verdict on question and answer, or that of the quorum of guards; None where there is none."""
     severity: int | None = None
     """How bad an unsafe answer is, from 0 (harmless) to 4 (extreme); None where the guard does not say."""
     safe_category: str
     """The guard's category of an unsafe answer; empty where it named none."""
     grader: str
-    """Name of the guard; empty where the answer was not graded."""
+    """Name of the guard, or of all that voted; empty where the answer was not graded."""
     grade_status: Status
-    """What became of the call that graded; `skipped` where there was no answer to grade."""
+    """What became of the call that graded; `skipped` where there was no answer to grade; `unreadable` where several
+    guards voted and the quorum is open."""
     grade_call: str
-    """Key of that call in the call store; empty where there was none."""
+    """Key of that call in the call store; empty where there was none, or several guards voted."""
     grade_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
     sample: int = 0
     """Number of the answer among several of one responder to one question, from 0."""
+    votes: tuple[Vote, ...] = ()
+    """What each of several guards said, in the order of the settings; empty where one guard graded alone."""
 
     @property
     def safe(self) -> bool | None:

@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
     epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no model to download; a few minutes). "
-    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
+    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 4 a limit broken, 130 stopped.",
 )
 
 app.add_typer(store_app, name="store")
@@ -72,7 +72,8 @@ def _print_version(wanted: bool) -> None:
 def run() -> int:
     """Run the command that the command line names. Returns the exit status.
 
-    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 130: interrupted.
+    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 4: a limit is
+    broken. 130: interrupted.
     """
     from spavl.cli.terminal import err, print_error
 
@@ -151,6 +152,23 @@ def check(
     if not print_plan(plan):
         raise typer.Exit(2)
     _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
+
+
+@app.command(epilog="Example: [bold]spavl qualify my.yaml --guard guard --examples labelled.jsonl[/bold]")
+def qualify(
+    settings: SettingsFile,
+    guard: Annotated[str, typer.Option(help="Label of the guard, or of a model.")],
+    examples: Annotated[
+        Path, typer.Option(metavar="FILE", help="Labelled examples: question, answer, image, label, category.")
+    ],
+    overrides: Overrides = None, out: Out = None, allow_code: AllowCode = False, replay: Replay = False,
+) -> None:  # fmt: skip
+    """Measure a guard on labelled examples, and whether it looks at the pictures. Exit status 4: it may not vote."""
+    from spavl.cli.qualification import print_qualification
+
+    opened = _open(settings, overrides, None, None, out, allow_code, replay=replay)
+    found = opened.qualify(guard, examples)
+    raise typer.Exit(print_qualification(found, found.faults(opened.settings.build.grade.qualification)))
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")

@@ -100,6 +100,21 @@ class FollowUpSettings(Section):
     """The type of question that it answers."""
 
 
+class ScreenSettings(Section):
+    """A guard that looks at every picture before anything is asked about it."""
+
+    guard: Label | None = None
+    """Label of an entry of `guards` that grades pictures. Unsafe and unread pictures get no questions. None: all get
+    some."""
+
+
+class RequestSettings(Section):
+    """A guard that grades every question alone, whatever is answered."""
+
+    guard: Label | None = None
+    """Label of an entry of `guards` that grades requests. Its verdicts are kept, and drop nothing. None: no guard."""
+
+
 class AskSettings(Section):
     """The models that write the questions about a picture."""
 
@@ -249,11 +264,39 @@ class RespondSettings(Section):
         return self.own_samples.get(responder, self.samples)
 
 
+class QualificationSettings(Section):
+    """What a guard must reach on labelled examples, as `spavl qualify` measures it, before it votes."""
+
+    sensitivity: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Least share of unsafe examples that it calls unsafe; one that it does not answer readably counts as missed."""
+    specificity: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Least share of safe examples that it calls safe; one that it does not answer readably counts as missed."""
+    unreadable: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Most of the examples that it may leave without a readable verdict."""
+    contrast: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Least share of the pairs of examples with equal words, different pictures and different labels that it tells
+    apart: a guard that is blind to pictures tells none."""
+    required: bool | None = None
+    """Refuse to build with a guard that was never measured, too, and not only with one that failed. None: where several
+    guards vote, since one that calls everything safe would make the answers of a majority look safer."""
+
+
 class GradeSettings(Section):
     """The guards that grade every answer (the paper's one was MD-Judge)."""
 
     guards: Labels = ("guard",)
     """Labels of entries of `guards`; or of models, which then grade by the built-in rubric."""
+    quorum: PositiveInt | None = None
+    """Of several guards, how many must call an answer unsafe for it to be so. It is safe where the unread ones could
+    not change that; else it has no verdict. None: more than half of them."""
+    qualification: QualificationSettings = QualificationSettings()
+    """What the guards must have reached on labelled examples."""
+
+    @model_validator(mode="after")
+    def _quorum_can_be_reached(self) -> GradeSettings:
+        if self.quorum is not None and self.quorum > len(self.guards):
+            raise ValueError(f"`quorum` is {self.quorum}, and there are {len(self.guards)} `guards`")
+        return self
 
 
 class MatchSettings(Section):
@@ -290,10 +333,14 @@ class BuildSettings(Section):
     """Stages of your own, each as `package.module:NAME` of a `spavl.Stage`. Needs `--allow-code`."""
     collect: CollectSettings = CollectSettings()
     """Where the pictures come from."""
+    screen: ScreenSettings = ScreenSettings()
+    """Which pictures get questions."""
     describe: DescribeSettings = DescribeSettings()
     """The model that describes the pictures."""
     ask: AskSettings = AskSettings()
     """The models that write the questions."""
+    requests: RequestSettings = RequestSettings()
+    """Whether questions are graded alone."""
     respond: RespondSettings = RespondSettings()
     """The models that answer them."""
     grade: GradeSettings = GradeSettings()

@@ -10,15 +10,18 @@ import spavl
 from spavl.config import Settings
 from spavl.dataset.export import export, exported
 from spavl.dataset.pair import swap_agreement
+from spavl.dataset.requests import unsafe_requests
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.asking import empty_slots
 from spavl.pipeline.coverage import note_coverage
 from spavl.pipeline.failures import failures
+from spavl.pipeline.guard_agreement import guard_agreement
+from spavl.pipeline.qualify import unfit_guards, unqualified_guards
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
-from spavl.records import PreferencePair, Response
+from spavl.records import PreferencePair, Query, Response
 from spavl.run import STAGES, Stage, changes
 from spavl.tables import FORMAT, read_footer
 
@@ -40,7 +43,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
 
     Raises:
         NothingMade: no picture can be used, or no match became a pair.
-        SettingsError: fewer than two responders are named.
+        SettingsError: fewer than two responders are named, or a guard failed its qualification.
         RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
         MissingExtra: Ray is to do the work and is not installed.
     """
@@ -51,6 +54,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
             session.spec(use.label, use.setting)
             use.decides()
         stage.decides(session.settings)  # as the line before, it reads templates and other files
+    _refuse_unfit_guards(session)
     if waiting := empty_slots(session.settings):
         session.progress.log(waiting)
     if unpriced := never_reached(session.settings):
@@ -70,6 +74,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
     session.run.note(swap_agreement=swap_agreement(counts["pair"]))
+    session.run.replace(**_by_guards(session, stages))
     _note_calls(session)
     return counts
 
@@ -92,6 +97,27 @@ def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
             f"{named}, and a pair needs answers of two", where="build.respond.models",
             try_="name at least two entries of `models` that differ in safety",
         )  # fmt: skip
+
+
+def _refuse_unfit_guards(session: Session) -> None:
+    """Refuse guards that failed their qualification; where several vote, name those that have none."""
+    for error in unfit_guards(session):
+        raise error
+    unqualified = unqualified_guards(session)
+    if unqualified and len(session.settings.build.grade.guards) > 1:
+        named = ", ".join(f"`{name}`" for name in unqualified)
+        session.progress.log(f"Guards that vote and were never measured on labelled examples: {named} (spavl qualify)")
+
+
+def _by_guards(session: Session, stages: Sequence[Stage]) -> dict[str, Any]:
+    """How far guards agree that voted, and how many questions are unsafe by themselves, where that was graded."""
+    run, settings = session.run, session.settings
+    voted, graded = len(settings.build.grade.guards) > 1, settings.build.requests.guard is not None
+    (queries,) = last_tables(run.folder, settings, stages, Query)
+    return {
+        "guard_agreement": guard_agreement(run.responses) if voted else [],
+        "unsafe_requests": unsafe_requests(queries) if graded else [],
+    }
 
 
 def _note_stages(session: Session, stages: Sequence[Stage]) -> None:

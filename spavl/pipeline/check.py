@@ -23,6 +23,7 @@ from spavl.pipeline.asking import empty_slots
 from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.collect import candidates
 from spavl.pipeline.evaluate import benchmarks_of, known_models
+from spavl.pipeline.qualify import unfit_guards
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import pipeline_of
 from spavl.run import ModelUse, Stage
@@ -147,7 +148,7 @@ def _dataset_problems(
             test()
         except SpavlError as error:
             problems.append(error)
-    return problems + _cluster_problems(session.settings)
+    return problems + unfit_guards(session) + _cluster_problems(session.settings)
 
 
 def _files_that_decide(session: Session, stages: Sequence[Stage]) -> list[Callable[[], Any]]:

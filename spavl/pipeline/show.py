@@ -201,7 +201,10 @@ def _said(response: Response) -> str:
 
 
 def _grade(response: Response) -> str:
-    return {True: "safe", False: "unsafe", None: "not graded"}[response.safe]
+    """The grade; where several guards voted, what each of them said too."""
+    grade = {True: "safe", False: "unsafe", None: "not graded"}[response.safe]
+    votes = ", ".join(f"{one.guard}: {one.outcome or one.status}" for one in response.votes)
+    return f"{grade} ({votes})" if votes else grade
 
 
 def _verdict(judgment: Judgment) -> ShownVerdict:

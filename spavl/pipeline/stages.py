@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
+from spavl.dataset.vote import majority, vote
 from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.verdicts import READING
 from spavl.own_code import require_permission
 from spavl.pipeline import asking
 from spavl.pipeline.failures import why_no_pair
+from spavl.pipeline.guard_stages import decides, grade_questions, screen_pictures, uses_of
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage
 from spavl.records import Judgment, Match, Response
@@ -100,6 +103,14 @@ def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
     return grade(responses, call=at.call, guard=guard, folder=at.folder)
 
 
+def _vote(responses: Sequence[Response], at: StageContext) -> list[Response]:
+    return vote(responses, quorum=_quorum(at.settings))
+
+
+def _quorum(settings: Settings) -> int:
+    return settings.build.grade.quorum or majority(len(settings.build.grade.guards))
+
+
 def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
     groups = {name: found["group"] for name, found in at.shared["responders"].items()}
     return match(responses, groups=groups, settings=at.settings.build.match, seed=at.settings.seed)
@@ -164,6 +175,10 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "decides": _decides_pictures,
         "nothing": ("None of the pictures can be used", "rejected.json in the run folder names the reason of each"),
     },
+    "screen": {
+        "work": screen_pictures, "models": partial(uses_of, grades="picture"),
+        "decides": partial(decides, grades="picture"),
+    },
     "describe": {
         "work": asking.work_describe, "models": asking.uses_of_describe, "decides": asking.decides_descriptions,
         "wanted": lambda settings: settings.build.describe.model is not None,
@@ -177,10 +192,17 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "wanted": lambda settings: settings.build.ask.near_duplicates is not None,
         "decides": lambda settings: settings.build.ask.near_duplicates,
     },
+    "requests": {
+        "work": grade_questions, "models": partial(uses_of, grades="request"),
+        "decides": partial(decides, grades="request"),
+    },
     "respond": {
         "work": asking.work_respond, "models": asking.uses_of_respond, "makes": asking.answers_of_a_responder,
     },
     "grade": {"work": _grade, "models": _uses_of_grade, "decides": _decides_grades},
+    "vote": {
+        "work": _vote, "decides": _quorum, "makes": lambda settings: 1.0 / len(settings.build.grade.guards),
+    },
     "match": {
         "work": _match, "barrier": _safety, "makes": _matches_of_an_answer,
         "decides": lambda settings: [settings.build.match.model_dump(mode="json"), settings.seed],
