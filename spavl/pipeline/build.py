@@ -126,6 +126,8 @@ def _what_helps(otherwise: str, session: Session) -> str:
     if reached := session.oversight.reached():
         setting = "ceilings.cost" if "ceilings.cost" in reached else "ceilings.minutes"
         return f"raise `{setting}`, then {AGAIN}"
+    if at_ceiling := session.oversight.at_ceiling:
+        return f"raise {', '.join(f'`ceilings.models.{name}`' for name in at_ceiling)}, then {AGAIN}"
     if given_up := session.oversight.given_up:
         return f"see to the server of {', '.join(f'`{name}`' for name in given_up)}, then {AGAIN}"
     verdicts = session.run.manifest()["counts"].get("pair", {})
