@@ -92,8 +92,11 @@ class PipelineRun:
         """The run folder, as the setting `out` names it."""
         return Path(self.settings.out)
 
-    def check(self) -> RunPlan:
-        """What would run, with the most calls that it makes; no model is called, and no folder or store is made.
+    def check(self, *, pictures: int | None = None) -> RunPlan:
+        """What would run, and what it takes: calls, tokens, money, time, disk. Nothing is called, and nothing is made.
+
+        Args:
+            pictures: plan for so many, in place of those that there are.
 
         Raises:
             DataError: the pictures cannot be found.
@@ -101,7 +104,7 @@ class PipelineRun:
         from spavl.pipeline.check import check
 
         with self._session(look_only=True) as session:
-            return check(session)
+            return check(session, pictures=pictures)
 
     def build(self) -> dict[str, dict[str, Any]]:
         """Build the preference dataset, from pictures to pairs. Returns the counts of every stage by name.

@@ -1,4 +1,4 @@
-"""What a call of a model takes, as measured on the calls that a store holds: tokens, money, seconds, bytes, failures."""
+"""What a call of a model takes, measured on the calls that a store holds: tokens, money, seconds, bytes, failures."""
 
 from __future__ import annotations
 
