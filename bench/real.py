@@ -65,7 +65,7 @@ SELF_JUDGE: dict[str, Any] = {
     "out": "self-judge",
     "limit": 106,
     "judges": [{"name": "itself", "model": "standard", "sampling": {"max_tokens": 96}}],
-    "build": {"judge": {"judge": "itself"}, "match": {"per_question": 1}},
+    "build": {"judge": {"judges": ["itself"]}, "match": {"per_question": 1}},
 }
 """What differs where the model that is aligned is the judge: its verdict stands last, so it is given room for it."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from spavl.config.base import Section, refuse_twice
 from spavl.config.models import Label, SamplingSettings
@@ -14,6 +14,14 @@ from spavl.records import QUESTION_TYPES, QuestionType
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     refuse_twice(names)
     return names
+
+
+def _listed(names: Any) -> Any:
+    return (names,) if isinstance(names, str) else names
+
+
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed), AfterValidator(_each_once), Field(min_length=1)]
+"""Several labels, or one alone."""
 
 
 class CollectSettings(Section):
@@ -80,10 +88,10 @@ class RespondSettings(Section):
 
 
 class GradeSettings(Section):
-    """The guard that grades every answer (the paper's was MD-Judge)."""
+    """The guards that grade every answer (the paper's one was MD-Judge)."""
 
-    guard: Label = "guard"
-    """Label of an entry of `guards`; or of a model, which then grades by the built-in rubric."""
+    guards: Labels = ("guard",)
+    """Labels of entries of `guards`; or of models, which then grade by the built-in rubric."""
 
 
 class MatchSettings(Section):
@@ -97,10 +105,10 @@ class MatchSettings(Section):
 
 
 class JudgeSettings(Section):
-    """The judge that compares two answers, in both orders."""
+    """The judges that compare two answers, in both orders."""
 
-    judge: Label = "judge"
-    """Label of an entry of `judges`; or of a model, which then gives one verdict by the built-in prompt."""
+    judges: Labels = ("judge",)
+    """Labels of entries of `judges`; or of models, which then give one verdict by the built-in prompt."""
 
 
 class PairSettings(Section):
@@ -125,10 +133,10 @@ class BuildSettings(Section):
     respond: RespondSettings = RespondSettings()
     """The models that answer them."""
     grade: GradeSettings = GradeSettings()
-    """The guard that grades the answers."""
+    """The guards that grade the answers."""
     match: MatchSettings = MatchSettings()
     """Which answers are compared."""
     judge: JudgeSettings = JudgeSettings()
-    """The judge that compares them."""
+    """The judges that compare them."""
     pair: PairSettings = PairSettings()
     """Which comparisons become pairs."""

@@ -37,7 +37,7 @@ class GuardSpec(Section):
     """A guard: a model that grades what was asked or answered."""
 
     name: Label
-    """Label by which `build.grade.guard` and `evaluate.guard` name it."""
+    """Label by which `build.grade.guards` and `evaluate.guard` name it."""
     model: Label | None = None
     """Label of an entry of `models`. None: the model that is called as the guard is."""
     kind: GuardKindName = "rubric"
@@ -82,7 +82,7 @@ class JudgeSpec(Section):
     """A judge: a model that says which of two answers is better, asked in both reading orders."""
 
     name: Label
-    """Label by which `build.judge.judge` names it."""
+    """Label by which `build.judge.judges` names it."""
     model: Label | None = None
     """Label of an entry of `models`. None: the model that is called as the judge is."""
     kind: Literal["combined", "two-axis"] = "combined"

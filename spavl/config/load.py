@@ -210,6 +210,8 @@ FORMER_NAMES = {
     "align.rows": "data",
     "align.data.broken": "invalid",
     "evaluate.benchmarks.per_arm": "per_subset",
+    "build.grade.guard": "guards",
+    "build.judge.judge": "judges",
     "build.grade.model": "guards[].model",
     "build.grade.show_image": "guards[].show_image",
     "build.grade.prompt": "guards[].prompt",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from spavl.models.base import Prompt, Reply
 
@@ -14,10 +14,16 @@ NO_VERDICT = "the reply holds no verdict that can be read"
 class Caller(Protocol):
     """A function that sends prompts to one model."""
 
-    def __call__(self, prompts: Sequence[Prompt], /) -> list[Reply]:
-        """One reply for every prompt, in order; a failed call is a reply with its status.
+    def __call__(
+        self, prompts: Sequence[Prompt], /, *, schema: Mapping[str, Any] | None = None, samples: int = 1
+    ) -> list[Reply]:
+        """One reply for every prompt and sample, in order: all samples of the first prompt, then of the second.
+
+        A failed call is a reply with its status.
 
         Args:
             prompts: what is sent.
+            schema: JSON schema that the replies must fit, where the model can be held to one. None: free text.
+            samples: replies to each prompt.
         """
         ...

@@ -171,14 +171,15 @@ class LocalRunner(Runner):
 
 
 def concurrency_of(job: Job, pool: ModelPool) -> int:
-    """Calls that a table's model may have in flight; 0 where it is not behind a network.
+    """Calls that a table's models may have in flight; 0 where one of them is not behind a network.
 
     Args:
         job: the table.
         pool: the models.
     """
-    spec = pool.spec(job.use.label, job.use.setting) if job.use else None
-    return spec.concurrency if spec and spec.kind == "endpoint" else 0
+    specs = [pool.spec(use.label, use.setting) for use in job.uses]
+    concurrency = [spec.concurrency if spec.kind == "endpoint" else 0 for spec in specs]
+    return sum(concurrency) if all(concurrency) else 0
 
 
 def slices_for(job: Job, concurrency: int) -> int:

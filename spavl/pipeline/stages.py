@@ -38,7 +38,8 @@ def pipeline_of(settings: Settings, *, allow_code: bool) -> tuple[Stage, ...]:
     for guard in settings.guards:
         if guard.is_own:
             require_permission(guard.kind, name=guard.name, allow_code=allow_code)
-    stages = [replace(stage, **BOUND[stage.name]) for stage in STAGES]
+    bound = [replace(stage, **BOUND[stage.name]) for stage in STAGES]
+    stages = [stage for stage in bound if stage.wanted(settings)]
     for target in settings.build.stages:
         _put_in(stages, own_stage(target, allow_code=allow_code), where=f"build.stages: {target}")
     return tuple(stages)
@@ -104,7 +105,7 @@ def _respond(queries: Sequence[Query], at: StageContext) -> list[Response]:
 
 
 def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
-    guard = guard_named(at.settings, at.settings.build.grade.guard, "build.grade.guard", allow_code=True)
+    guard = guard_named(at.settings, at.model, "build.grade.guards", allow_code=True)
     return grade(responses, call=at.call, guard=guard, folder=at.folder)
 
 
@@ -114,7 +115,7 @@ def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
 
 
 def _judge(matches: Sequence[Match], at: StageContext) -> list[Any]:
-    asked = judge_named(at.settings, at.settings.build.judge.judge, "build.judge.judge")
+    asked = judge_named(at.settings, at.model, "build.judge.judges")
     return judge(matches, call=at.call, judge=asked, folder=at.folder)
 
 
@@ -144,13 +145,18 @@ def _uses_of_respond(settings: Settings) -> list[ModelUse]:
 
 
 def _uses_of_grade(settings: Settings) -> list[ModelUse]:
-    one = guard_spec(settings, settings.build.grade.guard, "build.grade.guard")
-    return [ModelUse(label=one.asks, setting=f"guards: {one.name}", sampling=one.sampling)]
+    guards = [guard_spec(settings, name, "build.grade.guards") for name in settings.build.grade.guards]
+    return [
+        ModelUse(label=one.asks, setting=f"guards: {one.name}", sampling=one.sampling, name=one.name) for one in guards
+    ]
 
 
 def _uses_of_judge(settings: Settings) -> list[ModelUse]:
-    one = judge_spec(settings, settings.build.judge.judge, "build.judge.judge")
-    return [ModelUse(label=one.asks, setting=f"judges: {one.name}", sampling=one.sampling, calls=2.0)]
+    judges = [judge_spec(settings, name, "build.judge.judges") for name in settings.build.judge.judges]
+    return [
+        ModelUse(label=one.asks, setting=f"judges: {one.name}", sampling=one.sampling, name=one.name, calls=2.0)
+        for one in judges
+    ]
 
 
 def _matches_of_an_answer(settings: Settings) -> float:
@@ -163,13 +169,14 @@ def _decides_questions(settings: Settings) -> Any:
 
 
 def _decides_grades(settings: Settings) -> Any:
-    guard = guard_named(settings, settings.build.grade.guard, "build.grade.guard", allow_code=True)
-    return [guard.name, guard.identity_with("")]
+    names = settings.build.grade.guards
+    guards = [guard_named(settings, name, "build.grade.guards", allow_code=True) for name in names]
+    return [[guard.name, guard.identity_with("")] for guard in guards]
 
 
 def _decides_verdicts(settings: Settings) -> Any:
-    judge = judge_named(settings, settings.build.judge.judge, "build.judge.judge")
-    return [judge.name, judge.kind, judge.winner, judge.template.text, READING]
+    judges = [judge_named(settings, name, "build.judge.judges") for name in settings.build.judge.judges]
+    return [[judge.name, judge.kind, judge.winner, judge.template.text, READING] for judge in judges]
 
 
 BOUND: Mapping[str, Mapping[str, Any]] = {

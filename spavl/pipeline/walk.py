@@ -91,16 +91,15 @@ def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: sum(part.get(name, 0) for part in parts) for name in names}
 
 
-def _uses(session: Session, stage: Stage) -> Sequence[ModelUse | None]:
-    """The models that a stage asks, in the order of its tables where it has one for each; None for none."""
-    return list(stage.models(session.settings)) or [None]
+def _uses(session: Session, stage: Stage) -> list[tuple[ModelUse, ...]]:
+    """The models that a stage asks, for each of its tables."""
+    uses = tuple(stage.models(session.settings))
+    return [(use,) for use in uses] if stage.by_model else [uses]
 
 
-def _tried_again(session: Session, footer: Mapping[str, Any], use: ModelUse | None) -> int:
+def _tried_again(session: Session, footer: Mapping[str, Any], uses: Sequence[ModelUse]) -> int:
     """Records of a table whose calls are made again by the next run, for they may succeed then."""
-    if use is None:
-        return 0
-    statuses = tried_again(session.spec(use.label, use.setting))
+    statuses = {status for use in uses for status in tried_again(session.spec(use.label, use.setting))}
     return sum(footer["counts"].get(status, 0) for status in statuses)
 
 
@@ -115,30 +114,29 @@ def _jobs(session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]]
     if isinstance(shared, Mapping):
         session.run.replace(**shared)
     uses = _uses(session, stage)
-    if stage.by_model and uses == [None]:
+    if not uses:
         raise SettingsError(f"No model is named for `{stage.name}`", where=f"build.{stage.name}.models",
                             try_="name entries of `models`")  # fmt: skip
-    if not stage.by_model and len(uses) > 1:
-        raise SettingsError(f"`{stage.name}` asks several models", where=f"stage {stage.name}",
-                            try_="set `by_model`, or name one")  # fmt: skip
     return [
         Job(
-            stage=stage, use=use, path=path, inputs=inputs, order=before[0].order, slices=footers[0]["slices"],
+            stage=stage, uses=of_table, path=path, inputs=inputs, order=before[0].order, slices=footers[0]["slices"],
             rows=sum(footer["rows"] for footer in footers), shared=shared,
-            fingerprint=_fingerprint(session, stage, use, [footer["content"] for footer in footers], shared),
+            fingerprint=_fingerprint(session, stage, of_table, [footer["content"] for footer in footers], shared),
         )
-        for use, path in zip(uses, _tables(session, stage), strict=True)
+        for of_table, path in zip(uses, _tables(session, stage), strict=True)
     ]  # fmt: skip
 
 
-def _fingerprint(session: Session, stage: Stage, use: ModelUse | None, contents: list[str], shared: Any) -> str:
-    """Hash of all that decides a table: code, settings, templates, model, and what it is made from."""
-    model = None
-    if use is not None:
-        spec = session.spec(use.label, use.setting)
-        model = [spec.name, stamp_of(spec), use.sampling.model_dump(mode="json"), session.settings.seed]
-    form = [spavl.__version__, FORMAT, stage.name, stage.decides(session.settings), model, contents, shared]
+def _fingerprint(session: Session, stage: Stage, uses: Sequence[ModelUse], contents: list[str], shared: Any) -> str:
+    """Hash of all that decides a table: code, settings, templates, models, and what it is made from."""
+    models = [_decides_replies(session, use) for use in uses]
+    form = [spavl.__version__, FORMAT, stage.name, stage.decides(session.settings), models, contents, shared]
     return fingerprint_of(form)
+
+
+def _decides_replies(session: Session, use: ModelUse) -> list[Any]:
+    spec = session.spec(use.label, use.setting)
+    return [use.name, spec.name, stamp_of(spec), use.sampling.model_dump(mode="json"), session.settings.seed]
 
 
 def fingerprint_of(form: Any) -> str:
@@ -171,12 +169,12 @@ def _is_made(session: Session, job: Job) -> bool:
         return False
     footer = _own_footer(job.path)
     whole = footer["slices"] == job.slices
-    return bool(whole and footer["made_from"] == job.fingerprint and not _tried_again(session, footer, job.use))
+    return bool(whole and footer["made_from"] == job.fingerprint and not _tried_again(session, footer, job.uses))
 
 
 def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runner) -> None:
     guard = threading.Lock()
-    total = sum(round(job.rows * (job.use.calls if job.use else 1)) for job in jobs)
+    total = sum(round(job.rows * (sum(use.calls for use in job.uses) or 1)) for job in jobs)
     done = 0
     with session.progress.bar(stage.name) as bar:
 
@@ -187,7 +185,7 @@ def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runne
                 bar(done, total)
 
         def write(job: Job, slices: Iterator[SliceMade]) -> None:
-            _write(job, slices, on_progress if job.use is None else None)
+            _write(job, slices, None if job.uses else on_progress)
 
         runner.run(jobs, write, on_progress)
         bar(total, total)

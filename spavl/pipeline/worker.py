@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -21,12 +21,12 @@ from spavl.tables import read_slice, to_arrow
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A table to be made: by a stage, with one model where it asks any."""
+    """A table to be made: by a stage, with the models that it asks."""
 
     stage: Stage
     """The stage."""
-    use: ModelUse | None
-    """The model that it asks; None for a stage that asks none."""
+    uses: tuple[ModelUse, ...]
+    """The models that it asks; none for a stage that asks none, one where the stage is `by_model`."""
     path: Path
     """The table."""
     inputs: tuple[Path, ...]
@@ -61,14 +61,23 @@ class Complete(Protocol):
     """Asks a model many prompts through a call store; see `spavl.models.calls.engine`."""
 
     def __call__(
-        self, model: Any, prompts: Sequence[Prompt], *, sampling: Sampling, on_progress: OnProgress | None = None
+        self,
+        model: Any,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        schema: Mapping[str, Any] | None = None,
+        samples: int = 1,
+        on_progress: OnProgress | None = None,
     ) -> list[Reply]:
-        """One reply for every prompt.
+        """One reply for every prompt and sample.
 
         Args:
             model: the model.
             prompts: what is sent.
             sampling: how every reply is generated.
+            schema: JSON schema that the replies must fit. None: free text.
+            samples: replies to each prompt.
             on_progress: called with replies there are and replies wanted.
         """
         ...
@@ -100,9 +109,10 @@ class Worker:
         """
         records = self._read(job, number)
         replies: dict[str, Reply] = {}
+        calls = {use.key: self._caller(use, on_reply, replies) for use in job.uses}
         context = StageContext(
-            settings=self._settings, folder=self._folder, model=job.use.label if job.use else "",
-            call=self._caller(job.use, on_reply, replies), shared=job.shared,
+            settings=self._settings, folder=self._folder, model=job.uses[0].key if len(job.uses) == 1 else "",
+            call=next(iter(calls.values()), _no_model), calls=calls, shared=job.shared,
         )  # fmt: skip
         assert job.stage.work is not None, "the table of stages is bound"
         made = job.stage.work(records, context)
@@ -117,10 +127,11 @@ class Worker:
         return parts[0] if len(parts) == 1 else _interleave(parts, attrgetter(job.order))
 
     def _caller(
-        self, use: ModelUse | None, on_reply: Callable[[int], None], by_key: dict[str, Reply]
-    ) -> Callable[[Sequence[Prompt]], Any]:
-        def call(prompts: Sequence[Prompt]) -> list[Reply]:
-            assert use is not None, "a stage that calls a model names it in `models`"
+        self, use: ModelUse, on_reply: Callable[[int], None], by_key: dict[str, Reply]
+    ) -> Callable[..., list[Reply]]:
+        def call(
+            prompts: Sequence[Prompt], *, schema: Mapping[str, Any] | None = None, samples: int = 1
+        ) -> list[Reply]:
             done = 0
 
             def report(now: int, wanted: int) -> None:
@@ -130,11 +141,17 @@ class Worker:
 
             model = self._pool.model(self._pool.spec(use.label, use.setting))
             sampling = sampling_of(use.sampling, self._settings.seed)
-            replies = self._complete(model, prompts, sampling=sampling, on_progress=report)
+            replies = self._complete(
+                model, prompts, sampling=sampling, schema=schema, samples=samples, on_progress=report
+            )
             by_key.update((reply.key, reply) for reply in replies)
             return replies
 
         return call
+
+
+def _no_model(prompts: Sequence[Prompt]) -> list[Reply]:
+    raise AssertionError("a stage that calls a model names it in `models`")
 
 
 def sampling_of(settings: SamplingSettings, seed: int) -> Sampling:

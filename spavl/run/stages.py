@@ -27,6 +27,13 @@ class ModelUse:
     """How its answers are sampled."""
     calls: float = 1.0
     """Most calls for each record that the stage reads."""
+    name: str = ""
+    """Who asks it, such as a guard, where two may ask one model; empty: the model's own name is enough."""
+
+    @property
+    def key(self) -> str:
+        """Name by which the stage's function knows it, and its table where the stage is `by_model`."""
+        return self.name or self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,11 @@ class StageContext:
     folder: Any
     """The run folder, to which the paths of pictures are relative."""
     model: str
-    """Name of the model that is asked; empty for a stage that asks none."""
-    call: Callable[[Sequence[Any]], list[Any]]
-    """The only door to that model: prompts in, one reply for each out, through the call store."""
+    """Name of the model that is asked, or the `name` of its use; empty for a stage that asks none or several."""
+    call: Callable[..., list[Any]]
+    """The only door to that model: prompts in, one reply for each out, through the call store; of several the first."""
+    calls: Mapping[str, Callable[..., list[Any]]] = field(default_factory=dict)
+    """The doors to all models of the stage, by the keys of their uses."""
     shared: Any = None
     """What the stage's `barrier` found."""
 
@@ -87,14 +96,17 @@ class Stage:
     kept: str = "made"
     """Name of the count of records that the next stage goes on with."""
     by_model: bool = False
-    """Its models work side by side, each on all records, and write a table each: `parts/<name>/<model>.parquet`."""
+    """Its models work side by side, each on all records, and write a table each: `parts/<name>/<model>.parquet`. One
+    model alone writes `file`, where that is set."""
     order: str = ""
     """Where the stage is `by_model`: dotted path, from its records, of the id of what a record was made of. The next
     stage reads together what was made of one, in the order of its models."""
     work: Callable[[Sequence[Any], StageContext], Sequence[Any] | Made] | None = None
     """The function: a batch and its context in, records out. It must not depend on how records fall into batches."""
     models: Callable[[Settings], Sequence[ModelUse]] = lambda settings: ()
-    """The models that it asks; more than one only where it is `by_model`."""
+    """The models that it asks. Where it is `by_model`, each works alone; else one function asks them all, in turn."""
+    wanted: Callable[[Settings], bool] = lambda settings: True
+    """Whether the settings want the stage at all."""
     decides: Callable[[Settings], Any] = lambda settings: None
     """Plain data that decides its records beside what it reads and its models' identities: settings, templates. For a
     stage of your own its file is counted in: when that changes, the stage's table is made anew."""
@@ -109,14 +121,15 @@ class Stage:
     """Why it made none, as the rest of that sentence, from what `run.json` holds of the stages before."""
 
     def tables(self, folder: Path, settings: Settings) -> tuple[Path, ...]:
-        """Its tables: one for each of its models where it is `by_model`, else one.
+        """Its tables: one for each of several models where it is `by_model`, else one.
 
         Args:
             folder: the run folder.
             settings: name its models.
         """
-        if self.by_model:
-            return tuple(folder / "parts" / self.name / f"{use.label}.parquet" for use in self.models(settings))
+        uses = self.models(settings) if self.by_model else ()
+        if self.by_model and not (self.file and len(uses) == 1):
+            return tuple(folder / "parts" / self.name / f"{use.key}.parquet" for use in uses)
         return (folder / (self.file or f"parts/{self.name}.parquet"),)
 
     def described(self) -> dict[str, str]:
@@ -130,11 +143,13 @@ STAGES: tuple[Stage, ...] = (
           status="query_status", id="query_id", detail="query_detail", asked="asker", kept="ok"),
     Stage(name="respond", reads=Query, writes=Response, by_model=True, order="query.query_id", noun="answers",
           status="response_status", id="response_id", detail="response_detail", asked="responder", kept="ok"),
-    Stage(name="grade", reads=Response, writes=Response, file="3-responses.parquet", status="grade_status",
-          id="response_id", detail="grade_detail", asked="grader", kept="ok"),
+    Stage(name="grade", reads=Response, writes=Response, by_model=True, order="response_id",
+          file="3-responses.parquet", status="grade_status", id="response_id", detail="grade_detail", asked="grader",
+          kept="ok"),
     Stage(name="match", reads=Response, writes=Match, file="4-matches.parquet", noun="matches"),
-    Stage(name="judge", reads=Match, writes=Judgment, file="5-judgments.parquet", noun="verdicts",
-          status="judgment_status", id="judgment_id", detail="judgment_detail", asked="judge", kept="ok"),
+    Stage(name="judge", reads=Match, writes=Judgment, by_model=True, order="match.match_id",
+          file="5-judgments.parquet", noun="verdicts", status="judgment_status", id="judgment_id",
+          detail="judgment_detail", asked="judge", kept="ok"),
     Stage(name="pair", reads=Judgment, writes=PreferencePair, file="6-pairs.parquet", noun="pairs", kept="pair"),
 )  # fmt: skip
 """The stages of the dataset, in their order."""

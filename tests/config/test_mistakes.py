@@ -59,7 +59,7 @@ def test_a_setting_that_moved_is_answered_with_its_place_of_today(former: str) -
 def test_guards_and_judges_are_short_and_have_names_of_their_own() -> None:
     settings = load_settings(Settings, None, ["guards=[{name: guard}, {name: md, model: g}]", "judges=[{name: judge}]"])
     assert [guard.asks for guard in settings.guards] == ["guard", "g"] and settings.judges[0].asks == "judge"
-    assert (settings.build.grade.guard, settings.build.judge.judge) == ("guard", "judge"), "named by default"
+    assert (settings.build.grade.guards, settings.build.judge.judges) == (("guard",), ("judge",)), "named by default"
     assert (
         problems("guards=[{name: g}, {name: g}]") == "`guards`: `g` stands twice; every guard needs a name of its own"
     )

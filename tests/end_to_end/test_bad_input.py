@@ -72,7 +72,7 @@ def test_files_that_are_no_pictures_are_named_and_the_others_are_used(spavl: Run
 
 
 def test_a_model_that_is_not_listed(spavl: RunCommand) -> None:
-    assert_user_error(spavl("build", "small.yaml", "build.judge.judge=jugde", check=False), "jugde", "`judge`")
+    assert_user_error(spavl("build", "small.yaml", "build.judge.judges=jugde", check=False), "jugde", "`judge`")
 
 
 def test_a_checkpoint_that_is_not_there(spavl: RunCommand) -> None:

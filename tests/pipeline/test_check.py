@@ -84,7 +84,7 @@ def test_a_file_for_everything_counts_the_calls_of_the_evaluation_too(place: Pat
 def test_everything_that_is_missing_is_named_at_once(place: Path) -> None:
     plan = plan_of(
         place,
-        build={"respond": {"models": ["amber"]}, "grade": {"guard": "gard"}},
+        build={"respond": {"models": ["amber"]}, "grade": {"guards": ["gard"]}},
         evaluate={"benchmarks": [benchmark(place, "gone.jsonl"), benchmark(place, "also-gone.jsonl", "other")]},
     )
     text = problems(plan)

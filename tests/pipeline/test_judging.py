@@ -25,8 +25,8 @@ def settings(*overrides: str) -> Settings:
 
 
 def test_a_model_that_is_listed_as_no_guard_grades_by_the_rubric() -> None:
-    spec = guard_spec(settings(), "big", "build.grade.guard")
-    assert (spec.kind, spec.asks, judge_spec(settings(), "big", "build.judge.judge").kind) == (
+    spec = guard_spec(settings(), "big", "build.grade.guards")
+    assert (spec.kind, spec.asks, judge_spec(settings(), "big", "build.judge.judges").kind) == (
         "rubric",
         "big",
         "combined",
@@ -37,7 +37,7 @@ def test_an_entry_wins_over_a_model_of_its_name() -> None:
     listed = settings("guards=[{name: big, kind: llama-guard}]", "judges=[{name: big, kind: two-axis}]")
     kind = guard_named(listed, "big", "evaluate.guard", allow_code=False).kind
     assert isinstance(kind, Written) and kind.template is None
-    assert judge_named(listed, "big", "build.judge.judge").kind == "two-axis"
+    assert judge_named(listed, "big", "build.judge.judges").kind == "two-axis"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_name_that_is_nowhere_is_a_sentence(named: str, hint: str) -> None:
 def test_a_guard_of_refusals_cannot_grade_the_dataset() -> None:
     refusals = settings("guards=[{name: guard, model: big, kind: refusal}]")
     with pytest.raises(SettingsError, match="names the guard `guard`, which does not tell safe"):
-        guard_named(refusals, "guard", "build.grade.guard", allow_code=False)
+        guard_named(refusals, "guard", "build.grade.guards", allow_code=False)
 
 
 def test_what_decides_grades_is_known_of_the_stage_before_it_runs() -> None:
@@ -62,7 +62,7 @@ def test_what_decides_grades_is_known_of_the_stage_before_it_runs() -> None:
 
     def decides(*overrides: str) -> object:
         (stage,) = [s for s in pipeline_of(settings(), allow_code=False) if s.name == "grade"]
-        return stage.decides(settings("build.grade.guard=big", *overrides))
+        return stage.decides(settings("build.grade.guards=big", *overrides))
 
     first = decides()
     assert first == decides("guards=[{name: other, model: big}]"), "another guard's settings change nothing"
@@ -82,13 +82,13 @@ def test_dataset_and_evaluation_have_the_same_guard(tmp_path: Path) -> None:
                     f"store={tmp_path}/calls.sqlite")  # fmt: skip
     with Session(both, NoProgress()) as session:
         scorer = guard_scorer(session, "guard", "evaluate.guard")
-    assert scorer.guard == guard_named(both, "guard", "build.grade.guard", allow_code=False)
+    assert scorer.guard == guard_named(both, "guard", "build.grade.guards", allow_code=False)
     assert scorer.id.startswith("guard:guard/safety/")
 
 
 def test_check_lists_a_guard_and_a_judge_that_are_nowhere_among_its_other_problems(tmp_path: Path) -> None:
     given = settings(f"out={tmp_path}/run", f"store={tmp_path}/calls.sqlite", "build.collect.source=miniworld",
-                     "build.ask.model=nobody", "build.grade.guard=bigg", "build.judge.judge=bigg")  # fmt: skip
+                     "build.ask.model=nobody", "build.grade.guards=bigg", "build.judge.judges=bigg")  # fmt: skip
     with Session(given, NoProgress()) as session:
         said = [problem.what for problem in check(session).problems]
     for named in ("`nobody`", "the guard `bigg`", "the judge `bigg`"):
