@@ -52,7 +52,7 @@ def plan_build(
         read, read_most = expected[stage.reads], most[stage.reads]
         calls = [
             estimator.calls(
-                stage.name, use.label, opened(use), use.sampling.max_tokens, most=round(read_most * use.calls),
+                stage.name, use, opened(use), most=round(read_most * use.calls),
                 expected=round(min(read_most * use.calls, read * _calls_a_record(use, measure))),
             )
             for use in uses
@@ -77,15 +77,15 @@ def _uses(stage: Stage, settings: Settings, problems: list[SpavlError]) -> Seque
 
 def _calls_a_record(use: ModelUse, measure: StageMeasure | None) -> float:
     """Calls to be expected for a record that the stage reads."""
-    if measure is None or not measure.read or use.label not in measure.asked:
+    if measure is None or not measure.read or use.key not in measure.asked:
         return use.calls
-    return measure.asked[use.label].calls / measure.read
+    return measure.asked[use.key].calls / measure.read
 
 
 def _ratio(stage: Stage, uses: Sequence[ModelUse], makes: float, measure: StageMeasure | None) -> float:
     """Records to be expected of one that the stage reads."""
     if measure is None or not measure.read:
         return makes * (len(uses) if stage.by_model else 1)
-    if stage.by_model:
-        return sum(measure.written_by.get(use.label, makes * measure.read) for use in uses) / measure.read
+    if measure.written_by:
+        return sum(measure.written_by.get(use.key, makes * measure.read) for use in uses) / measure.read
     return measure.written / measure.read

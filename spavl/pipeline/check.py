@@ -252,12 +252,16 @@ def _evaluation(
 ) -> list[CallEstimate]:  # fmt: skip
     """Calls of the evaluation by model, answers first and then grades."""
     items = sum(len(benchmark.items) for benchmark in benchmarks)
-    longest = session.settings.evaluate.sampling.max_tokens
-    calls = [estimator.calls("evaluate", one.name, one, longest, most=items, expected=items) for one in models]
+    sampling = session.settings.evaluate.sampling
+
+    def estimate(spec: ModelSpec, calls: int) -> CallEstimate:
+        use = ModelUse(label=spec.name, setting="evaluate", sampling=sampling)
+        return estimator.calls("evaluate", use, spec, most=calls, expected=calls)
+
+    calls = [estimate(spec, items) for spec in models]
     for label, graded in sum((_grades(benchmark) for benchmark in benchmarks), Counter[str]()).items():
         problems += _access_problems(session, label, "evaluate.guard")
-        spec, n = session.spec(label, "evaluate.guard"), graded * len(models)
-        calls.append(estimator.calls("evaluate", label, spec, longest, most=n, expected=n))
+        calls.append(estimate(session.spec(label, "evaluate.guard"), graded * len(models)))
     return calls
 
 

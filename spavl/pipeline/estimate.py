@@ -13,7 +13,7 @@ from typing import Literal, final
 
 from spavl.config import EndpointSpec, LocalSpec, ModelSpec, PythonSpec, Settings
 from spavl.pipeline.measured import Asked, Measures
-from spavl.run import Stage
+from spavl.run import ModelUse, Stage
 
 Basis = Literal["here", "store", "guess"]
 """Where a number comes from: this run folder's tables, the model's other calls in the store, or a guess."""
@@ -76,6 +76,8 @@ class CallEstimate:
     """Where tokens and seconds of a call come from."""
     bytes: int = 0
     """Bytes that they take in the call store."""
+    use: str = ""
+    """Who asks the model, such as a guard; empty: nobody but the stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +117,27 @@ class Estimator:
         self._picture_bytes = picture_bytes or measures.picture_bytes or PICTURE_BYTES
         self._actors = settings.ray.actors if settings.runner == "ray" else 1
 
-    def calls(
-        self, stage: str, label: str, spec: ModelSpec | None, max_tokens: int, *, most: int, expected: int
-    ) -> CallEstimate:
+    def calls(self, stage: str, use: ModelUse, spec: ModelSpec | None, *, most: int, expected: int) -> CallEstimate:
         """The estimate of calls to a model.
 
         Args:
             stage: name of the stage.
-            label: name of the model.
-            spec: its entry; None where it is not listed or cannot be opened.
-            max_tokens: of its sampling.
+            use: the model that it asks.
+            spec: its entry; None where it is not listed.
             most: calls.
             expected: calls.
         """
         kind = spec.kind if spec else "?"
-        one, basis = self._unit(stage, label, spec, max_tokens)
-        stored = self._measures.models.get(label)
+        one, basis = self._unit(stage, use, spec)
+        stored = self._measures.models.get(use.label)
         return CallEstimate(
-            stage, label, kind, most, expected,
+            stage, use.label, kind, most, expected,
             prompt_tokens=round(expected * one.prompt_tokens),
             completion_tokens=round(expected * one.completion_tokens),
             cost=self._cost(spec, one, basis, expected),
             call_seconds=one.seconds, seconds=self._together([(spec, expected, one.seconds)]),
             failed=one.failed, basis=basis, bytes=round(expected * (stored.bytes if stored else CALL_BYTES)),
+            use="" if use.key == use.label else use.key,
         )  # fmt: skip
 
     def stage(self, stage: Stage, read: float, written: float, calls: Sequence[CallEstimate]) -> StageEstimate:
@@ -168,18 +168,18 @@ class Estimator:
         pace, basis = _pace(self._measures.export_seconds, self._measures.pairs, SECONDS_A_PAIR)
         return StageEstimate("export", round(pairs), pairs * pace, round(pairs * a_row), basis)
 
-    def _unit(self, stage: str, label: str, spec: ModelSpec | None, max_tokens: int) -> tuple[Asked, Basis]:
+    def _unit(self, stage: str, use: ModelUse, spec: ModelSpec | None) -> tuple[Asked, Basis]:
         """What one call takes, and where that comes from."""
         measure = self._measures.stages.get(stage)
-        asked = measure.asked.get(label) if measure else None
+        asked = measure.asked.get(use.key) if measure else None
         if asked and asked.calls:
             n = asked.calls
             return Asked(1.0, asked.prompt_tokens / n, asked.completion_tokens / n, asked.cost / n, asked.seconds / n,
                          asked.failed / n), "here"  # fmt: skip
-        if stored := self._measures.models.get(label):
+        if stored := self._measures.models.get(use.label):
             return Asked(1.0, stored.prompt_tokens, stored.completion_tokens, stored.cost, stored.seconds,
                          stored.failed), "store"  # fmt: skip
-        answer = min(COMPLETION_TOKENS, max_tokens)
+        answer = min(COMPLETION_TOKENS, use.sampling.max_tokens)
         first = SECONDS_TO_FIRST_TOKEN if isinstance(spec, EndpointSpec) else 0.0
         seconds = 0.0 if spec is None or isinstance(spec, PythonSpec) else first + answer / TOKENS_A_SECOND
         return Asked(1.0, PROMPT_TOKENS, answer, 0.0, seconds), "guess"
@@ -203,7 +203,9 @@ class Estimator:
             return read * pace, basis
         now = [(self._specs.get(one.model), float(one.expected), one.call_seconds) for one in calls]
         asked = measure.asked if measure and then is not None else {}
-        past = [(self._specs.get(label), one.calls, one.seconds / max(1.0, one.calls)) for label, one in asked.items()]
+        models = {one.use or one.model: self._specs.get(one.model) for one in calls}
+        past = [(models[use], one.calls, one.seconds / max(1.0, one.calls)) for use, one in asked.items()
+                if use in models]  # fmt: skip
         made = sum(one.calls for one in asked.values())
         beyond = max(0.0, (then or 0.0) - START_SECONDS - self._together(past)) / max(1.0, made)
         basis = min((one.basis for one in calls), key=BASES.index)

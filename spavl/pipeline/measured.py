@@ -56,9 +56,9 @@ class StageMeasure:
     slice_bytes: float
     """Bytes that a slice takes beside its records."""
     written_by: Mapping[str, int] = field(default_factory=dict)
-    """Records by model, where every model has a table."""
+    """Records by who was asked (`ModelUse.key`), where there is a table for each."""
     asked: Mapping[str, Asked] = field(default_factory=dict)
-    """Its calls by model."""
+    """Its calls by who was asked."""
     seconds: float | None = None
     """How long it took, where all its calls were made then; None where some came from the store."""
 
@@ -152,12 +152,13 @@ def _measure(
         for label, one in footer.get("asked", {}).items():
             asked.setdefault(label, []).append(one)
     spent = manifest.get("spent", {}).get(stage.name, {})
+    by_model = stage.by_model and all(path.stem in asked for path in footers)
     fresh = not spent.get("stored") and stage.name in manifest.get("seconds", {})
     return StageMeasure(
         read=read, written=rows, slices=slices,
         row_bytes=(sum(size for _, _, size, _ in sizes) - beside) / max(1, rows),
         slice_bytes=beside / max(1, slices),
-        written_by={path.stem: footer["rows"] for path, footer in footers.items()} if stage.by_model else {},
+        written_by={path.stem: footer["rows"] for path, footer in footers.items()} if by_model else {},
         asked={label: _added_up(those) for label, those in asked.items()},
         seconds=manifest["seconds"][stage.name] if fresh else None,
     )  # fmt: skip

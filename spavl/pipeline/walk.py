@@ -194,18 +194,21 @@ def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runne
 def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
     counts: Counter[str] = Counter()
     usage: dict[str, float] = {}
+    asked: dict[str, dict[str, float]] = {}
 
     def rows() -> Iterator[Any]:
         for made in slices:
             counts.update(made.counts)
             for name, amount in made.usage.items():
                 usage[name] = usage.get(name, 0) + amount
+            for use, one in made.asked.items():
+                asked[use] = _summed([asked.get(use, {}), one])
             if on_rows is not None:
                 on_rows(made.rows)
             yield made.table
 
     schema = schema_of(job.stage.writes)
-    said = {"made_from": job.fingerprint, "counts": counts, "usage": usage}
+    said = {"made_from": job.fingerprint, "counts": counts, "usage": usage, "asked": asked}
     write_batches(job.path, schema, rows(), footer=lambda: said, hashed=True)
 
 
