@@ -101,7 +101,7 @@ def _print_totals(plan: RunPlan) -> None:
         parts.insert(2, f"{cost}{' and more' if unknown else ''}")
     say(f"In all: {', '.join(parts)}.")
     if unknown:
-        say(f"The cost is unknown of {unknown}: set `price_in` and `price_out`, or name a file of `prices`.")
+        say(f"The cost is unknown of {unknown}: set `price_in` and `price_out`, or `prices`, a file of prices.")
     if any(one.basis == "guess" for one in plan.estimates):
         say(f"{GUESS} is a guess, for no call of that model was measured yet.")
 
@@ -155,6 +155,8 @@ def money(cost: float | None) -> str:
     """
     if cost is None:
         return "?"
+    if cost >= 1_000:
+        return f"{cost:,.0f}"
     return f"{cost:,.2f}" if cost >= 0.995 or not cost else f"{cost:.2g}"
 
 

@@ -192,7 +192,8 @@ def _warnings(settings: Settings, plan: RunPlan) -> list[str]:
         costs[f"models.{name}"] = (most, sum(one.cost or 0.0 for one in plan.estimates if one.model == name))
     costs["minutes"] = (ceilings.minutes, plan.seconds / 60)
     return found + [
-        f"`ceilings.{name}` is {most:g}, and {expected:.4g} is to be expected: what is beyond it will not be asked"
+        f"`ceilings.{name}` is {most:,g}, and {expected:,.{2 if expected < 1000 else 0}f} is to be expected: what is "
+        "beyond it will not be asked"
         for name, (most, expected) in costs.items() if most is not None and expected > most
     ]  # fmt: skip
 

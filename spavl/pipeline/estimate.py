@@ -42,7 +42,7 @@ SECONDS_A_PAIR = 0.001
 """Guess: seconds to write a row of the dataset."""
 SECONDS_A_CALL = 0.001_5
 """Seconds of this machine's processor that a call over a network takes: the engine's own limit."""
-START_SECONDS = 0.3
+START_SECONDS = 0.5
 """Seconds of a stage that do not grow with its records: what takes less in all tells nothing of a record."""
 
 
@@ -164,7 +164,9 @@ class Estimator:
         Args:
             pairs: rows of the dataset.
         """
-        a_row = self._measures.pair_bytes or self._picture_bytes + ROW_BYTES
+        a_row = self._picture_bytes + ROW_BYTES
+        if self._measures.pair_bytes:  # its picture is the most of it
+            a_row = self._measures.pair_bytes * self._picture_bytes / (self._measures.picture_bytes or a_row)
         pace, basis = _pace(self._measures.export_seconds, self._measures.pairs, SECONDS_A_PAIR)
         return StageEstimate("export", round(pairs), pairs * pace, round(pairs * a_row), basis)
 
