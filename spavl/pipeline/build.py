@@ -92,7 +92,7 @@ def _note_stages(session: Session, stages: Sequence[Stage]) -> None:
     gone = {stage["name"] for stage in manifest.get("stages", [])} - {stage.name for stage in stages}
     kept = {
         part: {name: value for name, value in manifest[part].items() if name not in gone}
-        for part in ("counts", "seconds", "spent", "again") if part in manifest
+        for part in ("counts", "seconds", "spent", "again", "asked") if part in manifest
     }  # fmt: skip
     session.run.replace(stages=[stage.described() for stage in stages], **kept)
 

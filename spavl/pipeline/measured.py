@@ -147,10 +147,7 @@ def _measure(
     sizes = [_size_of(path) for path in footers]
     rows, slices = sum(n for n, _, _, _ in sizes), sum(n for _, n, _, _ in sizes)
     beside = sum(about for _, _, _, about in sizes)
-    asked: dict[str, list[Mapping[str, float]]] = {}
-    for footer in footers.values():
-        for label, one in footer.get("asked", {}).items():
-            asked.setdefault(label, []).append(one)
+    asked = manifest.get("asked", {}).get(stage.name, {})
     spent = manifest.get("spent", {}).get(stage.name, {})
     by_model = stage.by_model and all(path.stem in asked for path in footers)
     fresh = not spent.get("stored") and stage.name in manifest.get("seconds", {})
@@ -159,13 +156,9 @@ def _measure(
         row_bytes=(sum(size for _, _, size, _ in sizes) - beside) / max(1, rows),
         slice_bytes=beside / max(1, slices),
         written_by={path.stem: footer["rows"] for path, footer in footers.items()} if by_model else {},
-        asked={label: _added_up(those) for label, those in asked.items()},
+        asked={use: Asked(**one) for use, one in asked.items()},
         seconds=manifest["seconds"][stage.name] if fresh else None,
     )  # fmt: skip
-
-
-def _added_up(those: Sequence[Mapping[str, float]]) -> Asked:
-    return Asked(**{name: sum(one[name] for one in those) for name in those[0]})
 
 
 def _size_of(path: Path) -> tuple[int, int, int, int]:
