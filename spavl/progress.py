@@ -242,15 +242,16 @@ class _CallTable:
         if self.has_ended:
             return self._bars
         calls, rates, left = self._rates.look()
-        return Group(self._bars, _table(calls, rates), Text(f"  {_outlook(calls, left)}"))
+        return Group(self._bars, _table(calls, rates, self._bars.console.width), Text(f"  {_outlook(calls, left)}"))
 
 
-def _table(calls: Calls, rates: dict[str, float]) -> RenderableType:
+def _table(calls: Calls, rates: dict[str, float], width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.add_column("  model", no_wrap=True, overflow="ellipsis")
+    left_over = width - sum(COLUMNS.values()) - len(COLUMNS) - 1
+    shown.add_column("  model", no_wrap=True, overflow="ellipsis", max_width=max(8, left_over))
     for name, width in COLUMNS.items():
         shown.add_column(name, justify="right", no_wrap=True, min_width=width)
     for one in calls.models:

@@ -61,11 +61,17 @@ class LiveCalls:
 
     def _of(self, name: str, now: Usage) -> ModelCalls:
         then = self._before.get(name, Usage())
+        tokens = now.prompt_tokens + now.completion_tokens - then.prompt_tokens - then.completion_tokens
         return ModelCalls(
-            name, min(self._expected[name], now.found + now.ended - then.found - then.ended), self._expected[name],
-            now.in_flight, now.prompt_tokens + now.completion_tokens - then.prompt_tokens - then.completion_tokens,
-            None if name in self._unpriced else now.cost - then.cost, now.failed - then.failed, now.throttled - then.throttled,
-        )  # fmt: skip
+            name=name,
+            done=min(self._expected[name], now.found + now.ended - then.found - then.ended),
+            expected=self._expected[name],
+            in_flight=now.in_flight,
+            tokens=tokens,
+            cost=None if name in self._unpriced else now.cost - then.cost,
+            failed=now.failed - then.failed,
+            throttled=now.throttled - then.throttled,
+        )
 
 
 def watch_calls(session: Session, model: str, expected: int) -> LiveCalls:
