@@ -64,19 +64,19 @@ class Calls:
     """Its ceiling of cost."""
 
 
-Watch = Callable[[], Calls]
+TellCalls = Callable[[], Calls]
 """Tells how the calls of a piece of work stand; called a few times a second, from a thread of its own."""
 
 
 class Progress(Protocol):
     """Where long work reports its progress."""
 
-    def bar(self, doing: str, watch: Watch | None = None) -> AbstractContextManager[OnProgress]:
+    def bar(self, doing: str, tell_calls: TellCalls | None = None) -> AbstractContextManager[OnProgress]:
         """A progress bar for one piece of work, shown while the block runs; it yields what to call with the progress.
 
         Args:
             doing: what is done, the bar's label.
-            watch: tells how the calls of models stand, where the work makes any.
+            tell_calls: tells how the calls of models stand, where the work makes any.
         """
         ...
 
@@ -93,12 +93,12 @@ class NoProgress:
     """Progress that shows nothing, for tests and notebooks."""
 
     @contextmanager
-    def bar(self, doing: str, watch: Watch | None = None) -> Iterator[OnProgress]:
+    def bar(self, doing: str, tell_calls: TellCalls | None = None) -> Iterator[OnProgress]:
         """No bar.
 
         Args:
             doing: ignored.
-            watch: ignored.
+            tell_calls: ignored.
         """
         yield lambda done, total: None
 
@@ -123,15 +123,15 @@ class TerminalProgress:
         self._console = console or Console(highlight=False)
 
     @contextmanager
-    def bar(self, doing: str, watch: Watch | None = None) -> Iterator[OnProgress]:
+    def bar(self, doing: str, tell_calls: TellCalls | None = None) -> Iterator[OnProgress]:
         """A bar that stays on the screen with its end state; yields what to call with the progress.
 
         Args:
             doing: what is done, the bar's label.
-            watch: tells how the calls of models stand: a table of them is shown below the bar until the work has ended.
+            tell_calls: tells how the calls of models stand; their table is below the bar until the work has ended.
         """
         if not self._console.is_terminal:
-            yield from self._plain(doing, watch)
+            yield from self._plain(doing, tell_calls)
             return
         bars = _bars(self._console)
         task = bars.add_task(visible(doing), total=None)
@@ -139,13 +139,13 @@ class TerminalProgress:
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        if watch is None:
+        if tell_calls is None:
             with bars:
                 yield update
             return
         from rich.live import Live
 
-        shown = _CallTable(bars, Rates(watch))
+        shown = _CallTable(bars, Rates(tell_calls))
         with Live(get_renderable=shown.render, console=self._console, refresh_per_second=REFRESHES_A_SECOND):
             try:
                 yield update
@@ -160,9 +160,9 @@ class TerminalProgress:
         """
         self._console.print(visible(line), markup=False, soft_wrap=True)
 
-    def _plain(self, doing: str, watch: Watch | None) -> Iterator[OnProgress]:
+    def _plain(self, doing: str, tell_calls: TellCalls | None) -> Iterator[OnProgress]:
         last, said = [0, 0], time.monotonic()
-        rates = Rates(watch) if watch is not None else None
+        rates = Rates(tell_calls) if tell_calls is not None else None
 
         def keep(done: int, total: int) -> None:
             nonlocal said
@@ -181,11 +181,11 @@ class Rates:
     """How the calls of a piece of work stand, how fast each model answers, and how long it will take.
 
     Args:
-        watch: tells how they stand.
+        tell_calls: tells how they stand.
     """
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, tell_calls: TellCalls) -> None:
+        self._tell = tell_calls
         self._seen: deque[tuple[float, dict[str, int]]] = deque()
 
     def look(self, now: float | None = None) -> tuple[Calls, dict[str, float], float | None]:
@@ -195,7 +195,7 @@ class Rates:
             now: the time, as of `time.monotonic`, which it is unless given.
         """
         now = time.monotonic() if now is None else now
-        calls = self._watch()
+        calls = self._tell()
         self._seen.append((now, {one.name: one.done for one in calls.models}))
         while len(self._seen) > 2 and now - self._seen[1][0] >= RATE_SECONDS:
             self._seen.popleft()

@@ -16,7 +16,7 @@ from spavl.progress import Calls, ModelCalls, NoProgress, Rates, TerminalProgres
 WORDS = ("model", "calls", "in flight", "a second", "tokens", "cost", "failed", "throttled")
 
 
-def counted(done: Callable[[], int], **more: float) -> progress.Watch:
+def counted(done: Callable[[], int], **more: float) -> progress.TellCalls:
     """Two models, one of which has done nothing yet."""
     return lambda: Calls(
         [

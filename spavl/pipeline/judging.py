@@ -13,7 +13,7 @@ from spavl.judging.guard import KINDS, Guard, Verdict, open_guard, require_verdi
 from spavl.judging.judge import Judge, open_judge
 from spavl.models.base import Prompt, Reply
 from spavl.models.identity import identity_of
-from spavl.pipeline.live import watch_calls
+from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.session import Session
 
 
@@ -126,8 +126,8 @@ def _model_named(settings: Settings, name: str, setting: str, what: str, listed:
 def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
     spec = session.spec(guard.model, f"guards: {guard.name}")
     model = session.model(spec)
-    watch = watch_calls(session, spec.name, len(prompts))
-    with session.progress.bar(doing, watch) as on_progress:
+    tell_calls = calls_of_model(session, spec.name, len(prompts))
+    with session.progress.bar(doing, tell_calls) as on_progress:
         replies = session.engine.complete(
             model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
         )

@@ -23,7 +23,7 @@ from spavl.tables import read_footer
 
 @final
 class LiveCalls:
-    """Tells how the calls of a piece of work stand; see `spavl.progress.Watch`.
+    """Tells how the calls of a piece of work stand; see `spavl.progress.TellCalls`.
 
     Args:
         expected: most replies, by name of the model.
@@ -50,6 +50,7 @@ class LiveCalls:
         self._find_later = later
 
     def __call__(self) -> Calls:
+        """How they stand now."""
         now = self._usage()
         spent = sum(one.cost for one in now.values())
         models = [self._of(name, now.get(name, Usage())) for name in self._expected]
@@ -74,7 +75,7 @@ class LiveCalls:
         )
 
 
-def watch_calls(session: Session, model: str, expected: int) -> LiveCalls:
+def calls_of_model(session: Session, model: str, expected: int) -> LiveCalls:
     """Tells how the calls of one model stand.
 
     Args:
@@ -86,7 +87,7 @@ def watch_calls(session: Session, model: str, expected: int) -> LiveCalls:
                      most=session.settings.ceilings.cost)  # fmt: skip
 
 
-def watch_jobs(
+def calls_of_jobs(
     session: Session, jobs: Sequence[Job], usage: Callable[[], Mapping[str, Usage]], later: Callable[[], float]
 ) -> LiveCalls | None:
     """Tells how the calls of a stage stand; None where it makes none.

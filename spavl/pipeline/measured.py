@@ -95,7 +95,7 @@ def measures_of(session: Session, stages: Sequence[Stage], specs: Sequence[Model
         specs: the models that are to be asked.
     """
     run = session.run
-    pictures = _mean_size(run.pictures.glob("*")) if run.pictures.is_dir() else None
+    pictures = _mean_size(run.pictures.rglob("*.*")) if run.pictures.is_dir() else None
     rows = {path: _size_of(path) for path in (run.dataset / "data").glob("*.parquet")}
     pairs = sum(n for n, _, _, _ in rows.values())
     return Measures(
@@ -146,15 +146,15 @@ def _measure(
 ) -> StageMeasure:
     sizes = [_size_of(path) for path in footers]
     rows, slices = sum(n for n, _, _, _ in sizes), sum(n for _, n, _, _ in sizes)
-    beside = sum(about for _, _, _, about in sizes)
+    about_them = sum(about for _, _, _, about in sizes)
     asked = manifest.get("asked", {}).get(stage.name, {})
     spent = manifest.get("spent", {}).get(stage.name, {})
     by_model = stage.by_model and all(path.stem in asked for path in footers)
     fresh = not spent.get("stored") and stage.name in manifest.get("seconds", {})
     return StageMeasure(
         read=read, written=rows, slices=slices,
-        row_bytes=(sum(size for _, _, size, _ in sizes) - beside) / max(1, rows),
-        slice_bytes=beside / max(1, slices),
+        row_bytes=(sum(size for _, _, size, _ in sizes) - about_them) / max(1, rows),
+        slice_bytes=about_them / max(1, slices),
         written_by={path.stem: footer["rows"] for path, footer in footers.items()} if by_model else {},
         asked={use: Asked(**one) for use, one in asked.items()},
         seconds=manifest["seconds"][stage.name] if fresh else None,

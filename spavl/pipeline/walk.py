@@ -15,7 +15,7 @@ import spavl
 from spavl.errors import NothingMade, RunError, SettingsError
 from spavl.models.identity import stamp_of, tried_again
 from spavl.pipeline.collect import collect_fingerprint, collect_slices
-from spavl.pipeline.live import seconds_after, watch_jobs
+from spavl.pipeline.live import calls_of_jobs, seconds_after
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
@@ -176,12 +176,12 @@ def _is_made(session: Session, job: Job) -> bool:
 
 def _run_jobs(session: Session, jobs: Sequence[Job], runner: Runner, later: Callable[[], float]) -> None:
     guard = threading.Lock()
-    watch = watch_jobs(session, jobs, runner.usage, later)
+    tell_calls = calls_of_jobs(session, jobs, runner.usage, later)
     total = sum(round(job.rows * (sum(use.calls for use in job.uses) or 1)) for job in jobs)
     done = 0
     asked: dict[str, dict[str, float]] = {}
     stage = jobs[0].stage.name
-    with session.progress.bar(stage, watch) as bar:
+    with session.progress.bar(stage, tell_calls) as bar:
 
         def on_progress(more: int) -> None:
             nonlocal done
