@@ -101,8 +101,10 @@ def _print_totals(plan: RunPlan) -> None:
     if any(one.cost for one in plan.estimates):
         parts.insert(2, f"{cost}{' and more' if unknown else ''}")
     say(f"In all: {', '.join(parts)}.")
-    if unknown:
+    if unknown and any(one.cost is None and one.kind != "python" for one in plan.estimates):
         say(f"The cost is unknown of {unknown}: set `price_in` and `price_out`, or `prices`, a file of prices.")
+    elif unknown:
+        say(f"The cost is unknown of {unknown}: classes of your own, which say it with their answers.")
     if any(one.basis == "guess" for one in plan.estimates):
         say(f"{GUESS} is a guess, for no call of that model was measured yet.")
 

@@ -209,7 +209,7 @@ class Estimator:
         past = [(models[use], one.calls, one.seconds / max(1.0, one.calls)) for use, one in asked.items()
                 if use in models]  # fmt: skip
         made = sum(one.calls for one in asked.values())
-        beyond = max(0.0, (then or 0.0) - START_SECONDS - self._together(past)) / max(1.0, made)
+        beyond = max(0.0, (then or 0.0) - START_SECONDS - self._together(past)) / made if made else 0.0
         basis = min((one.basis for one in calls), key=BASES.index)
         return self._together(now) + beyond * sum(one.expected for one in calls), basis
 

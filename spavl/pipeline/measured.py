@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class Asked:
     """Seconds of all of them, one after the other."""
     failed: float = 0.0
     """Calls that brought no answer."""
+
+
+ASKED = tuple(one.name for one in fields(Asked))
+"""Names of what `run.json` keeps of the calls that a stage made of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ def _measure(
         row_bytes=(sum(size for _, _, size, _ in sizes) - about_them) / max(1, rows),
         slice_bytes=about_them / max(1, slices),
         written_by={path.stem: footer["rows"] for path, footer in footers.items()} if by_model else {},
-        asked={use: Asked(**one) for use, one in asked.items()},
+        asked={use: Asked(**{name: one[name] for name in ASKED}) for use, one in asked.items()},
         seconds=manifest["seconds"][stage.name] if fresh else None,
     )  # fmt: skip
 
