@@ -93,8 +93,11 @@ class PipelineRun:
         """The run folder, as the setting `out` names it."""
         return Path(self.settings.out)
 
-    def check(self) -> RunPlan:
-        """What would run, with the most calls that it makes; no model is called, and no folder or store is made.
+    def check(self, *, pictures: int | None = None) -> RunPlan:
+        """What would run, and what it takes: calls, tokens, money, time, disk. Nothing is called, and nothing is made.
+
+        Args:
+            pictures: plan for so many, in place of those that there are.
 
         Raises:
             DataError: the pictures cannot be found.
@@ -102,7 +105,7 @@ class PipelineRun:
         from spavl.pipeline.check import check
 
         with self._session(look_only=True) as session:
-            return check(session)
+            return check(session, pictures=pictures)
 
     def qualify(self, guard: str, examples: str | Path) -> Qualification:
         """Measure a guard on labelled examples, and keep what was found in the run folder.

@@ -15,7 +15,7 @@ import spavl
 PACKAGE = Path(spavl.__file__).parent
 
 FLOORS = {
-    "errors": 0, "spavl": 0, "visible_text": 0, "plural": 0,
+    "errors": 0, "spavl": 0, "visible_text": 0, "plural": 0, "amounts": 0,
     "records": 1, "progress": 1, "atomic": 1, "pictures": 1, "rows": 1, "strict_yaml": 1, "threads": 1,
     "locks": 1, "own_code": 1,
     "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,

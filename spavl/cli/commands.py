@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from spavl.errors import NothingMade, SpavlError
 
 if TYPE_CHECKING:
     from spavl.api import PipelineRun
+    from spavl.pipeline.check import RunPlan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +46,10 @@ Models = Annotated[
 ]
 
 
+SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+"""What the letter after a number stands for."""
+
+
 class DemoLanguage(StrEnum):
     """What the miniature world's questions and answers are written in, in a demo."""
 
@@ -61,6 +67,22 @@ def _sections(incomplete: str) -> list[str]:
     from spavl.cli.settings_help import section_names
 
     return [name for name in section_names() if name.startswith(incomplete)]
+
+
+def parse_count(text: str) -> int:
+    """A number as people write it: `250000`, `250k`, `1.5M`.
+
+    Args:
+        text: what is typed.
+
+    Raises:
+        typer.BadParameter: it is no whole number above 0.
+    """
+    found = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)\s*([kKmM]?)", text.strip())
+    number = float(found[1].replace("_", "").replace(",", "")) * SCALES[found[2].lower()] if found else 0.0
+    if number < 1 or number != int(number):
+        raise typer.BadParameter(f"`{text}` is no number of pictures, such as 250000, 250k or 10M")
+    return int(number)
 
 
 def _print_version(wanted: bool) -> None:
@@ -144,14 +166,24 @@ def init(
 def check(
     settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
     allow_code: AllowCode = False,
+    pictures: Annotated[
+        int | None,
+        typer.Option(parser=parse_count, metavar="NUMBER",
+                     help="Plan for so many pictures, such as 250k or 10M, in place of those that there are."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Show what would run and how many model calls it makes, without making any."""
-    from spavl.cli.terminal import print_plan
+    """Show what would run and what it takes (calls, tokens, money, time, disk), without making a call."""
+    from spavl.cli.plan_tables import print_plan
+    from spavl.cli.terminal import print_json
 
-    plan = _open(settings, overrides, limit, seed, out, allow_code).check()
-    if not print_plan(plan):
+    plan = _open(settings, overrides, limit, seed, out, allow_code).check(pictures=pictures)
+    if as_json:
+        print_json(plan.as_plain_data())
+    elif print_plan(plan):
+        _print_next("Nothing was called", _after_check(plan, settings))
+    if plan.problems:
         raise typer.Exit(2)
-    _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
 
 
 @app.command(epilog="Example: [bold]spavl qualify my.yaml --guard guard --examples labelled.jsonl[/bold]")
@@ -370,6 +402,15 @@ def _open(
         path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, replay=replay,
         progress=TerminalProgress(console),
     )  # fmt: skip
+
+
+def _after_check(plan: RunPlan, settings: Path) -> str:
+    """What comes after a plan: a small run that measures what calls take, where none has, else the whole."""
+    if not plan.stages:
+        return f"start with `spavl evaluate {settings}`"
+    if plan.measured:
+        return f"start with `spavl build {settings}`"
+    return f"`spavl build {settings} --limit 20` measures what calls take; then check again, at any size (`--pictures`)"
 
 
 def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,7 +17,6 @@ from spavl.visible_text import visible
 
 if TYPE_CHECKING:
     from spavl.models.base import Reply
-    from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
     from spavl.pipeline.show import QuestionDetails, ShownText
     from spavl.statistics.intervals import Rate
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-MOST_NAMED = 5
-"""Most pictures that a plan names one by one."""
 NARROW = 15
 """Letters of a column's name that stand on one line, where its cells are no longer."""
 CLOSED = "(closed; `--reveal` prints it)"
@@ -80,39 +77,6 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
 def _longest_line(cells: list[str]) -> int:
     """Columns of the terminal that the longest line of some cells takes."""
     return max((Text(visible(line)).cell_len for cell in cells for line in cell.split("\n")), default=0)
-
-
-def print_plan(plan: RunPlan) -> bool:
-    """Print a plan and its problems. Returns whether there are none.
-
-    Args:
-        plan: what a settings file would do.
-    """
-    if plan.stages:
-        say(f"{plural(plan.pictures, 'picture')} ({plan.benign:,} benign) of "
-            f"{plural(plan.subcategories, 'subcategory', 'subcategories')}.")  # fmt: skip
-        say(f"The dataset is made by {plan.runner}.")
-        say(f"Stages: {' → '.join(plan.stages)}")
-    else:
-        say("No pictures are named, so no dataset is planned: benchmarks alone.")
-    if plan.items:
-        say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
-    say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")
-    for one in plan.unusable[:MOST_NAMED]:
-        say(f"cannot be used: {one}")
-    if plan.unusable:
-        say(f"{len(plan.unusable):,} of {plural(plan.looked_at, 'picture')} looked at cannot be used; a build goes on "
-            "without them.")  # fmt: skip
-    rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
-    rows.append(["", "", "all", f"{plan.calls:,}"])
-    table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
-    if plan.unpriced:
-        say(plan.unpriced)
-    if plan.empty_slots:
-        say(plan.empty_slots)
-    for problem in plan.problems:
-        print_error(problem)
-    return not plan.problems
 
 
 def print_funnel(manifest: dict[str, Any]) -> int:
@@ -233,9 +197,10 @@ def print_json(record: Any) -> None:
     """Print a record as JSON, as it is: control characters are escaped by JSON itself.
 
     Args:
-        record: a dataclass.
+        record: a dataclass, or plain data.
     """
-    out.print(Text(json.dumps(asdict(record), indent=1)), soft_wrap=True)
+    plain = asdict(record) if is_dataclass(record) and not isinstance(record, type) else record
+    out.print(Text(json.dumps(plain, indent=1)), soft_wrap=True)
 
 
 def _counted(counts: dict[str, Any]) -> str:

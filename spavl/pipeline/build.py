@@ -126,7 +126,7 @@ def _note_stages(session: Session, stages: Sequence[Stage]) -> None:
     gone = {stage["name"] for stage in manifest.get("stages", [])} - {stage.name for stage in stages}
     kept = {
         part: {name: value for name, value in manifest[part].items() if name not in gone}
-        for part in ("counts", "seconds", "spent", "again") if part in manifest
+        for part in ("counts", "seconds", "spent", "again", "asked") if part in manifest
     }  # fmt: skip
     session.run.replace(stages=[stage.described() for stage in stages], **kept)
 
@@ -161,6 +161,8 @@ def _what_helps(otherwise: str, session: Session) -> str:
     if reached := session.oversight.reached():
         setting = "ceilings.cost" if "ceilings.cost" in reached else "ceilings.minutes"
         return f"raise `{setting}`, then {AGAIN}"
+    if at_ceiling := session.oversight.at_ceiling:
+        return f"raise {', '.join(f'`ceilings.models.{name}`' for name in at_ceiling)}, then {AGAIN}"
     if given_up := session.oversight.given_up:
         return f"see to the server of {', '.join(f'`{name}`' for name in given_up)}, then {AGAIN}"
     verdicts = session.run.manifest()["counts"].get("pair", {})

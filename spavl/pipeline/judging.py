@@ -15,6 +15,7 @@ from spavl.judging.judge import Judge, open_judge
 from spavl.judging.kinds import KINDS, Verdict
 from spavl.models.base import Prompt, Reply
 from spavl.models.identity import identity_of
+from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.session import Session
 
 
@@ -142,7 +143,8 @@ def ask_guard(session: Session, guard: Guard, doing: str, prompts: Sequence[Prom
     """
     spec = session.spec(guard.model, f"guards: {guard.name}")
     model = session.model(spec)
-    with session.progress.bar(doing) as on_progress:
+    tell_calls = calls_of_model(session, spec.name, len(prompts))
+    with session.progress.bar(doing, tell_calls) as on_progress:
         replies = session.engine.complete(
             model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
         )

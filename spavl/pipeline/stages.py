@@ -212,6 +212,7 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
     },
     "pair": {
         "work": _pair, "decides": lambda settings: settings.build.pair.model_dump(mode="json"),
+        "makes": lambda settings: 0.5,  # of a match that was judged in both orders
         "nothing": ("No match became a pair", "use responders that differ more, or a stronger judge"),
         "why_nothing": why_no_pair,
     },
