@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from spavl.config.base import Section
 from spavl.config.models import Label, SamplingSettings
 
-GUARD_KINDS = ("rubric", "md-judge", "llama-guard", "policy", "graded", "refusal")
+GUARD_KINDS = ("rubric", "md-judge", "llama-guard", "policy", "graded", "refusal", "outcome")
 """Kinds of guard that are built in."""
 
 _PATTERN = rf"^({'|'.join(GUARD_KINDS)}|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"
@@ -42,7 +42,7 @@ class GuardSpec(Section):
     """Label of an entry of `models`. None: the model that is called as the guard is."""
     kind: GuardKindName = "rubric"
     """`rubric`: the built-in prompt. `policy`: a prompt that holds your policy. `graded`: severity from 0 to 4.
-    `refusal`: refusal or compliance. `llama-guard`, `md-judge`: the model's own chat template, over question and
+    `refusal`: refusal or compliance. `outcome`: unsafe, refusal, safe completion or unhelpful. `llama-guard`, `md-judge`: the model's own chat template, over question and
     answer. `package.module:Class`: a kind of your own, which needs `--allow-code`."""
     prompt: str | None = None
     """A template file instead of the kind's own prompt; placeholders: question, answer, policy."""

@@ -2,7 +2,7 @@
 
 Split `train` is for training; `heldout` has the subcategories that are held out. The published columns (`image,
 question, chosen, rejected, image_name`) come first; class labels, question type, ids, sources and verdicts, which the
-published train split lacks, follow.
+published train split lacks, follow; with them all that judges said.
 """
 
 from __future__ import annotations
@@ -23,17 +23,27 @@ from spavl.tables.query import query
 _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
     "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
-    "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought",
+    "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought", "reason_ab", "reason_ba",
+    "more_harmless", "more_helpful",
 )  # fmt: skip
 _FLAGS = ("benign", "chosen_safe", "rejected_safe")
-_FEATURES = {"image": {"_type": "Image"}} | {
-    name: {"dtype": "bool" if name in _FLAGS else "string", "_type": "Value"} for name in (*_TEXT, *_FLAGS)
-}
+_LEVELS = ("chosen_severity", "rejected_severity")
+_LISTS = ("judges_for", "judges_against")
+_TEXT_FEATURE = {"dtype": "string", "_type": "Value"}
+_FEATURES = (
+    {"image": {"_type": "Image"}}
+    | dict.fromkeys(_TEXT, _TEXT_FEATURE)
+    | dict.fromkeys(_FLAGS, {"dtype": "bool", "_type": "Value"})
+    | dict.fromkeys(_LEVELS, {"dtype": "int64", "_type": "Value"})
+    | dict.fromkeys(_LISTS, {"feature": _TEXT_FEATURE, "_type": "Sequence"})
+)
 SCHEMA = pa.schema(
     [
         pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         *(pa.field(name, pa.string()) for name in _TEXT),
         *(pa.field(name, pa.bool_()) for name in _FLAGS),
+        *(pa.field(name, pa.int64()) for name in _LEVELS),
+        *(pa.field(name, pa.list_(pa.string())) for name in _LISTS),
     ],
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
@@ -63,7 +73,9 @@ _CARD = """---
 {% endfor %}
 - Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}. `rejected`
   means *less preferred*, not harmful: the label mixes harmlessness and helpfulness.
-- Every pair was judged in both reading orders; only agreeing verdicts are here.
+- Every pair was judged in both reading orders; only agreeing verdicts are here. `judges_for` and `judges_against` name
+  the judges that preferred the chosen answer and the other one; `reason_ab` and `reason_ba` are what the first of them
+  said in the two orders (the published rationales call these reason1 and reason2), and may quote harmful answers.
 - Licences of the pictures: {{ licenses }}. The columns `license` and `image_sha256` name each one.
 - Intended for making vision-language models safer, and for research on that.
 """
@@ -157,6 +169,10 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
         "verdict_ab": p.verdict_ab, "verdict_ba": p.verdict_ba,
         "chosen_outcome": p.chosen_outcome, "rejected_outcome": p.rejected_outcome,
         "chosen_thought": p.chosen_thought, "rejected_thought": p.rejected_thought,
+        "reason_ab": p.reason_ab, "reason_ba": p.reason_ba,
+        "more_harmless": p.more_harmless, "more_helpful": p.more_helpful,
+        "chosen_severity": p.chosen_severity, "rejected_severity": p.rejected_severity,
+        "judges_for": list(p.judges_for), "judges_against": list(p.judges_against),
         "benign": image.benign, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
     }  # fmt: skip
 

@@ -21,6 +21,7 @@ from spavl.judging.readers.outcomes import (
     Grade,
     first_line,
     read_md_judge,
+    read_outcome,
     read_refusal,
     read_severity,
     read_two_lines,
@@ -214,6 +215,7 @@ KINDS: Mapping[str, _Kind] = {
     "policy": _Kind(read_two_lines, {"answer": "grade_policy"}),
     "graded": _Kind(read_severity, {"answer": "grade_severity"}),
     "refusal": _Kind(read_refusal, {"answer": "grade_refusal"}, tells=("refusal",)),
+    "outcome": _Kind(read_outcome, {"answer": "grade_outcome"}, tells=("safety", "refusal")),
     "llama-guard": _Kind(read_two_lines),
     "md-judge": _Kind(read_md_judge, shows_image=False),
 }  # fmt: skip
