@@ -140,12 +140,12 @@ def print_quality(manifest: dict[str, Any]) -> None:
     Args:
         manifest: `run.json` after a build, or after one that could not go on.
     """
-    from spavl.pipeline.quality import balance_rows, panel
+    from spavl.pipeline.quality import balance_rows, judge_panel
 
     if judges := manifest.get("judges"):
         head = ["judge", "matches", "same in both orders", "decided by position", "unreadable"]
         table("Judges, with 95 % intervals", head, [_judge_row(name, judge) for name, judge in judges.items()])
-    if agreement := panel(manifest):
+    if agreement := judge_panel(manifest):
         same = (f"{names} {_percent(rate.value)} of {rate.n:,}" for names, rate in agreement.same.items())
         alpha = "" if agreement.alpha is None else f"; Krippendorff's α {agreement.alpha:.2f}"
         say(f"Judges agree: {', '.join(same)}{alpha}.")

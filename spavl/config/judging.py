@@ -42,8 +42,9 @@ class GuardSpec(Section):
     """Label of an entry of `models`. None: the model that is called as the guard is."""
     kind: GuardKindName = "rubric"
     """`rubric`: the built-in prompt. `policy`: a prompt that holds your policy. `graded`: severity from 0 to 4.
-    `refusal`: refusal or compliance. `outcome`: unsafe, refusal, safe completion or unhelpful. `llama-guard`, `md-judge`: the model's own chat template, over question and
-    answer. `package.module:Class`: a kind of your own, which needs `--allow-code`."""
+    `refusal`: refusal or compliance. `outcome`: unsafe, refusal, safe completion or unhelpful. `llama-guard`,
+    `md-judge`: the model's own chat template, over question and answer. `package.module:Class`: a kind of your own,
+    which needs `--allow-code`."""
     prompt: str | None = None
     """A template file instead of the kind's own prompt; placeholders: question, answer, policy."""
     policy: str | None = None

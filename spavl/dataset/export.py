@@ -11,10 +11,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from spavl.atomic import write_text
+from spavl.dataset.shortcuts import shortcuts
 from spavl.errors import DataError, RunError
 from spavl.records import PreferencePair
 from spavl.tables import read_footer, slices_of, write_batches
@@ -29,13 +31,11 @@ _TEXT = (
 _FLAGS = ("benign", "chosen_safe", "rejected_safe")
 _LEVELS = ("chosen_severity", "rejected_severity")
 _LISTS = ("judges_for", "judges_against")
-_TEXT_FEATURE = {"dtype": "string", "_type": "Value"}
-_FEATURES = (
+_TYPES = {name: dtype for names, dtype in ((_TEXT, "string"), (_FLAGS, "bool"), (_LEVELS, "int64")) for name in names}
+_FEATURES: dict[str, Any] = (
     {"image": {"_type": "Image"}}
-    | dict.fromkeys(_TEXT, _TEXT_FEATURE)
-    | dict.fromkeys(_FLAGS, {"dtype": "bool", "_type": "Value"})
-    | dict.fromkeys(_LEVELS, {"dtype": "int64", "_type": "Value"})
-    | dict.fromkeys(_LISTS, {"feature": _TEXT_FEATURE, "_type": "Sequence"})
+    | {name: {"dtype": dtype, "_type": "Value"} for name, dtype in _TYPES.items()}
+    | {name: {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"} for name in _LISTS}
 )
 SCHEMA = pa.schema(
     [
@@ -76,6 +76,9 @@ _CARD = """---
 - Every pair was judged in both reading orders; only agreeing verdicts are here. `judges_for` and `judges_against` name
   the judges that preferred the chosen answer and the other one; `reason_ab` and `reason_ba` are what the first of them
   said in the two orders (the published rationales call these reason1 and reason2), and may quote harmful answers.
+- What tells chosen from rejected answers, as the probability that a chosen one ranks above a rejected one (0.50 tells
+  nothing): length alone {{ length_auc }}, the responder alone {{ source_auc }}. The chosen answer is the longer one in
+  {{ longer }} of the pairs.
 - Licences of the pictures: {{ licenses }}. The columns `license` and `image_sha256` name each one.
 - Intended for making vision-language models safer, and for research on that.
 """
@@ -186,12 +189,20 @@ def _card(pairs: Path, splits: Mapping[str, int]) -> str:
         task_categories=["image-text-to-text"], tags=["safety", "preference", "dpo", "spa-vl"],
         configs=[{"config_name": "default", "data_files": files}],
     )  # fmt: skip
+    measured = shortcuts(pairs)
     card = DatasetCard.from_template(
         metadata,
         template_str=_CARD,
         pairs=sum(splits.values()),
         domains=query(DOMAINS, pairs=pairs),
         unsafe=query("SELECT count(*) FROM pairs WHERE NOT chosen_safe", pairs=pairs)[0][0],
+        longer="–" if measured["chosen_longer"] is None else f"{100 * measured['chosen_longer']:.1f} %",
+        length_auc=_auc(measured["length_auc"]),
+        source_auc=_auc(measured["source_auc"]),
         licenses=", ".join(row[0] for row in query(LICENSES, pairs=pairs)) or "unknown",
     )
     return f"{card}\n"
+
+
+def _auc(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

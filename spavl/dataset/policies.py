@@ -67,10 +67,10 @@ def in_turn(given: Candidates) -> list[Two]:
     of_pair: dict[frozenset[str], list[Two]] = {}
     for two in given.random.sample(given.pairs, len(given.pairs)):
         of_pair.setdefault(frozenset(answer.responder for answer in two), []).append(two)
-    cycle = tournament(sorted(given.groups))
+    cycle = [of_pair[pair] for pair in tournament(sorted(given.groups)) if pair in of_pair]
     start = given.random.randrange(len(cycle))
-    turns = [of_pair[pair] for pair in cycle[start:] + cycle[:start] if pair in of_pair]
-    layers = (turn[layer] for layer in range(max(map(len, turns), default=0)) for turn in turns if layer < len(turn))
+    turns = cycle[start:] + cycle[:start]
+    layers = (turn[layer] for layer in range(max(map(len, turns))) for turn in turns if layer < len(turn))
     return [two for two, _ in zip(layers, range(given.count), strict=False)]
 
 

@@ -92,7 +92,7 @@ def _refusals(pairs: Path) -> dict[str, float | None]:
     """Share of refusals among chosen and rejected answers; None where the guard tells refusals from nothing."""
     found: dict[str, float | None] = {"chosen_refusal": None, "rejected_refusal": None}
     rows = query(_REFUSALS, pairs=pairs)
-    if any(told for *_, told in rows):
+    if any(kinds for *_, kinds in rows):
         found |= {"chosen_refusal" if preferred else "rejected_refusal": n / of for preferred, n, of, _ in rows}
     return found
 

@@ -102,7 +102,7 @@ def _categories(judge: Mapping[str, Any]) -> Iterator[CategoryAudit]:
         )
 
 
-def panel(manifest: Mapping[str, Any]) -> JudgePanel | None:
+def judge_panel(manifest: Mapping[str, Any]) -> JudgePanel | None:
     """How far several judges agree; None where there is one.
 
     Args:

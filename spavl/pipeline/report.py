@@ -12,7 +12,7 @@ from spavl.config import Settings, load_settings
 from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
-from spavl.pipeline.quality import balance_rows, judges, panel
+from spavl.pipeline.quality import balance_rows, judge_panel, judges
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
@@ -88,7 +88,7 @@ def _data(
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
         responders=responders(run, manifest.get("responders", {})), judges=judges(run, manifest.get("judge_error")),
-        panel=panel(manifest), balance=balance_rows(manifest),
+        panel=judge_panel(manifest), balance=balance_rows(manifest),
         examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),
