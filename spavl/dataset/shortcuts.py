@@ -48,7 +48,7 @@ def shortcuts(pairs: Path) -> dict[str, Any]:
     return {
         "pairs": count,
         "chosen_longer": longer,
-        "length_auc": auc_of(query(_LENGTHS, pairs=pairs)),  # type: ignore[arg-type]
+        "length_auc": auc_of(query(_LENGTHS, pairs=pairs)),
         "source_auc": _source_auc(sources),
         "chosen_unsafe": _share(chosen_unsafe, chosen_graded),
         "rejected_unsafe": _share(rejected_unsafe, rejected_graded),
