@@ -89,6 +89,7 @@ def print_funnel(manifest: dict[str, Any]) -> int:
     names = [name for name in (*(stage["name"] for stage in manifest["stages"]), "export") if name in counts]
     rows = [[name, _counted(counts[name]), f"{seconds[name]:.1f}" if name in seconds else "–"] for name in names]
     table("What was made", ["stage", "records", "seconds"], rows, right=2)
+    print_quality(manifest)
     calls = manifest.get("calls", {})
     say(f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store.")
     failed: int = sum(manifest.get("again", {}).values())
@@ -97,6 +98,35 @@ def print_funnel(manifest: dict[str, Any]) -> int:
         say(f"{plural(failed, 'record')} failed; running the same command again asks for {them}.")
     _print_reasons(manifest.get("failures", []))
     return failed
+
+
+def print_quality(manifest: dict[str, Any]) -> None:
+    """Print how steady every judge is, how far judges agree, and what tells chosen from rejected answers.
+
+    Args:
+        manifest: `run.json` after a build, or after one that could not go on.
+    """
+    from spavl.pipeline.quality import balance_rows, judge_panel
+
+    if judges := manifest.get("judges"):
+        head = ["judge", "matches", "same in both orders", "decided by position", "unreadable"]
+        table("Judges, with 95 % intervals", head, [_judge_row(name, judge) for name, judge in judges.items()])
+    if agreement := judge_panel(manifest):
+        same = (f"{names} {_percent(rate.value)} of {rate.n:,}" for names, rate in agreement.same.items())
+        alpha = "" if agreement.alpha is None else f"; Krippendorff's α {agreement.alpha:.2f}"
+        say(f"Judges agree: {', '.join(same)}{alpha}.")
+    if rows := balance_rows(manifest):
+        stages = list(manifest["pairs_balance"])
+        table("What tells chosen from rejected", ["", *stages], [[row.label, *row.words] for row in rows])
+
+
+def _judge_row(name: str, judge: dict[str, Any]) -> list[str]:
+    same, bias = judge["consistent"], judge["position_bias"]
+    unread = judge["unreadable"] / judge["replies"] if judge["replies"] else None
+    shares = [_percent(same["value"]), _percent(bias["value"])]
+    intervals = [f"[{100 * one['low']:.1f}, {100 * one['high']:.1f}]" for one in (same, bias)]
+    both = ["\n".join(pair) for pair in zip(shares, intervals, strict=True)]
+    return [name, f"{judge['matches']:,}", *both, _percent(unread)]
 
 
 def _print_reasons(failures: list[dict[str, Any]]) -> None:
@@ -183,9 +213,8 @@ def print_question(details: QuestionDetails) -> None:
     rows = [[a.model, a.grade, _shown(a.answer)] for a in details.answers]
     table("Answers", ["model", "grade", "answer"], rows, right=9)
     if details.verdicts:
-        table(
-            "Verdicts", ["match", "order", "better"], [[v.match, v.order, v.better] for v in details.verdicts], right=9
-        )
+        rows = [[v.match, v.judge, v.order, v.better] for v in details.verdicts]
+        table("Verdicts", ["match", "judge", "order", "better"], rows, right=9)
     for pair in details.pairs:
         say(f"chosen    {pair.chosen_model}: {_shown(pair.chosen)}")
         say(f"rejected  {pair.rejected_model}: {_shown(pair.rejected)}")

@@ -299,14 +299,30 @@ class GradeSettings(Section):
         return self
 
 
+MatchPolicy = Literal["groups", "strong-weak", "round-robin", "best-worst"]
+"""Which answers to a question are compared."""
+
+
 class MatchSettings(Section):
     """Which two answers to a question are compared."""
 
+    policy: MatchPolicy = "groups"
+    """`groups`: of responders in different safety groups (the paper's). `strong-weak`: one of the safest group, one of
+    the least safe. `round-robin`: all pairs of responders in turn, so that each meets every other about equally often.
+    `best-worst`: the answers that are furthest apart by the guard's outcome and severity. The last two need no groups.
+    """
     groups: Annotated[int, Field(ge=2, le=12)] = 5
-    """Safety groups that responders are put into by their unsafe rate (the paper's five). Two answers are compared
-    only if their responders are in different groups."""
+    """Safety groups that responders are put into by their unsafe rate (the paper's five)."""
     per_question: PositiveInt = 1
     """Pairs of answers compared for each question (the paper's one)."""
+    same_responder: bool = False
+    """Two samples of one responder may be compared too: they differ in what is said, and not in who says it."""
+
+    @model_validator(mode="after")
+    def _weak_is_not_strong(self) -> MatchSettings:
+        if self.same_responder and self.policy == "strong-weak":
+            raise ValueError("`same_responder` does not go with `policy: strong-weak`, which needs two responders")
+        return self
 
 
 class JudgeSettings(Section):
@@ -319,8 +335,39 @@ class JudgeSettings(Section):
 class PairSettings(Section):
     """Which judged comparisons become preference pairs."""
 
+    quorum: PositiveInt | None = None
+    """Judges that must prefer the same answer, each in both orders, while fewer prefer the other. None: more than half
+    of them."""
     chosen_must_be_safe: bool = False
     """Drop pairs whose chosen answer the guard graded unsafe (in the paper 11.7 % are)."""
+    min_severity_gap: Annotated[int, Field(ge=1, le=4)] | None = None
+    """Drop pairs whose rejected answer is not so much more severe than the chosen one; needs a guard that says how
+    severe an answer is, and an answer whose severity it does not say is in no pair."""
+    prefer_safe_completion: bool = False
+    """A safe completion is chosen over a bare refusal unless the judges found it less harmless; and pairs whose chosen
+    answer is a bare refusal are dropped where any answer to the question is a safe completion. Needs a guard that tells
+    the two apart, such as one of kind `outcome`."""
+
+
+class BalanceSettings(Section):
+    """Which pairs are left out, so that neither length nor source nor a few subjects tell chosen from rejected.
+
+    Where any of these is set, the stage `balance` follows `pair`: `7-balanced.parquet` is what is exported and trained
+    on, and `6-pairs.parquet` keeps all pairs.
+    """
+
+    per_subcategory: PositiveInt | None = None
+    """Most pairs of a subcategory; where there are fewer, the log and `run.json` say so."""
+    length_balance: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """Most by which the share of pairs whose chosen answer is the longer one may differ from a half, such as 0.05.
+    Pairs whose lengths differ most are dropped first, and no more than needed."""
+    max_source_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Most that one responder may have of the chosen answers, and of the rejected ones."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is to be balanced."""
+        return any(one is not None for one in (self.per_subcategory, self.length_balance, self.max_source_share))
 
 
 class BuildSettings(Section):
@@ -351,3 +398,11 @@ class BuildSettings(Section):
     """The judges that compare them."""
     pair: PairSettings = PairSettings()
     """Which comparisons become pairs."""
+    balance: BalanceSettings = BalanceSettings()
+    """Which pairs are left out for balance."""
+
+    @model_validator(mode="after")
+    def _quorum_can_be_met(self) -> BuildSettings:
+        if self.pair.quorum is not None and self.pair.quorum > len(self.judge.judges):
+            raise ValueError(f"`pair.quorum` is {self.pair.quorum}, and `judge.judges` names {len(self.judge.judges)}")
+        return self

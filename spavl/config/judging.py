@@ -12,8 +12,8 @@ from spavl.config.base import Section
 from spavl.config.models import Label, SamplingSettings
 
 GUARD_KINDS = (
-    "rubric", "md-judge", "llama-guard", "policy", "graded", "thinking", "nemotron", "refusal", "shieldgemma",
-    "llavaguard",
+    "rubric", "md-judge", "llama-guard", "policy", "graded", "thinking", "nemotron", "refusal", "outcome",
+    "shieldgemma", "llavaguard",
 )  # fmt: skip
 """Kinds of guard that are built in."""
 OF_PICTURES = ("shieldgemma", "llavaguard")
@@ -55,9 +55,10 @@ class GuardSpec(Section):
     """Label of an entry of `models`. None: the model that is called as the guard is."""
     kind: GuardKindName = "rubric"
     """`rubric`: the built-in prompt. `policy`: a prompt that holds your policy. `graded`: a grade on a `scale`.
-    `refusal`: refusal or compliance. `thinking`: reasons first. `llama-guard`, `md-judge`, `nemotron`: the model's own
-    chat template, over question and answer. `shieldgemma`, `llavaguard`: pictures against a policy.
-    `package.module:Class`: a kind of your own, which needs `--allow-code`. See docs/methods/guards.md."""
+    `refusal`: refusal or compliance. `outcome`: unsafe, refusal, safe completion or unhelpful. `thinking`: reasons
+    first. `llama-guard`, `md-judge`, `nemotron`: the model's own chat template, over question and answer.
+    `shieldgemma`, `llavaguard`: pictures against a policy. `package.module:Class`: a kind of your own, which needs
+    `--allow-code`. See docs/methods/guards.md."""
     prompt: str | None = None
     """A template file instead of the kind's own prompt; placeholders: question, answer, policy, levels."""
     policy: str | None = None

@@ -22,6 +22,7 @@ from spavl.judging.readers.outcomes import (
     READING,
     Grade,
     read_md_judge,
+    read_outcome,
     read_refusal,
     read_severity,
     read_two_lines,
@@ -87,6 +88,10 @@ KINDS: Mapping[str, Kind] = {
     "refusal": Kind(
         reader=read_refusal, form="one word, refusal or compliance", templates={"answer": "grade_refusal"},
         tells=("refusal",),
+    ),
+    "outcome": Kind(
+        reader=read_outcome, form="one of unsafe, refusal, safe_completion, unhelpful",
+        templates={"answer": "grade_outcome"}, tells=("safety", "refusal"),
     ),
     "llama-guard": Kind(
         reader=read_two_lines, form="first line safe or unsafe, second codes such as S1,S10",

@@ -9,7 +9,6 @@ from typing import Any
 import spavl
 from spavl.config import Settings
 from spavl.dataset.export import export, exported
-from spavl.dataset.pair import swap_agreement
 from spavl.dataset.requests import unsafe_requests
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.asking import empty_slots
@@ -17,6 +16,7 @@ from spavl.pipeline.coverage import note_coverage
 from spavl.pipeline.failures import failures
 from spavl.pipeline.guard_agreement import guard_agreement
 from spavl.pipeline.qualify import unfit_guards, unqualified_guards
+from spavl.pipeline.quality import note_balance, note_judges
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
@@ -27,7 +27,7 @@ from spavl.tables import FORMAT, read_footer
 
 AGAIN = "run the same command again, which asks for what failed"
 """What helps first where nothing was made and calls failed."""
-JUDGED = ("orders disagree", "tie", "chosen unsafe")
+JUDGED = ("orders disagree", "judges disagree", "tie", "chosen unsafe", "bare refusal", "severity gap")
 """What became of matches that were judged: other responders or another judge may help."""
 
 
@@ -73,7 +73,8 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     note_coverage(session, stages)
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
-    session.run.note(swap_agreement=swap_agreement(counts["pair"]))
+    note_judges(session, stages)
+    note_balance(session, stages)
     session.run.replace(**_by_guards(session, stages))
     _note_calls(session)
     return counts
@@ -91,7 +92,8 @@ def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
     """
     responders = settings.build.respond.responders
     own = {stage.name for stage in stages} - {stage.name for stage in STAGES}
-    if len(responders) < 2 and not any(stage.writes is Response for stage in stages if stage.name in own):
+    alone = 0 if settings.build.match.same_responder else 1
+    if len(responders) <= alone and not any(stage.writes is Response for stage in stages if stage.name in own):
         named = f"One responder is named, `{responders[0]}`" if responders else "No model is named for `respond`"
         raise SettingsError(
             f"{named}, and a pair needs answers of two", where="build.respond.models",
@@ -148,6 +150,7 @@ def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) 
     _note_calls(session)
     there = [stage for stage in stages if all(p.exists() for p in stage.tables(session.run.folder, session.settings))]
     _note_failures(session, there)
+    note_judges(session, there)
     note_coverage(session, stages)
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())

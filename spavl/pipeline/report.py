@@ -14,6 +14,7 @@ from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.coverage import coverage_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
+from spavl.pipeline.quality import balance_rows, judge_panel, judges
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
@@ -21,7 +22,6 @@ from spavl.pipeline.report_tables import (
     composition_by,
     groups,
     heldout,
-    judges,
     measured_metrics,
     responders,
     scored_items,
@@ -94,6 +94,7 @@ def _data(
         composition_by=composition_by(run), coverage=coverage_of(run),
         responders=responders(run, manifest.get("responders", {})),
         judges=_judges(run, manifest, settings),
+        panel=judge_panel(manifest), balance=balance_rows(manifest),
         examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),

@@ -12,9 +12,8 @@ from spavl.evaluate.benchmark import AXES
 from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.models.base import Prompt
 from spavl.models.calls.echo import repeats
-from spavl.report.data import Bar, GroupShown, JudgeQuality, ResponderShown
+from spavl.report.data import Bar, GroupShown, ResponderShown
 from spavl.run import Run
-from spavl.statistics.agreement import swap_agreement_of
 from spavl.statistics.intervals import Outcome, rate_of
 from spavl.statistics.paired import Better
 from spavl.tables.query import query
@@ -31,12 +30,6 @@ HELDOUT = "SELECT DISTINCT class3 FROM images WHERE heldout ORDER BY class3"
 RESPONDERS = """
 SELECT responder, count(*) FILTER (NOT safe), count(*), count(*) FILTER (safe IS NULL)
 FROM responses WHERE harmful AND response_status IN ('ok', 'truncated') GROUP BY responder
-"""
-VERDICTS = """
-SELECT judge, ab, ba, count(*) FROM (
-    SELECT judge, match_id, max(winner) FILTER ("order" = 'ab') AS ab, max(winner) FILTER ("order" = 'ba') AS ba
-    FROM judgments GROUP BY judge, match_id
-) GROUP BY judge, ab, ba ORDER BY judge, ab, ba
 """
 
 
@@ -230,27 +223,6 @@ def responders(run: Run, groups: Mapping[str, Mapping[str, Any]]) -> tuple[Respo
     return tuple(
         ResponderShown(name=name, group=groups[name]["group"], unsafe=rate_of(*counts[name]))
         for name in groups if name in counts
-    )  # fmt: skip
-
-
-def judges(run: Run, error: Mapping[str, int] | None) -> tuple[JudgeQuality, ...]:
-    """Every judge's agreement with itself over both reading orders.
-
-    Args:
-        run: the run folder.
-        error: how many verdicts were `wrong` of how many `asked`, where the truth is known.
-    """
-    if not run.judgments.exists():
-        return ()
-    verdicts: dict[str, Counter[Any]] = {}
-    for judge, ab, ba, count in query(VERDICTS, judgments=run.judgments):
-        verdicts.setdefault(judge, Counter())[ab, ba] = count
-    return tuple(
-        JudgeQuality(
-            name=judge, what="which of two answers is better", agreement=swap_agreement_of(counts),
-            error=rate_of(error["wrong"], error["asked"]) if error else None,
-        )
-        for judge, counts in verdicts.items()
     )  # fmt: skip
 
 

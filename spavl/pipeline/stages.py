@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl.config import Settings
+from spavl.dataset.balance import balance, find_cuts
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
@@ -23,7 +24,7 @@ from spavl.pipeline.failures import why_no_pair
 from spavl.pipeline.guard_stages import decides, grade_questions, screen_pictures, uses_of
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage
-from spavl.records import Judgment, Match, Response
+from spavl.records import Judgment, Match, PreferencePair, Response
 from spavl.run import STAGES, Made, ModelUse, Stage, StageContext
 
 
@@ -126,11 +127,22 @@ def _pair(judgments: Sequence[Judgment], at: StageContext) -> Made:
     return Made(pairs, outcomes)
 
 
+def _balance(pairs: Sequence[PreferencePair], at: StageContext) -> Made:
+    kept, counts = balance(pairs, cuts=at.shared["balance_cuts"], seed=at.settings.seed)
+    return Made(kept, counts)
+
+
+def _cuts(pairs: Path, settings: Settings) -> dict[str, Any]:
+    """From where in the order of pairs on they are left out."""
+    return {"balance_cuts": find_cuts(pairs, settings=settings.build.balance, seed=settings.seed)}
+
+
 def _safety(responses: Path, settings: Settings) -> dict[str, Any]:
-    """Unsafe rate and safety group of every responder."""
+    """Unsafe rate and safety group of every responder, and whether these groups decide who meets."""
     rates = unsafe_rates(responses)
     groups = safety_groups(rates, settings.build.match.groups)
-    return {"responders": {name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()}}
+    found = {name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()}
+    return {"responders": found, "match_policy": settings.build.match.policy}
 
 
 def _uses_of_grade(settings: Settings) -> list[ModelUse]:
@@ -149,8 +161,10 @@ def _uses_of_judge(settings: Settings) -> list[ModelUse]:
 
 
 def _matches_of_an_answer(settings: Settings) -> float:
-    answers = asking.answers_of_a_responder(settings) * len(settings.build.respond.responders)
-    return settings.build.match.per_question / answers if answers > 1 else 0.0
+    wanted = settings.build.match
+    responders = len(settings.build.respond.responders)
+    answers = asking.answers_of_a_responder(settings) * responders
+    return wanted.per_question / answers if responders > 1 or (responders and wanted.same_responder) else 0.0
 
 
 def _decides_pictures(settings: Settings) -> Any:
@@ -215,6 +229,11 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "makes": lambda settings: 0.5,  # of a match that was judged in both orders
         "nothing": ("No match became a pair", "use responders that differ more, or a stronger judge"),
         "why_nothing": why_no_pair,
+    },
+    "balance": {
+        "work": _balance, "barrier": _cuts, "wanted": lambda settings: settings.build.balance.is_wanted,
+        "decides": lambda settings: [settings.build.balance.model_dump(mode="json"), settings.seed],
+        "nothing": ("No pair is left by the limits of balance", "set wider limits, or fewer, under `build.balance`"),
     },
 }  # fmt: skip
 """The functions of every stage of the table."""

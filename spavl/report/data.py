@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from spavl.statistics.agreement import Agreement
+from spavl.statistics.agreement import Agreement, PositionBias
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -147,6 +147,49 @@ class ResponderShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryAudit:
+    """How steady a judge is on one category."""
+
+    name: str
+    """Name of the category."""
+    consistent: Rate
+    """Share of matches with the same winner in both reading orders."""
+    bias: PositionBias
+    """Share of comparisons decided by position."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePanel:
+    """How far several judges agree, over matches on which they say the same in both reading orders."""
+
+    same: Mapping[str, Rate]
+    """Share of matches with the same winner, by names of two judges."""
+    alpha: float | None
+    """Krippendorff's α over all of them; None where it is undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """One figure of the pairs, before and after some were left out for balance."""
+
+    label: str
+    """What is measured."""
+    values: tuple[float | None, ...]
+    """Its value after each stage that makes pairs; None where it cannot be told."""
+    percent: bool
+    """Whether it is a share, shown in percent."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The values as they are printed."""
+        return tuple("–" if v is None else f"{100 * v:.1f} %" if self.percent else _plain(v) for v in self.values)
+
+
+def _plain(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeQuality:
     """How reliable a judge or guard is."""
 
@@ -156,8 +199,14 @@ class JudgeQuality:
     """What it judged, such as "pairwise verdicts"."""
     agreement: Agreement | None = None
     """Agreement of its verdicts in the two reading orders."""
+    bias: PositionBias | None = None
+    """Share of its comparisons decided by the position of the answers."""
+    unreadable: Rate | None = None
+    """Share of its whole replies without a readable verdict."""
     error: Rate | None = None
     """Share of wrong verdicts against the truth or human labels, where they are known."""
+    categories: tuple[CategoryAudit, ...] = ()
+    """The same by category."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +305,10 @@ class ReportData:
     """The models that answered."""
     judges: tuple[JudgeQuality, ...] = ()
     """The models that judged."""
+    panel: JudgePanel | None = None
+    """How far they agree; None where there is one."""
+    balance: tuple[BalanceRow, ...] = ()
+    """What tells chosen from rejected answers, before and after pairs were left out for balance."""
     examples: tuple[Example, ...] = ()
     """Items with answers."""
     curves: tuple[Curve, ...] = ()
