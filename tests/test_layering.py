@@ -44,7 +44,7 @@ HEAVY = {
     "duckdb": ("tables/query.py",),
     "ray": ("pipeline/ray_*.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
-    "onnxruntime": (),
+    "onnxruntime": ("dataset/collect/ocr.py",),
     "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
