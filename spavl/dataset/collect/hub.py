@@ -61,15 +61,19 @@ def find_in_dataset(settings: CollectSettings, taxonomy: Taxonomy) -> Iterator[C
     found = _dataset_files(wanted)
     columns = _columns(wanted, found, has_topic=settings.topic is not None)
     labels = Labels(settings, taxonomy, columns)
+    empty = True
     with FirstPlaces() as ids:
         rows = _Rows(wanted, found, ids)
         for file in found.files:
             stat = file.stat()
             for number, cells in enumerate(label_rows(file, sorted(set(columns.values())))):
+                empty = False
                 candidate = rows.candidate(file, number, cells, labels, f"{stat.st_size} {stat.st_mtime_ns}")
                 if candidate is not None:
                     yield candidate
     labels.refuse_unknown(str(wanted.path))
+    if empty:
+        raise DataError("There are no rows in this dataset", where=str(wanted.path))
 
 
 @final
@@ -109,7 +113,7 @@ class _Rows:
         if isinstance(cell, dict):
             cell = cell.get("bytes") or cell.get("path")
         if isinstance(cell, str) and cell and not is_address(cell):
-            return read_file(file.parent / cell, file.parent, most)
+            return read_file(file.parent / text_of(cell), file.parent, most)
         if isinstance(cell, str) and cell:
             raise Unusable("unreadable", "the row holds no picture but an address, which a manifest may name")
         if not isinstance(cell, bytes) or not cell:
