@@ -209,7 +209,7 @@ def test_a_slow_drip_and_a_silent_server_end_in_time(web: Web, pause: float) -> 
     found = trouble(web, "/", seconds=0.5, idle_seconds=0.3)
     assert "did not come in time" in found.what
     assert not found.lasting
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4
     assert web.asked["/"] == 1
 
 
@@ -225,7 +225,7 @@ def test_a_server_that_asks_to_wait_is_waited_for(web: Web, code: int) -> None:
     web.answers["/"] = first(status(code, Retry_After="1"), PICTURE)
     start = time.monotonic()
     assert read(web, "/") == PICTURE
-    assert 0.9 < time.monotonic() - start < 4
+    assert 0.9 < time.monotonic() - start < 8
     assert web.asked["/"] == 2
 
 
