@@ -44,7 +44,7 @@ HEAVY = {
     "duckdb": ("tables/query.py",),
     "ray": ("pipeline/ray_*.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
-    "onnxruntime": (),
+    "onnxruntime": ("dataset/collect/ocr.py",),
     "aiohttp": (
         "models/backends/endpoint*.py", "models/calls/rate_limit.py", "dataset/collect/connect.py",
         "dataset/collect/download.py",
