@@ -146,7 +146,7 @@ def test_a_build_that_is_interrupted_does_not_wait_for_servers(web: Web, tmp_pat
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
         assert process.wait(20) == 130
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 10
     finally:
         held.set()
         process.kill()
