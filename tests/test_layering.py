@@ -40,13 +40,17 @@ HEAVY = {
     "accelerate": TORCH,
     "safetensors": TORCH,
     "matplotlib": ("report/figures.py",),
-    "datasets": ("align/*.py",),
+    "datasets": ("align/*.py", "dataset/collect/hub.py"),
     "duckdb": ("tables/query.py",),
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
     "onnxruntime": (),
-    "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
+    "aiohttp": (
+        "models/backends/endpoint*.py", "models/calls/rate_limit.py", "dataset/collect/connect.py",
+        "dataset/collect/download.py",
+    ),
+    "stamina": ("dataset/collect/download.py",),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (

@@ -10,6 +10,7 @@ from spavl.config.base import Section, refuse_twice
 from spavl.config.filters import FilterSettings
 from spavl.config.models import Label, SamplingSettings
 from spavl.config.search import SearchSettings
+from spavl.config.sources import DatasetSettings, DownloadSettings
 from spavl.records import QUESTION_TYPES, QuestionType
 
 
@@ -29,12 +30,21 @@ Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed), AfterValidator(_
 class CollectSettings(Section):
     """Where the pictures come from."""
 
-    source: Literal["folder", "search", "miniworld"] = "folder"
-    """`folder`: your own pictures. `search`: those of a folder that show what a subcategory's keywords say.
-    `miniworld`: pictures rendered by the built-in miniature world."""
+    source: Literal["folder", "manifest", "dataset", "search", "miniworld"] = "folder"
+    """`folder`: your own pictures. `manifest`: a table of paths or addresses. `dataset`: rows that hold pictures, of
+    Parquet files or of the Hub. `search`: those of a folder that show what a subcategory's keywords say. `miniworld`:
+    pictures rendered by the built-in miniature world."""
     folder: str | None = None
-    """The folder of pictures. Sub-folders named after subcategories (or `domain/category/subcategory`) give the topic;
-    a last sub-folder `benign` marks harmless counterparts."""
+    """The folder of pictures. Sub-folders named after subcategories or their aliases (or
+    `domain/category/subcategory`) give the topic; a last sub-folder `benign` marks harmless counterparts."""
+    manifest: str | None = None
+    """A CSV, TSV, JSON, JSON lines or Parquet file with a picture in each row: columns `image`, `path` or `url` (one of
+    them), `class3`, `topic` or `subcategory`, and where wanted `id`, `license`, `source`, `caption`, `benign` and
+    `heldout`. Paths are relative to `folder`, or else to the manifest's own folder."""
+    dataset: DatasetSettings = DatasetSettings()
+    """The dataset whose rows hold the pictures."""
+    download: DownloadSettings = DownloadSettings()
+    """How pictures that a manifest names by addresses are fetched."""
     search: SearchSettings = SearchSettings()
     """Pictures that are found by words."""
     topic: str | None = None
@@ -45,7 +55,7 @@ class CollectSettings(Section):
     heldout: tuple[str, ...] = ()
     """Subcategories that are built but never trained on."""
     license: str = "unknown"
-    """Licence of the pictures, recorded with every one."""
+    """Licence of the pictures, recorded with every one that has none of its own."""
     per_subcategory: PositiveInt = 10
     """Miniature world: pictures for each of the 53 subcategories."""
     benign_share: Annotated[float, Field(ge=0, le=1)] = 0.4

@@ -164,6 +164,12 @@ def _matches_of_an_answer(settings: Settings) -> float:
     return settings.build.match.per_question / responders if responders > 1 else 0.0
 
 
+def _decides_pictures(settings: Settings) -> Any:
+    collect = settings.build.collect
+    limits = collect.download.model_dump(mode="json", include={"max_bytes", "redirects", "allow_hosts"})
+    return [collect.model_dump(mode="json", exclude={"download"}), limits, settings.limit]
+
+
 def _decides_questions(settings: Settings) -> Any:
     return [settings.build.ask.model_dump(mode="json"), ask_templates(settings.build.ask)]
 
@@ -181,7 +187,7 @@ def _decides_verdicts(settings: Settings) -> Any:
 
 BOUND: Mapping[str, Mapping[str, Any]] = {
     "collect": {
-        "decides": lambda settings: [settings.build.collect.model_dump(mode="json"), settings.limit],
+        "decides": _decides_pictures,
         "nothing": ("None of the pictures can be used", "rejected.json in the run folder names the reason of each"),
     },
     "ask": {

@@ -14,7 +14,7 @@ from typing import Any
 import spavl
 from spavl.errors import NothingMade, RunError, SettingsError
 from spavl.models.identity import stamp_of, tried_again
-from spavl.pipeline.collect import collect_fingerprint, collect_slices
+from spavl.pipeline.collect import AGAIN, collect_fingerprint, collect_slices
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
@@ -210,14 +210,15 @@ def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
 
 
 def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
-    """Collects the pictures; None where the table is there and neither they nor the settings have changed."""
+    """Collects the pictures; None where the table is there, all of them came, and nothing has changed."""
     (path,) = _tables(session, stage)
     settings = session.settings
     pictures, total = collect_fingerprint(session)
     form = [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, pictures]
     fingerprint = fingerprint_of(form)
     footer = _own_footer(path) if path.exists() else None
-    if footer and footer["made_from"] == fingerprint and _pictures_are_there(session, path):
+    made = footer is not None and footer["made_from"] == fingerprint and not footer["counts"].get(AGAIN)
+    if made and _pictures_are_there(session, path):
         return None
 
     def make() -> None:

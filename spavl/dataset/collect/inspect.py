@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from threading import BoundedSemaphore
 
-from spavl.dataset.collect.candidate import Candidate, Unusable
+from spavl.dataset.collect.candidate import FILE_READERS, Candidate, Unusable
 from spavl.dataset.collect.hash_list import HashList
 from spavl.dataset.collect.pdq import pdq
 from spavl.errors import DataError
@@ -20,6 +21,8 @@ from spavl.records import ImageRecord
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 """File name suffix of a copy by Pillow's name of its format."""
+DECODING = BoundedSemaphore(FILE_READERS)
+"""Lets as few pictures be decoded at once as files are, however many threads wait for a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Inspected:
 
 
 def inspected(
-    candidates: Iterable[Candidate], checks: Checks, readers: int
+    candidates: Iterable[Candidate], checks: Checks, readers: int, on_stop: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Candidate, Inspected | DataError]]:
     """Each candidate with what was found, in their order; some are read ahead.
 
@@ -57,14 +60,18 @@ def inspected(
         candidates: what to read.
         checks: what they are checked for.
         readers: threads that read and decode.
+        on_stop: called where nobody wants the rest, so that who waits for a picture need not.
     """
     work = partial(_try, checks)
-    for candidate, found in _ahead(candidates, work, readers):
+    for candidate, found in _ahead(candidates, work, readers, on_stop):
         yield candidate, found.result()
 
 
 def _ahead(
-    candidates: Iterable[Candidate], work: Callable[[Candidate], Inspected | DataError], readers: int
+    candidates: Iterable[Candidate],
+    work: Callable[[Candidate], Inspected | DataError],
+    readers: int,
+    on_stop: Callable[[], None],
 ) -> Iterator[tuple[Candidate, Future[Inspected | DataError]]]:
     """Each candidate with the result that a pool of threads is working on, at most twice as many as there are threads
     at a time: each holds the bytes of a picture."""
@@ -77,6 +84,9 @@ def _ahead(
             while waiting:
                 yield waiting.popleft()
                 waiting.extend((one, pool.submit(work, one)) for one in islice(left, 1))
+        except BaseException:  # an interrupt too: the pool waits for its threads, and they for a network
+            on_stop()
+            raise
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -84,14 +94,15 @@ def _ahead(
 
 def _try(checks: Checks, candidate: Candidate) -> Inspected | DataError:
     try:
-        return _inspect(candidate, checks)
+        data = candidate.read(16 * checks.max_pixels + 2**24)
+        with DECODING:
+            return _inspect(candidate, data, checks)
     except DataError as error:
         return error
 
 
-def _inspect(candidate: Candidate, checks: Checks) -> Inspected:
+def _inspect(candidate: Candidate, data: bytes, checks: Checks) -> Inspected:
     """The record of a candidate and its bytes; the whole picture is decoded once."""
-    data = candidate.read(16 * checks.max_pixels + 2**24)
     header = read_header(data)
     width, height = header.size
     if width * height > checks.max_pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,12 @@ Found = tuple[Candidate, Inspected | DataError]
 
 
 def collect(
-    candidates: Iterable[Candidate], *, folder: Path, filters: Filters, readers: int = FILE_READERS
+    candidates: Iterable[Candidate],
+    *,
+    folder: Path,
+    filters: Filters,
+    readers: int = FILE_READERS,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[ImageRecord | Rejected]:
     """Of each candidate, in their order, its record, the picture copied to `folder/images/`; or why it is not used.
 
@@ -37,13 +42,14 @@ def collect(
         folder: the run folder.
         filters: what they pass.
         readers: threads that read: more where each waits for a network.
+        on_stop: called where nobody wants the rest, before the threads are waited for.
 
     Raises:
         RunError: a copy, or what tools measured, cannot be written.
     """
     with Measured(folder) as measured, SeenPictures(distance=filters.distance, cosine=filters.cosine) as seen:
         collector = _Collector(folder, filters, measured, seen)
-        for window in _windows(inspected(candidates, filters.checks, readers)):
+        for window in _windows(inspected(candidates, filters.checks, readers, on_stop)):
             yield from collector.outcomes(window)
 
 
