@@ -134,7 +134,7 @@ def million(folder: Path) -> list[Measure]:
         Measure("search: recall@10 of the index at 1 M vectors", 100 * float(recall), 99, "%", "higher", how),
         Measure("search: exact over index, seconds at 1 M vectors", exact / index, 5, "×", "higher", how),
         Measure("search: the index of 1 M vectors is built in", built["seconds"] / 60, None, "min", "lower",
-                f"once, and extended afterwards; {built['cpu'] / 60:.1f} min of processor"),
+                "once, and extended afterwards"),
         Measure("search: peak memory while it is built", built["peak"] / 1e9, None, "GB", "lower",
                 "of the process; the graph is held in memory, at most 1,048,576 rows of it"),
     ]  # fmt: skip
@@ -175,7 +175,7 @@ def fill(table: VectorTable, pieces: Iterator[Vectors] | list[Vectors]) -> None:
 
 
 def _made(folder: Path, seed: int) -> dict[str, float]:
-    """Seconds, those of the processor and peak memory of the index's making, once, in a process of its own."""
+    """Seconds and peak memory of the index's making, once, in a process of its own."""
     note = folder / "built.json"
     if not note.exists():
         with VectorTable(folder, ENCODER) as table:
@@ -192,13 +192,12 @@ def _build(folder: Path) -> None:
         start = time.perf_counter()
         VectorIndex(table).extend()
         seconds = time.perf_counter() - start
-    cpu = time.process_time()
     peak = psutil.Process().memory_full_info().rss
     if sys.platform == "linux":
         import resource
 
         peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (folder / "built.json").write_text(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}), "utf-8")
+    (folder / "built.json").write_text(json.dumps({"seconds": seconds, "peak": peak}), "utf-8")
 
 
 def _timed(folder: Path, kind: str) -> tuple[list[float], Vectors]:

@@ -154,7 +154,6 @@ def file_candidate(
     heldout: bool,
     source: str,
     license: str,
-    caption: str = "",
 ) -> Candidate:
     """The candidate of a picture file.
 
@@ -167,11 +166,10 @@ def file_candidate(
         heldout: whether its subcategory is kept out of alignment.
         source: where it comes from.
         license: its licence.
-        caption: text that came with it.
     """
     return Candidate(
         name=name_of(path), stamp=stamp_of(path), read=partial(read_file, path, inside), topic=topic, image_id=image_id,
-        benign=benign, heldout=heldout, source=source, license=license, caption=caption,
+        benign=benign, heldout=heldout, source=source, license=license,
     )  # fmt: skip
 
 
