@@ -286,3 +286,13 @@ class BuildSettings(Section):
     """The judges that compare them."""
     pair: PairSettings = PairSettings()
     """Which comparisons become pairs."""
+
+    @model_validator(mode="after")
+    def _who_is_followed_up_can_answer(self) -> BuildSettings:
+        followed = self.ask.follow_up
+        if followed is not None and followed.responder in self.respond.empty_slots:
+            raise ValueError(
+                f"`ask.follow_up` names `{followed.responder}`, which is an empty slot until "
+                f"`respond.own_system.{followed.responder}` names a file"
+            )
+        return self
