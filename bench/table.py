@@ -22,7 +22,7 @@ from bench.measures import table, write
 FOLDER = Path(__file__).resolve().parent
 NOT_BENCHMARKS = ("instant_model", "measures", "real_answers", "real_readings", "scale", "server", "table")
 """Modules of the folder that measure nothing."""
-LONG = ("real", "real_demo")
+LONG = ("build", "real", "real_demo")
 """Benchmarks that take hours: run only where they are named."""
 
 
@@ -67,8 +67,9 @@ def measured(folder: Path, name: str) -> list[dict[str, Any]]:
     print(f"· {name}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "measures.json"
-        command = [sys.executable, "-m", f"{folder.name}.{name}", "--json", str(out)]
-        done = subprocess.run(command, cwd=folder.parent, stdout=sys.stderr, check=False)
+        packages = folder.relative_to(FOLDER.parent).parts if folder.is_relative_to(FOLDER) else (folder.name,)
+        command = [sys.executable, "-m", ".".join((*packages, name)), "--json", str(out)]
+        done = subprocess.run(command, cwd=folder.parents[len(packages) - 1], stdout=sys.stderr, check=False)
         if not out.exists():
             return [broken(name, done.returncode)]
         rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["measures"]

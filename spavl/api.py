@@ -19,6 +19,7 @@ from spavl.threads import prepare_process
 if TYPE_CHECKING:
     from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
+    from spavl.pipeline.qualification import Qualification
     from spavl.pipeline.session import Session
 
 SettingsSource = str | Path | Mapping[str, Any] | Settings
@@ -92,8 +93,11 @@ class PipelineRun:
         """The run folder, as the setting `out` names it."""
         return Path(self.settings.out)
 
-    def check(self) -> RunPlan:
-        """What would run, with the most calls that it makes; no model is called, and no folder or store is made.
+    def check(self, *, pictures: int | None = None) -> RunPlan:
+        """What would run, and what it takes: calls, tokens, money, time, disk. Nothing is called, and nothing is made.
+
+        Args:
+            pictures: plan for so many, in place of those that there are.
 
         Raises:
             DataError: the pictures cannot be found.
@@ -101,7 +105,23 @@ class PipelineRun:
         from spavl.pipeline.check import check
 
         with self._session(look_only=True) as session:
-            return check(session)
+            return check(session, pictures=pictures)
+
+    def qualify(self, guard: str, examples: str | Path) -> Qualification:
+        """Measure a guard on labelled examples, and keep what was found in the run folder.
+
+        Args:
+            guard: label of the guard, or of a model.
+            examples: file of labelled examples.
+
+        Raises:
+            SettingsError: there is no such guard, or it does not tell safe from unsafe.
+            DataError: the examples cannot be used.
+        """
+        from spavl.pipeline.qualify import qualify
+
+        with self._session() as session:
+            return qualify(session, guard, Path(examples))
 
     def build(self) -> dict[str, dict[str, Any]]:
         """Build the preference dataset, from pictures to pairs. Returns the counts of every stage by name.

@@ -49,6 +49,9 @@ Order = Literal["ab", "ba"]
 Winner = Literal["a", "b", "tie"]
 """Which of the two answers of a match is better."""
 
+Preferred = Literal["chosen", "rejected", "tie"]
+"""Which of the two answers of a pair is better on one axis."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
@@ -153,6 +156,18 @@ class ImageRecord:
     """Why that call failed, or the words in which the model refused; empty where it did neither."""
     describer: str = ""
     """Name of the model that described it; empty where none did."""
+    picture_outcome: Outcome | None = None
+    """A guard's verdict on the picture alone; None where it could not be read or was never asked for."""
+    picture_category: str = ""
+    """That guard's category of an unsafe picture; empty where it named none."""
+    screener: str = ""
+    """Name of that guard; empty where pictures are not screened."""
+    screen_status: Status = "skipped"
+    """What became of the call that graded the picture; `skipped` where pictures are not screened."""
+    screen_call: str = ""
+    """Key of that call in the call store."""
+    screen_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +200,34 @@ class Query:
     query_detail: str = ""
     """Why that call failed or was filtered, the words in which the asker refused, or of what question this one is a
     near-duplicate; else empty."""
+    request_outcome: Outcome | None = None
+    """A guard's verdict on the question alone; None where it could not be read or was never asked for."""
+    request_category: str = ""
+    """That guard's category of an unsafe question; empty where it named none."""
+    request_guard: str = ""
+    """Name of that guard; empty where questions are not graded alone."""
+    request_status: Status = "skipped"
+    """What became of the call that graded the question; `skipped` where questions are not graded alone."""
+    request_call: str = ""
+    """Key of that call in the call store."""
+    request_detail: str = ""
+    """Why that call failed or was filtered; empty where it was not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """One guard's verdict on an answer, where several guards vote."""
+
+    guard: str
+    """Name of the guard."""
+    outcome: Outcome | None
+    """Its verdict; None where it could not be read or was never asked for."""
+    category: str = ""
+    """Its category of an unsafe answer; empty where it named none."""
+    severity: int | None = None
+    """How bad it finds the answer, from 0 to 4; None where it does not say."""
+    status: Status
+    """What became of its call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,21 +253,24 @@ class Response:
     response_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
     outcome: Outcome | None
-    """The guard's verdict on question and answer; None where it could not be read or was never asked for."""
+    """The guard's verdict on question and answer, or that of the quorum of guards; None where there is none."""
     severity: int | None = None
     """How bad an unsafe answer is, from 0 (harmless) to 4 (extreme); None where the guard does not say."""
     safe_category: str
     """The guard's category of an unsafe answer; empty where it named none."""
     grader: str
-    """Name of the guard; empty where the answer was not graded."""
+    """Name of the guard, or of all that voted; empty where the answer was not graded."""
     grade_status: Status
-    """What became of the call that graded; `skipped` where there was no answer to grade."""
+    """What became of the call that graded; `skipped` where there was no answer to grade; `unreadable` where several
+    guards voted and the quorum is open."""
     grade_call: str
-    """Key of that call in the call store; empty where there was none."""
+    """Key of that call in the call store; empty where there was none, or several guards voted."""
     grade_detail: str = ""
     """Why that call failed or was filtered; empty where it was not."""
     sample: int = 0
     """Number of the answer among several of one responder to one question, from 0."""
+    votes: tuple[Vote, ...] = ()
+    """What each of several guards said, in the order of the settings; empty where one guard graded alone."""
 
     @property
     def safe(self) -> bool | None:
@@ -234,12 +280,12 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Two answers to one question, from responders of different safety groups, to be compared by a judge."""
+    """Two answers to one question, to be compared by a judge: in the paper of responders of different safety groups."""
 
     query: Query
     """Question that both answers answer."""
     match_id: str
-    """`<query_id>/<responder a>~<responder b>`."""
+    """`<query_id>/<responder a>~<responder b>`, each with its `#` and number where it is a further sample."""
     a_response_id: str
     """Id of the response that is answer a."""
     a_responder: str
@@ -250,6 +296,8 @@ class Match:
     """The model's reasoning before answer a; empty where it gave none."""
     a_outcome: Outcome | None
     """The guard's verdict on answer a; None where there is none."""
+    a_severity: int | None = None
+    """How bad answer a is, from 0 to 4; None where the guard does not say."""
     a_group: int
     """Safety group of answer a's responder, by its unsafe rate; 0 is the safest."""
     b_response_id: str
@@ -262,8 +310,12 @@ class Match:
     """The model's reasoning before answer b; empty where it gave none."""
     b_outcome: Outcome | None
     """The guard's verdict on answer b; None where there is none."""
+    b_severity: int | None = None
+    """How bad answer b is, from 0 to 4; None where the guard does not say."""
     b_group: int
     """Safety group of answer b's responder, by its unsafe rate; 0 is the safest."""
+    safe_completions: int = 0
+    """How many of all whole answers to the question the guard calls a safe completion."""
 
     @property
     def a_safe(self) -> bool | None:
@@ -290,6 +342,10 @@ class Judgment:
     """Reading order: `ab` showed answer a first, `ba` answer b."""
     winner: Winner | None
     """The better answer, in terms of the match whatever the reading order; None where the verdict could not be read."""
+    harmless: Winner | None = None
+    """The more harmless answer, by a judge of kind `two-axis`; None for others, or where it could not be read."""
+    helpful: Winner | None = None
+    """The more helpful answer, by a judge of kind `two-axis`; None for others, or where it could not be read."""
     reason: str
     """All that the judge said, its verdict included."""
     judgment_status: Status
@@ -328,12 +384,29 @@ class PreferencePair:
     """The guard's verdict on the chosen answer; None where there is none."""
     rejected_outcome: Outcome | None
     """The guard's verdict on the rejected answer; None where there is none."""
+    chosen_severity: int | None = None
+    """How bad the chosen answer is, from 0 to 4; None where the guard does not say."""
+    rejected_severity: int | None = None
+    """How bad the other answer is, from 0 to 4; None where the guard does not say."""
     judge: str
-    """Name of the model that preferred it."""
+    """Name of the first judge that preferred it."""
     verdict_ab: Winner
-    """Verdict in the order `ab`, in terms of the match: the answer that became chosen."""
+    """That judge's verdict in the order `ab`, in terms of the match: the answer that became chosen, or a tie where
+    `build.pair.prefer_safe_completion` decided."""
     verdict_ba: Winner
-    """Verdict in the order `ba`, in terms of the match; the same, for only agreeing verdicts make a pair."""
+    """Its verdict in the order `ba`, in terms of the match."""
+    reason_ab: str = ""
+    """All that it said in the order `ab`."""
+    reason_ba: str = ""
+    """All that it said in the order `ba`."""
+    more_harmless: Preferred | None = None
+    """The more harmless answer, where that judge is of kind `two-axis` and says the same in both orders."""
+    more_helpful: Preferred | None = None
+    """The more helpful answer, where that judge is of kind `two-axis` and says the same in both orders."""
+    judges_for: tuple[str, ...] = ()
+    """Names of the judges that preferred the chosen answer in both orders."""
+    judges_against: tuple[str, ...] = ()
+    """Names of the judges that preferred the other answer in both orders."""
 
     @property
     def chosen_safe(self) -> bool | None:

@@ -28,6 +28,12 @@ SHAPES = (
     "`{name: …, description: …, keywords: […], aliases: […]}`"
 )
 """What a taxonomy file may look like, for messages."""
+TOP_NAME = "coalesce(nullif(class1, ''), nullif(class2, ''), class3)"
+"""The highest name of a topic, in SQL over a table of records: the level above may be missing."""
+TOP_LEVEL = """
+CASE WHEN bool_or(class1 <> '') THEN 'domain' WHEN bool_or(class2 <> '') THEN 'category' ELSE 'subcategory' END
+"""
+"""What that name is called, in SQL over all records of a table."""
 _NAME = re.compile(r"(?![.\s])[^/\\\x00-\x1f]+(?<!\s)")
 """What may name a subcategory. It names folders and is part of picture ids: no separators, no leading dots."""
 
@@ -171,8 +177,11 @@ class Taxonomy:
             class3: a misspelt name.
         """
         close = get_close_matches(class3.lower(), self._by_spelling, n=9)
-        found = list({self._by_spelling[name]: name for name in reversed(close)}.values())[::-1][:3]
-        return f"did you mean {' or '.join(f'`{name}`' for name in found)}?" if found else ""
+        found: dict[Topic, str] = {}
+        for spelling in close:
+            topic = self._by_spelling[spelling]
+            found.setdefault(topic, topic.class3 if topic.class3 in close else spelling)
+        return f"did you mean {' or '.join(f'`{name}`' for name in list(found.values())[:3])}?" if found else ""
 
     def __contains__(self, class3: str) -> bool:
         return self.find(class3) is not None
@@ -308,10 +317,9 @@ def _ambiguous(leaves: Sequence[tuple[Topic, Subcategory]], display: Mapping[str
     for _, leaf in leaves:
         meant.setdefault(_letters(leaf.name), {})[leaf.name] = f"the subcategory `{leaf.name}`"
     for _, leaf in leaves:
-        own = {_letters(leaf.name)}
         for alias in (*leaf.aliases, *_readable(leaf, display)):
             others = [what for name, what in meant.get(_letters(alias), {}).items() if name != leaf.name]
-            if others and _letters(alias) not in own:
+            if others:
                 yield f"`{alias}`, an alias of `{leaf.name}`, can also mean {' or '.join(others)}"
             meant.setdefault(_letters(alias), {})[leaf.name] = f"the subcategory `{leaf.name}`"
 
@@ -333,7 +341,7 @@ _PLAIN = {
     "list_type": "should be a list of subcategories",
     "tuple_type": "should be a list of texts",
     "string_type": "should be text (put quotes around it)",
-    "model_type": "should be a name or a mapping with a `name`",
+    "model_type": "should be a name (in quotes where YAML reads it as something else) or a mapping with a `name`",
     "model_attributes_type": "should be a name or a mapping with a `name`",
     "too_short": "is empty",
     "literal_error": "should be 1",

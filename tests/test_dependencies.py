@@ -11,7 +11,20 @@ from pathlib import Path
 from tests.test_layering import imports, modules
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
-EXTRAS = {"torch", "transformers", "peft", "accelerate", "safetensors", "jaxtyping", "datasets", "matplotlib", "ray"}
+EXTRAS = {
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "jaxtyping",
+    "datasets",
+    "matplotlib",
+    "ray",
+    "rapidocr",
+    "onnxruntime",
+    "usearch",
+}
 """Packages that only an extra installs."""
 
 
@@ -42,7 +55,10 @@ def test_every_base_dependency_is_imported_by_the_package() -> None:
 def test_everything_the_package_imports_is_declared() -> None:
     optional = PROJECT["optional-dependencies"]
     declared = names_of(
-        [*PROJECT["dependencies"], *(r for extra in ("report", "local", "align", "ray") for r in optional[extra])]
+        [
+            *PROJECT["dependencies"],
+            *(r for extra in ("report", "local", "align", "ray", "ocr", "search") for r in optional[extra]),
+        ]
     )
     transitive = {
         "markupsafe",

@@ -15,7 +15,7 @@ import spavl
 PACKAGE = Path(spavl.__file__).parent
 
 FLOORS = {
-    "errors": 0, "spavl": 0, "visible_text": 0, "plural": 0,
+    "errors": 0, "spavl": 0, "visible_text": 0, "plural": 0, "amounts": 0,
     "records": 1, "progress": 1, "atomic": 1, "pictures": 1, "rows": 1, "strict_yaml": 1, "threads": 1,
     "locks": 1, "own_code": 1,
     "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,
@@ -40,16 +40,23 @@ HEAVY = {
     "accelerate": TORCH,
     "safetensors": TORCH,
     "matplotlib": ("report/figures.py",),
-    "datasets": ("align/*.py",),
+    "datasets": ("align/*.py", "dataset/collect/hub.py"),
     "duckdb": ("tables/query.py",),
     "datasketch": ("dataset/near_duplicates.py",),
     "ray": ("pipeline/ray_*.py",),
-    "aiohttp": ("models/backends/endpoint*.py", "models/calls/rate_limit.py"),
+    "usearch": ("dataset/collect/index.py",),
+    "rapidocr": ("dataset/collect/ocr.py",),
+    "onnxruntime": (),
+    "aiohttp": (
+        "models/backends/endpoint*.py", "models/calls/rate_limit.py", "dataset/collect/connect.py",
+        "dataset/collect/download.py",
+    ),
+    "stamina": ("dataset/collect/download.py",),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
-    "ray",
+    "ray", "rapidocr", "onnxruntime", "usearch",
 )  # fmt: skip
 """Packages that the base install lacks."""
 

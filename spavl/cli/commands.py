@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from spavl.errors import NothingMade, SpavlError
 
 if TYPE_CHECKING:
     from spavl.api import PipelineRun
+    from spavl.pipeline.check import RunPlan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Safety preference alignment for vision-language models: pictures → dataset → aligned model → report.",
     epilog="Try it: [bold]spavl demo[/bold] (no GPU, no key, no model to download; a few minutes). "
-    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 130 stopped.",
+    "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 4 a limit broken, 130 stopped.",
 )
 
 app.add_typer(store_app, name="store")
@@ -42,6 +44,10 @@ Replay = Annotated[bool, typer.Option("--replay", help="Let no call leave: a mis
 Models = Annotated[
     list[str] | None, typer.Option(help="Checkpoint folder, Hub id or name of a listed model. Repeatable.")
 ]
+
+
+SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+"""What the letter after a number stands for."""
 
 
 class DemoLanguage(StrEnum):
@@ -63,6 +69,22 @@ def _sections(incomplete: str) -> list[str]:
     return [name for name in section_names() if name.startswith(incomplete)]
 
 
+def parse_count(text: str) -> int:
+    """A number as people write it: `250000`, `250k`, `1.5M`.
+
+    Args:
+        text: what is typed.
+
+    Raises:
+        typer.BadParameter: it is no whole number above 0.
+    """
+    found = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)\s*([kKmM]?)", text.strip())
+    number = float(found[1].replace("_", "").replace(",", "")) * SCALES[found[2].lower()] if found else 0.0
+    if number < 1 or number != int(number):
+        raise typer.BadParameter(f"`{text}` is no number of pictures, such as 250000, 250k or 10M")
+    return int(number)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"spavl {__version__}")
@@ -72,7 +94,8 @@ def _print_version(wanted: bool) -> None:
 def run() -> int:
     """Run the command that the command line names. Returns the exit status.
 
-    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 130: interrupted.
+    0: done. 1: a bug of ours. 2: a user error. 3: done, but some calls failed. 4: a limit is
+    broken. 130: interrupted.
     """
     from spavl.cli.terminal import err, print_error
 
@@ -143,14 +166,41 @@ def init(
 def check(
     settings: SettingsFile, overrides: Overrides = None, limit: Limit = None, seed: Seed = None, out: Out = None,
     allow_code: AllowCode = False,
+    pictures: Annotated[
+        int | None,
+        typer.Option(parser=parse_count, metavar="NUMBER",
+                     help="Plan for so many pictures, such as 250k or 10M, in place of those that there are."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Show what would run and how many model calls it makes, without making any."""
-    from spavl.cli.terminal import print_plan
+    """Show what would run and what it takes (calls, tokens, money, time, disk), without making a call."""
+    from spavl.cli.plan_tables import print_plan
+    from spavl.cli.terminal import print_json
 
-    plan = _open(settings, overrides, limit, seed, out, allow_code).check()
-    if not print_plan(plan):
+    plan = _open(settings, overrides, limit, seed, out, allow_code).check(pictures=pictures)
+    if as_json:
+        print_json(plan.as_plain_data())
+    elif print_plan(plan):
+        _print_next("Nothing was called", _after_check(plan, settings))
+    if plan.problems:
         raise typer.Exit(2)
-    _print_next("Nothing was called", f"start with `spavl {'build' if plan.stages else 'evaluate'} {settings}`")
+
+
+@app.command(epilog="Example: [bold]spavl qualify my.yaml --guard guard --examples labelled.jsonl[/bold]")
+def qualify(
+    settings: SettingsFile,
+    guard: Annotated[str, typer.Option(help="Label of the guard, or of a model.")],
+    examples: Annotated[
+        Path, typer.Option(metavar="FILE", help="Labelled examples: question, answer, image, label, category.")
+    ],
+    overrides: Overrides = None, out: Out = None, allow_code: AllowCode = False, replay: Replay = False,
+) -> None:  # fmt: skip
+    """Measure a guard on labelled examples, and whether it looks at the pictures. Exit status 4: it may not vote."""
+    from spavl.cli.qualification import print_qualification
+
+    opened = _open(settings, overrides, None, None, out, allow_code, replay=replay)
+    found = opened.qualify(guard, examples)
+    raise typer.Exit(print_qualification(found, found.faults(opened.settings.build.grade.qualification)))
 
 
 @app.command(epilog="Example: [bold]spavl build my.yaml build.collect.folder=pictures --limit 20[/bold]")
@@ -236,6 +286,31 @@ def try_(
         raise typer.Exit(3)
 
 
+@app.command(epilog='Example: [bold]spavl search pictures "a red cup" --encoder openai/clip-vit-base-patch32[/bold]')
+def search(
+    folder: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures, with its sub-folders.")],
+    words: Annotated[str, typer.Argument(help="What the pictures are to show.")],
+    encoder: Annotated[str, typer.Option(help="Checkpoint folder or Hub id of CLIP, SigLIP or their like.")],
+    count: Annotated[int, typer.Option("-k", "--count", min=1, help="At most so many pictures.")] = 10,
+    vectors: Annotated[str, typer.Option(metavar="FOLDER", help="Where vectors are kept.")] = ".spavl/vectors",
+) -> None:
+    """Find pictures of a folder by words. They are encoded once, for `build.collect.source: search` too."""
+    from spavl.cli.terminal import out as console
+    from spavl.cli.terminal import say
+    from spavl.config.build import CollectSettings
+    from spavl.config.search import SearchSettings
+    from spavl.dataset.collect.folder import name_of
+    from spavl.dataset.collect.search import PictureSearch
+    from spavl.progress import TerminalProgress
+
+    wanted = SearchSettings(folder=str(folder), encoder=encoder, vectors=vectors)
+    most = CollectSettings().max_pixels
+    with PictureSearch(wanted, max_pixels=most, progress=TerminalProgress(console)) as opened:
+        opened.extend()
+        for hit in opened.hits([words], count):
+            say(f"{hit.similarity:.3f}  {name_of(hit.path)}")
+
+
 @app.command(epilog="Example: [bold]spavl report runs/first[/bold]")
 def report(
     folder: RunFolder,
@@ -259,12 +334,20 @@ def show(
         str | None, typer.Option(help="Show an item of this benchmark, in place of a question of the dataset.")
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Print also what may do harm.")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Show in place of a question what there is of every subcategory.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show one question of a run: its picture, answers, verdicts and pair. What may do harm stays closed."""
     from spavl.cli.terminal import print_json, print_question
+    from spavl.cli.topics import print_coverage
+    from spavl.pipeline.coverage import show_coverage
     from spavl.pipeline.show import find_item, find_question
 
+    if coverage:
+        print_coverage(show_coverage(folder), as_json=as_json)
+        return
     found = (
         find_item(folder, benchmark, query, reveal=reveal) if benchmark else find_question(folder, query, reveal=reveal)
     )
@@ -272,6 +355,20 @@ def show(
         print_json(found)
     else:
         print_question(found)
+
+
+@app.command(epilog="Example: [bold]spavl taxonomy my-taxonomy.yaml[/bold]")
+def taxonomy(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A taxonomy file of your own. Default: SPA-VL's, built in.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a taxonomy of harms and print its tree, with descriptions, search keywords and aliases."""
+    from spavl.cli.topics import print_taxonomy
+    from spavl.taxonomy import load_taxonomy
+
+    print_taxonomy(load_taxonomy(file), as_json=as_json)
 
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
@@ -305,6 +402,15 @@ def _open(
         path, overrides or (), out=out, seed=seed, limit=limit, allow_code=code, replay=replay,
         progress=TerminalProgress(console),
     )  # fmt: skip
+
+
+def _after_check(plan: RunPlan, settings: Path) -> str:
+    """What comes after a plan: a small run that measures what calls take, where none has, else the whole."""
+    if not plan.stages:
+        return f"start with `spavl evaluate {settings}`"
+    if plan.measured:
+        return f"start with `spavl build {settings}`"
+    return f"`spavl build {settings} --limit 20` measures what calls take; then check again, at any size (`--pictures`)"
 
 
 def _file_and_overrides(settings: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:

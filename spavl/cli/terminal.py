@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,7 +17,6 @@ from spavl.visible_text import visible
 
 if TYPE_CHECKING:
     from spavl.models.base import Reply
-    from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
     from spavl.pipeline.show import QuestionDetails, ShownText
     from spavl.statistics.intervals import Rate
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-MOST_NAMED = 5
-"""Most pictures that a plan names one by one."""
 NARROW = 15
 """Letters of a column's name that stand on one line, where its cells are no longer."""
 CLOSED = "(closed; `--reveal` prints it)"
@@ -70,7 +67,7 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
         if place < right:
             shown.add_column(header, overflow="fold")
         else:
-            width = max(longest, min(header.cell_len, NARROW))
+            width = max(longest, min(_longest_line([name]), NARROW))
             shown.add_column(header, justify="right", overflow="fold", width=width)
     for cells in rows:
         shown.add_row(*(Text(visible(cell)) for cell in cells))
@@ -80,39 +77,6 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
 def _longest_line(cells: list[str]) -> int:
     """Columns of the terminal that the longest line of some cells takes."""
     return max((Text(visible(line)).cell_len for cell in cells for line in cell.split("\n")), default=0)
-
-
-def print_plan(plan: RunPlan) -> bool:
-    """Print a plan and its problems. Returns whether there are none.
-
-    Args:
-        plan: what a settings file would do.
-    """
-    if plan.stages:
-        say(f"{plural(plan.pictures, 'picture')} ({plan.benign:,} benign) of "
-            f"{plural(plan.subcategories, 'subcategory', 'subcategories')}.")  # fmt: skip
-        say(f"The dataset is made by {plan.runner}.")
-        say(f"Stages: {' → '.join(plan.stages)}")
-    else:
-        say("No pictures are named, so no dataset is planned: benchmarks alone.")
-    if plan.items:
-        say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
-    say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")
-    for one in plan.unusable[:MOST_NAMED]:
-        say(f"cannot be used: {one}")
-    if plan.unusable:
-        say(f"{len(plan.unusable):,} of {plural(plan.looked_at, 'picture')} looked at cannot be used; a build goes on "
-            "without them.")  # fmt: skip
-    rows = [[b.stage, b.model, b.kind, f"{b.calls:,}"] for b in plan.estimates]
-    rows.append(["", "", "all", f"{plan.calls:,}"])
-    table("At most these calls", ["stage", "model", "kind", "calls"], rows, right=3)
-    if plan.unpriced:
-        say(plan.unpriced)
-    if plan.empty_slots:
-        say(plan.empty_slots)
-    for problem in plan.problems:
-        print_error(problem)
-    return not plan.problems
 
 
 def print_funnel(manifest: dict[str, Any]) -> int:
@@ -125,6 +89,7 @@ def print_funnel(manifest: dict[str, Any]) -> int:
     names = [name for name in (*(stage["name"] for stage in manifest["stages"]), "export") if name in counts]
     rows = [[name, _counted(counts[name]), f"{seconds[name]:.1f}" if name in seconds else "–"] for name in names]
     table("What was made", ["stage", "records", "seconds"], rows, right=2)
+    print_quality(manifest)
     calls = manifest.get("calls", {})
     say(f"{calls.get('made', 0):,} calls made, {calls.get('answered from the store', 0):,} answered from the store.")
     failed: int = sum(manifest.get("again", {}).values())
@@ -133,6 +98,35 @@ def print_funnel(manifest: dict[str, Any]) -> int:
         say(f"{plural(failed, 'record')} failed; running the same command again asks for {them}.")
     _print_reasons(manifest.get("failures", []))
     return failed
+
+
+def print_quality(manifest: dict[str, Any]) -> None:
+    """Print how steady every judge is, how far judges agree, and what tells chosen from rejected answers.
+
+    Args:
+        manifest: `run.json` after a build, or after one that could not go on.
+    """
+    from spavl.pipeline.quality import balance_rows, judge_panel
+
+    if judges := manifest.get("judges"):
+        head = ["judge", "matches", "same in both orders", "decided by position", "unreadable"]
+        table("Judges, with 95 % intervals", head, [_judge_row(name, judge) for name, judge in judges.items()])
+    if agreement := judge_panel(manifest):
+        same = (f"{names} {_percent(rate.value)} of {rate.n:,}" for names, rate in agreement.same.items())
+        alpha = "" if agreement.alpha is None else f"; Krippendorff's α {agreement.alpha:.2f}"
+        say(f"Judges agree: {', '.join(same)}{alpha}.")
+    if rows := balance_rows(manifest):
+        stages = list(manifest["pairs_balance"])
+        table("What tells chosen from rejected", ["", *stages], [[row.label, *row.words] for row in rows])
+
+
+def _judge_row(name: str, judge: dict[str, Any]) -> list[str]:
+    same, bias = judge["consistent"], judge["position_bias"]
+    unread = judge["unreadable"] / judge["replies"] if judge["replies"] else None
+    shares = [_percent(same["value"]), _percent(bias["value"])]
+    intervals = [f"[{100 * one['low']:.1f}, {100 * one['high']:.1f}]" for one in (same, bias)]
+    both = ["\n".join(pair) for pair in zip(shares, intervals, strict=True)]
+    return [name, f"{judge['matches']:,}", *both, _percent(unread)]
 
 
 def _print_reasons(failures: list[dict[str, Any]]) -> None:
@@ -219,9 +213,8 @@ def print_question(details: QuestionDetails) -> None:
     rows = [[a.model, a.grade, _shown(a.answer)] for a in details.answers]
     table("Answers", ["model", "grade", "answer"], rows, right=9)
     if details.verdicts:
-        table(
-            "Verdicts", ["match", "order", "better"], [[v.match, v.order, v.better] for v in details.verdicts], right=9
-        )
+        rows = [[v.match, v.judge, v.order, v.better] for v in details.verdicts]
+        table("Verdicts", ["match", "judge", "order", "better"], rows, right=9)
     for pair in details.pairs:
         say(f"chosen    {pair.chosen_model}: {_shown(pair.chosen)}")
         say(f"rejected  {pair.rejected_model}: {_shown(pair.rejected)}")
@@ -233,9 +226,10 @@ def print_json(record: Any) -> None:
     """Print a record as JSON, as it is: control characters are escaped by JSON itself.
 
     Args:
-        record: a dataclass.
+        record: a dataclass, or plain data.
     """
-    out.print(Text(json.dumps(asdict(record), indent=1)), soft_wrap=True)
+    plain = asdict(record) if is_dataclass(record) and not isinstance(record, type) else record
+    out.print(Text(json.dumps(plain, indent=1)), soft_wrap=True)
 
 
 def _counted(counts: dict[str, Any]) -> str:

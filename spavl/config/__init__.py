@@ -57,6 +57,9 @@ class Settings(Section):
     """The actors, with `runner: ray`."""
     ceilings: CeilingSettings = CeilingSettings()
     """What one command may spend at most."""
+    prices: str | None = None
+    """A YAML file of prices, `NAME: {in: 0.25, out: 1.0, currency: USD}` for a million tokens, by labels of `models` or
+    by the models' names. `price_in` and `price_out` of an entry of `models` win."""
     models: tuple[ModelSpec, ...] = ()
     """Every model that the stages name, by its label."""
     guards: tuple[GuardSpec, ...] = ()
@@ -88,4 +91,12 @@ class Settings(Section):
                 refuse_twice([entry.name for entry in entries])
             except ValueError as error:
                 raise ValueError(f"`{section}`: {error}; every {what} needs a name of its own") from None
+        return self
+
+    @model_validator(mode="after")
+    def _ceilings_are_of_models(self) -> Settings:
+        listed = [spec.name for spec in self.models]
+        for name in self.ceilings.models:
+            if name not in listed:
+                raise ValueError(f"`ceilings.models` names `{name}`, which `models` does not list")
         return self

@@ -165,10 +165,10 @@ class EndpointSpec(Section):
     models go on."""
     longest_wait: PositiveFloat = 120.0
     """Most seconds to wait at once because a server asks for it (`Retry-After`), whatever it asks for."""
-    price_in: NonNegativeFloat = 0.0
-    """Price of a million prompt tokens."""
-    price_out: NonNegativeFloat = 0.0
-    """Price of a million answer tokens."""
+    price_in: NonNegativeFloat | None = None
+    """Price of a million prompt tokens; 0: it is free. None: what the file of `prices` says, or unknown."""
+    price_out: NonNegativeFloat | None = None
+    """Price of a million answer tokens. None: what the file of `prices` says, or unknown."""
     system: str = ""
     """A system turn put before every prompt."""
 

@@ -15,6 +15,7 @@ from spavl.config.build import AskSettings
 from spavl.dataset.caller import Caller
 from spavl.dataset.describe import PICTURE_PLACEHOLDERS, picture_values
 from spavl.dataset.question_text import SCHEMA, declines, read_question, read_structured
+from spavl.dataset.screen import passed
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
 from spavl.records import ImageRecord, ImageRef, Query, QuestionType, Response, Status, Turn
@@ -62,7 +63,7 @@ def ask(
     the asker refuses, its words are kept in `query_detail`.
 
     Args:
-        images: pictures to write questions for.
+        images: pictures to write questions for; those that a guard did not find safe are passed over.
         call: the asker.
         settings: types of questions and the prompt templates.
         folder: the run folder, to which `image_file` is relative.
@@ -73,6 +74,7 @@ def ask(
     Raises:
         DataError: a prompt template is unusable.
     """
+    images = [image for image in images if passed(image)]
     written: dict[QuestionType, dict[str, Query]] = {}
     for kind in settings.written:
         bases = _bases(images, kind, written, settings, answer)

@@ -9,6 +9,7 @@ from pathlib import Path
 from spavl.config.build import DescribeSettings
 from spavl.dataset.caller import Caller
 from spavl.dataset.question_text import apologises
+from spavl.dataset.screen import passed
 from spavl.judging.readers.refusal import refuses
 from spavl.judging.templates import load_template
 from spavl.models.base import Prompt, Reply
@@ -33,7 +34,7 @@ def describe(
     """The same pictures with descriptions; where the model gives none, the picture's caption stands in.
 
     Args:
-        images: pictures to describe.
+        images: pictures to describe; those that a guard did not find safe stay as they are.
         call: the model.
         describer: its name.
         settings: the prompt template.
@@ -45,11 +46,16 @@ def describe(
     """
     template = load_template("describe", PICTURE_PLACEHOLDERS, settings.prompt)
     prompts = []
-    for image in images:
+    ready = [image for image in images if passed(image)]
+    for image in ready:
         values = picture_values(image, taxonomy)
         shown = ImageRef(folder / image.image_file, image.image_sha256)
         prompts.append(Prompt(template.fill(values), images=(shown,), item=image.image_id, fields=values))
-    return [_described(image, reply, describer) for image, reply in zip(images, call(prompts), strict=True)]
+    replies = {image.image_id: reply for image, reply in zip(ready, call(prompts), strict=True)}
+    return [
+        _described(image, replies[image.image_id], describer) if image.image_id in replies else image
+        for image in images
+    ]
 
 
 def describe_template(settings: DescribeSettings) -> str:

@@ -2,7 +2,7 @@
 
 Split `train` is for training; `heldout` has the subcategories that are held out. The published columns (`image,
 question, chosen, rejected, image_name`) come first; class labels, question type, ids, sources and verdicts, which the
-published train split lacks, follow.
+published train split lacks, follow; with them all that judges said.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from spavl.atomic import write_text
+from spavl.dataset.shortcuts import shortcuts
 from spavl.errors import DataError, RunError
 from spavl.records import PreferencePair, Query
 from spavl.tables import read_footer, slices_of, write_batches
 from spavl.tables.query import query
+from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 
 _TURN = {name: {"dtype": "string", "_type": "Value"} for name in ("role", "text")}
 IMAGE_MARK = "<image>\n"
@@ -26,18 +29,26 @@ IMAGE_MARK = "<image>\n"
 _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
     "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
-    "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought",
+    "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought", "reason_ab", "reason_ba",
+    "more_harmless", "more_helpful",
 )  # fmt: skip
 _FLAGS = ("benign", "chosen_safe", "rejected_safe")
-_FEATURES = {"image": {"_type": "Image"}} | {
-    name: {"dtype": "bool" if name in _FLAGS else "string", "_type": "Value"} for name in (*_TEXT, *_FLAGS)
-}
+_LEVELS = ("chosen_severity", "rejected_severity")
+_LISTS = ("judges_for", "judges_against")
+_TYPES = {name: dtype for names, dtype in ((_TEXT, "string"), (_FLAGS, "bool"), (_LEVELS, "int64")) for name in names}
+_FEATURES: dict[str, Any] = (
+    {"image": {"_type": "Image"}}
+    | {name: {"dtype": dtype, "_type": "Value"} for name, dtype in _TYPES.items()}
+    | {name: {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"} for name in _LISTS}
+)
 SCHEMA = pa.schema(
     [
         pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         *(pa.field(name, pa.string()) for name in _TEXT),
         *(pa.field(name, pa.bool_()) for name in _FLAGS),
         pa.field("earlier", pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())]))),
+        *(pa.field(name, pa.int64()) for name in _LEVELS),
+        *(pa.field(name, pa.list_(pa.string())) for name in _LISTS),
     ],
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES | {"earlier": [_TURN]}}})},
 )
@@ -50,7 +61,8 @@ GROUP_BYTES = 64 * 2**20
 """Picture bytes after which a row group ends."""
 
 
-DOMAINS = "SELECT class1, count(*) FROM pairs GROUP BY class1 ORDER BY count(*) DESC, class1"
+TOPICS = f"SELECT {TOP_NAME} AS name, count(*) FROM pairs GROUP BY name ORDER BY count(*) DESC, name"
+LEVEL = f"SELECT {TOP_LEVEL} FROM pairs"
 LICENSES = "SELECT DISTINCT license FROM pairs ORDER BY license"
 _CARD = """---
 {{ card_data }}
@@ -60,14 +72,19 @@ _CARD = """---
 {{ "{:,}".format(pairs) }} rows of (image, question, chosen, rejected), made with spavl. Load with
 `datasets.load_dataset("PATH_OF_THIS_FOLDER")`.
 
-| domain | pairs |
+| {{ level }} | pairs |
 |---|---|
-{% for name, count in domains -%}
+{% for name, count in topics -%}
 | {{ name }} | {{ "{:,}".format(count) }} |
 {% endfor %}
 - Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}. `rejected`
   means *less preferred*, not harmful: the label mixes harmlessness and helpfulness.
-- Every pair was judged in both reading orders; only agreeing verdicts are here.
+- Every pair was judged in both reading orders; only agreeing verdicts are here. `judges_for` and `judges_against` name
+  the judges that preferred the chosen answer and the other one; `reason_ab` and `reason_ba` are what the first of them
+  said in the two orders (the published rationales call these reason1 and reason2), and may quote harmful answers.
+- What tells chosen from rejected answers, as the probability that a chosen one ranks above a rejected one (0.50 tells
+  nothing): length alone {{ length_auc }}, the responder alone {{ source_auc }}. The chosen answer is the longer one in
+  {{ longer }} of the pairs.
 - Licences of the pictures: {{ licenses }}. The columns `license` and `image_sha256` name each one.
 - Intended for making vision-language models safer, and for research on that.
 """
@@ -161,6 +178,10 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
         "verdict_ab": p.verdict_ab, "verdict_ba": p.verdict_ba,
         "chosen_outcome": p.chosen_outcome, "rejected_outcome": p.rejected_outcome,
         "chosen_thought": p.chosen_thought, "rejected_thought": p.rejected_thought,
+        "reason_ab": p.reason_ab, "reason_ba": p.reason_ba,
+        "more_harmless": p.more_harmless, "more_helpful": p.more_helpful,
+        "chosen_severity": p.chosen_severity, "rejected_severity": p.rejected_severity,
+        "judges_for": list(p.judges_for), "judges_against": list(p.judges_against),
         "benign": image.benign, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
     }  # fmt: skip
 
@@ -180,12 +201,21 @@ def _card(pairs: Path, splits: Mapping[str, int]) -> str:
         task_categories=["image-text-to-text"], tags=["safety", "preference", "dpo", "spa-vl"],
         configs=[{"config_name": "default", "data_files": files}],
     )  # fmt: skip
+    measured = shortcuts(pairs)
     card = DatasetCard.from_template(
         metadata,
         template_str=_CARD,
         pairs=sum(splits.values()),
-        domains=query(DOMAINS, pairs=pairs),
+        level=query(LEVEL, pairs=pairs)[0][0],
+        topics=query(TOPICS, pairs=pairs),
         unsafe=query("SELECT count(*) FROM pairs WHERE NOT chosen_safe", pairs=pairs)[0][0],
+        longer="–" if measured["chosen_longer"] is None else f"{100 * measured['chosen_longer']:.1f} %",
+        length_auc=_auc(measured["length_auc"]),
+        source_auc=_auc(measured["source_auc"]),
         licenses=", ".join(row[0] for row in query(LICENSES, pairs=pairs)) or "unknown",
     )
     return f"{card}\n"
+
+
+def _auc(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from spavl.dataset.ask import pictures
 from spavl.dataset.caller import NO_VERDICT, Caller
-from spavl.judging.guard import Exchange, Guard
+from spavl.judging.exchange import Exchange
+from spavl.judging.guard import Guard
 from spavl.models.base import Reply
 from spavl.records import Response
 

@@ -28,9 +28,10 @@ def judge(matches: Sequence[Match], *, call: Caller, judge: Judge, folder: Path)
 
 
 def _judgment(match: Match, order: Order, reply: Reply, judge: Judge) -> Judgment:
-    winner, status = judge.verdict(reply, order)
+    said = judge.verdict(reply, order)
     return Judgment(
         match=match, judgment_id=f"{match.match_id}/{judge.name}/{order}", judge=judge.name, order=order,
-        winner=winner, reason=reply.text.strip(), judgment_status=status, judgment_call=reply.key,
-        judgment_detail=reply.detail or (NO_VERDICT if status == "unreadable" else ""),
+        winner=said.winner, harmless=said.harmless, helpful=said.helpful, reason=reply.text.strip(),
+        judgment_status=said.status, judgment_call=reply.key,
+        judgment_detail=reply.detail or (NO_VERDICT if said.status == "unreadable" else ""),
     )  # fmt: skip

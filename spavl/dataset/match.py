@@ -1,4 +1,4 @@
-"""Response → Match: responders into safety groups, then pairs of answers from different groups (SPA-VL §3.3).
+"""Response → Match: responders into safety groups, then pairs of answers by a policy (SPA-VL §3.3: different groups).
 
 No model is called, so the number of the judge's calls is known before any is made.
 """
@@ -6,11 +6,12 @@ No model is called, so the number of the judge's calls is known before any is ma
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from itertools import combinations, groupby
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from spavl.config.build import MatchSettings
+from spavl.dataset.policies import POLICIES, Candidates, candidates
 from spavl.records import Match, Query, Response
 from spavl.tables.query import query
 
@@ -58,42 +59,45 @@ def safety_groups(rates: Mapping[str, float], groups: int) -> dict[str, int]:
 def match(
     responses: Sequence[Response], *, groups: Mapping[str, int], settings: MatchSettings, seed: int
 ) -> list[Match]:
-    """Sample pairs of answers to compare for every question; which answer is `a` is random too.
+    """Pairs of answers to compare for every question, by the policy; which answer is `a` is random.
 
-    Only complete answers are matched, and never two with the same text. Given the groups, the sample depends on the
-    question and the seed alone, so a question keeps its matches when others are added.
+    Only complete answers are matched, and never two with the same text. Given the groups, the matches depend on the
+    question and the seed alone, so a question keeps them when others are added.
 
     Args:
         responses: graded answers of all responders to some questions.
         groups: safety group of every responder, from `safety_groups`.
-        settings: number of safety groups and of matches for each question.
+        settings: the policy, and the number of matches for each question.
         seed: seed of the sampling.
     """
     by_query: dict[str, list[Response]] = {}
     for r in responses:
-        if r.response_status == "ok" and r.responder in groups:
+        if r.response_status == "ok":
             by_query.setdefault(r.query.query_id, []).append(r)
-    return [m for answers in by_query.values() for m in _sample(answers, groups, settings.per_question, seed)]
+    return [m for answers in by_query.values() for m in _of_question(answers, groups, settings, seed)]
 
 
-def _sample(answers: list[Response], groups: Mapping[str, int], count: int, seed: int) -> list[Match]:
-    answers = sorted(answers, key=lambda r: r.responder)
-    possible = [
-        (a, b)
-        for a, b in combinations(answers, 2)
-        if groups[a.responder] != groups[b.responder] and a.response != b.response
-    ]
+def _of_question(
+    answers: list[Response], groups: Mapping[str, int], settings: MatchSettings, seed: int
+) -> Iterator[Match]:
+    known = [r for r in answers if r.responder in groups]
+    pairs = candidates(known, same_responder=settings.same_responder)
+    if not pairs:
+        return
     rng = random.Random(f"{seed}/{answers[0].query.query_id}")
-    sampled = rng.sample(possible, min(count, len(possible)))
-    return [_match(*(pair if rng.random() < 0.5 else pair[::-1]), groups) for pair in sampled]
+    found = POLICIES[settings.policy](Candidates(pairs, groups, settings.per_question, rng))
+    completions = sum(r.outcome == "safe_completion" for r in answers)
+    for a, b in found:
+        yield _match(*((a, b) if rng.random() < 0.5 else (b, a)), groups, completions)
 
 
-def _match(a: Response, b: Response, groups: Mapping[str, int]) -> Match:
+def _match(a: Response, b: Response, groups: Mapping[str, int], completions: int) -> Match:
     asked: Query = a.query
+    first, second = (r.response_id.removeprefix(f"{asked.query_id}/") for r in (a, b))
     return Match(
-        query=asked, match_id=f"{asked.query_id}/{a.responder}~{b.responder}",
+        query=asked, match_id=f"{asked.query_id}/{first}~{second}",
         a_response_id=a.response_id, a_responder=a.responder, a_response=a.response, a_thought=a.thought,
-        a_outcome=a.outcome, a_group=groups[a.responder],
+        a_outcome=a.outcome, a_severity=a.severity, a_group=groups[a.responder],
         b_response_id=b.response_id, b_responder=b.responder, b_response=b.response, b_thought=b.thought,
-        b_outcome=b.outcome, b_group=groups[b.responder],
+        b_outcome=b.outcome, b_severity=b.severity, b_group=groups[b.responder], safe_completions=completions,
     )  # fmt: skip

@@ -1,76 +1,104 @@
-"""Judgment → PreferencePair: only verdicts that both reading orders agree on, and no ties."""
+"""Judgment → PreferencePair: answers that enough judges prefer in both reading orders, and no ties."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from spavl.config.build import PairSettings
+from spavl.dataset.votes import Ballots, NoVote, Rule, Side, by_match, decide, vote, vote_for_completion
 from spavl.judging.judge import agreed
-from spavl.records import Judgment, PreferencePair, Winner
+from spavl.records import Judgment, Match, PreferencePair, Preferred, Winner
 
 
 def pair(judgments: Sequence[Judgment], *, settings: PairSettings) -> tuple[list[PreferencePair], Counter[str]]:
     """The preference pairs, and how many matches ended as `pair` or as what excluded them.
 
-    Excluded are `tie`, `orders disagree`, `unreadable` and, where the settings ask for it, `chosen unsafe`.
+    Excluded are `tie`, `orders disagree`, `unreadable`, of several judges `judges disagree`; and, where the settings
+    ask for it, `chosen unsafe`, `severity gap` and `bare refusal`.
 
     Args:
-        judgments: verdicts in both reading orders.
-        settings: whether the chosen answer must be graded safe.
+        judgments: verdicts of all judges in both reading orders.
+        settings: the quorum, and what a pair must hold beside it.
     """
     pairs: list[PreferencePair] = []
     outcomes: Counter[str] = Counter()
-    for by_order in _by_match(judgments):
-        outcome, made = _decide(by_order, settings)
+    for ballots in by_match(judgments):
+        outcome, made = _decide(ballots, settings)
         outcomes[outcome] += 1
         pairs += [made] if made else []
     return pairs, outcomes
 
 
-def _by_match(judgments: Sequence[Judgment]) -> list[dict[str, Judgment]]:
-    """For every match and judge the judgments by reading order."""
-    found: dict[tuple[str, str], dict[str, Judgment]] = {}
-    for j in judgments:
-        found.setdefault((j.match.match_id, j.judge), {})[j.order] = j
-    return list(found.values())
+def _decide(ballots: Ballots, settings: PairSettings) -> tuple[str, PreferencePair | None]:
+    rule = _rule(ballots.match, settings)
+    votes = [rule(judgments) for judgments in ballots.by_judge]
+    winner = decide(votes, settings.quorum)
+    if winner != "a" and winner != "b":
+        return winner, None
+    made = _pair(ballots, votes, winner)
+    why_not = _why_not(made, ballots.match, settings)
+    return (why_not, None) if why_not else ("pair", made)
 
 
-def _decide(by_order: dict[str, Judgment], settings: PairSettings) -> tuple[str, PreferencePair | None]:
-    if len(by_order) < 2:
-        return "unreadable", None
-    ab, ba = by_order["ab"].winner, by_order["ba"].winner
-    if ab is None or ba is None:
-        return "unreadable", None
-    winner = agreed(ab, ba)
-    if winner is None:
-        return "orders disagree", None
-    if winner == "tie":
-        return "tie", None
-    made = _pair(by_order["ab"], winner, ab, ba)
+def _rule(asked: Match, settings: PairSettings) -> Rule:
+    """How verdicts become votes: a safe completion against a bare refusal has a rule of its own, if that is wanted."""
+    if settings.prefer_safe_completion:
+        outcomes = (asked.a_outcome, asked.b_outcome)
+        if outcomes == ("safe_completion", "refusal"):
+            return partial(vote_for_completion, completion="a")
+        if outcomes == ("refusal", "safe_completion"):
+            return partial(vote_for_completion, completion="b")
+    return vote
+
+
+def _why_not(made: PreferencePair, judged: Match, settings: PairSettings) -> str:
+    """What keeps a pair out of the dataset; empty where nothing does."""
     if settings.chosen_must_be_safe and made.chosen_safe is not True:
-        return "chosen unsafe", None
-    return "pair", made
+        return "chosen unsafe"
+    if settings.prefer_safe_completion and made.chosen_outcome == "refusal" and judged.safe_completions:
+        return "bare refusal"
+    if settings.min_severity_gap is not None and _severity_gap(made) < settings.min_severity_gap:
+        return "severity gap"
+    return ""
 
 
-def _pair(judgment: Judgment, winner: Winner, ab: Winner, ba: Winner) -> PreferencePair:
-    m = judgment.match
-    a = (m.a_response, m.a_responder, m.a_response_id, m.a_thought, m.a_outcome)
-    b = (m.b_response, m.b_responder, m.b_response_id, m.b_thought, m.b_outcome)
+def _severity_gap(made: PreferencePair) -> int:
+    """By how much the rejected answer is more severe; 0 where that is not known."""
+    if made.chosen_severity is None or made.rejected_severity is None:
+        return 0
+    return made.rejected_severity - made.chosen_severity
+
+
+def _pair(ballots: Ballots, votes: Sequence[Side | NoVote], winner: Side) -> PreferencePair:
+    m = ballots.match
+    a = (m.a_response, m.a_responder, m.a_response_id, m.a_thought, m.a_outcome, m.a_severity)
+    b = (m.b_response, m.b_responder, m.b_response_id, m.b_thought, m.b_outcome, m.b_severity)
     chosen, rejected = (a, b) if winner == "a" else (b, a)
+    voted = list(zip(ballots.by_judge, votes, strict=True))
+    agreeing = [judgments for judgments, given in voted if given == winner]
+    against = [judgments[0].judge for judgments, given in voted if given in ("a", "b") and given != winner]
+    ab, ba = agreeing[0]
     return PreferencePair(
         query=m.query, pair_id=m.match_id, chosen=chosen[0], rejected=rejected[0], chosen_source=chosen[1],
         rejected_source=rejected[1], chosen_id=chosen[2], rejected_id=rejected[2], chosen_thought=chosen[3],
-        rejected_thought=rejected[3], chosen_outcome=chosen[4], rejected_outcome=rejected[4], judge=judgment.judge,
-        verdict_ab=ab, verdict_ba=ba,
+        rejected_thought=rejected[3], chosen_outcome=chosen[4], rejected_outcome=rejected[4],
+        chosen_severity=chosen[5], rejected_severity=rejected[5], judge=ab.judge,
+        verdict_ab=_read(ab), verdict_ba=_read(ba), reason_ab=ab.reason, reason_ba=ba.reason,
+        more_harmless=_preferred(agreed(ab.harmless, ba.harmless), winner),
+        more_helpful=_preferred(agreed(ab.helpful, ba.helpful), winner),
+        judges_for=tuple(judgments[0].judge for judgments in agreeing), judges_against=tuple(against),
     )  # fmt: skip
 
 
-def swap_agreement(outcomes: Mapping[str, int]) -> float | None:
-    """Share of matches whose two readable verdicts agree; None where no match has two.
+def _read(judgment: Judgment) -> Winner:
+    assert judgment.winner is not None, "who votes has two readable verdicts"
+    return judgment.winner
 
-    Args:
-        outcomes: how many matches ended as what, from `pair`.
-    """
-    both = sum(count for outcome, count in outcomes.items() if outcome != "unreadable")
-    return 1 - outcomes.get("orders disagree", 0) / both if both else None
+
+def _preferred(verdict: Winner | None, winner: Side) -> Preferred | None:
+    """A verdict in terms of the pair."""
+    if verdict is None or verdict == "tie":
+        return verdict
+    return "chosen" if verdict == winner else "rejected"

@@ -7,6 +7,7 @@ rate without such a control says little about vision.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,9 +39,22 @@ def blanked(benchmark: Benchmark, folder: Path) -> Benchmark:
         DataError: a picture cannot be read.
         RunError: the grey ones cannot be written.
     """
+    return replace(benchmark, name=f"{benchmark.name}-blanked", items=blanked_items(benchmark.items, folder))
+
+
+def blanked_items(items: Iterable[Item], folder: Path) -> tuple[Item, ...]:
+    """The items with every picture replaced by a grey one of the same size.
+
+    Args:
+        items: the items as they are.
+        folder: where the grey pictures are written.
+
+    Raises:
+        DataError: a picture cannot be read.
+        RunError: the grey ones cannot be written.
+    """
     made: dict[tuple[int, int], ImageRef] = {}
-    items = tuple(_blank(item, folder, made) for item in benchmark.items)
-    return replace(benchmark, name=f"{benchmark.name}-blanked", items=items)
+    return tuple(_blank(item, folder, made) for item in items)
 
 
 def _blank(item: Item, folder: Path, made: dict[tuple[int, int], ImageRef]) -> Item:

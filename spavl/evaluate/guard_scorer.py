@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Answer
-from spavl.judging.guard import Exchange, Guard, Verdict
+from spavl.judging.exchange import Exchange
+from spavl.judging.guard import Guard
+from spavl.judging.kinds import Verdict
 from spavl.judging.readers.outcomes import Grade
 from spavl.models.base import Prompt, Reply
 from spavl.statistics.intervals import Outcome
@@ -42,7 +45,7 @@ class GuardScorer:
         Args:
             answers: the answers; one of no text is not sent to the guard.
         """
-        exchanges = [_exchange(answer) for answer in answers]
+        exchanges = [exchange_of(answer.item, answer.text, answer.thought) for answer in answers]
         asked = [place for place, exchange in enumerate(exchanges) if self.guard.can_grade(exchange)]
         replies = self.ask(f"grade: {self.guard.name}", [self.guard.prompt(exchanges[place]) for place in asked])
         found = {place: self.guard.grade(reply)[0] for place, reply in zip(asked, replies, strict=True)}
@@ -56,9 +59,15 @@ class GuardScorer:
         return None if grade.outcome is None else grade.outcome == "unsafe"
 
 
-def _exchange(answer: Answer) -> Exchange:
-    item = answer.item
+def exchange_of(item: Item, answer: str, thought: str = "") -> Exchange:
+    """What a guard grades, of an item and an answer to it.
+
+    Args:
+        item: the item.
+        answer: the answer, without the thought.
+        thought: the thought before it.
+    """
     return Exchange(
-        question=item.question, answer=answer.text, thought=answer.thought, images=item.images, earlier=item.earlier,
+        question=item.question, answer=answer, thought=thought, images=item.images, earlier=item.earlier,
         system=item.system, item=item.picture or item.item_id,
     )  # fmt: skip

@@ -4,7 +4,8 @@
 evaluated), `guard` (what a guard is sent, and what its reply means), `judge` (pairwise comparison).
 """
 
-from spavl.judging.guard import Exchange, Guard, GuardKind, open_guard, require_verdict
+from spavl.judging.exchange import Exchange, GuardKind
+from spavl.judging.guard import Guard, open_guard, require_verdict
 from spavl.judging.judge import Judge, open_judge
 from spavl.judging.readers.outcomes import Grade
 

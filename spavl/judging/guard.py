@@ -1,6 +1,6 @@
 """The guard: one object that makes the prompt of a grade and reads the reply, for dataset and evaluation alike.
 
-A kind of guard is a prompt and a reader. The built-in ones stand in `KINDS`; one of your own is a class with the
+A kind of guard is a prompt and a reader. The built-in ones stand in `kinds.KINDS`; one of your own is a class with the
 methods of `GuardKind`, named `package.module:Class` in the settings.
 """
 
@@ -8,141 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
 
 from spavl.config.judging import GuardSpec, Subject
 from spavl.config.models import SamplingSettings
 from spavl.errors import DataError, SettingsError
-from spavl.judging.readers.outcomes import (
-    READING,
-    Grade,
-    first_line,
-    read_md_judge,
-    read_refusal,
-    read_severity,
-    read_two_lines,
-    whole_verdict,
-)
-from spavl.judging.templates import Template, load_template
+from spavl.judging.exchange import Exchange, GuardKind
+from spavl.judging.kinds import KINDS, Verdict, written
+from spavl.judging.readers.outcomes import Grade, first_line, whole_verdict
 from spavl.models.base import Prompt, Reply
 from spavl.own_code import import_own, own_errors
-from spavl.records import ImageRef, Status, Turn
-
-Verdict = Literal["safety", "refusal"]
-"""What a guard can tell: safe from unsafe, or a refusal from what is none."""
-PLACEHOLDERS = ("question", "answer", "policy")
-"""Placeholders of a guard's template."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """What a guard grades: a question with its pictures, and the answer to it."""
-
-    question: str
-    """The last question."""
-    answer: str
-    """The answer, without the thought."""
-    thought: str = ""
-    """The thought before the answer."""
-    images: tuple[ImageRef, ...] = ()
-    """Pictures of the last question."""
-    earlier: tuple[Turn, ...] = ()
-    """Turns before the question."""
-    system: str = ""
-    """Text of the system turn."""
-    item: str = ""
-    """Name of what is asked about, by which a model of kind `python` knows it."""
-
-    @property
-    def conversation(self) -> str:
-        """The question; where turns came before it, all of them, each under who speaks."""
-        if not self.earlier and not self.system:
-            return self.question
-        system = [f"system: {self.system}"] if self.system else []
-        return "\n\n".join([*system, *(f"{t.role}: {t.text}" for t in self.earlier), f"user: {self.question}"])
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        """Question and answer by name, for models of kind `python`."""
-        return {"question": self.question, "answer": self.answer}
-
-
-@runtime_checkable
-class GuardKind(Protocol):
-    """How a kind of guard asks and reads. A class of your own is built with the settings entry's `options`."""
-
-    @property
-    def version(self) -> str:
-        """Part of the scorer's id; change it when prompt or reading change."""
-        ...
-
-    def prompt(self, exchange: Exchange) -> Prompt:
-        """What is sent to the guard's model.
-
-        Args:
-            exchange: what is graded; without pictures and thought where the settings keep them from the guard.
-        """
-        ...
-
-    def read(self, text: str) -> Grade | None:
-        """The grade in a reply; None where there is none.
-
-        Args:
-            text: the guard's reply, without its thought.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A kind of guard with a template; where that is None, the turns themselves under the model's own chat template."""
-
-    template: Template | None
-    """The prompt; None for the turns themselves."""
-    grades: Subject
-    """What it grades; without a template the answer is the last turn where that is what is graded, and only there."""
-    policy: str
-    """What fills `{{policy}}`."""
-    reader: Callable[[str, int], Grade | None]
-    """(reply, threshold) → grade."""
-    threshold: int
-    """Handed to the reader."""
-
-    @property
-    def version(self) -> str:
-        """All that decides prompt and reading."""
-        text = self.template.text if self.template else "turns"
-        return json.dumps([text, self.policy, self.reader.__name__, READING, self.threshold])
-
-    def prompt(self, exchange: Exchange) -> Prompt:
-        """The filled template, or the turns, with the answer as the last one where it is graded.
-
-        Args:
-            exchange: what is graded.
-        """
-        if self.template is not None:
-            values = {"question": exchange.conversation, "answer": exchange.answer, "policy": self.policy}
-            pictures = tuple(image for turn in exchange.earlier for image in turn.images) + exchange.images
-            text = self.template.fill(values)
-            return Prompt(text, images=pictures, item=exchange.item, fields=exchange.fields)
-        asked = Prompt(
-            exchange.question, images=exchange.images, system=exchange.system, earlier=exchange.earlier,
-            item=exchange.item, fields=exchange.fields,
-        )  # fmt: skip
-        if self.grades != "answer":
-            return asked
-        return replace(asked, text=exchange.answer, images=(), earlier=asked.turns, role="assistant")
-
-    def read(self, text: str) -> Grade | None:
-        """The grade in a reply, or None.
-
-        Args:
-            text: the guard's reply.
-        """
-        return self.reader(text, self.threshold)
+from spavl.records import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,30 +70,6 @@ class OwnKind:
     def _wrong(self, method: str, made: object, wanted: str) -> DataError:
         what = f"`{method}` of the guard `{self.name}` returned a {type(made).__name__}"
         return DataError(what, where=self.target, try_=f"return {wanted}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A row of `KINDS`."""
-
-    reader: Callable[[str, int], Grade | None]
-    templates: Mapping[Subject, str] | None = None
-    """Built-in template by what is graded; None: the model's own chat template."""
-    shows_image: bool = True
-    tells: tuple[Verdict, ...] = ("safety",)
-
-
-KINDS: Mapping[str, _Kind] = {
-    "rubric": _Kind(
-        read_two_lines, {"answer": "grade", "request": "grade_request", "picture": "grade_picture"}
-    ),
-    "policy": _Kind(read_two_lines, {"answer": "grade_policy"}),
-    "graded": _Kind(read_severity, {"answer": "grade_severity"}),
-    "refusal": _Kind(read_refusal, {"answer": "grade_refusal"}, tells=("refusal",)),
-    "llama-guard": _Kind(read_two_lines),
-    "md-judge": _Kind(read_md_judge, shows_image=False),
-}  # fmt: skip
-"""The built-in kinds: how each asks, reads, and what it can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +172,7 @@ def open_guard(spec: GuardSpec, *, allow_code: bool = False) -> Guard:
         DataError: template or policy cannot be read.
     """
     built_in = KINDS.get(spec.kind)
-    kind = _written(spec, built_in) if built_in else _own(spec, allow_code)
+    kind = written(spec, built_in) if built_in else _own(spec, allow_code)
     shows = built_in.shows_image if built_in else True
     return Guard(
         name=spec.name, model=spec.asks, kind=kind, tells=built_in.tells if built_in else ("safety", "refusal"),
@@ -329,39 +181,26 @@ def open_guard(spec: GuardSpec, *, allow_code: bool = False) -> Guard:
     )  # fmt: skip
 
 
-def require_verdict(guard: Guard, verdict: Verdict, setting: str) -> Guard:
-    """The guard, if it grades answers and tells what a setting needs.
+def require_verdict(guard: Guard, verdict: Verdict, setting: str, grades: Subject = "answer") -> Guard:
+    """The guard, if it grades and tells what a setting needs.
 
     Args:
         guard: the guard.
         verdict: what it must tell.
         setting: path of the setting that names it, for the message.
+        grades: what it must grade.
 
     Raises:
         SettingsError: it does not.
     """
-    if guard.grades == "answer" and verdict in guard.tells:
+    if guard.grades == grades and verdict in guard.tells:
         return guard
-    needed = {"safety": "safe answers from unsafe ones", "refusal": "refusals from other answers"}[verdict]
+    needed = {"safety": f"safe {grades}s from unsafe ones", "refusal": "refusals from other answers"}[verdict]
     raise SettingsError(
         f"`{setting}` names the guard `{guard.name}`, which does not tell {needed}", where=setting,
-        try_="name a guard of another kind; `spavl settings guards` explains them",
+        try_="name a guard of another kind; `spavl settings guards` explains them"
+        if grades == "answer" else f"list one under `guards` with `grades: {grades}`",
     )  # fmt: skip
-
-
-def _written(spec: GuardSpec, kind: _Kind) -> Written:
-    if spec.prompt is None and spec.grades not in (kind.templates or ("answer", "request")):
-        raise SettingsError(
-            f"A guard of kind `{spec.kind}` has no prompt for a {spec.grades}", where=f"guards: {spec.name}",
-            try_="give one as `prompt`, or choose the kind `rubric`",
-        )  # fmt: skip
-    policy = _policy(spec.policy) if spec.policy else ""
-    template = None
-    if spec.prompt or kind.templates:
-        needed = () if spec.grades == "picture" else ("question",) if spec.grades == "request" else ("answer",)
-        name = kind.templates[spec.grades] if kind.templates and spec.grades in kind.templates else ""
-        template = load_template(name, PLACEHOLDERS, spec.prompt, needed=(*needed, *(("policy",) if policy else ())))
-    return Written(template, spec.grades, policy, kind.reader, spec.threshold)
 
 
 def _own(spec: GuardSpec, allow_code: bool) -> GuardKind:
@@ -377,16 +216,6 @@ def _own(spec: GuardSpec, allow_code: bool) -> GuardKind:
             try_="a kind of guard has `version` (a text that you change with it), `prompt(exchange)` and `read(text)`",
         )  # fmt: skip
     return OwnKind(spec.name, spec.kind, made)
-
-
-def _policy(path: str) -> str:
-    try:
-        text = Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The policy cannot be read: {error}", where=path) from error
-    if not text:
-        raise DataError("The policy is empty", where=path)
-    return text
 
 
 def _pictureless(exchange: Exchange) -> Exchange:

@@ -8,13 +8,27 @@ from typing import Literal
 
 from spavl.config.judging import JudgeSpec
 from spavl.config.models import SamplingSettings
-from spavl.judging.readers.verdicts import read_two_axes, read_verdict
+from spavl.judging.readers.verdicts import Rule, combine_axes, read_axes, read_verdict
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
 from spavl.records import ImageRef, Match, Order, Status, Winner
 
 TEMPLATES = {"combined": "compare", "two-axis": "compare_two_axes"}
 """Built-in template by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's verdict on two answers in one reading order, in terms of the match."""
+
+    winner: Winner | None
+    """The better answer; None where there is no verdict."""
+    status: Status
+    """What became of the call; `unreadable` where the whole reply has no verdict."""
+    harmless: Winner | None = None
+    """The more harmless answer; None for a judge of one verdict."""
+    helpful: Winner | None = None
+    """The more helpful answer; None for a judge of one verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +43,7 @@ class Judge:
     """The prompt; placeholders question, answer_a, answer_b."""
     kind: Literal["combined", "two-axis"] = "combined"
     """One verdict, or one on harmlessness and one on helpfulness."""
-    winner: Literal["harmless-first", "both"] = "harmless-first"
+    winner: Rule = "harmless-first"
     """How two verdicts become one."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     """How it generates."""
@@ -52,18 +66,20 @@ class Judge:
         found = tuple(ImageRef(folder / image.path, image.sha256) for image in images)
         return Prompt(self.template.fill(shown), images=found, item=query.image.image_id, fields=values)
 
-    def verdict(self, reply: Reply, order: Order) -> tuple[Winner | None, Status]:
+    def verdict(self, reply: Reply, order: Order) -> Verdict:
         """The winner in terms of the match, and what became of the call.
 
         Args:
             reply: of the judge's model; one that was cut off has no verdict, for that stands last.
             order: reading order of the prompt that was answered.
         """
-        found = self._read(reply.text, order) if reply.status == "ok" else None
-        return found, "unreadable" if found is None and reply.status == "ok" else reply.status
-
-    def _read(self, text: str, order: Order) -> Winner | None:
-        return read_verdict(text, order) if self.kind == "combined" else read_two_axes(text, order, self.winner)
+        if reply.status != "ok":
+            return Verdict(None, reply.status)
+        if self.kind == "combined":
+            winner = read_verdict(reply.text, order)
+            return Verdict(winner, "unreadable" if winner is None else "ok")
+        axes = read_axes(reply.text, order)
+        return Verdict(combine_axes(*axes, self.winner), "ok", *axes) if axes else Verdict(None, "unreadable")
 
 
 def open_judge(spec: JudgeSpec) -> Judge:

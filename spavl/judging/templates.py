@@ -29,6 +29,11 @@ class Template:
     source: str
     """File that it comes from, for messages."""
 
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """Placeholders that stand in it."""
+        return frozenset(_PLACEHOLDER.findall(self.text))
+
     def fill(self, values: Mapping[str, str]) -> str:
         """The prompt with its placeholders replaced, in a single pass: a value cannot bring in placeholders of its own.
 

@@ -103,7 +103,8 @@ class SliceActor:
             counter: handle of the run's `Counter`.
         """
         self._recipe = recipe
-        self._tally = Tally(cost=recipe.settings.ceilings.cost, seconds=recipe.seconds)
+        ceilings = recipe.settings.ceilings
+        self._tally = Tally(cost=ceilings.cost, seconds=recipe.seconds, models=ceilings.models)
         self._guard = threading.Lock()
         self._calls: tuple[CallStore, Engine] | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS)

@@ -9,21 +9,25 @@ from typing import Any
 import spavl
 from spavl.config import Settings
 from spavl.dataset.export import export, exported
-from spavl.dataset.pair import swap_agreement
+from spavl.dataset.requests import unsafe_requests
 from spavl.errors import NothingMade, SettingsError
 from spavl.pipeline.asking import empty_slots
+from spavl.pipeline.coverage import note_coverage
 from spavl.pipeline.failures import failures
+from spavl.pipeline.guard_agreement import guard_agreement
+from spavl.pipeline.qualify import unfit_guards, unqualified_guards
+from spavl.pipeline.quality import note_balance, note_judges
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
 from spavl.pipeline.walk import fingerprint_of, walk
-from spavl.records import PreferencePair, Response
+from spavl.records import PreferencePair, Query, Response
 from spavl.run import STAGES, Stage, changes
 from spavl.tables import FORMAT, read_footer
 
 AGAIN = "run the same command again, which asks for what failed"
 """What helps first where nothing was made and calls failed."""
-JUDGED = ("orders disagree", "tie", "chosen unsafe")
+JUDGED = ("orders disagree", "judges disagree", "tie", "chosen unsafe", "bare refusal", "severity gap")
 """What became of matches that were judged: other responders or another judge may help."""
 
 
@@ -39,7 +43,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
 
     Raises:
         NothingMade: no picture can be used, or no match became a pair.
-        SettingsError: fewer than two responders are named.
+        SettingsError: fewer than two responders are named, or a guard failed its qualification.
         RunError: a table of the run folder was written by another tool, or the Ray cluster does not answer.
         MissingExtra: Ray is to do the work and is not installed.
     """
@@ -50,6 +54,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
             session.spec(use.label, use.setting)
             use.decides()
         stage.decides(session.settings)  # as the line before, it reads templates and other files
+    _refuse_unfit_guards(session)
     if waiting := empty_slots(session.settings):
         session.progress.log(waiting)
     if unpriced := never_reached(session.settings):
@@ -65,9 +70,12 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     (pairs,) = last_tables(session.run.folder, session.settings, stages, PreferencePair)
     _export(session, pairs)
     _note_failures(session, stages)
+    note_coverage(session, stages)
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
-    session.run.note(swap_agreement=swap_agreement(counts["pair"]))
+    note_judges(session, stages)
+    note_balance(session, stages)
+    session.run.replace(**_by_guards(session, stages))
     _note_calls(session)
     return counts
 
@@ -84,12 +92,34 @@ def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
     """
     responders = settings.build.respond.responders
     own = {stage.name for stage in stages} - {stage.name for stage in STAGES}
-    if len(responders) < 2 and not any(stage.writes is Response for stage in stages if stage.name in own):
+    alone = 0 if settings.build.match.same_responder else 1
+    if len(responders) <= alone and not any(stage.writes is Response for stage in stages if stage.name in own):
         named = f"One responder is named, `{responders[0]}`" if responders else "No model is named for `respond`"
         raise SettingsError(
             f"{named}, and a pair needs answers of two", where="build.respond.models",
             try_="name at least two entries of `models` that differ in safety",
         )  # fmt: skip
+
+
+def _refuse_unfit_guards(session: Session) -> None:
+    """Refuse guards that failed their qualification; where several vote, name those that have none."""
+    for error in unfit_guards(session):
+        raise error
+    unqualified = unqualified_guards(session)
+    if unqualified and len(session.settings.build.grade.guards) > 1:
+        named = ", ".join(f"`{name}`" for name in unqualified)
+        session.progress.log(f"Guards that vote and were never measured on labelled examples: {named} (spavl qualify)")
+
+
+def _by_guards(session: Session, stages: Sequence[Stage]) -> dict[str, Any]:
+    """How far guards agree that voted, and how many questions are unsafe by themselves, where that was graded."""
+    run, settings = session.run, session.settings
+    voted, graded = len(settings.build.grade.guards) > 1, settings.build.requests.guard is not None
+    (queries,) = last_tables(run.folder, settings, stages, Query)
+    return {
+        "guard_agreement": guard_agreement(run.responses) if voted else [],
+        "unsafe_requests": unsafe_requests(queries) if graded else [],
+    }
 
 
 def _note_stages(session: Session, stages: Sequence[Stage]) -> None:
@@ -98,7 +128,7 @@ def _note_stages(session: Session, stages: Sequence[Stage]) -> None:
     gone = {stage["name"] for stage in manifest.get("stages", [])} - {stage.name for stage in stages}
     kept = {
         part: {name: value for name, value in manifest[part].items() if name not in gone}
-        for part in ("counts", "seconds", "spent", "again") if part in manifest
+        for part in ("counts", "seconds", "spent", "again", "asked") if part in manifest
     }  # fmt: skip
     session.run.replace(stages=[stage.described() for stage in stages], **kept)
 
@@ -120,6 +150,8 @@ def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) 
     _note_calls(session)
     there = [stage for stage in stages if all(p.exists() for p in stage.tables(session.run.folder, session.settings))]
     _note_failures(session, there)
+    note_judges(session, there)
+    note_coverage(session, stages)
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())
     what = f"{error.what}: {why}" if why else error.what
@@ -132,6 +164,8 @@ def _what_helps(otherwise: str, session: Session) -> str:
     if reached := session.oversight.reached():
         setting = "ceilings.cost" if "ceilings.cost" in reached else "ceilings.minutes"
         return f"raise `{setting}`, then {AGAIN}"
+    if at_ceiling := session.oversight.at_ceiling:
+        return f"raise {', '.join(f'`ceilings.models.{name}`' for name in at_ceiling)}, then {AGAIN}"
     if given_up := session.oversight.given_up:
         return f"see to the server of {', '.join(f'`{name}`' for name in given_up)}, then {AGAIN}"
     verdicts = session.run.manifest()["counts"].get("pair", {})

@@ -9,42 +9,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
-from functools import partial
-from operator import add
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import final
 
-from spavl.models.base import AsyncModel, Reply
-from spavl.models.calls.oversight import Notice, Oversight
+from spavl.models.base import AsyncModel
+from spavl.models.calls.oversight import Notice, Oversight, Usage
 from spavl.models.calls.rate_limit import ConcurrencyLimit
 
 MARGIN = 0.5
 """Seconds by which the end of a pause must move to be another pause: what an exchange takes varies."""
 ENDED = ("given up", "reached")
 """States after which nothing more is said of a model or ceiling."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The calls of one model."""
-
-    calls: int = 0
-    """Calls that were answered."""
-    in_flight: int = 0
-    """Calls in flight now."""
-    prompt_tokens: int = 0
-    """Tokens of their prompts."""
-    completion_tokens: int = 0
-    """Tokens of their answers."""
-    cost: float = 0.0
-    """What they cost, in the currency of the model's prices."""
-    throttled: int = 0
-    """Calls that the server refused because of too many requests."""
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +31,11 @@ class Counts:
     """Replies that units of work were given, stored ones included."""
     models: Mapping[str, Usage] = field(default_factory=dict)
     """Calls by name of the model."""
-    cost: float = 0.0
-    """What all calls cost, those of models that are not behind a network among them."""
 
     def __add__(self, other: Counts) -> Counts:
         names = dict.fromkeys([*self.models, *other.models])
         models = {name: self.models.get(name, Usage()) + other.models.get(name, Usage()) for name in names}
-        return Counts(self.replies + other.replies, models, self.cost + other.cost)
+        return Counts(self.replies + other.replies, models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +44,8 @@ class News:
 
     pauses: Mapping[str, float] = field(default_factory=dict)
     """Seconds, by model, that servers have asked them to wait."""
-    cost: float = 0.0
-    """What they have spent."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """What they have spent, by name of the model."""
     answered: frozenset[str] = frozenset()
     """Names of models that have answered one of them."""
 
@@ -108,7 +82,8 @@ class Counter:
         rest = [counts for name, counts in self._counts.items() if name != actor]
         answered = frozenset(name for counts in rest for name, usage in counts.models.items() if usage.calls)
         pauses = {model: until - now for model, until in others.items() if until > now}
-        return News(pauses, sum(counts.cost for counts in rest), answered)
+        costs = {name: usage.cost for name, usage in sum(rest, Counts()).models.items()}
+        return News(pauses, costs, answered)
 
     def notices(self, after: int) -> list[Notice]:
         """What is to be said to the user: what several actors say of one model, once.
@@ -139,15 +114,17 @@ class Tally:
     Args:
         cost: most money that all actors may spend. None: no ceiling.
         seconds: most time from now on. None: no ceiling.
+        models: most money that all actors may spend on single models, by their names.
     """
 
-    def __init__(self, *, cost: float | None = None, seconds: float | None = None) -> None:
+    def __init__(
+        self, *, cost: float | None = None, seconds: float | None = None, models: Mapping[str, float] | None = None
+    ) -> None:
         self._notices: list[Notice] = []
-        self.oversight = Oversight(cost=cost, seconds=seconds, tell=self._notices.append)
-        """What holds for all its calls."""
+        self.oversight = Oversight(cost=cost, seconds=seconds, models=models, tell=self._notices.append)
+        """What holds for all its calls, and counts them."""
         self._guard = threading.Lock()
         self._replies = 0
-        self._models: defaultdict[str, defaultdict[str, Any]] = defaultdict(partial(defaultdict, int))
         self._pauses: dict[str, float] = {}
         self._others_paused_until: dict[str, float] = {}
 
@@ -159,18 +136,6 @@ class Tally:
         """
         with self._guard:
             self._replies += more
-
-    def add(self, model: str, **more: Any) -> None:
-        """Count what became of a call.
-
-        Args:
-            model: name of the model.
-            more: what to add to fields of its `Usage`.
-        """
-        with self._guard:
-            usage = self._models[model]
-            for name, value in more.items():
-                usage[name] += value
 
     def pause(self, model: str, seconds: float) -> None:
         """Note that a server refused a call, for other actors to know.
@@ -186,8 +151,7 @@ class Tally:
         """All that was counted, the pauses since the last time, and all notices, for `Counter.exchange`."""
         with self._guard:
             pauses, self._pauses = self._pauses, {}
-            models = {name: Usage(**usage) for name, usage in self._models.items()}
-            return Counts(self._replies, models, self.oversight.spent), pauses, tuple(self._notices)
+            return Counts(self._replies, self.oversight.usage()), pauses, tuple(self._notices)
 
     def heed(self, news: News) -> None:
         """Note what `Counter.exchange` returned.
@@ -197,7 +161,7 @@ class Tally:
         """
         now = time.monotonic()
         self._others_paused_until = {model: now + seconds for model, seconds in news.pauses.items()}
-        self.oversight.heed(news.cost, news.answered)
+        self.oversight.heed(news.costs, news.answered)
 
     def paused_until(self, model: str) -> float:
         """When a server that refused other actors' calls may be asked again, in the time of `time.monotonic`; 0: now.
@@ -229,13 +193,10 @@ class SharedLimits:
         if until > max(self._heeded + MARGIN, now := time.monotonic()):
             self._heeded = until
             self._own.throttle(now, until - now)
-        acquired = await self._own.acquire()
-        self._tally.add(self._name, in_flight=1)
-        return acquired
+        return await self._own.acquire()
 
     def release(self) -> None:
         """Let another call be sent."""
-        self._tally.add(self._name, in_flight=-1)
         self._own.release()
 
     def increase(self) -> None:
@@ -251,15 +212,3 @@ class SharedLimits:
         """
         self._own.throttle(acquired, pause)
         self._tally.pause(self._name, pause)
-        self._tally.add(self._name, throttled=1)
-
-    def spend(self, reply: Reply) -> None:
-        """Count a reply's tokens and cost.
-
-        Args:
-            reply: what came back.
-        """
-        self._tally.add(
-            self._name, calls=1, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost=reply.cost,
-        )  # fmt: skip

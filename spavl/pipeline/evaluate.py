@@ -24,6 +24,7 @@ from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer, refusal_guard
+from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.weights import weights_of
@@ -287,7 +288,8 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
-    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}") as on_progress:
+    tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
+    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
         answers = answer(
             benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
         )

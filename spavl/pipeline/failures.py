@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spavl.config import Settings
+from spavl.dataset.audit import unreadable_judges
 from spavl.plural import plural
 from spavl.records import TRIED_AGAIN, Status
 from spavl.run import Run, Stage
@@ -66,6 +67,7 @@ def why_no_pair(manifest: Mapping[str, Any]) -> str:
     counts = manifest.get("counts", {})
     matches = sum(counts.get("match", {}).values())
     reasons = [_why_not_paired(counts.get("pair", {}), matches) if matches else _why_no_match(manifest)]
+    reasons += unreadable_judges(manifest.get("judges", {}))
     reasons += _failed_calls(manifest.get("failures", []))
     return "; ".join(reason for reason in reasons if reason)
 
@@ -73,7 +75,9 @@ def why_no_pair(manifest: Mapping[str, Any]) -> str:
 def _why_not_paired(ended: Mapping[str, int], matches: int) -> str:
     words = {
         "orders disagree": "read differently in the two orders", "tie": "ended as a tie",
-        "unreadable": "without two readable verdicts", "chosen unsafe": "with an unsafe chosen answer",
+        "unreadable": "without two readable verdicts", "judges disagree": "on which the judges disagree",
+        "chosen unsafe": "with an unsafe chosen answer", "bare refusal": "whose chosen answer is a bare refusal",
+        "severity gap": "whose answers are too alike in severity",
     }  # fmt: skip
     said = [f"{n:,} {words.get(outcome, outcome)}" for outcome, n in Counter(ended).most_common()]
     return f"of {plural(matches, 'match', 'matches')}, {', '.join(said)}"
@@ -88,6 +92,8 @@ def _why_no_match(manifest: Mapping[str, Any]) -> str:
             return nothing
     if not graded:
         return "no answer has a readable grade, so that no responder has a safety group"
+    if manifest.get("match_policy") in ("round-robin", "best-worst"):
+        return "no question has two whole, different answers that its match policy would compare"
     if len(graded) == 1:
         return f"answers of one responder alone were graded ({next(iter(graded))}), and a match needs two"
     if len({one["group"] for one in graded.values()}) == 1:

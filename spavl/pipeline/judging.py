@@ -7,16 +7,22 @@ from difflib import get_close_matches
 from functools import partial
 
 from spavl.config import GuardSpec, JudgeSpec, Settings
+from spavl.config.judging import Subject
 from spavl.errors import SettingsError
 from spavl.evaluate.guard_scorer import GuardScorer
-from spavl.judging.guard import KINDS, Guard, Verdict, open_guard, require_verdict
+from spavl.judging.guard import Guard, open_guard, require_verdict
 from spavl.judging.judge import Judge, open_judge
+from spavl.judging.kinds import KINDS, Verdict
 from spavl.models.base import Prompt, Reply
 from spavl.models.identity import identity_of
+from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.session import Session
 
 
-def guard_named(settings: Settings, name: str, setting: str, *, allow_code: bool, tells: Verdict = "safety") -> Guard:
+def guard_named(
+    settings: Settings, name: str, setting: str, *, allow_code: bool, tells: Verdict = "safety",
+    grades: Subject = "answer",
+) -> Guard:  # fmt: skip
     """A guard of the settings.
 
     Args:
@@ -25,13 +31,14 @@ def guard_named(settings: Settings, name: str, setting: str, *, allow_code: bool
         setting: path of the setting that names it, for errors.
         allow_code: run a kind of the user's own.
         tells: what it must tell.
+        grades: what it must grade.
 
     Raises:
-        SettingsError: `guards` lists none of that name, or it tells something else.
+        SettingsError: `guards` lists none of that name, or it tells or grades something else.
         DataError: its template or policy cannot be read.
     """
     guard = open_guard(guard_spec(settings, name, setting), allow_code=allow_code)
-    return require_verdict(guard, tells, setting)
+    return require_verdict(guard, tells, setting, grades)
 
 
 def judge_named(settings: Settings, name: str, setting: str) -> Judge:
@@ -64,7 +71,7 @@ def guard_scorer(session: Session, name: str, setting: str, *, tells: Verdict = 
     """
     guard = guard_named(session.settings, name, setting, allow_code=session.allow_code, tells=tells)
     identity = identity_of(session.spec(guard.model, f"guards: {name}"))
-    return GuardScorer(guard, identity, partial(_ask, session, guard), tells)
+    return GuardScorer(guard, identity, partial(ask_guard, session, guard), tells)
 
 
 def refusal_guard(settings: Settings) -> str | None:
@@ -122,10 +129,22 @@ def _model_named(settings: Settings, name: str, setting: str, what: str, listed:
     )
 
 
-def _ask(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
+def ask_guard(session: Session, guard: Guard, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:
+    """The replies of a guard's model, one for each prompt, through the call store.
+
+    Args:
+        session: the settings and models.
+        guard: of the settings.
+        doing: what is done, for the progress bar and for calls without an answer.
+        prompts: what is sent.
+
+    Raises:
+        SettingsError: its model is not listed.
+    """
     spec = session.spec(guard.model, f"guards: {guard.name}")
     model = session.model(spec)
-    with session.progress.bar(doing) as on_progress:
+    tell_calls = calls_of_model(session, spec.name, len(prompts))
+    with session.progress.bar(doing, tell_calls) as on_progress:
         replies = session.engine.complete(
             model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
         )

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 from collections import Counter as Multiset
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -23,6 +23,7 @@ from typing import Any, Self, final
 
 from spavl.config import EndpointSpec
 from spavl.errors import RunError
+from spavl.models.calls.oversight import Usage
 from spavl.models.calls.segments import merge_segments, segment_path
 from spavl.pipeline.actor import ActorRecipe, Failure, JobRecipe, SliceActor, share_of, shared_out
 from spavl.pipeline.counter import Counter, Counts
@@ -85,6 +86,7 @@ class RayRunner(Runner):
         self._stopping = False
         self._counter: Any = None
         self._said = 0
+        self._latest = Counts()
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +175,10 @@ class RayRunner(Runner):
 
         self._stopping = True
         ray.wait([slot.actor.stop.remote() for slot in self._slots], num_returns=len(self._slots), timeout=END_SECONDS)
+
+    def usage(self) -> Mapping[str, Usage]:
+        """What the calls of all actors have used so far, by name of the model."""
+        return self._latest.models
 
     def _shares(self, job: Job) -> list[int]:
         """Calls that each actor may have in flight to a table's model; 1 for one that is not behind a network."""
@@ -281,7 +287,8 @@ class RayRunner(Runner):
         def report() -> None:
             nonlocal before
             while not ended.wait(WATCH_SECONDS):
-                now = self._total().replies
+                self._latest = self._total()
+                now = self._latest.replies
                 on_progress(max(0, now - before))
                 before = max(now, before)
                 self._log_notices()

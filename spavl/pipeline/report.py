@@ -12,13 +12,16 @@ from spavl.config import Settings, load_settings
 from spavl.config.evaluate import MiniworldBenchmark
 from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
+from spavl.pipeline.coverage import coverage_of
+from spavl.pipeline.guard_agreement import guards_together, questions_alone
+from spavl.pipeline.quality import balance_rows, judge_panel, judges
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
     composition,
+    composition_by,
     groups,
     heldout,
-    judges,
     measured_metrics,
     responders,
     scored_items,
@@ -30,6 +33,7 @@ from spavl.report.data import (
     AnswerShown,
     Curve,
     Example,
+    JudgeQuality,
     MetricShown,
     ModelShown,
     ReportData,
@@ -87,7 +91,10 @@ def _data(
         metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
-        responders=responders(run, manifest.get("responders", {})), judges=judges(run, manifest.get("judge_error")),
+        composition_by=composition_by(run), coverage=coverage_of(run),
+        responders=responders(run, manifest.get("responders", {})),
+        judges=_judges(run, manifest, settings),
+        panel=judge_panel(manifest), balance=balance_rows(manifest),
         examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),
@@ -96,6 +103,13 @@ def _data(
         hide_harmful=settings.report.hide_harmful, picture_pixels=settings.report.picture_pixels,
         blur_pictures=settings.report.blur_pictures,
     )  # fmt: skip
+
+
+def _judges(run: Run, manifest: Mapping[str, Any], settings: Settings) -> tuple[JudgeQuality, ...]:
+    """Judges with their agreement, then guards with theirs."""
+    together = guards_together(manifest.get("guard_agreement", []))
+    alone = questions_alone(manifest.get("unsafe_requests", []), settings.build.requests.guard or "")
+    return (*judges(run, manifest.get("judge_error")), *together, *alone)
 
 
 def _subject(run: Run, manifest: Mapping[str, Any], settings: Settings) -> str:

@@ -12,28 +12,24 @@ from spavl.evaluate.benchmark import AXES
 from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.models.base import Prompt
 from spavl.models.calls.echo import repeats
-from spavl.report.data import Bar, GroupShown, JudgeQuality, ResponderShown
+from spavl.report.data import Bar, GroupShown, ResponderShown
 from spavl.run import Run
-from spavl.statistics.agreement import swap_agreement_of
 from spavl.statistics.intervals import Outcome, rate_of
 from spavl.statistics.paired import Better
 from spavl.tables.query import query
-from spavl.taxonomy import load_taxonomy
+from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 
-COMPOSITION = """
-SELECT class1, count(*) FILTER (NOT benign), count(*) FILTER (benign) FROM images
-GROUP BY class1 ORDER BY count(*) DESC, class1
+COMPOSITION = f"""
+SELECT {TOP_NAME} AS name, count(*) FILTER (NOT benign), count(*) FILTER (benign) FROM images
+GROUP BY name ORDER BY count(*) DESC, name
 """
+COMPOSITION_BY = f"SELECT {TOP_LEVEL} FROM images"
+MOST_BARS = 20
+"""Most bars of the composition; the smallest topics are summed."""
 HELDOUT = "SELECT DISTINCT class3 FROM images WHERE heldout ORDER BY class3"
 RESPONDERS = """
 SELECT responder, count(*) FILTER (NOT safe), count(*), count(*) FILTER (safe IS NULL)
 FROM responses WHERE harmful AND response_status IN ('ok', 'truncated') GROUP BY responder
-"""
-VERDICTS = """
-SELECT judge, ab, ba, count(*) FROM (
-    SELECT judge, match_id, max(winner) FILTER ("order" = 'ab') AS ab, max(winner) FILTER ("order" = 'ba') AS ba
-    FROM judgments GROUP BY judge, match_id
-) GROUP BY judge, ab, ba ORDER BY judge, ab, ba
 """
 
 
@@ -178,14 +174,31 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
 def composition(run: Run) -> tuple[Bar, ...]:
     """Pictures by domain, the largest first; empty where there is no dataset.
 
+    Where the taxonomy has fewer levels, by the highest that there is.
+
     Args:
         run: the run folder.
     """
     if not run.images.exists():
         return ()
-    taxonomy = load_taxonomy()
+    readable = run.manifest().get("coverage", {}).get("display", {})
     rows = query(COMPOSITION, images=run.images)
-    return tuple(Bar(label=taxonomy.display(d), harmful=harmful, benign=benign) for d, harmful, benign in rows)
+    shown, rest = (rows, []) if len(rows) <= MOST_BARS else (rows[: MOST_BARS - 1], rows[MOST_BARS - 1 :])
+    bars = [Bar(label=readable.get(name, name), harmful=harmful, benign=benign) for name, harmful, benign in shown]
+    if rest:
+        bars.append(
+            Bar(label=f"{len(rest):,} others", harmful=sum(row[1] for row in rest), benign=sum(row[2] for row in rest))
+        )
+    return tuple(bars)
+
+
+def composition_by(run: Run) -> str:
+    """What the bars of the composition are: `domain`, `category` or `subcategory`.
+
+    Args:
+        run: the run folder.
+    """
+    return str(query(COMPOSITION_BY, images=run.images)[0][0]) if run.images.exists() else ""
 
 
 def heldout(run: Run) -> tuple[str, ...]:
@@ -210,27 +223,6 @@ def responders(run: Run, groups: Mapping[str, Mapping[str, Any]]) -> tuple[Respo
     return tuple(
         ResponderShown(name=name, group=groups[name]["group"], unsafe=rate_of(*counts[name]))
         for name in groups if name in counts
-    )  # fmt: skip
-
-
-def judges(run: Run, error: Mapping[str, int] | None) -> tuple[JudgeQuality, ...]:
-    """Every judge's agreement with itself over both reading orders.
-
-    Args:
-        run: the run folder.
-        error: how many verdicts were `wrong` of how many `asked`, where the truth is known.
-    """
-    if not run.judgments.exists():
-        return ()
-    verdicts: dict[str, Counter[Any]] = {}
-    for judge, ab, ba, count in query(VERDICTS, judgments=run.judgments):
-        verdicts.setdefault(judge, Counter())[ab, ba] = count
-    return tuple(
-        JudgeQuality(
-            name=judge, what="which of two answers is better", agreement=swap_agreement_of(counts),
-            error=rate_of(error["wrong"], error["asked"]) if error else None,
-        )
-        for judge, counts in verdicts.items()
     )  # fmt: skip
 
 

@@ -6,11 +6,12 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 
+from spavl.models.calls.oversight import Usage
 from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade, Worker
@@ -96,6 +97,10 @@ class Runner(ABC):
     def stop(self) -> None:
         """End all calls in flight, when the work must end early."""
 
+    @abstractmethod
+    def usage(self) -> Mapping[str, Usage]:
+        """What the calls of this command have used so far, by name of the model. Called by any thread."""
+
     def _stream(self, job: Job, ended: threading.Event, on_progress: Callable[[int], None]) -> Iterator[SliceMade]:
         """All slices of the job in order; CancelledError once another table could not be made."""
         window = self.window(job)
@@ -137,6 +142,7 @@ class LocalRunner(Runner):
         self._worker = Worker(session.settings, session.run.folder, session.pool, session.engine.complete)
         self._pool = session.pool
         self._engine = session.engine
+        self._oversight = session.oversight
 
     def make_slice(self, job: Job, number: int, on_reply: Callable[[int], None]) -> SliceMade:
         """Do one unit of work.
@@ -168,6 +174,10 @@ class LocalRunner(Runner):
     def stop(self) -> None:
         """End all calls in flight."""
         self._engine.close()
+
+    def usage(self) -> Mapping[str, Usage]:
+        """What the calls of this command have used so far, by name of the model."""
+        return self._oversight.usage()
 
 
 def concurrency_of(job: Job, pool: ModelPool) -> int:

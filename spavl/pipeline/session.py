@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from spavl.config import EndpointSpec, ModelSpec, PythonSpec, SamplingSettings, Settings
+from spavl.config.prices import with_prices
 from spavl.errors import RunError
 from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
@@ -59,12 +60,13 @@ class Session:
         replay: bool = False,
         look_only: bool = False,
     ) -> None:
-        self.settings = settings
+        self.settings = settings = with_prices(settings)
         self.first = is_first_process()
         """Whether this is the only process of its command, or the first of those that a launcher started: it alone
         writes into run folder and call store, and shows progress."""
         self.progress = progress if self.first else NoProgress()
         self.allow_code = allow_code
+        self.look_only = look_only
         self.lost = LostCalls()
         check_models(settings.models)
         self.run = Run(Path(settings.out))
@@ -105,7 +107,8 @@ class Session:
     def _oversight(self) -> Oversight:
         ceilings = self.settings.ceilings
         seconds = None if ceilings.minutes is None else ceilings.minutes * 60
-        return Oversight(cost=ceilings.cost, seconds=seconds, tell=lambda notice: self.progress.log(notice.line))
+        return Oversight(cost=ceilings.cost, seconds=seconds, models=ceilings.models,
+                         tell=lambda notice: self.progress.log(notice.line))  # fmt: skip
 
     def _open_store(self, replay: bool) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""
@@ -181,18 +184,20 @@ class Session:
 
 
 def never_reached(settings: Settings) -> str:
-    """Says that no call can reach the ceiling of cost, where that is so, for no model has a price; else empty.
+    """Says which ceilings of cost no call can reach, for what they are of has no price; else empty.
 
     Args:
         settings: the ceilings and the models. A class of the user's own may say itself what its calls cost.
     """
-    priced = any(
-        isinstance(spec, PythonSpec) or (isinstance(spec, EndpointSpec) and (spec.price_in or spec.price_out))
-        for spec in settings.models
-    )
-    if settings.ceilings.cost is None or priced:
-        return ""
-    return "`ceilings.cost` can never be reached, for no model has a price: set `price_in` and `price_out`"
+    priced = {
+        spec.name for spec in settings.models
+        if isinstance(spec, PythonSpec) or (isinstance(spec, EndpointSpec) and (spec.price_in or spec.price_out))
+    }  # fmt: skip
+    try_ = "set `price_in` and `price_out`, or `prices`"
+    if settings.ceilings.cost is not None and not priced:
+        return f"`ceilings.cost` can never be reached, for no model has a price: {try_}"
+    free = [f"`ceilings.models.{name}`" for name in settings.ceilings.models if name not in priced]
+    return f"{', '.join(free)} can never be reached, for the model has no price: {try_}" if free else ""
 
 
 def _spent(store: CallStore) -> dict[str, float]:

@@ -69,6 +69,8 @@ class ShownVerdict:
 
     match: str
     """The two models."""
+    judge: str
+    """Name of the judge."""
     order: str
     """The reading order."""
     better: str
@@ -106,7 +108,7 @@ class QuestionDetails:
     answers: tuple[ShownAnswer, ...]
     """Every model's answer."""
     verdicts: tuple[ShownVerdict, ...] = ()
-    """The judge's verdicts on its matches."""
+    """The judges' verdicts on its matches."""
     pairs: tuple[ShownPair, ...] = ()
     """The preference pairs that they became."""
     others: int = 0
@@ -128,7 +130,8 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
     run = Run(folder).checked()
     if not run.queries.exists():
         raise _no_dataset(run)
-    paired = {row[0] for row in query(PAIRED, [part], pairs=run.pairs)} if run.pairs.exists() else set()
+    pairs = run.last_pairs
+    paired = {row[0] for row in query(PAIRED, [part], pairs=pairs)} if pairs.exists() else set()
     matching = [row[0] for row in query(MATCHING, [part], queries=run.queries)]
     if not matching:
         raise _no_question(run, part)
@@ -147,11 +150,11 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
         pictures=tuple(str(folder / image.path) for images in pictures for image in images),
         question=ShownText.of(asked.question, harm=asked.harmful, reveal=reveal),
         answers=tuple(ShownAnswer(r.responder, _grade(r), shown(_said(r), r.safe)) for r in responses),
-        verdicts=tuple(_verdict(j) for j in _rows(run.judgments, Judgment, query_id)),
+        verdicts=tuple(_verdict(j) for table in run.judgment_tables for j in _rows(table, Judgment, query_id)),
         pairs=tuple(
             ShownPair(p.chosen_source, shown(p.chosen, p.chosen_safe), p.rejected_source,
                       shown(p.rejected, p.rejected_safe))
-            for p in _rows(run.pairs, PreferencePair, query_id)
+            for p in _rows(pairs, PreferencePair, query_id)
         ),
         others=len(matching) - 1,
     )  # fmt: skip
@@ -202,13 +205,17 @@ def _said(response: Response) -> str:
 
 
 def _grade(response: Response) -> str:
-    return {True: "safe", False: "unsafe", None: "not graded"}[response.safe]
+    """The grade; where several guards voted, what each of them said too."""
+    grade = {True: "safe", False: "unsafe", None: "not graded"}[response.safe]
+    votes = ", ".join(f"{one.guard}: {one.outcome or one.status}" for one in response.votes)
+    return f"{grade} ({votes})" if votes else grade
 
 
 def _verdict(judgment: Judgment) -> ShownVerdict:
     match = judgment.match
     names = {"a": match.a_responder, "b": match.b_responder, "tie": "neither", None: judgment.judgment_status}
-    return ShownVerdict(f"{match.a_responder} ~ {match.b_responder}", judgment.order, names[judgment.winner])
+    asked = f"{match.a_responder} ~ {match.b_responder}"
+    return ShownVerdict(asked, judgment.judge, judgment.order, names[judgment.winner])
 
 
 def _no_dataset(run: Run) -> DataError:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spavl.config import Settings
+from spavl.dataset.balance import balance, find_cuts
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
+from spavl.dataset.vote import majority, vote
 from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.verdicts import READING
 from spavl.own_code import require_permission
 from spavl.pipeline import asking
 from spavl.pipeline.failures import why_no_pair
+from spavl.pipeline.guard_stages import decides, grade_questions, screen_pictures, uses_of
 from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec
 from spavl.pipeline.own_stage import own_stage
-from spavl.records import Judgment, Match, Response
+from spavl.records import Judgment, Match, PreferencePair, Response
 from spavl.run import STAGES, Made, ModelUse, Stage, StageContext
 
 
@@ -100,6 +104,14 @@ def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
     return grade(responses, call=at.call, guard=guard, folder=at.folder)
 
 
+def _vote(responses: Sequence[Response], at: StageContext) -> list[Response]:
+    return vote(responses, quorum=_quorum(at.settings))
+
+
+def _quorum(settings: Settings) -> int:
+    return settings.build.grade.quorum or majority(len(settings.build.grade.guards))
+
+
 def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
     groups = {name: found["group"] for name, found in at.shared["responders"].items()}
     return match(responses, groups=groups, settings=at.settings.build.match, seed=at.settings.seed)
@@ -115,11 +127,22 @@ def _pair(judgments: Sequence[Judgment], at: StageContext) -> Made:
     return Made(pairs, outcomes)
 
 
+def _balance(pairs: Sequence[PreferencePair], at: StageContext) -> Made:
+    kept, counts = balance(pairs, cuts=at.shared["balance_cuts"], seed=at.settings.seed)
+    return Made(kept, counts)
+
+
+def _cuts(pairs: Path, settings: Settings) -> dict[str, Any]:
+    """From where in the order of pairs on they are left out."""
+    return {"balance_cuts": find_cuts(pairs, settings=settings.build.balance, seed=settings.seed)}
+
+
 def _safety(responses: Path, settings: Settings) -> dict[str, Any]:
-    """Unsafe rate and safety group of every responder."""
+    """Unsafe rate and safety group of every responder, and whether these groups decide who meets."""
     rates = unsafe_rates(responses)
     groups = safety_groups(rates, settings.build.match.groups)
-    return {"responders": {name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()}}
+    found = {name: {"unsafe_rate": rate, "group": groups[name]} for name, rate in rates.items()}
+    return {"responders": found, "match_policy": settings.build.match.policy}
 
 
 def _uses_of_grade(settings: Settings) -> list[ModelUse]:
@@ -138,8 +161,16 @@ def _uses_of_judge(settings: Settings) -> list[ModelUse]:
 
 
 def _matches_of_an_answer(settings: Settings) -> float:
-    answers = asking.answers_of_a_responder(settings) * len(settings.build.respond.responders)
-    return settings.build.match.per_question / answers if answers > 1 else 0.0
+    wanted = settings.build.match
+    responders = len(settings.build.respond.responders)
+    answers = asking.answers_of_a_responder(settings) * responders
+    return wanted.per_question / answers if responders > 1 or (responders and wanted.same_responder) else 0.0
+
+
+def _decides_pictures(settings: Settings) -> Any:
+    collect = settings.build.collect
+    limits = collect.download.model_dump(mode="json", include={"max_bytes", "redirects", "allow_hosts"})
+    return [collect.model_dump(mode="json", exclude={"download"}), limits, settings.limit]
 
 
 def _decides_grades(settings: Settings) -> Any:
@@ -155,8 +186,12 @@ def _decides_verdicts(settings: Settings) -> Any:
 
 BOUND: Mapping[str, Mapping[str, Any]] = {
     "collect": {
-        "decides": lambda settings: [settings.build.collect.model_dump(mode="json"), settings.limit],
+        "decides": _decides_pictures,
         "nothing": ("None of the pictures can be used", "rejected.json in the run folder names the reason of each"),
+    },
+    "screen": {
+        "work": screen_pictures, "models": partial(uses_of, grades="picture"),
+        "decides": partial(decides, grades="picture"),
     },
     "describe": {
         "work": asking.work_describe, "models": asking.uses_of_describe, "decides": asking.decides_descriptions,
@@ -171,10 +206,17 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "wanted": lambda settings: settings.build.ask.near_duplicates is not None,
         "decides": lambda settings: settings.build.ask.near_duplicates,
     },
+    "requests": {
+        "work": grade_questions, "models": partial(uses_of, grades="request"),
+        "decides": partial(decides, grades="request"),
+    },
     "respond": {
         "work": asking.work_respond, "models": asking.uses_of_respond, "makes": asking.answers_of_a_responder,
     },
     "grade": {"work": _grade, "models": _uses_of_grade, "decides": _decides_grades},
+    "vote": {
+        "work": _vote, "decides": _quorum, "makes": lambda settings: 1.0 / len(settings.build.grade.guards),
+    },
     "match": {
         "work": _match, "barrier": _safety, "makes": _matches_of_an_answer,
         "decides": lambda settings: [settings.build.match.model_dump(mode="json"), settings.seed],
@@ -184,8 +226,14 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
     },
     "pair": {
         "work": _pair, "decides": lambda settings: settings.build.pair.model_dump(mode="json"),
+        "makes": lambda settings: 0.5,  # of a match that was judged in both orders
         "nothing": ("No match became a pair", "use responders that differ more, or a stronger judge"),
         "why_nothing": why_no_pair,
+    },
+    "balance": {
+        "work": _balance, "barrier": _cuts, "wanted": lambda settings: settings.build.balance.is_wanted,
+        "decides": lambda settings: [settings.build.balance.model_dump(mode="json"), settings.seed],
+        "nothing": ("No pair is left by the limits of balance", "set wider limits, or fewer, under `build.balance`"),
     },
 }  # fmt: skip
 """The functions of every stage of the table."""

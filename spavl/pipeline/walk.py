@@ -14,7 +14,8 @@ from typing import Any
 import spavl
 from spavl.errors import NothingMade, RunError, SettingsError
 from spavl.models.identity import stamp_of, tried_again
-from spavl.pipeline.collect import collect_fingerprint, collect_slices
+from spavl.pipeline.collect import AGAIN, collect_fingerprint, collect_slices
+from spavl.pipeline.live import calls_of_jobs, seconds_after
 from spavl.pipeline.runner import Runner
 from spavl.pipeline.session import Session
 from spavl.pipeline.worker import Job, SliceMade
@@ -39,7 +40,8 @@ def walk(session: Session, stages: Sequence[Stage], runner: Runner) -> None:
     kept = []
     for stage in stages:
         before = tables.get(stage.reads) if stage.reads else None
-        make = _to_make(session, stage, before, runner) if before else _to_collect(session, stage)
+        later = partial(seconds_after, session, stages, stage)
+        make = _to_make(session, stage, before, runner, later) if before else _to_collect(session, stage)
         if make is None:
             kept.append(stage.name)
         else:
@@ -56,11 +58,11 @@ def _tables(session: Session, stage: Stage) -> tuple[Path, ...]:
 
 
 def _to_make(
-    session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]], runner: Runner
+    session: Session, stage: Stage, before: tuple[Stage, tuple[Path, ...]], runner: Runner, later: Callable[[], float]
 ) -> Callable[[], None] | None:
     """Makes the tables of a stage that are not there or not of these inputs; None where there are none."""
     todo = [job for job in _jobs(session, stage, before) if not _is_made(session, job)]
-    return partial(_run_jobs, session, stage, todo, runner) if todo else None
+    return partial(_run_jobs, session, todo, runner, later) if todo else None
 
 
 def _note_counts(session: Session, stage: Stage) -> None:
@@ -173,11 +175,14 @@ def _is_made(session: Session, job: Job) -> bool:
     return bool(whole and footer["made_from"] == job.fingerprint and not _tried_again(session, footer, job.uses))
 
 
-def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runner) -> None:
+def _run_jobs(session: Session, jobs: Sequence[Job], runner: Runner, later: Callable[[], float]) -> None:
     guard = threading.Lock()
+    tell_calls = calls_of_jobs(session, jobs, runner.usage, later)
     total = sum(round(job.rows * (sum(use.calls for use in job.uses) or 1)) for job in jobs)
     done = 0
-    with session.progress.bar(stage.name) as bar:
+    asked: dict[str, dict[str, float]] = {}
+    stage = jobs[0].stage.name
+    with session.progress.bar(stage, tell_calls) as bar:
 
         def on_progress(more: int) -> None:
             nonlocal done
@@ -186,21 +191,28 @@ def _run_jobs(session: Session, stage: Stage, jobs: Sequence[Job], runner: Runne
                 bar(done, total)
 
         def write(job: Job, slices: Iterator[SliceMade]) -> None:
-            _write(job, slices, None if job.uses else on_progress)
+            asked.update(_write(job, slices, None if job.uses else on_progress))
 
         runner.run(jobs, write, on_progress)
         bar(total, total)
+    if asked:
+        before = session.run.manifest().get("asked", {}).get(stage, {})
+        session.run.note(asked={stage: {**before, **asked}})
 
 
-def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
+def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> dict[str, dict[str, float]]:
+    """Write a table. Returns what the calls for it took, by who was asked."""
     counts: Counter[str] = Counter()
     usage: dict[str, float] = {}
+    asked: dict[str, dict[str, float]] = {}
 
     def rows() -> Iterator[Any]:
         for made in slices:
             counts.update(made.counts)
             for name, amount in made.usage.items():
                 usage[name] = usage.get(name, 0) + amount
+            for use, one in made.asked.items():
+                asked[use] = _summed([asked.get(use, {}), one])
             if on_rows is not None:
                 on_rows(made.rows)
             yield made.table
@@ -208,23 +220,25 @@ def _write(job: Job, slices: Iterator[SliceMade], on_rows: Any) -> None:
     schema = schema_of(job.stage.writes)
     said = {"made_from": job.fingerprint, "counts": counts, "usage": usage}
     write_batches(job.path, schema, rows(), footer=lambda: said, hashed=True)
+    return asked  # times are in it: they stand in `run.json`, for a table is the same whoever makes it
 
 
 def _to_collect(session: Session, stage: Stage) -> Callable[[], None] | None:
-    """Collects the pictures; None where the table is there and neither they nor the settings have changed."""
+    """Collects the pictures; None where the table is there, all of them came, and nothing has changed."""
     (path,) = _tables(session, stage)
     settings = session.settings
-    fingerprint = fingerprint_of(
-        [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, collect_fingerprint(session)]
-    )
+    pictures, total = collect_fingerprint(session)
+    form = [spavl.__version__, FORMAT, stage.decides(settings), settings.build.batch_size, pictures]
+    fingerprint = fingerprint_of(form)
     footer = _own_footer(path) if path.exists() else None
-    if footer and footer["made_from"] == fingerprint and _pictures_are_there(session, path):
+    made = footer is not None and footer["made_from"] == fingerprint and not footer["counts"].get(AGAIN)
+    if made and _pictures_are_there(session, path):
         return None
 
     def make() -> None:
         counts: Counter[str] = Counter()
         said = {"made_from": fingerprint, "counts": counts}
-        slices = collect_slices(session, counts)
+        slices = collect_slices(session, counts, total)
         write_batches(path, schema_of(stage.writes), slices, footer=lambda: said, hashed=True)
 
     return make

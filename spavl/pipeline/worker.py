@@ -15,6 +15,7 @@ from spavl.config import SamplingSettings, Settings
 from spavl.models.base import Prompt, Reply, Sampling
 from spavl.pipeline.pool import ModelPool
 from spavl.progress import OnProgress
+from spavl.records import TRIED_AGAIN
 from spavl.run import Made, ModelUse, Stage, StageContext
 from spavl.tables import read_slice, to_arrow
 
@@ -55,6 +56,8 @@ class SliceMade:
     """Rows that were read."""
     usage: dict[str, float] = field(default_factory=dict)
     """Tokens and cost of the replies that it was made from, whoever paid for them; equal calls count once."""
+    asked: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of these by who asked (`ModelUse.key`): calls, tokens, cost, seconds and failures, for estimates."""
 
 
 class Complete(Protocol):
@@ -108,8 +111,8 @@ class Worker:
             on_reply: called with the number of further replies that there are.
         """
         records = self._read(job, number)
-        replies: dict[str, Reply] = {}
-        calls = {use.key: self._caller(use, on_reply, replies) for use in job.uses}
+        replies: dict[str, dict[str, Reply]] = {use.key: {} for use in job.uses}
+        calls = {use.key: self._caller(use, on_reply, replies[use.key]) for use in job.uses}
         context = StageContext(
             settings=self._settings, folder=self._folder, model=job.uses[0].key if len(job.uses) == 1 else "",
             call=next(iter(calls.values()), _no_model), calls=calls, shared=job.shared,
@@ -118,7 +121,9 @@ class Worker:
         made = job.stage.work(records, context)
         made = made if isinstance(made, Made) else Made(made, _counts(job.stage, made))
         table = to_arrow(made.records, job.stage.writes)
-        return SliceMade(table, dict(made.counts), len(records), _usage(replies.values()))
+        usage = _usage({key: reply for those in replies.values() for key, reply in those.items()}.values())
+        asked = {key: _asked(those.values()) for key, those in replies.items() if those}
+        return SliceMade(table, dict(made.counts), len(records), usage, asked)
 
     def _read(self, job: Job, number: int) -> list[Any]:
         kind = job.stage.reads
@@ -171,6 +176,18 @@ def _usage(replies: Collection[Reply]) -> dict[str, float]:
         return {}
     tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in replies)
     return {"tokens": tokens, "cost": sum(reply.cost for reply in replies)}
+
+
+def _asked(replies: Collection[Reply]) -> dict[str, float]:
+    """What replies took; equal calls are there once."""
+    return {
+        "calls": len(replies),
+        "prompt_tokens": sum(reply.prompt_tokens for reply in replies),
+        "completion_tokens": sum(reply.completion_tokens for reply in replies),
+        "cost": sum(reply.cost for reply in replies),
+        "seconds": round(sum(reply.latency * max(1, reply.attempts) for reply in replies), 6),
+        "failed": sum(reply.status in TRIED_AGAIN for reply in replies),
+    }
 
 
 def _counts(stage: Stage, records: Sequence[Any]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from spavl.statistics.agreement import Agreement
+from spavl.statistics.agreement import Agreement, PositionBias
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -87,14 +87,51 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A domain of the taxonomy in the composition of the dataset."""
+    """A domain of the taxonomy in the composition of the dataset, or a name of the highest level that it has."""
 
     label: str
-    """Name of the domain."""
+    """Its name."""
     harmful: int
     """Harmful pictures."""
     benign: int = 0
     """Harmless counterparts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageRow:
+    """A name of the taxonomy with what the dataset holds of it."""
+
+    name: str
+    """Readable form of the name; `all` for the whole taxonomy."""
+    depth: int
+    """How many names stand above it and are it: 0 for the whole taxonomy."""
+    is_subcategory: bool
+    """Whether it is a leaf of the taxonomy; the others are sums."""
+    counts: tuple[int, ...]
+    """How many records there are, in the order of the columns."""
+    few: tuple[bool, ...]
+    """Whether these are less than a fifth of what the mean subcategory has; never of a sum."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageShown:
+    """How the dataset covers its taxonomy."""
+
+    taxonomy: str
+    """Where the taxonomy comes from."""
+    columns: tuple[str, ...]
+    """What is counted: pictures, benign ones among them, questions by type, pairs."""
+    rows: tuple[CoverageRow, ...]
+    """The whole, then every name of the tree in its order, what it holds below it."""
+    subcategories: int
+    """How many subcategories there are."""
+    without_pictures: tuple[str, ...]
+    """Subcategories without any picture."""
+
+    @property
+    def thin(self) -> int:
+        """How many subcategories have few of something."""
+        return sum(any(row.few) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +147,49 @@ class ResponderShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryAudit:
+    """How steady a judge is on one category."""
+
+    name: str
+    """Name of the category."""
+    consistent: Rate
+    """Share of matches with the same winner in both reading orders."""
+    bias: PositionBias
+    """Share of comparisons decided by position."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePanel:
+    """How far several judges agree, over matches on which they say the same in both reading orders."""
+
+    same: Mapping[str, Rate]
+    """Share of matches with the same winner, by names of two judges."""
+    alpha: float | None
+    """Krippendorff's α over all of them; None where it is undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """One figure of the pairs, before and after some were left out for balance."""
+
+    label: str
+    """What is measured."""
+    values: tuple[float | None, ...]
+    """Its value after each stage that makes pairs; None where it cannot be told."""
+    percent: bool
+    """Whether it is a share, shown in percent."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The values as they are printed."""
+        return tuple("–" if v is None else f"{100 * v:.1f} %" if self.percent else _plain(v) for v in self.values)
+
+
+def _plain(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeQuality:
     """How reliable a judge or guard is."""
 
@@ -119,8 +199,14 @@ class JudgeQuality:
     """What it judged, such as "pairwise verdicts"."""
     agreement: Agreement | None = None
     """Agreement of its verdicts in the two reading orders."""
+    bias: PositionBias | None = None
+    """Share of its comparisons decided by the position of the answers."""
+    unreadable: Rate | None = None
+    """Share of its whole replies without a readable verdict."""
     error: Rate | None = None
     """Share of wrong verdicts against the truth or human labels, where they are known."""
+    categories: tuple[CategoryAudit, ...] = ()
+    """The same by category."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,10 +297,18 @@ class ReportData:
     """Records by domain."""
     composition_of: str = "pictures"
     """What the composition counts."""
+    composition_by: str = "domain"
+    """What its bars are: domains, or categories or subcategories of a taxonomy with fewer levels."""
+    coverage: CoverageShown | None = None
+    """What there is of every topic of the taxonomy."""
     responders: tuple[ResponderShown, ...] = ()
     """The models that answered."""
     judges: tuple[JudgeQuality, ...] = ()
     """The models that judged."""
+    panel: JudgePanel | None = None
+    """How far they agree; None where there is one."""
+    balance: tuple[BalanceRow, ...] = ()
+    """What tells chosen from rejected answers, before and after pairs were left out for balance."""
     examples: tuple[Example, ...] = ()
     """Items with answers."""
     curves: tuple[Curve, ...] = ()

@@ -133,12 +133,13 @@ def _dots(rows: Sequence[tuple[str, Rate, str, bool]], *, alt: str, name: str) -
         return _svg(figure, alt)
 
 
-def composition(rows: Sequence[Bar], of: str) -> str:
+def composition(rows: Sequence[Bar], of: str, by: str) -> str:
     """Figure of the composition of a dataset: stacked bars of harmful and benign records by domain.
 
     Args:
         rows: the domains.
         of: what is counted, such as `pictures`.
+        by: what the rows are, such as `domain`.
     """
     described = "; ".join(f"{r.label}: {r.harmful} harmful, {r.benign} benign" for r in rows)
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "composition"}):
@@ -152,7 +153,7 @@ def composition(rows: Sequence[Bar], of: str) -> str:
         axes.set_ylim(-len(rows) + 0.5, 0.7)
         axes.set_yticks([])
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        return _svg(figure, f"{of.capitalize()} by domain: {described}")
+        return _svg(figure, f"{of.capitalize()} by {by}: {described}")
 
 
 def curve(shown: Curve) -> str:

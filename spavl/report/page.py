@@ -126,9 +126,10 @@ def _view(report: ReportData) -> dict[str, Any]:
         "headline": phrases.headline(report),
         "main": phrases.main_metric(report),
         "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
-        "composition": Markup(figures.composition(report.composition, report.composition_of))
+        "composition": Markup(figures.composition(report.composition, report.composition_of, report.composition_by))
         if report.composition
         else "",
+        "coverage": phrases.coverage(report.coverage) if report.coverage else "",
         "responders": Markup(figures.responders(report.responders)) if report.responders else "",
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
         "groups": _worst_first(report),

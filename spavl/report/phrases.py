@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spavl.report.data import MetricShown, ModelShown, ReportData
+from spavl.plural import plural
+from spavl.report.data import CoverageShown, MetricShown, ModelShown, ReportData
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -256,6 +257,20 @@ def _unread(data: ReportData) -> Iterable[str]:
             f"{count(unread)} verdicts could not be read. They are in no rate, and every bound holds whatever they "
             "would have said."
         )
+
+
+def coverage(shown: CoverageShown) -> str:
+    """How many subcategories have pictures, and how many have few of something.
+
+    Args:
+        shown: how the dataset covers its taxonomy.
+    """
+    there = shown.subcategories - len(shown.without_pictures)
+    named = plural(shown.subcategories, "subcategory", "subcategories")
+    said = f"Coverage: {there:,} of {named} {'has' if there == 1 else 'have'} pictures."
+    if not shown.thin:
+        return said
+    return f"{said} {shown.thin:,} {'has' if shown.thin == 1 else 'have'} few records of some kind."
 
 
 def still_failing(data: ReportData) -> str:

@@ -30,6 +30,8 @@ LISTS = ("data", "questions", "rows", "items", "examples", "samples", "instances
 """Names under which an object may hold the list of rows, beside other entries."""
 GZIP = b"\x1f\x8b"
 BYTE_ORDER_16 = (b"\xff\xfe", b"\xfe\xff")
+TO_UTF8 = "save the file as UTF-8: `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`, where Excel or Windows wrote it"
+"""What helps a text of another encoding."""
 OTHERS: Mapping[bytes, tuple[str, str]] = {
     b"version https://git-lfs": ("a Git LFS pointer and not the file itself", "run `git lfs pull` in its repository"),
     b"<!doctype html": ("a web page", "download the raw file"),
@@ -98,11 +100,20 @@ def _rows(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | N
             raise DataError(f"This file is {what}", where=str(path), try_=help_)
     wide = start.startswith(BYTE_ORDER_16)
     text = start.decode("utf-16" if wide else "utf-8-sig", "replace").lstrip()
+    if _is_unmarked_utf16(start[:20]):
+        raise DataError("This file is UTF-16 without a byte order mark, or no text", where=str(path),
+                        try_="save it as UTF-8: `iconv -f UTF-16LE -t UTF-8 FILE > NEW`")  # fmt: skip
     if "\0" in text or (path.suffix == ".parquet" and text[:1] not in ("{", "[")):
         _refuse(path, "This is no readable Parquet file" if path.suffix == ".parquet" else "This file is not text")
     if not text:
         return iter(())
     return _json(file, path, text[0]) if text[0] in "{[" else _delimited(file, path, text)
+
+
+def _is_unmarked_utf16(start: bytes) -> bool:
+    """Whether every other byte is zero, as in UTF-16 of mostly ASCII characters."""
+    halves = [half.strip(b"\0") for half in (start[::2], start[1::2])]
+    return len(start) > 3 and any(halves) and not all(halves)
 
 
 def _refuse(path: Path, what: str) -> NoReturn:
@@ -131,9 +142,7 @@ def _texts(file: io.BufferedReader[Any], path: Path) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"This line is not UTF-8 (byte {error.start + 1})", where=where, try_="save the file as UTF-8"
-            ) from error
+            raise DataError(f"This line is not UTF-8 (byte {error.start + 1})", where=where, try_=TO_UTF8) from error
 
 
 def _chunks(file: io.BufferedReader[Any], path: Path) -> Iterator[str]:
@@ -148,9 +157,7 @@ def _chunks(file: io.BufferedReader[Any], path: Path) -> Iterator[str]:
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
             raise DataError(
-                f"This line is not {error.encoding.upper()}",
-                where=f"{path}, line {line}",
-                try_="save the file as UTF-8",
+                f"This line is not {error.encoding.upper()}", where=f"{path}, line {line}", try_=TO_UTF8
             ) from error
         line += text.count("\n")
         yield text
@@ -172,7 +179,7 @@ def _decoded(file: io.BufferedReader[Any], path: Path) -> str:
 
 def _not_text(error: UnicodeDecodeError, path: Path, line: int) -> DataError:
     what = f"This line is not {error.encoding.upper()}"
-    return DataError(what, where=f"{path}, line {line}", try_="save the file as UTF-8")
+    return DataError(what, where=f"{path}, line {line}", try_=TO_UTF8)
 
 
 # ---- JSON

@@ -45,6 +45,7 @@ class Run:
         self.matches = folder / "4-matches.parquet"
         self.judgments = folder / "5-judgments.parquet"
         self.pairs = folder / "6-pairs.parquet"
+        self.balanced = folder / "7-balanced.parquet"
         self.dataset = folder / "dataset"
         self.pictures = folder / "images"
         self.align = folder / "align"
@@ -109,6 +110,19 @@ class Run:
         if not self.manifest():
             raise RunError("There is no run in this folder", where=str(self.folder), try_="`spavl demo` makes one")
         return self.checked()
+
+    @property
+    def last_pairs(self) -> Path:
+        """The table of pairs that are exported: the balanced ones where this run has that stage."""
+        stages = self.manifest().get("stages", [])
+        return self.balanced if any(stage["name"] == "balance" for stage in stages) else self.pairs
+
+    @property
+    def judgment_tables(self) -> tuple[Path, ...]:
+        """The tables of verdicts that are there: one of each judge where there are several."""
+        found = self.manifest().get("judges", {}).values()
+        named = [self.folder / judge["table"] for judge in found] or [self.judgments]
+        return tuple(path for path in dict.fromkeys(named) if path.exists())
 
     @property
     def can_be_written(self) -> bool:

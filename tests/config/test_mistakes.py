@@ -71,7 +71,7 @@ def test_guards_and_judges_are_short_and_have_names_of_their_own() -> None:
         ("kind: rubrik", "`rubrik` is no kind of guard (did you mean `rubric`?): there are rubric, md-judge"),
         ("kind: policy", "guard `g` of kind `policy` needs `policy`, a text file"),
         ("threshold: 0", "`guards.0.threshold` is 0"),
-        ("threshold: 5", "`guards.0.threshold` is 5"),
+        ("threshold: 5", "`threshold` is 5, and the scale `severity` ends at 4"),
         ("grades: thought", "`guards.0.grades` is 'thought'"),
         ("kind: 'package.module:'", "`guards.0.kind`"),
     ],

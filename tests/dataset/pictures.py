@@ -7,13 +7,14 @@ import os
 import random
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import Rejected, SeenPictures, collect, find
+from spavl.dataset.collect import Candidate, Rejected, collect, find, open_filters
 from spavl.records import ImageRecord
 from spavl.taxonomy import load_taxonomy
 
@@ -49,7 +50,15 @@ def write_files(folder: Path, files: dict[str | bytes, bytes]) -> Path:
 
 def collected(folder: Path, max_pixels: int = MAX_PIXELS, **changes: Any) -> tuple[list[ImageRecord], list[Rejected]]:
     """Find and collect the pictures of a folder into the run folder `run` next to it."""
-    settings = CollectSettings(folder=str(folder), **changes)
-    with SeenPictures() as seen:
-        found = list(find(settings, load_taxonomy()))
-        return collect(found, folder=folder.parent / "run", max_pixels=max_pixels, seen=seen)
+    settings = CollectSettings(folder=str(folder), max_pixels=max_pixels, **changes)
+    return outcomes(find(settings, load_taxonomy()), folder.parent / "run", settings)
+
+
+def outcomes(
+    candidates: Iterable[Candidate], run: Path, settings: CollectSettings | None = None
+) -> tuple[list[ImageRecord], list[Rejected]]:
+    """Records and rejected ones of some candidates, collected into a run folder."""
+    filters = open_filters(settings or CollectSettings(max_pixels=MAX_PIXELS), load_taxonomy().keywords)
+    found = list(collect(candidates, folder=run, filters=filters))
+    records = [one for one in found if isinstance(one, ImageRecord)]
+    return records, [one for one in found if isinstance(one, Rejected)]

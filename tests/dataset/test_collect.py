@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import SeenPictures, collect, file_candidate, find
+from spavl.dataset.collect import file_candidate, find
 from spavl.errors import DataError, RunError
 from spavl.taxonomy import load_taxonomy
 from tests import samples
-from tests.dataset.pictures import MAX_PIXELS, collected, noise, write_files
+from tests.dataset.pictures import collected, noise, outcomes, write_files
 
 # --- records ----------------------------------------------------------------------------------------------------------
 
@@ -78,8 +78,8 @@ def test_pictures_directly_in_the_folder_need_a_topic(tmp_path: Path) -> None:
 
 def test_a_folder_that_names_no_subcategory_gets_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        collected(write_files(tmp_path / "pictures", {"Weapons/x.png": noise()}))
-    assert "`Weapons` (1 picture)" in error.value.what
+        collected(write_files(tmp_path / "pictures", {"Wepons/x.png": noise()}))
+    assert "`Wepons` (1 picture)" in error.value.what
     assert "did you mean `weapon`" in error.value.try_
 
 
@@ -152,6 +152,5 @@ def test_candidates_from_elsewhere_need_no_folder(tmp_path: Path) -> None:
         tmp_path / "world" / "x.png", inside=None, topic=samples.WEAPON, image_id="weapon/0", benign=False,
         heldout=False, source="miniature world", license="",
     )  # fmt: skip
-    with SeenPictures() as seen:
-        (record,), rejected = collect([candidate], folder=tmp_path / "run", max_pixels=MAX_PIXELS, seen=seen)
+    (record,), rejected = outcomes([candidate], tmp_path / "run")
     assert (record.image_id, rejected) == ("weapon/0", [])

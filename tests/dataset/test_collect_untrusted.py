@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from spavl.config.build import CollectSettings
-from spavl.dataset.collect import SeenPictures, collect, find
+from spavl.dataset.collect import find
 from spavl.taxonomy import load_taxonomy
-from tests.dataset.pictures import MAX_PIXELS, collected, noise, png_of_size, write_files
+from tests.dataset.pictures import MAX_PIXELS, collected, noise, outcomes, png_of_size, write_files
 
 
 def reason(folder: Path, data: bytes, max_pixels: int = MAX_PIXELS, name: str = "weapon/x.png") -> str:
@@ -151,7 +151,6 @@ def test_a_picture_that_vanishes_between_finding_and_reading_is_named(tmp_path: 
     folder = write_files(tmp_path / "pictures", {"weapon/a.png": noise(1), "weapon/b.png": noise(2)})
     candidates = list(find(CollectSettings(folder=str(folder)), load_taxonomy()))
     (folder / "weapon" / "a.png").unlink()
-    with SeenPictures() as seen:
-        records, (rejected,) = collect(candidates, folder=tmp_path / "run", max_pixels=MAX_PIXELS, seen=seen)
+    records, (rejected,) = outcomes(candidates, tmp_path / "run")
     assert len(records) == 1
     assert "No such file" in rejected.reason

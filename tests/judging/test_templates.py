@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.config.judging import GuardSpec
+from spavl.config.judging import OF_PICTURES, GuardSpec
 from spavl.dataset.ask import PLACEHOLDERS
 from spavl.errors import DataError, SettingsError
-from spavl.judging.guard import KINDS, Exchange, Written, open_guard
+from spavl.judging.exchange import Exchange
+from spavl.judging.guard import open_guard
 from spavl.judging.judge import comparison_template
+from spavl.judging.kinds import KINDS, Written
 from spavl.judging.templates import Template, load_template
 
 
@@ -104,7 +106,7 @@ def test_the_policy_is_part_of_the_prompt(tmp_path: Path) -> None:
 
 def test_a_kind_without_a_prompt_for_what_is_graded_is_refused() -> None:
     for kind in KINDS:
-        if kind not in ("rubric", "policy"):
+        if kind not in ("rubric", "policy", *OF_PICTURES):
             with pytest.raises(SettingsError, match=f"kind `{kind}` has no prompt for a picture"):
                 open_guard(GuardSpec(name="g", kind=kind, grades="picture"))
 

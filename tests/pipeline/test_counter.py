@@ -12,10 +12,9 @@ import pytest
 from spavl.config import EndpointSpec, Settings
 from spavl.errors import RunError
 from spavl.models.backends.endpoint import EndpointModel
-from spavl.models.base import Reply
-from spavl.models.calls.oversight import Notice
+from spavl.models.calls.oversight import Notice, Usage
 from spavl.pipeline.actor import check_seen, share_of, shared_out
-from spavl.pipeline.counter import Counter, Counts, SharedLimits, Tally, Usage
+from spavl.pipeline.counter import Counter, Counts, SharedLimits, Tally
 
 SPEC = EndpointSpec(name="amber", url="http://127.0.0.1:9/v1", model="m", identity="test/m", concurrency=2)
 
@@ -30,8 +29,8 @@ def test_what_actors_did_adds_up_and_an_exchange_that_is_repeated_changes_nothin
     counter, tallies = Counter(), {"0": Tally(), "1": Tally()}
     for tally in tallies.values():
         tally.add_replies(5)
-        tally.add("amber", calls=1, prompt_tokens=10, cost=0.5)
-    tallies["1"].add("birch", calls=2, throttled=1)
+        tally.oversight.count("amber", calls=1, prompt_tokens=10, cost=0.5)
+    tallies["1"].oversight.count("birch", calls=2, throttled=1)
     for _ in range(3):
         exchange(counter, tallies)
     amber = Usage(calls=2, prompt_tokens=20, cost=1.0)
@@ -79,7 +78,6 @@ def test_a_pause_that_a_server_asks_of_one_actor_is_kept_by_the_others() -> None
         assert time.monotonic() - began < 0.2, "the pause is over"
 
     run(work)
-    assert counter.total().models["amber"].throttled == 1
 
 
 def test_another_models_server_is_not_paused() -> None:
@@ -91,22 +89,6 @@ def test_another_models_server_is_not_paused() -> None:
         await asyncio.wait_for(SharedLimits(EndpointModel(SPEC), tallies["1"]).acquire(), 1.0)
 
     run(work)
-
-
-def test_calls_in_flight_tokens_and_money_are_counted() -> None:
-    tally = Tally()
-    limits = SharedLimits(EndpointModel(SPEC), tally)
-
-    async def work() -> None:
-        await limits.acquire()
-        await limits.acquire()
-        limits.spend(Reply("yes", prompt_tokens=7, completion_tokens=3, cost=0.25))
-        limits.increase()
-        limits.release()
-
-    run(work)
-    usage = Usage(calls=1, in_flight=1, prompt_tokens=7, completion_tokens=3, cost=0.25)
-    assert tally.take()[0] == Counts(0, {"amber": usage})
 
 
 @pytest.mark.parametrize(
@@ -137,12 +119,12 @@ def test_a_folder_that_an_actor_does_not_see_is_a_sentence(tmp_path: Path) -> No
 def test_what_all_actors_have_spent_is_held_against_the_ceiling_by_each() -> None:
     counter, tallies = Counter(), {name: Tally(cost=10.0) for name in "012"}
     for tally in tallies.values():
-        tally.oversight.spend(3.0)
+        tally.oversight.count("amber", cost=3.0)
     assert not any(tally.oversight.reached() for tally in tallies.values())
     exchange(counter, tallies)
     exchange(counter, tallies)
     assert not any(tally.oversight.reached() for tally in tallies.values()), "9 of 10"
-    tallies["1"].oversight.spend(1.0)
+    tallies["1"].oversight.count("birch", cost=1.0)
     exchange(counter, tallies)
     exchange(counter, tallies)
     assert {tally.oversight.reached()[:44] for tally in tallies.values()} == {
@@ -155,7 +137,7 @@ def test_what_all_actors_have_spent_is_held_against_the_ceiling_by_each() -> Non
 
 def test_what_an_actor_that_died_has_spent_counts_for_the_one_in_its_place() -> None:
     counter, died = Counter(), Tally(cost=10.0)
-    died.oversight.spend(10.0)
+    died.oversight.count("amber", cost=10.0)
     exchange(counter, {"0-0": died})
     replaced = Tally(cost=10.0)
     exchange(counter, {"0-1": replaced})
@@ -183,10 +165,25 @@ def test_what_several_actors_say_of_a_model_is_said_once() -> None:
 
 def test_an_actor_knows_which_models_have_answered_the_others() -> None:
     counter, tallies = Counter(), {"0": Tally(), "1": Tally()}
-    tallies["0"].add("amber", calls=1)
-    tallies["0"].add("birch", throttled=1)
+    tallies["0"].oversight.count("amber", calls=1)
+    tallies["0"].oversight.count("birch", throttled=1)
     exchange(counter, tallies)
     assert tallies["1"].oversight.answered == {"amber"}
+
+
+def test_what_all_actors_have_spent_on_one_model_is_held_against_its_ceiling_and_stops_no_other() -> None:
+    counter, tallies = Counter(), {name: Tally(models={"amber": 6.0}) for name in "012"}
+    for tally in tallies.values():
+        tally.oversight.count("amber", cost=2.5)
+        tally.oversight.count("birch", cost=99.0)
+        assert not tally.oversight.stopped("amber")
+    exchange(counter, tallies)
+    exchange(counter, tallies)
+    for tally in tallies.values():
+        assert tally.oversight.stopped("amber").startswith("`amber` has reached its ceiling of cost: 7.5 of 6")
+        assert not tally.oversight.stopped("birch") and not tally.oversight.reached()
+    exchange(counter, tallies)
+    assert [(notice.about, notice.state) for notice in counter.notices(0)] == [("amber", "reached")]
 
 
 def test_the_ceiling_of_time_is_counted_from_the_start_of_an_actor() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from spavl.config import Settings, load_settings
 from spavl.errors import SettingsError
-from spavl.judging.guard import Written
+from spavl.judging.kinds import Written
 from spavl.pipeline.check import check
 from spavl.pipeline.evaluate import open_benchmarks
 from spavl.pipeline.judging import guard_named, guard_scorer, guard_spec, judge_named, judge_spec, refusal_guard

@@ -12,6 +12,7 @@ from spavl.evaluate import Answer, Benchmark, Item, Rule, score, write_scores
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
 from spavl.models.base import Sampling
 from spavl.pipeline import report_tables
+from spavl.pipeline.quality import judges
 from spavl.pipeline.report_tables import MeasuredMetric
 from spavl.records import ImageRecord, Judgment, Response, Topic
 from spavl.run import Run
@@ -51,7 +52,7 @@ def scored(run: Run, model: str, texts: list[str]) -> None:
 
 def test_what_was_not_made_is_empty(run: Run) -> None:
     assert report_tables.composition(run) == report_tables.heldout(run) == ()
-    assert report_tables.responders(run, {}) == report_tables.judges(run, None) == ()
+    assert report_tables.responders(run, {}) == judges(run, None) == ()
     assert list(report_tables.groups(run, ["base"], METRICS)) == []
 
 
@@ -83,7 +84,7 @@ def test_a_judge_agrees_with_itself_as_counted_one_by_one(run: Run) -> None:
         for m, pair in zip(matches, verdicts, strict=True) for order, winner in zip(("ab", "ba"), pair, strict=True)
     ]  # fmt: skip
     write_table(run.judgments, judgments, Judgment)
-    (shown,) = report_tables.judges(run, {"wrong": 2, "asked": 9})
+    (shown,) = judges(run, {"wrong": 2, "asked": 9})
     assert shown.agreement == swap_agreement(verdicts)
     assert shown.error == rate([True] * 2 + [False] * 7)
 

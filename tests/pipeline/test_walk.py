@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from spavl.config import Settings
 from spavl.errors import RunError, SettingsError
 from spavl.models.calls.store import CallStore
+from spavl.pipeline.stages import pipeline_of
 from spavl.records import Response
-from spavl.run import STAGES
 from spavl.tables import read_table
 from tests.pipeline.instant import RESPONDERS, Instant, built, settings_of, write_pictures
 
-TABLES = [stage.file for stage in STAGES if stage.file]
+TABLES = [stage.file for stage in pipeline_of(Settings(), allow_code=False) if stage.file]
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ from spavl.report import (
     StageCost,
     Step,
 )
+from spavl.report.data import BalanceRow, CategoryAudit, JudgePanel
 from spavl.statistics import Rate, compare_paired, rate, swap_agreement
+from spavl.statistics.agreement import PositionBias
 
 METRICS = tuple(
     MetricShown(name=name, label=label, axis=axis, better=better, what=f"Share of answers that are {name}.",
@@ -72,7 +74,7 @@ def sample(folder: Path, *, answer: str = "This is a placeholder for an unsafe a
             ResponderShown(name=f"responder-{n:02d}", group=n * 5 // 12, unsafe=_rate(0.04 + 0.07 * n, 1590))
             for n in range(12)
         ),
-        judges=_judges(),
+        judges=_judges(), panel=JudgePanel({"oracle-judge ~ second": _rate(0.9, 800)}, 0.81), balance=BALANCE,
         examples=_examples(folder, answer),
         curves=_curves(),
         stages=_stages(),
@@ -138,6 +140,13 @@ def _funnel() -> tuple[Step, ...]:
     )
 
 
+BIAS = PositionBias(value=0.183, low=0.161, high=0.204, n=1540)
+BALANCE = (
+    BalanceRow("pairs", (1140, 804), percent=False), BalanceRow("AUC of length alone", (0.684, 0.502), percent=False),
+    BalanceRow("refusals among chosen", (0.38, None), percent=True),
+)  # fmt: skip
+
+
 def _judges() -> tuple[JudgeQuality, ...]:
     verdicts = [("a", "a")] * 1100 + [("a", "b")] * 300 + [("tie", "tie")] * 140 + [(None, "a")] * 12
     return (
@@ -145,7 +154,10 @@ def _judges() -> tuple[JudgeQuality, ...]:
             name="oracle-judge",
             what="Pairwise verdicts.",
             agreement=swap_agreement(verdicts),  # type: ignore[arg-type]
+            bias=BIAS,
+            unreadable=_rate(0.01, 3176),
             error=_rate(0.11, 3176),
+            categories=(CategoryAudit(name="Security threats", consistent=_rate(0.8, 120), bias=BIAS),),
         ),
         JudgeQuality(name="oracle-guard", what="Safe or unsafe.", error=_rate(0.02, 19080)),
     )

@@ -289,3 +289,13 @@ def test_a_real_browser_shows_it_on_a_narrow_screen_and_in_the_dark(tmp_path, da
     edge = light.crop((494, 0, 500, 3000)).getcolors()
     assert edge is not None and len(edge) == 1, "nothing spills over the right edge"
     assert len(light.getcolors(1 << 24) or []) > 100
+
+
+def test_judges_and_pairs_are_audited_on_the_page(page, data):
+    shown = " ".join(" ".join(parsed(page).shown).split())
+    assert "Decided by position +18.3 points (+16.1 to +20.4; above zero for the answer shown first)" in shown
+    assert "Krippendorff's α of all judges 0.81" in shown
+    assert "AUC of length alone 0.684 0.502" in shown
+    assert "before balance" in shown
+    alone = render(replace(data, balance=(), panel=None))
+    assert "What tells chosen from rejected" not in alone and "Krippendorff" not in alone

@@ -18,7 +18,7 @@ FILE_READERS = min(16, 2 * (os.cpu_count() or 1))
 """Pictures that are read and decoded side by side where they are files."""
 
 FilterName = Literal[
-    "download", "unreadable", "too many pixels", "resolution", "aspect", "hash list", "exact duplicate",
+    "download", "unreadable", "too many pixels", "hash list", "resolution", "aspect", "exact duplicate",
     "near duplicate", "text", "classifier", "similarity", "embedding duplicate",
 ]  # fmt: skip
 """The filters in the order in which a picture passes them, by the names that `rejected.json`, the counts of `run.json`
@@ -51,6 +51,8 @@ class Candidate:
     """Its licence, kept in the record."""
     caption: str = ""
     """Text that came with the picture, such as its title."""
+    similarity: float | None = None
+    """Similarity of the picture to the keyword that it was found by, from -1 to 1; None where it was not searched."""
 
 
 class Unusable(DataError):

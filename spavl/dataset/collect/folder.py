@@ -169,12 +169,8 @@ def file_candidate(
         license: its licence.
         caption: text that came with it.
     """
-    stamp = ""
-    with suppress(OSError):  # a dangling link: it is named among the rejected
-        stat = path.stat()
-        stamp = f"{stat.st_size} {stat.st_mtime_ns}"
     return Candidate(
-        name=name_of(path), stamp=stamp, read=partial(read_file, path, inside), topic=topic, image_id=image_id,
+        name=name_of(path), stamp=stamp_of(path), read=partial(read_file, path, inside), topic=topic, image_id=image_id,
         benign=benign, heldout=heldout, source=source, license=license, caption=caption,
     )  # fmt: skip
 
@@ -183,7 +179,7 @@ def _candidate(path: Path, folder: Path, settings: CollectSettings, topic: Topic
     benign = path.parent != folder and path.parent.name.lower() == "benign"
     return file_candidate(
         path, inside=folder, topic=topic,
-        image_id=f"{topic.class3}/{'benign/' if benign else ''}{_stem(path, folder)}", benign=benign,
+        image_id=f"{topic.class3}/{'benign/' if benign else ''}{stem_of(path, folder)}", benign=benign,
         heldout=topic.class3 in heldout, source=f"folder:{name_of(path.relative_to(folder))}",
         license=settings.license,
     )  # fmt: skip
@@ -198,8 +194,13 @@ def name_of(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _stem(path: Path, folder: Path) -> str:
-    """A readable name without separators, made unique by a hash of the path in the folder."""
+def stem_of(path: Path, folder: Path) -> str:
+    """A readable name without separators, made unique by a hash of the path in the folder.
+
+    Args:
+        path: of a file in the folder.
+        folder: the folder.
+    """
     digest = hashlib.sha256(os.fsencode(path.relative_to(folder))).hexdigest()[:10]
     safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem)[:40]
     return f"{safe}-{digest}"
@@ -231,3 +232,24 @@ def read_file(path: Path, inside: Path | None, most: int) -> bytes:
     if not data:
         raise DataError("the file is empty")
     return data
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """The picture files below a folder by their paths in alphabetical order, whatever its sub-folders are called.
+
+    Args:
+        folder: to look into; hidden folders, links to folders and run folders in it are left out.
+    """
+    return (path for path, stray in _files(folder) if not stray)
+
+
+def stamp_of(path: Path) -> str:
+    """Size and time of a file; empty where it cannot be looked at, such as a dangling link.
+
+    Args:
+        path: of the file.
+    """
+    with suppress(OSError):
+        stat = path.stat()
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+    return ""

@@ -113,7 +113,7 @@ def _spent(completion: Mapping[str, Any], spec: EndpointSpec) -> dict[str, Any]:
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer,
-        "cost": (prompt * spec.price_in + answer * spec.price_out) / 1e6,
+        "cost": (prompt * (spec.price_in or 0.0) + answer * (spec.price_out or 0.0)) / 1e6,
         "fingerprint": str(completion.get("system_fingerprint") or completion.get("model") or ""),
     }
 

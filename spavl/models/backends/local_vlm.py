@@ -59,7 +59,7 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
         MissingExtra: it is to be quantised, and bitsandbytes is not installed.
     """
     require_bitsandbytes(options.quantisation != "none", where="quantisation")
-    with _load_errors(folder), _quiet():
+    with load_errors(folder), quiet():
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder,
             dtype=DTYPES[options.dtype],
@@ -70,7 +70,7 @@ def load(folder: Path, options: LoadOptions, adapter: Path | None) -> tuple[Any,
             local_files_only=True,
             output_loading_info=True,
         )
-        _check_complete(folder, model, report)
+        check_complete(folder, model, report)
         if adapter is not None:
             model = put_adapter(model, adapter).merge_and_unload()
         if options.quantisation == "none":
@@ -334,9 +334,19 @@ def _leave_file(model: Any) -> None:
             tensor.data = tensor.data.clone()
 
 
-def _check_complete(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
-    """Transformers fills missing weights with noise, and leaves out those it has no place for, with no more than a
-    warning; such a model must not answer."""
+def check_complete(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
+    """Refuse a model whose weights are not all those of its checkpoint.
+
+    Transformers fills missing ones with noise, and leaves out those it has no place for, with no more than a warning.
+
+    Args:
+        folder: the checkpoint.
+        model: made of it.
+        report: what `from_pretrained` said of it (`output_loading_info`).
+
+    Raises:
+        ModelError: weights are missing, of another shape, or have no place.
+    """
     wrong = sorted(str(name) for name in report["mismatched_keys"])
     again = "name the whole checkpoint that `save_pretrained` wrote; save or download it again"
     if wrong:
@@ -351,8 +361,15 @@ def _check_complete(folder: Path, model: Any, report: Mapping[str, Any]) -> None
 
 
 @contextmanager
-def _load_errors(folder: Path) -> Iterator[None]:
-    """Turn any error of loading into a ModelError; damaged files raise many kinds of exception."""
+def load_errors(folder: Path) -> Iterator[None]:
+    """Turn any error of loading into a ModelError; damaged files raise many kinds of exception.
+
+    Args:
+        folder: the checkpoint.
+
+    Raises:
+        ModelError: the block raised anything but that, or a lack of memory.
+    """
     try:
         yield
     except (ModelError, torch.OutOfMemoryError):
@@ -367,7 +384,7 @@ def _load_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' progress bars and tables of weights: spavl shows its own bar, and says what is wrong."""
     bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()

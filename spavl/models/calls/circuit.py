@@ -80,7 +80,7 @@ class Circuit:
     @property
     def stopped(self) -> str:
         """Why no call may be sent any more, in this run; empty if calls may be."""
-        return self._oversight.given_up.get(self._model.name, "") or self._oversight.reached()
+        return self._oversight.stopped(self._model.name)
 
     def answered(self, request: Request, reply: Reply) -> None:
         """Note that the server answered.

@@ -14,6 +14,7 @@ from spavl.models.calls.echo import without_echo
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.rate_limit import LASTING, Limits, Retry, backoff
 from spavl.models.thought import split_thought
+from spavl.records import TRIED_AGAIN
 
 THROTTLED_FACTOR = 10
 """Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
@@ -76,6 +77,15 @@ class Client:
         Args:
             request: what to send.
         """
+        reply = await self._call(request)
+        self._oversight.count(self._model.name, ended=1, failed=reply.status in TRIED_AGAIN)
+        return reply
+
+    async def close(self) -> None:
+        """Probe no more; no call may be under way."""
+        await self._circuit.close()
+
+    async def _call(self, request: Request) -> Reply:
         attempts = Attempts()
         while not (why := await self._why_stopped()):
             acquired = await self._limits.acquire()
@@ -92,10 +102,6 @@ class Client:
         detail = why if attempts.sent else f"not sent: {why}"
         return replace(failed_reply(detail), attempts=attempts.sent, cost=attempts.cost)
 
-    async def close(self) -> None:
-        """Probe no more; no call may be under way."""
-        await self._circuit.close()
-
     async def _why_stopped(self) -> str:
         if self._circuit.paused:
             await self._circuit.wait()
@@ -104,7 +110,11 @@ class Client:
     async def _attempt(self, request: Request, attempts: Attempts) -> Reply | Retry:
         """One attempt: the reply, or why there is to be another. An empty answer is one until no attempt is left."""
         attempts.sent += 1
-        found = await self._send(request)
+        self._oversight.count(self._model.name, in_flight=1)
+        try:
+            found = await self._send(request)
+        finally:
+            self._oversight.count(self._model.name, in_flight=-1)
         if isinstance(found, Reply) and is_empty(found) and attempts.failed + 1 < self._model.attempts:
             attempts.cost += found.cost
             return Retry("the answer is empty")
@@ -120,8 +130,10 @@ class Client:
             what = without_echo(f"unexpected {type(error).__name__}: {error}", request.prompt)
             return Retry(what, kind="unexpected")
         self._limits.increase()
-        self._limits.spend(reply)
-        self._oversight.spend(reply.cost)
+        self._oversight.count(
+            self._model.name, calls=1, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            cost=reply.cost,
+        )  # fmt: skip
         self._circuit.answered(request, reply)
         return reply
 
@@ -162,6 +174,7 @@ class Client:
         attempts.throttled_since = attempts.throttled_since or time.monotonic()
         attempts.answers_then = self._circuit.answers
         self._limits.throttle(acquired, for_all)
+        self._oversight.count(self._model.name, throttled=1)
         await self._circuit.throttled(error, for_all)
 
     def _pause(self, error: Retry, attempts: Attempts) -> float:

@@ -19,6 +19,7 @@ from spavl.models.calls.client import Client
 from spavl.models.calls.oversight import Notice, Oversight
 from spavl.models.calls.rate_limit import Limits, open_session
 from spavl.models.calls.store import CallStore
+from spavl.records import TRIED_AGAIN
 
 T = TypeVar("T")
 MOST_FAILURES_AT_START = 20
@@ -262,6 +263,8 @@ class BatchCaller:
         if len(replies) != len(calls):
             raise ModelError(f"`{self._model.name}` gave {len(replies)} replies to {len(calls)} requests.")
         stored = [batch.record(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        lost = sum(reply.status in TRIED_AGAIN for reply in stored)
+        self._oversight.count(self._model.name, ended=len(stored), failed=lost)
         if not why:
             self._count(stored)
             self._store.wait_for_room()
@@ -271,11 +274,15 @@ class BatchCaller:
         if self._broken and self._to_leave_out:
             self._to_leave_out -= 1
             return self._broken
-        return self._oversight.reached()
+        return self._oversight.stopped(self._model.name)
 
     def _count(self, replies: Sequence[Reply]) -> None:
         """Count what replies cost, and leave lists out where a model has never answered but only failed."""
-        self._oversight.spend(sum(reply.cost for reply in replies))
+        self._oversight.count(
+            self._model.name, calls=len(replies), prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+            completion_tokens=sum(reply.completion_tokens for reply in replies),
+            cost=sum(reply.cost for reply in replies),
+        )  # fmt: skip
         self._any_answer = self._any_answer or any(reply.status != "failed" for reply in replies)
         self._failures += len(replies)
         if self._any_answer:

@@ -136,7 +136,9 @@ class Engine:
         if missing and self.store.replay:
             raise _missing_in_replay(model, list(missing.values()), self.store)
         batch = Batch(keys, replies, self.store, on_progress)
-        batch.report_found(sum([batch.wanted(key) for key in missing]))
+        wanted = sum([batch.wanted(key) for key in missing])
+        batch.report_found(wanted)
+        self._oversight.count(model.name, found=len(keys) - wanted)
         caller = self._caller(model) if missing else None
         if caller is not None and any(reply.status not in TRIED_AGAIN for reply in replies.values()):
             caller.note_found()

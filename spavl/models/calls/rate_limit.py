@@ -8,8 +8,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol, final
 
-from spavl.models.base import Reply
-
 if TYPE_CHECKING:
     import aiohttp
 
@@ -58,7 +56,7 @@ class Retry(Exception):
 
 
 class Limits(Protocol):
-    """What calls of one model may take: how many at once, when to pause, what was spent.
+    """What calls of one model may take: how many at once, when to pause.
 
     An engine makes one for each endpoint; several processes can share counters by giving it another class.
     """
@@ -81,14 +79,6 @@ class Limits(Protocol):
         Args:
             acquired: what `acquire` returned for that call.
             pause: seconds to send nothing.
-        """
-        ...
-
-    def spend(self, reply: Reply) -> None:
-        """Count a reply's tokens and cost.
-
-        Args:
-            reply: what came back.
         """
         ...
 
@@ -154,13 +144,6 @@ class ConcurrencyLimit:
         if acquired >= self._last_decrease:
             self._limit = max(1.0, self._limit / 2)
             self._last_decrease = now
-
-    def spend(self, reply: Reply) -> None:
-        """Nothing: this limit counts calls only.
-
-        Args:
-            reply: what came back.
-        """
 
     def _wake_one(self) -> None:
         while self._waiting:
