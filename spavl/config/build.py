@@ -406,3 +406,13 @@ class BuildSettings(Section):
         if self.pair.quorum is not None and self.pair.quorum > len(self.judge.judges):
             raise ValueError(f"`pair.quorum` is {self.pair.quorum}, and `judge.judges` names {len(self.judge.judges)}")
         return self
+
+    @model_validator(mode="after")
+    def _who_is_followed_up_can_answer(self) -> BuildSettings:
+        followed = self.ask.follow_up
+        if followed is not None and followed.responder in self.respond.empty_slots:
+            raise ValueError(
+                f"`ask.follow_up` names `{followed.responder}`, which is an empty slot until "
+                f"`respond.own_system.{followed.responder}` names a file"
+            )
+        return self

@@ -13,14 +13,17 @@ from spavl.judging.readers.refusal import refuses
 class WrittenQuestion(BaseModel):
     """The JSON that an asker is held to; further keys are passed over."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(extra="ignore")
 
     question: str
     """The question or statement, on one line."""
 
 
-SCHEMA: dict[str, Any] = WrittenQuestion.model_json_schema()
-"""JSON schema of it, for servers that can decode to one."""
+SCHEMA: dict[str, Any] = {
+    "type": "object", "properties": {name: {"type": "string"} for name in WrittenQuestion.model_fields},
+    "required": list(WrittenQuestion.model_fields), "additionalProperties": False,
+}  # fmt: skip
+"""JSON schema of it, for servers that can decode to one; bare, for it is part of the key of every call."""
 
 _LABELS = (
     r"(?:(?:the|my|your|new|rewritten|final|easy|hard|harder|simple|benign|harmless|short|direct|follow[- ]?up)\s+)*"

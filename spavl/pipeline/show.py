@@ -144,9 +144,10 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
         )
 
     responses = sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder)
+    pictures = (*(turn.images for turn in asked.earlier), asked.images)
     return QuestionDetails(
         question_id=query_id, subject=asked.image.topic.path(), benign=asked.image.benign,
-        pictures=tuple(str(folder / image.path) for image in asked.images),
+        pictures=tuple(str(folder / image.path) for images in pictures for image in images),
         question=ShownText.of(asked.question, harm=asked.harmful, reveal=reveal),
         answers=tuple(ShownAnswer(r.responder, _grade(r), shown(_said(r), r.safe)) for r in responses),
         verdicts=tuple(_verdict(j) for table in run.judgment_tables for j in _rows(table, Judgment, query_id)),

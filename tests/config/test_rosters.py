@@ -58,3 +58,25 @@ def test_a_slot_is_filled_by_a_file_of_ones_own(roster: Path, tmp_path: Path) ->
 def test_a_system_prompt_for_nobody_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="`own_system` names `gemini`, which is none of the responders"):
         load_settings(Settings, None, ["build.respond.models=[one, two]", "build.respond.own_system.gemini=x.txt"])
+
+
+def test_an_empty_slot_cannot_be_followed_up() -> None:
+    words = ["build.respond.models=[one, two]", "build.respond.own_system.two=null",
+             "build.ask.types=[easy_question, follow_up]", "build.ask.follow_up.responder=two"]  # fmt: skip
+    with pytest.raises(SettingsError, match=r"names `two`, which is an empty slot"):
+        load_settings(Settings, None, words)
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["build.ask.types=[follow_up]"], "needs `follow_up: {responder: LABEL, after: TYPE}`"),
+    (["build.ask.types=[hard_questoin]"], "is no type of question (did you mean `hard_question`?)"),
+    (["build.ask.models.hard_questoin=x"], "is no type of question (did you mean `hard_question`?)"),
+    (["build.ask.models.benign_question=x"], "`models` names `benign_question`, which is none of the types"),
+    (["build.respond.models=[a]", "build.respond.samples=3", "build.respond.sampling.temperature=0"],
+     "`a` is to answer 3 times at temperature 0"),
+    (["build.ask.near_duplicates=0"], "`build.ask.near_duplicates` is 0"),
+])  # fmt: skip
+def test_settings_that_do_not_fit_together_are_a_sentence(words: list[str], says: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(Settings, None, words)
+    assert says in error.value.what and "[key]" not in error.value.what

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from typer.testing import CliRunner
 
 import spavl
 from spavl.cli.commands import app
 from spavl.config import Settings, load_settings
+from spavl.dataset.question_text import SCHEMA
 from spavl.errors import DataError
 from spavl.records import ImageRecord, Match, Query, Response
 from spavl.tables import read_table
+from tests.models.server import completion, prompt_of, serving
 from tests.pipeline.instant import RESPONDERS, Instant, built, settings_of, write_pictures
 
 ROSTERS = sorted((Path(__file__).parents[2] / "settings" / "rosters").glob("*.yaml"))
@@ -140,6 +143,36 @@ def test_a_changed_system_prompt_costs_the_answers_of_its_responder_alone(place:
     after = {name: (parts / f"{name}.parquet").stat().st_mtime_ns for name in RESPONDERS}
     assert [name for name in RESPONDERS if after[name] != before[name]] == ["birch"]
     assert not keys & {r.response_call for r in read_table(parts / "birch.parquet", Response)}
+
+
+def test_a_server_is_held_to_the_schema_and_sent_the_responders_own_system_prompt(place: Path) -> None:
+    (place / "system.txt").write_text("Placeholder of a system prompt.")
+
+    async def respond(request: web.Request, number: int) -> web.Response:
+        body = await request.json()
+        if "response_format" in body:
+            return completion(json.dumps({"question": f"Question: where is cup {number}?"}) if number else '{"question')
+        return completion(f"Answer of amber to: {prompt_of(body)}")
+
+    with serving(respond) as server:
+        one = {"kind": "endpoint", "url": server.url, "concurrency": 1, "attempts": 1}
+        models = [
+            {"name": spec.name, "model": spec.name, "identity": f"test/{spec.name}", **one}
+            if spec.name in ("asker", "amber") else spec.model_dump()
+            for spec in settings_of(place).models
+        ]  # fmt: skip
+        build = {
+            "ask": {"types": ["easy_question"], "structured": True},
+            "respond": {"models": list(RESPONDERS), "own_system": {"amber": str(place / "system.txt")}},
+        }
+        counts, *_ = built(settings_of(place, models=models, build=build))
+        asked = [body for body in server.bodies if body["model"] == "asker"]
+        answered = [body for body in server.bodies if body["model"] == "amber"]
+    assert counts["ask"] == {"ok": 3, "unreadable": 1}
+    assert all(body["response_format"]["json_schema"]["schema"] == SCHEMA for body in asked) and len(asked) == 4
+    assert all(query.question.startswith("where is cup ") for query in queries(place) if query.query_status == "ok")
+    assert {body["messages"][0]["content"] for body in answered} == {"Placeholder of a system prompt."}
+    assert {body["messages"][0]["role"] for body in answered} == {"system"} and len(answered) == 3
 
 
 def test_an_empty_slot_does_not_run_and_that_is_said_and_noted(place: Path) -> None:
