@@ -85,9 +85,9 @@ def test_a_score_is_unsafe_from_the_threshold_on(score: int, threshold: int) -> 
 
 def test_a_long_or_deep_reply_is_read_in_no_time() -> None:
     for text in ('{"a":' * 40_000, "[" * 100_000, "Request: " * 20_000, "<result>" * 20_000, " " * 200_000 + "Request"):
-        begun = time.perf_counter()
+        begun = time.process_time()
         assert read_thinking(text) is None and read_rating(text) is None and read_percent(text, 50) is None
-        assert time.perf_counter() - begun < 2
+        assert time.process_time() - begun < 2
 
 
 def test_a_subject_that_the_reply_does_not_grade_has_no_grade() -> None:
