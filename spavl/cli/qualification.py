@@ -26,9 +26,7 @@ def print_qualification(found: Qualification, faults: Sequence[str]) -> int:
     for line in (*found.lost, *faults):
         say(f"  {line}")
     if faults:
-        say(
-            f"\n`{found.guard}` may not vote\nNext:   mend it, or name another; `spavl build` refuses it as it is"
-        )
+        say(f"\n`{found.guard}` may not vote\nNext:   mend it, or name another; `spavl build` refuses it as it is")
         return BROKEN
     say(f"\n`{found.guard}` may vote\nNext:   `spavl build`")
     return 0
