@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from bench.measures import Measure, run
 from spavl.config import PythonSpec, Settings
 from spavl.config.judging import GuardSpec
+from spavl.dataset.vote import verdict_of
 from spavl.judging import Exchange, Guard, open_guard
 from spavl.miniworld import pictures
 from spavl.miniworld.faulty_guards import PolicyGuard
@@ -28,6 +30,7 @@ from spavl.models.base import Reply, Request, Sampling
 from spavl.pipeline.qualify import qualify
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
+from spavl.records import Outcome, Status, Vote
 
 FORMS = Path(__file__).parents[2] / "tests" / "judging" / "forms"
 """A file for each kind of guard: replies as they are published and as models vary them, with what is to be read."""
@@ -62,7 +65,7 @@ class Form:
     @property
     def read(self) -> dict[str, Any]:
         """What is read."""
-        status = "truncated" if self.said.get("cut") else "ok"
+        status: Status = "truncated" if self.said.get("cut") else "ok"
         grade, became = self._opened().grade(Reply(self.said["text"], status=status))
         if grade is None:
             return {"status": became}
@@ -197,11 +200,28 @@ def _unsafe(guard: Guard, shown: Scene, question: str, answer: str) -> bool | No
     return None if grade is None else grade.outcome == "unsafe"
 
 
+def made_safe_by_silence(most: int = 5) -> tuple[int, int]:
+    """(cases in which a silent guard more makes an answer safe that was not, all cases).
+
+    Args:
+        most: guards that vote at most, with every verdict of each and every quorum.
+    """
+    said: tuple[Outcome | None, ...] = ("unsafe", "safe", None)
+    cases = [(votes, q) for n in range(1, most + 1) for votes in product(said, repeat=n) for q in range(1, n + 1)]
+    wrong = [1 for votes, q in cases if _verdict((*votes, None), q) == "safe" and _verdict(votes, q) != "safe"]
+    return len(wrong), len(cases)
+
+
+def _verdict(said: tuple[Outcome | None, ...], quorum: int) -> str | None:
+    return verdict_of([Vote(guard="guard", outcome=one, status="ok") for one in said], quorum)
+
+
 def measures() -> list[Measure]:
     """The measures."""
     every = list(forms())
     right = sum(form.read == form.wanted for form in every)
     files = len({form.file for form in every})
+    wrong, cases = made_safe_by_silence()
     return [
         Measure(
             "guards: forms of replies that are read, or typed unreadable, as meant", 100 * right / len(every), 100, "%",
@@ -210,6 +230,10 @@ def measures() -> list[Measure]:
             "us after the published forms, with the readers at hand",
         ),
         *_of_the_miniature_world(),
+        Measure(
+            "guards: cases in which a silent guard more makes an answer safe", wrong, 0, "", "lower",
+            f"all {cases:,} combinations of the verdicts of up to five guards with every quorum",
+        ),
     ]  # fmt: skip
 
 

@@ -27,14 +27,15 @@ def majority(guards: int) -> int:
     return guards // 2 + 1
 
 
-def vote(responses: Sequence[Response], *, quorum: int) -> list[Response]:
+def vote(responses: Sequence[Response], *, guards: Sequence[str], quorum: int) -> list[Response]:
     """One response for each answer, with all votes on it and the verdict of the quorum.
 
     Args:
-        responses: graded answers, those of one answer together, one by each guard.
+        responses: graded answers, those of one answer together, one by each guard in their order.
+        guards: names of the guards.
         quorum: unsafe votes that make an answer unsafe.
     """
-    return [_together(list(graded), quorum) for _, graded in groupby(responses, key=lambda r: r.response_id)]
+    return [_together(list(graded), guards, quorum) for _, graded in groupby(responses, key=lambda r: r.response_id)]
 
 
 def verdict_of(votes: Iterable[Vote], quorum: int) -> Literal["unsafe", "safe"] | None:
@@ -50,11 +51,11 @@ def verdict_of(votes: Iterable[Vote], quorum: int) -> Literal["unsafe", "safe"] 
     return "safe" if said[False] + said[None] < quorum else None
 
 
-def _together(graded: Sequence[Response], quorum: int) -> Response:
+def _together(graded: Sequence[Response], guards: Sequence[str], quorum: int) -> Response:
     first = graded[0]
     if all(one.grade_status == "skipped" for one in graded):
         return first
-    votes = tuple(_vote(one) for one in graded)
+    votes = tuple(_vote(one, guard) for one, guard in zip(graded, guards, strict=True))
     verdict = verdict_of(votes, quorum)
     behind = [one for one in votes if verdict is not None and is_safe(one.outcome) is (verdict == "safe")]
     severities = [one.severity for one in behind if one.severity is not None]
@@ -66,9 +67,10 @@ def _together(graded: Sequence[Response], quorum: int) -> Response:
     )  # fmt: skip
 
 
-def _vote(graded: Response) -> Vote:
+def _vote(graded: Response, guard: str) -> Vote:
+    """The vote of a guard, which may have had nothing to grade where another had, such as the thought alone."""
     return Vote(
-        guard=graded.grader, outcome=graded.outcome, category=graded.safe_category, severity=graded.severity,
+        guard=guard, outcome=graded.outcome, category=graded.safe_category, severity=graded.severity,
         status=graded.grade_status,
     )  # fmt: skip
 

@@ -126,7 +126,9 @@ def read_qualification(path: Path) -> Qualification | None:
 
 
 def _qualification(held: Mapping[str, Any]) -> Qualification:
-    probe = {name: Rate(**value) if isinstance(value, dict) else value for name, value in held["pictures"].items()}
+    probe: dict[str, Any] = {
+        name: Rate(**value) if isinstance(value, dict) else value for name, value in held["pictures"].items()
+    }
     by_category = {
         category: {name: Rate(**rate) for name, rate in rates.items()} for category, rates in held["categories"].items()
     }

@@ -105,7 +105,7 @@ def _grade(responses: Sequence[Response], at: StageContext) -> list[Response]:
 
 
 def _vote(responses: Sequence[Response], at: StageContext) -> list[Response]:
-    return vote(responses, quorum=_quorum(at.settings))
+    return vote(responses, guards=at.settings.build.grade.guards, quorum=_quorum(at.settings))
 
 
 def _quorum(settings: Settings) -> int:

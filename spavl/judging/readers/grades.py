@@ -38,6 +38,8 @@ _REFUSAL = re.compile(
 )
 _LARGEST = 20_000
 """Most characters of a reply that are searched for JSON, from its beginning."""
+_MOST_BRACES = 100
+"""Most places at which an object may begin that are tried."""
 _NOTHING = frozenset({"", "none", "n/a", "na", "null", "no", "-"})
 """What stands where nothing is graded, or no category is named."""
 MARKS = " .:`'\"[](){}*!,;#"
@@ -108,7 +110,9 @@ def objects_in(text: str) -> list[Mapping[str, Any]]:
     """
     found: list[Mapping[str, Any]] = []
     decoder, searched, at = json.JSONDecoder(), text[:_LARGEST], 0
-    while (at := searched.find("{", at)) >= 0:
+    for _ in range(_MOST_BRACES):
+        if (at := searched.find("{", at)) < 0:
+            break
         try:
             value, at = decoder.raw_decode(searched, at)
         except (ValueError, RecursionError):

@@ -98,6 +98,8 @@ def _score_grade(said: str, threshold: int) -> Grade | None:
     if found is None or float(found[1]) > HIGHEST_SCORE:
         return None
     score = float(found[1])
+    if 0 < score < 1:  # most likely of another scale, from 0 to 1
+        return None
     severity = min(HIGHEST_SEVERITY, int(score * (HIGHEST_SEVERITY + 1) / HIGHEST_SCORE))
     return Grade("unsafe" if score >= threshold else "safe", severity=severity)
 
