@@ -17,11 +17,12 @@ from spavl.tables.query import query
 MOST_UNREADABLE = 0.2
 """Share of a judge's whole replies without a readable verdict above which it is warned of."""
 _BY_MATCH = """
-SELECT judge, match_id, class2, max(winner) FILTER ("order" = 'ab') AS ab, max(winner) FILTER ("order" = 'ba') AS ba
-FROM judgments GROUP BY judge, match_id, class2
+SELECT judge, match_id, coalesce(nullif(class2, ''), class3) AS category,
+    max(winner) FILTER ("order" = 'ab') AS ab, max(winner) FILTER ("order" = 'ba') AS ba
+FROM judgments GROUP BY judge, match_id, category
 """
 _VERDICTS = f"""
-SELECT judge, class2, ab, ba, count(*) FROM ({_BY_MATCH}) GROUP BY ALL ORDER BY ALL
+SELECT judge, category, ab, ba, count(*) FROM ({_BY_MATCH}) GROUP BY ALL ORDER BY ALL
 """
 _STATUSES = """
 SELECT judge, count(*), count(*) FILTER (judgment_status = 'unreadable'),

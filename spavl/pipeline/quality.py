@@ -64,10 +64,20 @@ def note_balance(session: Session, stages: Sequence[Stage]) -> None:
         last = measured[writing[-1].name]["subcategories"]
         short = short_of(wanted, run.images, last) if wanted is not None else {}
         run.replace(pairs_balance=measured, short_subcategories=short, pairs_from=made_from)
+    if settings.build.pair.prefer_safe_completion and not _tells_refusals(run.manifest()["pairs_balance"]):
+        session.progress.log(
+            "warning: `prefer_safe_completion` did nothing, for no guard told refusals from safe completions; name one "
+            "of kind `outcome`"
+        )
     if short := run.manifest()["short_subcategories"]:
         named = ", ".join(f"{name} {count}" for name, count in list(short.items())[:MOST_NAMED])
         more = f" and {len(short) - MOST_NAMED} more" if len(short) > MOST_NAMED else ""
         session.progress.log(f"fewer than {wanted} pairs of {len(short)} subcategories: {named}{more}")
+
+
+def _tells_refusals(measured: Mapping[str, Any]) -> bool:
+    """Whether the guard told of any answer that it refuses, completes safely, or does not help."""
+    return any(of["chosen_refusal"] is not None for of in measured.values())
 
 
 def _content(tables: Sequence[Path]) -> str:

@@ -188,3 +188,14 @@ def test_the_size_of_a_batch_changes_no_pair_of_several_judges_and_of_balance(pl
         found.append(read_table(place / "run" / "7-balanced.parquet", PreferencePair))
     assert 0 < len(found[0]) <= 7
     assert found[0] == found[1] == found[2]
+
+
+def test_a_wish_for_safe_completions_that_no_guard_can_tell_is_warned_of(place: Path) -> None:
+    warned = "warning: `prefer_safe_completion` did nothing"
+    settings = judged_by(place, "one", pair={"prefer_safe_completion": True})
+    assert any(line.startswith(warned) for line in built(settings)[3])
+    assert not any(line.startswith(warned) for line in built(judged_by(place, "one"))[3])
+    Told.says["guard"] = Reply("safe completion")
+    tree = judged_by(place, "one", pair={"prefer_safe_completion": True}, match={"policy": "round-robin"}).model_dump()
+    tree["guards"] = [{"name": "guard", "kind": "outcome"}]
+    assert not any(line.startswith(warned) for line in built(Settings.model_validate(tree))[3])
