@@ -73,8 +73,6 @@ class RunPlan:
     """Items of the benchmarks."""
     currency: str = ""
     """Name of the currency of all costs; empty where nobody says."""
-    measured: bool = False
-    """Whether calls of the models were measured before; else all of tokens, time and disk is guessed."""
     warnings: list[str] = field(default_factory=list)
     """What keeps nothing from running, and is to be known before: a model without a price, a ceiling below the cost."""
     problems: list[SpavlError] = field(default_factory=list)
@@ -84,6 +82,11 @@ class RunPlan:
     def calls(self) -> int:
         """Most calls of all stages together."""
         return sum(one.calls for one in self.estimates)
+
+    @property
+    def measured(self) -> bool:
+        """Whether calls of all models were measured before; else tokens and seconds are guessed."""
+        return all(one.basis != "guess" for one in self.estimates)
 
     @property
     def expected(self) -> int:
@@ -119,6 +122,7 @@ class RunPlan:
         """The plan as JSON has it, with its totals."""
         known = asdict(replace(self, problems=[]))
         totals = {
+            "measured": self.measured,
             "calls": self.calls, "expected": self.expected, "cost": self.cost, "unknown_cost": self.unknown_cost,
             "prompt_tokens": sum(one.prompt_tokens for one in self.estimates),
             "completion_tokens": sum(one.completion_tokens for one in self.estimates),
@@ -149,7 +153,7 @@ def check(session: Session, *, pictures: int | None = None) -> RunPlan:
     plan = RunPlan(
         estimates=evaluated, work=_evaluating(evaluated), stored=len(session.store),
         items=sum(len(benchmark.items) for benchmark in benchmarks), currency=currency_of(session.settings),
-        measured=not measures.is_empty, problems=problems,
+        problems=problems,
     )  # fmt: skip
     if builds:
         plan = _with_dataset(session, plan, stages, measures, pictures)

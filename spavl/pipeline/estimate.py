@@ -43,7 +43,7 @@ SECONDS_A_PAIR = 0.001
 SECONDS_A_CALL = 0.001_5
 """Seconds of this machine's processor that a call over a network takes: the engine's own limit."""
 START_SECONDS = 0.5
-"""Seconds of a stage that do not grow with its records: what takes less in all tells nothing of a record."""
+"""Most seconds of a stage that do not grow with its records: what takes less in all tells nothing of a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,8 @@ class Estimator:
         a_row = self._picture_bytes + ROW_BYTES
         if self._measures.pair_bytes:  # its picture is the most of it
             a_row = self._measures.pair_bytes * self._picture_bytes / (self._measures.picture_bytes or a_row)
-        pace, basis = _pace(self._measures.export_seconds, self._measures.pairs, SECONDS_A_PAIR)
-        return StageEstimate("export", round(pairs), pairs * pace, round(pairs * a_row), basis)
+        seconds, basis = _paced(pairs, self._measures.export_seconds, self._measures.pairs, SECONDS_A_PAIR)
+        return StageEstimate("export", round(pairs), seconds, round(pairs * a_row), basis)
 
     def _unit(self, stage: str, use: ModelUse, spec: ModelSpec | None) -> tuple[Asked, Basis]:
         """What one call takes, and where that comes from."""
@@ -201,17 +201,19 @@ class Estimator:
         then = measure.seconds if measure else None
         if not calls:
             guess = SECONDS_A_PICTURE if stage.reads is None else SECONDS_A_RECORD
-            pace, basis = _pace(then, measure.read if measure else 0, guess)
-            return read * pace, basis
+            return _paced(read, then, measure.read if measure else 0, guess)
         now = [(self._specs.get(one.model), float(one.expected), one.call_seconds) for one in calls]
         asked = measure.asked if measure and then is not None else {}
         models = {one.use or one.model: self._specs.get(one.model) for one in calls}
         past = [(models[use], one.calls, one.seconds / max(1.0, one.calls)) for use, one in asked.items()
                 if use in models]  # fmt: skip
         made = sum(one.calls for one in asked.values())
-        beyond = max(0.0, (then or 0.0) - START_SECONDS - self._together(past)) / made if made else 0.0
+        beyond = max(0.0, (then or 0.0) - self._together(past)) if made else 0.0
+        # Once, whatever the size: the start, and the last calls, with which the models were not busy.
+        once = min(beyond, START_SECONDS + max((seconds for _, _, seconds in past), default=0.0))
+        a_call = (beyond - once) / made if made else 0.0
         basis = min((one.basis for one in calls), key=BASES.index)
-        return self._together(now) + beyond * sum(one.expected for one in calls), basis
+        return self._together(now) + once + a_call * sum(one.expected for one in calls), basis
 
     def _together(self, asked: Sequence[tuple[ModelSpec | None, float, float]]) -> float:
         """Seconds of the calls of one stage, given (model, calls, seconds of a call), where nothing is in their way."""
@@ -230,10 +232,9 @@ class Estimator:
         return own * self._actors if own else spec.concurrency
 
 
-def _pace(seconds: float | None, records: int, guess: float) -> tuple[float, Basis]:
-    """Seconds of a record: measured where the stage took long enough, else a guess, but no more than it took."""
-    if seconds is None or not records:
-        return guess, "guess"
-    if seconds > 2 * START_SECONDS:
-        return (seconds - START_SECONDS) / records, "here"
-    return min(guess, seconds / records), "here"
+def _paced(records: float, then: float | None, records_then: int, guess: float) -> tuple[float, Basis]:
+    """Seconds of a stage without calls: measured where it took long enough, else a guess, but no more than it took."""
+    if then is None or not records_then:
+        return records * guess, "guess"
+    once = START_SECONDS if then > 2 * START_SECONDS else max(0.0, then - records_then * guess)
+    return once + records * (then - once) / records_then, "here"

@@ -84,11 +84,6 @@ class Measures:
     export_seconds: float | None
     """How long it took to write them."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was measured of any model."""
-        return not self.models and not any(stage.asked for stage in self.stages.values())
-
 
 def measures_of(session: Session, stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> Measures:
     """What was measured so far.

@@ -27,6 +27,7 @@ from spavl.pipeline.collect import candidates
 from spavl.pipeline.estimate import COMPLETION_TOKENS, PROMPT_TOKENS, CallEstimate
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
+from spavl.records import Status
 from tests.pipeline.instant import Instant, built, write_pictures
 from tests.pipeline.instant import settings_of as instant_settings
 from tests.pipeline.ray_world import CALLS, PICTURES, QUESTIONS, answering, build_run, endpoints, settings_of
@@ -202,14 +203,14 @@ def test_what_a_call_takes_is_read_from_the_store_by_model(tmp_path: Path) -> No
         for number in range(10):
             for model, tokens in (("a", 10), ("b", 30)):
                 request = json.dumps({"model": model, "text": "x" * 2_000})
-                status = "failed" if number == 0 else "ok"
+                status: Status = "failed" if number == 0 else "ok"
                 store.put(f"{model}{number:031}", Reply("y", status, prompt_tokens=tokens, completion_tokens=2 * tokens,
                                                         cost=0.5, latency=0.1, attempts=2), request)  # fmt: skip
     found = unit_costs(path)
     assert set(found) == {"a", "b"}
     one = found["b"]
     assert (one.calls, one.prompt_tokens, one.completion_tokens, one.cost) == (10, 30.0, 60.0, 0.5)
-    assert (one.seconds, one.failed) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert [one.seconds, one.failed] == pytest.approx([0.2, 0.1])
     assert 10 * (found["a"].bytes + one.bytes) == pytest.approx(path.stat().st_size)
 
 
