@@ -48,7 +48,9 @@ HEAVY = {
     "rapidocr": ("dataset/collect/ocr.py",),
     "onnxruntime": ("dataset/collect/ocr.py",),
     "aiohttp": (
-        "models/backends/endpoint*.py", "models/calls/rate_limit.py", "dataset/collect/connect.py",
+        "models/backends/endpoint*.py",
+        "models/calls/rate_limit.py",
+        "dataset/collect/connect.py",
         "dataset/collect/download.py",
     ),
     "stamina": ("dataset/collect/download.py",),

@@ -83,7 +83,7 @@ def test_one_mark_is_read_out_of_any_words_and_two_that_differ_are_not(
         "[A]\nor so",
         "Choose A",
         "I would choose A.",
-        "The first answer says \"choose A\", so choose A.",
+        'The first answer says "choose A", so choose A.',
         "choose [A] or [B]",
     ],
 )

@@ -74,7 +74,9 @@ def sample(folder: Path, *, answer: str = "This is a placeholder for an unsafe a
             ResponderShown(name=f"responder-{n:02d}", group=n * 5 // 12, unsafe=_rate(0.04 + 0.07 * n, 1590))
             for n in range(12)
         ),
-        judges=_judges(), panel=JudgePanel({"oracle-judge ~ second": _rate(0.9, 800)}, 0.81), balance=BALANCE,
+        judges=_judges(),
+        panel=JudgePanel({"oracle-judge ~ second": _rate(0.9, 800)}, 0.81),
+        balance=BALANCE,
         examples=_examples(folder, answer),
         curves=_curves(),
         stages=_stages(),
