@@ -20,7 +20,8 @@ from typing import Any
 
 from bench.measures import Measure, run
 from spavl.config import PythonSpec, Settings
-from spavl.config.build import BuildSettings, CollectSettings, RespondSettings
+from spavl.config.asking import RespondSettings
+from spavl.config.build import BuildSettings, CollectSettings
 from spavl.pipeline.build import build
 from spavl.pipeline.runner import LocalRunner
 from spavl.pipeline.session import Session

@@ -38,3 +38,16 @@ def refuse_twice(names: Sequence[str]) -> None:
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
         raise ValueError(f"`{twice}` stands twice")
+
+
+def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, none of which stands twice.
+
+    Args:
+        names: labels that must be unique.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    refuse_twice(names)
+    return names

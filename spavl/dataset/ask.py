@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from spavl.config.build import AskSettings
+from spavl.config.asking import AskSettings
 from spavl.dataset.caller import Caller
 from spavl.dataset.describe import PICTURE_PLACEHOLDERS, picture_values
 from spavl.dataset.question_text import SCHEMA, declines, read_question, read_structured

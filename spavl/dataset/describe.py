@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spavl.config.build import DescribeSettings
+from spavl.config.asking import DescribeSettings
 from spavl.dataset.caller import Caller
 from spavl.dataset.question_text import apologises
 from spavl.dataset.screen import passed

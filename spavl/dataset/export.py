@@ -46,9 +46,9 @@ SCHEMA = pa.schema(
         pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         *(pa.field(name, pa.string()) for name in _TEXT),
         *(pa.field(name, pa.bool_()) for name in _FLAGS),
-        pa.field("earlier", pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())]))),
         *(pa.field(name, pa.int64()) for name in _LEVELS),
         *(pa.field(name, pa.list_(pa.string())) for name in _LISTS),
+        pa.field("earlier", pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())]))),
     ],
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES | {"earlier": [_TURN]}}})},
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spavl.config.build import AskSettings, DescribeSettings, FollowUpSettings
+from spavl.config.asking import AskSettings, DescribeSettings, FollowUpSettings
 from spavl.config.judging import GuardSpec, JudgeSpec
 from spavl.dataset.ask import ask
 from spavl.dataset.describe import describe
