@@ -45,7 +45,7 @@ HEAVY = {
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
-    "onnxruntime": (),
+    "onnxruntime": ("dataset/collect/ocr.py",),
     "aiohttp": (
         "models/backends/endpoint*.py", "models/calls/rate_limit.py", "dataset/collect/connect.py",
         "dataset/collect/download.py",

@@ -45,9 +45,9 @@ class FilterSettings(Section):
     hash_distance: Bits = 31
     """A picture matches a hash of the list if it differs in at most this many of 256 bits."""
     near_duplicate_distance: Bits | None = 31
-    """A picture is nearly the same as an earlier one if their PDQ hashes differ in at most this many of 256 bits. A
-    harmless counterpart is compared with harmless ones only, for it may look like its harmful twin. None: only equal
-    bytes are duplicates."""
+    """A picture is nearly the same as an earlier one if their PDQ hashes differ in at most this many of 256 bits and
+    their pixels agree. A harmless counterpart is compared with harmless ones only, for it may look like its harmful
+    twin. None: only equal bytes are duplicates."""
     max_text_share: Share | None = None
     """Most of a picture's area that text may cover, by OCR (extra `ocr`). None: text is not looked for."""
     classifier: ClassifierSettings = ClassifierSettings()
@@ -58,8 +58,11 @@ class FilterSettings(Section):
     """Least similarity (cosine) of a picture to the nearest keyword of its subcategory, by an encoder that reads text
     too. None: it is not measured."""
     embedding_duplicate_cosine: Cosine | None = None
-    """A picture is nearly the same as an earlier one, or a part of it, if the cosine of their vectors is at least this.
-    None: vectors are not compared."""
+    """A picture may be nearly the same as an earlier one, or a part of it, if the cosine of their vectors is at least
+    this; then their pixels are compared, and decide. None: vectors are not compared."""
+    embedding_windows: Annotated[int, Field(ge=0, le=7)] = 0
+    """Windows in each direction that pictures are encoded in too, so that parts are found by encoders that see a part
+    as another picture: 5 makes 25 more vectors of each, and takes as much more time. CLIP and its like need none."""
     device: str = "auto"
     """Where classifier and encoder compute: `auto`, `cpu`, `cuda`, `mps`."""
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from spavl.config.base import Section
 
-HostAndPort = Annotated[str, StringConstraints(pattern=r"^([\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$")]
+_HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})")
+
+
+def _with_port(text: str) -> str:
+    found = _HOST_AND_PORT.fullmatch(text)
+    if not found or not 0 < int(found[2]) < 2**16:
+        raise ValueError("a host is written with its port, such as `pictures.intranet:8080`")
+    return text
+
+
+HostAndPort = Annotated[str, AfterValidator(_with_port)]
 """A host with its port, such as `pictures.intranet:8080` or `[::1]:8080`."""
 
 

@@ -95,7 +95,9 @@ def test_a_host_that_is_allowed_is_asked_at_that_port_alone() -> None:
         check_address("http://127.0.0.1:8081/x", allowed)
 
 
-@pytest.mark.parametrize("host", ["localhost", "http://localhost:80", "a/b:80", "user@host:80", "host:port"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "http://localhost:80", "a/b:80", "user@host:80", "host:port", "host:0", "host:70000"]
+)
 def test_an_allowed_host_is_written_with_its_port(host: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="a host is written with its port"):
         DownloadSettings(allow_hosts=(host,))

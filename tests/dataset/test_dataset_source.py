@@ -150,7 +150,7 @@ def test_what_datasets_writes_is_read_without_it(kind: str, tmp_path: Path) -> N
 def test_a_cell_without_a_picture_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "near.png").write_bytes(noise(3))
     cells = [None, {"bytes": None, "path": "near.png"}, {"bytes": None, "path": "../x.png"},
-             {"bytes": b"", "path": None}, {"bytes": None, "path": "https://a.org/x.png"},
+             {"bytes": None, "path": "\0"}, {"bytes": b"", "path": None}, {"bytes": None, "path": "https://a.org/x.png"},
              {"bytes": noise(4), "path": "x"}]  # fmt: skip
     rows = found(write_parquet(tmp_path / "a.parquet", [{"image": cell, "topic": "weapon"} for cell in cells]))
     outcomes = []
@@ -160,8 +160,8 @@ def test_a_cell_without_a_picture_stops_no_other(tmp_path: Path) -> None:
         except DataError as said:
             outcomes.append(said.what)
     assert outcomes == [
-        "the row holds no picture", noise(3), "a link that leads out of the folder", "the row holds no picture",
-        "the row holds no picture but an address, which a manifest may name", noise(4),
+        "the row holds no picture", noise(3), "a link that leads out of the folder", "not a file",
+        "the row holds no picture", "the row holds no picture but an address, which a manifest may name", noise(4),
     ]  # fmt: skip
     with pytest.raises(DataError, match="more bytes than"):
         rows[-1].read(10)
@@ -179,6 +179,9 @@ def test_topics_that_are_not_known_are_all_named(tmp_path: Path) -> None:
 def test_files_that_are_damaged_missing_or_of_another_kind_are_told(tmp_path: Path) -> None:
     assert "There is no such dataset" in error(tmp_path / "none").what
     assert "There are no Parquet files" in error(tmp_path).what
+    schema = pa.schema([("image", pa.binary()), ("topic", pa.string())])
+    pq.write_table(schema.empty_table(), tmp_path / "empty.parquet")
+    assert "There are no rows" in error(tmp_path / "empty.parquet").what
     file = write_parquet(tmp_path / "a.parquet", spa_vl_rows(0, 4, classes=True))
     file.write_bytes(file.read_bytes()[:-40])
     assert "cannot be read as Parquet or Arrow" in error(file).what

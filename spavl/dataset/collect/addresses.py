@@ -110,7 +110,7 @@ def refuse_number(host: str) -> None:
     except ValueError:
         return
     if why:
-        raise RefusedAddress(f"{host} is {why}, which is not asked")
+        raise RefusedAddress(f"{host} is {why}, which is not asked unless `download.allow_hosts` names it")
 
 
 def hosts_of(named: Iterable[str]) -> frozenset[Host]:

@@ -55,7 +55,10 @@ class PublicResolver(AbstractResolver):
         public = [one for one in found if not why_refused(one["host"])]
         if found and not public:
             why = why_refused(found[0]["host"])
-            raise RefusedAddress(f"{host} stands for {found[0]['host']}, {why}, which is not asked")
+            number = found[0]["host"]
+            raise RefusedAddress(
+                f"{host} stands for {number}, {why}, which is not asked unless `download.allow_hosts` names the host"
+            )
         return public
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import weakref
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -25,6 +26,7 @@ class DiskRows:
         self._shape = width
         self._dtype = np.dtype(dtype)
         self._file = TemporaryFile()  # noqa: SIM115  # lives as long as the object
+        weakref.finalize(self, self._file.close)
         self._count = 0
         self._mapped = self._map(FIRST_ROWS)
 

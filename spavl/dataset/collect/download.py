@@ -221,19 +221,19 @@ def _seconds(text: str) -> float:
         return float(min(int(text.strip()[:9]), 10**9))
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+        until = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, TypeError, IndexError):  # what the parser raises over odd dates
         return 0.0
-    until = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def _trouble_of(error: aiohttp.ClientError | OSError | ValueError) -> Trouble:
     """What an exception of a connection means."""
     why = " ".join(str(error).split())[:160] or type(error).__name__
-    if isinstance(error, aiohttp.InvalidURL | ValueError):
-        return Trouble("this is no address that can be asked", lasting=True)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return Trouble(f"the server's certificate is not trusted: {why}")
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return Trouble("this is no address that can be asked", lasting=True)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         soon = isinstance(error.os_error, socket.gaierror) and error.os_error.errno == socket.EAI_AGAIN
         return Trouble(f"the name of its host is not known: {error.host}", again=soon)

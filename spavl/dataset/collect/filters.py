@@ -76,7 +76,7 @@ def open_filters(settings: CollectSettings, keywords: Callable[[str], Sequence[s
     if encoder is not None and wanted.min_similarity is not None:
         tools.append(SimilarityFilter(encoder, wanted.min_similarity, keywords))
     return Filters(
-        checks=checks, tools=tools, vectors=encoder if wanted.embedding_duplicate_cosine is not None else None,
+        checks=checks, tools=tools, vectors=_compared(encoder, wanted),
         distance=wanted.near_duplicate_distance, cosine=wanted.embedding_duplicate_cosine,
     )  # fmt: skip
 
@@ -102,6 +102,13 @@ def filters_stamp(settings: FilterSettings) -> list[Any]:
         if path is not None:
             found.append(stamp_of(LocalSpec(name="filter", path=path)))
     return found
+
+
+def _compared(encoder: EncoderTool | None, settings: FilterSettings) -> EncoderTool | None:
+    """What makes the vectors that near duplicates are found by."""
+    if encoder is None or settings.embedding_duplicate_cosine is None:
+        return None
+    return EncoderTool(encoder.encoder, settings.embedding_windows)
 
 
 def _encoder(path: str, device: str) -> EncoderTool:

@@ -1,4 +1,4 @@
-"""The first of many hashes of 256 bits that is near another, without comparing all of them."""
+"""Hashes of 256 bits, and which of them are near another, without comparing all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BANDS: Final = 16
 MOST_INDEXED: Final = 2 * BANDS - 1
 """Hashes that differ in at most so many bits agree in a band, or differ there in a single bit."""
 BLOCK: Final = 16_384
-"""Hashes that are compared in one step where all are: half a megabyte, which stays in a processor's cache."""
+"""Hashes that are compared in one step: half a megabyte, which stays in a processor's cache."""
 _ONE_BIT: Final = np.array([0, *(1 << bit for bit in range(16))], np.uint16)
 _EVERY_BAND: Final = np.arange(BANDS)
 _TRIED_BANDS: Final = np.repeat(_EVERY_BAND, len(_ONE_BIT))
@@ -56,17 +56,21 @@ class HashIndex:
         self._last[_EVERY_BAND, bands] = place
         return place
 
-    def first_near(self, bands: NDArray[np.uint16]) -> int | None:
-        """The place of the first hash that is near; None where none is.
+    def near(self, bands: NDArray[np.uint16]) -> list[int]:
+        """Places of the hashes that are near, the nearest first, of equally near ones the first.
 
         Args:
             bands: from `bits_of`.
         """
-        if self._distance > MOST_INDEXED:
-            return self._first_of_all(bands)
-        found = self._alike(bands)
-        near = found[self._distances(self._hashes.rows[found], bands) <= self._distance]
-        return int(near.min()) if near.size else None
+        rows = self._hashes.rows
+        found = self._alike(bands) if self._distance <= MOST_INDEXED else np.arange(len(rows), dtype=np.int32)
+        near: dict[int, int] = {}
+        for start in range(0, len(found), BLOCK):
+            some = found[start : start + BLOCK]
+            distances = _distances(rows[some], bands)
+            within = np.flatnonzero(distances <= self._distance)
+            near |= zip(some[within].tolist(), distances[within].tolist(), strict=True)
+        return sorted(near, key=lambda place: (near[place], place))
 
     def close(self) -> None:
         """Give the files up."""
@@ -77,7 +81,7 @@ class HashIndex:
         """Places of all hashes that differ in a band in at most one bit."""
         before = self._before.rows
         band, at = _TRIED_BANDS, self._last[_TRIED_BANDS, (bands[:, None] ^ _ONE_BIT).reshape(-1)]
-        found = []
+        found: list[NDArray[np.int32]] = []
         while True:
             there = at >= 0
             band, at = band[there], at[there]
@@ -86,17 +90,9 @@ class HashIndex:
             found.append(at)
             at = before[at, band]
 
-    def _first_of_all(self, bands: NDArray[np.uint16]) -> int | None:
-        rows = self._hashes.rows
-        for start in range(0, len(rows), BLOCK):
-            near = np.flatnonzero(self._distances(rows[start : start + BLOCK], bands) <= self._distance)
-            if near.size:
-                return start + int(near[0])
-        return None
 
-    @staticmethod
-    def _distances(rows: NDArray[np.uint16], bands: NDArray[np.uint16]) -> NDArray[np.uint32]:
-        """Bits by which each row differs."""
-        counts = np.bitwise_count((rows ^ bands).view(np.uint64)).view(np.uint32).reshape(-1)  # four in each number
-        halves = (counts & 0x00FF00FF) + ((counts >> 8) & 0x00FF00FF)
-        return (halves & 0xFFFF) + (halves >> 16)
+def _distances(rows: NDArray[np.uint16], bands: NDArray[np.uint16]) -> NDArray[np.uint32]:
+    """Bits by which each row differs."""
+    counts = np.bitwise_count((rows ^ bands).view(np.uint64)).view(np.uint32).reshape(-1)  # four in each number
+    halves = (counts & 0x00FF00FF) + ((counts >> 8) & 0x00FF00FF)
+    return (halves & 0xFFFF) + (halves >> 16)

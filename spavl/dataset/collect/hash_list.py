@@ -35,7 +35,7 @@ class HashList:
         Args:
             pdq: hash of the picture.
         """
-        return self._index.first_near(bits_of(pdq)) is not None
+        return bool(self._index.near(bits_of(pdq)))
 
 
 def read_hash_list(path: Path, distance: int) -> HashList:

@@ -25,6 +25,8 @@ from spavl.taxonomy import Taxonomy
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 CONVERTED = "refs/convert/parquet"
 """Branch of the Hub on which it keeps every dataset as Parquet files."""
+NO_FILE = "no file"
+"""Pattern of no file: the Hub's client does not name the folder of a download that lacks any file asked for."""
 SPLITS = frozenset(("train", "validation", "valid", "val", "dev", "test"))
 """Names of files that are those of splits."""
 _NUMBERED = re.compile(r"(.+?)-\d+-of-(\d+)")
@@ -59,15 +61,19 @@ def find_in_dataset(settings: CollectSettings, taxonomy: Taxonomy) -> Iterator[C
     found = _dataset_files(wanted)
     columns = _columns(wanted, found, has_topic=settings.topic is not None)
     labels = Labels(settings, taxonomy, columns)
+    empty = True
     with FirstPlaces() as ids:
         rows = _Rows(wanted, found, ids)
         for file in found.files:
             stat = file.stat()
             for number, cells in enumerate(label_rows(file, sorted(set(columns.values())))):
+                empty = False
                 candidate = rows.candidate(file, number, cells, labels, f"{stat.st_size} {stat.st_mtime_ns}")
                 if candidate is not None:
                     yield candidate
     labels.refuse_unknown(str(wanted.path))
+    if empty:
+        raise DataError("There are no rows in this dataset", where=str(wanted.path))
 
 
 @final
@@ -107,7 +113,7 @@ class _Rows:
         if isinstance(cell, dict):
             cell = cell.get("bytes") or cell.get("path")
         if isinstance(cell, str) and cell and not is_address(cell):
-            return read_file(file.parent / cell, file.parent, most)
+            return read_file(file.parent / text_of(cell), file.parent, most)
         if isinstance(cell, str) and cell:
             raise Unusable("unreadable", "the row holds no picture but an address, which a manifest may name")
         if not isinstance(cell, bytes) or not cell:
@@ -299,8 +305,11 @@ def _cached(wanted: DatasetSettings) -> _Files | None:
     for revision in (wanted.revision, CONVERTED) if wanted.revision is None else (wanted.revision,):
         with suppress(OSError, ValueError):
             root = Path(
-                snapshot_download(str(wanted.path), repo_type="dataset", revision=revision, local_files_only=True)
-            )
+                snapshot_download(
+                    str(wanted.path), repo_type="dataset", revision=revision, allow_patterns=[NO_FILE],
+                    local_files_only=True,
+                )
+            )  # fmt: skip
             names = sorted(PurePosixPath(file.relative_to(root).as_posix()) for file in root.rglob("*.parquet"))
             chosen = choose_files(names, wanted) if names else []
             totals = {int(number[2]) for name in chosen if (number := _NUMBERED.fullmatch(name.stem))}

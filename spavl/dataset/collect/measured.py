@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,8 @@ from spavl.pictures import open_upright
 
 FILE = "measured.sqlite"
 """Its name in the run folder. It may be deleted: what it held is measured again."""
+MOST_PIXELS = 2**25
+"""Pixels of pictures that are decoded at the same time for a tool: some 100 MB."""
 Numbers = NDArray[np.float32]
 
 
@@ -64,10 +66,10 @@ class Measured:
         identity = tool.identity
         kept = {one.record.image_sha256: found for one in pictures if (found := self._kept(identity, one)) is not None}
         new = {one.record.image_sha256: one for one in pictures if one.record.image_sha256 not in kept}
-        if new:
-            numbers = tool.measure([open_upright(one.data) for one in new.values()])
-            kept |= zip(new, np.asarray(numbers, np.float32), strict=True)
-            self._keep([(sha256, identity, kept[sha256].tobytes()) for sha256 in new])
+        for some in _together(list(new.values())):
+            numbers = np.asarray(tool.measure([open_upright(one.data) for one in some]), np.float32)
+            kept |= {one.record.image_sha256: row for one, row in zip(some, numbers, strict=True)}
+            self._keep([(one.record.image_sha256, identity, kept[one.record.image_sha256].tobytes()) for one in some])
         return [kept[one.record.image_sha256] for one in pictures]
 
     def __enter__(self) -> Measured:
@@ -97,6 +99,21 @@ class Measured:
         except sqlite3.DatabaseError:  # damaged, or no database: it holds nothing that cannot be measured again
             self._path.unlink(missing_ok=True)
             return _connected(self._path)
+
+
+def _together(pictures: Sequence[Inspected]) -> Iterator[list[Inspected]]:
+    """Pictures in groups that are decoded at the same time: one, or several of not too many pixels."""
+    group: list[Inspected] = []
+    pixels = 0
+    for one in pictures:
+        size = one.record.width * one.record.height
+        if group and pixels + size > MOST_PIXELS:
+            yield group
+            group, pixels = [], 0
+        group.append(one)
+        pixels += size
+    if group:
+        yield group
 
 
 def _connected(path: Path) -> sqlite3.Connection:

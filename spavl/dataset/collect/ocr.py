@@ -57,6 +57,7 @@ def _covered(boxes: Sequence[Any], size: tuple[int, int]) -> float:
 
 def _engine() -> Any:
     try:
+        import onnxruntime  # noqa: F401  # RapidOCR would go on without it, and fail later
         from rapidocr import RapidOCR
     except ImportError as missing:
         raise MissingExtra(

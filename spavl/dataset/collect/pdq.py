@@ -64,7 +64,8 @@ def _axis(length: int) -> NDArray[np.float32]:
     for row in range(SIDE):
         np.add.at(edges[row], first, once[row] * share)
         np.subtract.at(edges[row], last, once[row] * share)
-    return np.cumsum(edges, axis=1)[:, :length].astype(np.float32)
+    matrix: NDArray[np.float32] = np.cumsum(edges, axis=1)[:, :length].astype(np.float32)
+    return matrix
 
 
 @lru_cache(maxsize=1)

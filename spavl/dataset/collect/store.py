@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from pathlib import Path
 
 import numpy as np
 
 from spavl.atomic import atomic_write
 from spavl.dataset.collect.candidate import FILE_READERS, Candidate, Rejected, Unusable
-from spavl.dataset.collect.duplicates import SeenPictures
+from spavl.dataset.collect.duplicates import MOST_NEAR, Near, SeenPictures
 from spavl.dataset.collect.filters import Filters
 from spavl.dataset.collect.inspect import Checks, Inspected, inspected
 from spavl.dataset.collect.measured import Measured, Numbers
@@ -47,7 +48,7 @@ def collect(
     Raises:
         RunError: a copy, or what tools measured, cannot be written.
     """
-    with Measured(folder) as measured, SeenPictures(distance=filters.distance, cosine=filters.cosine) as seen:
+    with Measured(folder) as measured, SeenPictures(folder, distance=filters.distance, cosine=filters.cosine) as seen:
         collector = _Collector(folder, filters, measured, seen)
         for window in _windows(inspected(candidates, filters.checks, readers, on_stop)):
             yield from collector.outcomes(window)
@@ -89,12 +90,12 @@ class _Collector:
     def outcomes(self, window: Sequence[Found]) -> Iterator[ImageRecord | Rejected]:
         """What becomes of each candidate of a window."""
         judged = self._judged(self._likely_new([found for _, found in window if isinstance(found, Inspected)]))
-        places = self._places(judged)
+        near = self._near(judged)
         for candidate, found in window:
             if isinstance(found, DataError):
                 yield Rejected.of(candidate, found)
                 continue
-            outcome = self._seen.duplicate(found.record) or self._passed(found, judged, places)
+            outcome = self._seen.duplicate(found) or self._passed(found, judged, near)
             if isinstance(outcome, Unusable):
                 yield Rejected.of(candidate, outcome)
                 continue
@@ -103,30 +104,34 @@ class _Collector:
             yield outcome
 
     def _passed(
-        self, picture: Inspected, judged: dict[str, _Judged], places: dict[str, tuple[int | None, int]]
+        self, picture: Inspected, judged: dict[str, _Judged], near: dict[str, tuple[list[Near], int]]
     ) -> ImageRecord | Unusable:
-        """The record of a picture that passes the filters with tools and whose vector is near none; else what is
-        wrong. A picture that seemed to be a duplicate, of one that was not used, is measured now."""
+        """The record of a picture that passes the filters with tools and is part of none; else what is wrong.
+
+        A picture that seemed to be a duplicate, of one that was not used, is measured now."""
         name = picture.record.image_id
         if name not in judged:
             judged |= self._judged([picture])
         found = judged[name]
         if isinstance(found.record, Unusable) or found.vector is None:
             return found.record
-        place, since = places.get(name, (None, 0))
-        if place is None:  # then it may be near one that was used meanwhile
-            (place,) = self._seen.nearest(found.record.benign, found.vector[None], since)
-        return found.record if place is None else self._seen.resembling(found.record.benign, place)
+        before, since = near.get(name, ([], 0))
+        (meanwhile,) = self._seen.near(found.record.benign, self._rows([found.vector]), since)
+        return self._seen.part(picture, nlargest(MOST_NEAR, before + meanwhile)) or found.record
+
+    def _rows(self, vectors: Sequence[Numbers]) -> Numbers:
+        assert self._filters.vectors is not None
+        return np.stack(vectors).reshape(len(vectors), self._filters.vectors.vectors, -1)
 
     def _likely_new(self, pictures: Sequence[Inspected]) -> Sequence[Inspected]:
         """Pictures that are worth measuring before the window is decided: no duplicates of used ones, nor of each
         other."""
         if not self._filters.tools and self._filters.vectors is None:
             return pictures
-        with SeenPictures(distance=self._filters.distance) as earlier:
+        with SeenPictures(self._folder, distance=self._filters.distance) as earlier:
             new = []
             for one in pictures:
-                if self._seen.duplicate(one.record) is None and earlier.duplicate(one.record) is None:
+                if not self._seen.may_be_duplicate(one.record) and not earlier.may_be_duplicate(one.record):
                     earlier.add(one.record, "")
                     new.append(one)
         return new
@@ -151,9 +156,9 @@ class _Collector:
             vectors = {picture.record.image_id: vector for picture, vector in zip(left, found, strict=True)}
         return {name: _Judged(record, vectors.get(name)) for name, record in records.items()}
 
-    def _places(self, judged: dict[str, _Judged]) -> dict[str, tuple[int | None, int]]:
-        """Of each picture the first used one that its vector is near, and how many it was compared with."""
-        out: dict[str, tuple[int | None, int]] = {}
+    def _near(self, judged: dict[str, _Judged]) -> dict[str, tuple[list[Near], int]]:
+        """Of each picture the used ones that its vector is near, and how many it was compared with."""
+        out: dict[str, tuple[list[Near], int]] = {}
         for benign in (False, True):
             vectors = {
                 name: one.vector for name, one in judged.items()
@@ -161,8 +166,8 @@ class _Collector:
             }  # fmt: skip
             if vectors:
                 compared = self._seen.compared(benign)
-                near = self._seen.nearest(benign, np.stack(list(vectors.values())))
-                out |= {name: (place, compared) for name, place in zip(vectors, near, strict=True)}
+                found = self._seen.near(benign, self._rows(list(vectors.values())))
+                out |= {name: (near, compared) for name, near in zip(vectors, found, strict=True)}
         return out
 
 

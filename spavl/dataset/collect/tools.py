@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,9 @@ from spavl.dataset.collect.candidate import Unusable
 from spavl.dataset.collect.measured import Numbers, Tool
 from spavl.models.encoder import ImageEncoder
 from spavl.records import ImageRecord
+
+WINDOW_SIDE: Final = 0.8**0.5
+"""Side of a window, of the picture's: four fifths of its area."""
 
 
 class ToolFilter(Protocol):
@@ -94,23 +97,42 @@ class ClassifierFilter:
 
 @dataclass(frozen=True, slots=True)
 class EncoderTool:
-    """An encoder as a tool: it measures the vector of a picture."""
+    """An encoder as a tool: it measures the vector of a picture, and those of windows of it."""
 
     encoder: ImageEncoder
     """Of pictures, and of texts where similarity is asked for."""
+    windows: int = 0
+    """Windows in each direction; 0: the picture alone."""
 
     @property
     def identity(self) -> str:
         """What its vectors depend on."""
-        return self.encoder.identity
+        return self.encoder.identity + (f"/windows {self.windows}" if self.windows else "")
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a picture."""
+        return 1 + self.windows**2
 
     def measure(self, pictures: Sequence[Image.Image]) -> Numbers:
-        """Vectors of length one, `[N, D]`.
+        """The vector of each picture, then those of its windows row by row, all of length one: `[N, vectors · D]`.
 
         Args:
             pictures: N of them.
         """
-        return self.encoder.encode_images(pictures)
+        if not self.windows:
+            return self.encoder.encode_images(pictures)
+        shown = ([picture, *_windows(picture, self.windows)] for picture in pictures)
+        return np.stack([self.encoder.encode_images(parts).reshape(-1) for parts in shown])
+
+
+def _windows(picture: Image.Image, across: int) -> Iterator[Image.Image]:
+    """Evenly spread parts of a picture, of `WINDOW_SIDE` of its sides."""
+    width, height = (max(1, round(side * WINDOW_SIDE)) for side in picture.size)
+    for down in np.linspace(0, picture.height - height, across):
+        for right in np.linspace(0, picture.width - width, across):
+            left, top = round(float(right)), round(float(down))
+            yield picture.crop((left, top, left + width, top + height))
 
 
 @dataclass(frozen=True, slots=True)

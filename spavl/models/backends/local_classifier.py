@@ -40,14 +40,14 @@ class ImageClassifier:
         self._model = model
         self._processor = processor
 
-    @torch.inference_mode()
     def measure(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Probability of each label, `[N, labels]`; of labels that do not exclude each other, each for itself.
 
         Args:
             pictures: N of them, upright and in RGB.
         """
-        found = [self._probabilities(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)]
+        with torch.inference_mode():
+            found = [self._probabilities(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)]
         return torch.cat(found).numpy() if found else np.empty((0, len(self.labels)), np.float32)
 
     def _probabilities(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
