@@ -1,7 +1,8 @@
 """Pictures found, checked as untrusted input, filtered and stored: whatever its source, each has a record or a reason.
 
-A source yields candidates (`folder`, `manifest`, `hub`), whose pictures of the web `downloads` gets; `inspect` reads
-and decodes them; `filters` and `duplicates` drop some; `store` copies the others under the hash of their bytes.
+A source yields candidates (`folder`, `manifest`, `hub`, `search`), whose pictures of the web `downloads` gets;
+`inspect` reads and decodes them; `filters` and `duplicates` drop some; `store` copies the others under the
+hash of their bytes.
 """
 
 from spavl.dataset.collect.candidate import FILE_READERS, FILTERS, Candidate, FilterName, Rejected, Unusable
