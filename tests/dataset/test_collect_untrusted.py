@@ -12,6 +12,8 @@ from PIL import Image
 
 from spavl.config.build import CollectSettings
 from spavl.dataset.collect import find
+from spavl.dataset.collect.pdq import pdq
+from spavl.pictures import open_upright
 from spavl.taxonomy import load_taxonomy
 from tests.dataset.pictures import MAX_PIXELS, collected, noise, outcomes, png_of_size, write_files
 
@@ -154,3 +156,47 @@ def test_a_picture_that_vanishes_between_finding_and_reading_is_named(tmp_path: 
     records, (rejected,) = outcomes(candidates, tmp_path / "run")
     assert len(records) == 1
     assert "No such file" in rejected.reason
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    """The bytes of a picture's file."""
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def rotated() -> bytes:
+    """A JPEG that its EXIF data turn by a quarter."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return saved(Image.open(io.BytesIO(noise(3, size=(8, 6)))), "JPEG", exif=exif)
+
+
+UNUSUAL = {
+    "animated GIF": saved(
+        Image.new("P", (8, 6), 1), "GIF", save_all=True, append_images=[Image.new("P", (8, 6), n) for n in (2, 3)]
+    ),
+    "animated PNG": saved(Image.new("RGB", (8, 6)), "PNG", save_all=True, append_images=[Image.new("RGB", (8, 6), 9)]),
+    "CMYK": saved(Image.new("CMYK", (8, 6), (9, 99, 0, 0)), "JPEG"),
+    "16-bit": saved(Image.new("I;16", (8, 6), 40_000), "PNG"),
+    "floating point": saved(Image.new("F", (8, 6), 0.5), "TIFF"),
+    "transparent": saved(Image.new("RGBA", (8, 6), (1, 2, 3, 4)), "PNG"),
+    "black and white": saved(Image.new("1", (8, 6)), "PNG"),
+}
+"""Pictures that are unusual and sound, of 8 by 6 pixels."""
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_pictures_are_used_as_they_are(name: str, tmp_path: Path) -> None:
+    (record,), rejected = collected(write_files(tmp_path / "pictures", {"weapon/x.png": UNUSUAL[name]}))
+    assert rejected == []
+    assert (record.width, record.height, len(record.pdq)) == (8, 6, 64)
+    assert (tmp_path / "run" / record.image_file).read_bytes() == UNUSUAL[name]
+
+
+def test_a_picture_turned_by_its_exif_data_has_its_upright_size_and_hash(tmp_path: Path) -> None:
+    (record,), _ = collected(write_files(tmp_path / "pictures", {"weapon/x.jpg": rotated()}))
+    assert (record.width, record.height) == (6, 8)
+    upright = open_upright(rotated())
+    assert record.pdq == pdq(upright)[0]
+    assert record.pdq != pdq(Image.open(io.BytesIO(rotated())))[0]

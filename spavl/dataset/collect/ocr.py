@@ -15,9 +15,12 @@ from spavl.errors import MissingExtra
 SIDE: Final = 736
 """Pixels of the longer side in which text is looked for; smaller pictures stay as they are, up to a multiple of 32."""
 
+WHOLE: Final = 0.95
+"""Share of both sides from which on a box is read, for it may hold no text."""
+
 
 class TextFinder:
-    """Finds text; reads none, which would take several times as long. Its network comes with the package.
+    """Finds text; reads none where it need not, for that takes several times as long. Its networks come with RapidOCR.
 
     Raises:
         MissingExtra: the extra `ocr` is not installed.
@@ -40,9 +43,19 @@ class TextFinder:
         return np.array([self._measure(picture) for picture in pictures], np.float32).reshape(-1, 2)
 
     def _measure(self, picture: Image.Image) -> tuple[float, int]:
-        found = self._find(np.asarray(picture)[:, :, ::-1], use_det=True, use_cls=False, use_rec=False)
+        pixels = np.asarray(picture)[:, :, ::-1]
+        found = self._find(pixels, use_det=True, use_cls=False, use_rec=False)
         boxes = [] if found.boxes is None else found.boxes
+        if any(_is_whole(box, picture.size) for box in boxes):  # a sign, or a picture without any edge
+            read = self._find(pixels, use_det=True, use_cls=False, use_rec=True)
+            boxes = read.boxes if read.txts else []
         return _covered(boxes, picture.size), len(boxes)
+
+
+def _is_whole(box: Any, size: tuple[int, int]) -> bool:
+    """Whether a box spans nearly all of a picture, as that of a smooth picture without text may."""
+    across, down = np.ptp(np.asarray(box, np.float64), axis=0)
+    return bool(across > WHOLE * size[0] and down > WHOLE * size[1])
 
 
 def _covered(boxes: Sequence[Any], size: tuple[int, int]) -> float:
@@ -65,6 +78,6 @@ def _engine() -> Any:
             try_="pip install 'spavl[ocr]'",
         ) from missing
     return RapidOCR(params={
-        "Global.log_level": "critical", "Global.use_cls": False, "Global.use_rec": False,
+        "Global.log_level": "critical", "Global.use_cls": False,
         "Det.limit_type": "max", "Det.limit_side_len": SIDE,
     })  # fmt: skip

@@ -72,8 +72,8 @@ def _axis(length: int) -> NDArray[np.float32]:
 def _cosines() -> NDArray[np.float32]:
     """The rows 1 to 16 of the discrete cosine transform of 64 places."""
     angles = np.pi / 2 / SIDE * np.outer(np.arange(1, FREQUENCIES + 1), 2 * np.arange(SIDE) + 1)
-    cosines: NDArray[np.float32] = (np.sqrt(2 / SIDE) * np.cos(angles)).astype(np.float32)
-    return cosines
+    rows: NDArray[np.float32] = (np.sqrt(2 / SIDE) * np.cos(angles)).astype(np.float32)
+    return rows
 
 
 def _quality(small: NDArray[np.float32]) -> int:
