@@ -64,4 +64,4 @@ def unit_costs(path: Path) -> dict[str, UnitCost]:
         size = connection.execute(SIZE).fetchone()[0]
     # Pages hold more than letters: what the file has beyond them is shared out alike.
     beyond = size / rows - sum(row[1] * row[7] for row in found) / sum(row[1] for row in found)
-    return {model: UnitCost(*means, letters + max(0.0, beyond)) for model, *means, letters in found}
+    return {model: UnitCost(*means, bytes=letters + max(0.0, beyond)) for model, *means, letters in found}
