@@ -104,7 +104,8 @@ class SliceActor:
         """
         self._recipe = recipe
         ceilings = recipe.settings.ceilings
-        self._tally = Tally(cost=ceilings.cost, seconds=recipe.seconds, models=ceilings.models)
+        self._tally = Tally(cost=ceilings.cost, seconds=recipe.seconds, models=ceilings.models,
+                            shared=recipe.settings.ray.actors > 1)  # fmt: skip
         self._guard = threading.Lock()
         self._calls: tuple[CallStore, Engine] | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS)

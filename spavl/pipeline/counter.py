@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from spavl.models.base import AsyncModel
-from spavl.models.calls.oversight import Notice, Oversight, Usage
+from spavl.models.calls.oversight import NEWS_SECONDS, WHOLE, Notice, Oversight, Usage
 from spavl.models.calls.rate_limit import ConcurrencyLimit
 
 MARGIN = 0.5
@@ -48,13 +48,23 @@ class News:
     """What they have spent, by name of the model."""
     answered: frozenset[str] = frozenset()
     """Names of models that have answered one of them."""
+    allowed: Mapping[str, float] = field(default_factory=dict)
+    """What it may have spent before it hears of them again, by ceiling."""
 
 
 @final
 class Counter:
-    """The one counter of a run: adds up what its actors have done, and tells each of the others."""
+    """The one counter of a run: adds up what its actors have done, and tells each of the others.
 
-    def __init__(self) -> None:
+    Args:
+        ceilings: most money by name of the model; by `WHOLE` of all.
+        actors: how many there are.
+    """
+
+    def __init__(self, ceilings: Mapping[str, float] | None = None, actors: int = 1) -> None:
+        self._ceilings = dict(ceilings or {})
+        self._actors = actors
+        self._allowed: dict[str, tuple[float, dict[str, float]]] = {}
         self._counts: dict[str, Counts] = {}
         self._paused_until: dict[str, dict[str, float]] = {}
         self._heard: dict[str, int] = {}
@@ -83,7 +93,23 @@ class Counter:
         answered = frozenset(name for counts in rest for name, usage in counts.models.items() if usage.calls)
         pauses = {model: until - now for model, until in others.items() if until > now}
         costs = {name: usage.cost for name, usage in sum(rest, Counts()).models.items()}
-        return News(pauses, costs, answered)
+        return News(pauses, costs, answered, self._allow(actor, now))
+
+    def _allow(self, actor: str, now: float) -> dict[str, float]:
+        """What an actor may spend until its next exchange: its share of what is neither spent nor allowed to others."""
+        allowed = {}
+        for ceiling, most in self._ceilings.items():
+            own = _spent(self._counts[actor], ceiling)
+            others = sum(self._bound(name, ceiling, now) for name in self._counts if name != actor)
+            allowed[ceiling] = own + max(0.0, most - own - others) / self._actors
+        self._allowed[actor] = (now, allowed)
+        return allowed
+
+    def _bound(self, actor: str, ceiling: str, now: float) -> float:
+        """Most that an actor may have spent by now; of one that is heard of no more, what it had."""
+        heard, allowed = self._allowed.get(actor, (now, {}))
+        spent = _spent(self._counts[actor], ceiling)
+        return spent if now - heard > NEWS_SECONDS else max(spent, allowed.get(ceiling, 0.0))
 
     def notices(self, after: int) -> list[Notice]:
         """What is to be said to the user: what several actors say of one model, once.
@@ -115,13 +141,19 @@ class Tally:
         cost: most money that all actors may spend. None: no ceiling.
         seconds: most time from now on. None: no ceiling.
         models: most money that all actors may spend on single models, by their names.
+        shared: whether there are other actors.
     """
 
     def __init__(
-        self, *, cost: float | None = None, seconds: float | None = None, models: Mapping[str, float] | None = None
+        self,
+        *,
+        cost: float | None = None,
+        seconds: float | None = None,
+        models: Mapping[str, float] | None = None,
+        shared: bool = False,
     ) -> None:
         self._notices: list[Notice] = []
-        self.oversight = Oversight(cost=cost, seconds=seconds, models=models, tell=self._notices.append)
+        self.oversight = Oversight(cost=cost, seconds=seconds, models=models, shared=shared, tell=self._notices.append)
         """What holds for all its calls, and counts them."""
         self._guard = threading.Lock()
         self._replies = 0
@@ -148,7 +180,11 @@ class Tally:
             self._pauses[model] = max(seconds, self._pauses.get(model, 0.0))
 
     def take(self) -> tuple[Counts, dict[str, float], tuple[Notice, ...]]:
-        """All that was counted, the pauses since the last time, and all notices, for `Counter.exchange`."""
+        """All that was counted, the pauses since the last time, and all notices, for `Counter.exchange`.
+
+        Until `heed` nothing more is spent where there is a ceiling of money.
+        """
+        self.oversight.hold()
         with self._guard:
             pauses, self._pauses = self._pauses, {}
             return Counts(self._replies, self.oversight.usage()), pauses, tuple(self._notices)
@@ -161,7 +197,7 @@ class Tally:
         """
         now = time.monotonic()
         self._others_paused_until = {model: now + seconds for model, seconds in news.pauses.items()}
-        self.oversight.heed(news.costs, news.answered)
+        self.oversight.heed(news.costs, news.answered, news.allowed)
 
     def paused_until(self, model: str) -> float:
         """When a server that refused other actors' calls may be asked again, in the time of `time.monotonic`; 0: now.
@@ -170,6 +206,22 @@ class Tally:
             model: name of the model.
         """
         return self._others_paused_until.get(model, 0.0)
+
+
+def ceilings_of(cost: float | None, models: Mapping[str, float]) -> dict[str, float]:
+    """Ceilings of money by name of the model, and by `WHOLE` that of all models.
+
+    Args:
+        cost: most money of the command. None: no ceiling.
+        models: most money by name of the model.
+    """
+    return {**models, **({} if cost is None else {WHOLE: cost})}
+
+
+def _spent(counts: Counts, ceiling: str) -> float:
+    if ceiling == WHOLE:
+        return sum(usage.cost for usage in counts.models.values())
+    return counts.models.get(ceiling, Usage()).cost
 
 
 @final

@@ -26,7 +26,7 @@ from spavl.errors import RunError
 from spavl.models.calls.oversight import Usage
 from spavl.models.calls.segments import merge_segments, segment_path
 from spavl.pipeline.actor import ActorRecipe, Failure, JobRecipe, SliceActor, share_of, shared_out
-from spavl.pipeline.counter import Counter, Counts
+from spavl.pipeline.counter import Counter, Counts, ceilings_of
 from spavl.pipeline.ray_cluster import check_ray, connect
 from spavl.pipeline.runner import Runner, WriteTable, concurrency_of, slices_for
 from spavl.pipeline.session import Session
@@ -200,7 +200,9 @@ class RayRunner(Runner):
 
         self._connected = connect(self._settings)
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-        self._counter = ray.remote(Counter).options(**options).remote()
+        money = self._settings.ceilings
+        ceilings = ceilings_of(money.cost, money.models)
+        self._counter = ray.remote(Counter).options(**options).remote(ceilings, self._settings.ray.actors)
         self._slots = [ActorSlot(number, self._new_actor()) for number in range(self._settings.ray.actors)]
         begun = [self._begin(slot, slot.actor) for slot in self._slots]
         for ref in begun:

@@ -93,7 +93,6 @@ def test_actors_hold_a_models_ceiling_together(tmp_path: Path) -> None:
     with answering(0.05) as server:
         settings = world(tmp_path, server, "run", {"models": {"amber": 6 * PRICE}}, **on_ray(2))
         made = build_run(settings)
-    # beyond the calls in flight, what each of two actors asks for before it hears of the other's
-    assert 6 <= asked(server, "amber") <= 6 + CONCURRENCY + 2 * CONCURRENCY * 5
+    assert 6 <= asked(server, "amber") <= 6 + CONCURRENCY, "what is beyond was in flight, of all actors"
     assert asked(server, "amber") < CALLS // 2 and asked(server, "birch") == CALLS // 2
     assert made["again"]["respond"] == CALLS // 2 - asked(server, "amber")

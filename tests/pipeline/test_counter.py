@@ -6,15 +6,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spavl.config import EndpointSpec, Settings
 from spavl.errors import RunError
 from spavl.models.backends.endpoint import EndpointModel
 from spavl.models.calls.oversight import Notice, Usage
 from spavl.pipeline.actor import check_seen, share_of, shared_out
-from spavl.pipeline.counter import Counter, Counts, SharedLimits, Tally
+from spavl.pipeline.counter import Counter, Counts, SharedLimits, Tally, ceilings_of
 
 SPEC = EndpointSpec(name="amber", url="http://127.0.0.1:9/v1", model="m", identity="test/m", concurrency=2)
 
@@ -184,6 +187,41 @@ def test_what_all_actors_have_spent_on_one_model_is_held_against_its_ceiling_and
         assert not tally.oversight.stopped("birch") and not tally.oversight.reached()
     exchange(counter, tallies)
     assert [(notice.about, notice.state) for notice in counter.notices(0)] == [("amber", "reached")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 6), st.floats(0.05, 5.0), st.integers(0, 10**9))
+def test_actors_exceed_a_ceiling_by_at_most_one_call_each_whenever_they_exchange(
+    actors: int, price: float, seed: int
+) -> None:
+    """One call of each actor is in flight at a time; how often one is made and one exchanges is left to chance."""
+    chance = Random(seed)
+    counter = Counter(ceilings_of(10.0, {"amber": 7.0}), actors)
+    tallies = {str(n): Tally(cost=10.0, models={"amber": 7.0}, shared=True) for n in range(actors)}
+    idle = 0
+    while idle < 60 * actors:
+        name, model = chance.choice(list(tallies)), chance.choice(["amber", "birch"])
+        oversight = tallies[name].oversight
+        if oversight.stopped(model) or oversight.must_wait(model):
+            idle += 1
+        else:
+            oversight.count(model, cost=price)
+            idle = 0
+        if chance.random() < 0.2:
+            exchange(counter, {name: tallies[name]})
+    exchange(counter, tallies)
+    found = counter.total().models
+    assert found.get("amber", Usage()).cost <= 7.0 + actors * price + 1e-9
+    assert sum(one.cost for one in found.values()) <= 10.0 + actors * price + 1e-9
+    assert sum(one.cost for one in found.values()) > 9.0, "nearly all of the money is spent"
+
+
+def test_who_hears_nothing_of_the_others_goes_on_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    oversight = Tally(cost=10.0, shared=True).oversight
+    assert oversight.must_wait("amber") and not oversight.stopped("amber")
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 11.0)
+    assert not oversight.must_wait("amber")
 
 
 def test_the_ceiling_of_time_is_counted_from_the_start_of_an_actor() -> None:

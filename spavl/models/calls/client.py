@@ -18,6 +18,8 @@ from spavl.records import TRIED_AGAIN
 
 THROTTLED_FACTOR = 10
 """Throttled attempts that a call may have for each attempt that may fail: a status 429 is no fault of the call."""
+NEWS_PAUSE = 0.005
+"""Seconds between two looks for news of other processes, while a call waits for it."""
 ATTEMPTS_BEFORE_FIRST_ANSWER = 2
 """Most attempts of a call at an address that seems to be a wrong one, and has not answered yet."""
 
@@ -90,7 +92,7 @@ class Client:
         while not (why := await self._why_stopped()):
             acquired = await self._limits.acquire()
             try:
-                if self._circuit.paused or self._circuit.stopped:
+                if self._circuit.paused or self._circuit.stopped or self._oversight.must_wait(self._model.name):
                     continue  # since this call began to wait for its turn
                 found = await self._attempt(request, attempts)
             finally:
@@ -105,7 +107,9 @@ class Client:
     async def _why_stopped(self) -> str:
         if self._circuit.paused:
             await self._circuit.wait()
-        return self._circuit.stopped
+        while not (why := self._circuit.stopped) and self._oversight.must_wait(self._model.name):
+            await asyncio.sleep(NEWS_PAUSE)
+        return why
 
     async def _attempt(self, request: Request, attempts: Attempts) -> Reply | Retry:
         """One attempt: the reply, or why there is to be another. An empty answer is one until no attempt is left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
@@ -15,7 +16,7 @@ from typing import Any, TypeVar, final
 from spavl.errors import ModelError
 from spavl.models.base import AsyncModel, BatchModel, Reply, Request, failed_reply
 from spavl.models.calls.batch import Batch, Call
-from spavl.models.calls.client import Client
+from spavl.models.calls.client import NEWS_PAUSE, Client
 from spavl.models.calls.oversight import Notice, Oversight
 from spavl.models.calls.rate_limit import Limits, open_session
 from spavl.models.calls.store import CallStore
@@ -274,7 +275,9 @@ class BatchCaller:
         if self._broken and self._to_leave_out:
             self._to_leave_out -= 1
             return self._broken
-        return self._oversight.stopped(self._model.name)
+        while not (why := self._oversight.stopped(self._model.name)) and self._oversight.must_wait(self._model.name):
+            time.sleep(NEWS_PAUSE)
+        return why
 
     def _count(self, replies: Sequence[Reply]) -> None:
         """Count what replies cost, and leave lists out where a model has never answered but only failed."""

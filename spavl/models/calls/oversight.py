@@ -52,6 +52,10 @@ class Notice:
 
 Tell = Callable[[Notice], None]
 """Says a notice to the user; called from any thread."""
+NEWS_SECONDS = 10.0
+"""A process that has heard nothing of the others for so long goes on without: they are gone, or all is stuck."""
+WHOLE = ""
+"""Stands for the whole command, where ceilings are listed by models' names."""
 LEFT_OUT = "Calls that were not made are noted as failed; with a higher ceiling, run again to make them."
 """What becomes of the calls beyond a ceiling."""
 
@@ -64,6 +68,7 @@ class Oversight:
         cost: most money to be spent, in the currency of the models' prices. None: no ceiling.
         seconds: most time from now on. None: no ceiling.
         models: most money to be spent on single models, by their names.
+        shared: whether other processes make calls of the command too, and share what may be spent (`hold`, `heed`).
         tell: says what happens.
     """
 
@@ -73,6 +78,7 @@ class Oversight:
         cost: float | None = None,
         seconds: float | None = None,
         models: Mapping[str, float] | None = None,
+        shared: bool = False,
         tell: Tell = lambda notice: None,
     ) -> None:
         self.given_up: dict[str, str] = {}
@@ -92,6 +98,9 @@ class Oversight:
         self._used: dict[str, dict[str, float]] = {}
         self._others_spent = 0.0
         self._others_spent_on: Mapping[str, float] = {}
+        self._shared = shared and (cost is not None or bool(models))
+        self._allowed: Mapping[str, float] = {}
+        self._heard = time.monotonic()
         self._reached = ""
         self._guard = threading.Lock()
 
@@ -115,16 +124,39 @@ class Oversight:
         with self._guard:
             return {model: Usage(**used) for model, used in self._used.items()}  # type: ignore[arg-type]
 
-    def heed(self, costs: Mapping[str, float], answered: Iterable[str]) -> None:
+    def hold(self) -> None:
+        """Spend nothing more until the next `heed`: what this process was allowed goes back to all of them."""
+        with self._guard:
+            self._allowed = {}
+
+    def heed(self, costs: Mapping[str, float], answered: Iterable[str], allowed: Mapping[str, float]) -> None:
         """Note what other processes of the command have spent so far, and who has answered them.
 
         Args:
             costs: all that they have spent, by name of the model.
             answered: names of models.
+            allowed: all that this process may have spent before it hears of them again, by name of the model; by
+                `WHOLE` of all models.
         """
-        self._others_spent_on = costs
-        self._others_spent = sum(costs.values())
         self.answered.update(answered)
+        with self._guard:
+            self._others_spent_on = costs
+            self._others_spent = sum(costs.values())
+            self._allowed = allowed
+            self._heard = time.monotonic()
+
+    def must_wait(self, model: str) -> bool:
+        """Whether a call must wait until this process has heard of the others, so that all keep within a ceiling.
+
+        Args:
+            model: its name.
+        """
+        if not self._shared or time.monotonic() - self._heard > NEWS_SECONDS:
+            return False
+        with self._guard:
+            in_all = sum([used.get("cost", 0.0) for used in self._used.values()])  # added up as `usage` is elsewhere
+            of_run = self._most < math.inf and in_all >= self._allowed.get(WHOLE, 0.0)
+            return of_run or (model in self._most_of and self._spent_on(model) >= self._allowed.get(model, 0.0))
 
     def stopped(self, model: str) -> str:
         """Why a model is asked no more in this run, as a sentence; empty while it may be asked.
@@ -153,13 +185,16 @@ class Oversight:
         if most is None:
             return ""
         with self._guard:
-            spent = self._used.get(model, {}).get("cost", 0.0) + self._others_spent_on.get(model, 0.0)
+            spent = self._spent_on(model) + self._others_spent_on.get(model, 0.0)
             if spent >= most and model not in self.at_ceiling:
                 said = f"{spent:.4g} of {most:.4g} (`ceilings.models.{model}`) is spent"
                 self.at_ceiling[model] = f"`{model}` has reached its ceiling of cost: {said}."
                 rest = "It is asked no more in this run, and the other models go on."
                 self.tell(Notice(model, "reached", f"{self.at_ceiling[model]} {rest} {LEFT_OUT}"))
             return self.at_ceiling.get(model, "")
+
+    def _spent_on(self, model: str) -> float:
+        return self._used.get(model, {}).get("cost", 0.0)
 
     def _sentence(self) -> str:
         spent = self.spent + self._others_spent
