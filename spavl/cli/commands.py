@@ -11,6 +11,7 @@ import typer
 
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
+from spavl.cli.look_commands import RunFolder, Seed, look_app
 from spavl.cli.store_commands import store_app
 from spavl.errors import NothingMade, SpavlError
 
@@ -28,6 +29,7 @@ app = typer.Typer(
     "Exit status: 0 done, 1 a bug of ours, 2 your slip, 3 done but some calls failed, 4 a limit broken, 130 stopped.",
 )
 
+app.add_typer(look_app)
 app.add_typer(store_app, name="store")
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
@@ -37,7 +39,6 @@ Overrides = Annotated[
 Limit = Annotated[
     int | None, typer.Option(min=1, help="At most so many pictures, or items of a subset: for a first try.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder.")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")]
 Replay = Annotated[bool, typer.Option("--replay", help="Let no call leave: a missing answer is an error.")]
@@ -57,9 +58,6 @@ class DemoLanguage(StrEnum):
     """A few hundred words, and models of less than a million weights."""
     real = "real"
     """English, and a pretrained language model."""
-
-
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
 def _sections(incomplete: str) -> list[str]:
@@ -267,50 +265,6 @@ def evaluate(
         raise typer.Exit(3)
 
 
-@app.command(name="try", epilog='Example: [bold]spavl try cat.jpg "What is this?" --run runs/demo[/bold]')
-def try_(
-    picture: Annotated[Path, typer.Argument(help="A picture.")],
-    question: Annotated[str, typer.Argument(help="A question about it.")],
-    run: Annotated[Path, typer.Option(help="A run folder, whose base and aligned models answer.")] = Path("runs/demo"),
-    model: Annotated[list[str] | None, typer.Option(help="Another checkpoint, or a listed model. Repeatable.")] = None,
-    seed: Seed = None,
-) -> None:
-    """Ask the base and the aligned models one question about one picture, side by side."""
-    from spavl.cli.terminal import print_answers
-    from spavl.pipeline.show import try_models
-    from spavl.records import TRIED_AGAIN
-
-    answers = try_models(picture, question, run=run, models=model or [], seed=seed or 0)
-    print_answers(answers)
-    if any(reply.status in TRIED_AGAIN for _, reply in answers):
-        raise typer.Exit(3)
-
-
-@app.command(epilog='Example: [bold]spavl search pictures "a red cup" --encoder openai/clip-vit-base-patch32[/bold]')
-def search(
-    folder: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures, with its sub-folders.")],
-    words: Annotated[str, typer.Argument(help="What the pictures are to show.")],
-    encoder: Annotated[str, typer.Option(help="Checkpoint folder or Hub id of CLIP, SigLIP or their like.")],
-    count: Annotated[int, typer.Option("-k", "--count", min=1, help="At most so many pictures.")] = 10,
-    vectors: Annotated[str, typer.Option(metavar="FOLDER", help="Where vectors are kept.")] = ".spavl/vectors",
-) -> None:
-    """Find pictures of a folder by words. They are encoded once, for `build.collect.source: search` too."""
-    from spavl.cli.terminal import out as console
-    from spavl.cli.terminal import say
-    from spavl.config.build import CollectSettings
-    from spavl.config.search import SearchSettings
-    from spavl.dataset.collect.folder import name_of
-    from spavl.dataset.collect.search import PictureSearch
-    from spavl.progress import TerminalProgress
-
-    wanted = SearchSettings(folder=str(folder), encoder=encoder, vectors=vectors)
-    most = CollectSettings().max_pixels
-    with PictureSearch(wanted, max_pixels=most, progress=TerminalProgress(console)) as opened:
-        opened.extend()
-        for hit in opened.hits([words], count):
-            say(f"{hit.similarity:.3f}  {name_of(hit.path)}")
-
-
 @app.command(epilog="Example: [bold]spavl report runs/first[/bold]")
 def report(
     folder: RunFolder,
@@ -322,53 +276,6 @@ def report(
 
     page = write_run_report(folder, out=out, examples=limit)
     _print_next(f"Report: {page}", "open it in a browser; it needs nothing but itself")
-
-
-@app.command(epilog="Example: [bold]spavl show runs/demo weapon[/bold]")
-def show(
-    folder: RunFolder,
-    query: Annotated[
-        str, typer.Argument(help="Part of a question's id, such as `weapon`; the first match is shown.")
-    ] = "",
-    benchmark: Annotated[
-        str | None, typer.Option(help="Show an item of this benchmark, in place of a question of the dataset.")
-    ] = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Print also what may do harm.")] = False,
-    coverage: Annotated[
-        bool, typer.Option("--coverage", help="Show in place of a question what there is of every subcategory.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show one question of a run: its picture, answers, verdicts and pair. What may do harm stays closed."""
-    from spavl.cli.terminal import print_json, print_question
-    from spavl.cli.topics import print_coverage
-    from spavl.pipeline.coverage import show_coverage
-    from spavl.pipeline.show import find_item, find_question
-
-    if coverage:
-        print_coverage(show_coverage(folder), as_json=as_json)
-        return
-    found = (
-        find_item(folder, benchmark, query, reveal=reveal) if benchmark else find_question(folder, query, reveal=reveal)
-    )
-    if as_json:
-        print_json(found)
-    else:
-        print_question(found)
-
-
-@app.command(epilog="Example: [bold]spavl taxonomy my-taxonomy.yaml[/bold]")
-def taxonomy(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A taxonomy file of your own. Default: SPA-VL's, built in.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Check a taxonomy of harms and print its tree, with descriptions, search keywords and aliases."""
-    from spavl.cli.topics import print_taxonomy
-    from spavl.taxonomy import load_taxonomy
-
-    print_taxonomy(load_taxonomy(file), as_json=as_json)
 
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")
