@@ -58,8 +58,7 @@ class SeenPictures:
         self._vectors: dict[bool, DiskRows] = {}
 
     def duplicate(self, picture: Inspected) -> Unusable | None:
-        """What is wrong with a picture that has the bytes of a used one, or nearly its PDQ hash and its pixels; None if
-        neither.
+        """What is wrong with a picture that has the bytes of a used one, or nearly its hash and pixels; else None.
 
         Args:
             picture: that is compared.
