@@ -41,7 +41,7 @@ def thumbnail(picture: Image.Image) -> Image.Image:
 def agreement(one: Image.Image, other: Image.Image) -> float:
     """How well one of two pictures is explained as a part of the other, at most 1.
 
-    It is 1 less the share of the part's variation that differs.
+    It is 1 less the share of its variation that differs.
 
     Args:
         one: a thumbnail.

@@ -58,7 +58,9 @@ class SeenPictures:
         self._vectors: dict[bool, DiskRows] = {}
 
     def duplicate(self, picture: Inspected) -> Unusable | None:
-        """What is wrong with a picture that has the bytes of a used one, or nearly its hash and pixels; else None.
+        """What is wrong with a picture that repeats a used one; None where nothing is.
+
+        It repeats one that has its bytes, or nearly its PDQ hash and its pixels.
 
         Args:
             picture: that is compared.
