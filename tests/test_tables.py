@@ -46,7 +46,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(typing.get_args(hint)[0]), max_size=2).map(tuple)
     if typing.get_args(hint):
         return st.one_of(*(values(part) for part in typing.get_args(hint)))
-    return {str: st.text(), int: NUMBERS, bool: st.booleans(), type(None): st.none()}[hint]
+    plain = {str: st.text(), int: NUMBERS, bool: st.booleans(), type(None): st.none()}
+    return {**plain, float: st.floats(allow_nan=False)}[hint]
 
 
 def pictures(count: int) -> list[ImageRecord]:

@@ -140,6 +140,8 @@ def test_a_subcategory_without_keywords_is_compared_with_its_name(tmp_path: Path
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     write_files(tmp_path / "pictures", {f"weapon/{n}.png": noise(n) for n in range(5)})
     tool = Brightness()
+    passed(tmp_path, filters_of())
+    assert not (tmp_path / "run" / FILE).exists()
     first = passed(tmp_path, filters_of(TextFilter(tool, 0.9)))
     assert (tool.seen, len(first)) == (5, 5)
     assert passed(tmp_path, filters_of(TextFilter(tool, 0.9))) == first

@@ -42,16 +42,15 @@ class Tool(Protocol):
 
 
 class Measured:
-    """What was measured of pictures, by their bytes and the tool: a context manager.
+    """What was measured of pictures, by their bytes and the tool: a context manager. Without tools there is no file.
 
     Args:
         folder: the run folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / FILE
-        self._database = self._opened()
+        self._opened: sqlite3.Connection | None = None
 
     def of(self, tool: Tool, pictures: Sequence[Inspected]) -> list[Numbers]:
         """Numbers of each picture: those that are kept, and the others measured now, together.
@@ -78,7 +77,8 @@ class Measured:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._database.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def _kept(self, identity: str, picture: Inspected) -> Numbers | None:
         query = "SELECT numbers FROM measured WHERE sha256 = ? AND tool = ?"
@@ -93,12 +93,15 @@ class Measured:
             raise RunError(f"What was measured of pictures cannot be kept: {error}", where=str(self._path),
                            try_="make room on the disk, and run the same command again") from error  # fmt: skip
 
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            return _connected(self._path)
-        except sqlite3.DatabaseError:  # damaged, or no database: it holds nothing that cannot be measured again
-            self._path.unlink(missing_ok=True)
-            return _connected(self._path)
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._opened is None:
+            try:
+                self._opened = _connected(self._path)
+            except sqlite3.DatabaseError:  # damaged, or no database: it holds nothing that cannot be measured again
+                self._path.unlink(missing_ok=True)
+                self._opened = _connected(self._path)
+        return self._opened
 
 
 def _together(pictures: Sequence[Inspected]) -> Iterator[list[Inspected]]:
@@ -117,6 +120,7 @@ def _together(pictures: Sequence[Inspected]) -> Iterator[list[Inspected]]:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE IF NOT EXISTS measured (sha256 TEXT, tool TEXT, numbers BLOB NOT NULL, "
                          "PRIMARY KEY (sha256, tool)) WITHOUT ROWID")  # fmt: skip

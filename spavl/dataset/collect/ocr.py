@@ -17,6 +17,8 @@ SIDE: Final = 736
 
 WHOLE: Final = 0.95
 """Share of both sides from which on a box is read, for it may hold no text."""
+READ_SURELY: Final = 0.8
+"""Least confidence of what is read there; of real signs it is above 0.95."""
 
 
 class TextFinder:
@@ -48,7 +50,7 @@ class TextFinder:
         boxes = [] if found.boxes is None else found.boxes
         if any(_is_whole(box, picture.size) for box in boxes):  # a sign, or a picture without any edge
             read = self._find(pixels, use_det=True, use_cls=False, use_rec=True)
-            boxes = read.boxes if read.txts else []
+            boxes = read.boxes if read.txts and max(read.scores) >= READ_SURELY else []
         return _covered(boxes, picture.size), len(boxes)
 
 
