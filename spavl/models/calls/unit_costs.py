@@ -64,4 +64,8 @@ def unit_costs(path: Path) -> dict[str, UnitCost]:
         size = connection.execute(SIZE).fetchone()[0]
     # Pages hold more than letters: what the file has beyond them is shared out alike.
     beyond = size / rows - sum(row[1] * row[7] for row in found) / sum(row[1] for row in found)
-    return {model: UnitCost(*means, bytes=letters + max(0.0, beyond)) for model, *means, letters in found}
+    beyond = max(0.0, beyond)
+    return {
+        model: UnitCost(calls, asked, answered, cost, seconds, failed, letters + beyond)
+        for model, calls, asked, answered, cost, seconds, failed, letters in found
+    }
