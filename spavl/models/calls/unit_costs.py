@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -64,5 +64,8 @@ def unit_costs(path: Path) -> dict[str, UnitCost]:
         size = connection.execute(SIZE).fetchone()[0]
     # Pages hold more than letters: what the file has beyond them is shared out alike.
     beyond = size / rows - sum(row[1] * row[7] for row in found) / sum(row[1] for row in found)
-    extra = max(0.0, beyond)
-    return {model: replace(UnitCost(*means), bytes=means[-1] + extra) for model, *means in found}
+    beyond = max(0.0, beyond)
+    return {
+        model: UnitCost(calls, asked, answered, cost, seconds, failed, letters + beyond)
+        for model, calls, asked, answered, cost, seconds, failed, letters in found
+    }
