@@ -139,7 +139,7 @@ def test_a_build_that_is_interrupted_does_not_wait_for_servers(web: Web, tmp_pat
     command = [sys.executable, "-m", "spavl", "build", str(tmp_path / "my.yaml"), "--allow-code"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while stored(tmp_path) < 64 and time.monotonic() < until:
             time.sleep(0.02)
         time.sleep(0.2)
