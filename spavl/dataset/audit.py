@@ -128,7 +128,7 @@ def _agreement(tables: Mapping[str, Path]) -> dict[str, Any]:
     }
     counted = ", ".join(f"count(*) FILTER (label = '{label}')" for label in ("a", "b", "tie"))
     units = f"SELECT {counted} FROM ({' UNION ALL '.join(labels)}) GROUP BY match_id"
-    rows = query(f"SELECT a, b, t, count(*) FROM ({units}) u(a, b, t) GROUP BY ALL", **votes)
+    rows = query(f"SELECT a, b, t, count(*) FROM ({units}) u(a, b, t) GROUP BY ALL", None, **votes)
     return {"same": both, "alpha": nominal_alpha({(a, b, tie): n for a, b, tie, n in rows})}
 
 
@@ -138,5 +138,5 @@ def _same(first: str, second: str, votes: Mapping[str, Path]) -> Rate:
         f"SELECT x.label = y.label, count(*) FROM ({first}) x JOIN ({second}) y USING (match_id) "
         "WHERE x.label IS NOT NULL AND y.label IS NOT NULL GROUP BY 1"
     )
-    same = dict(query(sql, **votes))
+    same: dict[bool, int] = dict(query(sql, None, **votes))
     return rate_of(same.get(True, 0), sum(same.values()))
