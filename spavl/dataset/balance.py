@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from spavl.config.build import BalanceSettings
@@ -34,17 +35,21 @@ Cuts = Mapping[str, Mapping[str, tuple[float, str]]]
 """By kind (`chosen`, `rejected`: source; `length`; `subcategory`) and name the place in the order of pairs, a ratio of
 lengths and a hash, from which on pairs are left out."""
 
-_SURVIVORS = """
-WITH cuts AS (
-    SELECT unnest(?::VARCHAR[]) AS kind, unnest(?::VARCHAR[]) AS name, unnest(?::DOUBLE[]) AS ratio,
-        unnest(?::VARCHAR[]) AS key
-), placed AS (
-    SELECT class3 AS subcategory, chosen_source AS chosen, rejected_source AS rejected, md5(? || '/' || pair_id) AS key,
+_PLACED = """
+COPY (
+    SELECT class3 AS subcategory, chosen_source AS chosen, rejected_source AS rejected,
+        md5('{seed}/' || pair_id) AS key,
         CASE sign(length(chosen) - length(rejected)) WHEN 1 THEN 'longer' WHEN -1 THEN 'shorter' ELSE 'equal' END
             AS length,
         greatest(length(chosen), length(rejected))::DOUBLE / greatest(1, least(length(chosen), length(rejected)))
             AS ratio
     FROM pairs
+) TO '{path}' (FORMAT parquet)
+"""
+_SURVIVORS = """
+WITH cuts AS (
+    SELECT unnest(?::VARCHAR[]) AS kind, unnest(?::VARCHAR[]) AS name, unnest(?::DOUBLE[]) AS ratio,
+        unnest(?::VARCHAR[]) AS key
 ), survivors AS (
     SELECT placed.* FROM placed
     LEFT JOIN cuts s ON s.kind = 'subcategory' AND s.name = placed.subcategory
@@ -94,15 +99,14 @@ def _why_left_out(p: PreferencePair, cuts: Cuts, seed: int) -> str:
 class _Table:
     """The pairs that are below the cuts so far."""
 
-    pairs: Path
+    placed: Path
     cuts: Cuts
-    seed: int
 
     def ask(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query to `survivors`."""
         found = [(kind, name, *cut) for kind, by_name in self.cuts.items() for name, cut in by_name.items()]
         columns = [list(column) for column in zip(*found, strict=True)] if found else [[], [], [], []]
-        return query(_SURVIVORS + sql, [*columns, str(self.seed), *parameters], pairs=self.pairs)
+        return query(_SURVIVORS + sql, [*columns, *parameters], placed=self.placed)
 
     def counts(self, column: str) -> dict[str, int]:
         """Pairs by the values of a column."""
@@ -120,11 +124,18 @@ def find_cuts(pairs: Path, *, settings: BalanceSettings, seed: int) -> dict[str,
     Raises:
         SettingsError: a limit cannot hold, for there are too few responders.
     """
+    with TemporaryDirectory() as folder:
+        placed = Path(folder) / "placed.parquet"  # without the texts, which every round would read again
+        query(_PLACED.format(seed=seed, path=str(placed).replace("'", "''")), pairs=pairs)
+        return _cuts_of(placed, settings)
+
+
+def _cuts_of(placed: Path, settings: BalanceSettings) -> dict[str, dict[str, tuple[float, str]]]:
     cuts: dict[str, dict[str, tuple[float, str]]] = {kind: {} for kind in REASONS}
     if settings.max_source_share is not None:
-        _refuse_few_sources(_Table(pairs, cuts, seed), settings.max_source_share)
+        _refuse_few_sources(_Table(placed, cuts), settings.max_source_share)
     for _ in range(MOST_ROUNDS):
-        kind, lower = _lower(_Table(pairs, cuts, seed), settings)
+        kind, lower = _lower(_Table(placed, cuts), settings)
         if not lower:
             return cuts
         cuts[kind] |= lower

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from spavl.config.build import PairSettings
-from spavl.dataset.votes import Ballots, NoVote, Rule, Side, by_match, decide, vote, vote_for_completion
+from spavl.dataset.votes import MatchVerdicts, NoVote, Rule, Side, by_match, decide, vote, vote_for_completion
 from spavl.judging.judge import agreed
 from spavl.records import Judgment, Match, PreferencePair, Preferred, Winner
 
@@ -24,21 +24,21 @@ def pair(judgments: Sequence[Judgment], *, settings: PairSettings) -> tuple[list
     """
     pairs: list[PreferencePair] = []
     outcomes: Counter[str] = Counter()
-    for ballots in by_match(judgments):
-        outcome, made = _decide(ballots, settings)
+    for verdicts in by_match(judgments):
+        outcome, made = _decide(verdicts, settings)
         outcomes[outcome] += 1
         pairs += [made] if made else []
     return pairs, outcomes
 
 
-def _decide(ballots: Ballots, settings: PairSettings) -> tuple[str, PreferencePair | None]:
-    rule = _rule(ballots.match, settings)
-    votes = [rule(judgments) for judgments in ballots.by_judge]
+def _decide(verdicts: MatchVerdicts, settings: PairSettings) -> tuple[str, PreferencePair | None]:
+    rule = _rule(verdicts.match, settings)
+    votes = [rule(judgments) for judgments in verdicts.by_judge]
     winner = decide(votes, settings.quorum)
     if winner != "a" and winner != "b":
         return winner, None
-    made = _pair(ballots, votes, winner)
-    why_not = _why_not(made, ballots.match, settings)
+    made = _pair(verdicts, votes, winner)
+    why_not = _why_not(made, verdicts.match, settings)
     return (why_not, None) if why_not else ("pair", made)
 
 
@@ -71,12 +71,12 @@ def _severity_gap(made: PreferencePair) -> int:
     return made.rejected_severity - made.chosen_severity
 
 
-def _pair(ballots: Ballots, votes: Sequence[Side | NoVote], winner: Side) -> PreferencePair:
-    m = ballots.match
+def _pair(verdicts: MatchVerdicts, votes: Sequence[Side | NoVote], winner: Side) -> PreferencePair:
+    m = verdicts.match
     a = (m.a_response, m.a_responder, m.a_response_id, m.a_thought, m.a_outcome, m.a_severity)
     b = (m.b_response, m.b_responder, m.b_response_id, m.b_thought, m.b_outcome, m.b_severity)
     chosen, rejected = (a, b) if winner == "a" else (b, a)
-    voted = list(zip(ballots.by_judge, votes, strict=True))
+    voted = list(zip(verdicts.by_judge, votes, strict=True))
     agreeing = [judgments for judgments, given in voted if given == winner]
     against = [judgments[0].judge for judgments, given in voted if given in ("a", "b") and given != winner]
     ab, ba = agreeing[0]

@@ -18,7 +18,7 @@ NO_VOTES: tuple[NoVote, ...] = ("orders disagree", "tie", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)
-class Ballots:
+class MatchVerdicts:
     """All judges' verdicts on one match."""
 
     by_judge: tuple[tuple[Judgment, ...], ...]
@@ -30,7 +30,7 @@ class Ballots:
         return self.by_judge[0][0].match
 
 
-def by_match(judgments: Sequence[Judgment]) -> list[Ballots]:
+def by_match(judgments: Sequence[Judgment]) -> list[MatchVerdicts]:
     """The verdicts of every match, in the order of matches and judges.
 
     Args:
@@ -40,7 +40,7 @@ def by_match(judgments: Sequence[Judgment]) -> list[Ballots]:
     for j in judgments:
         found.setdefault(j.match.match_id, {}).setdefault(j.judge, {})[j.order] = j
     return [
-        Ballots(tuple(tuple(orders[order] for order in sorted(orders)) for orders in judges.values()))
+        MatchVerdicts(tuple(tuple(orders[order] for order in sorted(orders)) for orders in judges.values()))
         for judges in found.values()
     ]
 

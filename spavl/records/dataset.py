@@ -306,8 +306,8 @@ class PreferencePair:
     judge: str
     """Name of the first judge that preferred it."""
     verdict_ab: Winner
-    """That judge's verdict in the order `ab`, in terms of the match: the answer that became chosen, or a tie where
-    `build.pair.prefer_safe_completion` decided."""
+    """That judge's verdict in the order `ab`, in terms of the match: the answer that became chosen, unless
+    `build.pair.prefer_safe_completion` decided otherwise."""
     verdict_ba: Winner
     """Its verdict in the order `ba`, in terms of the match."""
     reason_ab: str = ""
