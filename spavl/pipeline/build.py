@@ -88,16 +88,20 @@ def refuse_small_roster(settings: Settings, stages: Sequence[Stage]) -> None:
         stages: a stage of the user's own may write further answers.
 
     Raises:
-        SettingsError: fewer than two responders are named, and no stage of the user's own writes answers.
+        SettingsError: fewer than two responders are named, none of them meets itself, and no stage of the user's own
+            writes answers.
     """
     responders = settings.build.respond.responders
     own = {stage.name for stage in stages} - {stage.name for stage in STAGES}
-    alone = 0 if settings.build.match.same_responder else 1
-    if len(responders) <= alone and not any(stage.writes is Response for stage in stages if stage.name in own):
+    samples = settings.build.respond.samples_for(responders[0]) if responders else 0
+    meets_itself = settings.build.match.same_responder and samples > 1
+    enough = len(responders) > 1 or meets_itself
+    if not enough and not any(stage.writes is Response for stage in stages if stage.name in own):
         named = f"One responder is named, `{responders[0]}`" if responders else "No model is named for `respond`"
         raise SettingsError(
             f"{named}, and a pair needs answers of two", where="build.respond.models",
-            try_="name at least two entries of `models` that differ in safety",
+            try_="name at least two entries of `models` that differ in safety; or let one meet itself, with "
+            "`build.match.same_responder` and several `build.respond.samples`",
         )  # fmt: skip
 
 
