@@ -112,7 +112,8 @@ def print_quality(manifest: dict[str, Any]) -> None:
         head = ["judge", "matches", "same in both orders", "decided by position", "unreadable"]
         table("Judges, with 95 % intervals", head, [_judge_row(name, judge) for name, judge in judges.items()])
     if agreement := judge_panel(manifest):
-        same = (f"{names} {_percent(rate.value)} of {rate.n:,}" for names, rate in agreement.same.items())
+        same = (f"{names} {f'{_percent(r.value)} of {r.n:,}' if r.n else '– (no match on which both are steady)'}"
+                for names, r in agreement.same.items())  # fmt: skip
         alpha = "" if agreement.alpha is None else f"; Krippendorff's α {agreement.alpha:.2f}"
         say(f"Judges agree: {', '.join(same)}{alpha}.")
     if rows := balance_rows(manifest):
