@@ -234,7 +234,9 @@ def print_json(record: Any) -> None:
 
 
 def _counted(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{v:,} {k}" if isinstance(v, int) else f"{k} {v:.1%}" for k, v in counts.items() if v is not None)
+    """What was found, what was lost of it, and what was made."""
+    ordered = sorted(counts.items(), key=lambda item: (item[0] != "found", item[0] == "made"))
+    return ", ".join(f"{v:,} {k}" if isinstance(v, int) else f"{k} {v:.1%}" for k, v in ordered if v is not None)
 
 
 def _rate(rate: Rate | None) -> str:
