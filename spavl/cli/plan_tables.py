@@ -70,12 +70,17 @@ def _print_calls(plan: RunPlan) -> None:
         name = one.model if not one.use else f"{one.model} ({one.use})"
         row = [one.stage, name, *([one.kind] if kinds else []), amount(one.calls)]
         row += [*([amount(one.expected)] if expects else []), *_tokens(one)]
-        row += [*([money(one.cost)] if priced else []), _marked(duration(one.seconds), one.basis)]
+        row += [*([_cost(one)] if priced else []), _marked(duration(one.seconds), one.basis)]
         rows.append(row)
     tokens = [sum(one.prompt_tokens for one in plan.estimates), sum(one.completion_tokens for one in plan.estimates)]
     last = ["all", "", *([""] if kinds else []), amount(plan.calls), *([amount(plan.expected)] if expects else [])]
-    last += [*map(amount, tokens), *([money(plan.cost)] if priced else []), ""]
+    last += [_sum(plan, text) for text in (*map(amount, tokens), *([money(plan.cost)] if priced else []))]
+    last.append("")
     table("Calls", head, [*rows, last], right=3 if kinds else 2)
+
+
+def _cost(one: CallEstimate) -> str:
+    return money(one.cost) if not one.cost else _marked(money(one.cost), one.basis)
 
 
 def _tokens(one: CallEstimate) -> list[str]:
@@ -89,15 +94,16 @@ def _print_stages(plan: RunPlan) -> None:
         for one in plan.work
     ]
     rows.append(["call store", amount(plan.expected), "", size(plan.store_bytes)])
-    rows.append(["all", "", duration(plan.seconds), size(plan.bytes)])
+    rows.append(["all", "", _sum(plan, duration(plan.seconds)), size(plan.bytes)])
     table("Time and disk", ["stage", "records", "time", "disk"], rows)
 
 
 def _print_totals(plan: RunPlan) -> None:
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in plan.estimates)
-    cost = f"{money(plan.cost)} {plan.currency}".strip()
+    cost = f"{_sum(plan, money(plan.cost))} {plan.currency}".strip()
     unknown = ", ".join(f"`{name}`" for name in plan.unknown_cost)
-    parts = [f"{amount(plan.expected)} calls", f"{amount(tokens)} tokens", duration(plan.seconds), size(plan.bytes)]
+    parts = [f"{amount(plan.expected)} calls", f"{_sum(plan, amount(tokens))} tokens"]
+    parts += [_sum(plan, duration(plan.seconds)), size(plan.bytes)]
     if any(one.cost for one in plan.estimates):
         parts.insert(2, f"{cost}{' and more' if unknown else ''}")
     say(f"In all: {', '.join(parts)}.")
@@ -111,3 +117,8 @@ def _print_totals(plan: RunPlan) -> None:
 
 def _marked(text: str, basis: Basis) -> str:
     return f"{GUESS}{text}" if basis == "guess" else text
+
+
+def _sum(plan: RunPlan, text: str) -> str:
+    """A sum as it is printed: a guess where a part of it is one."""
+    return f"{GUESS}{text}" if any(one.basis == "guess" for one in plan.estimates) else text

@@ -112,7 +112,8 @@ def print_quality(manifest: dict[str, Any]) -> None:
         head = ["judge", "matches", "same in both orders", "decided by position", "unreadable"]
         table("Judges, with 95 % intervals", head, [_judge_row(name, judge) for name, judge in judges.items()])
     if agreement := judge_panel(manifest):
-        same = (f"{names} {_percent(rate.value)} of {rate.n:,}" for names, rate in agreement.same.items())
+        same = (f"{names} {f'{_percent(r.value)} of {r.n:,}' if r.n else '– (no match on which both are steady)'}"
+                for names, r in agreement.same.items())  # fmt: skip
         alpha = "" if agreement.alpha is None else f"; Krippendorff's α {agreement.alpha:.2f}"
         say(f"Judges agree: {', '.join(same)}{alpha}.")
     if rows := balance_rows(manifest):
@@ -233,7 +234,9 @@ def print_json(record: Any) -> None:
 
 
 def _counted(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{v:,} {k}" if isinstance(v, int) else f"{k} {v:.1%}" for k, v in counts.items() if v is not None)
+    """What was found, what was lost of it, and what was made."""
+    ordered = sorted(counts.items(), key=lambda item: (item[0] != "found", item[0] == "made"))
+    return ", ".join(f"{v:,} {k}" if isinstance(v, int) else f"{k} {v:.1%}" for k, v in ordered if v is not None)
 
 
 def _rate(rate: Rate | None) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from spavl.cli.terminal import print_json, say, table
+from spavl.cli.terminal import out, print_json, say, table
 from spavl.plural import plural
 
 if TYPE_CHECKING:
     from spavl.records import Topic
     from spavl.report.data import CoverageShown
     from spavl.taxonomy import Taxonomy
+
+TOPIC = 30
+"""Columns of a terminal that are kept for the names of topics."""
+COLUMN = 11
+"""Columns of a terminal that a count takes at most, with the space behind it."""
 
 
 def print_taxonomy(taxonomy: Taxonomy, *, as_json: bool = False) -> None:
@@ -45,13 +50,15 @@ def print_coverage(coverage: CoverageShown, *, as_json: bool = False) -> None:
     if as_json:
         print_json(coverage)
         return
-    rows = [
-        [" " * max(0, row.depth - 1) + row.name, *map(_cell, row.counts, row.few)]
-        for row in coverage.rows
-    ]  # fmt: skip
-    table(
-        f"Coverage of {coverage.taxonomy}", ["topic", *(column.replace(" ", "\n") for column in coverage.columns)], rows
-    )
+    heads = [column.replace(" ", "\n") for column in coverage.columns]
+    fit = max(1, (out.width - TOPIC) // COLUMN)
+    for first in range(0, len(heads), fit):
+        some = slice(first, first + fit)
+        rows = [
+            [" " * max(0, row.depth - 1) + row.name, *map(_cell, row.counts[some], row.few[some])]
+            for row in coverage.rows
+        ]  # fmt: skip
+        table(f"Coverage of {coverage.taxonomy}", ["topic", *heads[some]], rows)
     if coverage.thin:
         say("* few: less than a fifth of what the mean subcategory has.")
     if coverage.without_pictures:

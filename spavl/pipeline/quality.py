@@ -11,6 +11,7 @@ from spavl.dataset.audit import audit, counts_of, swap_agreement, unreadable_jud
 from spavl.dataset.shortcuts import short_of, shortcuts
 from spavl.pipeline.session import Session
 from spavl.pipeline.walk import fingerprint_of
+from spavl.plural import plural
 from spavl.records import Judgment, PreferencePair
 from spavl.report.data import BalanceRow, CategoryAudit, JudgePanel, JudgeQuality
 from spavl.run import Run, Stage
@@ -72,7 +73,8 @@ def note_balance(session: Session, stages: Sequence[Stage]) -> None:
     if short := run.manifest()["short_subcategories"]:
         named = ", ".join(f"{name} {count}" for name, count in list(short.items())[:MOST_NAMED])
         more = f" and {len(short) - MOST_NAMED} more" if len(short) > MOST_NAMED else ""
-        session.progress.log(f"fewer than {wanted} pairs of {len(short)} subcategories: {named}{more}")
+        of = plural(len(short), "subcategory", "subcategories")
+        session.progress.log(f"fewer than {wanted} pairs of {of}: {named}{more}")
 
 
 def _tells_refusals(measured: Mapping[str, Any]) -> bool:

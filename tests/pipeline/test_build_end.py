@@ -93,6 +93,18 @@ def test_the_three_commonest_reasons_are_printed_and_numbers_have_their_nouns(ca
     assert [f"reason {n}" in text for n in (9, 5, 3, 2)] == [True, True, True, False]
 
 
+def test_pictures_are_counted_from_found_to_made_and_judges_that_never_meet_are_said_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts = {"exact duplicate": 1, "found": 8, "made": 5, "unreadable": 2}
+    rate = {"value": None, "low": 0.0, "high": 1.0, "n": 0, "unreadable": 0}
+    print_funnel({"stages": [{"name": "collect"}], "counts": {"collect": counts},
+                  "judges_agree": {"same": {"one ~ two": rate}, "alpha": None}})  # fmt: skip
+    text = " ".join(capsys.readouterr().out.split())
+    assert "8 found, 1 exact duplicate, 2 unreadable, 5 made" in text
+    assert "Judges agree: one ~ two – (no match on which both are steady)." in text
+
+
 def test_what_is_final_is_no_failure_of_the_command(place: Path) -> None:
     Told.says["birch"] = Reply("", status="invalid", detail="too long for this server")
     status, text = said(place)

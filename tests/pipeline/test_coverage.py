@@ -136,6 +136,15 @@ def test_a_run_without_a_build_has_no_coverage(tmp_path: Path) -> None:
         show_coverage(tmp_path / "none")
 
 
+def test_coverage_of_five_types_of_question_can_be_read_on_eighty_columns(tmp_path: Path) -> None:
+    types = ["easy_question", "hard_question", "hard_statement", "benign_question"]
+    run = built_of(tmp_path, next(iter(TREES)), {"tea": 3, "Cake": 1}, ask={"types": types})
+    done = CliRunner().invoke(app, ["show", str(run.folder), "--coverage"], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    whole = [line.split() for line in done.output.splitlines() if line.strip().startswith("strawberry jam ")]
+    assert [len(cells) - 2 for cells in whole] == [4, 3], "seven counts in two tables, and the name on one line"
+
+
 def test_the_terminal_shows_coverage_and_marks_what_is_few(tmp_path: Path) -> None:
     run = built_of(tmp_path, next(iter(TREES)), {"tea": 3, "Cake": 1}, ask={"types": ["easy_question"]})
     done = CliRunner().invoke(app, ["show", str(run.folder), "--coverage"], env={"COLUMNS": "100"})

@@ -88,6 +88,8 @@ def test_where_nothing_was_measured_every_number_is_a_guess_and_unknown_money_is
     assert [one for one in plan.warnings if one.endswith("has no price for `amber`")]
     text = "\n".join(shown(plan, 100, monkeypatch))
     assert re.search(r"respond +amber +endpoint +30 +~30,000 +~4,500 +\? +~", text)
+    assert re.search(r"respond +birch .*~[\d.,]+ +~\S+ s$", text, re.MULTILINE), "money that rests on a guess is one"
+    assert re.search(r"In all: [\d,]+ calls, ~\S+ tokens, ~\S+ USD and more, ~", text)
     assert "cost USD" in text and "The cost is unknown of" in text and "~ is a guess" in text
 
 

@@ -176,7 +176,7 @@ def test_balance_is_a_stage_of_its_own_whose_pairs_are_exported_and_shown(
 
 def test_a_subcategory_that_falls_short_is_named(place: Path) -> None:
     _, _, _, lines = built(judged_by(place, "one", balance={"per_subcategory": 50}))
-    assert "fewer than 50 pairs of 1 subcategories: weapon 12" in lines
+    assert "fewer than 50 pairs of 1 subcategory: weapon 12" in lines
     assert manifest(place)["short_subcategories"] == {"weapon": 12}
 
 

@@ -51,7 +51,8 @@ def read_hash_list(path: Path, distance: int) -> HashList:
     try:
         found = HashList(_hashes(path), distance)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The hash list cannot be read: {error}", where=str(path),
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"The hash list cannot be read: {why}", where=str(path),
                         try_="name a text file in `build.collect.filters.hash_list`") from error  # fmt: skip
     if not len(found):
         raise DataError("The hash list holds no hash", where=str(path), try_="64 hexadecimal digits a line")

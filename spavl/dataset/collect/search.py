@@ -239,7 +239,7 @@ def _folder(settings: SearchSettings) -> Path:
     folder = Path(settings.folder).expanduser()
     if not folder.is_dir():
         raise DataError("There is no such folder of pictures", where=str(folder),
-                        try_="check `build.collect.search.folder`")  # fmt: skip
+                        try_="check the path (in settings `build.collect.search.folder`)")  # fmt: skip
     return folder
 
 
