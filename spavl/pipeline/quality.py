@@ -32,7 +32,7 @@ def note_judges(session: Session, stages: Sequence[Stage]) -> None:
     """
     judging = [stage for stage in stages if stage.writes is Judgment]
     if not judging:
-        session.run.replace(judges={}, judges_agree={}, swap_agreement=None)
+        session.run.replace(judges={}, judges_agree={}, judges_from=None, swap_agreement=None)
         return
     tables = judging[-1].tables(session.run.folder, session.settings)
     made_from = _content(tables)

@@ -14,8 +14,10 @@ from spavl.cli.terminal import print_funnel
 from spavl.config import PythonSpec, Settings
 from spavl.errors import NothingMade
 from spavl.models.base import Reply
-from spavl.pipeline.quality import balance_rows, judge_panel, judges
+from spavl.pipeline.quality import balance_rows, judge_panel, judges, note_judges
+from spavl.pipeline.session import Session
 from spavl.pipeline.show import find_question
+from spavl.progress import NoProgress
 from spavl.records import Judgment, PreferencePair
 from spavl.run import Run
 from spavl.tables import read_table
@@ -199,3 +201,14 @@ def test_a_wish_for_safe_completions_that_no_guard_can_tell_is_warned_of(place: 
     tree = judged_by(place, "one", pair={"prefer_safe_completion": True}, match={"policy": "round-robin"}).model_dump()
     tree["guards"] = [{"name": "guard", "kind": "outcome"}]
     assert not any(line.startswith(warned) for line in built(Settings.model_validate(tree))[3])
+
+
+def test_the_audit_of_the_same_verdicts_is_noted_again_after_a_run_that_stopped_before_them(place: Path) -> None:
+    given = judged_by(place, "one")
+    built(given)
+    noted = manifest(place)["judges"]
+    with Session(given, NoProgress(), allow_code=True) as session:
+        note_judges(session, [])
+        assert session.run.manifest()["judges"] == {}
+    built(given)
+    assert manifest(place)["judges"] == noted
