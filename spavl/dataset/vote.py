@@ -76,8 +76,8 @@ def _vote(graded: Response, guard: str) -> Vote:
 
 
 def _outcome(verdict: Literal["unsafe", "safe"] | None, behind: Sequence[Vote]) -> Outcome | None:
-    """The verdict; of safe answers what kind, where all guards behind it say the same."""
-    kinds = {one.outcome for one in behind}
+    """The verdict; of safe answers what kind, where all guards behind it that tell kinds say the same."""
+    kinds = {one.outcome for one in behind} - {"safe"}
     return kinds.pop() if verdict == "safe" and len(kinds) == 1 else verdict
 
 

@@ -27,7 +27,15 @@ from spavl.tables import FORMAT, read_footer
 
 AGAIN = "run the same command again, which asks for what failed"
 """What helps first where nothing was made and calls failed."""
-JUDGED = ("orders disagree", "judges disagree", "tie", "chosen unsafe", "bare refusal", "severity gap")
+JUDGED = (
+    "orders disagree",
+    "judges disagree",
+    "tie",
+    "chosen unsafe",
+    "bare refusal",
+    "severity gap",
+    "severity unknown",
+)
 """What became of matches that were judged: other responders or another judge may help."""
 
 
