@@ -74,6 +74,7 @@ def questions_alone(found: Sequence[Mapping[str, Any]], guard: str) -> tuple[Jud
     share = sum(one["unsafe"] for one in found) / (n - unread)
     what = (
         f"questions alone: {100 * share:.1f} % of {n - unread:,} unsafe, {unread:,} unread; from "
-        f"{100 * read[0]['rate']:.0f} % ({read[0]['category']}) to {100 * read[-1]['rate']:.0f} % ({read[-1]['category']})"
+        f"{100 * read[0]['rate']:.0f} % ({read[0]['category']}) to {100 * read[-1]['rate']:.0f} % "
+        f"({read[-1]['category']})"
     )
     return (JudgeQuality(name=guard, what=what),)
