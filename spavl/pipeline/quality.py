@@ -75,6 +75,32 @@ def note_balance(session: Session, stages: Sequence[Stage]) -> None:
         session.progress.log(f"fewer than {wanted} pairs of {len(short)} subcategories: {named}{more}")
 
 
+def forget_pairs(session: Session) -> None:
+    """Drop from `run.json` what was noted of pairs and guards by an earlier build, where this one made no pair.
+
+    Args:
+        session: the settings and the run folder.
+    """
+    session.run.replace(
+        pairs_balance={}, short_subcategories={}, pairs_from=None, guard_agreement=[], unsafe_requests=[]
+    )  # fmt: skip
+
+
+def warn_of_unmatched(session: Session) -> None:
+    """Warn of responders that take part in no match, for no guard told how safe they are.
+
+    Args:
+        session: the settings and the run folder.
+    """
+    graded = session.run.manifest().get("responders", {})
+    for name in session.settings.build.respond.responders:
+        if name not in graded:
+            session.progress.log(
+                f"warning: `{name}` takes part in no match, for none of its answers to questions that ask for harm has "
+                "a readable grade"
+            )
+
+
 def _tells_refusals(measured: Mapping[str, Any]) -> bool:
     """Whether the guard told of any answer that it refuses, completes safely, or does not help."""
     return any(of["chosen_refusal"] is not None for of in measured.values())
