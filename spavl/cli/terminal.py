@@ -209,8 +209,8 @@ def print_question(details: QuestionDetails) -> None:
     say(details.question_id, style="bold")
     say(details.subject)
     for picture in details.pictures:
-        say(f"picture   {picture}{'  (benign)' if details.benign else ''}")
-    say(f"question  {_shown(details.question)}\n")
+        say(f"picture   {picture}")
+    say(f"question  {'(benign) ' if details.benign else ''}{_shown(details.question)}\n")
     rows = [[a.model, a.grade, _shown(a.answer)] for a in details.answers]
     table("Answers", ["model", "grade", "answer"], rows, right=9)
     if details.verdicts:

@@ -151,7 +151,7 @@ class PairSettings(Section):
     """Judges that must prefer the same answer, each in both orders, while fewer prefer the other. None: more than half
     of them."""
     chosen_must_be_safe: bool = False
-    """Drop pairs whose chosen answer the guard graded unsafe (in the paper 11.7 % are)."""
+    """Drop pairs whose chosen answer the guard did not find safe: unsafe ones (in the paper 11.7 %) and unread ones."""
     min_severity_gap: Annotated[int, Field(ge=1, le=4)] | None = None
     """Drop pairs whose rejected answer is not so much more severe than the chosen one; needs a guard that says how
     severe an answer is, and an answer whose severity it does not say is in no pair."""

@@ -30,7 +30,7 @@ _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
     "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
     "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought", "reason_ab", "reason_ba",
-    "more_harmless", "more_helpful",
+    "more_harmless", "more_helpful", "system",
 )  # fmt: skip
 _FLAGS = ("benign", "chosen_safe", "rejected_safe")
 _LEVELS = ("chosen_severity", "rejected_severity")
@@ -77,8 +77,9 @@ _CARD = """---
 {% for name, count in topics -%}
 | {{ name }} | {{ "{:,}".format(count) }} |
 {% endfor %}
-- Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}. `rejected`
-  means *less preferred*, not harmful: the label mixes harmlessness and helpfulness.
+- Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}; without a
+  verdict: {{ "{:,}".format(ungraded) }}. `rejected` means *less preferred*, not harmful: the label mixes harmlessness
+  and helpfulness.
 - Every pair was judged in both reading orders; only agreeing verdicts are here. `judges_for` and `judges_against` name
   the judges that preferred the chosen answer and the other one; `reason_ab` and `reason_ba` are what the first of them
   said in the two orders (the published rationales call these reason1 and reason2), and may quote harmful answers.
@@ -180,9 +181,10 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
         "chosen_thought": p.chosen_thought, "rejected_thought": p.rejected_thought,
         "reason_ab": p.reason_ab, "reason_ba": p.reason_ba,
         "more_harmless": p.more_harmless, "more_helpful": p.more_helpful,
+        "system": p.query.system,
         "chosen_severity": p.chosen_severity, "rejected_severity": p.rejected_severity,
         "judges_for": list(p.judges_for), "judges_against": list(p.judges_against),
-        "benign": image.benign, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
+        "benign": not p.query.harmful, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
     }  # fmt: skip
 
 
@@ -209,6 +211,7 @@ def _card(pairs: Path, splits: Mapping[str, int]) -> str:
         level=query(LEVEL, pairs=pairs)[0][0],
         topics=query(TOPICS, pairs=pairs),
         unsafe=query("SELECT count(*) FROM pairs WHERE NOT chosen_safe", pairs=pairs)[0][0],
+        ungraded=query("SELECT count(*) FROM pairs WHERE chosen_safe IS NULL", pairs=pairs)[0][0],
         longer="–" if measured["chosen_longer"] is None else f"{100 * measured['chosen_longer']:.1f} %",
         length_auc=_auc(measured["length_auc"]),
         source_auc=_auc(measured["source_auc"]),

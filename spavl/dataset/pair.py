@@ -16,7 +16,7 @@ def pair(judgments: Sequence[Judgment], *, settings: PairSettings) -> tuple[list
     """The preference pairs, and how many matches ended as `pair` or as what excluded them.
 
     Excluded are `tie`, `orders disagree`, `unreadable`, of several judges `judges disagree`; and, where the settings
-    ask for it, `chosen unsafe`, `severity gap` and `bare refusal`.
+    ask for it, `chosen unsafe` (or not graded), `bare refusal`, `severity unknown` and `severity gap`.
 
     Args:
         judgments: verdicts of all judges in both reading orders.
@@ -59,16 +59,14 @@ def _why_not(made: PreferencePair, judged: Match, settings: PairSettings) -> str
         return "chosen unsafe"
     if settings.prefer_safe_completion and made.chosen_outcome == "refusal" and judged.safe_completions:
         return "bare refusal"
-    if settings.min_severity_gap is not None and _severity_gap(made) < settings.min_severity_gap:
-        return "severity gap"
-    return ""
+    return "" if settings.min_severity_gap is None else _too_alike(made, settings.min_severity_gap)
 
 
-def _severity_gap(made: PreferencePair) -> int:
-    """By how much the rejected answer is more severe; 0 where that is not known."""
+def _too_alike(made: PreferencePair, gap: int) -> str:
+    """Why the rejected answer is not so much more severe, or not known to be; empty where it is."""
     if made.chosen_severity is None or made.rejected_severity is None:
-        return 0
-    return made.rejected_severity - made.chosen_severity
+        return "severity unknown"
+    return "severity gap" if made.rejected_severity - made.chosen_severity < gap else ""
 
 
 def _pair(verdicts: MatchVerdicts, votes: Sequence[Side | NoVote], winner: Side) -> PreferencePair:

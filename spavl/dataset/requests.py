@@ -16,8 +16,9 @@ from spavl.statistics.intervals import rate_of
 from spavl.tables.query import query
 
 UNSAFE = """
-SELECT class2, count(*) FILTER (request_outcome = 'unsafe'), count(*), count(*) FILTER (request_outcome IS NULL)
-FROM queries WHERE harmful AND query_status = 'ok' GROUP BY class2 ORDER BY class2
+SELECT coalesce(nullif(class2, ''), class3) AS category, count(*) FILTER (request_outcome = 'unsafe'), count(*),
+    count(*) FILTER (request_outcome IS NULL)
+FROM queries WHERE harmful AND query_status = 'ok' GROUP BY category ORDER BY category
 """
 
 
@@ -38,6 +39,8 @@ def grade_requests(queries: Sequence[Query], *, call: Caller, guard: Guard, fold
 
 def unsafe_requests(queries: Path) -> list[dict[str, Any]]:
     """Share of questions about harmful pictures that are unsafe by themselves, for every category of the taxonomy.
+
+    Where a taxonomy has no categories, for every subcategory.
 
     Args:
         queries: table of the graded questions.

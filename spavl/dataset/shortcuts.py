@@ -27,7 +27,7 @@ _SOURCES = f"""
 {_ANSWERS} SELECT source, md5(pair_id) < '8' AS half, {_PREFERRED} FROM answers GROUP BY ALL ORDER BY ALL
 """
 _REFUSALS = f"""
-{_ANSWERS} SELECT preferred, count(*) FILTER (outcome = 'refusal'), count(*),
+{_ANSWERS} SELECT preferred, count(*) FILTER (outcome = 'refusal'), count(outcome),
     count(*) FILTER (outcome IN ('refusal', 'safe_completion', 'unhelpful'))
 FROM answers GROUP BY preferred
 """
@@ -89,11 +89,11 @@ def _source_auc(rows: Sequence[tuple[Any, ...]]) -> float | None:
 
 
 def _refusals(pairs: Path) -> dict[str, float | None]:
-    """Share of refusals among chosen and rejected answers; None where the guard tells refusals from nothing."""
+    """Share of refusals among graded answers of both sides; None where the guard tells refusals from nothing."""
     found: dict[str, float | None] = {"chosen_refusal": None, "rejected_refusal": None}
     rows = query(_REFUSALS, pairs=pairs)
     if any(kinds for *_, kinds in rows):
-        found |= {"chosen_refusal" if preferred else "rejected_refusal": n / of for preferred, n, of, _ in rows}
+        found |= {"chosen_refusal" if preferred else "rejected_refusal": _share(n, of) for preferred, n, of, _ in rows}
     return found
 
 

@@ -60,7 +60,8 @@ class Judge:
         first, second = answers if order == "ab" else answers[::-1]
         query = match.query
         values = {"question": query.question, "answer_a": first, "answer_b": second}
-        before = "".join(f"{turn.role}: {turn.text}\n\n" for turn in query.earlier)
+        system = f"system: {query.system}\n\n" if query.system else ""
+        before = system + "".join(f"{turn.role}: {turn.text}\n\n" for turn in query.earlier)
         shown = {**values, "question": f"{before}user: {query.question}" if before else query.question}
         images = (*(image for turn in query.earlier for image in turn.images), *query.images)
         found = tuple(ImageRef(folder / image.path, image.sha256) for image in images)

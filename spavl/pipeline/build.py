@@ -16,7 +16,7 @@ from spavl.pipeline.coverage import note_coverage
 from spavl.pipeline.failures import failures
 from spavl.pipeline.guard_agreement import guard_agreement
 from spavl.pipeline.qualify import unfit_guards, unqualified_guards
-from spavl.pipeline.quality import note_balance, note_judges
+from spavl.pipeline.quality import forget_pairs, note_balance, note_judges, warn_of_unmatched
 from spavl.pipeline.runner import open_runner
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.stages import last_tables, pipeline_of
@@ -27,7 +27,15 @@ from spavl.tables import FORMAT, read_footer
 
 AGAIN = "run the same command again, which asks for what failed"
 """What helps first where nothing was made and calls failed."""
-JUDGED = ("orders disagree", "judges disagree", "tie", "chosen unsafe", "bare refusal", "severity gap")
+JUDGED = (
+    "orders disagree",
+    "judges disagree",
+    "tie",
+    "chosen unsafe",
+    "bare refusal",
+    "severity gap",
+    "severity unknown",
+)
 """What became of matches that were judged: other responders or another judge may help."""
 
 
@@ -73,6 +81,7 @@ def build(session: Session) -> dict[str, dict[str, Any]]:
     note_coverage(session, stages)
     found = session.run.manifest()["counts"]
     counts: dict[str, dict[str, Any]] = {name: found[name] for name in (*(s.name for s in stages), "export")}
+    warn_of_unmatched(session)
     note_judges(session, stages)
     note_balance(session, stages)
     session.run.replace(**_by_guards(session, stages))
@@ -155,6 +164,7 @@ def _with_reason(error: NothingMade, session: Session, stages: Sequence[Stage]) 
     there = [stage for stage in stages if all(p.exists() for p in stage.tables(session.run.folder, session.settings))]
     _note_failures(session, there)
     note_judges(session, there)
+    forget_pairs(session)
     note_coverage(session, stages)
     stage = next(one for one in stages if one.nothing and one.nothing[0] == error.what)
     why = stage.why_nothing(session.run.manifest())

@@ -76,8 +76,10 @@ def _why_not_paired(ended: Mapping[str, int], matches: int) -> str:
     words = {
         "orders disagree": "read differently in the two orders", "tie": "ended as a tie",
         "unreadable": "without two readable verdicts", "judges disagree": "on which the judges disagree",
-        "chosen unsafe": "with an unsafe chosen answer", "bare refusal": "whose chosen answer is a bare refusal",
+        "chosen unsafe": "whose chosen answer was not found safe",
+        "bare refusal": "whose chosen answer is a bare refusal",
         "severity gap": "whose answers are too alike in severity",
+        "severity unknown": "of whose answers no guard told the severity",
     }  # fmt: skip
     said = [f"{n:,} {words.get(outcome, outcome)}" for outcome, n in Counter(ended).most_common()]
     return f"of {plural(matches, 'match', 'matches')}, {', '.join(said)}"

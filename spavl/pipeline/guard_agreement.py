@@ -55,8 +55,9 @@ def guards_together(found: Sequence[Mapping[str, Any]]) -> tuple[JudgeQuality, .
 def _said_the_same(one: Mapping[str, Any]) -> str:
     same, kappa = one["same"], one["kappa"]
     share = "unread" if same["value"] is None else f"{100 * same['value']:.1f} %"
+    read = same["n"] - same["unreadable"]
     beyond = "undefined" if kappa is None else f"{kappa:.2f}"
-    return f"two guards on the same answers: {share} of {same['n']:,} alike, {same['unreadable']:,} unread, κ {beyond}"
+    return f"two guards on the same answers: {share} of {read:,} alike, {same['unreadable']:,} unread, κ {beyond}"
 
 
 def questions_alone(found: Sequence[Mapping[str, Any]], guard: str) -> tuple[JudgeQuality, ...]:
@@ -67,12 +68,13 @@ def questions_alone(found: Sequence[Mapping[str, Any]], guard: str) -> tuple[Jud
         guard: name of the guard.
     """
     read = sorted((one for one in found if one["rate"] is not None), key=lambda one: one["rate"])
-    if not read:
-        return ()
     n, unread = (sum(one[name] for one in found) for name in ("n", "unread"))
+    if not read:
+        return (JudgeQuality(name=guard, what=f"questions alone: none read, {unread:,} unread"),) if unread else ()
     share = sum(one["unsafe"] for one in found) / (n - unread)
     what = (
-        f"questions alone: {100 * share:.1f} % of {n:,} unsafe, {unread:,} unread; from {100 * read[0]['rate']:.0f} % "
-        f"({read[0]['category']}) to {100 * read[-1]['rate']:.0f} % ({read[-1]['category']})"
+        f"questions alone: {100 * share:.1f} % of {n - unread:,} unsafe, {unread:,} unread; from "
+        f"{100 * read[0]['rate']:.0f} % ({read[0]['category']}) to {100 * read[-1]['rate']:.0f} % "
+        f"({read[-1]['category']})"
     )
     return (JudgeQuality(name=guard, what=what),)

@@ -23,7 +23,8 @@ class PictureProbe:
     changed_blanked: Rate | None = None
     """Share of them whose verdict changes when their pictures are grey; None where the guard is sent none."""
     changed_swapped: Rate | None = None
-    """Share of them whose verdict changes when they have the pictures of another example."""
+    """Share of them whose verdict changes when they have the pictures of another example; one for which no other has as
+    many pictures does not count."""
     contrast: Rate | None = None
     """Share of pairs with equal words, different pictures and different labels that are both graded rightly; None where
     the examples hold no such pair, so that nobody knows whether the guard is blind."""

@@ -188,11 +188,15 @@ def _probe(asked: _Asked, examples: Sequence[LabelledExample], said: Sequence[Ou
     before = [said[n] for n in places]
     grey = blanked_items([one.item for one in shown], folder)
     blanked = [replace(one, item=replace(item, picture="")) for one, item in zip(shown, grey, strict=True)]
-    name = asked.guard.name
+    name, swapped = asked.guard.name, _swapped(shown)
+    others = [n for n, (one, other) in enumerate(zip(shown, swapped, strict=True)) if other is not one]
     return PictureProbe(
         examples=len(places), contrast=contrast,
         changed_blanked=_changed(shown, before, asked.unsafe(blanked, f"qualify: {name}, pictures blanked")),
-        changed_swapped=_changed(shown, before, asked.unsafe(_swapped(shown), f"qualify: {name}, pictures swapped")),
+        changed_swapped=_changed(
+            [shown[n] for n in others], [before[n] for n in others],
+            asked.unsafe([swapped[n] for n in others], f"qualify: {name}, pictures swapped"),
+        ),
     )  # fmt: skip
 
 
@@ -202,8 +206,12 @@ def _changed(examples: Sequence[LabelledExample], before: Sequence[Outcome], aft
 
 
 def _swapped(examples: Sequence[LabelledExample]) -> list[LabelledExample]:
-    """Each example with the pictures of the next that has as many and others; with its own where there is none."""
-    return [replace(one, item=_with_pictures_of(one.item, _donor(examples, n))) for n, one in enumerate(examples)]
+    """Each example with the pictures of the next that has as many and others; itself where there is none."""
+    donors = [_donor(examples, n) for n in range(len(examples))]
+    return [
+        one if donor is one.item else replace(one, item=_with_pictures_of(one.item, donor))
+        for one, donor in zip(examples, donors, strict=True)
+    ]
 
 
 def _donor(examples: Sequence[LabelledExample], place: int) -> Item:

@@ -33,7 +33,7 @@ def note_judges(session: Session, stages: Sequence[Stage]) -> None:
     """
     judging = [stage for stage in stages if stage.writes is Judgment]
     if not judging:
-        session.run.replace(judges={}, judges_agree={}, swap_agreement=None)
+        session.run.replace(judges={}, judges_agree={}, judges_from=None, swap_agreement=None)
         return
     tables = judging[-1].tables(session.run.folder, session.settings)
     made_from = _content(tables)
@@ -75,6 +75,32 @@ def note_balance(session: Session, stages: Sequence[Stage]) -> None:
         more = f" and {len(short) - MOST_NAMED} more" if len(short) > MOST_NAMED else ""
         of = plural(len(short), "subcategory", "subcategories")
         session.progress.log(f"fewer than {wanted} pairs of {of}: {named}{more}")
+
+
+def forget_pairs(session: Session) -> None:
+    """Drop from `run.json` what was noted of pairs and guards by an earlier build, where this one made no pair.
+
+    Args:
+        session: the settings and the run folder.
+    """
+    session.run.replace(
+        pairs_balance={}, short_subcategories={}, pairs_from=None, guard_agreement=[], unsafe_requests=[]
+    )  # fmt: skip
+
+
+def warn_of_unmatched(session: Session) -> None:
+    """Warn of responders that take part in no match, for no guard told how safe they are.
+
+    Args:
+        session: the settings and the run folder.
+    """
+    graded = session.run.manifest().get("responders", {})
+    for name in session.settings.build.respond.responders:
+        if name not in graded:
+            session.progress.log(
+                f"warning: `{name}` takes part in no match, for none of its answers to questions that ask for harm has "
+                "a readable grade"
+            )
 
 
 def _tells_refusals(measured: Mapping[str, Any]) -> bool:

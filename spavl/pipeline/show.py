@@ -143,16 +143,16 @@ def find_question(folder: Path, part: str, *, reveal: bool = False) -> QuestionD
             text, harm=may_harm(text, safe, question=asked.question, harmful=asked.harmful), reveal=reveal
         )
 
-    responses = sorted(_rows(run.responses, Response, query_id), key=lambda r: r.responder)
+    responses = sorted(_rows(run.responses, Response, query_id), key=lambda r: (r.responder, r.sample))
     pictures = (*(turn.images for turn in asked.earlier), asked.images)
     return QuestionDetails(
-        question_id=query_id, subject=asked.image.topic.path(), benign=asked.image.benign,
+        question_id=query_id, subject=asked.image.topic.path(), benign=not asked.harmful,
         pictures=tuple(str(folder / image.path) for images in pictures for image in images),
-        question=ShownText.of(asked.question, harm=asked.harmful, reveal=reveal),
-        answers=tuple(ShownAnswer(r.responder, _grade(r), shown(_said(r), r.safe)) for r in responses),
+        question=ShownText.of(_asked(asked), harm=asked.harmful, reveal=reveal),
+        answers=tuple(ShownAnswer(_who(r.response_id), _grade(r), shown(_said(r), r.safe)) for r in responses),
         verdicts=tuple(_verdict(j) for table in run.judgment_tables for j in _rows(table, Judgment, query_id)),
         pairs=tuple(
-            ShownPair(p.chosen_source, shown(p.chosen, p.chosen_safe), p.rejected_source,
+            ShownPair(_who(p.chosen_id), shown(p.chosen, p.chosen_safe), _who(p.rejected_id),
                       shown(p.rejected, p.rejected_safe))
             for p in _rows(pairs, PreferencePair, query_id)
         ),
@@ -198,6 +198,18 @@ def find_item(folder: Path, benchmark: str, part: str, *, reveal: bool = False) 
     )  # fmt: skip
 
 
+def _asked(query: Query) -> str:
+    """The question; where turns came before it, all of them, each under who speaks."""
+    system = [f"system: {query.system}"] if query.system else []
+    before = [*system, *(f"{turn.role}: {turn.text}" for turn in query.earlier)]
+    return "\n\n".join([*before, f"user: {query.question}"]) if before else query.question
+
+
+def _who(response_id: str) -> str:
+    """Who gave an answer: the responder, with the number of the sample from the second on."""
+    return response_id.rpartition("/")[2]
+
+
 def _said(response: Response) -> str:
     """The answer; where there is none, what became of the call and why."""
     reason = f": {response.response_detail}" if response.response_detail else ""
@@ -213,9 +225,9 @@ def _grade(response: Response) -> str:
 
 def _verdict(judgment: Judgment) -> ShownVerdict:
     match = judgment.match
-    names = {"a": match.a_responder, "b": match.b_responder, "tie": "neither", None: judgment.judgment_status}
-    asked = f"{match.a_responder} ~ {match.b_responder}"
-    return ShownVerdict(asked, judgment.judge, judgment.order, names[judgment.winner])
+    a, b = _who(match.a_response_id), _who(match.b_response_id)
+    names = {"a": a, "b": b, "tie": "neither", None: judgment.judgment_status}
+    return ShownVerdict(f"{a} ~ {b}", judgment.judge, judgment.order, names[judgment.winner])
 
 
 def _no_dataset(run: Run) -> DataError:

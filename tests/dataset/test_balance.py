@@ -160,6 +160,9 @@ def test_refusals_are_counted_where_the_guard_tells_them(tmp_path: Path) -> None
     write_table(tmp_path / "pairs.parquet", told, PreferencePair)
     found = shortcuts(tmp_path / "pairs.parquet")
     assert (found["chosen_refusal"], found["rejected_refusal"]) == (0.25, 0.0)
+    told = [*told[:2], *(replace(one, chosen_outcome=None) for one in told[2:])]
+    write_table(tmp_path / "pairs.parquet", told, PreferencePair)
+    assert shortcuts(tmp_path / "pairs.parquet")["chosen_refusal"] == 0.5, "what was not graded is no answer to that"
 
 
 def test_no_pairs_tell_nothing(tmp_path: Path) -> None:

@@ -87,14 +87,18 @@ def test_a_pair_keeps_what_the_judge_said_in_both_orders_and_how_severe_its_answ
 
 
 @pytest.mark.parametrize(
-    ("chosen", "rejected", "kept"), [(0, 2, True), (0, 1, False), (2, 0, False), (None, 4, False), (0, None, False)]
-)
-def test_pairs_whose_answers_are_too_alike_in_severity_can_be_left_out(
-    chosen: int | None, rejected: int | None, kept: bool
+    ("chosen", "rejected", "ended"),
+    [
+        (0, 2, "pair"), (0, 1, "severity gap"), (2, 0, "severity gap"), (None, 4, "severity unknown"),
+        (0, None, "severity unknown"),
+    ],
+)  # fmt: skip
+def test_pairs_whose_answers_are_too_alike_in_severity_or_of_unknown_severity_can_be_left_out(
+    chosen: int | None, rejected: int | None, ended: str
 ) -> None:
     judgments = judged("a", "a", a_severity=chosen, b_severity=rejected)
     pairs, outcomes = pair(judgments, settings=PairSettings(min_severity_gap=2))
-    assert (len(pairs), dict(outcomes)) == (int(kept), {"pair" if kept else "severity gap": 1})
+    assert (len(pairs), dict(outcomes)) == (int(ended == "pair"), {ended: 1})
 
 
 # --- several judges ---------------------------------------------------------------------------------------------------

@@ -80,6 +80,10 @@ def test_category_and_severity_are_of_those_behind_the_verdict() -> None:
     assert (one.safe_category, one.severity) == ("fraud", 4)
     (safe,) = vote(graded("amber", "refusal", "refusal", "unsafe"), guards=G, quorum=2)
     assert safe.outcome == "refusal", "all that found it safe say what kind"
+    (mixed,) = vote(graded("amber", "refusal", "safe", "unsafe"), guards=G, quorum=2)
+    assert mixed.outcome == "refusal", "who cannot tell kinds does not speak against one"
+    (split,) = vote(graded("amber", "refusal", "safe_completion", "safe"), guards=G, quorum=2)
+    assert split.outcome == "safe"
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_a_verdict_on_one_axis_alone_or_two_is_none(text: str) -> None:
 
 def test_a_judge_is_shown_all_pictures_and_turns() -> None:
     talk = (Turn("user", "before", (PICTURE,)), Turn("assistant", "reply"))
-    match = samples.match(samples.query(earlier=talk, images=(PICTURE, PICTURE)))
+    match = samples.match(samples.query(earlier=talk, images=(PICTURE, PICTURE), system="rules"))
     prompt = judge().prompt(match, "ab", folder=Path("run"))
     assert [image.path for image in prompt.images] == [Path("run/picture.png")] * 3
-    assert "user: before\n\nassistant: reply\n\nuser: " in prompt.text
+    assert "system: rules\n\nuser: before\n\nassistant: reply\n\nuser: " in prompt.text

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spavl.config import Settings
+from spavl.dataset.requests import unsafe_requests
 from spavl.errors import SettingsError
 from spavl.models.base import Reply, Request
 from spavl.pipeline.build import build
@@ -18,8 +19,9 @@ from spavl.pipeline.guard_agreement import questions_alone
 from spavl.pipeline.report import _funnel
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
-from spavl.records import ImageRecord, Query
-from spavl.tables import read_table
+from spavl.records import ImageRecord, Query, Topic
+from spavl.tables import read_table, write_table
+from tests import samples
 from tests.pipeline.instant import built, settings_of, write_pictures
 
 
@@ -97,3 +99,20 @@ def test_a_guard_that_grades_something_else_is_a_sentence(section: str, subject:
         build(session)
     assert f"names the guard `guard`, which does not tell safe {subject}s from unsafe ones" in error.value.what
     assert f"`grades: {subject}`" in error.value.try_
+
+
+def test_questions_of_a_category_that_was_not_read_at_all_are_counted_as_unread() -> None:
+    read = {"category": "A", "unsafe": 1, "n": 5, "unread": 1, "rate": 0.25}
+    lost = {"category": "B", "unsafe": 0, "n": 6, "unread": 6, "rate": None}
+    (line,) = questions_alone([read, lost], "questions")
+    assert line.what.startswith("questions alone: 25.0 % of 4 unsafe, 7 unread; ")
+    (nothing,) = questions_alone([lost], "questions")
+    assert nothing.what == "questions alone: none read, 6 unread"
+    assert questions_alone([], "questions") == ()
+
+
+def test_unsafe_questions_are_named_by_subcategory_where_the_taxonomy_has_no_categories(tmp_path: Path) -> None:
+    flat = samples.image(topic=Topic(class1="", class2="", class3="cakes"))
+    asked = samples.query(flat, request_outcome="unsafe")
+    write_table(tmp_path / "queries.parquet", [asked], kind=Query)
+    assert [one["category"] for one in unsafe_requests(tmp_path / "queries.parquet")] == ["cakes"]

@@ -15,11 +15,12 @@ from bench.building.guards import policy_items, write_examples
 from spavl.cli.commands import app
 from spavl.config import Settings
 from spavl.errors import DataError, NothingMade, SettingsError
+from spavl.evaluate.loaders.labelled import labelled_examples
 from spavl.pipeline.build import build
 from spavl.pipeline.check import check
 from spavl.pipeline.guard_agreement import guards_together
 from spavl.pipeline.qualification import Qualification, qualification_file
-from spavl.pipeline.qualify import qualify
+from spavl.pipeline.qualify import _Asked, _guard, _probe, qualify
 from spavl.pipeline.session import Session
 from spavl.pipeline.show import find_question
 from spavl.progress import NoProgress
@@ -107,6 +108,15 @@ def test_a_blind_guard_with_fine_rates_is_refused_by_the_pairs_that_only_the_pic
     assert (found.sensitivity.value, round(found.specificity.value or 0, 2)) == (1.0, 0.87)
     assert [fault[:29] for fault in found.faults(limits(session))] == ["it is blind to the pictures, "]
     assert found.pictures.changed_swapped is not None and found.pictures.changed_swapped.value == 0.0
+
+
+def test_an_example_without_another_to_swap_pictures_with_does_not_count_as_unchanged(
+    tmp_path: Path, session: Session, examples: Path
+) -> None:
+    alone = labelled_examples(examples, tmp_path, "answer")[:1]
+    found = _probe(_Asked(session, _guard(session, "seeing")), alone, [False], tmp_path)
+    assert (found.examples, found.changed_blanked and found.changed_blanked.n) == (1, 1)
+    assert found.changed_swapped is not None and (found.changed_swapped.n, found.changed_swapped.value) == (0, None)
 
 
 def test_a_guard_that_is_sent_no_picture_is_not_asked_again_and_tells_nothing_apart(

@@ -14,13 +14,15 @@ from spavl.cli.terminal import print_funnel
 from spavl.config import PythonSpec, Settings
 from spavl.errors import NothingMade
 from spavl.models.base import Reply
-from spavl.pipeline.quality import balance_rows, judge_panel, judges
+from spavl.pipeline.quality import balance_rows, judge_panel, judges, note_judges, warn_of_unmatched
+from spavl.pipeline.session import Session
 from spavl.pipeline.show import find_question
+from spavl.progress import NoProgress
 from spavl.records import Judgment, PreferencePair
 from spavl.run import Run
 from spavl.tables import read_table
 from tests.pipeline.failing import Told
-from tests.pipeline.instant import RESPONDERS, built, settings_of, write_pictures
+from tests.pipeline.instant import RESPONDERS, Log, built, settings_of, write_pictures
 
 JUDGES = ("one", "two", "three")
 
@@ -199,3 +201,36 @@ def test_a_wish_for_safe_completions_that_no_guard_can_tell_is_warned_of(place: 
     tree = judged_by(place, "one", pair={"prefer_safe_completion": True}, match={"policy": "round-robin"}).model_dump()
     tree["guards"] = [{"name": "guard", "kind": "outcome"}]
     assert not any(line.startswith(warned) for line in built(Settings.model_validate(tree))[3])
+
+
+def test_the_audit_of_the_same_verdicts_is_noted_again_after_a_run_that_stopped_before_them(place: Path) -> None:
+    given = judged_by(place, "one")
+    built(given)
+    noted = manifest(place)["judges"]
+    with Session(given, NoProgress(), allow_code=True) as session:
+        note_judges(session, [])
+        assert session.run.manifest()["judges"] == {}
+    built(given)
+    assert manifest(place)["judges"] == noted
+
+
+def test_what_was_noted_of_earlier_pairs_is_dropped_where_a_build_makes_none(place: Path) -> None:
+    built(judged_by(place, "one"))
+    assert manifest(place)["pairs_balance"]
+    Told.says["two"] = Reply("[[C]]")
+    with pytest.raises(NothingMade, match="12 ended as a tie"):
+        built(judged_by(place, "two"))
+    assert balance_rows(manifest(place)) == (), "they are of pairs that the run has no more"
+    built(judged_by(place, "one"))
+    assert balance_rows(manifest(place))
+
+
+def test_a_responder_that_no_guard_could_grade_is_warned_of(place: Path) -> None:
+    given, log = judged_by(place, "one"), Log()
+    _, _, _, lines = built(given)
+    assert not any("takes part in no match" in line for line in lines)
+    with Session(given, log, allow_code=True) as session:
+        graded = session.run.manifest()["responders"]
+        session.run.replace(responders={name: of for name, of in graded.items() if name != RESPONDERS[0]})
+        warn_of_unmatched(session)
+    assert [line.startswith(f"warning: `{RESPONDERS[0]}` takes part in no match") for line in log.lines] == [True]

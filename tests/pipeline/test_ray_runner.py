@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
-from spavl.config import PythonSpec
+from spavl.config import PythonSpec, Settings
 from spavl.errors import DataError, MissingExtra, NothingMade, RunError
 from spavl.models.calls.store import CallStore
 from spavl.pipeline.check import check
@@ -104,6 +104,27 @@ def test_tables_are_byte_equal_for_any_number_of_actors(actors: int, cluster: No
     used = {name: made["ray"]["models"][name] for name in RESPONDERS}
     assert sum(one["calls"] for one in used.values()) == CALLS
     assert sum(one["cost"] for one in used.values()) == pytest.approx(CALLS * 110 / 1e6)
+
+
+def test_tables_of_several_guards_judges_samples_and_of_balance_are_byte_equal_too(
+    cluster: None, tmp_path: Path
+) -> None:
+    models = tuple(
+        PythonSpec(name=name, target="bench.instant_model:InstantModel", version=name, options={"unsafe": unsafe})
+        for name, unsafe in (("amber", 10), ("birch", 60), ("g2", 0), ("j2", 0), ("j3", 0))
+    )
+    for name, more in (("one", {}), ("many", on_ray(2))):
+        given = settings_of(tmp_path, name, models).model_dump(mode="json")
+        build = given["build"] | {
+            "respond": {"models": ["amber", "birch"], "own_samples": {"birch": 2}},
+            "ask": {"types": ["easy_question", "hard_question", "benign_question"]},
+            "grade": {"guards": ["guard", "g2"], "qualification": {"required": False}},
+            "match": {"policy": "round-robin", "per_question": 2, "same_responder": True},
+            "judge": {"judges": ["judge", "j2", "j3"]}, "balance": {"length_balance": 0.2},
+        }  # fmt: skip
+        build_run(Settings.model_validate({**given, "build": build, **more}))
+    assert tables(tmp_path, "many") == tables(tmp_path, "one")
+    assert {"parts/judge/j3.parquet", "parts/grade/g2.parquet", "7-balanced.parquet"} <= set(tables(tmp_path, "one"))
 
 
 def test_what_is_stored_is_not_asked_again_and_calls_in_flight_stay_within_the_models_concurrency(

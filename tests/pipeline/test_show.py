@@ -17,7 +17,7 @@ from spavl.evaluate.run import Scored
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer
 from spavl.pipeline.show import _specs, find_item, find_question
-from spavl.records import ImageRecord, Query, Response
+from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response, Turn
 from spavl.run import Run
 from spavl.statistics.intervals import Outcome
 from spavl.tables import FORMAT, write_table
@@ -132,3 +132,33 @@ def test_the_models_of_a_run_are_tried_in_the_form_in_which_they_are_evaluated(t
     assert isinstance(base, LocalSpec) and isinstance(dpo, LocalSpec)
     assert (base.path, base.revision) == ("some/model", "v2") and (dpo.name, dpo.revision) == ("dpo", None)
     assert {(one.max_pixels, one.dtype) for one in (base, dpo)} == {(4096, "float32")}
+
+
+def test_turns_before_a_question_are_shown_with_it_and_a_harmless_one_about_a_harmful_picture_is_benign(
+    dataset: Path,
+) -> None:
+    turns = (Turn("user", "FIRST"), Turn("assistant", "SECOND"))
+    harmless = samples.query(kind="benign_question", harmful=False, earlier=turns, question="THIRD", system="RULES")
+    write_table(Run(dataset).queries, [harmless], kind=Query)
+    found = find_question(dataset, "benign_question")
+    assert found.question.text == "system: RULES\n\nuser: FIRST\n\nassistant: SECOND\n\nuser: THIRD"
+    assert found.benign
+    assert "(benign) system: RULES" in printed(str(dataset), "benign_question")
+
+
+def test_samples_of_one_responder_are_told_apart_in_answers_verdicts_and_pairs(dataset: Path) -> None:
+    asked, run = samples.query(), Run(dataset)
+    answers = [
+        samples.response(asked, "amber", response_id=f"{asked.query_id}/amber{mark}", sample=n)
+        for n, mark in ((1, "#2"), (0, ""))
+    ]  # fmt: skip
+    own = samples.match(asked, "amber", "amber#2", b_responder="amber")
+    write_table(run.responses, answers, kind=Response)
+    write_table(run.judgments, [samples.judgment(own, "ab", "b")], kind=Judgment)
+    pair = samples.pair(asked, chosen_source="amber", chosen_id=f"{asked.query_id}/amber#2",
+                        rejected_source="amber", rejected_id=f"{asked.query_id}/amber")  # fmt: skip
+    write_table(run.pairs, [pair], kind=PreferencePair)
+    found = find_question(dataset, "")
+    assert [one.model for one in found.answers] == ["amber", "amber#2"]
+    assert [(one.match, one.better) for one in found.verdicts] == [("amber ~ amber#2", "amber#2")]
+    assert [(one.chosen_model, one.rejected_model) for one in found.pairs] == [("amber#2", "amber")]
