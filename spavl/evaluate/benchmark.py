@@ -14,17 +14,20 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Scorer
 from spavl.models.base import Prompt, Sampling
 from spavl.records import ImageRef
+from spavl.statistics.intervals import Outcome
 from spavl.statistics.paired import Better
 
 Axis = Literal["safety", "over-refusal", "helpfulness", "skill"]
 """What a metric measures. The report shows all four, for a gain on one is often paid with a loss on another."""
 AXES: tuple[Axis, ...] = ("safety", "over-refusal", "helpfulness", "skill")
 """All axes, in the order in which they are shown; the first metric of the first axis is the headline."""
+Together = Literal["all", "any", "majority", "mean"]
+"""How the outcomes of a unit's items become one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A rate: the share of some items for which the scorer says True.
+    """A rate: the share of some items for which the scorer says True, or the mean of what it scores from 0 to 1.
 
     Which items, is declared: those of some subsets, and those with some flags; with nothing declared, all.
     """
@@ -49,9 +52,21 @@ class Metric:
     """Only benign items, or only those that are not; None: both."""
     heldout: bool | None = None
     """Only held-out items, or only those that are not; None: both."""
-    when_declined: bool | None = None
+    when_declined: Outcome = None
     """The outcome where the service itself refused or filtered the call, so that there is no answer to score: such a
     response is safe, unhelpful and wrong. None: no verdict."""
+    graded: bool = False
+    """Whether outcomes are scores from 0 to 1, and not only True and False."""
+    weight: Scorer | None = None
+    """How much every answer counts: its outcomes are weights from 0 to 2, and the rate is the weighted mean. Precision
+    counts the answers that say yes; F1 gives a right yes the weight 2, a wrong answer 1 and a right no 0. None: all
+    count alike."""
+    together: Together | None = None
+    """How the outcomes of the items of one `unit` become one, which then stands with the first of them. `all`: True
+    where all are (rotations of a question, both sides of a pair). `any`: True where one is (samples of an answer).
+    None: every item counts for itself."""
+    macro: bool = False
+    """Whether every group counts alike, however many items it has: the unweighted mean over scenarios or splits."""
 
     def counts(self, item: Item) -> bool:
         """Whether an item counts in the metric.
@@ -84,6 +99,10 @@ class Benchmark:
     """Prompt of an item; `{question}` is replaced, once."""
     source: str = ""
     """Where the items come from, such as paper, revision or file."""
+    samples: int = 1
+    """Answers to each item; with several, each is an item of its own in the scores, and the item is their unit."""
+    standard: str = ""
+    """Name of the published protocol that it follows to the letter; empty: none."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -108,7 +127,8 @@ class Benchmark:
         sampling = asdict(self.sampling)
         if self.sampling.temperature == 0:
             del sampling["seed"]
-        for form in (self.prompt, sampling, [_metric_form(m) for m in self.metrics], *map(_item_form, self.items)):
+        asked = [sampling, self.samples]
+        for form in (self.prompt, asked, [_metric_form(m) for m in self.metrics], *map(_item_form, self.items)):
             found.update(json.dumps(form, sort_keys=True).encode() + b"\n")
         return found.hexdigest()[:16]
 
@@ -125,12 +145,15 @@ def counted(metrics: Iterable[Metric], items: Sequence[Item]) -> tuple[Metric, .
 
 def _metric_form(metric: Metric) -> list[Any]:
     over = [metric.subsets, metric.harmful, metric.benign, metric.heldout]
-    return [metric.name, metric.axis, metric.better, metric.scorer.id, metric.when_declined, over]
+    weight = metric.weight.id if metric.weight else None
+    how = [metric.graded, weight, metric.together, metric.macro]
+    return [metric.name, metric.axis, metric.better, metric.scorer.id, metric.when_declined, over, how]
 
 
 def _item_form(item: Item) -> list[Any]:
     earlier = [[turn.role, turn.text, _hashes(turn.images)] for turn in item.earlier]
     known = [item.expected, item.cluster, item.harmful, item.benign, item.heldout, *item.also]
+    known += [item.unit, list(item.options), dict(item.notes)]
     return [item.item_id, item.subset, item.system, earlier, item.question, _hashes(item.images), item.shown, known]
 
 
@@ -159,6 +182,8 @@ def _check_metrics(benchmark: Benchmark, where: str) -> None:
     for place, metric in enumerate(benchmark.metrics):
         if any(metric.name == other.name for other in benchmark.metrics[:place]):
             raise DataError(f"Two metrics are called `{metric.name}`", where=where)
+        if metric.together == "mean" and not metric.graded:
+            raise DataError(f"Metric `{metric.name}` is a mean, and says not that it is graded", where=where)
         if not any(metric.counts(item) for item in benchmark.items):
             over = f" of its subsets ({', '.join(metric.subsets)})" if metric.subsets else ""
             raise DataError(f"No item{over} counts in metric `{metric.name}`", where=where)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spavl.evaluate.item import Item
-from spavl.evaluate.scorer import Answer
+from spavl.evaluate.scorer import Answer, AnswerVerdict
 from spavl.judging.exchange import Exchange
 from spavl.judging.guard import Guard
 from spavl.judging.kinds import Verdict
@@ -17,6 +17,8 @@ from spavl.judging.readers.outcomes import Grade
 from spavl.models.base import Prompt, Reply
 from spavl.statistics.intervals import Outcome
 
+NOTHING_TO_GRADE = AnswerVerdict(outcome=None, status="skipped", detail="the answer is empty")
+"""Of an answer without a word."""
 Ask = Callable[[str, Sequence[Prompt]], list[Reply]]
 """(what is done, prompts) → one reply a prompt, in order, through the call store."""
 
@@ -39,8 +41,8 @@ class GuardScorer:
         """Name of the guard and hash of what decides its grades: model, prompt, reading, sampling."""
         return f"guard:{self.guard.name}/{self.tells}/{self.guard.identity_with(self.model_identity)}"
 
-    def score(self, answers: Sequence[Answer]) -> list[Outcome]:
-        """One outcome an answer, in order; None where the grade could not be read, or there is nothing to grade.
+    def score(self, answers: Sequence[Answer]) -> list[AnswerVerdict]:
+        """One verdict an answer, in order; without an outcome where none could be read, or there is nothing to grade.
 
         Args:
             answers: the answers; one of no text is not sent to the guard.
@@ -48,8 +50,15 @@ class GuardScorer:
         exchanges = [exchange_of(answer.item, answer.text, answer.thought) for answer in answers]
         asked = [place for place, exchange in enumerate(exchanges) if self.guard.can_grade(exchange)]
         replies = self.ask(f"grade: {self.guard.name}", [self.guard.prompt(exchanges[place]) for place in asked])
-        found = {place: self.guard.grade(reply)[0] for place, reply in zip(asked, replies, strict=True)}
-        return [self._outcome(found.get(place)) for place in range(len(answers))]
+        found = {place: self._verdict(reply) for place, reply in zip(asked, replies, strict=True)}
+        return [found.get(place, NOTHING_TO_GRADE) for place in range(len(answers))]
+
+    def _verdict(self, reply: Reply) -> AnswerVerdict:
+        grade, status = self.guard.grade(reply)
+        detail = "" if status == "ok" else reply.detail
+        return AnswerVerdict(
+            outcome=self._outcome(grade), status=status, detail=detail, grade=grade, calls=(reply.key,)
+        )
 
     def _outcome(self, grade: Grade | None) -> Outcome:
         if grade is None:
@@ -69,5 +78,5 @@ def exchange_of(item: Item, answer: str, thought: str = "") -> Exchange:
     """
     return Exchange(
         question=item.question, answer=answer, thought=thought, images=item.images, earlier=item.earlier,
-        system=item.system, item=item.picture or item.item_id,
+        system=item.system, item=item.picture or item.item_id, notes=item.notes,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from spavl.records import ImageRef, Turn
@@ -34,6 +35,15 @@ class Item:
     """The right answer, where there is one. Never sent to the model."""
     also: tuple[str, ...] = ()
     """Further answers that are right."""
+    options: tuple[str, ...] = ()
+    """Texts of the options that are to be chosen from, in the order of their letters A, B, C …; they stand in the
+    question too."""
+    unit: str = ""
+    """Items of one unit are scored together by the metrics that say so: the rotations of a question, the two sides of a
+    pair, the samples of an answer; empty: a unit of its own."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What else is known of it by name, such as `caption`, `reference` or `warning`: for scorers and controls, and
+    never sent to the model that is evaluated."""
     cluster: str = ""
     """Items of one cluster share a picture or a question and are not independent; empty: a cluster of its own."""
     group: str = ""

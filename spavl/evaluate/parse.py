@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from spavl.config.evaluate import AnswerForm
+from spavl.config.benchmarks import AnswerForm
 from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Rule
 from spavl.judging.readers.refusal import refuses

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.benchmark import Benchmark, Metric, Together
 from spavl.evaluate.item import Item
-from spavl.evaluate.scorer import DECLINED, FAILED, Answer
+from spavl.evaluate.scorer import DECLINED, FAILED, Answer, AnswerVerdict
 from spavl.models.base import Model, Reply
 from spavl.models.calls.engine import complete
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
-from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
+from spavl.statistics.estimate import estimate
+from spavl.statistics.intervals import LEVEL, Outcome, Rate
 from spavl.statistics.paired import PairedComparison, compare_paired
 
 
@@ -26,6 +28,10 @@ class Scored:
     """The answer with its item and call."""
     outcomes: Mapping[str, Outcome]
     """Outcome of every metric that the item counts in, by name."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """How much it counts, by name of the metric, where not all count alike."""
+    verdicts: Mapping[str, AnswerVerdict] = field(default_factory=dict)
+    """What the guard or judge of a metric said, by name of the metric, where one was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +65,22 @@ def answer(
     """
     prompts = [benchmark.prompt_for(item) for item in benchmark.items if not item.missing]
     replies = iter(
-        complete(model, prompts, sampling=benchmark.sampling, store=store, on_progress=on_progress, oversight=oversight)
-    )
-    given = (_skipped(item) if item.missing else next(replies) for item in benchmark.items)
-    return [_answer(benchmark, model, item, reply) for item, reply in zip(benchmark.items, given, strict=True)]
+        complete(
+            model, prompts, sampling=benchmark.sampling, store=store, samples=benchmark.samples,
+            on_progress=on_progress, oversight=oversight,
+        )
+    )  # fmt: skip
+    items = [sampled for item in benchmark.items for sampled in _samples(item, benchmark.samples)]
+    given = (_skipped(item) if item.missing else next(replies) for item in items)
+    return [_answer(benchmark, model, item, reply) for item, reply in zip(items, given, strict=True)]
+
+
+def _samples(item: Item, samples: int) -> list[Item]:
+    """The item once for every answer to it; where there are several, they are one unit and one cluster."""
+    if samples == 1:
+        return [item]
+    unit, cluster = item.unit or item.item_id, item.cluster or item.item_id
+    return [replace(item, item_id=f"{item.item_id}#{n}", unit=unit, cluster=cluster) for n in range(1, samples + 1)]
 
 
 def _skipped(item: Item) -> Reply:
@@ -94,29 +112,100 @@ def score(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Scored]:
         answers: answers to its items.
 
     Raises:
-        TypeError: a scorer gave an outcome that is not True, False or None.
+        TypeError: a scorer gave an outcome that is none.
     """
-    outcomes: list[dict[str, Outcome]] = [{} for _ in answers]
+    found: list[dict[str, AnswerVerdict]] = [{} for _ in answers]
+    weights: list[dict[str, float]] = [{} for _ in answers]
     for metric in benchmark.metrics:
-        for place, outcome in _outcomes(metric, answers).items():
-            outcomes[place][metric.name] = outcome
-    return [Scored(answer=a, outcomes=found) for a, found in zip(answers, outcomes, strict=True)]
+        verdicts = _verdicts(metric, answers)
+        for place, verdict in _folded(metric.together, verdicts, answers).items():
+            found[place][metric.name] = verdict
+        for place, weight in _weights(metric, answers, verdicts).items():
+            weights[place][metric.name] = weight
+    return [
+        Scored(
+            answer=a, outcomes={name: v.outcome for name, v in own.items()}, weights=weighed,
+            verdicts={name: v for name, v in own.items() if v.calls or v.detail},
+        )
+        for a, own, weighed in zip(answers, found, weights, strict=True)
+    ]  # fmt: skip
 
 
-def _outcomes(metric: Metric, answers: Sequence[Answer]) -> dict[int, Outcome]:
-    """Outcome of a metric by place of the answer, for those that count in it."""
+def _verdicts(metric: Metric, answers: Sequence[Answer]) -> dict[int, AnswerVerdict]:
+    """What the scorer of a metric says by place of the answer, for those that count in it."""
     counted = [place for place, a in enumerate(answers) if metric.counts(a.item)]
-    found = {place: metric.when_declined if answers[place].status in DECLINED else None for place in counted}
+    found: dict[int, AnswerVerdict] = {}
+    for place in counted:
+        status = answers[place].status
+        found[place] = AnswerVerdict(outcome=metric.when_declined if status in DECLINED else None, status=status)
     scored = [place for place in counted if answers[place].status not in (*DECLINED, *FAILED)]
     outcomes = metric.scorer.score([answers[place] for place in scored])
     return found | {place: _checked(o, metric) for place, o in zip(scored, outcomes, strict=True)}
 
 
-def _checked(outcome: object, metric: Metric) -> Outcome:
-    """The outcome, if it is one: a 0.7 or a "safe" must not be taken for True."""
+def _checked(said: object, metric: Metric) -> AnswerVerdict:
+    """What was said, if it is an outcome: a 0.7 or a "safe" must not be taken for True where nothing is graded."""
+    verdict = said if isinstance(said, AnswerVerdict) else None
+    outcome = verdict.outcome if verdict else said
     if outcome is None or isinstance(outcome, bool):
-        return outcome
-    raise TypeError(f"a scorer returns True, False or None; for {metric.name} it returned {outcome!r}")
+        return verdict or AnswerVerdict(outcome=outcome, status="ok")
+    if metric.graded and isinstance(outcome, int | float) and 0 <= outcome <= 1:
+        return verdict or AnswerVerdict(outcome=float(outcome), status="ok")
+    wanted = "a number from 0 to 1 or None" if metric.graded else "True, False or None"
+    raise TypeError(f"a scorer returns {wanted}; for {metric.name} it returned {outcome!r}")
+
+
+def _weights(metric: Metric, answers: Sequence[Answer], found: Mapping[int, AnswerVerdict]) -> dict[int, float]:
+    """Weight by place of the answer; none where all count alike. What could not be read counts once."""
+    if metric.weight is not None:
+        read = [place for place, verdict in found.items() if verdict.outcome is not None]
+        weighed = metric.weight.score([answers[place] for place in read])
+        own = {place: _weight(one, metric) for place, one in zip(read, weighed, strict=True)}
+        return {place: own.get(place, 1.0) for place in found}
+    if metric.macro:
+        sizes = Counter(answers[place].item.group for place in found)
+        return {place: len(found) / (len(sizes) * sizes[answers[place].item.group]) for place in found}
+    return {}
+
+
+def _weight(said: object, metric: Metric) -> float:
+    weight = said.outcome if isinstance(said, AnswerVerdict) else said
+    if isinstance(weight, int | float) and 0 <= weight <= 2:
+        return float(weight)
+    raise TypeError(f"a weight is a number from 0 to 2; for {metric.name} it is {weight!r}")
+
+
+def _folded(
+    rule: Together | None, found: Mapping[int, AnswerVerdict], answers: Sequence[Answer]
+) -> Mapping[int, AnswerVerdict]:
+    """The verdicts with one for every unit, at the place of its first item."""
+    if rule is None:
+        return found
+    units: dict[str, list[int]] = {}
+    for place in found:
+        item = answers[place].item
+        units.setdefault(item.unit or item.item_id, []).append(place)
+    return {
+        places[0]: replace(found[places[0]], outcome=together([found[place].outcome for place in places], rule))
+        for places in units.values()
+    }
+
+
+def together(outcomes: Sequence[Outcome], rule: Together) -> Outcome:
+    """One outcome for those of a unit's items; None where the unread ones could change it.
+
+    Args:
+        outcomes: of the items.
+        rule: how they become one.
+    """
+    read = [outcome for outcome in outcomes if outcome is not None]
+    unread, true = len(outcomes) - len(read), sum(1 for outcome in read if outcome)
+    if rule == "mean":
+        return None if unread else sum(read) / len(read)
+    needed = {"all": len(outcomes), "any": 1, "majority": len(outcomes) // 2 + 1}[rule]
+    if true >= needed:
+        return True
+    return None if true + unread >= needed else False
 
 
 def summarise(scored: Sequence[Scored], *, level: float = LEVEL) -> dict[str, Rate]:
@@ -147,7 +236,8 @@ def _group(scored: Scored) -> str:
 
 
 def _rate(asked: Sequence[Scored], metric: str, level: float) -> Rate:
-    return clustered_rate([s.outcomes[metric] for s in asked], [_cluster(s) for s in asked], level=level)
+    weights = [s.weights.get(metric, 1.0) for s in asked] if any(metric in s.weights for s in asked) else None
+    return estimate([s.outcomes[metric] for s in asked], [_cluster(s) for s in asked], weights, level=level)
 
 
 def _cluster(scored: Scored) -> tuple[str, str]:
@@ -170,20 +260,24 @@ def compare(
     Raises:
         DataError: the two were not asked the same items.
     """
-    before, after = ({s.answer.item.item_id: s.outcomes for s in side} for side in (base, aligned))
-    clusters = {s.answer.item.item_id: _cluster(s) for s in base}
-    if before.keys() != after.keys():
+    if {s.answer.item.item_id for s in base} != {s.answer.item.item_id for s in aligned}:
         raise DataError("The two models were not asked the same items", where=f"benchmark {benchmark.name}")
+    clusters = {s.answer.item.item_id: _cluster(s) for s in base}
     return {
         metric.name: compare_paired(
-            {item: outcomes[metric.name] for item, outcomes in before.items() if metric.name in outcomes},
-            {item: outcomes[metric.name] for item, outcomes in after.items() if metric.name in outcomes},
-            better=metric.better,
-            clusters=clusters,
-            level=level,
+            _by_item(base, metric.name), _by_item(aligned, metric.name), better=metric.better, clusters=clusters,
+            weights=(_weights_by_item(base, metric.name), _weights_by_item(aligned, metric.name)), level=level,
         )
         for metric in benchmark.metrics
-    }
+    }  # fmt: skip
+
+
+def _by_item(scored: Sequence[Scored], metric: str) -> dict[str, Outcome]:
+    return {s.answer.item.item_id: s.outcomes[metric] for s in scored if metric in s.outcomes}
+
+
+def _weights_by_item(scored: Sequence[Scored], metric: str) -> dict[str, float]:
+    return {s.answer.item.item_id: s.weights[metric] for s in scored if metric in s.weights}
 
 
 def changed(benchmark: Benchmark, base: Sequence[Scored], aligned: Sequence[Scored]) -> dict[str, Changed]:
@@ -197,14 +291,20 @@ def changed(benchmark: Benchmark, base: Sequence[Scored], aligned: Sequence[Scor
     after = {s.answer.item.item_id: s.outcomes for s in aligned}
     found = {}
     for metric in benchmark.metrics:
-        good = metric.better != "lower"
         moves = [
-            (item, before[metric.name], after[item].get(metric.name))
+            (item, _rise(before[metric.name], after[item].get(metric.name), metric))
             for item, before in ((s.answer.item.item_id, s.outcomes) for s in base)
             if metric.name in before and item in after
         ]
         found[metric.name] = Changed(
-            fixed=tuple(item for item, was, now in moves if (was, now) == (not good, good)),
-            broken=tuple(item for item, was, now in moves if (was, now) == (good, not good)),
+            fixed=tuple(item for item, rise in moves if rise > 0),
+            broken=tuple(item for item, rise in moves if rise < 0),
         )
     return found
+
+
+def _rise(before: Outcome, after: Outcome, metric: Metric) -> float:
+    """How much better an outcome became; 0 where one of the two was not read."""
+    if before is None or after is None:
+        return 0.0
+    return float(before) - float(after) if metric.better == "lower" else float(after) - float(before)

@@ -1,7 +1,7 @@
-"""Answers and what scores them: a scorer gives an outcome of every answer, by a rule or by a guard.
+"""Answers and what scores them: a scorer gives an outcome of every answer, by a rule, a guard or a judge.
 
-An outcome is True, False or None. None is a verdict that could not be read: estimates leave it out, and interval bounds
-assume the worse for it.
+An outcome is True, False, or a score from 0 to 1 where answers are graded; or None. None is a verdict that could not be
+read: estimates leave it out, and interval bounds assume the worse for it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from spavl.evaluate.item import Item
+from spavl.judging.readers.outcomes import Grade
 from spavl.records import Status
 from spavl.statistics.intervals import Outcome
 
@@ -44,6 +45,23 @@ class Answer:
     """Length of the answer in tokens."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerVerdict:
+    """What a guard or a judge said of an answer, with what became of its call."""
+
+    outcome: Outcome
+    """The outcome; None where it could not be read."""
+    status: Status
+    """What became of the call: `ok` where a verdict was read, `unreadable` where the reply holds none; `skipped` where
+    there was nothing to grade."""
+    detail: str = ""
+    """Why there is no verdict; empty where there is one."""
+    grade: Grade | None = None
+    """Outcome of four kinds, severity and category, as far as the guard tells them."""
+    calls: tuple[str, ...] = ()
+    """Keys of its calls in the store."""
+
+
 @runtime_checkable
 class Scorer(Protocol):
     """Gives the outcome of a metric for every answer."""
@@ -53,8 +71,8 @@ class Scorer(Protocol):
         """Names all that decides its outcomes, such as `reader:refusal/2`; part of a benchmark's protocol."""
         ...
 
-    def score(self, answers: Sequence[Answer]) -> Sequence[Outcome]:
-        """One outcome an answer, in order.
+    def score(self, answers: Sequence[Answer]) -> Sequence[Outcome | AnswerVerdict]:
+        """One outcome an answer, in order; with what became of the verdict where a guard or judge was asked.
 
         Args:
             answers: whole or cut off, of items that the metric counts; the text of one that was cut off inside its

@@ -25,7 +25,8 @@ def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group
 
     Which of a stratum are taken, and from which strata where there are too many, is decided by the hash of the items'
     ids, so that no rhythm of the file (yes and no in turn, three pictures a question) decides it; a larger limit takes
-    the same items and further ones.
+    the same items and further ones. Items of one unit, such as the two sides of a pair, are taken together or not at
+    all, so that there may be fewer than the limit.
 
     Args:
         items: all items.
@@ -34,12 +35,15 @@ def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group
     """
     if limit is None or limit >= len(items):
         return items
-    strata: dict[Hashable, list[tuple[bytes, int]]] = {}
+    units: dict[str, list[int]] = {}
     for place, item in enumerate(items):
-        strata.setdefault(stratum(item), []).append((_hash(item), place))
+        units.setdefault(item.unit or item.item_id, []).append(place)
+    strata: dict[Hashable, list[tuple[bytes, str]]] = {}
+    for unit, places in units.items():
+        strata.setdefault(stratum(items[places[0]]), []).append((sha256(unit.encode()).digest(), unit))
     turns = [(turn, *found) for members in strata.values() for turn, found in enumerate(sorted(members))]
-    return [items[place] for place in sorted(place for _, _, place in sorted(turns)[:limit])]
-
-
-def _hash(item: Item) -> bytes:
-    return sha256(item.item_id.encode()).digest()
+    taken: list[int] = []
+    for _, _, unit in sorted(turns):
+        if len(taken) + len(units[unit]) <= limit:
+            taken += units[unit]
+    return [items[place] for place in sorted(taken)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from spavl.judging.readers.outcomes import Grade
@@ -29,6 +29,8 @@ class Exchange:
     """Text of the system turn."""
     item: str = ""
     """Name of what is asked about, by which a model of kind `python` knows it."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What else is known of the question by name, such as `reference` or `warning`; fills a template's placeholders."""
 
     @property
     def conversation(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from spavl.config.evaluate import WorldLanguage
+from spavl.config.benchmarks import WorldLanguage
 from spavl.miniworld import language as closed
 from spavl.miniworld.language import Answer, Question, QuestionKind, WordingSet
 from spavl.miniworld.real import answers, english

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
-from spavl.config.evaluate import WorldLanguage
+from spavl.config.benchmarks import WorldLanguage
 from spavl.errors import DataError
 from spavl.miniworld.language import REQUESTS, Answer, QuestionKind, WordingSet
 from spavl.miniworld.languages import CLOSED, LANGUAGES, Language

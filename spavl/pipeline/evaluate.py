@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl.config import LocalSpec, ModelSpec
-from spavl.config.evaluate import BenchmarkSpec, MiniworldBenchmark
+from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.blind_control import blanked
@@ -159,14 +159,15 @@ def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
             label = m.label if labels[m.label] == 1 else f"{m.label} ({benchmark.name})"
             found[names[m.name]] = {
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
-                "what": m.what, "scorer": m.scorer.id, "protocol": protocol,
+                "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
             }  # fmt: skip
     return found
 
 
 def _asked(benchmark: Benchmark) -> dict[str, Any]:
     return {
-        "source": benchmark.source, "protocol": benchmark.protocol(), "items": len(benchmark.items),
+        "source": benchmark.source, "protocol": benchmark.protocol(), "standard": benchmark.standard,
+        "items": len(benchmark.items), "samples": benchmark.samples,
         "prompt": benchmark.prompt, "sampling": asdict(benchmark.sampling),
     }  # fmt: skip
 
@@ -296,7 +297,8 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)
-    write_scores(session.run.evaluate, scored, run=session.run.folder)
+    graded = [metric.name for metric in benchmark.metrics if metric.graded]
+    write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
     return scored
 
 

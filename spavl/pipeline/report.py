@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from spavl.config import Settings, load_settings
-from spavl.config.evaluate import MiniworldBenchmark
+from spavl.config.benchmarks import MiniworldBenchmark
 from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.coverage import coverage_of

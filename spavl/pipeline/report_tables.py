@@ -70,11 +70,13 @@ class MeasuredMetric:
     """What it measures."""
     better: Better
     """Direction of an improvement."""
+    graded: bool = False
+    """Whether its outcomes are scores from 0 to 1."""
 
     @property
     def column(self) -> str:
         """Column of its outcomes in the table of scores, quoted for SQL."""
-        return quoted(outcome_column(self.name))
+        return quoted(outcome_column(self.name, graded=self.graded))
 
     def is_good(self, outcome: Outcome) -> bool | None:
         """Whether an outcome is what was wanted; None where it was not read, or neither is better.
@@ -82,7 +84,9 @@ class MeasuredMetric:
         Args:
             outcome: of an answer.
         """
-        return None if outcome is None or self.better == "neither" else outcome == (self.better == "higher")
+        if outcome is None or self.better == "neither":
+            return None
+        return (outcome >= 0.5) == (self.better == "higher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,8 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
         manifest: `run.json`.
     """
     found = [
-        MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"]) for key, m in manifest["metrics"].items()
+        MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"], m.get("graded", False))
+        for key, m in manifest["metrics"].items()
     ]
     order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
     return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))
@@ -290,9 +295,10 @@ def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> 
     names = {f"scores_{place}": path for place, path in enumerate(tables.values())}
     joins = " ".join(f"JOIN {name} USING (item_id)" for name in list(names)[1:])
     last, column = f"scores_{len(names) - 1}" if len(names) > 1 else "f", metric.column
-    good = "TRUE" if metric.better == "higher" else "FALSE"
+    worse = ">" if metric.better == "higher" else "<"
     kept = f"f.{column} = {last}.{column}"
-    rank = f"CASE WHEN {last}.{column} IS NULL THEN 3 WHEN {kept} THEN 2 WHEN f.{column} = {good} THEN 0 ELSE 1 END"
+    broken = f"f.{column} {worse} {last}.{column}"
+    rank = f"CASE WHEN {last}.{column} IS NULL THEN 3 WHEN {kept} THEN 2 WHEN {broken} THEN 0 ELSE 1 END"
     ranked = (
         f"SELECT item_id, place, {rank} AS rank FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f "
         f"{joins} WHERE f.{column} IS NOT NULL"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, final
 
 from spavl.config import Settings
 from spavl.config.align import ValidationSettings
-from spavl.config.evaluate import MiniworldBenchmark
+from spavl.config.benchmarks import MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Axis, Benchmark
 from spavl.evaluate.item import Item

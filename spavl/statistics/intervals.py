@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-Outcome = bool | None
-"""True, False, or None for a verdict that could not be read."""
+Outcome = float | None
+"""True, False, or a score from 0 to 1 where something is graded; None for a verdict that could not be read."""
 
 LEVEL = 0.95
 """Default confidence level."""

@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import bdtr, ndtr, ndtri
 
 from spavl.statistics.intervals import LEVEL, Outcome, effective_size
+from spavl.statistics.paired_scores import is_graded, weighted_difference
 
 Better = Literal["lower", "higher", "neither"]
 """Direction in which a metric improves; `neither` for a rate that is only looked at, such as how often yes is said."""
@@ -155,6 +156,7 @@ def compare_paired(
     *,
     better: Better,
     clusters: Mapping[str, Hashable] | None = None,
+    weights: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {}),
     level: float = LEVEL,
 ) -> PairedComparison:
     """Compare two models on the items that both were asked.
@@ -166,11 +168,16 @@ def compare_paired(
         aligned: outcomes of the aligned model by item id.
         better: direction in which the metric improves; "fixed" is an improvement either way.
         clusters: cluster by item id, where items share a picture or a question; an item left out is its own cluster.
+        weights: how much every item counts under the base and under the aligned model, where not all count alike.
         level: confidence level.
     """
     items = [item for item in base if item in aligned]
-    changes = [_change(base[item], aligned[item]) for item in items]
     cluster_of = [clusters.get(item, item) if clusters else item for item in items]
+    if any(weights) or is_graded(base) or is_graded(aligned):
+        both = [(weights[0].get(item, 1.0), weights[1].get(item, 1.0)) for item in items]
+        named = dict(zip(items, cluster_of, strict=True))
+        return _compare_scores(base, aligned, better, named, both, level=level)
+    changes = [_change(base[item], aligned[item]) for item in items]
     up, down, unread = changes.count(1), changes.count(-1), changes.count(None)
     fixed, broken = (down, up) if better == "lower" else (up, down)
     read = len(items) - unread
@@ -184,6 +191,32 @@ def compare_paired(
         low=_bounds([-1 if c is None else c for c in changes], cluster_of, level)[0],
         high=_bounds([1 if c is None else c for c in changes], cluster_of, level)[1],
     )
+
+
+def _compare_scores(
+    base: Mapping[str, Outcome], aligned: Mapping[str, Outcome], better: Better, clusters: Mapping[str, Hashable],
+    weights: Sequence[tuple[float, float]], *, level: float,
+) -> PairedComparison:  # fmt: skip
+    """The comparison of graded or weighted outcomes: fixed and broken are the items that got better and worse."""
+    fall, rise, read = ([_both(base[i], aligned[i], unread) for i in clusters] for unread in ((1, 0), (0, 1), None))
+    kept = [place for place, pair in enumerate(read) if pair is not None]
+    pairs = [read[place] for place in kept]
+    groups = list(clusters.values())
+    own_weights, own_groups = [weights[place] for place in kept], [groups[place] for place in kept]
+    difference, *_, p = weighted_difference(pairs, own_weights, own_groups, level)
+    changes = [after - before for before, after in pairs if after != before]
+    improved = sum((change < 0) == (better == "lower") for change in changes)
+    return PairedComparison(
+        fixed=improved, broken=len(changes) - improved, p=p if len(pairs) == len(clusters) else 1.0, n=len(clusters),
+        unreadable=len(clusters) - len(pairs), difference=difference if pairs else None,
+        low=weighted_difference(fall, weights, groups, level)[1],
+        high=weighted_difference(rise, weights, groups, level)[2],
+    )  # fmt: skip
+
+
+def _both(before: Outcome, after: Outcome, unread: tuple[float, float] | None) -> Any:
+    """Both outcomes; those of a pair that was not read are given."""
+    return unread if before is None or after is None else (float(before), float(after))
 
 
 def _change(before: Outcome, after: Outcome) -> int | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from spavl.config.evaluate import FileBenchmark
+from spavl.config.benchmarks import FileBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.loaders import load_file
+from spavl.evaluate.loaders.file import load_file
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.models.base import Sampling

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spavl.config.evaluate import FileBenchmark
+from spavl.config.benchmarks import FileBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.parse import EXACT
 from tests.evaluate.benchmark_files import json_lines, opened, picture

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spavl.config.evaluate import MmSafetyBenchmark, PopeBenchmark, SpaVlBenchmark
+from spavl.config.benchmarks import MmSafetyBenchmark, PopeBenchmark, SpaVlBenchmark
 from spavl.errors import DataError
 from tests.evaluate.benchmark_files import json_lines, opened, picture
 

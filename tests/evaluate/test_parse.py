@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.config.evaluate import FileBenchmark
+from spavl.config.benchmarks import FileBenchmark
 from spavl.evaluate import Answer, BenchmarkTools, Item
 from spavl.evaluate.loaders.file import load_file
 from spavl.evaluate.parse import EXACT, REFUSES, RIGHT_YES_NO, SAYS_YES

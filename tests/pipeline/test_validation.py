@@ -13,7 +13,7 @@ from spavl.align.validation.selection import ValidationScores
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.evaluate import Answer, Axis, Benchmark, Item, Rule, score
-from spavl.evaluate.loaders.pope import METRICS as POPE
+from spavl.evaluate.loaders.skills.pope import METRICS as POPE
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.models.base import Sampling
 from spavl.models.identity import find_checkpoint

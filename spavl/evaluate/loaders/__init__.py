@@ -1,20 +1,27 @@
-"""Loaders of benchmarks, one module each: local files in their published layout, or own code; none downloads."""
+"""Loaders of benchmarks, one module each: local files in their published layout, or own code; none downloads.
+
+`safety` and `skills` hold those of published benchmarks, `file` that of the user's own files, `own` that of own code.
+What they share: `loader` (the type), `read_files` (fields and pictures), `findings` (what is wrong, told at once),
+`columns` and `item_of_row` (the user's own files), `labelled` (examples on which guards are measured).
+"""
 
 from __future__ import annotations
 
-from spavl.config.evaluate import FileBenchmark, MmSafetyBenchmark, PopeBenchmark, PythonBenchmark, SpaVlBenchmark
+from collections.abc import Mapping
+
+from spavl.config.benchmarks import FileBenchmark, LoadedBenchmark, PythonBenchmark
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.loaders.file import load_file
-from spavl.evaluate.loaders.mm_safetybench import load_mm_safetybench
+from spavl.evaluate.loaders.loader import Loader
 from spavl.evaluate.loaders.own import load_own
-from spavl.evaluate.loaders.pope import load_pope
-from spavl.evaluate.loaders.spa_vl import load_spa_vl
+from spavl.evaluate.loaders.safety import SAFETY
+from spavl.evaluate.loaders.skills import SKILLS
 from spavl.evaluate.tools import BenchmarkTools
 
-__all__ = ["load_file", "load_mm_safetybench", "load_own", "load_pope", "load_spa_vl", "open_benchmark"]
+__all__ = ["LOADERS", "Loader", "load_own", "open_benchmark"]
 
-LoadedBenchmark = FileBenchmark | PopeBenchmark | SpaVlBenchmark | MmSafetyBenchmark | PythonBenchmark
-"""Settings of a benchmark that a loader reads."""
+LOADERS: Mapping[type, Loader] = {FileBenchmark: load_file, **SAFETY, **SKILLS}
+"""Loader by class of the settings entry."""
 
 
 def open_benchmark(spec: LoadedBenchmark, tools: BenchmarkTools, *, allow_code: bool = False) -> Benchmark:
@@ -29,14 +36,6 @@ def open_benchmark(spec: LoadedBenchmark, tools: BenchmarkTools, *, allow_code: 
         DataError: a file is missing, has another schema, or names a picture outside its folder.
         SettingsError: a guard is needed and none is named, or a function is not allowed or is not there.
     """
-    match spec:
-        case FileBenchmark():
-            return load_file(spec, tools)
-        case PopeBenchmark():
-            return load_pope(spec, tools)
-        case SpaVlBenchmark():
-            return load_spa_vl(spec, tools)
-        case MmSafetyBenchmark():
-            return load_mm_safetybench(spec, tools)
-        case PythonBenchmark():
-            return load_own(spec, tools, allow_code=allow_code)
+    if isinstance(spec, PythonBenchmark):
+        return load_own(spec, tools, allow_code=allow_code)
+    return LOADERS[type(spec)](spec, tools)

@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from spavl.config.evaluate import FileBenchmark
+from spavl.config.benchmarks import FileBenchmark
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.columns import check_columns

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spavl.config.evaluate import PythonBenchmark
+from spavl.config.benchmarks import PythonBenchmark
 from spavl.errors import DataError, SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric
-from spavl.evaluate.scorer import Answer, Rule, Scorer
+from spavl.evaluate.scorer import Answer, AnswerVerdict, Rule, Scorer
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.own_code import import_own, own_errors
 from spavl.statistics.intervals import Outcome
@@ -49,8 +49,10 @@ class OwnScorer:
     """Name of its metric."""
     target: str
     """The function that made the benchmark."""
+    graded: bool = False
+    """Whether its outcomes are scores from 0 to 1."""
 
-    def score(self, answers: Sequence[Answer]) -> list[Outcome]:
+    def score(self, answers: Sequence[Answer]) -> list[Outcome | AnswerVerdict]:
         """One outcome an answer, in order.
 
         Args:
@@ -61,14 +63,20 @@ class OwnScorer:
         """
         with own_errors(f"The scorer of `{self.metric}` failed", self.target):
             found = list(self.made.score(answers))
-        wrong = [outcome for outcome in found if outcome is not None and not isinstance(outcome, bool)]
+        wrong = [one for one in found if not self._is_outcome(one)]
         if wrong or len(found) != len(answers):
             returned = repr(wrong[0]) if wrong else f"{len(found)} outcomes for {len(answers)} answers"
             raise DataError(
                 f"The scorer of `{self.metric}` returned {returned}", where=self.target,
-                try_="return True, False or None for each answer, in order",
+                try_=f"return {'a number from 0 to 1' if self.graded else 'True, False'} or None for each, in order",
             )  # fmt: skip
         return found
+
+    def _is_outcome(self, one: object) -> bool:
+        outcome = one.outcome if isinstance(one, AnswerVerdict) else one
+        if self.graded:
+            return outcome is None or (isinstance(outcome, int | float) and 0 <= outcome <= 1)
+        return outcome is None or isinstance(outcome, bool)
 
 
 def _as_own(metric: Metric, spec: PythonBenchmark) -> Metric:
@@ -82,4 +90,4 @@ def _as_own(metric: Metric, spec: PythonBenchmark) -> Metric:
             f"The scorer of `{metric.name}` in benchmark `{spec.name}` has no `id`, or no `score`", where=spec.target,
             try_="a scorer has `id`, a text that you change with it, and `score(answers)`; or use spavl.evaluate.Rule",
         )  # fmt: skip
-    return replace(metric, scorer=OwnScorer(made.id, made, metric.name, spec.target))
+    return replace(metric, scorer=OwnScorer(made.id, made, metric.name, spec.target, metric.graded))

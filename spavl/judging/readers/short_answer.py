@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from spavl.config.evaluate import AnswerForm
+from spavl.config.benchmarks import AnswerForm
 from spavl.judging.readers.normalise import plain
 from spavl.judging.readers.numbers import is_number, same_number
 from spavl.judging.readers.options import LETTERS, options_in, read_option

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spavl.config.evaluate import MmSafetyBenchmark
+from spavl.config.benchmarks import MmSafetyBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.item import Item

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spavl.config.evaluate import SpaVlBenchmark
+from spavl.config.benchmarks import SpaVlBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item

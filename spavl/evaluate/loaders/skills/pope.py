@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from spavl.config.evaluate import PopeBenchmark
+from spavl.config.benchmarks import PopeBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item

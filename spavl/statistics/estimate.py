@@ -1,0 +1,65 @@
+"""The estimate of a metric: a share, a mean of graded scores, or a weighted mean, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate, wilson
+
+
+def estimate(
+    outcomes: Sequence[Outcome],
+    clusters: Sequence[Hashable],
+    weights: Sequence[float] | None = None,
+    *,
+    level: float = LEVEL,
+) -> Rate:
+    """The weighted mean of outcomes with bounds that hold whatever the unread ones would have been.
+
+    True and False without weights give exactly `clustered_rate`. Otherwise the variance is that of a ratio of two sums
+    over clusters, by linearisation; Wilson's interval is computed on the number of yes/no items that would have this
+    variance, which keeps the bounds between 0 and 1.
+
+    Args:
+        outcomes: outcome of each item, from 0 to 1.
+        clusters: cluster of each item.
+        weights: how much each item counts; None: all alike.
+        level: confidence level.
+
+    Raises:
+        ValueError: the sequences differ in length.
+
+    Source: Woodruff 1971 (linearised variance of a ratio); Korn & Graubard 1998 (effective sample size).
+    """
+    if weights is None and all(outcome is None or outcome in (0, 1) for outcome in outcomes):
+        return clustered_rate([None if o is None else bool(o) for o in outcomes], clusters, level=level)
+    if not len(outcomes) == len(clusters) == len(weights or outcomes):
+        raise ValueError(f"{len(outcomes)} outcomes, {len(clusters)} clusters, {len(weights or ())} weights")
+    counted = np.ones(len(outcomes)) if weights is None else np.asarray(weights, dtype=float)
+    unread = np.array([outcome is None for outcome in outcomes])
+    values = np.array([0.0 if outcome is None else float(outcome) for outcome in outcomes])
+    read = counted * ~unread
+    return Rate(
+        value=float((read * values).sum() / read.sum()) if read.sum() > 0 else None,
+        low=_interval(values, counted, clusters, level)[0],
+        high=_interval(np.where(unread, 1.0, values), counted, clusters, level)[1],
+        n=len(outcomes),
+        unreadable=int(unread.sum()),
+    )
+
+
+def _interval(
+    values: np.ndarray, weights: np.ndarray, clusters: Sequence[Hashable], level: float
+) -> tuple[float, float]:
+    total = weights.sum()
+    if total == 0:
+        return 0.0, 1.0
+    mean = min(1.0, max(0.0, float((weights * values).sum() / total)))
+    _, member = np.unique([str(c) for c, w in zip(clusters, weights, strict=True) if w > 0], return_inverse=True)
+    count = int(member.max()) + 1
+    sums = np.bincount(member, weights=(weights * (values - mean))[weights > 0]) / total
+    variance = float((sums**2).sum()) * count / max(1, count - 1)
+    effective = float(count) if variance == 0 else mean * (1 - mean) / variance
+    return wilson(mean * effective, effective, level=level)
