@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from hashlib import sha256
 
@@ -44,6 +45,19 @@ def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group
     turns = [(turn, *found) for members in strata.values() for turn, found in enumerate(sorted(members))]
     taken: list[int] = []
     for _, _, unit in sorted(turns):
-        if len(taken) + len(units[unit]) <= limit:
-            taken += units[unit]
+        if len(taken) + len(units[unit]) > limit:
+            break
+        taken += units[unit]
     return [items[place] for place in sorted(taken)]
+
+
+def whole_units(kept: Sequence[Item], every: Sequence[Item]) -> list[Item]:
+    """The items that are kept, without those of units of which not all items are.
+
+    Args:
+        kept: some of the items.
+        every: all items.
+    """
+    sizes = Counter(item.unit for item in every)
+    found = Counter(item.unit for item in kept)
+    return [item for item in kept if not item.unit or found[item.unit] == sizes[item.unit]]

@@ -20,7 +20,7 @@ from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
-from spavl.evaluate.spread import spread
+from spavl.evaluate.spread import spread, whole_units
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer, refusal_guard
@@ -226,7 +226,7 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
-    """A benchmark with at most `limit` items of every subset, from all its groups alike.
+    """A benchmark with at most `limit` items of every subset, from all its groups alike, and no unit in part.
 
     Args:
         benchmark: the whole benchmark.
@@ -237,6 +237,7 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     kept: list[Item] = []
     for subset in dict.fromkeys(item.subset for item in benchmark.items):
         kept += spread([item for item in benchmark.items if item.subset == subset], limit)
+    kept = whole_units(kept, benchmark.items)
     return replace(benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept))
 
 

@@ -1,8 +1,9 @@
 """Loaders of benchmarks, one module each: local files in their published layout, or own code; none downloads.
 
 `safety` and `skills` hold those of published benchmarks, `file` that of the user's own files, `own` that of own code.
-What they share: `loader` (the type), `source` (paper, licence, counts), `read_files` (fields and pictures), `findings` (what is wrong, told at once),
-`columns` and `item_of_row` (the user's own files), `labelled` (examples on which guards are measured).
+What they share: `loader` (the type), `source` (paper, licence, counts), `read_files` (fields and pictures), `findings`
+(what is wrong, told at once), `columns` and `item_of_row` (the user's own files), `labelled` (examples on which guards
+are measured).
 """
 
 from __future__ import annotations
