@@ -103,3 +103,19 @@ def taxonomy(
     from spavl.taxonomy import load_taxonomy
 
     print_taxonomy(load_taxonomy(file), as_json=as_json)
+
+
+@look_app.command(epilog="Example: [bold]spavl protocols pope-official[/bold]")
+def protocols(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A protocol, or a YAML file of your own. Default: list all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the published ways of measuring that a benchmark can follow, or show what one of them fixes."""
+    from spavl.cli.protocols import print_protocol, print_protocols
+
+    if name is None:
+        print_protocols(as_json=as_json)
+    else:
+        print_protocol(name, as_json=as_json)

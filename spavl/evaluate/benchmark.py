@@ -102,7 +102,9 @@ class Benchmark:
     samples: int = 1
     """Answers to each item; with several, each is an item of its own in the scores, and the item is their unit."""
     standard: str = ""
-    """Name of the published protocol that it follows to the letter; empty: none."""
+    """Name and hash of the published protocol that it follows to the letter; empty: none."""
+    standard_metrics: tuple[str, ...] = ()
+    """Names of the metrics that carry the number of that protocol."""
 
     def __post_init__(self) -> None:
         _check(self)

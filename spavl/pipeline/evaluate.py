@@ -11,6 +11,7 @@ from typing import Any
 
 from spavl.config import LocalSpec, ModelSpec
 from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
+from spavl.config.protocols import ProtocolEntry
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.blind_control import blanked
@@ -26,6 +27,7 @@ from spavl.pipeline.build import keep_sections
 from spavl.pipeline.judging import guard_scorer, refusal_guard
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
+from spavl.pipeline.protocols import fixed_by_protocol, follow
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.weights import weights_of
 from spavl.statistics.intervals import Rate
@@ -160,6 +162,7 @@ def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
             found[names[m.name]] = {
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
                 "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
+                "standard": benchmark.standard if m.name in benchmark.standard_metrics else "",
             }  # fmt: skip
     return found
 
@@ -309,15 +312,18 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
         return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language], spec.name)
-    return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
+    fixed = fixed_by_protocol(spec)
+    opened = open_benchmark(spec, _tools(session, spec.name, fixed), allow_code=session.allow_code)
+    return [opened if fixed is None else follow(opened, spec, fixed, session.settings)]
 
 
-def _tools(session: Session, name: str) -> BenchmarkTools:
+def _tools(session: Session, name: str, fixed: ProtocolEntry | None) -> BenchmarkTools:
     """What a benchmark of the settings is made with."""
     settings = session.settings.evaluate
+    sampling = settings.sampling if fixed is None else fixed.sampling
     refusal = refusal_guard(session.settings)
     return BenchmarkTools(
-        name=name, sampling=session.sampling(settings.sampling), pictures=session.world,
+        name=name, sampling=session.sampling(sampling), pictures=session.world,
         seed=session.settings.seed, unsafe=partial(_unsafe, session, name), missing_pictures=settings.missing_pictures,
         refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
     )  # fmt: skip
