@@ -2,7 +2,7 @@
 
 In reading order: `item`, `scorer` (answers, and what scores them), `benchmark` (items and metrics), `metrics` (those
 that several benchmarks have), `tools` (what a benchmark is made with), `loaders`, `run` (answer → score → summarise and
-compare), `score_table`, `parse` (scorers by what `spavl.judging.readers` reads), `guard_scorer`, `yes_no` (POPE's
+compare), `score_table`, `parse` (scorers by what `spavl.judging.readers` reads), `samples` (several answers to an item), `guard_scorer`, `yes_no` (POPE's
 report), `blind_control` (no pictures), `pictures` (pictures kept by their hash).
 """
 

@@ -284,7 +284,7 @@ def _evaluation(
     problems: list[SpavlError],
 ) -> list[CallEstimate]:  # fmt: skip
     """Calls of the evaluation by model, answers first and then grades."""
-    items = sum(len(benchmark.items) for benchmark in benchmarks)
+    items = sum(len(benchmark.items) * benchmark.samples for benchmark in benchmarks)
     sampling = session.settings.evaluate.sampling
 
     def estimate(spec: ModelSpec, calls: int) -> CallEstimate:
@@ -305,7 +305,7 @@ def _grades(benchmark: Benchmark) -> Counter[str]:
         if isinstance(metric.scorer, GuardScorer):
             key = (metric.scorer.id, metric.scorer.guard.model)
             graded.setdefault(key, set()).update(item.item_id for item in benchmark.items if metric.counts(item))
-    return sum((Counter({model: len(ids)}) for (_, model), ids in graded.items()), Counter[str]())
+    return sum((Counter({model: len(ids) * benchmark.samples}) for (_, model), ids in graded.items()), Counter[str]())
 
 
 def _access_problems(session: Session, label: str, setting: str) -> list[SpavlError]:

@@ -19,6 +19,7 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
+from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.spread import spread, whole_units
@@ -225,7 +226,9 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
         SettingsError: it needs a guard and none is named.
     """
     world_seed = session.settings.seed if seed is None else seed
-    return [limited(benchmark, session.settings.limit) for benchmark in _open(session, spec, world_seed)]
+    samples = session.settings.evaluate.samples
+    opened = [with_samples(benchmark, samples) for benchmark in _open(session, spec, world_seed)]
+    return [limited(benchmark, session.settings.limit) for benchmark in opened]
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
@@ -293,7 +296,7 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
-    tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
+    tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
         answers = answer(
             benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
