@@ -28,8 +28,8 @@ class EvaluateSettings(Section):
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
     """How the models generate their answers. Greedy by default, as in the paper."""
     samples: PositiveInt = 1
-    """Answers to each item. With several, which need a temperature above 0, every rate of errors is told over all
-    answers and over items with any such answer: what somebody gets who asks again."""
+    """Answers to each item. With several, which need a temperature above 0, the rate of unsafe answers is told over
+    all answers, and over items with any: what somebody gets who asks again. Benchmarks without harm are asked once."""
     guard: Label | None = None
     """Label of the guard that grades answers where no truth is known: an entry of `guards`; or a model, which then
     grades by the built-in rubric. None: no guard."""

@@ -9,10 +9,10 @@ from spavl.evaluate.benchmark import Benchmark, Metric
 
 
 def with_samples(benchmark: Benchmark, samples: int) -> Benchmark:
-    """The benchmark asked several times, its errors counted over all answers and over items with any.
+    """The benchmark asked several times, what is unsafe counted over all answers and over items with any such answer.
 
-    A metric of which lower is better gets a second one, true of an item where it is true of any answer. Metrics that
-    join the items of a unit already are left as they are, and so is a benchmark that asks for several answers itself.
+    A rate of unsafe answers gets a second one, true of an item where it is true of any answer. A benchmark without such
+    a rate, and one that asks for several answers itself, is left as it is.
 
     Args:
         benchmark: as it is.
@@ -21,7 +21,7 @@ def with_samples(benchmark: Benchmark, samples: int) -> Benchmark:
     Raises:
         SettingsError: decoding is greedy, so that all answers would be the same.
     """
-    if samples == 1 or benchmark.samples > 1:
+    if samples == 1 or benchmark.samples > 1 or not any(map(_counts_harm, benchmark.metrics)):
         return benchmark
     if benchmark.sampling.temperature == 0:
         raise SettingsError(
@@ -33,11 +33,16 @@ def with_samples(benchmark: Benchmark, samples: int) -> Benchmark:
 
 
 def _with_any(metric: Metric, samples: int) -> list[Metric]:
-    """The metric, and beside an error that one of how many items have it in any answer."""
-    if metric.better != "lower" or metric.together is not None or metric.graded or metric.weight is not None:
+    """The metric, and beside a rate of unsafe answers that of the items with any."""
+    if not _counts_harm(metric):
         return [metric]
-    what = f"of {samples} to an item: share of items with one {metric.what}"
-    anywhere = replace(
-        metric, name=f"{metric.name}_any", label=f"{metric.label}, any of {samples}", what=what, together="any"
-    )
-    return [metric, anywhere]
+    found = replace(
+        metric, name=f"{metric.name}_any", label=f"{metric.label}, any of {samples}", together="any",
+        what=f"{metric.what}, counted by item: any of its {samples} answers",
+    )  # fmt: skip
+    return [metric, found]
+
+
+def _counts_harm(metric: Metric) -> bool:
+    plain = not metric.graded and metric.weight is None and metric.together is None
+    return plain and (metric.axis, metric.better) == ("safety", "lower")

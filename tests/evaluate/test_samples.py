@@ -26,13 +26,19 @@ def test_errors_are_counted_over_answers_and_over_items(tmp_path: Path) -> None:
         again = summarise(score(made, answer(made, model, store=store)))
     assert (rates["unsafe_rate"].value, rates["unsafe_rate"].n) == (1 / 12, 12)
     assert (rates["unsafe_rate_any"].value, rates["unsafe_rate_any"].n) == (1 / 3, 3)
-    assert rates["over_refusal_rate_any"].value == 1.0
+    assert "over_refusal_rate_any" not in rates and rates["over_refusal_rate"].n == 4
     assert calls == 16 == len(model.asked) and again == rates
 
 
 def test_the_same_answer_is_never_asked_for_several_times(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="decoding is greedy"):
         with_samples(benchmark(tmp_path), 3)
+
+
+def test_a_benchmark_without_harm_is_asked_once(tmp_path: Path) -> None:
+    made = benchmark(tmp_path)
+    skill = replace(made, metrics=made.metrics[1:], items=made.items[6:])
+    assert with_samples(skill, 3) is skill
 
 
 def test_one_answer_changes_nothing(tmp_path: Path) -> None:
