@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from spavl.statistics.clusters import members
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
@@ -169,7 +170,7 @@ def prediction_powered(
     unread = np.array([verdict is None for verdict in verdicts])
     said = np.array([0.5 if verdict is None else float(verdict) for verdict in verdicts])
     truth = np.array([bool(label) for label in labels], dtype=float)
-    _, member = np.unique([str(c) for c in (range(len(labels)) if clusters is None else clusters)], return_inverse=True)
+    member = members(range(len(labels)) if clusters is None else clusters)
     worst = [np.where(unread & ~labelled, to, said) for to in (0.0, 1.0)]
     return Corrected(
         value=_ppi(said, truth, labelled, member, level)[0],
