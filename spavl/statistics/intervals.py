@@ -122,8 +122,9 @@ def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *,
     plain = rate(outcomes, level=level)
     if len(set(clusters)) == len(clusters):
         return plain
-    low, _ = _effective_wilson([o is True for o in outcomes], clusters, level)
-    _, high = _effective_wilson([o is not False for o in outcomes], clusters, level)
+    low, high = _effective_wilson([o is True for o in outcomes], clusters, level)
+    if plain.unreadable:
+        _, high = _effective_wilson([o is not False for o in outcomes], clusters, level)
     return Rate(value=plain.value, low=low, high=high, n=plain.n, unreadable=plain.unreadable)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from spavl.statistics.clusters import members
+from spavl.statistics.clusters import excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
@@ -193,13 +193,14 @@ def _ppi(
     value = float(residual.mean() + (weight * said[~labelled].mean() if many else 0.0))
     value = min(1.0, max(0.0, value))
     sums = np.bincount(member, weights=parts)
-    variance = float((sums**2).sum()) * len(sums) / max(1, len(sums) - 1)
+    variance = mean_square_error(sums) ** 2 * widening(excess_kurtosis(sums), len(sums), level)
+    variance *= few / max(1, few - 2)
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(few)
     return (value, *wilson(value * effective, effective, level=level))
 
 
 def _weight(said: np.ndarray, truth: np.ndarray, ratio: float) -> float:
-    """λ that makes the variance smallest, from 0 to 1."""
+    """λ that makes the variance smallest, from 0 to 1; all from the labelled items, which makes its bias smallest."""
     spread = float(said.var())
     if spread == 0:
         return 0.0
