@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from spavl.evaluate.benchmark import Metric
+from spavl.evaluate.benchmark import Metric, Together
 from spavl.evaluate.item import Item
 from spavl.evaluate.metrics import pope_accuracy, pope_neither_rate, pope_yes_rate
 from spavl.evaluate.parse import RIGHT_YES_NO
@@ -36,16 +36,18 @@ class AnswerWeight:
         return [self.weight(a.item, "" if a.status in DECLINED else a.text) for a in answers]
 
 
-def right_metric(name: str, scorer: Scorer, *, graded: bool = False) -> Metric:
+def right_metric(name: str, scorer: Scorer, *, graded: bool = False, together: Together | None = None) -> Metric:
     """Answers that are right, by our reading.
 
     Args:
         name: of the benchmark in names of metrics, such as `scienceqa`.
         scorer: True where an answer is right; or its soft accuracy.
         graded: whether outcomes are soft accuracies.
+        together: how the outcomes of a unit become one; None: every item counts for itself.
     """
     return Metric(
         name=f"{name}_accuracy", axis="skill", better="higher", label="Correct answers", scorer=scorer, graded=graded,
+        together=together,
         what="that are right; a refusal is wrong", when_declined=0.0 if graded else False,
     )  # fmt: skip
 

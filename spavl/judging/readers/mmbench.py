@@ -36,8 +36,8 @@ def mmbench_option(text: str, options: Mapping[str, str]) -> str | None:
         text: the answer.
         options: text of the options by letter.
 
-    Source: `can_infer` in https://github.com/open-compass/VLMEvalKit/blob/main/vlmeval/utils/matching_util.py, as
-    lmms-eval has it in `tasks/mmbench/mmbench_evals.py`.
+    Source: `can_infer` in
+    https://github.com/EvolvingLMMs-Lab/lmms-eval/blob/main/lmms_eval/tasks/mmbench/mmbench_evals.py
     """
     words = text.split()
     plain = [letter for letter in LETTERS if letter in words]
