@@ -65,7 +65,9 @@ def test_soft_accuracy_grows_with_those_who_agree(agrees: list[bool]) -> None:
 
 def test_three_of_ten_are_nine_tenths_by_hand() -> None:
     people = ["cup"] * 3 + ["mug"] * 7
-    assert vqa_accuracy("cup", people) == pytest.approx(0.9) and evalai_accuracy("The cup?", people) == pytest.approx(0.9)
+    assert vqa_accuracy("cup", people) == pytest.approx(0.9) and evalai_accuracy("The cup?", people) == pytest.approx(
+        0.9
+    )
 
 
 @given(st.text(alphabet="abc", max_size=6), st.text(alphabet="abc", max_size=6))

@@ -57,12 +57,18 @@ class _Pictures:
         cell = row.get("image")
         if isinstance(cell, int) or (isinstance(cell, str) and len(cell) <= LONGEST_NUMBER):
             return str(cell).strip()
-        image = picture_of(cell.get("bytes") if isinstance(cell, dict) else cell, self.tools.pictures,
-                           self.tools.pictures)  # fmt: skip
+        if isinstance(cell, str):
+            cell = cell if cell.startswith("data:") else f"data:image/png;base64,{cell}"
+        image = picture_of(_bytes_of(cell), self.tools.pictures, self.tools.pictures)
         if image is None:
             raise DataError("The row has no picture")
         self.known[str(index)] = image
         return str(index)
+
+
+def _bytes_of(cell: object) -> object:
+    """What a cell of the Hub's Parquet holds of a picture, and any other as it is."""
+    return cell.get("bytes") if isinstance(cell, dict) else cell
 
 
 def load_mmbench(spec: MmBenchBenchmark, tools: BenchmarkTools) -> Benchmark:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from spavl.errors import DataError
@@ -11,14 +12,16 @@ from spavl.evaluate.benchmark import Metric
 from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Rule, Scorer
 from spavl.evaluate.skill_metrics import official_metric, refusal_metric, right_metric
+from spavl.judging.readers.normalise import plain
 from spavl.judging.readers.numbers import is_number
 from spavl.judging.readers.refusal import refuses as is_refusal
-from spavl.judging.readers.short_answer import right_answer
+from spavl.judging.readers.short_answer import normalised, right_answer
 from spavl.judging.readers.vqa import soft_accuracy
 from spavl.rows import brief
 
 SoftRule = Callable[[str, Sequence[str]], float]
 """(text of an answer, answers of people) → soft accuracy."""
+_WORD = re.compile(r"[^\W_]+")
 
 
 def people_answers(value: Any) -> tuple[str, ...]:
@@ -59,12 +62,20 @@ def _our_reading(name: str, official: SoftRule) -> Rule:
     def outcome(item: Item, text: str) -> float:
         if is_refusal(text):
             return 0.0
-        right = {one: official(text, [one] * 4) == 1.0 or _gives(text, one, item) for one in set(item.answers)}
+        said = _words(plain(text).casefold())
+        right = {one: official(text, [one] * 4) == 1.0 or _gives(text, said, one, item) for one in set(item.answers)}
         return soft_accuracy([right[one] for one in item.answers])
 
     return Rule(f"reader:soft/{name}/1", outcome)
 
 
-def _gives(text: str, answer: str, item: Item) -> bool:
-    form = "number" if is_number(answer) else "text"
-    return right_answer(text, answer, form="number" if form == "number" else "text", question=item.question)
+def _gives(text: str, said: Set[str], answer: str, item: Item) -> bool:
+    """Whether the answer of one person is what a text gives: of words, only where all of them stand in it."""
+    if is_number(answer):
+        return right_answer(text, answer, form="number", question=item.question)
+    has_all = _words(normalised(answer)) <= said
+    return has_all and right_answer(text, answer, form="text", question=item.question)
+
+
+def _words(text: str) -> Set[str]:
+    return set(_WORD.findall(text))
