@@ -296,3 +296,41 @@ def test_rows_by_id_name_the_id_of_a_value_that_is_no_object(tmp_path):
     with pytest.raises(DataError, match="A row is no JSON object") as error:
         values(tmp_path / "a.json")
     assert error.value.where.endswith("a.json, id two")
+
+
+@pytest.mark.parametrize("before", ['"info": {"data": 1}, ', '"other": [1, 2],\n\n'])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_list_under_a_known_name_is_read_row_by_row(tmp_path, before, zipped):
+    text = "{" + before + '"data" : ' + json.dumps(ROWS) + ', "after": [{"never": "read"}]}'
+    path = tmp_path / "rows.json"
+    path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
+    assert [dict(row.values) for row in rows_of(path, under="data")] == ROWS
+
+
+@pytest.mark.parametrize(
+    "content", [json.dumps(ROWS), json.dumps({"questions": ROWS}), "\n".join(map(json.dumps, ROWS))]
+)
+def test_without_a_list_of_that_name_the_file_is_read_by_its_form(tmp_path, content):
+    path = tmp_path / "rows.json"
+    path.write_text(content)
+    assert [dict(row.values) for row in rows_of(path, under="annotations")] == ROWS
+
+
+def test_a_long_list_under_a_name_is_never_held_whole(tmp_path):
+    path = tmp_path / "rows.json"
+    with path.open("w") as file:
+        file.write('{"info": {}, "annotations": [')
+        file.write(",".join(json.dumps({"n": n, "text": "x" * 500}) for n in range(12_000)))
+        file.write('], "end": 1}')
+    tracemalloc.start()
+    count = sum(1 for _ in rows_of(path, under="annotations"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 12_000 and peak < 4 * 2**20 < path.stat().st_size
+
+
+def test_a_list_that_breaks_off_is_told(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text('{"data": [{"n": 1}, {"n"')
+    with pytest.raises(DataError, match="not JSON"):
+        list(rows_of(path, under="data"))

@@ -26,7 +26,7 @@ def test_pope_files_restart_their_ids_and_share_pictures(tmp_path):
                 for n, (name, label) in enumerate([("a.jpg", "yes"), ("a.jpg", "no"), ("b.jpg", "yes")], start=1)
             ],
         )
-    made = opened(PopeBenchmark(path=str(tmp_path), images=str(images)), tmp_path)
+    made = opened(PopeBenchmark(path=str(tmp_path), images=str(images), partial=True), tmp_path)
     assert [i.item_id for i in made.items][:4] == [
         "coco_pope_popular/1",
         "coco_pope_popular/2",
@@ -42,7 +42,7 @@ def test_a_pope_label_is_yes_or_no(tmp_path):
     (tmp_path / "a.jpg").write_bytes(picture("green"))
     path = json_lines(tmp_path / "pope.json", [{"question_id": 1, "image": "a.jpg", "text": "?", "label": "perhaps"}])
     with pytest.raises(DataError, match='yes or no, not "perhaps"'):
-        opened(PopeBenchmark(path=str(path), images=str(tmp_path)), tmp_path)
+        opened(PopeBenchmark(path=str(path), images=str(tmp_path), partial=True), tmp_path)
 
 
 def hub_rows(split, count):
@@ -136,7 +136,7 @@ def test_pope_files_are_lines_or_arrays(tmp_path, form):
         text = ("\r\n" if "CRLF" in form else "\n").join(map(json.dumps, pope_rows(4)))
     text = "\ufeff" + text if "byte order" in form else text
     (tmp_path / "aokvqa_pope_seem_random.json").write_bytes(text.encode())
-    made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path)), tmp_path)
+    made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), partial=True), tmp_path)
     assert [item.item_id for item in made.items] == [f"aokvqa_pope_seem_random/{n}" for n in range(1, 5)]
 
 
@@ -146,7 +146,7 @@ def test_a_part_of_pope_is_of_all_files_and_balanced(tmp_path, limit):
     (tmp_path / "a.jpg").write_bytes(picture("green"))
     for kind in ("random", "popular", "adversarial"):
         json_lines(tmp_path / f"coco_pope_{kind}.json", pope_rows(60))
-    made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), limit=limit), tmp_path)
+    made = opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), partial=True, limit=limit), tmp_path)
     answers = [item.expected for item in made.items]
     assert len(answers) == limit and answers.count("yes") == answers.count("no")
     assert {item.group.rpartition("_")[2] for item in made.items} == {"random", "popular", "adversarial"}
@@ -156,11 +156,11 @@ def test_rows_of_pope_that_are_wrong_and_pictures_that_are_missing_are_counted(t
     rows = [*pope_rows(3), {"question_id": 9, "image": "a.jpg", "text": "", "label": "no"}, {"image": "a.jpg"}]
     json_lines(tmp_path / "pope.json", rows)
     with pytest.raises(DataError, match="2 of 5") as error:
-        opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path)), tmp_path)
+        opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), partial=True), tmp_path)
     assert "line 4: The field `text` is empty" in error.value.what and "line 5" in error.value.what
     json_lines(tmp_path / "pope.json", [*pope_rows(3), {**pope_rows(1)[0], "image": "b.jpg"}])
     with pytest.raises(DataError, match="missing or cannot be read: 2 of 2"):
-        opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path)), tmp_path)
+        opened(PopeBenchmark(path=str(tmp_path), images=str(tmp_path), partial=True), tmp_path)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 6, 11, 18, 2499])
