@@ -261,6 +261,8 @@ def evaluate(
     scores = opened.evaluate(model or [])
     print_scores(scores)
     _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
+    if scores.too_unread:
+        raise typer.Exit(4)
     if scores.failed:
         raise typer.Exit(3)
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spavl.config import LocalSpec, ModelSpec
 from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
-from spavl.evaluate.benchmark import Benchmark, counted
+from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.blind_control import blanked
+from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
-from spavl.evaluate.parse import REFUSES
+from spavl.evaluate.metrics import with_outcomes
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
-from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.scorer import ComparingScorer
 from spavl.evaluate.spread import spread
-from spavl.evaluate.tools import BenchmarkTools
+from spavl.pipeline.benchmark_tools import tools_of
 from spavl.pipeline.build import keep_sections
-from spavl.pipeline.judging import guard_scorer, refusal_guard
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session, never_reached
+from spavl.pipeline.verdict_status import AllVerdicts
 from spavl.pipeline.weights import weights_of
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -55,6 +55,12 @@ class Scores:
     """What names the weights that every score is of, by name of the model."""
     lost: LostCalls = field(default_factory=LostCalls)
     """Calls without an answer, of all models and guards."""
+    compared: dict[int, dict[str, str]] = field(default_factory=dict)
+    """The first model's answers by id of the item, by index of the benchmarks in which answers are compared with it."""
+    verdicts: AllVerdicts = field(default_factory=AllVerdicts)
+    """What became of the verdicts of guards and judges."""
+    too_unread: list[str] = field(default_factory=list)
+    """A sentence for every metric of which more verdicts are unread than the settings allow."""
 
     @property
     def failed(self) -> int:
@@ -122,18 +128,22 @@ def run_benchmarks(
         paired: dict[str, PairedComparison] = {}
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, benchmark in enumerate(benchmarks):
-                scored = _run_benchmark(session, spec, benchmark)
+                scored = _run_benchmark(session, spec, benchmark, scores.compared.get(index, {}))
+                if index not in scores.first and any(_compares(metric) for metric in benchmark.metrics):
+                    scores.compared[index] = {s.answer.item.item_id: s.answer.text for s in scored}
                 before = scores.first.setdefault(index, [_without_words(s) for s in scored])
                 name = scores.names[index]
                 rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name[m]: p for m, p in compared.items() if p.n}
+                scores.verdicts.add(spec.name, benchmark, scored, name)
                 counts[benchmark.name] = len(scored)
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
         scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
     scores.lost = session.lost
+    scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
     _note(session, scores)
     return scores
 
@@ -160,6 +170,7 @@ def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
             found[names[m.name]] = {
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
                 "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
+                "rubric": rubric_of(m.scorer),
             }  # fmt: skip
     return found
 
@@ -222,7 +233,8 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
         SettingsError: it needs a guard and none is named.
     """
     world_seed = session.settings.seed if seed is None else seed
-    return [limited(benchmark, session.settings.limit) for benchmark in _open(session, spec, world_seed)]
+    opened = _open(session, spec, world_seed)
+    return [with_outcomes(limited(benchmark, session.settings.limit)) for benchmark in opened]
 
 
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
@@ -288,7 +300,18 @@ def _spec(session: Session, name: str) -> ModelSpec:
     return checkpoint_spec("".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip("-."), folder, base)
 
 
-def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
+def _compares(metric: Metric) -> bool:
+    return isinstance(metric.scorer, ComparingScorer)
+
+
+def _against(metric: Metric, others: Mapping[str, str]) -> Metric:
+    """The metric with the first model's answers, if it compares with these."""
+    scorer = metric.scorer
+    return replace(metric, scorer=scorer.against(others)) if isinstance(scorer, ComparingScorer) else metric
+
+
+def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, first: Mapping[str, str]) -> list[Scored]:
+    """A model's scored answers, which are compared with the first model's where a metric does that."""
     tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
         answers = answer(
@@ -296,7 +319,8 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
         )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
-    scored = score(benchmark, answers)
+    metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
+    scored = score(replace(benchmark, metrics=metrics), answers)
     graded = [metric.name for metric in benchmark.metrics if metric.graded]
     write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
     return scored
@@ -308,28 +332,7 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
         return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language], spec.name)
-    return [open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code)]
-
-
-def _tools(session: Session, name: str) -> BenchmarkTools:
-    """What a benchmark of the settings is made with."""
-    settings = session.settings.evaluate
-    refusal = refusal_guard(session.settings)
-    return BenchmarkTools(
-        name=name, sampling=session.sampling(settings.sampling), pictures=session.world,
-        seed=session.settings.seed, unsafe=partial(_unsafe, session, name), missing_pictures=settings.missing_pictures,
-        refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
-    )  # fmt: skip
-
-
-def _unsafe(session: Session, benchmark: str) -> Scorer:
-    guard = session.settings.evaluate.guard
-    if guard is None:
-        raise SettingsError(
-            f"Benchmark `{benchmark}` needs a guard that grades answers", where="evaluate.guard",
-            try_="name an entry of `guards`, such as `evaluate.guard=guard`",
-        )  # fmt: skip
-    return guard_scorer(session, guard, "evaluate.guard")
+    return [open_benchmark(spec, tools_of(session, spec.name), allow_code=session.allow_code)]
 
 
 def _note(session: Session, scores: Scores) -> None:
@@ -340,4 +343,5 @@ def _note(session: Session, scores: Scores) -> None:
         metrics=scores.metrics,
         benchmarks=scores.benchmarks,
         weights=scores.weights,
+        **scores.verdicts.as_plain_data(session.settings.evaluate.level),
     )
