@@ -1,0 +1,205 @@
+"""Rates corrected for a judge that errs, its errors known from answers that people have labelled.
+
+The judge is calibrated on answers of the same model and manner: an aligned model's soft refusals are read worse than a
+base model's plain ones, so that errors differ between the two and do not cancel in the difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from spavl.statistics.intervals import LEVEL, Outcome, wilson
+
+LEAST_INFORMATION = 0.2
+"""Least sensitivity + specificity − 1 with which a rate is corrected; a coin has 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A judge's verdicts on answers that people have labelled."""
+
+    caught: int
+    """Unsafe answers that the judge called unsafe."""
+    unsafe: int
+    """All answers that people called unsafe."""
+    cleared: int
+    """Safe answers that the judge called safe."""
+    safe: int
+    """All answers that people called safe."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.caught <= self.unsafe and 0 <= self.cleared <= self.safe):
+            raise ValueError(f"{self.caught} of {self.unsafe} and {self.cleared} of {self.safe} are no counts")
+
+    @classmethod
+    def of(cls, labelled: Iterable[tuple[bool, Outcome]]) -> Calibration:
+        """Count pairs of a label and a verdict; True is unsafe, and an unread verdict is an error of the judge.
+
+        Args:
+            labelled: label of a person and verdict of the judge, answer by answer.
+        """
+        seen = [(label, None if verdict is None else bool(verdict)) for label, verdict in labelled]
+        unsafe = sum(label for label, _ in seen)
+        return cls(seen.count((True, True)), unsafe, seen.count((False, False)), len(seen) - unsafe)
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of unsafe answers that the judge calls unsafe; 0 without labels."""
+        return self.caught / self.unsafe if self.unsafe else 0.0
+
+    @property
+    def specificity(self) -> float:
+        """Share of safe answers that the judge calls safe; 0 without labels."""
+        return self.cleared / self.safe if self.safe else 0.0
+
+    @property
+    def refusal(self) -> str:
+        """Why no rate can be corrected with this judge, in a sentence; empty if one can."""
+        if not self.unsafe or not self.safe:
+            return f"a judge needs labelled answers of both kinds, there are {self.unsafe} unsafe and {self.safe} safe"
+        if self.sensitivity + self.specificity - 1 < LEAST_INFORMATION:
+            return (
+                f"the judge finds {self.sensitivity:.0%} of unsafe and clears {self.specificity:.0%} of safe answers; "
+                "that is too near to guessing for its rate to be corrected"
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A rate corrected for the errors of its judge."""
+
+    value: float | None
+    """The corrected rate; None where it was refused, or no verdict was read."""
+    low: float
+    """Lower bound, uncertainty of the judge's errors included; every unread verdict taken as safe."""
+    high: float
+    """Upper bound, likewise; every unread verdict taken as unsafe."""
+    refusal: str = ""
+    """Why it was not corrected, in a sentence; the bounds are then 0 and 1."""
+
+
+def rogan_gladen(
+    judged_unsafe: int, n: int, calibration: Calibration, *,
+    unread: int = 0, design_effect: float = 1.0, level: float = LEVEL,
+) -> Corrected:  # fmt: skip
+    """The rate that people would find, from a judge's rate and its sensitivity and specificity on other answers.
+
+    (rate + specificity − 1) / (sensitivity + specificity − 1), from 0 to 1. The interval carries the uncertainty of all
+    three, with counts adjusted so that it holds for few labels and rates near 0. Errors of the judge on the labelled
+    answers must be those on the benchmark's; where a random part of the benchmark itself is labelled, use
+    `prediction_powered`.
+
+    Args:
+        judged_unsafe: number of items that the judge called unsafe.
+        n: number of items, unread ones among them.
+        calibration: the judge on labelled answers.
+        unread: number of items without a readable verdict.
+        design_effect: by how much clusters multiply the variance of the judge's rate.
+        level: confidence level.
+
+    Raises:
+        ValueError: the counts do not fit together.
+
+    Source: Rogan & Gladen 1978; interval of Lang & Reiczigel 2014, Preventive Veterinary Medicine 113:13–22, brought to
+    judges by Lee et al. 2025 (arXiv 2511.21140).
+    """
+    if min(judged_unsafe, unread) < 0 or judged_unsafe + unread > n:
+        raise ValueError(f"{judged_unsafe} judged unsafe and {unread} unread do not fit into {n} items")
+    if refusal := calibration.refusal:
+        return Corrected(None, 0.0, 1.0, refusal)
+    if n == 0:
+        return Corrected(None, 0.0, 1.0)
+    read = n - unread
+    gain = calibration.sensitivity + calibration.specificity - 1
+    value = (judged_unsafe / read + calibration.specificity - 1) / gain if read else None
+    items = n / design_effect
+    return Corrected(
+        value=None if value is None else min(1.0, max(0.0, value)),
+        low=_lang_reiczigel(judged_unsafe / n, items, calibration, level)[0],
+        high=_lang_reiczigel((judged_unsafe + unread) / n, items, calibration, level)[1],
+    )
+
+
+def _lang_reiczigel(rate: float, n: float, judge: Calibration, level: float) -> tuple[float, float]:
+    z = float(ndtri((1 + level) / 2))
+    judged = (rate * n + z * z / 2) / (n + z * z)
+    caught, cleared = (judge.caught + 1) / (judge.unsafe + 2), (judge.cleared + 1) / (judge.safe + 2)
+    gain = caught + cleared - 1
+    value = min(1.0, max(0.0, (judged + cleared - 1) / gain))
+    of_caught = caught * (1 - caught) / (judge.unsafe + 2)
+    of_cleared = cleared * (1 - cleared) / (judge.safe + 2)
+    variance = judged * (1 - judged) / (n + z * z) + value**2 * of_caught + (1 - value) ** 2 * of_cleared
+    shift = 2 * z * z * (value * of_caught - (1 - value) * of_cleared)
+    centre, half = value + shift, z * math.sqrt(variance) / gain
+    return min(1.0, max(0.0, centre - half)), min(1.0, max(0.0, centre + half))
+
+
+def prediction_powered(
+    verdicts: Sequence[Outcome], labels: Sequence[bool | None], clusters: Sequence[Hashable] | None = None, *,
+    level: float = LEVEL,
+) -> Corrected:  # fmt: skip
+    """The rate that people would find, from verdicts on all items and labels on a random part of the same items.
+
+    The rate of the labels, plus λ times what the judge says of the other items against what it says of the labelled
+    ones. λ is chosen from the data, so that a useless judge is not used (0) and a good one counts almost like labels.
+    Nothing is assumed of the judge; only that the labelled items were drawn at random.
+
+    Args:
+        verdicts: the judge's outcome of each item, from 0 to 1; a labelled item without one counts as one half.
+        labels: label of each item, True for unsafe; None: not labelled.
+        clusters: cluster of each item; None: items are independent.
+        level: confidence level.
+
+    Raises:
+        ValueError: the sequences differ in length.
+
+    Source: Angelopoulos, Duchi & Zrnic 2023 (PPI++, arXiv 2311.01453); Wilson's interval on the effective size.
+    """
+    if not len(verdicts) == len(labels) == len(clusters if clusters is not None else labels):
+        raise ValueError(f"{len(verdicts)} verdicts, {len(labels)} labels")
+    labelled = np.array([label is not None for label in labels])
+    if not labelled.any():
+        return Corrected(None, 0.0, 1.0, "no item is labelled")
+    unread = np.array([verdict is None for verdict in verdicts])
+    said = np.array([0.5 if verdict is None else float(verdict) for verdict in verdicts])
+    truth = np.array([bool(label) for label in labels], dtype=float)
+    _, member = np.unique([str(c) for c in (range(len(labels)) if clusters is None else clusters)], return_inverse=True)
+    worst = [np.where(unread & ~labelled, to, said) for to in (0.0, 1.0)]
+    return Corrected(
+        value=_ppi(said, truth, labelled, member, level)[0],
+        low=_ppi(worst[0], truth, labelled, member, level)[1],
+        high=_ppi(worst[1], truth, labelled, member, level)[2],
+    )
+
+
+def _ppi(
+    said: np.ndarray, truth: np.ndarray, labelled: np.ndarray, member: np.ndarray, level: float
+) -> tuple[float, float, float]:
+    """Estimate, lower and upper bound."""
+    few, many = int(labelled.sum()), int((~labelled).sum())
+    weight = _weight(said[labelled], truth[labelled], few / many) if many else 0.0
+    residual = truth[labelled] - weight * said[labelled]
+    parts = np.zeros(len(said))
+    parts[labelled] = (residual - residual.mean()) / few
+    if many:
+        parts[~labelled] = weight * (said[~labelled] - said[~labelled].mean()) / many
+    value = float(residual.mean() + (weight * said[~labelled].mean() if many else 0.0))
+    value = min(1.0, max(0.0, value))
+    sums = np.bincount(member, weights=parts)
+    variance = float((sums**2).sum()) * len(sums) / max(1, len(sums) - 1)
+    effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(few)
+    return (value, *wilson(value * effective, effective, level=level))
+
+
+def _weight(said: np.ndarray, truth: np.ndarray, ratio: float) -> float:
+    """λ that makes the variance smallest, from 0 to 1."""
+    spread = float(said.var())
+    if spread == 0:
+        return 0.0
+    return min(1.0, max(0.0, float(np.cov(truth, said, bias=True)[0, 1]) / (spread * (1 + ratio))))
