@@ -132,15 +132,16 @@ def exchange_of(item: Item, answer: str, thought: str = "") -> Exchange:
     )  # fmt: skip
 
 
-def rubric_of(scorer: object) -> dict[str, str | bool] | None:
-    """The rubric of a scorer as plain data: name, file, SHA-256, and whether it is the user's copy of an official one.
+def rubric_of(scorer: object) -> dict[str, dict[str, str | bool]]:
+    """The `rubric` of a scorer as plain data: name, file, SHA-256, and whether it is the user's copy of an official one.
 
-    None where it asks by no rubric.
+    Empty where it asks by no rubric.
 
     Args:
         scorer: of a metric.
     """
     kind = scorer.guard.kind if isinstance(scorer, GuardScorer) else None
     if not isinstance(kind, RubricKind):
-        return None
-    return {"name": kind.rubric, "file": kind.template.source, "sha256": kind.sha256, "official": kind.official}
+        return {}
+    file = {"name": kind.rubric, "file": kind.template.source, "sha256": kind.sha256, "official": kind.official}
+    return {"rubric": file}

@@ -13,6 +13,7 @@ from functools import partial
 from spavl.config import Settings
 from spavl.config.judging import GuardSpec, JudgeSpec
 from spavl.errors import SettingsError
+from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.guard_scorer import Ask, GuardScorer, Tells
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.preference_scorer import PreferenceScorer
@@ -55,13 +56,26 @@ class Remembered:
         """
         form = CanonicalForm("", Sampling(), by_item=True)
         keys = [key_of(form.of(prompt)) for prompt in prompts]
-        new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self.kept}
-        replies = dict(zip(new, self.ask(doing, list(new.values())) if new else (), strict=True))
-        found = [replies[key] if key in replies else self.kept[key] for key in keys]
-        self.kept.update(replies)
+        new = [place for place, key in enumerate(keys) if key not in self.kept]
+        asked = self.ask(doing, [prompts[place] for place in new]) if new else []
+        replies = dict(zip(new, asked, strict=True))
+        found = [replies[place] if place in replies else self.kept[key] for place, key in enumerate(keys)]
+        self.kept.update({keys[place]: reply for place, reply in replies.items()})
         while len(self.kept) > REMEMBERED:
             self.kept.popitem(last=False)
         return found
+
+
+def forget_replies(benchmark: Benchmark) -> None:
+    """Forget the replies of guards and judges, before another model's answers are scored.
+
+    Args:
+        benchmark: whose metrics ask them.
+    """
+    for metric in benchmark.metrics:
+        scorer = metric.scorer
+        if isinstance(scorer, GuardScorer | PreferenceScorer) and isinstance(scorer.ask, Remembered):
+            scorer.ask.kept.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import ComparingScorer
 from spavl.evaluate.spread import spread
-from spavl.pipeline.benchmark_tools import tools_of
+from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
+from spavl.pipeline.corrected import CorrectedRate, as_plain_data, correction_of
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session, never_reached
@@ -59,6 +60,8 @@ class Scores:
     """The first model's answers by id of the item, by index of the benchmarks in which answers are compared with it."""
     verdicts: AllVerdicts = field(default_factory=AllVerdicts)
     """What became of the verdicts of guards and judges."""
+    corrected: dict[str, dict[str, CorrectedRate]] = field(default_factory=dict)
+    """Rates without the guard's errors, by name of the model, by metric, as far as these errors are known."""
     too_unread: list[str] = field(default_factory=list)
     """A sentence for every metric of which more verdicts are unread than the settings allow."""
 
@@ -123,6 +126,7 @@ def run_benchmarks(
         session.lost = LostCalls()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
+    correction = correction_of(session, [spec.name for spec in specs], benchmarks)
     for spec in specs:
         rates: dict[str, Rate] = {}
         paired: dict[str, PairedComparison] = {}
@@ -137,6 +141,8 @@ def run_benchmarks(
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name[m]: p for m, p in compared.items() if p.n}
                 scores.verdicts.add(spec.name, benchmark, scored, name)
+                mended = correction.of(spec.name, benchmark, scored, level=session.settings.evaluate.level)
+                scores.corrected.setdefault(spec.name, {}).update({name[m]: one for m, one in mended.items()})
                 counts[benchmark.name] = len(scored)
         if scores.rates:
             scores.paired[spec.name] = paired
@@ -170,7 +176,7 @@ def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
             found[names[m.name]] = {
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
                 "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
-                "rubric": rubric_of(m.scorer),
+                **rubric_of(m.scorer),
             }  # fmt: skip
     return found
 
@@ -319,6 +325,7 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, firs
         )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
+    forget_replies(benchmark)
     metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
     scored = score(replace(benchmark, metrics=metrics), answers)
     graded = [metric.name for metric in benchmark.metrics if metric.graded]
@@ -343,5 +350,6 @@ def _note(session: Session, scores: Scores) -> None:
         metrics=scores.metrics,
         benchmarks=scores.benchmarks,
         weights=scores.weights,
+        corrected=as_plain_data(scores.corrected),
         **scores.verdicts.as_plain_data(session.settings.evaluate.level),
     )
