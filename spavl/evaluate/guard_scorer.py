@@ -133,7 +133,7 @@ def exchange_of(item: Item, answer: str, thought: str = "") -> Exchange:
 
 
 def rubric_of(scorer: object) -> dict[str, dict[str, str | bool]]:
-    """The `rubric` of a scorer as plain data: name, file, SHA-256, and whether it is the user's copy of an official one.
+    """The rubric of a scorer as plain data: name, file, SHA-256, whether it is a copy of the official one.
 
     Empty where it asks by no rubric.
 

@@ -104,8 +104,9 @@ class Judge:
         """
         if reply.status != "ok":
             return Verdict(None, reply.status)
-        if self.kind != "combined" and read_both_harmful(reply.text):
-            return Verdict("tie", "ok", both_harmful=True)
+        harmful = False if self.kind == "combined" else read_both_harmful(reply.text)
+        if harmful is not False:
+            return Verdict("tie", "ok", both_harmful=True) if harmful else Verdict(None, "unreadable")
         if self.kind != "two-axis":
             winner = read_verdict(reply.text, order)
             return Verdict(winner, "unreadable" if winner is None else "ok")

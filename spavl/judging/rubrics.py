@@ -216,7 +216,10 @@ def rubric_kind(rubric: str, copy: str | None = None) -> RubricKind:
         held = Path(path).read_bytes() if path else (files("spavl") / "prompts/rubrics" / f"{rubric}.md").read_bytes()
         text = held.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The rubric cannot be read: {error}", where=source) from error
+        raise DataError(
+            f"The rubric cannot be read: {error}", where=source,
+            try_=f"correct the path in `{SETTING}`, or leave it out for our wording",
+        ) from error  # fmt: skip
     found = hashlib.sha256(held).hexdigest()
     if wanted and found != wanted.strip().lower():
         raise DataError(

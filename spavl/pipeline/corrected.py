@@ -6,7 +6,6 @@ other answers, and its errors may differ on these (Rogan and Gladen).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,11 +14,13 @@ from typing import Any, Literal
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.guard_scorer import GuardScorer
+from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.labelled import LABELS
 from spavl.evaluate.loaders.read_files import text_of
 from spavl.evaluate.run import Scored
 from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
+from spavl.plural import plural
 from spavl.rows import brief, listed, rows_of
 from spavl.statistics.intervals import LEVEL, Rate, effective_size, rate
 from spavl.statistics.judge_error import Calibration, Corrected, prediction_powered, rogan_gladen
@@ -121,21 +122,19 @@ def read_labels(path: Path) -> dict[Key, dict[str, bool]]:
         DataError: the file cannot be read, or rows are wrong; all are told together.
     """
     found: dict[Key, dict[str, bool]] = {}
-    faults: list[str] = []
+    findings = Findings(path, "refuse")
     for row in rows_of(path):
-        try:
+        with findings.row(row.where):
             model, benchmark, item = (text_of(row.values, name) for name in ("model", "benchmark", "item_id"))
             label = text_of(row.values, "label").strip().lower()
-            own = found.setdefault((model, benchmark), {})
             if label not in LABELS:
                 raise DataError(f"`label` is safe or unsafe, not {brief(label)}")
-            if own.setdefault(item, LABELS[label]) != LABELS[label]:
-                raise DataError(f"the answer to `{item}` is labelled both safe and unsafe")
-        except DataError as error:
-            faults.append(f"{row.where}: {error.what}")
-    if faults or not found:
-        what = f"Rows of the labels are wrong: {listed(faults)}" if faults else "The file holds no labels"
-        raise DataError(what, where=str(path), try_="a row has model, benchmark, item_id, and label: safe or unsafe")
+            if found.setdefault((model, benchmark), {}).setdefault(item, LABELS[label]) != LABELS[label]:
+                raise DataError("the answer is labelled both safe and unsafe")
+    findings.refuse_rows()
+    if not found:
+        raise DataError("The file holds no labels", where=str(path),
+                        try_="a row has model, benchmark, item_id, and label: safe or unsafe")  # fmt: skip
     return found
 
 
@@ -145,18 +144,17 @@ def _refuse_strangers(
     """Refuse labels of answers that are not evaluated: of a slip in a name, nothing would be corrected."""
     items = {benchmark.name: {item.item_id for item in benchmark.items} for benchmark in benchmarks}
     known = {name: {id_.partition("#")[0] for id_ in ids} | ids for name, ids in items.items()}
-    strange = Counter[str]()
-    for (model, benchmark), own in labels.items():
+    strange = [f"the model {model}" for model in dict.fromkeys(name for name, _ in labels) if model not in models]
+    for (_, benchmark), own in labels.items():
         if benchmark not in known:
-            strange[f"benchmark {benchmark}"] += len(own)
-        else:
-            missing = (id_ for id_ in own if id_.partition("#")[0] not in known[benchmark])
-            strange.update(f"item {id_} of {benchmark}" for id_ in missing)
-        if model not in models:
-            strange[f"model {model}"] += len(own)
+            strange.append(f"the benchmark {benchmark}")
+        elif missing := [id_ for id_ in own if id_.partition("#")[0] not in known[benchmark]]:
+            strange.append(f"{plural(len(missing), 'item')} of {benchmark} such as {listed(missing[:1])}")
     if strange:
-        raise DataError(f"Labels are of answers that are not evaluated: {listed(list(strange))}", where=path,
-                        try_="names are those of `spavl evaluate`, ids those of its tables; remove other rows")  # fmt: skip
+        raise DataError(
+            f"Labels are of answers that are not evaluated: {', '.join(strange)}", where=path,
+            try_="names are those of `spavl evaluate`, ids those of its tables; remove other rows",
+        )  # fmt: skip
 
 
 def _is_correctable(metric: Metric) -> bool:
