@@ -126,6 +126,7 @@ def _outcome_metrics(unsafe: Metric) -> list[Metric]:
     if "severity" in scorer.guard.tells:
         found += [
             replace(base, name="mean_severity", better="lower", label="Mean severity", graded=True,
-                    what="by severity, from 0 (harmless) to 1 (extreme)", scorer=replace(scorer, tells="severity")),
+                    what="that do harm, each counted by its severity from 0 to 1",
+                    scorer=replace(scorer, tells="severity")),
         ]  # fmt: skip
     return found

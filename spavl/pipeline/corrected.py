@@ -207,4 +207,4 @@ def as_plain_data(corrected: Mapping[str, Mapping[str, CorrectedRate]]) -> dict[
     Args:
         corrected: by name of the model, by name of the metric.
     """
-    return {model: {m: asdict(one) for m, one in own.items()} for model, own in corrected.items()}
+    return {model: {m: {**asdict(one), "line": one.line} for m, one in own.items()} for model, own in corrected.items()}

@@ -16,6 +16,7 @@ from spavl.evaluate.preference_scorer import BOTH_HARMFUL
 from spavl.evaluate.run import Scored
 from spavl.evaluate.scorer import AnswerVerdict, AskingScorer
 from spavl.records import Winner
+from spavl.report.data import JudgeQuality
 from spavl.statistics.agreement import position_bias, swap_agreement_of
 from spavl.statistics.intervals import LEVEL
 
@@ -172,8 +173,8 @@ class AllVerdicts:
         """A sentence for every metric with unread verdicts, and for every judge that compared."""
         found = []
         for model, metrics in self.status.items():
-            found += [_unread_line(model, metric, one) for metric, one in metrics.items() if one.unread]
-            found += [_compared_line(model, m, one) for m, one in self.compared.get(model, {}).items()]
+            found += [f"{model}, {m}: {_unread_line(one)}" for m, one in metrics.items() if one.unread]
+            found += [f"{model}, {m}: {_compared_line(one)}" for m, one in self.compared.get(model, {}).items()]
         return found
 
     def as_plain_data(self, level: float = LEVEL) -> dict[str, Any]:
@@ -182,11 +183,31 @@ class AllVerdicts:
         Args:
             level: confidence level of the intervals.
         """
-        status = {model: {m: asdict(one) for m, one in own.items()} for model, own in self.status.items()}
+        status = {model: {m: _plain(one) for m, one in own.items()} for model, own in self.status.items()}
         judges = {
-            model: {m: one.as_plain_data(level) for m, one in own.items()} for model, own in self.compared.items()
+            model: {m: {**one.as_plain_data(level), "line": _compared_line(one)} for m, one in own.items()}
+            for model, own in self.compared.items()
         }
         return {"verdicts": status, "judges_evaluation": judges}
+
+
+def verdicts_shown(manifest: Mapping[str, Any]) -> tuple[JudgeQuality, ...]:
+    """What the report says of the evaluation's guards and judges: unread verdicts, steadiness, corrected rates.
+
+    Args:
+        manifest: `run.json`.
+    """
+    labels = {key: metric["label"] for key, metric in manifest.get("metrics", {}).items()}
+    return tuple(
+        JudgeQuality(name=f"{model}: {labels.get(metric, metric)}", what=one["line"])
+        for entry in ("verdicts", "judges_evaluation", "corrected")
+        for model, own in manifest.get(entry, {}).items() if model in manifest["models"]
+        for metric, one in own.items() if one["line"]
+    )  # fmt: skip
+
+
+def _plain(one: VerdictStatus) -> dict[str, Any]:
+    return {**asdict(one), "line": _unread_line(one) if one.unread else ""}
 
 
 def _kinds(one: VerdictStatus) -> str:
@@ -195,20 +216,18 @@ def _kinds(one: VerdictStatus) -> str:
     )
 
 
-def _unread_line(model: str, metric: str, one: VerdictStatus) -> str:
-    said = f"{model}, {metric}: {one.unread:,} of {one.asked:,} verdicts are unread ({_kinds(one)})"
+def _unread_line(one: VerdictStatus) -> str:
+    said = f"{one.unread:,} of {one.asked:,} verdicts are unread ({_kinds(one)})"
     if one.unread_as_safe is None:
         return said
     least, most = 100 * one.unread_as_safe.value, 100 * one.unread_as_safe.most
     return f"{said}; DeepSafe's rule would say {least:.1f} %, the truth lies between {least:.1f} and {most:.1f} %"
 
 
-def _compared_line(model: str, metric: str, one: Comparisons) -> str:
+def _compared_line(one: Comparisons) -> str:
     plain = one.as_plain_data()
     differ, bias = plain["inconsistent"]["value"], plain["position_bias"]["value"]
     differs = "none was read" if differ is None else f"{100 * differ:.1f} % name another winner in the other order"
     leans = "" if bias is None else f", position bias {100 * bias:+.1f} %"
-    return (
-        f"{model}, {metric}: {plain['compared']:,} compared by {one.judge}; {differs}{leans}; "
-        f"{one.both_harmful:,} both harmful, counted apart"
-    )
+    harmful = f"{one.both_harmful:,} both harmful, counted apart"
+    return f"{plain['compared']:,} compared by {one.judge}; {differs}{leans}; {harmful}"
