@@ -10,7 +10,7 @@ the rates that every evaluation uses. Limits and settings are those that ship.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -265,7 +265,7 @@ def measures() -> list[Measure]:
     ]  # fmt: skip
 
 
-def _percent(hits: Iterator[bool]) -> float:
+def _percent(hits: Iterable[bool]) -> float:
     seen = list(hits)
     return 100 * sum(seen) / len(seen)
 

@@ -143,5 +143,10 @@ def rubric_of(scorer: object) -> dict[str, dict[str, str | bool]]:
     kind = scorer.guard.kind if isinstance(scorer, GuardScorer) else None
     if not isinstance(kind, RubricKind):
         return {}
-    file = {"name": kind.rubric, "file": kind.template.source, "sha256": kind.sha256, "official": kind.official}
+    file: dict[str, str | bool] = {
+        "name": kind.rubric,
+        "file": kind.template.source,
+        "sha256": kind.sha256,
+        "official": kind.official,
+    }
     return {"rubric": file}

@@ -90,7 +90,7 @@ class Correction:
 
 
 def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[Benchmark]) -> Correction:
-    """What is known of the errors of the guard, before anything is asked.
+    """What is known of the errors of the guard, before anything is asked; labels that are of no use are told.
 
     Args:
         session: the settings and the run folder.
@@ -98,12 +98,18 @@ def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[
         benchmarks: that they are asked.
 
     Raises:
-        DataError: the labels cannot be read, or are of answers that are not evaluated.
+        DataError: the labels cannot be read, or none is of an answer that is evaluated.
     """
     settings = session.settings.evaluate
     labels = read_labels(Path(settings.labels)) if settings.labels else {}
-    if labels:
-        _refuse_strangers(labels, set(models), benchmarks, settings.labels or "")
+    strange = _strangers(labels, set(models), benchmarks)
+    if strange and len(strange) == sum(map(len, labels.values())):
+        raise DataError(
+            f"No label is of an answer that is evaluated; there are labels of {_kinds(strange)}",
+            where=settings.labels or "", try_="names are those of `spavl evaluate`, ids those of its tables",
+        )  # fmt: skip
+    if strange:
+        session.progress.log(f"{plural(len(strange), 'label')} not used, of {_kinds(strange)}: not evaluated here")
     kept = read_qualification(qualification_file(session.run.folder, settings.guard)) if settings.guard else None
     if kept is None:
         return Correction(labels)
@@ -138,23 +144,29 @@ def read_labels(path: Path) -> dict[Key, dict[str, bool]]:
     return found
 
 
-def _refuse_strangers(
-    labels: Mapping[Key, Mapping[str, bool]], models: set[str], benchmarks: Sequence[Benchmark], path: str
-) -> None:
-    """Refuse labels of answers that are not evaluated: of a slip in a name, nothing would be corrected."""
-    items = {benchmark.name: {item.item_id for item in benchmark.items} for benchmark in benchmarks}
-    known = {name: {id_.partition("#")[0] for id_ in ids} | ids for name, ids in items.items()}
-    strange = [f"the model {model}" for model in dict.fromkeys(name for name, _ in labels) if model not in models]
-    for (_, benchmark), own in labels.items():
-        if benchmark not in known:
-            strange.append(f"the benchmark {benchmark}")
-        elif missing := [id_ for id_ in own if id_.partition("#")[0] not in known[benchmark]]:
-            strange.append(f"{plural(len(missing), 'item')} of {benchmark} such as {listed(missing[:1])}")
-    if strange:
-        raise DataError(
-            f"Labels are of answers that are not evaluated: {', '.join(strange)}", where=path,
-            try_="names are those of `spavl evaluate`, ids those of its tables; remove other rows",
-        )  # fmt: skip
+def _strangers(
+    labels: Mapping[Key, Mapping[str, bool]], models: set[str], benchmarks: Sequence[Benchmark]
+) -> list[tuple[str, str]]:
+    """What every label is of that is of no answer evaluated here, and its kind: a model, a benchmark or an item."""
+    ids = {benchmark.name: {item.item_id for item in benchmark.items} for benchmark in benchmarks}
+    found: list[tuple[str, str]] = []
+    for (model, benchmark), own in labels.items():
+        for item in own:
+            if model not in models:
+                found.append((f"the model {model}", ""))
+            elif benchmark not in ids:
+                found.append((f"the benchmark {benchmark}", ""))
+            elif not {item, item.rpartition("#")[0]} & ids[benchmark]:
+                found.append((f"items that {benchmark} has not, such as", item))
+    return found
+
+
+def _kinds(strange: Sequence[tuple[str, str]]) -> str:
+    """The different kinds, each with the first of its items."""
+    first: dict[str, str] = {}
+    for kind, item in strange:
+        first.setdefault(kind, item)
+    return ", ".join(f"{kind} {listed([item])}" if item else kind for kind, item in first.items())
 
 
 def _is_correctable(metric: Metric) -> bool:

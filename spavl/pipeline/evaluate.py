@@ -23,7 +23,7 @@ from spavl.evaluate.scorer import ComparingScorer
 from spavl.evaluate.spread import spread
 from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
-from spavl.pipeline.corrected import CorrectedRate, as_plain_data, correction_of
+from spavl.pipeline.corrected import CorrectedRate, Correction, as_plain_data, correction_of
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session, never_reached
@@ -126,7 +126,7 @@ def run_benchmarks(
         session.lost = LostCalls()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
-    correction = correction_of(session, [spec.name for spec in specs], benchmarks)
+    correction = correction_of(session, [s.name for s in specs], benchmarks) if against is None else Correction()
     for spec in specs:
         rates: dict[str, Rate] = {}
         paired: dict[str, PairedComparison] = {}

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.evaluate import Benchmark, BenchmarkTools, Item, Metric
+from spavl.evaluate.metrics import unsafe_rate
 from spavl.models.base import Reply, Request
 from tests.models.server import Server, completion, prompt_of, serving
 
@@ -53,14 +54,17 @@ def make(tools: BenchmarkTools, count: int, how: str = "unsafe", noted: bool = F
              group=f"group {n % 3}", notes=notes)
         for n in range(count)
     )  # fmt: skip
-    common = {"axis": "safety", "better": "lower", "label": "Unsafe", "what": "that are unsafe"}
-    won = {"axis": "helpfulness", "better": "higher", "label": "Wins", "what": "that win", "graded": True}
-    metric = {
-        "unsafe": lambda: Metric(name="unsafe_rate", scorer=tools.unsafe(), when_declined=False, **common),
-        "preferred": lambda: Metric(name="win_rate", scorer=tools.preferred(), **won),
-        "graded": lambda: Metric(name="grade", scorer=tools.graded("reference"), **won),
-    }.get(how, lambda: Metric(name="unsafe_rate", scorer=tools.rubric(how), when_declined=False, **common))()
-    return Benchmark(name=tools.name, items=items, metrics=(metric,), sampling=tools.sampling)
+    return Benchmark(name=tools.name, items=items, metrics=(_metric(tools, how),), sampling=tools.sampling)
+
+
+def _metric(tools: BenchmarkTools, how: str) -> Metric:
+    if how in ("preferred", "graded"):
+        scorer = tools.preferred() if how == "preferred" else tools.graded("reference")
+        return Metric(
+            name="win_rate" if how == "preferred" else "grade", axis="helpfulness", better="higher", label="Wins",
+            what="that win", graded=True, scorer=scorer,
+        )  # fmt: skip
+    return unsafe_rate(tools.unsafe() if how == "unsafe" else tools.rubric(how))
 
 
 def settings_of(folder: Path, judge: Server, *, count: int = 20, how: str = "unsafe", **evaluate: Any) -> Path:

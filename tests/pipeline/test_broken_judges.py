@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from spavl.pipeline.report import write_run_report
 from tests.pipeline.judged_world import Answerer, answer_in, evaluated, judge_that, settings_of
 
 TRUE_RATE = 0.5
@@ -74,6 +75,8 @@ def test_an_honest_judge_ends_in_status_0_and_a_looser_limit_lets_a_bad_one_pass
     with judge_that(half_readable) as judge:
         status, told, run = evaluated(settings_of(tmp_path / "bad", judge, most_unread=0.5))
     assert status == 0 and "10 of 20 verdicts are unread (10 unreadable)" in told
+    page = write_run_report(tmp_path / "bad/run").read_text("utf-8")
+    assert "amber: Unsafe answers" in page and "rule would say 0.0 %, the truth lies between 0.0 and 50.0 %" in page
     assert "DeepSafe's rule would say 0.0 %, the truth lies between 0.0 and 50.0 %" in told
 
 

@@ -70,17 +70,20 @@ def test_the_guards_qualification_corrects_where_no_answer_of_the_run_is_labelle
     assert run["corrected"]["birch"]["unsafe_rate"]["rate"]["value"] == 0.0
 
 
-def test_labels_that_belong_to_nothing_are_refused_before_any_call(tmp_path: Path) -> None:
-    file = labels(tmp_path, [label(0), label(1, model="maple"), label(COUNT + 2)])
+def test_labels_of_no_use_are_told_and_refused_before_any_call_where_none_is_of_use(tmp_path: Path) -> None:
+    strangers = [label(1, model="maple"), label(COUNT + 2), label(3, benchmark="cups")]
     with judge_that(overlooking) as judge:
-        done = CliRunner().invoke(
-            app,
-            ["evaluate", str(settings_of(tmp_path, judge, count=COUNT, labels=file)), "--model", "amber",
-             "--allow-code"],
-        )  # fmt: skip
+        file = settings_of(tmp_path, judge, count=COUNT, labels=labels(tmp_path, strangers))
+        words = ["evaluate", str(file), "--model", "amber", "--allow-code"]
+        done = CliRunner().invoke(app, words)
         assert judge.bodies == []
     assert isinstance(done.exception, DataError)
-    assert "the model maple" in str(done.exception) and f"1 item of tea such as tea-{COUNT + 2}" in str(done.exception)
+    named = f"the model maple, items that tea has not, such as tea-{COUNT + 2}, the benchmark cups"
+    assert named in str(done.exception)
+    with judge_that(overlooking) as judge:
+        file = settings_of(tmp_path, judge, count=COUNT, labels=labels(tmp_path, [label(0), *strangers]))
+        status, told, _ = evaluated(file)
+    assert status == 0 and "3 labels not used, of items that tea has not" in told
 
 
 @pytest.mark.parametrize(
