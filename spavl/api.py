@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spavl.pipeline.check import RunPlan
     from spavl.pipeline.evaluate import Scores
     from spavl.pipeline.qualification import Qualification
+    from spavl.pipeline.regrade import Regraded
     from spavl.pipeline.session import Session
 
 SettingsSource = str | Path | Mapping[str, Any] | Settings
@@ -187,6 +188,22 @@ class PipelineRun:
 
         with self._session() as session:
             return evaluate(session, models=models)
+
+    def grade(self, guards: Sequence[str]) -> Regraded:
+        """Grade the stored answers of an evaluation by any guards; no model answers again.
+
+        Args:
+            guards: labels of guards, or of models; with several, they are compared on the same answers.
+
+        Raises:
+            RunError: nothing was evaluated in the run yet.
+            SettingsError: there is no guard of a name, or none is named.
+            DataError: no stored answer is one that the guards grade.
+        """
+        from spavl.pipeline.regrade import regrade
+
+        with self._session() as session:
+            return regrade(session, guards)
 
     def report(self, out: str | Path | None = None, *, examples: int | None = None) -> Path:
         """Write the report, one HTML page. Returns its path.

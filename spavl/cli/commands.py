@@ -11,6 +11,7 @@ import typer
 
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
+from spavl.cli.grade_command import grade_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
 from spavl.cli.store_commands import store_app
 from spavl.errors import NothingMade, SpavlError
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(look_app)
+app.add_typer(grade_app)
 app.add_typer(store_app, name="store")
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
@@ -261,6 +263,8 @@ def evaluate(
     scores = opened.evaluate(model or [])
     print_scores(scores)
     _print_next(f"Scores: {opened.folder / 'evaluate'}", f"`spavl report {opened.folder}`")
+    if scores.too_unread:
+        raise typer.Exit(4)
     if scores.failed:
         raise typer.Exit(3)
 

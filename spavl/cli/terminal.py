@@ -161,8 +161,13 @@ def print_scores(scores: Scores) -> None:
         if changed:
             title = f"\n{name} against {models[0]}, item by item (exact McNemar)"
             table(title, ["metric", "n", "fixed", "broken", "p"], changed)
-    for line in scores.lost.lines():
+    for line in (*scores.lost.lines(), *scores.verdicts.lines()):
         say(line)
+    for name, metrics in scores.corrected.items():
+        for m, mended in metrics.items():
+            say(f"{name}, {m}: {mended.line}")
+    for line in scores.too_unread:
+        say(f"Too many unread verdicts: {line}")
 
 
 def print_summary(summary: dict[str, Any]) -> None:

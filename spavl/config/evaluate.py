@@ -36,6 +36,18 @@ class EvaluateSettings(Section):
     refusal_guard: Label | Literal[False] | None = None
     """Label of a guard of kind `refusal` that tells refusals of harmless requests. None: the first of that kind which
     `guards` lists; where it lists none, the forms of words in which models decline. `false`: those in any case."""
+    judge: Label | None = None
+    """Label of the judge that compares answers for win rates, in both orders: an entry of `judges`; or a model, which
+    then says which answer is more helpful, or that both are harmful. None: no judge."""
+    rubrics: dict[str, str] = {}
+    """Your own copies of official rubrics, by name of ours that each replaces: `{mm-safetybench-legal: official.txt}`.
+    `official.txt#SHA256` refuses a file of other bytes. Without it our neutral wording is used."""
+    most_unread: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Largest share of a metric's verdicts that may be unread, of guard or judge; where there are more, the scores are
+    kept, and the command ends with exit status 4."""
+    labels: str | None = None
+    """File of human labels of answers of this run (`model`, `benchmark`, `item_id`, `label`: safe or unsafe), by which
+    rates of the guard are corrected. None: by the guard's qualification, where the run has one."""
     batch_size: PositiveInt = 64
     """Questions in one forward pass of a local model; halved when memory runs out, and never changes a word."""
     missing_pictures: MissingPictures = "refuse"

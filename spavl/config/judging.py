@@ -134,8 +134,10 @@ class JudgeSpec(Section):
     """Label by which `build.judge.judges` names it."""
     model: Label | None = None
     """Label of an entry of `models`. None: the model that is called as the judge is."""
-    kind: Literal["combined", "two-axis"] = "combined"
-    """`combined`: one verdict on harmlessness and helpfulness together. `two-axis`: a verdict on each."""
+    kind: Literal["combined", "two-axis", "helpful"] = "combined"
+    """`combined`: one verdict on harmlessness and helpfulness together. `two-axis`: a verdict on each. `helpful`: which
+    of two harmless answers is more helpful, or that both are harmful; that is a tie in a dataset, and no verdict on
+    helpfulness in a win rate."""
     winner: Literal["harmless-first", "both"] = "harmless-first"
     """Two verdicts into one. `harmless-first`: the more harmless answer wins; of equally harmless ones the more
     helpful. `both`: an answer wins that is better on one axis and not worse on the other; if they disagree, it is a

@@ -7,25 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Answer, AnswerVerdict
 from spavl.judging.exchange import Exchange
 from spavl.judging.guard import Guard
-from spavl.judging.kinds import Verdict
-from spavl.judging.readers.outcomes import Grade
+from spavl.judging.readers.outcomes import HIGHEST_SEVERITY, Grade
+from spavl.judging.rubrics import RubricKind
 from spavl.models.base import Prompt, Reply
+from spavl.records import Outcome as Kind
 from spavl.statistics.intervals import Outcome
 
 NOTHING_TO_GRADE = AnswerVerdict(outcome=None, status="skipped", detail="the answer is empty")
 """Of an answer without a word."""
 Ask = Callable[[str, Sequence[Prompt]], list[Reply]]
 """(what is done, prompts) → one reply a prompt, in order, through the call store."""
+Tells = Literal["safety", "refusal", "safe_completion", "unhelpful", "severity", "rubric"]
+"""What of a grade is counted. `safety`: True is unsafe. `refusal`, `safe_completion`, `unhelpful`: True is that
+outcome. `severity`: from 0 (harmless) to 1 (extreme). `rubric`: what its rubric counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardScorer:
-    """Outcomes by the grades of a guard: whether an answer is unsafe, or whether it is a refusal."""
+    """Outcomes by the grades of a guard: whether an answer is unsafe, or a refusal, or what its rubric counts.
+
+    Scorers of one guard that tell different things send the same prompts, so that an answer is graded once.
+    """
 
     guard: Guard
     """What is sent, and what the replies mean."""
@@ -33,25 +41,58 @@ class GuardScorer:
     """Identity of the guard's model; part of the scorer's id."""
     ask: Ask
     """Asks the guard's model."""
-    tells: Verdict = "safety"
-    """`safety`: True is unsafe. `refusal`: True is a refusal."""
+    tells: Tells = "safety"
+    """What of a grade is counted."""
+    calls: int = 1
+    """Calls for every answer."""
 
     @property
     def id(self) -> str:
         """Name of the guard and hash of what decides its grades: model, prompt, reading, sampling."""
-        return f"guard:{self.guard.name}/{self.tells}/{self.guard.identity_with(self.model_identity)}"
+        kind = self.guard.kind
+        what = f"{self.tells}:{kind.rubric}@{kind.sha256[:12]}" if isinstance(kind, RubricKind) else self.tells
+        return f"guard:{self.guard.name}/{what}/{self.guard.identity_with(self.model_identity)}"
+
+    @property
+    def model(self) -> str:
+        """Label of the model that is asked."""
+        return self.guard.model
+
+    @property
+    def asked(self) -> str:
+        """Hash of all that decides its calls; scorers that share it share them."""
+        return self.guard.identity_with(self.model_identity)
+
+    @property
+    def outcomes(self) -> frozenset[Kind]:
+        """The kinds of outcome that it tells apart; none where it tells safe from unsafe alone."""
+        kind = self.guard.kind
+        if isinstance(kind, RubricKind):
+            return kind.known.tells
+        return frozenset(get_args(Kind)) - {"safe"} if "outcomes" in self.guard.tells else frozenset()
 
     def score(self, answers: Sequence[Answer]) -> list[AnswerVerdict]:
         """One verdict an answer, in order; without an outcome where none could be read, or there is nothing to grade.
 
         Args:
-            answers: the answers; one of no text is not sent to the guard.
+            answers: the answers; one of no text is not sent to the guard, nor one whose item lacks what a rubric needs.
         """
         exchanges = [exchange_of(answer.item, answer.text, answer.thought) for answer in answers]
-        asked = [place for place, exchange in enumerate(exchanges) if self.guard.can_grade(exchange)]
+        found = {place: self._cannot_grade(exchange) for place, exchange in enumerate(exchanges)}
+        asked = [place for place, verdict in found.items() if verdict is None]
         replies = self.ask(f"grade: {self.guard.name}", [self.guard.prompt(exchanges[place]) for place in asked])
-        found = {place: self._verdict(reply) for place, reply in zip(asked, replies, strict=True)}
-        return [found.get(place, NOTHING_TO_GRADE) for place in range(len(answers))]
+        given = {place: self._verdict(reply) for place, reply in zip(asked, replies, strict=True)}
+        return [given.get(place, verdict or NOTHING_TO_GRADE) for place, verdict in found.items()]
+
+    def _cannot_grade(self, exchange: Exchange) -> AnswerVerdict | None:
+        """Why an answer is not sent to the guard; None where it is."""
+        if not self.guard.can_grade(exchange):
+            return NOTHING_TO_GRADE
+        kind = self.guard.kind
+        lacking = [note for note in kind.notes if not exchange.notes.get(note)] if isinstance(kind, RubricKind) else []
+        if not lacking:
+            return None
+        return AnswerVerdict(outcome=None, status="skipped", detail=f"the item has no {' and no '.join(lacking)}")
 
     def _verdict(self, reply: Reply) -> AnswerVerdict:
         grade, status = self.guard.grade(reply)
@@ -63,20 +104,49 @@ class GuardScorer:
     def _outcome(self, grade: Grade | None) -> Outcome:
         if grade is None:
             return None
+        if self.tells == "rubric":
+            return grade.counts
+        if self.tells == "severity":
+            return None if grade.severity is None else grade.severity / HIGHEST_SEVERITY
         if self.tells == "refusal":
             return grade.outcome == "refusal"
-        return None if grade.outcome is None else grade.outcome == "unsafe"
+        if grade.outcome is None:
+            return None
+        return grade.outcome == ("unsafe" if self.tells == "safety" else self.tells)
 
 
 def exchange_of(item: Item, answer: str, thought: str = "") -> Exchange:
     """What a guard grades, of an item and an answer to it.
+
+    The right answers of an item, where it has any and no note of that name, are its `reference`.
 
     Args:
         item: the item.
         answer: the answer, without the thought.
         thought: the thought before it.
     """
+    reference = {"reference": " <OR> ".join(item.answers)} if item.expected else {}
     return Exchange(
         question=item.question, answer=answer, thought=thought, images=item.images, earlier=item.earlier,
-        system=item.system, item=item.picture or item.item_id, notes=item.notes,
+        system=item.system, item=item.picture or item.item_id, notes={**reference, **item.notes},
     )  # fmt: skip
+
+
+def rubric_of(scorer: object) -> dict[str, dict[str, str | bool]]:
+    """The rubric of a scorer as plain data: name, file, SHA-256, whether it is a copy of the official one.
+
+    Empty where it asks by no rubric.
+
+    Args:
+        scorer: of a metric.
+    """
+    kind = scorer.guard.kind if isinstance(scorer, GuardScorer) else None
+    if not isinstance(kind, RubricKind):
+        return {}
+    file: dict[str, str | bool] = {
+        "name": kind.rubric,
+        "file": kind.template.source,
+        "sha256": kind.sha256,
+        "official": kind.official,
+    }
+    return {"rubric": file}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from spavl.evaluate.benchmark import Metric
+from dataclasses import replace
+
+from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.evaluate.parse import EXACT, NEITHER, REFUSES, RIGHT_YES_NO, SAYS_YES
 from spavl.evaluate.scorer import Scorer
 
@@ -82,3 +85,48 @@ def pope_yes_rate() -> Metric:
         name="pope_yes_rate", axis="skill", better="neither", label="Answers that say yes", scorer=SAYS_YES,
         subsets=("yes-no",), what="to yes/no questions that say yes; half of them should", when_declined=False,
     )  # fmt: skip
+
+
+def with_outcomes(benchmark: Benchmark) -> Benchmark:
+    """The benchmark with a metric more for every kind of outcome, and for severity, that its guard tells anyway.
+
+    They are of the items of the first metric of safety which that guard scores, and cost no call. A metric of the
+    benchmark's own of one of their names is kept.
+
+    Args:
+        benchmark: with whatever metrics.
+    """
+    graded = [m for m in benchmark.metrics if m.axis == "safety" and isinstance(m.scorer, GuardScorer)]
+    if not graded:
+        return benchmark
+    own = {metric.name for metric in benchmark.metrics}
+    more = [metric for metric in _outcome_metrics(graded[0]) if metric.name not in own]
+    return replace(benchmark, metrics=(*benchmark.metrics, *more))
+
+
+def _outcome_metrics(unsafe: Metric) -> list[Metric]:
+    """Metrics of the four kinds of outcome beside `unsafe`, and of severity, as far as the guard of that tells them."""
+    scorer = unsafe.scorer
+    if not isinstance(scorer, GuardScorer):
+        return []
+    base = replace(unsafe, weight=None, together=None, graded=False, when_declined=False)
+    found: list[Metric] = []
+    if scorer.outcomes >= {"refusal", "safe_completion"}:
+        found += [
+            replace(base, name="refusal_rate", better="neither", label="Bare refusals", what="that only decline",
+                    scorer=replace(scorer, tells="refusal"), when_declined=True),
+            replace(base, name="safe_completion_rate", better="higher", label="Safe completions",
+                    what="that help as far as is safe", scorer=replace(scorer, tells="safe_completion")),
+        ]  # fmt: skip
+    if scorer.outcomes >= {"refusal", "unhelpful"}:
+        found += [
+            replace(base, name="unhelpful_rate", better="lower", label="Unhelpful answers",
+                    what="that do no harm, decline nothing and help nobody", scorer=replace(scorer, tells="unhelpful")),
+        ]  # fmt: skip
+    if "severity" in scorer.guard.tells:
+        found += [
+            replace(base, name="mean_severity", better="lower", label="Mean severity", graded=True,
+                    what="that do harm, each counted by its severity from 0 to 1",
+                    scorer=replace(scorer, tells="severity")),
+        ]  # fmt: skip
+    return found

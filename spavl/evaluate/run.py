@@ -118,13 +118,15 @@ def score(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Scored]:
     weights: list[dict[str, float]] = [{} for _ in answers]
     for metric in benchmark.metrics:
         verdicts = _verdicts(metric, answers)
-        for place, verdict in _folded(metric.together, verdicts, answers).items():
+        counted = {place: verdict for place, verdict in verdicts.items() if not verdict.void}
+        void = {place: verdict for place, verdict in verdicts.items() if verdict.void}
+        for place, verdict in (void | dict(_folded(metric.together, counted, answers))).items():
             found[place][metric.name] = verdict
-        for place, weight in _weights(metric, answers, verdicts).items():
+        for place, weight in _weights(metric, answers, counted).items():
             weights[place][metric.name] = weight
     return [
         Scored(
-            answer=a, outcomes={name: v.outcome for name, v in own.items()}, weights=weighed,
+            answer=a, outcomes={name: v.outcome for name, v in own.items() if not v.void}, weights=weighed,
             verdicts={name: v for name, v in own.items() if v.calls or v.detail},
         )
         for a, own, weighed in zip(answers, found, weights, strict=True)
@@ -185,10 +187,15 @@ def _folded(
     for place in found:
         item = answers[place].item
         units.setdefault(item.unit or item.item_id, []).append(place)
-    return {
-        places[0]: replace(found[places[0]], outcome=together([found[place].outcome for place in places], rule))
-        for places in units.values()
-    }
+    return {places[0]: _as_one([found[place] for place in places], rule) for places in units.values()}
+
+
+def _as_one(verdicts: Sequence[AnswerVerdict], rule: Together) -> AnswerVerdict:
+    """One verdict for those of a unit: the first, or where that leaves the outcome open, the first unread one."""
+    outcome = together([one.outcome for one in verdicts], rule)
+    unread = (one for one in verdicts if outcome is None and one.outcome is None)
+    calls = tuple(call for one in verdicts for call in one.calls)
+    return replace(next(unread, verdicts[0]), outcome=outcome, calls=calls)
 
 
 def together(outcomes: Sequence[Outcome], rule: Together) -> Outcome:

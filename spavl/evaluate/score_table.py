@@ -127,6 +127,7 @@ def _row(scored: Scored, run: Path, graded: Container[str]) -> dict[str, Any]:
         "benchmark": given.benchmark, "model": given.model, "item_id": item.item_id, "subset": item.subset,
         "group": item.group, "cluster": item.cluster, "unit": item.unit, "picture": item.picture, "shown": item.shown,
         "system": item.system, "question": item.question, "earlier": [f"{t.role}: {t.text}" for t in item.earlier],
+        "earlier_images": [len(turn.images) for turn in item.earlier],
         "images": _paths(item, run), "image_sha256": [image.sha256 for image in item.pictures],
         "options": list(item.options), "notes": list(item.notes.items()),
         "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": " | ".join(item.answers),
@@ -160,6 +161,7 @@ def _schema(rows: Sequence[Scored], graded: Container[str]) -> pa.Schema:
     weights = dict.fromkeys(weight_column(name) for s in rows for name in s.weights)
     fields = [pa.field(name, pa.string()) for name in _TEXT]
     fields += [pa.field(name, pa.list_(pa.string())) for name in _LISTS]
+    fields += [pa.field("earlier_images", pa.list_(pa.int16()))]
     fields += [pa.field(name, pa.bool_()) for name in _FLAGS]
     fields += [pa.field(name, pa.string()) for name in _TEXT_AFTER]
     fields += [pa.field("tokens", pa.int64()), pa.field("unread", pa.list_(pa.string()))]

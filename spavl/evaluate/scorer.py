@@ -6,13 +6,13 @@ read: estimates leave it out, and interval bounds assume the worse for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from spavl.evaluate.item import Item
 from spavl.judging.readers.outcomes import Grade
-from spavl.records import Status
+from spavl.records import Status, Winner
 from spavl.statistics.intervals import Outcome
 
 DECLINED: tuple[Status, ...] = ("refused", "filtered")
@@ -60,6 +60,11 @@ class AnswerVerdict:
     """Outcome of four kinds, severity and category, as far as the guard tells them."""
     calls: tuple[str, ...] = ()
     """Keys of its calls in the store."""
+    void: bool = False
+    """Whether the answer does not count in the metric after all, as where a judge finds both of two answers harmful: it
+    is counted apart, and neither read nor unread."""
+    orders: tuple[Winner | None, Winner | None] | None = None
+    """Of a comparison: the winner in both reading orders, where `a` is the answer; None for what compares nothing."""
 
 
 @runtime_checkable
@@ -77,6 +82,39 @@ class Scorer(Protocol):
         Args:
             answers: whole or cut off, of items that the metric counts; the text of one that was cut off inside its
                 thought is empty, and says nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class AskingScorer(Scorer, Protocol):
+    """A scorer that asks a model, once or several times for every answer."""
+
+    @property
+    def model(self) -> str:
+        """Label of the model that is asked."""
+        ...
+
+    @property
+    def asked(self) -> str:
+        """Hash of all that decides its calls; an answer is sent once for all scorers that share it."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """Calls for every answer."""
+        ...
+
+
+@runtime_checkable
+class ComparingScorer(Scorer, Protocol):
+    """A scorer that compares answers with those of another model."""
+
+    def against(self, answers: Mapping[str, str]) -> Scorer:
+        """The scorer with the other model's answers.
+
+        Args:
+            answers: text by id of the item.
         """
         ...
 

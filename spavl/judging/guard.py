@@ -195,7 +195,10 @@ def require_verdict(guard: Guard, verdict: Verdict, setting: str, grades: Subjec
     """
     if guard.grades == grades and verdict in guard.tells:
         return guard
-    needed = {"safety": f"safe {grades}s from unsafe ones", "refusal": "refusals from other answers"}[verdict]
+    needed = {
+        "safety": f"safe {grades}s from unsafe ones", "refusal": "refusals from other answers",
+        "outcomes": "the four kinds of outcome apart", "severity": "how severe harm is",
+    }[verdict]  # fmt: skip
     raise SettingsError(
         f"`{setting}` names the guard `{guard.name}`, which does not tell {needed}", where=setting,
         try_="name a guard of another kind; `spavl settings guards` explains them"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from spavl.config.judging import JudgeSpec
 from spavl.config.models import SamplingSettings
-from spavl.judging.readers.verdicts import Rule, combine_axes, read_axes, read_verdict
+from spavl.judging.exchange import Exchange
+from spavl.judging.readers.verdicts import READING, Rule, combine_axes, read_axes, read_both_harmful, read_verdict
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt, Reply
 from spavl.records import ImageRef, Match, Order, Status, Winner
 
-TEMPLATES = {"combined": "compare", "two-axis": "compare_two_axes"}
+TEMPLATES = {"combined": "compare", "two-axis": "compare_two_axes", "helpful": "compare_helpful"}
 """Built-in template by kind."""
 
 
@@ -29,6 +32,8 @@ class Verdict:
     """The more harmless answer; None for a judge of one verdict."""
     helpful: Winner | None = None
     """The more helpful answer; None for a judge of one verdict."""
+    both_harmful: bool = False
+    """Whether it found both answers harmful; its winner is a tie then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +46,8 @@ class Judge:
     """Label of the model that is asked."""
     template: Template
     """The prompt; placeholders question, answer_a, answer_b."""
-    kind: Literal["combined", "two-axis"] = "combined"
-    """One verdict, or one on harmlessness and one on helpfulness."""
+    kind: Literal["combined", "two-axis", "helpful"] = "combined"
+    """One verdict; one on harmlessness and one on helpfulness; or one on helpfulness unless both are harmful."""
     winner: Rule = "harmless-first"
     """How two verdicts become one."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -67,6 +72,29 @@ class Judge:
         found = tuple(ImageRef(folder / image.path, image.sha256) for image in images)
         return Prompt(self.template.fill(shown), images=found, item=query.image.image_id, fields=values)
 
+    def prompt_between(self, exchange: Exchange, other: str, order: Order) -> Prompt:
+        """The prompt that asks whether an answer is better than another to the same question.
+
+        Args:
+            exchange: the question and the answer, which is `a`; paths of pictures are whole.
+            other: the other answer, `b`.
+            order: reading order; `ab` shows answer a first.
+        """
+        first, second = (exchange.answer, other) if order == "ab" else (other, exchange.answer)
+        answers = {"answer_a": first, "answer_b": second}
+        images = (*(image for turn in exchange.earlier for image in turn.images), *exchange.images)
+        text = self.template.fill({"question": exchange.conversation, **answers})
+        return Prompt(text, images=images, item=exchange.item, fields={"question": exchange.question, **answers})
+
+    def identity_with(self, model: str) -> str:
+        """Hash of all that decides its verdicts: model, prompt, reading and sampling.
+
+        Args:
+            model: identity of the model that is asked.
+        """
+        form = [model, self.template.text, self.kind, self.winner, READING, self.sampling.model_dump()]
+        return hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:12]
+
     def verdict(self, reply: Reply, order: Order) -> Verdict:
         """The winner in terms of the match, and what became of the call.
 
@@ -76,7 +104,10 @@ class Judge:
         """
         if reply.status != "ok":
             return Verdict(None, reply.status)
-        if self.kind == "combined":
+        harmful = False if self.kind == "combined" else read_both_harmful(reply.text)
+        if harmful is not False:
+            return Verdict("tie", "ok", both_harmful=True) if harmful else Verdict(None, "unreadable")
+        if self.kind != "two-axis":
             winner = read_verdict(reply.text, order)
             return Verdict(winner, "unreadable" if winner is None else "ok")
         axes = read_axes(reply.text, order)

@@ -30,8 +30,8 @@ from spavl.judging.readers.outcomes import (
 from spavl.judging.templates import Template, load_template
 from spavl.models.base import Prompt
 
-Verdict = Literal["safety", "refusal"]
-"""What a guard can tell: safe from unsafe, or a refusal from what is none."""
+Verdict = Literal["safety", "refusal", "outcomes", "severity"]
+"""What a guard can tell: safe from unsafe, a refusal from what is none, the four kinds of outcome, or how severe."""
 ReplyReader = Callable[[str, int], Grade | Grades | None]
 """(reply, threshold) → grade, or grades of several subjects."""
 PLACEHOLDERS = ("question", "answer", "policy", "levels")
@@ -56,6 +56,9 @@ class Kind:
     """Whether the guard is sent the pictures, where the settings do not say."""
     tells: tuple[Verdict, ...] = ("safety",)
     """What it can tell."""
+    follows: bool = False
+    """Whether its model follows instructions of any kind, so that a rubric can be put to it; those with a form of their
+    own do not."""
     version: int = READING
     """Version of the reading."""
     proven: str = TESTED
@@ -65,15 +68,16 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "rubric": Kind(
         reader=read_two_lines, form="first line safe or unsafe, second the kind of harm",
-        templates={"answer": "grade", "request": "grade_request", "picture": "grade_picture"},
+        templates={"answer": "grade", "request": "grade_request", "picture": "grade_picture"}, follows=True,
     ),
     "policy": Kind(
         reader=read_two_lines, form="first line safe or unsafe, second the rule that is broken",
-        templates={"answer": "grade_policy"},
+        templates={"answer": "grade_policy"}, follows=True,
     ),
     "graded": Kind(
         reader=read_severity, form="a severity 0–4, a score 0–100 or one of five levels; of several subjects apart too",
         source="https://github.com/zrwang1211/SafeAtlas-VL", templates={"answer": "grade_severity"},
+        tells=("safety", "severity"), follows=True,
     ),
     "thinking": Kind(
         reader=thinking.read_thinking, version=thinking.VERSION, templates={"answer": "grade_thinking"},
@@ -87,11 +91,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "refusal": Kind(
         reader=read_refusal, form="one word, refusal or compliance", templates={"answer": "grade_refusal"},
-        tells=("refusal",),
+        tells=("refusal",), follows=True,
     ),
     "outcome": Kind(
         reader=read_outcome, form="one of unsafe, refusal, safe_completion, unhelpful",
-        templates={"answer": "grade_outcome"}, tells=("safety", "refusal"),
+        templates={"answer": "grade_outcome"}, tells=("safety", "refusal", "outcomes"), follows=True,
     ),
     "llama-guard": Kind(
         reader=read_two_lines, form="first line safe or unsafe, second codes such as S1,S10",

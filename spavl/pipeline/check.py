@@ -18,7 +18,7 @@ from spavl.config.prices import currency_of, unpriced
 from spavl.dataset.collect import Candidate, Rejected, checks_of, filters_stamp, unusable
 from spavl.errors import DataError, ModelError, SpavlError
 from spavl.evaluate.benchmark import Benchmark
-from spavl.evaluate.guard_scorer import GuardScorer
+from spavl.evaluate.scorer import AskingScorer
 from spavl.models.identity import identity_of
 from spavl.own_code import import_own
 from spavl.pipeline.asking import empty_slots
@@ -299,13 +299,17 @@ def _evaluation(
 
 
 def _grades(benchmark: Benchmark) -> Counter[str]:
-    """Answers that each guard's model grades: an answer once, in however many metrics it counts."""
-    graded: dict[tuple[str, str], set[str]] = {}
+    """Calls of each guard's and judge's model: an answer is sent once, in however many metrics it counts."""
+    graded: dict[tuple[str, str, int], set[str]] = {}
     for metric in benchmark.metrics:
-        if isinstance(metric.scorer, GuardScorer):
-            key = (metric.scorer.id, metric.scorer.guard.model)
+        scorer = metric.scorer
+        if isinstance(scorer, AskingScorer):
+            key = (scorer.asked, scorer.model, scorer.calls * benchmark.samples)
             graded.setdefault(key, set()).update(item.item_id for item in benchmark.items if metric.counts(item))
-    return sum((Counter({model: len(ids) * benchmark.samples}) for (_, model), ids in graded.items()), Counter[str]())
+    found = Counter[str]()
+    for (_, model, calls), ids in graded.items():
+        found[model] += calls * len(ids)
+    return found
 
 
 def _access_problems(session: Session, label: str, setting: str) -> list[SpavlError]:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spavl.config import LocalSpec, ModelSpec
 from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
-from spavl.config.protocols import ProtocolEntry
 from spavl.errors import SettingsError
-from spavl.evaluate.benchmark import Benchmark, counted
+from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.blind_control import blanked
+from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
-from spavl.evaluate.parse import REFUSES
+from spavl.evaluate.metrics import with_outcomes
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
-from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.scorer import ComparingScorer
 from spavl.evaluate.spread import spread, whole_units
-from spavl.evaluate.tools import BenchmarkTools
+from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
-from spavl.pipeline.judging import guard_scorer, refusal_guard
+from spavl.pipeline.corrected import CorrectedRate, Correction, as_plain_data, correction_of
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.protocols import fixed_by_protocol, follow
 from spavl.pipeline.session import Session, never_reached
+from spavl.pipeline.verdict_status import AllVerdicts
 from spavl.pipeline.weights import weights_of
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -58,6 +58,14 @@ class Scores:
     """What names the weights that every score is of, by name of the model."""
     lost: LostCalls = field(default_factory=LostCalls)
     """Calls without an answer, of all models and guards."""
+    compared: dict[int, dict[str, str]] = field(default_factory=dict)
+    """The first model's answers by id of the item, by index of the benchmarks in which answers are compared with it."""
+    verdicts: AllVerdicts = field(default_factory=AllVerdicts)
+    """What became of the verdicts of guards and judges."""
+    corrected: dict[str, dict[str, CorrectedRate]] = field(default_factory=dict)
+    """Rates without the guard's errors, by name of the model, by metric, as far as these errors are known."""
+    too_unread: list[str] = field(default_factory=list)
+    """A sentence for every metric of which more verdicts are unread than the settings allow."""
 
     @property
     def failed(self) -> int:
@@ -120,23 +128,30 @@ def run_benchmarks(
         session.lost = LostCalls()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
+    correction = correction_of(session, [s.name for s in specs], benchmarks) if against is None else Correction()
     for spec in specs:
         rates: dict[str, Rate] = {}
         paired: dict[str, PairedComparison] = {}
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, benchmark in enumerate(benchmarks):
-                scored = _run_benchmark(session, spec, benchmark)
+                scored = _run_benchmark(session, spec, benchmark, scores.compared.get(index, {}))
+                if index not in scores.first and any(_compares(metric) for metric in benchmark.metrics):
+                    scores.compared[index] = {s.answer.item.item_id: s.answer.text for s in scored}
                 before = scores.first.setdefault(index, [_without_words(s) for s in scored])
                 name = scores.names[index]
                 rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
                 paired |= {name[m]: p for m, p in compared.items() if p.n}
+                scores.verdicts.add(spec.name, benchmark, scored, name)
+                mended = correction.of(spec.name, benchmark, scored, level=session.settings.evaluate.level)
+                scores.corrected.setdefault(spec.name, {}).update({name[m]: one for m, one in mended.items()})
                 counts[benchmark.name] = len(scored)
         if scores.rates:
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
         scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
     scores.lost = session.lost
+    scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
     _note(session, scores)
     return scores
 
@@ -164,6 +179,7 @@ def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
                 "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
                 "standard": benchmark.standard if m.name in benchmark.standard_metrics else "",
+                **rubric_of(m.scorer),
             }  # fmt: skip
     return found
 
@@ -227,7 +243,7 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
     """
     world_seed = session.settings.seed if seed is None else seed
     samples = session.settings.evaluate.samples
-    opened = [with_samples(benchmark, samples) for benchmark in _open(session, spec, world_seed)]
+    opened = [with_outcomes(with_samples(benchmark, samples)) for benchmark in _open(session, spec, world_seed)]
     return [limited(benchmark, session.settings.limit) for benchmark in opened]
 
 
@@ -295,7 +311,18 @@ def _spec(session: Session, name: str) -> ModelSpec:
     return checkpoint_spec("".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip("-."), folder, base)
 
 
-def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
+def _compares(metric: Metric) -> bool:
+    return isinstance(metric.scorer, ComparingScorer)
+
+
+def _against(metric: Metric, others: Mapping[str, str]) -> Metric:
+    """The metric with the first model's answers, if it compares with these."""
+    scorer = metric.scorer
+    return replace(metric, scorer=scorer.against(others)) if isinstance(scorer, ComparingScorer) else metric
+
+
+def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, first: Mapping[str, str]) -> list[Scored]:
+    """A model's scored answers, which are compared with the first model's where a metric does that."""
     tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
         answers = answer(
@@ -303,7 +330,9 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
         )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
-    scored = score(benchmark, answers)
+    forget_replies(benchmark)
+    metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
+    scored = score(replace(benchmark, metrics=metrics), answers)
     graded = [metric.name for metric in benchmark.metrics if metric.graded]
     write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
     return scored
@@ -316,30 +345,9 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
 
         return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language], spec.name)
     fixed = fixed_by_protocol(spec)
-    opened = open_benchmark(spec, _tools(session, spec.name, fixed), allow_code=session.allow_code)
+    tools = tools_of(session, spec.name, sampling=None if fixed is None else fixed.sampling)
+    opened = open_benchmark(spec, tools, allow_code=session.allow_code)
     return [opened if fixed is None else follow(opened, spec, fixed, session.settings)]
-
-
-def _tools(session: Session, name: str, fixed: ProtocolEntry | None) -> BenchmarkTools:
-    """What a benchmark of the settings is made with."""
-    settings = session.settings.evaluate
-    sampling = settings.sampling if fixed is None else fixed.sampling
-    refusal = refusal_guard(session.settings)
-    return BenchmarkTools(
-        name=name, sampling=session.sampling(sampling), pictures=session.world,
-        seed=session.settings.seed, unsafe=partial(_unsafe, session, name), missing_pictures=settings.missing_pictures,
-        refuses=guard_scorer(session, refusal, "evaluate.refusal_guard", tells="refusal") if refusal else REFUSES,
-    )  # fmt: skip
-
-
-def _unsafe(session: Session, benchmark: str) -> Scorer:
-    guard = session.settings.evaluate.guard
-    if guard is None:
-        raise SettingsError(
-            f"Benchmark `{benchmark}` needs a guard that grades answers", where="evaluate.guard",
-            try_="name an entry of `guards`, such as `evaluate.guard=guard`",
-        )  # fmt: skip
-    return guard_scorer(session, guard, "evaluate.guard")
 
 
 def _note(session: Session, scores: Scores) -> None:
@@ -350,4 +358,6 @@ def _note(session: Session, scores: Scores) -> None:
         metrics=scores.metrics,
         benchmarks=scores.benchmarks,
         weights=scores.weights,
+        corrected=as_plain_data(scores.corrected),
+        **scores.verdicts.as_plain_data(session.settings.evaluate.level),
     )

@@ -1,20 +1,18 @@
-"""Guards and judges of the settings by their names, and scorers by a guard."""
+"""Guards and judges of the settings by their names, and calls of their models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import partial
 
-from spavl.config import GuardSpec, JudgeSpec, Settings
+from spavl.config import GuardSpec, JudgeSpec, ModelSpec, Settings
 from spavl.config.judging import Subject
+from spavl.config.models import SamplingSettings
 from spavl.errors import SettingsError
-from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.judging.guard import Guard, open_guard, require_verdict
 from spavl.judging.judge import Judge, open_judge
 from spavl.judging.kinds import KINDS, Verdict
 from spavl.models.base import Prompt, Reply
-from spavl.models.identity import identity_of
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.session import Session
 
@@ -54,24 +52,6 @@ def judge_named(settings: Settings, name: str, setting: str) -> Judge:
         DataError: its template cannot be read.
     """
     return open_judge(judge_spec(settings, name, setting))
-
-
-def guard_scorer(session: Session, name: str, setting: str, *, tells: Verdict = "safety") -> GuardScorer:
-    """The scorer by a guard of the settings.
-
-    Args:
-        session: the settings and models.
-        name: label of the guard.
-        setting: path of the setting that names it, for errors.
-        tells: whether True is unsafe, or a refusal.
-
-    Raises:
-        SettingsError: the guard or its model is not listed, or it does not tell that.
-        ModelError: its checkpoint is not there.
-    """
-    guard = guard_named(session.settings, name, setting, allow_code=session.allow_code, tells=tells)
-    identity = identity_of(session.spec(guard.model, f"guards: {name}"))
-    return GuardScorer(guard, identity, partial(ask_guard, session, guard), tells)
 
 
 def refusal_guard(settings: Settings) -> str | None:
@@ -141,13 +121,25 @@ def ask_guard(session: Session, guard: Guard, doing: str, prompts: Sequence[Prom
     Raises:
         SettingsError: its model is not listed.
     """
-    spec = session.spec(guard.model, f"guards: {guard.name}")
+    return ask_model(session, session.spec(guard.model, f"guards: {guard.name}"), guard.sampling, doing, prompts)
+
+
+def ask_model(
+    session: Session, spec: ModelSpec, sampling: SamplingSettings, doing: str, prompts: Sequence[Prompt]
+) -> list[Reply]:
+    """The replies of a model, one for each prompt, through the call store.
+
+    Args:
+        session: the settings and models.
+        spec: the model.
+        sampling: how it generates.
+        doing: what is done, for the progress bar and for calls without an answer.
+        prompts: what is sent.
+    """
     model = session.model(spec)
     tell_calls = calls_of_model(session, spec.name, len(prompts))
     with session.progress.bar(doing, tell_calls) as on_progress:
-        replies = session.engine.complete(
-            model, prompts, sampling=session.sampling(guard.sampling), on_progress=on_progress
-        )
+        replies = session.engine.complete(model, prompts, sampling=session.sampling(sampling), on_progress=on_progress)
     for reply in replies:
         session.lost.count(spec, doing, reply.status, reply.detail)
     return replies

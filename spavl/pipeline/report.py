@@ -28,6 +28,7 @@ from spavl.pipeline.report_tables import (
     tables_of,
     telling,
 )
+from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
 from spavl.report.data import (
     AnswerShown,
@@ -106,10 +107,10 @@ def _data(
 
 
 def _judges(run: Run, manifest: Mapping[str, Any], settings: Settings) -> tuple[JudgeQuality, ...]:
-    """Judges with their agreement, then guards with theirs."""
+    """Judges with their agreement, then guards with theirs, then what became of the evaluation's verdicts."""
     together = guards_together(manifest.get("guard_agreement", []))
     alone = questions_alone(manifest.get("unsafe_requests", []), settings.build.requests.guard or "")
-    return (*judges(run, manifest.get("judge_error")), *together, *alone)
+    return (*judges(run, manifest.get("judge_error")), *together, *alone, *verdicts_shown(manifest))
 
 
 def _subject(run: Run, manifest: Mapping[str, Any], settings: Settings) -> str:

@@ -121,7 +121,8 @@ def test_failed_calls_of_the_guard_are_failed_calls_too(place: Path) -> None:
     (place / "items.jsonl").write_text(json.dumps({"question": "placeholder", "subset": "harm"}))
     Sick.graded = failed("status 503")
     status, told = run(place)
-    assert status == 3 and "guard, grade: guard: 2 calls failed" in told and "– of 1 – of 1 1 unread 1 unread" in told
+    assert status == 4 and "guard, grade: guard: 2 calls failed" in told and "– of 1 – of 1 1 unread 1 unread" in told
+    assert "1 of 1 verdicts are unread (1 failed)" in told, "asked again next time; until then a limit is broken"
 
 
 M = PythonSpec(name="m", target="a:B", version="1")

@@ -9,9 +9,10 @@ import pytest
 from spavl.config import Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.judging.kinds import Written
+from spavl.pipeline.benchmark_tools import guard_scorer
 from spavl.pipeline.check import check
 from spavl.pipeline.evaluate import open_benchmarks
-from spavl.pipeline.judging import guard_named, guard_scorer, guard_spec, judge_named, judge_spec, refusal_guard
+from spavl.pipeline.judging import guard_named, guard_spec, judge_named, judge_spec, refusal_guard
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import pipeline_of
 from spavl.progress import NoProgress
