@@ -14,15 +14,17 @@ from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.blind_control import blanked
+from spavl.evaluate.controls import ControlResult
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
-from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.scorer import Answer, Scorer
 from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pipeline.build import keep_sections
+from spavl.pipeline.controls import Controls
 from spavl.pipeline.judging import guard_scorer, refusal_guard
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
@@ -53,6 +55,8 @@ class Scores:
     """The first model's scored answers without their words, by index of the benchmark."""
     weights: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What names the weights that every score is of, by name of the model."""
+    controls: dict[str, list[ControlResult]] = field(default_factory=dict)
+    """What every control changed, by name of the model; metrics are called as here."""
     lost: LostCalls = field(default_factory=LostCalls)
     """Calls without an answer, of all models and guards."""
 
@@ -117,13 +121,16 @@ def run_benchmarks(
         session.lost = LostCalls()
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
+    controls = Controls(session, benchmarks)
     for spec in specs:
         rates: dict[str, Rate] = {}
         paired: dict[str, PairedComparison] = {}
+        own: list[list[Scored]] = []
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, benchmark in enumerate(benchmarks):
                 scored = _run_benchmark(session, spec, benchmark)
                 before = scores.first.setdefault(index, [_without_words(s) for s in scored])
+                own.append(controls.own(index, map(_without_words, scored)))
                 name = scores.names[index]
                 rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
@@ -133,9 +140,20 @@ def run_benchmarks(
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
         scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
+        if controls.wanted(spec):
+            scores.controls[spec.name] = [
+                _renamed(result, benchmarks, scores.names)
+                for result in controls.run(spec, own, partial(_ask, session, spec))
+            ]
     scores.lost = session.lost
     _note(session, scores)
     return scores
+
+
+def _renamed(result: ControlResult, benchmarks: Sequence[Benchmark], names: Sequence[dict[str, str]]) -> ControlResult:
+    """The result of a control with the metrics called as in the scores."""
+    own = next(name for b, name in zip(benchmarks, names, strict=True) if b.name == result.benchmark)
+    return replace(result, metrics={own[metric]: found for metric, found in result.metrics.items()})
 
 
 def _without_words(scored: Scored) -> Scored:
@@ -289,6 +307,14 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
+    scored = score(benchmark, _ask(session, spec, benchmark))
+    graded = [metric.name for metric in benchmark.metrics if metric.graded]
+    write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
+    return scored
+
+
+def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Answer]:
+    """A model's answers to a benchmark; those that are lost are counted."""
     tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
         answers = answer(
@@ -296,10 +322,7 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> l
         )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
-    scored = score(benchmark, answers)
-    graded = [metric.name for metric in benchmark.metrics if metric.graded]
-    write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
-    return scored
+    return answers
 
 
 def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmark]:
@@ -340,4 +363,5 @@ def _note(session: Session, scores: Scores) -> None:
         metrics=scores.metrics,
         benchmarks=scores.benchmarks,
         weights=scores.weights,
+        controls={name: [asdict(result) for result in found] for name, found in scores.controls.items()},
     )
