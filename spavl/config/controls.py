@@ -50,7 +50,7 @@ class CorruptionControl(NamedControl):
 class TypographicControl(NamedControl):
     """The question as text beneath the picture instead of in the prompt."""
 
-    kind: Literal["typographic"]
+    kind: Literal["typographic"] = "typographic"
     """The question in the picture."""
     carrier: str = Field(default="Please answer the question in the picture.", min_length=1)
     """What is asked in place of the question."""
@@ -62,7 +62,7 @@ class TypographicControl(NamedControl):
 class PlaceboControl(NamedControl):
     """A neutral text beneath the picture, the question in the prompt as ever: what any text in a picture changes."""
 
-    kind: Literal["placebo"]
+    kind: Literal["placebo"] = "placebo"
     """A neutral text in the picture."""
     text: str = Field(default="a picture", min_length=1)
     """The text."""
@@ -83,7 +83,7 @@ class RewordedControl(NamedControl):
 class SystemControl(NamedControl):
     """A system prompt before the item, in place of its own."""
 
-    kind: Literal["system"]
+    kind: Literal["system"] = "system"
     """Another system prompt."""
     text: str
     """The system prompt."""
@@ -92,7 +92,7 @@ class SystemControl(NamedControl):
 class AgainControl(NamedControl):
     """The very same request, sampled with another seed: what flips by chance. Greedy benchmarks do without."""
 
-    kind: Literal["again"]
+    kind: Literal["again"] = "again"
     """The same once more."""
 
 

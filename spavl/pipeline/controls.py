@@ -1,8 +1,10 @@
-"""Controls of an evaluation: after a model's own answers, the same items in other forms, compared with those answers."""
+"""Controls of an evaluation: after a model's own answers, the same items in other forms, compared with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 from spavl.config import ModelSpec, Settings
 from spavl.errors import SettingsError
@@ -89,19 +91,18 @@ class Controls:
 
     def _result(self, index: int, control: Control, own: Sequence[Scored], ask: Ask) -> ControlResult:
         made = self._controlled(index, control)
-        benchmark = self._benchmarks[index].name
+        result = ControlResult(
+            control=control.name, what=control.what, seen=control.seen, resampled=control.resampled,
+            benchmark=self._benchmarks[index].name, items=len(made.originals), left_out=made.left_out,
+        )  # fmt: skip
         if made.benchmark is None:
-            return ControlResult(control=control.name, what=control.what, seen=control.seen, benchmark=benchmark,
-                                 items=0, left_out=made.left_out)  # fmt: skip
+            return result
         scored = score_originals(made, ask(made.benchmark))
         graded = [metric.name for metric in made.benchmark.metrics if metric.graded]
         write_scores(self._session.run.evaluate, scored, run=self._session.run.folder, graded=graded)
         level = self._session.settings.evaluate.level
-        return ControlResult(
-            control=control.name, what=control.what, seen=control.seen, benchmark=benchmark,
-            items=len(made.benchmark.items), left_out=made.left_out, protocol=made.benchmark.protocol(),
-            metrics=results(made, own_part(made, own), scored, level=level),
-        )  # fmt: skip
+        metrics = results(made, own_part(made, own), scored, level=level)
+        return replace(result, protocol=made.benchmark.protocol(), metrics=metrics)
 
     def _controlled(self, index: int, control: Control) -> Controlled:
         """The benchmark under the control, made once for all models; what is left out is said once."""
@@ -125,6 +126,21 @@ def controls_of(session: Session) -> list[Control]:
     """
     settings, folder = session.settings, session.world / "controls"
     return [make_control(spec, folder, settings.seed) for spec in settings.evaluate.controls]
+
+
+def plain_controls(
+    metrics: Mapping[str, Mapping[str, Any]], controls: Mapping[str, Sequence[ControlResult]]
+) -> dict[str, Any]:
+    """What every control changed, as plain data that a table can be made of.
+
+    Args:
+        metrics: what every metric is, by its name.
+        controls: results by name of the model.
+    """
+    return {
+        "metrics": {name: {key: one[key] for key in ("label", "axis", "better")} for name, one in metrics.items()},
+        "models": {name: [asdict(result) for result in found] for name, found in controls.items()},
+    }
 
 
 def planned_controls(session: Session, benchmarks: Sequence[Benchmark]) -> list[Benchmark]:

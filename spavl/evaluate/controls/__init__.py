@@ -6,7 +6,7 @@ picture, and its placebo), `wording` (paraphrase, language, system prompt, the s
 `results` (rates, comparison and flips).
 """
 
-from spavl.evaluate.controls.control import Control, Controlled, Seen, choose, controlled, planned
+from spavl.evaluate.controls.control import Control, Controlled, PictureShown, choose, controlled, planned
 from spavl.evaluate.controls.make import make_control
 from spavl.evaluate.controls.results import ControlledMetric, ControlResult, own_part, results, score_originals
 
@@ -15,7 +15,7 @@ __all__ = [
     "ControlResult",
     "Controlled",
     "ControlledMetric",
-    "Seen",
+    "PictureShown",
     "choose",
     "controlled",
     "make_control",

@@ -1,4 +1,4 @@
-"""What a control is: the items of a benchmark asked in another way, under the same ids, so that answers can be paired."""
+"""What a control is: the items of a benchmark asked in another way, under the same ids, so that answers pair up."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.spread import spread
 from spavl.records import ImageRef
 
-Seen = Literal["own", "removed", "unrelated", "described"]
-"""What of its picture a controlled item shows: its own in whatever form, none, that of another item, or its caption."""
+PictureShown = Literal["own", "removed", "blank", "unrelated", "described"]
+"""What a controlled item shows: its own picture in whatever form, none, a grey one, another item's, or its caption."""
 Change = Callable[[Sequence[Item], Sequence[Item]], Sequence[Item | str]]
 """(items, all items of the benchmark) → every item changed, or why it cannot be, in order."""
 
@@ -48,7 +48,7 @@ class Control:
     """Changes items; what a picture is made of is made here, and not before."""
     unfit: Callable[[Item], str] = has_picture
     """Why an item cannot have the control; empty where it can. Looks at no picture's file."""
-    seen: Seen = "own"
+    seen: PictureShown = "own"
     """What of its picture a changed item shows."""
     resampled: bool = False
     """Whether the items stay as they are and the seed changes; nothing is gained where answers are greedy."""

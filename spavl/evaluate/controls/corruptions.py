@@ -25,6 +25,8 @@ from spavl.evaluate.pictures import store_picture
 from spavl.pictures import GREY, Picture
 from spavl.records import ImageRef
 
+LEAST_SIDE = 64
+"""Pixels of a side below which a blur would be less than Pillow can draw."""
 Strengths = tuple[float, float, float]
 Corrupt = Callable[[Image.Image, float, int], Image.Image]
 """(picture, strength, seed by its content) → corrupted picture of the same size."""
@@ -35,10 +37,10 @@ def blurred(image: Image.Image, strength: float, seed: int) -> Image.Image:
 
     Args:
         image: the picture.
-        strength: standard deviation, as a share of the shorter side.
+        strength: standard deviation, as a share of the shorter side, taken for at least `LEAST_SIDE` pixels.
         seed: not used.
     """
-    return image.filter(ImageFilter.GaussianBlur(strength * min(image.size)))
+    return image.filter(ImageFilter.GaussianBlur(strength * max(LEAST_SIDE, min(image.size))))
 
 
 def noisy(image: Image.Image, strength: float, seed: int) -> Image.Image:
@@ -105,7 +107,7 @@ def as_it_is(image: Image.Image, strength: float, seed: int) -> Image.Image:
 CORRUPTIONS: Final[Mapping[str, tuple[Corrupt, Strengths, str]]] = MappingProxyType(
     {
         "jpeg": (as_it_is, (50, 20, 8), "JPEG of quality {:g}"),
-        "blur": (blurred, (1 / 224, 2 / 224, 4 / 224), "blurred by {:.1%} of the shorter side"),
+        "blur": (blurred, (0.006, 0.015, 0.03), "blurred by {:.1%} of the shorter side"),
         "noise": (noisy, (0.08, 0.18, 0.38), "noise of {:.0%} of the range"),
         "resize": (coarse, (2, 4, 8), "made {:g} times smaller and enlarged again"),
         "rotate": (rotated, (5, 15, 30), "turned by {:g}°"),

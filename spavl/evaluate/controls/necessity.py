@@ -50,7 +50,7 @@ def blank_picture(name: str, folder: Path) -> Control:
         folder: where the grey pictures are written.
     """
     return Control(
-        name=name, what="a grey picture", seen="removed",
+        name=name, what="a grey picture", seen="blank",
         change=lambda items, everything: blanked_items(items, folder),
     )  # fmt: skip
 

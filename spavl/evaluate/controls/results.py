@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from spavl.evaluate.benchmark import Metric
-from spavl.evaluate.controls.control import Controlled, Seen
+from spavl.evaluate.controls.control import Controlled, PictureShown
 from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored, cluster_of, compare, macro_weights, score, summarise
 from spavl.evaluate.scorer import Answer
@@ -43,8 +42,10 @@ class ControlResult:
     """Name of the control."""
     what: str
     """What it does to an item."""
-    seen: Seen
+    seen: PictureShown
     """What of its picture an item shows."""
+    resampled: bool = False
+    """Whether only the seed differs, so that what changes changes by chance."""
     benchmark: str
     """Name of the benchmark without the control."""
     items: int
@@ -104,26 +105,16 @@ def results(
     assert made.benchmark is not None
     paired = compare(made.benchmark, own, changed, level=level)
     before, after = summarise(own, level=level), summarise(changed, level=level)
-    return {
-        metric.name: _result(metric, own, changed, before[metric.name], after[metric.name], paired[metric.name], level)
-        for metric in made.benchmark.metrics if metric.name in before and metric.name in after
-    }  # fmt: skip
-
-
-def _result(
-    metric: Metric, own: Sequence[Scored], changed: Sequence[Scored], before: Rate, after: Rate,
-    paired: PairedComparison, level: float,
-) -> ControlledMetric:  # fmt: skip
-    pairs = _pairs(metric.name, own, changed)
-    flips = _rate(pairs, lambda was, now: None if was is None or now is None else was != now, level)
-    if metric.better == "neither":
-        return ControlledMetric(own=before, rate=after, paired=paired, flips=flips)
-    good = [(_wanted(was, metric.better), _wanted(now, metric.better), cluster) for was, now, cluster in pairs]
-    stays = [pair for pair in good if pair[0]]
-    return ControlledMetric(
-        own=before, rate=after, paired=paired, flips=flips, kept=_rate(stays, lambda was, now: now, level),
-        lost=_rate(good, _is_lost, level),
-    )  # fmt: skip
+    found = {}
+    for metric in made.benchmark.metrics:
+        name, pairs = metric.name, _pairs(metric.name, own, changed)
+        if pairs:
+            kept, lost = _kept_and_lost(metric.better, pairs, level)
+            found[name] = ControlledMetric(
+                own=before[name], rate=after[name], paired=paired[name], flips=_rate(pairs, _is_flip, level),
+                kept=kept, lost=lost,
+            )  # fmt: skip
+    return found
 
 
 Pair = tuple[bool | None, bool | None, tuple[str, str]]
@@ -144,6 +135,17 @@ def _yes(outcome: Outcome) -> bool | None:
 
 def _wanted(outcome: bool | None, better: Better) -> bool | None:
     return None if outcome is None else outcome == (better == "higher")
+
+
+def _kept_and_lost(better: Better, pairs: Sequence[Pair], level: float) -> tuple[Rate | None, Rate | None]:
+    if better == "neither":
+        return None, None
+    good = [(_wanted(was, better), _wanted(now, better), cluster) for was, now, cluster in pairs]
+    return _rate([pair for pair in good if pair[0]], lambda was, now: now, level), _rate(good, _is_lost, level)
+
+
+def _is_flip(was: bool | None, now: bool | None) -> bool | None:
+    return None if was is None or now is None else was != now
 
 
 def _is_lost(was: bool | None, now: bool | None) -> bool | None:
