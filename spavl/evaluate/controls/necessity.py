@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,22 @@ BLOCK = 500
 """Items among whose pictures unrelated ones are chosen at once; the time grows with its third power."""
 ITS_OWN = 1000.0
 """Cost of an item's own picture, which nothing outweighs."""
-COSTS = {"safety": 16.0, "cluster": 8.0, "group": 4.0}
-"""Cost of a picture whose item is alike in this."""
+
+
+def _safety(item: Item) -> str:
+    return str(item.harmful)
+
+
+def _cluster(item: Item) -> str:
+    return f"cluster {item.cluster}" if item.cluster else f"item {item.item_id}"
+
+
+def _group(item: Item) -> str:
+    return f"group {item.group}" if item.group else f"item {item.item_id}"
+
+
+ALIKE: tuple[tuple[Callable[[Item], str], float], ...] = ((_safety, 16.0), (_cluster, 8.0), (_group, 4.0))
+"""(what of two items is compared, cost of a picture whose item is alike in it)."""
 
 
 def without_picture(name: str) -> Control:
@@ -117,8 +131,8 @@ def _shuffle(items: list[Item], seed: int) -> list[Item]:
 def _exchanged(takers: Sequence[Item], givers: Sequence[Item], seed: int) -> dict[str, Item | str]:
     """Every taker with the pictures of a giver of its own, such that they have least in common altogether."""
     costs = np.random.default_rng(seed).random((len(takers), len(givers)))
-    for name, cost in COSTS.items():
-        costs += cost * (_codes(takers, name)[:, None] == _codes(givers, name)[None, :])
+    for alike, cost in ALIKE:
+        costs += cost * (_codes(takers, alike)[:, None] == _codes(givers, alike)[None, :])
     costs += ITS_OWN * _sharing(takers, givers)
     rows, columns = linear_sum_assignment(costs)
     found: dict[str, Item | str] = {item.item_id: "no unrelated picture" for item in takers}
@@ -128,14 +142,9 @@ def _exchanged(takers: Sequence[Item], givers: Sequence[Item], seed: int) -> dic
     return found
 
 
-def _codes(items: Sequence[Item], name: str) -> np.ndarray[Any, Any]:
+def _codes(items: Sequence[Item], alike: Callable[[Item], str]) -> np.ndarray[Any, Any]:
     """What of each item is compared, as objects."""
-    known = {
-        "safety": lambda item: str(item.harmful),
-        "cluster": lambda item: f"cluster {item.cluster}" if item.cluster else f"item {item.item_id}",
-        "group": lambda item: item.group or f"item {item.item_id}",
-    }[name]
-    return np.array([known(item) for item in items], dtype=object)
+    return np.array([alike(item) for item in items], dtype=object)
 
 
 def _sharing(takers: Sequence[Item], givers: Sequence[Item]) -> np.ndarray[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from spavl.evaluate.benchmark import Metric
 from spavl.evaluate.controls.control import Controlled, PictureShown
 from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored, cluster_of, compare, macro_weights, score, summarise
