@@ -1,1 +1,1 @@
-"""The parts of `bench.build`."""
+"""The parts of `bench.evaluate`."""

@@ -142,11 +142,13 @@ def _print_reasons(failures: list[dict[str, Any]]) -> None:
 
 
 def print_scores(scores: Scores) -> None:
-    """Print rates with intervals and items, one column a model, then what later models fixed and broke.
+    """Print rates with intervals and items, one column a model, then what later models fixed and broke, then controls.
 
     Args:
         scores: rates of every model, and its comparison with the first.
     """
+    from spavl.pipeline.controls import plain_controls
+
     models = list(scores.rates)
     columns = max(1, (out.width - 28) // (NARROW + 2))
     for first in range(0, len(models), columns):
@@ -168,6 +170,7 @@ def print_scores(scores: Scores) -> None:
             say(f"{name}, {m}: {mended.line}")
     for line in scores.too_unread:
         say(f"Too many unread verdicts: {line}")
+    print_controls(plain_controls(scores.metrics, scores.controls))
 
 
 def print_summary(summary: dict[str, Any]) -> None:
@@ -181,6 +184,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     say("")
     rows.append(["items a row", *(str(min(r["n"] for r in models[name].values())) for name in models)])
     table("By the world's truth: % and 95 % interval", ["", *models], rows)
+    print_controls(summary["controls"])
     data = summary["dataset"]
     say(
         f"\n{data['images']:,} pictures, {data['questions']:,} questions, {data['responses']:,} answers of "
@@ -192,6 +196,40 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"{summary['wall_seconds']:.0f} s, {summary['peak_rss_mb'] / 1024:.1f} GB; {calls['made']:,} calls made, "
         f"{calls['answered from the store']:,} answered from the store.",
     )
+
+
+def print_controls(controls: dict[str, Any]) -> None:
+    """Print what every control changes of the first metrics of safety and of over-refusal, one column a model.
+
+    Args:
+        controls: what `plain_controls` returned.
+    """
+    models = {name: found for name, found in controls["models"].items() if any(one["items"] for one in found)}
+    for axis in ("safety", "over-refusal"):
+        shown = {
+            name: {one["control"]: one["metrics"][metric] for one in found if metric in one["metrics"]}
+            for metric in _headline(controls["metrics"], axis, models) for name, found in models.items()
+        }  # fmt: skip
+        names = list(dict.fromkeys(name for found in shown.values() for name in found))
+        if names:
+            label = controls["metrics"][_headline(controls["metrics"], axis, models)[0]]["label"]
+            rows = [[name, *(_controlled(found.get(name)) for found in shown.values())] for name in names]
+            table(f"\n{label} under controls: points (flips)", ["", *shown], rows)
+
+
+def _headline(metrics: dict[str, Any], axis: str, models: dict[str, Any]) -> list[str]:
+    """The first metric of an axis that a control has measured; empty where there is none."""
+    measured = {metric for found in models.values() for one in found for metric in one["metrics"]}
+    named = [m for m, known in metrics.items() if known["axis"] == axis and known["better"] != "neither"]
+    return [metric for metric in named if metric in measured][:1]
+
+
+def _controlled(one: dict[str, Any] | None) -> str:
+    if one is None or one["paired"]["difference"] is None:
+        return "–"
+    change = round(100 * one["paired"]["difference"], 1)
+    shown = f"{change:+.1f}".replace("-", "−") if change else "0.0"
+    return f"{shown} ({100 * one['flips']['value']:.0f} %)"
 
 
 def print_answers(answers: list[tuple[str, Reply]]) -> None:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from spavl.config.base import Section, refuse_twice
 from spavl.config.benchmarks import BenchmarkSpec
+from spavl.config.controls import ControlSpec
 from spavl.config.models import Label, SamplingSettings
 
 MissingPictures = Literal["refuse", "skip"]
@@ -18,6 +19,11 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 def _names_differ(benchmarks: tuple[BenchmarkSpec, ...]) -> tuple[BenchmarkSpec, ...]:
     refuse_twice([b.name for b in benchmarks])
     return benchmarks
+
+
+def _controls_differ(controls: tuple[ControlSpec, ...]) -> tuple[ControlSpec, ...]:
+    refuse_twice([control.called for control in controls])
+    return controls
 
 
 class EvaluateSettings(Section):
@@ -53,6 +59,13 @@ class EvaluateSettings(Section):
     missing_pictures: MissingPictures = "refuse"
     """Pictures of a benchmark that are missing or cannot be read; all are counted before any call. `refuse`: nothing is
     asked. `skip`: their items are not asked, and count as unread."""
+    controls: Annotated[tuple[ControlSpec, ...], AfterValidator(_controls_differ)] = ()
+    """Ways in which items are asked once more, by every model: without their picture, with a corrupted one, in other
+    words. Each is compared with the same model's own answers."""
+    control_items: PositiveInt | None = 120
+    """Most items of a benchmark that get a control, from all its subsets alike. None: all."""
+    control_benchmarks: tuple[str, ...] = ()
+    """Names of the benchmarks that get the controls, as in tables. None named: all."""
     level: Share = 0.95
     """Confidence level of every interval; larger makes intervals wider."""
     margin: Share = 0.02

@@ -3,8 +3,8 @@
 In reading order: `item`, `scorer` (answers, and what scores them), `benchmark` (items and metrics), `metrics` (those
 that several benchmarks have), `tools` (what a benchmark is made with), `loaders`, `samples` (several answers to an
 item), `spread` (a part of the items), `run` (answer → score → summarise and compare), `score_table`, `parse` (scorers
-by what `spavl.judging.readers` reads), `guard_scorer`, `yes_no` (POPE's report), `blind_control` (no pictures),
-`pictures` (pictures kept by their hash).
+by what `spavl.judging.readers` reads), `guard_scorer`, `blind_control` (no pictures), `controls` (the same
+items asked in another way), `pictures` (kept by their hash).
 """
 
 from spavl.evaluate.benchmark import Axis, Benchmark, Metric

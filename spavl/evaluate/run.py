@@ -165,9 +165,18 @@ def _weights(metric: Metric, answers: Sequence[Answer], found: Mapping[int, Answ
         own = {place: _weight(one, metric) for place, one in zip(read, weighed, strict=True)}
         return {place: own.get(place, 1.0) for place in found}
     if metric.macro:
-        sizes = Counter(answers[place].item.group for place in found)
-        return {place: len(found) / (len(sizes) * sizes[answers[place].item.group]) for place in found}
+        return dict(zip(found, macro_weights([answers[place].item.group for place in found]), strict=True))
     return {}
+
+
+def macro_weights(groups: Sequence[str]) -> list[float]:
+    """Weight of every item such that all groups count alike.
+
+    Args:
+        groups: the group of every item.
+    """
+    sizes = Counter(groups)
+    return [len(groups) / (len(sizes) * sizes[group]) for group in groups]
 
 
 def _weight(said: object, metric: Metric) -> float:
@@ -244,11 +253,15 @@ def _group(scored: Scored) -> str:
 
 def _rate(asked: Sequence[Scored], metric: str, level: float) -> Rate:
     weights = [s.weights.get(metric, 1.0) for s in asked] if any(metric in s.weights for s in asked) else None
-    return estimate([s.outcomes[metric] for s in asked], [_cluster(s) for s in asked], weights, level=level)
+    return estimate([s.outcomes[metric] for s in asked], [cluster_of(s) for s in asked], weights, level=level)
 
 
-def _cluster(scored: Scored) -> tuple[str, str]:
-    """The item's cluster, or the item itself; tagged, since an item's id may equal a cluster's name."""
+def cluster_of(scored: Scored) -> tuple[str, str]:
+    """The item's cluster, or the item itself; tagged, since an item's id may equal a cluster's name.
+
+    Args:
+        scored: an answer to the item.
+    """
     item = scored.answer.item
     return ("cluster", item.cluster) if item.cluster else ("item", item.item_id)
 
@@ -269,7 +282,7 @@ def compare(
     """
     if {s.answer.item.item_id for s in base} != {s.answer.item.item_id for s in aligned}:
         raise DataError("The two models were not asked the same items", where=f"benchmark {benchmark.name}")
-    clusters = {s.answer.item.item_id: _cluster(s) for s in base}
+    clusters = {s.answer.item.item_id: cluster_of(s) for s in base}
     return {
         metric.name: compare_paired(
             _by_item(base, metric.name), _by_item(aligned, metric.name), better=metric.better, clusters=clusters,

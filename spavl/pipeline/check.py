@@ -25,6 +25,7 @@ from spavl.pipeline.asking import empty_slots
 from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.build_plan import Opened, plan_build, stage_uses
 from spavl.pipeline.collect import candidates
+from spavl.pipeline.controls import planned_controls
 from spavl.pipeline.estimate import BASES, CallEstimate, Estimator, StageEstimate
 from spavl.pipeline.evaluate import benchmarks_of, known_models
 from spavl.pipeline.measured import Measures, measures_of
@@ -149,7 +150,8 @@ def check(session: Session, *, pictures: int | None = None) -> RunPlan:
     builds = _builds(session.settings) or pictures is not None
     stages = pipeline_of(session.settings, allow_code=session.allow_code) if builds else ()
     measures = measures_of(session, stages, [*session.settings.models, *models])
-    evaluated = _evaluation(session, benchmarks, models, Estimator(session.settings, measures), problems)
+    asked = [*benchmarks, *_controls(session, benchmarks, problems)]
+    evaluated = _evaluation(session, asked, models, Estimator(session.settings, measures), problems)
     plan = RunPlan(
         estimates=evaluated, work=_evaluating(evaluated), stored=len(session.store),
         items=sum(len(benchmark.items) for benchmark in benchmarks), currency=currency_of(session.settings),
@@ -277,6 +279,15 @@ def _benchmarks(session: Session, problems: list[SpavlError]) -> list[Benchmark]
         except SpavlError as error:
             problems.append(error)
     return [benchmark for benchmark in benchmarks if benchmark.items]
+
+
+def _controls(session: Session, benchmarks: Sequence[Benchmark], problems: list[SpavlError]) -> list[Benchmark]:
+    """The items that the controls will ask."""
+    try:
+        return planned_controls(session, benchmarks)
+    except SpavlError as error:
+        problems.append(error)
+    return []
 
 
 def _evaluation(

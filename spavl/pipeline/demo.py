@@ -18,6 +18,7 @@ from spavl.miniworld.oracle import truth
 from spavl.miniworld.real.packages import check_packages
 from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
+from spavl.pipeline.controls import plain_controls
 from spavl.pipeline.evaluate import (
     Scores,
     base_spec,
@@ -193,6 +194,7 @@ def _summary(session: Session, which: Demo, scores: Scores) -> dict[str, Any]:
         "paired_by_model": {
             name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()
         },
+        "controls": plain_controls(scores.metrics, scores.controls),
         "dataset": dataset_facts(session, which.language),
         "seconds": session.run.manifest()["seconds"],
         "peak_rss_mb": peak_memory_mb(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.blind_control import blanked
+from spavl.evaluate.controls import ControlResult
 from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
@@ -20,10 +22,11 @@ from spavl.evaluate.metrics import with_outcomes
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
-from spavl.evaluate.scorer import ComparingScorer
+from spavl.evaluate.scorer import Answer, ComparingScorer
 from spavl.evaluate.spread import spread, whole_units
 from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
+from spavl.pipeline.controls import Controls
 from spavl.pipeline.corrected import CorrectedRate, Correction, as_plain_data, correction_of
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
@@ -56,6 +59,8 @@ class Scores:
     """The first model's scored answers without their words, by index of the benchmark."""
     weights: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What names the weights that every score is of, by name of the model."""
+    controls: dict[str, list[ControlResult]] = field(default_factory=dict)
+    """What every control changed, by name of the model; metrics are called as here."""
     lost: LostCalls = field(default_factory=LostCalls)
     """Calls without an answer, of all models and guards."""
     compared: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -129,15 +134,18 @@ def run_benchmarks(
     scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
     scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
     correction = correction_of(session, [s.name for s in specs], benchmarks) if against is None else Correction()
+    controls = Controls(session, benchmarks)
     for spec in specs:
         rates: dict[str, Rate] = {}
         paired: dict[str, PairedComparison] = {}
+        own: list[list[Scored]] = []
         with session.stage(f"evaluate {spec.name}") as counts:
             for index, benchmark in enumerate(benchmarks):
                 scored = _run_benchmark(session, spec, benchmark, scores.compared.get(index, {}))
                 if index not in scores.first and any(_compares(metric) for metric in benchmark.metrics):
                     scores.compared[index] = {s.answer.item.item_id: s.answer.text for s in scored}
                 before = scores.first.setdefault(index, [_without_words(s) for s in scored])
+                own.append(controls.own(index, map(_without_words, scored)))
                 name = scores.names[index]
                 rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
                 compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
@@ -150,10 +158,21 @@ def run_benchmarks(
             scores.paired[spec.name] = paired
         scores.rates[spec.name] = rates
         scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
+        if controls.wanted(spec):
+            scores.controls[spec.name] = [
+                _renamed(result, benchmarks, scores.names)
+                for result in controls.run(spec, own, partial(_ask, session, spec))
+            ]
     scores.lost = session.lost
     scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
     _note(session, scores)
     return scores
+
+
+def _renamed(result: ControlResult, benchmarks: Sequence[Benchmark], names: Sequence[dict[str, str]]) -> ControlResult:
+    """The result of a control with the metrics called as in the scores."""
+    own = next(name for b, name in zip(benchmarks, names, strict=True) if b.name == result.benchmark)
+    return replace(result, metrics={own[metric]: found for metric, found in result.metrics.items()})
 
 
 def _without_words(scored: Scored) -> Scored:
@@ -323,6 +342,17 @@ def _against(metric: Metric, others: Mapping[str, str]) -> Metric:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, first: Mapping[str, str]) -> list[Scored]:
     """A model's scored answers, which are compared with the first model's where a metric does that."""
+    answers = _ask(session, spec, benchmark)
+    forget_replies(benchmark)
+    metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
+    scored = score(replace(benchmark, metrics=metrics), answers)
+    graded = [metric.name for metric in benchmark.metrics if metric.graded]
+    write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
+    return scored
+
+
+def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Answer]:
+    """A model's answers to a benchmark; those that are lost are counted."""
     tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
         answers = answer(
@@ -330,12 +360,7 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, firs
         )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
-    forget_replies(benchmark)
-    metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
-    scored = score(replace(benchmark, metrics=metrics), answers)
-    graded = [metric.name for metric in benchmark.metrics if metric.graded]
-    write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
-    return scored
+    return answers
 
 
 def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmark]:
@@ -360,4 +385,5 @@ def _note(session: Session, scores: Scores) -> None:
         weights=scores.weights,
         corrected=as_plain_data(scores.corrected),
         **scores.verdicts.as_plain_data(session.settings.evaluate.level),
+        controls={name: [asdict(result) for result in found] for name, found in scores.controls.items()},
     )

@@ -15,6 +15,7 @@ from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.coverage import coverage_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
 from spavl.pipeline.quality import balance_rows, judge_panel, judges
+from spavl.pipeline.report_controls import controlled_models
 from spavl.pipeline.report_tables import (
     MeasuredMetric,
     ScoredItem,
@@ -90,6 +91,7 @@ def _data(
         title=settings.report.title,
         subject=_subject(run, manifest, settings),
         metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)),
+        controls=controlled_models(manifest, models),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run),

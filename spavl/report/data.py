@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from spavl.report.controls import ControlledModel
 from spavl.statistics.agreement import Agreement, PositionBias
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import Better, PairedComparison
@@ -291,6 +292,8 @@ class ReportData:
     """A line above the title: which model, which data."""
     groups: tuple[GroupShown, ...] = ()
     """The headline metric by subject."""
+    controls: tuple[ControlledModel, ...] = ()
+    """The same items asked in another way, by model."""
     funnel: tuple[Step, ...] = ()
     """Stages of the dataset, in order."""
     composition: tuple[Bar, ...] = ()

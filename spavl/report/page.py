@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from spavl.atomic import write_text
 from spavl.errors import MissingExtra
-from spavl.report import phrases
+from spavl.report import control_phrases, phrases
 from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
 from spavl.report.pictures import Inlined, inline
 from spavl.statistics.intervals import Rate
@@ -129,6 +129,7 @@ def _view(report: ReportData) -> dict[str, Any]:
         "composition": Markup(figures.composition(report.composition, report.composition_of, report.composition_by))
         if report.composition
         else "",
+        "controls": control_phrases.controls_view(report),
         "coverage": phrases.coverage(report.coverage) if report.coverage else "",
         "responders": Markup(figures.responders(report.responders)) if report.responders else "",
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
