@@ -22,7 +22,8 @@ from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.rows import brief, listed, rows_of
-from spavl.statistics.intervals import LEVEL, Rate, effective_size, rate
+from spavl.statistics.clusters import effective_size
+from spavl.statistics.intervals import LEVEL, Rate, rate
 from spavl.statistics.judge_error import Calibration, Corrected, prediction_powered, rogan_gladen
 
 SETTING = "evaluate.labels"

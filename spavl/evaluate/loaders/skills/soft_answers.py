@@ -39,7 +39,7 @@ def people_answers(value: Any) -> tuple[str, ...]:
             f"`answers` lists what people answered, and this is {brief(value)}",
             try_="splits without answers are scored by the benchmark's server alone",
         )
-    return tuple(map(sys.intern, found))
+    return tuple(sys.intern(str(one)) for one in found)
 
 
 def soft_metrics(name: str, official: SoftRule, rule: str, refuses: Scorer) -> tuple[Metric, ...]:
