@@ -30,6 +30,7 @@ from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.weights import weights_of
+from spavl.progress import OnProgress
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -307,19 +308,20 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
-    scored = score(benchmark, _ask(session, spec, benchmark))
+    tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
+    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
+        answers = _ask(session, spec, benchmark, on_progress)
+    scored = score(benchmark, answers)
     graded = [metric.name for metric in benchmark.metrics if metric.graded]
     write_scores(session.run.evaluate, scored, run=session.run.folder, graded=graded)
     return scored
 
 
-def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Answer]:
+def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark, on_progress: OnProgress) -> list[Answer]:
     """A model's answers to a benchmark; those that are lost are counted."""
-    tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
-    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
-        answers = answer(
-            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
-        )
+    answers = answer(
+        benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
+    )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
     return answers
