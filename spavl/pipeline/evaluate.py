@@ -34,6 +34,7 @@ from spavl.pipeline.protocols import fixed_by_protocol, follow
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.verdict_status import AllVerdicts
 from spavl.pipeline.weights import weights_of
+from spavl.progress import OnProgress
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -342,7 +343,9 @@ def _against(metric: Metric, others: Mapping[str, str]) -> Metric:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, first: Mapping[str, str]) -> list[Scored]:
     """A model's scored answers, which are compared with the first model's where a metric does that."""
-    answers = _ask(session, spec, benchmark)
+    tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
+    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
+        answers = _ask(session, spec, benchmark, on_progress)
     forget_replies(benchmark)
     metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
     scored = score(replace(benchmark, metrics=metrics), answers)
@@ -351,13 +354,11 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, firs
     return scored
 
 
-def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Answer]:
+def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark, on_progress: OnProgress) -> list[Answer]:
     """A model's answers to a benchmark; those that are lost are counted."""
-    tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
-    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
-        answers = answer(
-            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
-        )
+    answers = answer(
+        benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
+    )
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
     return answers
