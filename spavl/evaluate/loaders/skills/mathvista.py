@@ -29,13 +29,14 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
-from spavl.evaluate.loaders.skills.choices import LETTERS, RIGHT_OPTION, list_in
+from spavl.evaluate.loaders.skills.choices import RIGHT_OPTION, list_in
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.scorer import Rule, Scorer
 from spavl.evaluate.skill_metrics import official_metric, refusal_metric, right_metric
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.judging.readers.mathvista import AnswerType, MathVistaQuestion, mathvista_right
 from spavl.judging.readers.numbers import same_number
+from spavl.judging.readers.options import LETTERS
 from spavl.judging.readers.refusal import refuses as is_refusal
 from spavl.records import ImageRef
 from spavl.rows import brief, rows_of

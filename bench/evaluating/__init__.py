@@ -1,0 +1,1 @@
+"""The evaluation against its floors, a part each; run by `bench.evaluate`."""
