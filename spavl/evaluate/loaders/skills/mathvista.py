@@ -160,7 +160,7 @@ def _item(row: Fields, image: ImageRef) -> Item:
     return Item(
         item_id=str(row.get("pid") or row.get("id")), subset=SPLIT, images=(image,), options=choices,
         question=_query(row, choices, kind, decimals), expected=_expected(row["answer"], choices),
-        cluster=image.sha256 or str(image.path), group=task,
+        group=task,
         notes={"answer_type": kind, **({"precision": str(decimals)} if decimals is not None else {})},
     )  # fmt: skip
 
