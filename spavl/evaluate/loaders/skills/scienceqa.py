@@ -119,9 +119,8 @@ def _item(split: str, number: str, row: Fields, image: ImageRef | None) -> Item:
     options = [str(option) for option in list_in(row["choices"])]
     hint = str(row.get("hint") or "").strip()
     question = with_options(text_of(row, "question"), options, f"Context: {hint}" if hint else "")
-    picture = image.sha256 or str(image.path) if image else ""
     return Item(
         item_id=f"{split}/{number}", subset=split, question=question, images=(image,) if image else (),
         shown="picture" if image else "none", expected=letter_at(row["answer"], options), options=tuple(options),
-        cluster=picture, group=str(row.get("subject") or ""),
+        group=str(row.get("subject") or ""),
     )  # fmt: skip
