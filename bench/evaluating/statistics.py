@@ -151,7 +151,7 @@ def paired(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
     cells, wrong = [], []
     for shape, (up, down) in product(((300, 1), (30, 10), (60, 5)), ((0.1, 0.1), (0.05, 0.15), (0.02, 0.1))):
         covered = found = 0
-        for base, aligned in _pairs(shape, up, down, simulations // 2, random):
+        for base, aligned in _pairs(shape, up, down, simulations // 5, random):
             names = {f"{c}/{i}": c for c in range(shape[0]) for i in range(shape[1])}
             before = dict(zip(names, base.tolist(), strict=True))
             after = dict(zip(names, aligned.tolist(), strict=True))
@@ -159,12 +159,12 @@ def paired(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
             covered += result.low <= up - down <= result.high
             found += result.p <= 0.05
         setting = f"{shape[0]} × {shape[1]}, {up:.0%} up, {down:.0%} down"
-        cells.append(Found(covered / (simulations // 2), setting))
+        cells.append(Found(covered / (simulations // 5), setting))
         if up == down:
-            wrong.append(Found(found / (simulations // 2), setting))
-    yield from _range("paired difference", cells, (93.0, 97.5), simulations // 2)
+            wrong.append(Found(found / (simulations // 5), setting))
+    yield from _range("paired difference", cells, (93.0, 97.5), simulations // 5)
     worst = max(wrong, key=_share)
-    how = f"{simulations // 2:,} draws a setting; two-sided 5 %; {worst.setting}"
+    how = f"{simulations // 5:,} draws a setting; two-sided 5 %; {worst.setting}"
     yield _percent("paired test, no difference: most false findings", worst.share, 5.5, how, "lower")
 
 
