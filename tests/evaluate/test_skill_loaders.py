@@ -54,10 +54,13 @@ def test_scienceqa_takes_the_split_and_writes_hint_and_options(tmp_path: Path) -
 def test_a_refusal_is_wrong_and_told_apart_from_a_lost_skill(tmp_path: Path) -> None:
     made = opened_skill(ScienceQaBenchmark(path=str(files.scienceqa(tmp_path / "s")), partial=True), tmp_path)
     assert rates(made, "plate", SORRY) == {
-        "scienceqa_accuracy": 0.5, "scienceqa_accuracy_official": 0.0, "scienceqa_no_option_rate": 0.5,
+        "scienceqa_accuracy": 0.5, "scienceqa_accuracy_official": 0.0, "scienceqa_accuracy_lmms_eval": 0.0,
+        "scienceqa_no_option_rate": 0.5,
         "scienceqa_refusal_rate": 0.5,
     }  # fmt: skip
     assert rates(made, "C. plate", "B")["scienceqa_accuracy_official"] == 0.5
+    by_rule = rates(made, "The answer is C", "a")
+    assert by_rule["scienceqa_accuracy_official"] == by_rule["scienceqa_accuracy_lmms_eval"] == 0.5
 
 
 def test_an_id_that_the_split_lists_and_the_problems_lack_is_named(tmp_path: Path) -> None:
@@ -220,6 +223,8 @@ def test_mmmu_shows_the_pictures_that_question_and_options_name(tmp_path: Path) 
     found = rates(made, "(B)", "I", "There are 12 cups.")
     assert found["mmmu_accuracy"] == found["mmmu_accuracy_official"] == 1.0
     assert rates(made, SORRY, "A or B", SORRY)["mmmu_no_option_rate"] == 1.0
+    by_rule = rates(made, "B.thing", "I", "12")
+    assert by_rule["mmmu_accuracy_official"] == pytest.approx(2 / 3) and by_rule["mmmu_accuracy_lmms_eval"] == 1.0
 
 
 def test_mm_vet_is_graded_and_grouped_by_capabilities(tmp_path: Path) -> None:
