@@ -103,3 +103,32 @@ def taxonomy(
     from spavl.taxonomy import load_taxonomy
 
     print_taxonomy(load_taxonomy(file), as_json=as_json)
+
+
+@look_app.command(epilog="Example: [bold]spavl compare runs/demo --margin 0.01 --markdown comparison.md[/bold]")
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders with scores.")],
+    base: Annotated[
+        str | None, typer.Option(help="What the others are compared with. Default: the first model of the first run.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Largest loss of a skill, as a share. Default: `evaluate.margin` of the run.")
+    ] = None,
+    groups: Annotated[bool, typer.Option("--groups", help="Also show the headline by domain or subject.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write Markdown, for a comment.")] = None,
+) -> None:
+    """Compare models on all four axes, on the same items: what changed, how sure that is, and a verdict each."""
+    from spavl.atomic import write_text
+    from spavl.cli.compare_tables import print_comparison
+    from spavl.cli.terminal import print_json
+    from spavl.pipeline.compare import compare_runs
+    from spavl.pipeline.compare_words import markdown as as_markdown
+
+    found = compare_runs(folders, base=base, margin=margin, by_subject=groups)
+    if markdown:
+        write_text(markdown, as_markdown(found))
+    if as_json:
+        print_json(found.as_plain_data())
+    else:
+        print_comparison(found)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spavl.plural import plural
-from spavl.report.data import CoverageShown, MetricShown, ModelShown, ReportData
+from spavl.report.data import CoverageShown, GroupShown, MetricShown, ModelShown, ReportData
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -295,6 +295,19 @@ def still_failing(data: ReportData) -> str:
     named = ", ".join(f"{label} ({n})" for label, n in worst[:5])
     most = ", most in" if len(worst) > 5 else ":"
     return f"{aligned[0].label} still fails in {len(worst)} of {len(asked)} subjects{most} {named}."
+
+
+def badness(group: GroupShown, order: Sequence[str], better: Better) -> list[float]:
+    """How bad a subject is, as a key to sort by: the worst comes first, and where neither is better all are alike.
+
+    Args:
+        group: the subject.
+        order: names of the models; the first decides, of equals the next.
+        better: direction in which the metric improves.
+    """
+    sign = {"lower": -1, "neither": 0, "higher": 1}[better]
+    values = [group.rates[name].value if name in group.rates else None for name in order]
+    return [sign * (0.0 if value is None else value) for value in values]
 
 
 def _failures(value: Rate, metric: MetricShown) -> int:

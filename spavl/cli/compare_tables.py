@@ -1,0 +1,34 @@
+"""What `spavl compare` and `spavl gate` print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spavl.cli.terminal import say, table
+
+if TYPE_CHECKING:
+    from spavl.pipeline.compare import Comparison
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print a verdict a model, a table an axis, what was not compared, and the heat map where there is one.
+
+    Args:
+        comparison: what was compared.
+    """
+    from spavl.evaluate.benchmark import AXES
+    from spavl.pipeline.compare_words import HEAD, axis_rows, group_cells, protocols, verdict_sentence
+
+    say(f"Compared with {comparison.base.name}, on the same items", style="bold")
+    for model in comparison.models:
+        say(f"  {verdict_sentence(model, comparison)}")
+    for axis in AXES:
+        if rows := list(axis_rows(axis, comparison)):
+            said = ", ".join(protocols(axis, comparison))
+            table(f"\n{axis} ({said})", list(HEAD), [list(row) for row in rows], right=2)
+    if comparison.groups:
+        named = [model.name for model in comparison.everyone]
+        cells = [list(group_cells(group, comparison)) for group in comparison.groups]
+        table(f"\n{comparison.metrics[0].label}, by subject", ["subject", *named], cells)
+    for note in comparison.notes:
+        say(note)
