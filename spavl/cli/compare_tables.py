@@ -25,7 +25,9 @@ def print_comparison(comparison: Comparison) -> None:
     for axis in AXES:
         if rows := list(axis_rows(axis, comparison)):
             said = ", ".join(protocols(axis, comparison))
-            table(f"\n{axis} ({said})", list(HEAD), [list(row) for row in rows], right=2)
+            cells = [[one.replace(" [", "\n[").replace(", ", "\n") if place > 3 else one.replace(" [", "\n[")
+                      for place, one in enumerate(row)] for row in rows]  # fmt: skip
+            table(f"\n{axis} ({said})", list(HEAD), cells, right=2)
     if comparison.groups:
         named = [model.name for model in comparison.everyone]
         cells = [list(group_cells(group, comparison)) for group in comparison.groups]

@@ -107,14 +107,20 @@ class Comparison:
         """The base, then the others."""
         return (self.base, *self.models)
 
-    def is_shown(self, change: Change) -> bool:
-        """Whether a change is more than chance: by the corrected test, and by an interval without 0.
+    @property
+    def tests(self) -> int:
+        """How many tests of a change there are, for which p-values are corrected."""
+        return sum(change.p_corrected is not None for model in self.models for change in model.changes.values())
+
+    def is_shown(self, change: Change, *, corrected: bool = True) -> bool:
+        """Whether a change is more than chance: by the test, and by an interval without 0.
 
         Args:
             change: of a metric.
+            corrected: whether the test is corrected for how many there are.
         """
-        tested = change.p_corrected is not None and change.p_corrected < 1 - self.level
-        return tested and (change.paired.low > 0 or change.paired.high < 0)
+        p = change.p_corrected if corrected else change.paired.p
+        return p is not None and p < 1 - self.level and (change.paired.low > 0 or change.paired.high < 0)
 
     def is_kept(self, change: Change) -> bool:
         """Whether a loss by the margin or more is ruled out, by the corrected test and by the interval.

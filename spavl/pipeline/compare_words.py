@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
+from spavl.config.evaluate import EvaluateSettings
 from spavl.evaluate.benchmark import AXES
-from spavl.pipeline.compare import Change, ComparedMetric, ComparedModel, Comparison
+from spavl.pipeline.compare import Change, ComparedMetric, ComparedModel, Comparison, compare_models
+from spavl.pipeline.compared_models import scored_models
 from spavl.plural import plural
 from spavl.report.data import GroupShown
 from spavl.report.phrases import points
+from spavl.run import Run
 from spavl.statistics.intervals import Rate
 
 WORDS = {
@@ -48,9 +51,12 @@ def _axis_clause(axis: str, model: ComparedModel, comparison: Comparison) -> str
     shown: dict[str, list[str]] = {better: [], worse: []}
     unsure = []
     for metric, change in own:
+        word = better if _improved(metric, change) else worse
+        amount = _amount(metric, change, named=len(own) > 1)
         if comparison.is_shown(change):
-            word = better if _improved(metric, change) else worse
-            shown[word].append(_amount(metric, change, named=len(own) > 1))
+            shown[word].append(amount)
+        elif comparison.is_shown(change, corrected=False):
+            shown[word].append(f"{amount}, which among {comparison.tests} tests may be chance")
         else:
             unsure.append(metric.known.benchmark)
     clauses = [f"{word} by {' and by '.join(amounts)}" for word, amounts in shown.items() if amounts]
@@ -147,7 +153,7 @@ def _unread_clause(model: ComparedModel, comparison: Comparison) -> str:
 
 
 def verdict_words(metric: ComparedMetric, change: Change, comparison: Comparison) -> str:
-    """What is shown of one metric: better, worse, kept, no change shown.
+    """What is shown of one metric: better, worse or no change shown; and whether a loss by the margin is ruled out.
 
     Args:
         metric: the metric.
@@ -160,7 +166,7 @@ def verdict_words(metric: ComparedMetric, change: Change, comparison: Comparison
     if comparison.is_shown(change):
         words.append("better" if _improved(metric, change) else "worse")
     if change.loss is not None:
-        words.append(f"{'' if comparison.is_kept(change) else 'not shown to be '}kept within {_margin(comparison)}")
+        words.append("kept" if comparison.is_kept(change) else "loss not ruled out")
     return ", ".join(words) or "no change shown"
 
 
@@ -213,6 +219,25 @@ def protocols(axis: str, comparison: Comparison) -> list[str]:
     """
     own = (m for m in comparison.metrics if m.known.axis == axis and m.protocol)
     return list(dict.fromkeys(" ".join(filter(None, (m.known.benchmark, m.standard, m.protocol))) for m in own))
+
+
+def run_verdicts(run: Run, settings: EvaluateSettings, stale: Container[str]) -> tuple[str, ...]:
+    """The verdict sentences of a run's models; none where its tables are gone, or there is nothing to compare.
+
+    Args:
+        run: the run folder.
+        settings: its settings of the evaluation.
+        stale: names of models whose weights are gone or have changed.
+    """
+    manifest = run.manifest()
+    names = [name for name in manifest.get("models", {}) if name not in stale]
+    if not names or names[0] != next(iter(manifest["models"])):
+        return ()
+    models = [m for m in scored_models([run.folder])[0] if m.has_tables()]
+    if len(models) < 2 or models[0].name != names[0]:
+        return ()
+    found = compare_models(models[0], models, margin=settings.margin, level=settings.level)
+    return tuple(verdict_sentence(model, found) for model in found.models)
 
 
 def markdown(comparison: Comparison) -> str:

@@ -47,6 +47,8 @@ class ScoredModel:
         Args:
             other: another model.
         """
+        if self is other:
+            return True
         own, theirs = (one.manifest.get("weights", {}).get(one.name, {}).get("identity") for one in (self, other))
         return own is not None and own == theirs
 
@@ -127,6 +129,11 @@ class ScoredModel:
         if known.benchmark not in self._refused:
             self._refused[known.benchmark] = refused_items(self.table(known))
         return self._refused[known.benchmark]
+
+    def has_tables(self) -> bool:
+        """Whether all its tables of scores are there."""
+        benchmarks = {known.benchmark for known in measured_metrics(self.manifest) if known.key in self.rates}
+        return all(tables_of(self.run, [self.name], benchmark) for benchmark in benchmarks)
 
     def table(self, known: MeasuredMetric) -> Path:
         """Its table of scores of a metric's benchmark.

@@ -196,7 +196,7 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
     """
     found = [
         MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"], m.get("graded", False))
-        for key, m in manifest["metrics"].items()
+        for key, m in manifest.get("metrics", {}).items()
     ]
     order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
     return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))

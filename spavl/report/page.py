@@ -103,6 +103,8 @@ def render(report: ReportData) -> str:
     environment.filters |= {
         "percent": phrases.percent,
         "interval": phrases.interval,
+        "score": phrases.score,
+        "span": phrases.span,
         "points": phrases.points,
         "seconds": phrases.seconds,
         "count": phrases.count,
@@ -124,7 +126,7 @@ def _view(report: ReportData) -> dict[str, Any]:
     return {
         "report": report,
         "headline": phrases.headline(report),
-        "main": phrases.main_metric(report),
+        "main": phrases.main_metric(report) if report.metrics else None,
         "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
         "composition": Markup(figures.composition(report.composition, report.composition_of, report.composition_by))
         if report.composition
@@ -134,6 +136,10 @@ def _view(report: ReportData) -> dict[str, Any]:
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
         "groups": _worst_first(report, report.groups),
         "heat": _worst_first(report, report.heat),
+        "heated": [model for model in report.models if any(model.name in group.rates for group in report.heat)],
+        "built": any(
+            (report.funnel, report.composition, report.responders, report.judges, report.coverage, report.balance)
+        ),
         "still_failing": phrases.still_failing(report) if report.groups else "",
         "examples": _examples(report.examples, report.picture_pixels),
         "tones": _tones(report.models),
