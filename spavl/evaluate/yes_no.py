@@ -13,6 +13,8 @@ import numpy as np
 
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer
 from spavl.judging.readers.yes_no import pope_official, read_yes_no
+from spavl.statistics.clusters import TooFewClusters
+from spavl.statistics.estimate import estimate
 from spavl.statistics.intervals import LEVEL, Rate, cluster_bootstrap, clustered_rate
 
 RESAMPLES = 1000
@@ -35,7 +37,7 @@ class YesNoReport:
     f1: float | None
     """Harmonic mean of precision and recall; None where neither has a value."""
     f1_low: float
-    """Lower end of F1's interval, by a bootstrap over pictures."""
+    """Lower end of F1's interval, by a bootstrap over pictures; of a weighted mean where these are few."""
     f1_high: float
     """Upper end of F1's interval."""
     yes: Rate
@@ -69,13 +71,7 @@ def yes_no_report(answers: Sequence[Answer], *, level: float = LEVEL, seed: int 
     precision, recall, f1 = _f1(answered_yes, is_yes)
     low, high = (0.0, 1.0)
     if f1 is not None:
-        low, high = cluster_bootstrap(
-            lambda rows: _nan_if_none(_f1(answered_yes[rows], is_yes[rows])[2]),
-            clusters,
-            resamples=RESAMPLES,
-            seed=seed,
-            level=level,
-        )
+        low, high = _f1_interval(answered_yes, is_yes, clusters, seed=seed, level=level)
     return YesNoReport(
         accuracy=share([p == e for p, e in zip(predicted, expected, strict=True)]),
         precision=precision,
@@ -87,6 +83,22 @@ def yes_no_report(answers: Sequence[Answer], *, level: float = LEVEL, seed: int 
         neither=share([p == "neither" for p in predicted]),
         official=share([pope_official(a.text) == e for a, e in zip(answers, expected, strict=True)]),
     )
+
+
+def _f1_interval(
+    answered_yes: np.ndarray, is_yes: np.ndarray, clusters: Sequence[str], *, seed: int, level: float
+) -> tuple[float, float]:
+    """The bootstrap's interval; with too few pictures for it, that of F1 as a weighted mean."""
+
+    def f1(rows: np.ndarray) -> float:
+        return _nan_if_none(_f1(answered_yes[rows], is_yes[rows])[2])
+
+    try:
+        return cluster_bootstrap(f1, clusters, resamples=RESAMPLES, seed=seed, level=level)
+    except TooFewClusters:
+        weights = answered_yes.astype(float) + is_yes
+        found = estimate([bool(right) for right in answered_yes & is_yes], clusters, weights.tolist(), level=level)
+        return found.low, found.high
 
 
 def _f1(answered_yes: np.ndarray, is_yes: np.ndarray) -> tuple[float | None, float | None, float | None]:

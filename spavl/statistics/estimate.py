@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from spavl.statistics.clusters import excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate, wilson
 
 
@@ -18,9 +19,10 @@ def estimate(
 ) -> Rate:
     """The weighted mean of outcomes with bounds that hold whatever the unread ones would have been.
 
-    True and False without weights give exactly `clustered_rate`. Otherwise the variance is that of a ratio of two sums
-    over clusters, by linearisation; Wilson's interval is computed on the number of yes/no items that would have this
-    variance, which keeps the bounds between 0 and 1.
+    True and False of equal weight give exactly the bounds of `clustered_rate` on the items that count. Otherwise the
+    variance is that of a ratio of two sums over clusters, by linearisation; Wilson's interval is computed on the number
+    of yes/no items that would have this variance, made smaller by (t / z)² for the variance being estimated, which
+    keeps the bounds between 0 and 1.
 
     Args:
         outcomes: outcome of each item, from 0 to 1.
@@ -31,7 +33,7 @@ def estimate(
     Raises:
         ValueError: the sequences differ in length.
 
-    Source: Woodruff 1971 (linearised variance of a ratio); Korn & Graubard 1998 (effective sample size).
+    Source: Woodruff 1971 (linearised variance of a ratio); Korn & Graubard 1998 (effective sample size with t).
     """
     if weights is None and all(outcome is None or outcome in (0, 1) for outcome in outcomes):
         return clustered_rate([None if o is None else bool(o) for o in outcomes], clusters, level=level)
@@ -56,10 +58,14 @@ def _interval(
     total = weights.sum()
     if total == 0:
         return 0.0, 1.0
+    counts = weights > 0
+    values, weights = values[counts], weights[counts]
+    groups = [cluster for cluster, counted in zip(clusters, counts, strict=True) if counted]
+    if np.isin(values, (0.0, 1.0)).all() and (weights == weights[0]).all():
+        found = clustered_rate(values.astype(bool).tolist(), groups, level=level)
+        return found.low, found.high
     mean = min(1.0, max(0.0, float((weights * values).sum() / total)))
-    _, member = np.unique([str(c) for c, w in zip(clusters, weights, strict=True) if w > 0], return_inverse=True)
-    count = int(member.max()) + 1
-    sums = np.bincount(member, weights=(weights * (values - mean))[weights > 0]) / total
-    variance = float((sums**2).sum()) * count / max(1, count - 1)
-    effective = float(count) if variance == 0 else mean * (1 - mean) / variance
+    sums = np.bincount(members(groups), weights=weights * (values - mean)) / total
+    variance = mean_square_error(sums) ** 2 * widening(excess_kurtosis(sums), len(sums), level)
+    effective = float(len(sums)) if variance == 0 else mean * (1 - mean) / variance
     return wilson(mean * effective, effective, level=level)

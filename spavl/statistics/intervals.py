@@ -10,11 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from spavl.statistics.clusters import TooFewClusters, effective_size, members
+
 Outcome = float | None
 """True, False, or a score from 0 to 1 where something is graded; None for a verdict that could not be read."""
 
 LEVEL = 0.95
 """Default confidence level."""
+LEAST_CLUSTERS = 30
+"""Fewest clusters that are resampled; with fewer use `estimate`, whose t distribution knows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ def rate_of(true: int, n: int, unread: int = 0, *, level: float = LEVEL) -> Rate
 def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *, level: float = LEVEL) -> Rate:
     """`rate` for items that share pictures or questions, and so tend to be right or wrong together.
 
-    The Wilson interval is computed on the effective number of items (see `effective_size`). Clusters of one item each
-    give exactly `rate`.
+    The Wilson interval is computed on the effective number of items, made smaller where few clusters or rare events
+    leave the design effect uncertain (see `effective_size`). Clusters of one item each give exactly `rate`.
 
     Args:
         outcomes: outcome of each item.
@@ -118,38 +122,33 @@ def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *,
     plain = rate(outcomes, level=level)
     if len(set(clusters)) == len(clusters):
         return plain
-    low, _ = _effective_wilson([o is True for o in outcomes], clusters, level)
-    _, high = _effective_wilson([o is not False for o in outcomes], clusters, level)
+    low, high = _effective_wilson([o is True for o in outcomes], clusters, level)
+    if plain.unreadable:
+        _, high = _effective_wilson([o is not False for o in outcomes], clusters, level)
     return Rate(value=plain.value, low=low, high=high, n=plain.n, unreadable=plain.unreadable)
 
 
 def _effective_wilson(values: Sequence[bool], clusters: Sequence[Hashable], level: float) -> tuple[float, float]:
-    """Wilson's interval of the share of True on n / deff items."""
-    effective = effective_size([float(v) for v in values], clusters)
+    """Wilson's interval of the share of True on the effective number of items."""
+    effective = effective_size([float(v) for v in values], clusters, level=level)
     return wilson(sum(values) / len(values) * effective, effective, level=level)
 
 
-def effective_size(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
-    """Effective sample size of clustered items: n / deff, between 1 and n.
-
-    The design effect deff is the cluster-robust variance of the mean (factor C / (C − 1) for C clusters) over the
-    variance of independent items, at least 1. Where all values are equal it is unknown, and each cluster counts as one
-    item.
+def rule_of_three(n: int, *, level: float = LEVEL) -> float:
+    """One-sided upper bound of a rate of which none was seen among n: about 3 / n, which says "at most x %".
 
     Args:
-        values: value of each item.
-        clusters: cluster of each item.
+        n: number of items.
+        level: one-sided confidence level.
+
+    Raises:
+        ValueError: there are fewer than no items.
+
+    Source: Hanley & Lippman-Hand 1983, JAMA 249:1743–1745, in its exact form 1 − (1 − level)^(1 / n).
     """
-    _, member = np.unique([str(c) for c in clusters], return_inverse=True)
-    n, count = len(values), int(member.max()) + 1
-    if count in (1, n):
-        return float(count)
-    residual = np.asarray(values, dtype=float) - np.mean(values)
-    independent = float((residual**2).sum())
-    if independent == 0:
-        return float(count)
-    together = float((np.bincount(member, weights=residual) ** 2).sum()) * count / (count - 1)
-    return n / max(1.0, together / independent)
+    if n < 0:
+        raise ValueError(f"there cannot be {n} items")
+    return -math.expm1(math.log1p(-level) / n) if n else 1.0
 
 
 def cluster_bootstrap(
@@ -171,13 +170,17 @@ def cluster_bootstrap(
         level: confidence level.
 
     Raises:
-        ValueError: the statistic is NaN for every resample, or there are no items.
+        TooFewClusters: there are fewer than `LEAST_CLUSTERS`, with which it covers far less than its level.
+        ValueError: the statistic is NaN for every resample.
     """
-    _, member = np.unique([str(c) for c in clusters], return_inverse=True)
-    groups = [np.flatnonzero(member == c) for c in range(int(member.max()) + 1)] if len(member) else []
+    member = members(clusters)
+    count = int(member.max()) + 1 if len(member) else 0
+    if count < LEAST_CLUSTERS:
+        raise TooFewClusters(f"a bootstrap over {count} clusters does not hold its level; it needs {LEAST_CLUSTERS}")
+    groups = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
     random = np.random.default_rng(seed)
     values = []
-    for _ in range(resamples if groups else 0):
+    for _ in range(resamples):
         chosen = random.integers(len(groups), size=len(groups))
         values.append(statistic(np.concatenate([groups[g] for g in chosen])))
     kept = [v for v in values if not math.isnan(v)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from spavl.statistics.clusters import excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
@@ -169,7 +170,7 @@ def prediction_powered(
     unread = np.array([verdict is None for verdict in verdicts])
     said = np.array([0.5 if verdict is None else float(verdict) for verdict in verdicts])
     truth = np.array([bool(label) for label in labels], dtype=float)
-    _, member = np.unique([str(c) for c in (range(len(labels)) if clusters is None else clusters)], return_inverse=True)
+    member = members(range(len(labels)) if clusters is None else clusters)
     worst = [np.where(unread & ~labelled, to, said) for to in (0.0, 1.0)]
     return Corrected(
         value=_ppi(said, truth, labelled, member, level)[0],
@@ -192,13 +193,14 @@ def _ppi(
     value = float(residual.mean() + (weight * said[~labelled].mean() if many else 0.0))
     value = min(1.0, max(0.0, value))
     sums = np.bincount(member, weights=parts)
-    variance = float((sums**2).sum()) * len(sums) / max(1, len(sums) - 1)
+    variance = mean_square_error(sums) ** 2 * widening(excess_kurtosis(sums), len(sums), level)
+    variance *= few / max(1, few - 2)
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(few)
     return (value, *wilson(value * effective, effective, level=level))
 
 
 def _weight(said: np.ndarray, truth: np.ndarray, ratio: float) -> float:
-    """λ that makes the variance smallest, from 0 to 1."""
+    """λ that makes the variance smallest, from 0 to 1; all from the labelled items, which makes its bias smallest."""
     spread = float(said.var())
     if spread == 0:
         return 0.0

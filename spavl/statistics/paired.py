@@ -10,13 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import bdtr, ndtr, ndtri
+from scipy.special import bdtr, gammaln, ndtr, ndtri
 
-from spavl.statistics.intervals import LEVEL, Outcome, effective_size
+from spavl.statistics.clusters import effective_size
+from spavl.statistics.intervals import LEVEL, Outcome
 from spavl.statistics.paired_scores import is_graded, weighted_difference
 
 Better = Literal["lower", "higher", "neither"]
 """Direction in which a metric improves; `neither` for a rate that is only looked at, such as how often yes is said."""
+
+
+MOST_STEPS = 200_000_000
+"""Clusters × the largest possible sum, up to which the sign-flip test is counted out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +72,31 @@ def sign_flip_exact(nets: Iterable[int]) -> float:
     """Two-sided p of the exact sign-flip test over clusters: each net change is as likely to have the other sign.
 
     p is the share of all sign patterns whose sum is at least as far from 0 as the observed one, computed by convolution
-    and so exact. Clusters of one item each give exactly `mcnemar_exact`.
+    and so exact. Clusters of one item each give exactly `mcnemar_exact`. Where clusters of several sizes are so many
+    that this would take long, the sum is taken as normal, which it then is.
 
     Args:
         nets: for each cluster the number of items fixed minus those broken.
     """
-    sizes = [net for net in nets if net]
-    reach, observed = sum(abs(net) for net in sizes), abs(sum(sizes))
-    weights = np.zeros(2 * reach + 1)
-    weights[reach] = 1.0
-    for net in sizes:
-        weights = (np.roll(weights, net) + np.roll(weights, -net)) / 2
-    sums = np.abs(np.arange(-reach, reach + 1))
-    return min(1.0, float(weights[sums >= observed].sum()))
+    moved = [net for net in nets if net]
+    sizes, observed = Counter(abs(net) for net in moved), abs(sum(moved))
+    if len(sizes) == 1:
+        ((size, count),) = sizes.items()
+        fixed = (count + observed // size) // 2
+        return mcnemar_exact(fixed, count - fixed)
+    reach = sum(size * count for size, count in sizes.items())
+    if reach * sizes.total() > MOST_STEPS:
+        squares = sum(size * size * count for size, count in sizes.items())
+        return float(2 * ndtr(-(observed - 0.5) / math.sqrt(squares))) if observed else 1.0
+    weights = np.ones(1)
+    for size, count in sizes.items():
+        steps = np.zeros(2 * size * count + 1)
+        ups = np.arange(count + 1)
+        steps[:: 2 * size] = np.exp(
+            gammaln(count + 1) - gammaln(ups + 1) - gammaln(count - ups + 1) - count * math.log(2)
+        )
+        weights = np.convolve(weights, steps)
+    return min(1.0, float(weights[np.abs(np.arange(-reach, reach + 1)) >= observed].sum()))
 
 
 def tango(up: float, down: float, n: float, *, level: float = LEVEL) -> tuple[float, float]:
@@ -228,7 +245,7 @@ def _bounds(changes: Sequence[int], cluster_of: Sequence[Hashable], level: float
     """Tango's interval of the mean change on the effective number of items."""
     if not changes:
         return -1.0, 1.0
-    factor = effective_size(changes, cluster_of) / len(changes)
+    factor = effective_size(changes, cluster_of, level=level) / len(changes)
     return tango(changes.count(1) * factor, changes.count(-1) * factor, len(changes) * factor, level=level)
 
 

@@ -6,12 +6,17 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
+from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members
 from spavl.statistics.intervals import Outcome
 
 FLIPS = 9_999
 """Random sign patterns of the test, where there are too many to count them all."""
+COUNTED = 13
+"""Clusters that changed, up to which all sign patterns are counted."""
+DRAWN = 2_000
+"""Clusters that changed, up to which patterns are drawn; the sum of more is taken as normal, which it then is."""
 
 
 def weighted_difference(
@@ -20,8 +25,8 @@ def weighted_difference(
 ) -> tuple[float, float, float, float]:  # fmt: skip
     """Difference of two weighted means over the same items, its interval, and the p-value that there is none.
 
-    The interval is that of a linearised difference of ratios with the t distribution over clusters; p is that of the
-    sign-flip test on the clusters' linearised changes.
+    The interval is that of a linearised difference of ratios with the t distribution, its degrees of freedom from the
+    kurtosis of the clusters' changes; p is that of the sign-flip test on these changes.
 
     Args:
         pairs: outcome before and after, item by item.
@@ -39,25 +44,31 @@ def weighted_difference(
     means = (counted * values).sum(axis=0) / totals
     parts = counted * (values - means) / totals
     difference = float(means[1] - means[0])
-    _, member = np.unique([str(c) for c in clusters], return_inverse=True)
+    member = members(clusters)
     count = int(member.max()) + 1
     sums = np.bincount(member, weights=parts[:, 1] - parts[:, 0])
     if count < 2:
         return difference, -1.0, 1.0, 1.0
-    error = math.sqrt(float((sums**2).sum()) * count / (count - 1))
-    half = float(stdtrit(count - 1, (1 + level) / 2)) * error
+    degrees = degrees_of_freedom(excess_kurtosis(sums), count)
+    half = float(stdtrit(degrees, (1 + level) / 2)) * mean_square_error(sums)
     share = np.bincount(member, weights=np.full(len(values), 1 / len(values)))
     p = _sign_flip(sums + difference * share)
     return difference, max(-1.0, difference - half), min(1.0, difference + half), p
 
 
 def _sign_flip(changes: np.ndarray) -> float:
-    """Two-sided p of the sign-flip test by random patterns."""
+    """Two-sided p of the sign-flip test, by all patterns, by random ones, or by the normal distribution."""
     moved = changes[changes != 0]
-    if not len(moved):
-        return 1.0
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(FLIPS, len(moved)))
-    return float((1 + (np.abs(signs @ moved) >= abs(moved.sum()) - 1e-12).sum()) / (FLIPS + 1))
+    observed = abs(moved.sum()) - 1e-12
+    if len(moved) > DRAWN:
+        return float(2 * ndtr(-max(0.0, observed) / math.sqrt(float((moved**2).sum()))))
+    if len(moved) > COUNTED:
+        signs = np.random.default_rng(0).integers(0, 2, size=(FLIPS, len(moved)), dtype=np.int8)
+        return float((1 + (np.abs(2 * (signs @ moved) - moved.sum()) >= observed).sum()) / (FLIPS + 1))
+    sums = np.zeros(1)
+    for change in moved:
+        sums = np.concatenate((sums + change, sums - change))
+    return float((np.abs(sums) >= observed).mean())
 
 
 def is_graded(outcomes: Mapping[str, Outcome]) -> bool:

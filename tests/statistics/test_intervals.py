@@ -122,11 +122,12 @@ def test_bootstrap_of_a_mean_is_near_the_textbook_interval():
 
 
 def test_bootstrap_draws_whole_clusters():
-    clusters = ["left"] * 3 + ["right"] * 3
+    clusters = [c for c in range(30) for _ in range(3)]
     whole = []
 
     def note(rows: np.ndarray) -> float:
-        whole.append(sorted(rows) in ([0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 5], [3, 3, 4, 4, 5, 5]))
+        times = np.bincount(rows, minlength=90).reshape(30, 3)
+        whole.append((times == times[:, :1]).all() and len(rows) == 90)
         return 0.0
 
     cluster_bootstrap(note, clusters, resamples=20)
