@@ -8,6 +8,7 @@ from spavl.cli.terminal import say, table
 
 if TYPE_CHECKING:
     from spavl.pipeline.compare import Comparison
+    from spavl.pipeline.gate import GateResult
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -34,3 +35,20 @@ def print_comparison(comparison: Comparison) -> None:
         table(f"\n{comparison.metrics[0].label}, by subject", ["subject", *named], cells)
     for note in comparison.notes:
         say(note)
+
+
+def print_gate(found: GateResult) -> None:
+    """Print what became of every limit, and why those that do not hold do not.
+
+    Args:
+        found: what became of the limits.
+    """
+    from spavl.pipeline.gate_files import HEAD, rows_of, summary
+
+    table("Limits", list(HEAD), [list(row) for row in rows_of(found)], right=2)
+    for decision in found.decisions:
+        if decision.why:
+            say(f"{decision.model}, {decision.limit}: {decision.why}")
+    for note in found.notes:
+        say(note)
+    say(summary(found), style="bold")

@@ -132,3 +132,31 @@ def compare(
         print_json(found.as_plain_data())
     else:
         print_comparison(found)
+
+
+@look_app.command(epilog="Example: [bold]spavl gate runs/demo limits.yaml --junit gate.xml[/bold]")
+def gate(
+    folder: RunFolder,
+    limits: Annotated[Path, typer.Argument(metavar="LIMITS", help="A YAML file of limits.")],
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML, for CI.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write Markdown, for a comment.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Hold models against limits on the bounds of their scores. Exit status 4: a limit is not shown to be kept."""
+    from spavl.atomic import write_text
+    from spavl.cli.compare_tables import print_gate
+    from spavl.cli.terminal import print_json
+    from spavl.pipeline.gate import gate_run, load_limits
+    from spavl.pipeline.gate_files import junit as as_junit
+    from spavl.pipeline.gate_files import markdown as as_markdown
+
+    found = gate_run(folder, load_limits(limits))
+    for path, made in ((junit, as_junit), (markdown, as_markdown)):
+        if path:
+            write_text(path, made(found))
+    if as_json:
+        print_json(found)
+    else:
+        print_gate(found)
+    if not found.passes:
+        raise typer.Exit(4)
