@@ -26,8 +26,7 @@ def print_comparison(comparison: Comparison) -> None:
     for axis in AXES:
         if rows := list(axis_rows(axis, comparison)):
             said = ", ".join(protocols(axis, comparison))
-            cells = [[one.replace(" [", "\n[").replace(", ", "\n") if place > 3 else one.replace(" [", "\n[")
-                      for place, one in enumerate(row)] for row in rows]  # fmt: skip
+            cells = [[_folded(one) for one in row] for row in rows]
             table(f"\n{axis} ({said})", list(HEAD), cells, right=2)
     if comparison.groups:
         named = [model.name for model in comparison.everyone]
@@ -35,6 +34,11 @@ def print_comparison(comparison: Comparison) -> None:
         table(f"\n{comparison.metrics[0].label}, by subject", ["subject", *named], cells)
     for note in comparison.notes:
         say(note)
+
+
+def _folded(words: str) -> str:
+    """A cell with its interval, and what follows that, on lines of their own."""
+    return words.replace(" [", "\n[").replace("], ", "]\n")
 
 
 def print_gate(found: GateResult) -> None:

@@ -112,6 +112,11 @@ class Comparison:
         """How many tests of a change there are, for which p-values are corrected."""
         return sum(change.p_corrected is not None for model in self.models for change in model.changes.values())
 
+    @property
+    def losses(self) -> int:
+        """How many tests of non-inferiority there are, for which p-values are corrected."""
+        return sum(change.loss is not None for model in self.models for change in model.changes.values())
+
     def is_shown(self, change: Change, *, corrected: bool = True) -> bool:
         """Whether a change is more than chance: by the test, and by an interval without 0.
 

@@ -99,8 +99,13 @@ def _kept_clause(model: ComparedModel, comparison: Comparison) -> str:
     if len(kept) == len(own):
         return f"skills non-inferior at {margin} ({_numbers(own)})"
     lost = [(m, c) for m, c in own if comparison.is_shown(c) and not _improved(m, c)]
-    open_ = [one for one in own if one not in kept and one not in lost]
+    rest = [one for one in own if one not in kept and one not in lost]
+    alone = [(m, c) for m, c in rest if c.loss is not None and c.loss.holds]
+    open_ = [one for one in rest if one not in alone]
     parts = [f"skills lost: {_numbers(lost)}{_refusals(lost)}"] if lost else []
+    if alone:
+        parts.append(f"skills non-inferior at {margin} each by itself, which among {comparison.losses} tests may be "
+                     f"chance ({_numbers(alone)})")  # fmt: skip
     if open_:
         parts.append(f"a loss of {margin} is not ruled out for {_numbers(open_)}{_refusals(open_)}")
     if kept:

@@ -231,9 +231,13 @@ def _why(state: State, found: Evidence, measured: str, bound: str) -> Iterator[s
 
 
 def _share(share: float) -> str:
-    return f"{100 * share:.4g} %"
+    return f"{_amount(share)} %"
 
 
 def _points(share: float) -> str:
-    amount = 100 * share + 0.0  # no minus before 0
-    return f"{amount:.3g} point{'' if abs(amount) == 1 else 's'}".replace("-", "−")
+    return f"{_amount(share)} point{'' if abs(100 * share) == 1 else 's'}"
+
+
+def _amount(share: float) -> str:
+    """A hundredfold with two digits at most, without a minus before 0."""
+    return f"{round(100 * share, 2) + 0.0:.2f}".rstrip("0").rstrip(".").replace("-", "−")
