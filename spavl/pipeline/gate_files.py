@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 from spavl.pipeline.compare_words import cell, table_lines
 from spavl.pipeline.gate import Decision, GateResult
-from spavl.plural import plural
 from spavl.visible_text import visible
 
 HEAD = ("model", "limit", "measured", "bound", "n", "result")
@@ -23,17 +22,15 @@ def rows_of(found: GateResult) -> list[tuple[str, ...]]:
 
 
 def summary(found: GateResult) -> str:
-    """How many limits hold, in a sentence.
+    """How many limits hold.
 
     Args:
         found: what became of the limits.
     """
-    kept = sum(decision.state == "holds" for decision in found.decisions)
-    if found.passes:
-        return f"All {plural(kept, 'limit')} hold." if kept != 1 else "The limit holds."
-    broken = sum(decision.state == "broken" for decision in found.decisions)
-    open_ = len(found.decisions) - kept - broken
-    return f"{kept} of {plural(len(found.decisions), 'limit')} hold; {broken} broken, {open_} undecided."
+    states = [decision.state for decision in found.decisions]
+    kept = f"Limits that hold: {states.count('holds')} of {len(states)}"
+    others = f"; {states.count('broken')} broken, {states.count('undecided')} undecided"
+    return f"{kept}{'' if found.passes else others}."
 
 
 def junit(found: GateResult) -> str:
@@ -69,7 +66,7 @@ def markdown(found: GateResult) -> str:
         found: what became of the limits.
     """
     lines = [
-        f"### {'Passed' if found.passes else 'Not passed'}: {summary(found)}",
+        f"### {'Passed' if found.passes else 'Not passed'}. {summary(found)}",
         "",
         *table_lines(HEAD, rows_of(found)),
     ]

@@ -195,16 +195,16 @@ def test_the_command_ends_with_4_and_writes_what_build_servers_read(run: Path) -
     files = ["--junit", str(run / "gate.xml"), "--markdown", str(run / "gate.md")]
     done = CliRunner().invoke(app, ["gate", str(run), str(run / "limits.yaml"), *files])
     assert done.exit_code == 4, done.output
-    assert "1 of 2 limits hold; 0 broken, 1 undecided." in done.output
+    assert "Limits that hold: 1 of 2; 0 broken, 1 undecided." in done.output
     suite = ElementTree.parse(run / "gate.xml").getroot()[0]
     assert suite.tag == "testsuite" and suite.attrib["tests"] == "2" and suite.attrib["failures"] == "1"
     cases = suite.findall("testcase")
     assert [(case.attrib["classname"], len(case.findall("failure"))) for case in cases] == [("dpo", 0), ("dpo", 1)]
     assert cases[1][0].attrib["type"] == "undecided" and "may be" in cases[1][0].attrib["message"]
-    assert (run / "gate.md").read_text().startswith("### Not passed: 1 of 2 limits hold")
+    assert (run / "gate.md").read_text().startswith("### Not passed. Limits that hold: 1 of 2")
     (run / "limits.yaml").write_text(yaml.safe_dump({"limits": limits["limits"][:1]}))
     done = CliRunner().invoke(app, ["gate", str(run), str(run / "limits.yaml")])
-    assert done.exit_code == 0 and "The limit holds." in done.output
+    assert done.exit_code == 0 and "Limits that hold: 1 of 1." in done.output
 
 
 @given(st.text(), st.text())
@@ -212,5 +212,5 @@ def test_any_names_make_xml_that_can_be_read(model: str, why: str) -> None:
     one = Decision(model=model, metric="m", limit=why, state="broken", measured=why, bound="", n=1, why=why)
     found = GateResult(run=model, decisions=(one,))
     root = ElementTree.fromstring(junit(found))
-    assert len(root.findall("testsuite/testcase/failure")) == 1 and "0 of 1 limit hold" in summary(found)
+    assert len(root.findall("testsuite/testcase/failure")) == 1 and "hold: 0 of 1" in summary(found)
     assert markdown(found).count("\n|") == 3

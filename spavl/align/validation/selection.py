@@ -15,7 +15,7 @@ from typing import Any
 
 from spavl.align.policy.policy import Policy
 from spavl.config.align import ValidationSettings
-from spavl.statistics.intervals import LEVEL, wilson
+from spavl.statistics.looks import interval_at_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,14 @@ class ValidationScores:
         """Bounds of the shares at one of many looks: `unsafe_low`, `unsafe_high` and so on; those of known size.
 
         All intervals of a training hold together with probability 95 %, however long it goes on and whichever step is
-        chosen by them. The same items are asked at every look, of another model each time, so that no sequence over
-        items holds here: the error is spent over looks instead, 5 % / (k · (k + 1)) at the k-th, and Bonferroni's bound
-        needs nothing of how they depend. They are for items like these; an unread verdict counts as bad.
+        chosen by them (see `interval_at_look`). They are for items like these; an unread verdict counts as bad.
 
         Args:
             look: number of the look, from 1.
-
-        Source: Bonferroni; spending sequences as in Howard et al. 2021 (stitching), here without a maximum of looks.
         """
-        level = 1 - (1 - LEVEL) / (look * (look + 1))
         found: dict[str, float] = {}
         for name, n in self.items.items():
-            low, high = wilson(self.shares[name] * n, n, level=level)
+            low, high = interval_at_look(self.shares[name], n, look)
             found |= {f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
         return found
 
