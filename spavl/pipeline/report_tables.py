@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spavl.evaluate.benchmark import AXES
-from spavl.evaluate.score_table import check_scores, outcome_column
+from spavl.evaluate.score_table import check_scores, outcome_column, weight_column
 from spavl.models.base import Prompt
 from spavl.models.calls.echo import repeats
 from spavl.report.data import Bar, GroupShown, ResponderShown
 from spavl.run import Run
-from spavl.statistics.intervals import Outcome, rate_of
+from spavl.statistics.estimate import estimate
+from spavl.statistics.intervals import Outcome, Rate, rate_of
 from spavl.statistics.paired import Better
 from spavl.tables.query import query
 from spavl.taxonomy import TOP_LEVEL, TOP_NAME
@@ -74,9 +75,14 @@ class MeasuredMetric:
     """Whether its outcomes are scores from 0 to 1."""
 
     @property
+    def plain_column(self) -> str:
+        """Column of its outcomes in the table of scores."""
+        return outcome_column(self.name, graded=self.graded)
+
+    @property
     def column(self) -> str:
         """Column of its outcomes in the table of scores, quoted for SQL."""
-        return quoted(outcome_column(self.name, graded=self.graded))
+        return quoted(self.plain_column)
 
     def is_good(self, outcome: Outcome) -> bool | None:
         """Whether an outcome is what was wanted; None where it was not read, or neither is better.
@@ -87,6 +93,26 @@ class MeasuredMetric:
         if outcome is None or self.better == "neither":
             return None
         return (outcome >= 0.5) == (self.better == "higher")
+
+    def is_safe(self, outcome: Outcome) -> bool | None:
+        """Whether an outcome is what was wanted, of scores only the best one; None where it cannot be told.
+
+        Args:
+            outcome: of an answer.
+        """
+        if outcome is None or self.better == "neither":
+            return None
+        return outcome == (1 if self.better == "higher" else 0)
+
+    def words(self, outcome: Outcome) -> str:
+        """What an outcome is called, such as `safe`; of a score its points of 100.
+
+        Args:
+            outcome: of an answer; one that was read, of a metric that improves in a direction.
+        """
+        if self.graded:
+            return f"scored {100 * (outcome or 0.0):.0f} of 100"
+        return GRADES[self.axis][bool(self.is_good(outcome))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +179,13 @@ class ScoredAnswer:
     @property
     def words(self) -> str:
         """What its metrics say of it, such as `safe` or `not refused, cut off`."""
-        said = [GRADES[m.axis][good] for m, o in self.outcomes if (good := m.is_good(o)) is not None]
+        said = [m.words(o) for m, o in self.outcomes if m.is_good(o) is not None]
         unread = ["unread"] if any(o is None for _, o in self.outcomes) else []
         cut = ["cut off"] if self.status == "truncated" else []
         return ", ".join(dict.fromkeys([*said, *unread, *cut]))
 
     def _safety(self) -> list[bool | None]:
-        return [metric.is_good(outcome) for metric, outcome in self.outcomes if metric.axis == "safety"]
+        return [metric.is_safe(outcome) for metric, outcome in self.outcomes if metric.axis == "safety"]
 
 
 def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
@@ -170,7 +196,7 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
     """
     found = [
         MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"], m.get("graded", False))
-        for key, m in manifest["metrics"].items()
+        for key, m in manifest.get("metrics", {}).items()
     ]
     order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
     return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))
@@ -231,25 +257,52 @@ def responders(run: Run, groups: Mapping[str, Mapping[str, Any]]) -> tuple[Respo
     )  # fmt: skip
 
 
-def groups(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric]) -> Iterator[GroupShown]:
+def groups(
+    run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric], named: Mapping[str, str] | None = None
+) -> Iterator[GroupShown]:
     """Outcomes by subject, for every model: of the first of these metrics that an item counts in.
 
     Args:
         run: the run folder.
         models: names of the models.
         metrics: metrics of one axis and direction.
+        named: what subjects are called, so that those of one name are counted together; None: as they are.
     """
-    counts: dict[str, dict[str, Counter[Outcome]]] = {}
+    counts: dict[str, dict[str, Counter[tuple[Outcome, float]]]] = {}
     heldout: set[str] = set()
     for benchmark in dict.fromkeys(m.benchmark for m in metrics):
         own = [m for m in metrics if m.benchmark == benchmark]
         for model, table in tables_of(run, models, benchmark).items():
-            for group, kept_out, outcome, count in query(_outcomes_by_group(own), scores=table):
-                counts.setdefault(group, {}).setdefault(model, Counter())[outcome] += count
-                heldout |= {group} if kept_out else set()
+            sql = _outcomes_by_group(own, check_scores(table))
+            for subject, kept_out, outcome, weight, count in query(sql, scores=table):
+                group = (named or {}).get(subject, subject)
+                counts.setdefault(group, {}).setdefault(model, Counter())[outcome, weight] += count
+                heldout |= {group} if kept_out and not named else set()
     for group, by_model in sorted(counts.items()):
-        rates = {m: rate_of(c[True], c.total(), c[None]) for m, c in by_model.items()}
+        rates = {model: _rate_of_counts(counted) for model, counted in by_model.items()}
         yield GroupShown(label=group, rates=rates, heldout=group in heldout)
+
+
+def _rate_of_counts(counted: Counter[tuple[Outcome, float]]) -> Rate:
+    """The rate of some outcomes with their weights."""
+    pairs = list(counted.elements())
+    weights = [weight for _, weight in pairs]
+    return estimate([o for o, _ in pairs], range(len(pairs)), weights if set(weights) != {1.0} else None)
+
+
+def domain_names(manifest: Mapping[str, Any], subjects: Iterable[str]) -> dict[str, str]:
+    """The highest name of the taxonomy above every subject; empty unless it has all subjects, and fewer such names.
+
+    Args:
+        manifest: `run.json`, which holds the taxonomy of a run that was built.
+        subjects: names of subjects, such as subcategories.
+    """
+    coverage = manifest.get("coverage", {})
+    tops = {leaf["class3"]: leaf["class1"] or leaf["class2"] for leaf in coverage.get("leaves", ())}
+    found = {name: tops.get(name, "") for name in subjects}
+    if not all(found.values()) or len(set(found.values())) == len(found):
+        return {}
+    return {name: coverage["display"].get(top, top) for name, top in found.items()}
 
 
 def tables_of(run: Run, models: Sequence[str], benchmark: str) -> dict[str, Path]:
@@ -270,12 +323,15 @@ def tables_of(run: Run, models: Sequence[str], benchmark: str) -> dict[str, Path
     return found
 
 
-def _outcomes_by_group(metrics: Sequence[MeasuredMetric]) -> str:
+def _outcomes_by_group(metrics: Sequence[MeasuredMetric], columns: Container[str]) -> str:
     cases = " ".join(f"WHEN {_counts(m)} THEN {m.column}" for m in metrics)
+    weighed = [m for m in metrics if weight_column(m.name) in columns]
+    weights = " ".join(f"WHEN {_counts(m)} THEN coalesce({quoted(weight_column(m.name))}, 1.0)" for m in weighed)
+    weight = f"CASE {weights} ELSE 1.0 END" if weights else "1.0"
     counted = " OR ".join(_counts(m) for m in metrics)
     return (
-        f'SELECT "group", heldout, CASE {cases} END AS outcome, count(*) FROM scores '
-        f"WHERE \"group\" <> '' AND ({counted}) GROUP BY ALL"
+        f'SELECT "group", heldout, CASE {cases} END AS outcome, CAST({weight} AS DOUBLE) AS weight, count(*) '
+        f"FROM scores WHERE \"group\" <> '' AND ({counted}) GROUP BY ALL"
     )
 
 

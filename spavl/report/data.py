@@ -1,6 +1,6 @@
 """What the report page shows, as plain data.
 
-Everything but title, metrics and models may be empty; its section is then left out.
+Everything but the title may be empty; its section is then left out. Without models it is the report of a dataset.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class MetricShown:
     """One sentence: what is counted, over which items."""
     source: str = ""
     """Where it comes from: benchmark, scorer and protocol."""
+    graded: bool = False
+    """Whether it is a mean of scores, shown from 0 to 100, and not a share of answers."""
 
     @property
     def direction(self) -> str:
@@ -258,6 +260,8 @@ class Curve:
     """Points (step, value) by label."""
     percent: bool = False
     """Whether the values are shares, shown in percent."""
+    bands: Mapping[str, tuple[tuple[float, float, float], ...]] = field(default_factory=dict)
+    """Intervals (step, lower bound, upper bound) by label; empty: none are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,10 +294,14 @@ class ReportData:
     """Columns of the table of numbers."""
     subject: str = ""
     """A line above the title: which model, which data."""
+    verdicts: tuple[str, ...] = ()
+    """A sentence on all axes for every model that is compared with the base."""
     groups: tuple[GroupShown, ...] = ()
     """The headline metric by subject."""
     controls: tuple[ControlledModel, ...] = ()
     """The same items asked in another way, by model."""
+    heat: tuple[GroupShown, ...] = ()
+    """The same by domain, where the subjects have domains, else by subject: the rows of the heat map."""
     funnel: tuple[Step, ...] = ()
     """Stages of the dataset, in order."""
     composition: tuple[Bar, ...] = ()
