@@ -23,12 +23,15 @@ from bench import real_readings
 from bench.measures import Measure, run
 from spavl.config.judging import GuardSpec
 from spavl.judging import open_guard
-from spavl.judging.readers.numbers import mathvista_number, read_number
-from spavl.judging.readers.options import LETTERS, mmmu_option, read_option, vlmevalkit_option
+from spavl.judging.readers.mathvista import MathVistaQuestion, mathvista_right
+from spavl.judging.readers.mmmu import mmmu_option
+from spavl.judging.readers.numbers import read_number
+from spavl.judging.readers.options import LETTERS, read_option, vlmevalkit_option
 from spavl.judging.readers.outcomes import Grade, llama_guard_official
 from spavl.judging.readers.refusal import advbench_keywords, refuses, xstest_string_match
-from spavl.judging.readers.short_answer import right_answer, vqa_normalised
+from spavl.judging.readers.short_answer import right_answer
 from spavl.judging.readers.verdicts import mt_bench_verdict, read_verdict
+from spavl.judging.readers.vqa import vqa_normalised
 from spavl.judging.readers.yes_no import lmms_eval_yes_no, pope_official, read_yes_no, vlmevalkit_yes_no
 from spavl.models.base import Reply
 from spavl.statistics.agreement import cohen_kappa
@@ -74,6 +77,19 @@ def _number(row: Row) -> str | None:
     return None if found is None else format(found.normalize(), "f").replace("-0", "0" if found == 0 else "-0")
 
 
+def _mathvista(row: Row) -> str | None:
+    """The right number where MathVista's rule takes the answer for it, both with two decimals."""
+    if not row["right"]:
+        return None
+    asked = MathVistaQuestion(answer=str(round(float(row["right"]), 2)), type="float", precision=2)
+    return row["right"] if mathvista_right(row["text"], asked) else None
+
+
+def _options(row: Row) -> dict[str, str]:
+    """The options by letter; text that no answer holds where only the letters are known."""
+    return row.get("options") or dict.fromkeys(row.get("letters", LETTERS), "\0")
+
+
 def _option(rule: Callable[..., str | None], row: Row) -> str | None:
     return rule(row["text"], row.get("letters", LETTERS), row.get("options"))
 
@@ -86,14 +102,12 @@ READERS: dict[str, tuple[str, dict[str, Callable[[Row], Any]]]] = {
         "VLMEvalKit's rule": lambda row: vlmevalkit_yes_no(row["text"]),
     }),
     "options": ("options", {
-        "": partial(_option, read_option), "MMMU's rule": partial(_option, mmmu_option),
+        "": partial(_option, read_option), "MMMU's rule": lambda row: mmmu_option(row["text"], _options(row)),
         "VLMEvalKit's rule": partial(_option, vlmevalkit_option),
     }),
     "numbers": ("numbers", {
         "": _number,
-        "MathVista's rule": lambda row: (
-            row["right"] if row["right"] and mathvista_number(row["text"], row["right"], 2) else None
-        ),
+        "MathVista's rule": _mathvista,
     }),
     "short_answers": ("short answers", {
         "": lambda row: right_answer(row["text"], row["expected"], question=row.get("question", "")),

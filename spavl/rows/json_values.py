@@ -65,11 +65,13 @@ class Members:
     Args:
         chunks: the text in pieces.
         where: the file, for errors.
+        alone: whether nothing may follow the array.
     """
 
-    def __init__(self, chunks: Iterator[str], where: str) -> None:
+    def __init__(self, chunks: Iterator[str], where: str, *, alone: bool = True) -> None:
         self._chunks = chunks
         self._where = where
+        self._alone = alone
         self._text = ""
         self._at = 0
         self._line = 1
@@ -81,7 +83,7 @@ class Members:
             yield self._value()
             while self._sign(",]") == ",":
                 yield self._value()
-        if self._peek():
+        if self._alone and self._peek():
             raise self._error("Extra data", self._at)
 
     def _sign(self, expected: str) -> str:

@@ -64,12 +64,14 @@ class Row:
     """File and place for messages: `file, line 3`, `file, row 3` or `file, id 12`."""
 
 
-def rows_of(path: Path, *, columns: Collection[str] | None = None) -> Iterator[Row]:
+def rows_of(path: Path, *, columns: Collection[str] | None = None, under: str | None = None) -> Iterator[Row]:
     """The rows of a file in their order, read by the form that the file has.
 
     Args:
         path: the file.
         columns: those of a Parquet file that are read, where it has them, since columns may be large. None: all.
+        under: the name under which a JSON object holds the list of rows, where that is known: they are then read one by
+            one, and what follows the list is not read. None: the object is held as a whole.
 
     Raises:
         DataError: the file is missing, of another form, or damaged; the message names the line or row.
@@ -80,16 +82,18 @@ def rows_of(path: Path, *, columns: Collection[str] | None = None) -> Iterator[R
     try:
         with path.open("rb") as file:
             if file.read(2) != GZIP:
-                yield from _rows(file, path, columns)
+                yield from _rows(file, path, columns, under)
                 return
             file.seek(0)
             with io.BufferedReader(gzip.GzipFile(fileobj=file)) as unpacked:
-                yield from _rows(unpacked, path, columns)
+                yield from _rows(unpacked, path, columns, under)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"This file cannot be read: {' '.join(str(error).split())[:200]}", where=str(path)) from error
 
 
-def _rows(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | None) -> Iterator[Row]:
+def _rows(
+    file: io.BufferedReader[Any], path: Path, columns: Collection[str] | None, under: str | None
+) -> Iterator[Row]:
     file.seek(0)
     start = file.read(4096)
     file.seek(0)
@@ -107,6 +111,8 @@ def _rows(file: io.BufferedReader[Any], path: Path, columns: Collection[str] | N
         _refuse(path, "This is no readable Parquet file" if path.suffix == ".parquet" else "This file is not text")
     if not text:
         return iter(())
+    if text[0] == "{" and under is not None:
+        return _json_under(file, path, under)
     return _json(file, path, text[0]) if text[0] in "{[" else _delimited(file, path, text)
 
 
@@ -183,6 +189,19 @@ def _not_text(error: UnicodeDecodeError, path: Path, line: int) -> DataError:
 
 
 # ---- JSON
+
+
+def _json_under(file: io.BufferedReader[Any], path: Path, name: str) -> Iterator[Row]:
+    """The rows of the list that an object holds under a name, if that begins near the start; else as of any file."""
+    chunks = _chunks(file, path)
+    first = next(chunks)
+    found = re.search(rf'"{re.escape(name)}"\s*:\s*(?=\[)', first)
+    if found is None:
+        file.seek(0)
+        yield from _json(file, path, "{")
+        return
+    members = Members(chain([first[found.end() :]], chunks), str(path), alone=False)
+    yield from (_row(value, f"{path}, row {number}") for number, value in enumerate(members, start=1))
 
 
 def _json(file: io.BufferedReader[Any], path: Path, begins: str) -> Iterator[Row]:

@@ -106,7 +106,7 @@ def test_a_setting_of_another_kind_of_model_is_no_setting_of_this_one() -> None:
 def test_a_missing_setting_is_named_as_the_user_writes_it() -> None:
     assert problems("models=[{name: a}]") == "`models.0.kind` is missing (one of: local, endpoint, python)"
     assert problems("models=[{name: a, kind: endpoint, url: http://x, model: m}]") == "`models.0.identity` is missing"
-    assert problems("evaluate.benchmarks=[{kind: pope, path: p}]") == "`evaluate.benchmarks.0.images` is missing"
+    assert problems("evaluate.benchmarks=[{kind: pope, images: p}]") == "`evaluate.benchmarks.0.path` is missing"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Settings of benchmarks: a class for each, by what it measures.
 
-`safety`, `refusals` (over-refusal), `helpfulness`, `skills`, and `own` (files and code of the user's, and the miniature
-world).
+`safety`, `refusals` (over-refusal), `helpfulness`, `skills` and `vqa`, and `own` (files and code of the user's, and the
+miniature world).
 """
 
 from __future__ import annotations
@@ -18,20 +18,40 @@ from spavl.config.benchmarks.own import (
     WorldLanguage,
 )
 from spavl.config.benchmarks.safety import MmSafetyBenchmark, SafetyBenchmark, SpaVlBenchmark
-from spavl.config.benchmarks.skills import PopeBenchmark, SkillBenchmark
+from spavl.config.benchmarks.skills import (
+    MathVistaBenchmark,
+    MmBenchBenchmark,
+    MmmuBenchmark,
+    MmVetBenchmark,
+    PopeBenchmark,
+    ScienceQaBenchmark,
+    SeedBenchBenchmark,
+    SkillBenchmark,
+)
+from spavl.config.benchmarks.vqa import GqaBenchmark, TextVqaBenchmark, VizWizBenchmark, VqaV2Benchmark
 
 __all__ = [
     "AnswerForm",
     "BenchmarkSpec",
     "FileBenchmark",
+    "GqaBenchmark",
     "LoadedBenchmark",
+    "MathVistaBenchmark",
     "MiniworldBenchmark",
+    "MmBenchBenchmark",
     "MmSafetyBenchmark",
+    "MmVetBenchmark",
+    "MmmuBenchmark",
     "PopeBenchmark",
     "PythonBenchmark",
     "SafetyBenchmark",
+    "ScienceQaBenchmark",
+    "SeedBenchBenchmark",
     "SkillBenchmark",
     "SpaVlBenchmark",
+    "TextVqaBenchmark",
+    "VizWizBenchmark",
+    "VqaV2Benchmark",
     "WorldLanguage",
 ]
 

@@ -205,22 +205,3 @@ def _value(found: re.Match[str]) -> Decimal | None:
     except (InvalidOperation, ZeroDivisionError):
         return None
     return -value if found.group("sign") == "-" else value
-
-
-def mathvista_number(text: str, expected: str, precision: int | None = None) -> bool:
-    """The rule published with MathVista for an extracted answer: equal as text after rounding both the same way.
-
-    Args:
-        text: the extracted answer.
-        expected: the right answer.
-        precision: decimals of a float; None: an integer, to which the answer is cut.
-
-    Source: `normalize_extracted_answer` in
-    https://github.com/lupantech/MathVista/blob/main/evaluation/calculate_score.py
-    """
-    try:
-        given = str(int(float(text))) if precision is None else str(round(float(text), precision))
-        right = expected if precision is None else str(round(float(expected), precision))
-    except (ValueError, OverflowError):
-        return False
-    return given == right

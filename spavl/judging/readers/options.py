@@ -264,28 +264,6 @@ def _only(found: set[str]) -> str:
     return found.pop() if len(found) == 1 else "?"
 
 
-def mmmu_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
-    """The rule published with MMMU, without its random guess: the last letter in brackets or alone, else a text.
-
-    Args:
-        text: the answer.
-        letters: letters that an option may have.
-        options: text of the options by letter.
-
-    Source: https://github.com/MMMU-Benchmark/MMMU/blob/main/mmmu/utils/eval_utils.py (`parse_multi_choice_response`)
-    """
-    padded = " " + text.strip(",.!?;:'") + " "
-    for shape in ("({})", " {} ", "{}."):
-        places = {letter: padded.rfind(shape.format(letter)) for letter in letters}
-        if max(places.values()) >= 0:
-            return max(places, key=lambda letter: places[letter])
-    if len(padded.split()) <= 5 or not options:
-        return None
-    places = {letter: padded.lower().rfind(words.lower()) for letter, words in options.items()}
-    best = max(places, key=lambda letter: places[letter])
-    return best if places[best] >= 0 else None
-
-
 def vlmevalkit_option(text: str, letters: str = "ABCD", options: Mapping[str, str] | None = None) -> str | None:
     """The rule of VLMEvalKit before it asks a model: the one letter that is a word, or the one option's text.
 

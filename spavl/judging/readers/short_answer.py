@@ -1,9 +1,8 @@
-"""Short answers in free text: whether one is the expected one, and VQA's official normalisation and soft accuracy."""
+"""Short answers in free text: whether one is the expected one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from spavl.config.benchmarks import AnswerForm
 from spavl.judging.readers.normalise import plain
@@ -99,58 +98,3 @@ def _form_of(expected: str) -> AnswerForm:
     if len(word) == 1 and word in LETTERS:
         return "option"
     return "number" if is_number(word) else "text"
-
-
-_VQA_ARTICLES = ("a", "an", "the")
-_VQA_NUMBERS = {
-    "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
-    "eight": "8", "nine": "9", "ten": "10",
-}  # fmt: skip
-_VQA_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
-_VQA_PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
-_VQA_COMMA = re.compile(r"\d,\d")
-_VQA_CONTRACTIONS = {
-    word.replace("'", ""): word
-    for word in (
-        "ain't", "aren't", "can't", "could've", "couldn't", "didn't", "doesn't", "don't", "hadn't", "hasn't", "haven't",
-        "he'd", "he's", "how'd", "how'll", "how's", "i'm", "i've", "isn't", "it'd", "it'll", "let's", "might've",
-        "mightn't", "must've", "mustn't", "needn't", "not've", "oughtn't", "she'd", "she's", "should've", "shouldn't",
-        "somebody's", "someone's", "something's", "that'd", "that's", "there'd", "there's", "they'd", "they'll",
-        "they're", "they've", "wasn't", "we've", "weren't", "what'll", "what're", "what's", "what've", "when's",
-        "where'd", "where's", "where've", "who'd", "who'll", "who's", "who've", "why'll", "why're", "why's", "won't",
-        "would've", "wouldn't", "y'all", "you'd", "you'll", "you're", "you've",
-    )
-}  # fmt: skip
-
-
-def vqa_normalised(text: str) -> str:
-    """An answer as VQA's official evaluation compares it: punctuation, number words, articles, contractions.
-
-    Args:
-        text: the answer.
-
-    Source: https://github.com/GT-Vision-Lab/VQA/blob/master/PythonEvaluationTools/vqaEvaluation/vqaEval.py
-    """
-    words = text.replace("\n", " ").replace("\t", " ").strip()
-    for mark in _VQA_PUNCTUATION:
-        alone = f"{mark} " in words or f" {mark}" in words or _VQA_COMMA.search(words) is not None
-        words = words.replace(mark, "" if alone else " ")
-    found = (_VQA_NUMBERS.get(word, word) for word in _VQA_PERIOD.sub("", words).lower().split())
-    return " ".join(_VQA_CONTRACTIONS.get(word, word) for word in found if word not in _VQA_ARTICLES)
-
-
-def vqa_soft_accuracy(text: str, answers: Sequence[str]) -> float:
-    """VQA's accuracy of an answer against those of ten people: a third for each who agrees, 1 at most, over all nines.
-
-    Args:
-        text: the answer.
-        answers: what people answered.
-
-    Source: https://visualqa.org/evaluation.html
-    """
-    given = vqa_normalised(text)
-    people = [vqa_normalised(answer) for answer in answers]
-    if not given or not people:
-        return 0.0
-    shares = [min(1.0, (people.count(given) - (one == given)) / 3) for one in people]
-    return sum(shares) / len(shares)

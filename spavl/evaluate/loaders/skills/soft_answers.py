@@ -1,0 +1,70 @@
+"""Questions that ten people answered: how far an answer agrees with them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from spavl.errors import DataError
+from spavl.evaluate.benchmark import Metric
+from spavl.evaluate.item import Item
+from spavl.evaluate.scorer import Rule, Scorer
+from spavl.evaluate.skill_metrics import official_metric, refusal_metric, right_metric
+from spavl.judging.readers.numbers import is_number
+from spavl.judging.readers.refusal import refuses as is_refusal
+from spavl.judging.readers.short_answer import right_answer
+from spavl.judging.readers.vqa import soft_accuracy
+from spavl.rows import brief
+
+SoftRule = Callable[[str, Sequence[str]], float]
+"""(text of an answer, answers of people) → soft accuracy."""
+
+
+def people_answers(value: Any) -> tuple[str, ...]:
+    """What people answered: a list of texts, or of objects with `answer`; equal texts are kept once in memory.
+
+    Args:
+        value: the field.
+
+    Raises:
+        DataError: it is neither, or empty.
+    """
+    found = [one.get("answer") if isinstance(one, dict) else one for one in value] if isinstance(value, list) else []
+    if not found or not all(isinstance(one, str) for one in found):
+        raise DataError(
+            f"`answers` lists what people answered, and this is {brief(value)}",
+            try_="splits without answers are scored by the benchmark's server alone",
+        )
+    return tuple(map(sys.intern, found))
+
+
+def soft_metrics(name: str, official: SoftRule, rule: str, refuses: Scorer) -> tuple[Metric, ...]:
+    """The metrics of such questions: soft accuracy by our reading and by the published rule, and refusals.
+
+    Args:
+        name: of the benchmark in names of metrics.
+        official: the published rule.
+        rule: that rule in words.
+        refuses: True where an answer is a refusal.
+    """
+    ours = right_metric(name, _our_reading(name, official), graded=True)
+    by_rule = Rule(f"rule:{name}/1", lambda item, text: official(text, item.answers))
+    return ours, official_metric(ours, by_rule, rule), refusal_metric(name, refuses)
+
+
+def _our_reading(name: str, official: SoftRule) -> Rule:
+    """People agree with what an answer gives, in a sentence too; nobody agrees with a refusal."""
+
+    def outcome(item: Item, text: str) -> float:
+        if is_refusal(text):
+            return 0.0
+        right = {one: official(text, [one] * 4) == 1.0 or _gives(text, one, item) for one in set(item.answers)}
+        return soft_accuracy([right[one] for one in item.answers])
+
+    return Rule(f"reader:soft/{name}/1", outcome)
+
+
+def _gives(text: str, answer: str, item: Item) -> bool:
+    form = "number" if is_number(answer) else "text"
+    return right_answer(text, answer, form="number" if form == "number" else "text", question=item.question)
