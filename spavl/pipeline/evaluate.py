@@ -16,6 +16,7 @@ from spavl.evaluate.blind_control import blanked
 from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
+from spavl.evaluate.loaders.catalogue import refuse_licence
 from spavl.evaluate.metrics import with_outcomes
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
@@ -236,8 +237,9 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
 
     Raises:
         DataError: its files cannot be used.
-        SettingsError: it needs a guard and none is named.
+        SettingsError: it needs a guard and none is named, or its licence forbids the purpose that the settings name.
     """
+    refuse_licence(spec, session.settings.evaluate.purpose)
     world_seed = session.settings.seed if seed is None else seed
     opened = _open(session, spec, world_seed)
     return [with_outcomes(limited(benchmark, session.settings.limit)) for benchmark in opened]
