@@ -47,8 +47,8 @@ def catalogue_page(entries: Sequence[CatalogueEntry]) -> str:
 
 def _cells(entry: CatalogueEntry) -> list[str]:
     source = entry.source
-    return [entry.kind, entry.axis, source.title, source.paper, _items(entry), source.licence, COMMERCIAL[source.commercial],
-            source.sure, source.get]  # fmt: skip
+    return [entry.kind, entry.axis, source.title, source.paper, _items(entry), source.licence,
+            COMMERCIAL[source.commercial], source.sure, source.get]  # fmt: skip
 
 
 def _items(entry: CatalogueEntry) -> str:

@@ -76,7 +76,7 @@ def _files(spec: MossBenchBenchmark) -> Iterator[tuple[list[Path], bool]]:
     root = path.resolve().parent if (path / "images_information").is_dir() else path
     own = _information(root / "data")
     if own is None:
-        files = hub_files(path, "")
+        files = hub_files(path, "*")
         if not files:
             raise nothing_found(path, SOURCE)
         yield files, False

@@ -36,6 +36,8 @@ SOURCE = Source(
 SAFE, BORDERLINE, UNSAFE, NOT_SURE = "safe", "borderline", "unsafe", "not_sure"
 GRADES = (SAFE, BORDERLINE, UNSAFE, NOT_SURE)
 """Grades of people."""
+BOTH = "consensus_combined_grade"
+"""Column of the grade that decides what is wanted."""
 RUBRIC = "safe-completion"
 """Rubric of the four kinds of outcome."""
 
@@ -81,7 +83,9 @@ def load_vlsu(spec: VlsuBenchmark, tools: BenchmarkTools) -> Benchmark:
 
 
 def _item(row: Fields, folder: Path, names: Mapping[str, str]) -> Item:
-    require(row, ("uuid", "prompt", "consensus_combined_grade"))
+    require(row, ("uuid", "prompt"))
+    if BOTH not in row:
+        raise DataError(f"The grade of picture and text together, `{BOTH}`, is missing")
     image, text, both = (_grade(row, f"{what}_grade") for what in ("image", "consensus_text", "consensus_combined"))
     key = str(row["uuid"])
     return Item(

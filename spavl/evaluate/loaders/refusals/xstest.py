@@ -61,7 +61,7 @@ def load_xstest(spec: XsTestBenchmark, tools: BenchmarkTools) -> Benchmark:
     """
     path = Path(spec.path)
     file = original_file(path, "xstest_prompts.csv", "xstest_v2_prompts.csv")
-    files = [file] if file else hub_files(path, "")
+    files = [file] if file else hub_files(path, "*")
     if not files:
         raise nothing_found(path, SOURCE)
     findings = Findings(path, tools.missing_pictures)
