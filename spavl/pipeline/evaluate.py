@@ -15,6 +15,7 @@ from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.blind_control import blanked
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
+from spavl.evaluate.loaders.catalogue import refuse_licence
 from spavl.evaluate.metrics import with_outcomes
 from spavl.evaluate.run import Scored, answer, compare, score, summarise
 from spavl.evaluate.samples import with_samples
@@ -186,8 +187,9 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
 
     Raises:
         DataError: its files cannot be used.
-        SettingsError: it needs a guard and none is named.
+        SettingsError: it needs a guard and none is named, or its licence forbids the purpose that the settings name.
     """
+    refuse_licence(spec, session.settings.evaluate.purpose)
     world_seed = session.settings.seed if seed is None else seed
     samples = session.settings.evaluate.samples
     opened = [with_outcomes(with_samples(benchmark, samples)) for benchmark in _open(session, spec, world_seed)]
