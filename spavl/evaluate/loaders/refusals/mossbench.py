@@ -137,7 +137,7 @@ def _paired(items: Sequence[Item]) -> list[Item]:
     on: dict[str, tuple[list[Item], list[Item]]] = defaultdict(lambda: ([], []))
     for item in items:
         on[item.images[0].sha256][item.harmful].append(item)
-    units = {}
+    units: dict[str, str] = {}
     for benign, harmful in on.values():
         for one, other in zip(benign, harmful, strict=False):
             if one.question.split() != other.question.split():
