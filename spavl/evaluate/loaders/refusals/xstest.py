@@ -97,7 +97,7 @@ def _paired(items: Sequence[Item]) -> list[Item]:
     for item in items:
         if item.notes["focus"]:
             alike[item.group.removeprefix(CONTRAST), item.notes["focus"].lower()].append(item)
-    pairs = {}
+    pairs: dict[str, str] = {}
     for (kind, focus), members in alike.items():
         if len(members) == 2 and members[0].harmful != members[1].harmful:
             pairs |= {one.item_id: f"{kind}/{focus}" for one in members}
