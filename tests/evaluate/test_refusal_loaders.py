@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pyarrow as pa
@@ -140,7 +141,8 @@ def test_mossbench_without_its_contrast_set(tmp_path):
     (folder / "data_contrast" / "images_information" / "information.json").unlink()
     assert "contrast: false" in refusal(MossBenchBenchmark(path=str(folder)), tmp_path)
     (folder / "data" / "images" / "7.png").unlink()
-    assert "7.png" in refusal(MossBenchBenchmark(path=str(folder), contrast=False), tmp_path)
+    told = refusal(MossBenchBenchmark(path=str(folder), contrast=False), tmp_path)
+    assert "7.png" in told and "missing_pictures=skip" in told and "github.com/xirui-li/MOSSBench" in told
 
 
 def test_vlsu_wants_answers_safe_completions_and_no_harm(tmp_path):
@@ -176,6 +178,35 @@ def test_anthropic_helpful_asks_a_dialogue_up_to_its_last_question(tmp_path):
     assert rates(made, lambda item: "a very long answer about teapots")["win_rate"] == 1
     asked = opened(AnthropicHelpfulBenchmark(path=str(folder), turns="first"), tmp_path).items[0]
     assert (asked.question, asked.earlier, asked.notes["reference"]) == ("one", (), "a")
+
+
+def test_one_file_is_one_part(tmp_path):
+    file = files.hh_rlhf(tmp_path / "hh") / "helpful-base" / "test.jsonl.gz"
+    assert len(opened(AnthropicHelpfulBenchmark(path=str(file)), tmp_path).items) == 2353
+    assert "2,354 of 1,137" in refusal(AnthropicHelpfulBenchmark(path=str(file), parts=("helpful-online",)), tmp_path)
+    several = AnthropicHelpfulBenchmark(path=str(file), parts=("helpful-base", "helpful-online"))
+    assert "one in `parts`" in refusal(several, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "answer"),
+    [
+        (("hi", "hello"), ["hi"], "hello"),
+        (("hi", "", "you there?", "yes"), ["hi\n\nyou there?"], "yes"),
+        (("hi", "hello", "bye"), ["hi", "hello", "bye"], ""),
+        (("Human: odd", "hello"), ["Human: odd"], "hello"),
+    ],
+)
+def test_turns_of_a_dialogue_alternate_whatever_the_file_does(tmp_path, said, asked, answer):
+    file = tmp_path / "test.jsonl"
+    other = {"chosen": files.dialogue("x", "y"), "rejected": files.dialogue("x", "z")}
+    row = {"chosen": files.dialogue(*said), "rejected": files.dialogue(*said)}
+    file.write_text("\n".join(map(json.dumps, (row, other))))
+    made = opened(AnthropicHelpfulBenchmark(path=str(file), partial=True), tmp_path)
+    if answer:
+        item = made.items[0]
+        assert [*(turn.text for turn in item.earlier), item.question] == asked and item.notes["reference"] == answer
+    assert len(made.items) == (2 if answer else 1)
 
 
 def test_a_pointer_of_git_lfs_and_another_form_are_refused(tmp_path):

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spavl.config.benchmarks import FileBenchmark, LoadedBenchmark, PythonBenchmark
+from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.loaders.catalogue import source_of
 from spavl.evaluate.loaders.file import load_file
 from spavl.evaluate.loaders.helpfulness import HELPFULNESS
 from spavl.evaluate.loaders.loader import Loader
@@ -37,9 +39,17 @@ def open_benchmark(spec: LoadedBenchmark, tools: BenchmarkTools, *, allow_code: 
         allow_code: run a function of the user's own.
 
     Raises:
-        DataError: a file is missing, has another schema, or names a picture outside its folder.
+        DataError: a file is missing, has another schema, or names a picture outside its folder; of a published
+            benchmark it says where the files are got.
         SettingsError: a guard is needed and none is named, or a function is not allowed or is not there.
     """
     if isinstance(spec, PythonBenchmark):
         return load_own(spec, tools, allow_code=allow_code)
-    return LOADERS[type(spec)](spec, tools)
+    try:
+        return LOADERS[type(spec)](spec, tools)
+    except DataError as error:
+        source = source_of(spec)
+        if source is None or source.get in error.try_:
+            raise
+        got = f"the files as published: {source.get}"
+        raise DataError(error.what, where=error.where, try_="; ".join(filter(None, (error.try_, got)))) from error

@@ -66,6 +66,8 @@ def load_anthropic_helpful(spec: AnthropicHelpfulBenchmark, tools: BenchmarkTool
         SettingsError: no judge is named.
     """
     path, odd = Path(spec.path), Counter[str]()
+    if path.is_file() and len(spec.parts) != 1:
+        raise DataError("One file is one part, and several are named", where=str(path), try_="name its one in `parts`")
     findings = Findings(path, tools.missing_pictures)
     items = [
         item for part in dict.fromkeys(spec.parts)

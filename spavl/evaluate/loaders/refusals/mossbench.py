@@ -123,8 +123,8 @@ def _item(row: Row, folder: Path, harmful: bool, tools: BenchmarkTools) -> Item:
 
 def _type(row: Fields) -> str:
     """The type of a question: `type 1` and so on, however the file writes it."""
-    told = row.get("metadata")
-    over = told.get("over") if isinstance(told, dict) else row.get("over") or row.get("meta_data_over")
+    known = row.get("metadata")
+    over = known.get("over") if isinstance(known, dict) else row.get("over") or row.get("meta_data_over")
     words = str(over or "").strip().lower()
     found = words if words in TYPES.values() else TYPES.get(words.split(" ")[0])
     if found is None:
