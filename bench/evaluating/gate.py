@@ -131,8 +131,13 @@ def measures() -> list[Measure]:
         row(
             "rise of 2 points", max(changed), "the largest of 4 settings, enumerated: 250, 500 items, 5 and 10 % change"
         ),
-        row("looks: repeated", repeated, items),
-        row("looks: once, all the same looked at repeatedly", once, f"{items}: what `repeated` is for", floor=None),
+        row("sample_size: growing", repeated, items),
+        row(
+            "sample_size: fixed, yet looked at repeatedly",
+            once,
+            f"{items}: what `growing` is for",
+            floor=None,
+        ),
     ]
 
 

@@ -50,7 +50,7 @@ class ScoredModel:
         if self is other:
             return True
         own, theirs = (one.manifest.get("weights", {}).get(one.name, {}).get("identity") for one in (self, other))
-        return own is not None and own == theirs
+        return own is not None and bool(own == theirs)
 
     def metric(self, key: str) -> MeasuredMetric:
         """The metric of its run with a key.
