@@ -36,11 +36,6 @@ class ScoredModel:
         found: Mapping[str, Mapping[str, Any]] = self.manifest["models"][self.name]
         return found
 
-    @property
-    def is_first(self) -> bool:
-        """Whether it is what the other models of its run were compared with."""
-        return next(iter(self.manifest["models"])) == self.name
-
     def is_same_as(self, other: ScoredModel) -> bool:
         """Whether both have the same weights, or are the same entry of one run.
 

@@ -126,10 +126,10 @@ def write_results(path: Path, results: Sequence[ValidationResult]) -> None:
         path: the file.
         results: every validated step, in order.
     """
-    lines = (
-        {"step": one.step, **one.scores.shares, "items": dict(one.scores.items), **one.scores.bounds(number)}
-        for number, one in enumerate(results, start=1)
-    )
+    lines = []
+    for number, one in enumerate(results, start=1):
+        known = {"items": dict(one.scores.items), **one.scores.bounds(number)} if one.scores.items else {}
+        lines.append({"step": one.step, **one.scores.shares, **known})
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
