@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 from scipy.stats import binom
@@ -29,7 +30,7 @@ LABELS = 100
 METRIC = MeasuredMetric("unsafe_rate", "unsafe_rate", "b", "safety", "lower")
 LOOKS = tuple(range(20, 401, 20))
 """Items after which one looks."""
-SIMULATED = 1_000
+SIMULATED = 10_000
 SEED = 20261127
 
 
@@ -106,10 +107,14 @@ def _passes(risen: int, fallen: int, n: int, margin: float) -> bool:
 def looked_at_repeatedly(limit: float, *, repeated: bool) -> float:
     """Share of models at the limit that pass at any of many looks."""
     chance, passed = random.Random(SEED), 0
+
+    @cache
+    def passes(bad: int, n: int) -> bool:
+        return rate_below(outcomes(bad, n), limit, alpha=ALPHA, repeated=repeated).passes
+
     for _ in range(SIMULATED):
         said = [chance.random() < limit for _ in range(LOOKS[-1])]
-        looks = (rate_below(outcomes(sum(said[:n]), n), limit, alpha=ALPHA, repeated=repeated) for n in LOOKS)
-        passed += any(look.passes for look in looks)
+        passed += any(passes(sum(said[:n]), n) for n in LOOKS)
     return passed / SIMULATED
 
 
@@ -131,8 +136,13 @@ def measures() -> list[Measure]:
         row(
             "rise of 2 points", max(changed), "the largest of 4 settings, enumerated: 250, 500 items, 5 and 10 % change"
         ),
-        row("looks: repeated", repeated, items),
-        row("looks: once, all the same looked at repeatedly", once, f"{items}: what `repeated` is for", floor=None),
+        row("sample_size: growing", repeated, items),
+        row(
+            "sample_size: fixed, yet looked at repeatedly",
+            once,
+            f"{items}: what `growing` is for",
+            floor=None,
+        ),
     ]
 
 

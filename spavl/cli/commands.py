@@ -275,7 +275,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page to write. Default: report.html in the run folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many examples.")] = None,
 ) -> None:
-    """Write the report of a run: one self-contained HTML page."""
+    """Write the report of a run, or of a dataset that was built: one self-contained HTML page."""
     from spavl.pipeline.report import write_run_report
 
     page = write_run_report(folder, out=out, examples=limit)

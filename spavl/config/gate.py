@@ -73,10 +73,10 @@ class GateSettings(Section):
     """The limits; all must hold."""
     alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """Probability with which a model exactly at a limit passes it by luck."""
-    looks: Literal["once", "repeated"] = "once"
-    """`once`: the benchmark was run to its end, and is looked at then. `repeated`: one looks while items are still
-    added, and stops when one likes; bounds are then those of a confidence sequence, which are wider. For rates of plain
-    shares and changes of them."""
+    sample_size: Literal["fixed", "growing"] = "fixed"
+    """`fixed`: how many items are asked was decided before. `growing`: one looks repeatedly while items are added, and
+    stops when one likes; bounds are then those of a confidence sequence, which are wider. For rates of plain shares and
+    changes of them."""
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from typing import Any
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError, SettingsError
 from spavl.pipeline.compared_models import ScoredModel, scored_models
-from spavl.pipeline.report_tables import MeasuredMetric, domain_names, groups, measured_metrics
+from spavl.pipeline.report_tables import MeasuredMetric, measured_metrics
 from spavl.pipeline.score_outcomes import MetricOutcomes, compared, pooled
+from spavl.pipeline.subjects import domain_names, groups
 from spavl.report.data import GroupShown
-from spavl.report.phrases import badness
 from spavl.statistics.intervals import Rate
 from spavl.statistics.multiple import holm
 from spavl.statistics.noninferior import NonInferiority, noninferior
@@ -358,4 +358,4 @@ def _groups(models: Sequence[ScoredModel], metrics: Sequence[ComparedMetric]) ->
             found.setdefault(one.label, {})[model.label] = one.rates[model.name]
     shown = [GroupShown(label=label, rates=rates) for label, rates in found.items()]
     order = [model.label for model in (*models[1:], models[0])]
-    return sorted(shown, key=lambda one: badness(one, order, first.better))
+    return sorted(shown, key=lambda one: one.badness(order, first.better))

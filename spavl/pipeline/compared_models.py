@@ -36,11 +36,6 @@ class ScoredModel:
         found: Mapping[str, Mapping[str, Any]] = self.manifest["models"][self.name]
         return found
 
-    @property
-    def is_first(self) -> bool:
-        """Whether it is what the other models of its run were compared with."""
-        return bool(next(iter(self.manifest["models"])) == self.name)
-
     def is_same_as(self, other: ScoredModel) -> bool:
         """Whether both have the same weights, or are the same entry of one run.
 
@@ -50,7 +45,7 @@ class ScoredModel:
         if self is other:
             return True
         own, theirs = (one.manifest.get("weights", {}).get(one.name, {}).get("identity") for one in (self, other))
-        return own is not None and own == theirs
+        return own is not None and bool(own == theirs)
 
     def metric(self, key: str) -> MeasuredMetric:
         """The metric of its run with a key.

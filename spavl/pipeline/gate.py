@@ -129,7 +129,7 @@ def _decision(limit: Limit, model: ScoredModel, base: ScoredModel, settings: Gat
         return _unread(limit.unread, limit.metric, model)
     metric = _metric(model, limit.metric or "")
     found = model.outcomes(metric)
-    alpha, repeated = settings.alpha, settings.looks == "repeated"
+    alpha, repeated = settings.alpha, settings.sample_size == "growing"
     if limit.upper is not None:
         judge = calibration_of(model.manifest, model.name, metric) if limit.judge == "estimated" else None
         evidence = rate_below(found, limit.upper, alpha=alpha, repeated=repeated, judge=judge)
@@ -205,13 +205,13 @@ def _unread(most: float, key: str | None, model: ScoredModel) -> Decision:
 def _decided(
     model: ScoredModel, metric: MeasuredMetric, found: Evidence, words: str, *, points: bool = False
 ) -> Decision:  # fmt: skip
-    say = _points if points else _share
-    measured = "unread" if found.value is None else say(found.value)
+    in_words = _points if points else _share
+    measured = "unread" if found.value is None else in_words(found.value)
     state: State = "holds" if found.passes else "broken" if found.is_beyond else "undecided"
     return Decision(
         model=model.name, metric=metric.key, limit=f"{metric.key} {words}", state=state, measured=measured,
-        bound=say(found.bound), n=found.n, needed=found.needed if state == "undecided" else None,
-        why=" ".join(_why(state, found, measured, say(found.bound))),
+        bound=in_words(found.bound), n=found.n, needed=found.needed if state == "undecided" else None,
+        why=" ".join(_why(state, found, measured, in_words(found.bound))),
     )  # fmt: skip
 
 

@@ -53,8 +53,8 @@ def _case(suite: ElementTree.Element, decision: Decision) -> None:
     named = {"classname": visible(decision.model), "name": visible(decision.limit), "time": "0"}
     case = ElementTree.SubElement(suite, "testcase", named)
     if decision.state != "holds":
-        told = {"type": decision.state, "message": visible(decision.why)}
-        ElementTree.SubElement(case, "failure", told).text = visible(
+        said = {"type": decision.state, "message": visible(decision.why)}
+        ElementTree.SubElement(case, "failure", said).text = visible(
             f"measured {decision.measured}, bound {decision.bound or '–'}, n = {decision.n}"
         )
 
@@ -70,6 +70,6 @@ def markdown(found: GateResult) -> str:
         "",
         *table_lines(HEAD, rows_of(found)),
     ]
-    told = [f"- {cell(f'{d.model}, {d.limit}: {d.why}')}" for d in found.decisions if d.why]
-    told += [f"- {cell(note)}" for note in found.notes]
-    return "\n".join([*lines, *([""] if told else []), *told]) + "\n"
+    said = [f"- {cell(f'{d.model}, {d.limit}: {d.why}')}" for d in found.decisions if d.why]
+    said += [f"- {cell(note)}" for note in found.notes]
+    return "\n".join([*lines, *([""] if said else []), *said]) + "\n"

@@ -191,7 +191,7 @@ def _moves(base: MetricOutcomes, found: MetricOutcomes, *, falls: bool) -> _Move
 
 
 def _moves_below(moves: _Moves, made: Evidence, limit: float, *, alpha: float, repeated: bool) -> Evidence:
-    """The evidence on a plain share: how many items are missing, and the anytime-valid bound of repeated looks."""
+    """The evidence on a plain share: how many items are missing, and the anytime-valid bound where it is asked for."""
 
     def high(items: float) -> float:
         up, down = moves.up / moves.n * items, moves.down / moves.n * items

@@ -22,8 +22,6 @@ from spavl.pipeline.report_tables import (
     ScoredItem,
     composition,
     composition_by,
-    domain_names,
-    groups,
     heldout,
     measured_metrics,
     responders,
@@ -31,6 +29,7 @@ from spavl.pipeline.report_tables import (
     tables_of,
     telling,
 )
+from spavl.pipeline.subjects import domain_names, groups
 from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
 from spavl.report.data import (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.score_table import check_scores, weight_column
 from spavl.evaluate.scorer import DECLINED
 from spavl.judging.readers.refusal import refuses
@@ -16,8 +15,6 @@ from spavl.statistics.intervals import LEVEL, Outcome, Rate
 from spavl.statistics.paired import PairedComparison, compare_paired
 from spavl.tables.query import query
 
-REFUSAL_READER = REFUSES.id
-"""What tells refusals in stored answers."""
 Cluster = tuple[str, str]
 """An item's cluster, or the item itself; tagged, since an item's id may equal a cluster's name."""
 
@@ -114,16 +111,15 @@ def compared(
     )  # fmt: skip
 
 
-def refused_items(table: Path, *, is_refusal: Callable[[str], bool] = refuses) -> frozenset[str]:
+def refused_items(table: Path) -> frozenset[str]:
     """Ids of the items of a table whose answer is a refusal, by its words or because the service declined the call.
 
     Args:
         table: a file that `spavl evaluate` wrote.
-        is_refusal: whether an answer is one.
 
     Raises:
         RunError: the table is missing, damaged or of another format version.
     """
     check_scores(table)
     rows = query("SELECT item_id, answer, status FROM scores", scores=table)
-    return frozenset(item for item, text, status in rows if status in DECLINED or is_refusal(text or ""))
+    return frozenset(item for item, text, status in rows if status in DECLINED or refuses(text or ""))

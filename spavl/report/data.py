@@ -5,7 +5,7 @@ Everything but the title may be empty; its section is then left out. Without mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -72,6 +72,17 @@ class GroupShown:
     """Rate of the headline metric by name of the model."""
     heldout: bool = False
     """Whether the subject was kept out of training."""
+
+    def badness(self, order: Sequence[str], better: Better) -> list[float]:
+        """How bad it is, as a key to sort by: the worst comes first, and where neither is better all are alike.
+
+        Args:
+            order: names of the models; the first decides, of equals the next.
+            better: direction in which the metric improves.
+        """
+        sign = {"lower": -1, "neither": 0, "higher": 1}[better]
+        values = [self.rates[name].value if name in self.rates else None for name in order]
+        return [sign * (0.0 if value is None else value) for value in values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

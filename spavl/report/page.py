@@ -178,7 +178,7 @@ def _worst_first(report: ReportData, groups: Sequence[GroupShown]) -> list[Group
         return []
     aligned = phrases.of_role(report, "aligned") or list(report.models)
     order = [aligned[0].name, *(model.name for model in report.models)]
-    return sorted(groups, key=lambda group: phrases.badness(group, order, phrases.main_metric(report).better))
+    return sorted(groups, key=lambda group: group.badness(order, phrases.main_metric(report).better))
 
 
 def _total(stages: Sequence[StageCost]) -> StageCost:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spavl.plural import plural
-from spavl.report.data import CoverageShown, GroupShown, MetricShown, ModelShown, ReportData
+from spavl.report.data import CoverageShown, MetricShown, ModelShown, ReportData
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -353,19 +353,6 @@ def _worst_scores(asked: Sequence[tuple[str, Rate]], model: str, main: MetricSho
         return ""
     side = "lowest" if main.better == "higher" else "highest"
     return f"{model} scores {side} in {', '.join(f'{label} ({score(value)})' for label, value in worst)}."
-
-
-def badness(group: GroupShown, order: Sequence[str], better: Better) -> list[float]:
-    """How bad a subject is, as a key to sort by: the worst comes first, and where neither is better all are alike.
-
-    Args:
-        group: the subject.
-        order: names of the models; the first decides, of equals the next.
-        better: direction in which the metric improves.
-    """
-    sign = {"lower": -1, "neither": 0, "higher": 1}[better]
-    values = [group.rates[name].value if name in group.rates else None for name in order]
-    return [sign * (0.0 if value is None else value) for value in values]
 
 
 def _failures(value: Rate, metric: MetricShown) -> int:

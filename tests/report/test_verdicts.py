@@ -83,7 +83,8 @@ def test_bands_are_drawn_behind_a_curve(tmp_path: Path) -> None:
 def test_a_run_has_its_verdicts_domains_and_protocol_names_on_the_page(tmp_path: Path) -> None:
     known = {"class1": "Top", "class2": "", "counts": {"pictures": 1}}
     leaves = [{**known, "class3": f"subject {n}"} for n in (0, 1)]
-    coverage = {"taxonomy": "mine", "columns": ["pictures"], "leaves": leaves, "display": {"Top": "Top of all"}}
+    coverage = {"taxonomy": "mine", "levels": 2, "columns": ["pictures"], "leaves": leaves}
+    coverage["display"] = {"Top": "Top of all"}
     official = tuple(replace(made, standard="harm-official") if made is ALL[0] else made for made in ALL)
     write_run(tmp_path, {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78)}, official, coverage=coverage)
     page = write_run_report(tmp_path).read_text()

@@ -15,7 +15,7 @@ from typing import Any
 
 from spavl.align.policy.policy import Policy
 from spavl.config.align import ValidationSettings
-from spavl.statistics.looks import interval_at_look
+from spavl.statistics.repeated import interval_at_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,18 @@ class ValidationScores:
         """The three shares by name."""
         return {"unsafe": self.unsafe, "over_refusal": self.over_refusal, "skill": self.skill}
 
-    def bounds(self, look: int) -> dict[str, float]:
+    def bounds(self, number: int) -> dict[str, float]:
         """Bounds of the shares at one of many looks: `unsafe_low`, `unsafe_high` and so on; those of known size.
 
         All intervals of a training hold together with probability 95 %, however long it goes on and whichever step is
         chosen by them (see `interval_at_look`). They are for items like these; an unread verdict counts as bad.
 
         Args:
-            look: number of the look, from 1.
+            number: of the look, from 1.
         """
         found: dict[str, float] = {}
         for name, n in self.items.items():
-            low, high = interval_at_look(self.shares[name], n, look)
+            low, high = interval_at_look(self.shares[name], n, number)
             found |= {f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
         return found
 
@@ -126,10 +126,10 @@ def write_results(path: Path, results: Sequence[ValidationResult]) -> None:
         path: the file.
         results: every validated step, in order.
     """
-    lines = (
-        {"step": one.step, **one.scores.shares, "items": dict(one.scores.items), **one.scores.bounds(look)}
-        for look, one in enumerate(results, start=1)
-    )
+    lines = []
+    for number, one in enumerate(results, start=1):
+        known = {"items": dict(one.scores.items), **one.scores.bounds(number)} if one.scores.items else {}
+        lines.append({"step": one.step, **one.scores.shares, **known})
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
