@@ -17,7 +17,7 @@ from spavl.evaluate.blind_control import blanked
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
 from spavl.evaluate.parse import REFUSES
-from spavl.evaluate.run import Scored, answer, compare, score, summarise
+from spavl.evaluate.run import Scored, answer_through, compare, score, summarise
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.spread import spread
@@ -291,9 +291,7 @@ def _spec(session: Session, name: str) -> ModelSpec:
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Scored]:
     tell_calls = calls_of_model(session, spec.name, len(benchmark.items))
     with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
-        answers = answer(
-            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
-        )
+        answers = answer_through(session.engine, benchmark, session.model(spec), on_progress=on_progress)
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
     scored = score(benchmark, answers)
