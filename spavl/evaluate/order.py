@@ -23,14 +23,17 @@ def sharing_order(prompts: Sequence[Prompt]) -> list[int]:
     pictures = [tuple([image.sha256 for image in prompt.pictures]) for prompt in prompts]
     lengths = [_length(prompt) for prompt in prompts]
     longest: dict[tuple[str, ...], int] = {}
-    for shown, length in zip(pictures, lengths, strict=True):
+    first: dict[tuple[str, ...], int] = {}
+    for index, (shown, length) in enumerate(zip(pictures, lengths, strict=True)):
         longest[shown] = max(length, longest.get(shown, 0))
+        first.setdefault(shown, index)
 
-    def place(index: int) -> tuple[int, int, tuple[str, ...], str, int]:
+    def place(index: int) -> tuple[int, int, int, str, int]:
         shown, prompt = pictures[index], prompts[index]
+        if not shown:  # nothing but a beginning is shared: a group would be the whole benchmark
+            return 0, 0, 0, "", lengths[index]
         before = "\n".join([prompt.system, *[turn.text for turn in prompt.earlier]])
-        # Without a picture nothing but a beginning is shared, and a group would be the whole benchmark.
-        return len(shown), longest[shown] if shown else 0, shown, before if shown else "", lengths[index]
+        return len(shown), longest[shown], first[shown], before, lengths[index]
 
     return sorted(range(len(prompts)), key=place)
 
