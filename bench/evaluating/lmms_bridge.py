@@ -43,7 +43,9 @@ def measures() -> list[Measure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         words = _checkpoint(folder / "checkpoint")
-        tasks = write_task(folder / "tasks", pictures=PICTURES, questions=QUESTIONS, words=words, tokens=TOKENS, size=56)
+        tasks = write_task(
+            folder / "tasks", pictures=PICTURES, questions=QUESTIONS, words=words, tokens=TOKENS, size=56
+        )
         first, calls = _through_bridge(folder, tasks)
         again, calls_again = _through_bridge(folder, tasks)
         _their_runner(folder, tasks)
@@ -73,7 +75,12 @@ def _checkpoint(path: Path) -> list[str]:
 
 def _through_bridge(folder: Path, tasks: Path) -> tuple[TaskScores, int]:
     options = {"notes": str(folder / "notes"), "seconds": 0}
-    noting = {"kind": "python", "target": "bench.evaluating.noting_model:NotingModel", "batch_size": 8, "options": options}
+    noting = {
+        "kind": "python",
+        "target": "bench.evaluating.noting_model:NotingModel",
+        "batch_size": 8,
+        "options": options,
+    }
     given = {
         "out": str(folder / "run"), "store": str(folder / "calls.sqlite"),
         "models": [noting | {"name": "even", "version": "1"}, noting | {"name": "odd", "version": "2"},

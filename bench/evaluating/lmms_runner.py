@@ -1,9 +1,9 @@
 """lmms-eval's own Hugging Face runner on a local task, in lmms-eval's environment: `python lmms_runner.py '{…}'`.
 
 Needs lmms-eval and nothing of spavl. Takes a JSON object: `checkpoint`, `tasks` (folder), `task`, `batch_sizes` to be
-tried on a third of the items, `threads`, `runs`. It reads lines: after `run`, it answers all items with the fastest batch
-and prints a JSON line with the seconds of `generate_until` and the words; it ends with the input. The model is kept in
-float32, so that its words can be compared; the runner asks for bfloat16, which has no words of its own on a CPU.
+tried on `trial` items, and `threads`. It reads lines: after `run`, it answers all items with the fastest batch and
+prints a JSON line with the seconds of `generate_until` and the words; it ends with the input. The model is kept in
+float32, so that its words can be compared; the runner itself loads bfloat16.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def overhead(folder: Path) -> list[Measure]:
     with clocked() as again:
         run.evaluate(["instant"])
     how = (
-        f"{ITEMS:,} yes/no questions about {PICTURES} pictures, a model that answers at once with 40 words: loading the "
-        f"file, hashing pictures, call store on disk, scoring by rule, rates with intervals, tables; imports included; "
+        f"{ITEMS:,} yes/no questions about {PICTURES} pictures, a model that answers at once with 40 words: loading "
+        f"the file, hashing pictures, call store on disk, scoring by rule, rates with intervals, tables; imports included; "
         f"the model's own {raw.seconds:.2f} s are taken off"
     )
     name = "evaluation: overhead over raw generation"

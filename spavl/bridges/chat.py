@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -52,7 +53,7 @@ class ChatTurn:
     def interleaved(self) -> bool:
         """Whether a picture stands after words; a prompt shows it before them."""
         kinds = [isinstance(part, Shown) for part in self.parts if part]
-        return any(later and not earlier for earlier, later in zip(kinds, kinds[1:], strict=False))
+        return any(later and not earlier for earlier, later in pairwise(kinds))
 
 
 def prompt_of(turns: Sequence[ChatTurn], keep: Callable[[GivenPicture], ImageRef], *, item: str = "") -> Prompt:

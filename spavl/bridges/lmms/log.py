@@ -1,4 +1,4 @@
-"""lmms-eval's logs of samples, `<date>_samples_<task>.jsonl`: what was answered to every document, and how it scored."""
+"""lmms-eval's logs of samples, `<date>_samples_<task>.jsonl`: the answer to every document, and how it scored."""
 
 from __future__ import annotations
 

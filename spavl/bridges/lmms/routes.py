@@ -74,7 +74,7 @@ class Routes:
 def compare_routes(log: SampleLog, table: Path, metric: str, logged_metric: str) -> Routes:
     """Both routes item by item.
 
-    Items are the same where ids are; else where the two have as many, and each question stands in its prompt in the log.
+    Items are the same where ids are; else where the two have as many, and each question stands in the log's prompt.
 
     Args:
         log: of lmms-eval.

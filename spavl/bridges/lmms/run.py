@@ -28,6 +28,22 @@ class TaskScores:
     interleaved: int = 0
     """Questions with a picture after words, which was shown before them."""
 
+    @property
+    def lines(self) -> list[str]:
+        """What lmms-eval reports, and what is to be known of it, in words."""
+        found = [
+            f"{model}, {task}, as lmms-eval reports it: {', '.join(f'{m} {v:.4g}' for m, v in numbers.items())}"
+            for model, tasks in self.reported.items()
+            for task, numbers in tasks.items()
+        ]
+        found += [
+            f"{task}: {', '.join(names)} cannot be had from single samples, and have no interval here"
+            for task, names in self.only_reported.items()
+        ]
+        if self.interleaved:
+            found.append(f"{self.interleaved} questions have a picture after words; it was shown before them")
+        return found
+
 
 def evaluate_tasks(
     session: Session,

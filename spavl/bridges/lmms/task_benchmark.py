@@ -158,9 +158,10 @@ def _metric(task: ScoredTask, name: str, axis: Axis) -> Metric:
         for sample in samples
         if (score := sample_score(sample, name)) is not None
     }
+    scorer = LoggedScorer(f"lmms-eval:{task.version}/{task.name}/{name}", outcomes)
     return Metric(
         name=name, axis=axis, better="higher" if task.higher.get(name, True) else "lower", label=f"{task.name}: {name}",
-        what=f"that lmms-eval scores by `{name}`", scorer=LoggedScorer(f"lmms-eval:{task.version}/{task.name}/{name}", outcomes),
+        what=f"that lmms-eval scores by `{name}`", scorer=scorer,
         graded=any(score not in (0, 1) for _, score in outcomes.values()),
     )  # fmt: skip
 
