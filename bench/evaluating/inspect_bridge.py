@@ -19,9 +19,9 @@ from inspect_ai.log import list_eval_logs, read_eval_log
 
 from bench.evaluating.yes_no_items import write_items
 from bench.measures import Measure, run
+from spavl.bridges.inspect.entry_point import provider, spavl_benchmark
 from spavl.bridges.inspect.export import write_logs
 from spavl.bridges.inspect.log import log_sources
-from spavl.bridges.inspect.registry import provider, spavl_benchmark
 from spavl.bridges.inspect.sessions import session_of
 from spavl.pipeline.evaluate import evaluate
 

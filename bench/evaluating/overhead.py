@@ -59,8 +59,8 @@ def overhead(folder: Path) -> list[Measure]:
         run.evaluate(["instant"])
     how = (
         f"{ITEMS:,} yes/no questions about {PICTURES} pictures, a model that answers at once with 40 words: loading "
-        f"the file, hashing pictures, call store on disk, scoring by rule, rates with intervals, tables; imports included; "
-        f"the model's own {raw.seconds:.2f} s are taken off"
+        f"the file, hashing pictures, call store on disk, scoring by rule, rates with intervals, tables; imports "
+        f"included; the model's own {raw.seconds:.2f} s are taken off"
     )
     name = "evaluation: overhead over raw generation"
     return [

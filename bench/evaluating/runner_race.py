@@ -84,11 +84,11 @@ def _measures(runs: Sequence[tuple[Answered, Answered]], batch_size: int) -> lis
     equal = sum(a.strip() == b.strip() for a, b in pairs) / len(pairs)
     items = PICTURES * QUESTIONS
     how = (
-        f"{items / ours:.1f} against {items / theirs:.1f} items/s; lmms-eval 0.7.3, `huggingface`, batches "
-        f"of {batch_size}, the fastest of {', '.join(map(str, BATCH_SIZES))}, only `generate_until`; ours: `answer`, call store "
-        f"on disk and scoring; {QUESTIONS} questions in POPE's form to each of {PICTURES} pictures, ≤ {TOKENS} new "
-        f"tokens, greedy, float32, LLaVA with {SMALL.image_tokens} image tokens, language model 256 × 6; "
-        f"{torch.get_num_threads()} threads each; medians of {len(runs)} alternating runs"
+        f"{items / ours:.1f} against {items / theirs:.1f} items/s; lmms-eval 0.7.3, `huggingface`, only "
+        f"`generate_until`, in batches of {batch_size}, the fastest of {', '.join(map(str, BATCH_SIZES))}; ours: "
+        f"`answer`, call store on disk and scoring; {QUESTIONS} questions in POPE's form to each of {PICTURES} "
+        f"pictures, ≤ {TOKENS} new tokens, greedy, float32, LLaVA: {SMALL.image_tokens} image tokens, "
+        f"language model 256 × 6; {torch.get_num_threads()} threads each; medians of {len(runs)} alternating runs"
     )
     return [
         Measure("local answers/s over lmms-eval's Hugging Face runner", theirs / ours, FLOOR, "×", "higher", how),

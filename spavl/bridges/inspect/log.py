@@ -14,6 +14,7 @@ from PIL import Image
 
 from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.evaluate.scorer import FAILED
+from spavl.pictures import PICTURE_FORMATS
 from spavl.run import Run
 
 STOPPED: Mapping[str, str] = {"truncated": "max_tokens", "filtered": "content_filter", "refused": "content_filter"}
@@ -214,7 +215,7 @@ def _path(picture: Path) -> str:
 def _data_url(picture: Path) -> str:
     """The picture as a data URL; its path where it is there no more."""
     try:
-        with Image.open(picture) as opened:
+        with Image.open(picture, formats=PICTURE_FORMATS) as opened:
             kind = Image.MIME.get(opened.format or "", "image/png")
         return f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
     except (OSError, Image.DecompressionBombError):

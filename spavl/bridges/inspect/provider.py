@@ -45,6 +45,11 @@ class SpavlAPI(ModelAPI):  # type: ignore[misc]
         config: Inspect's.
         settings: path of the settings file.
         allow_code: run a class of your own.
+        unknown: none; a further argument is refused.
+
+    Raises:
+        DataError: there is a further argument.
+        SettingsError: something in the settings is wrong.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ from spavl.pipeline.evaluate import open_benchmarks
 from spavl.records import ImageRef, Status
 
 
-@task
+@task  # type: ignore[untyped-decorator]
 def spavl_benchmark(settings: str, benchmark: str = "", allow_code: bool = False) -> Task:
     """A benchmark of a settings file.
 
@@ -104,7 +104,7 @@ def _picture(image: ImageRef) -> Content:
 def _scorer(benchmark: Benchmark, metric: Metric) -> Scorer:
     items = {item.item_id: item for item in benchmark.items}
 
-    @scorer(metrics=[mean(), stderr(cluster="cluster")], name=metric.name)
+    @scorer(metrics=[mean(), stderr(cluster="cluster")], name=metric.name)  # type: ignore[untyped-decorator]
     def own() -> Scorer:
         async def score_sample(state: TaskState, target: Target) -> Score | None:
             item = items[str(state.sample_id)]

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from spavl.bridges.lmms.task_benchmark import ScoredTask, reported_value, task_benchmark, without_score
+from spavl.bridges.lmms.task_benchmark import ScoredTask, reported_numbers, task_benchmark, without_score
 from spavl.errors import DataError, MissingExtra
 from spavl.evaluate.benchmark import Axis
+from spavl.pipeline.build import keep_sections
 from spavl.pipeline.evaluate import Scores, models_of, run_benchmarks
 from spavl.pipeline.session import Session
 
@@ -82,7 +83,10 @@ def evaluate_tasks(
             session.progress.log(f"{spec.name}: {model.lost} calls have no answer; lmms-eval was given an empty one")
     benchmarks = {name: task_benchmark(task, axis) for name, task in done.items()}
     scores = run_benchmarks(session, specs, [one for one in benchmarks.values() if one is not None])
-    reported = {spec.name: {name: _numbers(task, spec.name) for name, task in done.items()} for spec in specs}
+    reported = {
+        spec.name: {name: reported_numbers(task.reported[spec.name]) for name, task in done.items()} for spec in specs
+    }
+    keep_sections(session, "evaluate", "report")
     session.run.note(lmms={"version": version("lmms_eval"), "reported": reported})
     left = {name: without_score(task) for name, task in done.items()}
     return TaskScores(scores, reported, {name: some for name, some in left.items() if some}, interleaved)
@@ -98,11 +102,3 @@ def _take(done: dict[str, ScoredTask], model: str, found: dict[str, Any], asked:
         task.samples[model] = samples
         task.reported[model] = found["results"][name]
         task.higher = found.get("higher_is_better", {}).get(name) or {}
-
-
-def _numbers(task: ScoredTask, model: str) -> dict[str, float]:
-    names = dict.fromkeys(
-        key.split(",")[0] for key in task.reported[model] if not key.split(",")[0].endswith("_stderr")
-    )
-    found = {name: reported_value(task.reported[model], name) for name in names}
-    return {name: value for name, value in found.items() if value is not None and name != "samples"}

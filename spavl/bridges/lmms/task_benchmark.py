@@ -6,7 +6,7 @@ where the mean of its sample scores is the number that lmms-eval reports; others
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose, isfinite
 from typing import Any
@@ -129,22 +129,21 @@ def sample_score(sample: Mapping[str, Any], metric: str) -> float | None:
     return None
 
 
-def reported_value(results: Mapping[str, Any], metric: str) -> float | None:
-    """The number that lmms-eval reports for a metric, as a share; None where it reports none.
+def reported_numbers(results: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers that lmms-eval reports by metric, without standard errors.
 
     Args:
-        results: of one task.
-        metric: name of the metric.
+        results: of one task; a key is a metric and a filter, as in `pope_accuracy,none`.
     """
-    for name, value in results.items():
-        if name.split(",")[0] == metric and isinstance(value, int | float):
-            return float(value)
-    return None
+    found = {key.split(",")[0]: value for key, value in results.items() if "," in key}
+    return {
+        name: float(value) for name, value in found.items() if "_stderr" not in name and isinstance(value, int | float)
+    }
 
 
 def _is_mean(task: ScoredTask, model: str, metric: str) -> bool:
     scores = [sample_score(sample, metric) for sample in task.samples[model]]
-    reported = reported_value(task.reported[model], metric)
+    reported = reported_numbers(task.reported[model]).get(metric)
     if reported is None or not scores or any(score is None for score in scores):
         return False
     mean = sum(score for score in scores if score is not None) / len(scores)
@@ -182,6 +181,6 @@ def without_score(task: ScoredTask) -> list[str]:
     Args:
         task: as lmms-eval scored it.
     """
-    reported: Iterable[str] = (name.split(",")[0] for found in task.reported.values() for name in found)
-    known = {*sample_metrics(task), "alias", "samples", " "}
-    return [name for name in dict.fromkeys(reported) if name not in known and not name.endswith("_stderr")]
+    known = sample_metrics(task)
+    reported = dict.fromkeys(name for found in task.reported.values() for name in reported_numbers(found))
+    return [name for name in reported if name not in known]
