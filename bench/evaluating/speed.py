@@ -2,7 +2,7 @@
 
 python -m bench.evaluating.speed [--json FILE]
 
-lmms-eval runs in an environment of its own, which `bench/evaluating/lmms_environment.sh FOLDER` makes; its Python is
+lmms-eval runs in an environment of its own, which `bench/evaluating/bridging/lmms_environment.sh FOLDER` makes; its Python is
 named by the variable SPAVL_BENCH_LMMS, such as `FOLDER/bin/python`. Five minutes on two cores.
 """
 
@@ -11,9 +11,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.evaluating.interruption import interruption
-from bench.evaluating.overhead import overhead
-from bench.evaluating.runner_race import runner_race
+from bench.evaluating.bridging.interruption import interruption
+from bench.evaluating.bridging.overhead import overhead
+from bench.evaluating.bridging.runner_race import runner_race
 from bench.measures import Measure, run
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.evaluating.yes_no_items import write_items
+from bench.evaluating.bridging.yes_no_items import write_items
 from spavl.api import open_run
 from spavl.bridges.inspect.batching import Batching
 from spavl.bridges.inspect.log import log_header, log_sources, samples_of

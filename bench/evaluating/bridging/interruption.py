@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from bench.evaluating.yes_no_items import write_items
+from bench.evaluating.bridging.yes_no_items import write_items
 from bench.measures import Measure
 from spavl.models.calls.store import CallStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ITEMS, PICTURES, BATCH, SECONDS = 600, 20, 12, 0.05
 
 
@@ -66,7 +66,7 @@ class Evaluation:
         settings = {
             "out": str(folder / "run"), "store": str(folder / "calls.sqlite"),
             "models": [{"kind": "python", "name": "noting", "version": "1", "batch_size": BATCH, "options": options,
-                        "target": "bench.evaluating.noting_model:NotingModel"}],
+                        "target": "bench.evaluating.bridging.noting_model:NotingModel"}],
             "evaluate": {"benchmarks": [{"kind": "file", "name": "yes-no", "path": str(items)}]},
         }  # fmt: skip
         (folder / "settings.yaml").write_text(yaml.safe_dump(settings), "utf-8")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# An environment for lmms-eval beside spavl, made with pip alone: sh bench/evaluating/lmms_environment.sh FOLDER [PYTHON]
+# An environment for lmms-eval beside spavl, made with pip alone: sh bench/evaluating/bridging/lmms_environment.sh FOLDER [PYTHON]
 #
 # lmms-eval needs torchvision. PyPI's torchvision is built for torch with CUDA: beside a torch without CUDA its
 # operators cannot be loaded, and importing it fails ("operator torchvision::nms does not exist"), although its

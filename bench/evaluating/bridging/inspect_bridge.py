@@ -1,6 +1,6 @@
 """The bridge to Inspect against the real package: logs that it opens, our model as provider, our benchmark as task.
 
-FOLDER/bin/python -m bench.evaluating.inspect_bridge [--json FILE]
+FOLDER/bin/python -m bench.evaluating.bridging.inspect_bridge [--json FILE]
 
 Runs in an environment that holds inspect_ai and what spavl's base install needs, with this repository on PYTHONPATH.
 Half a minute; nothing is downloaded.
@@ -17,7 +17,7 @@ import yaml
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import list_eval_logs, read_eval_log
 
-from bench.evaluating.yes_no_items import write_items
+from bench.evaluating.bridging.yes_no_items import write_items
 from bench.measures import Measure, run
 from spavl.bridges.inspect.entry_point import provider, spavl_benchmark
 from spavl.bridges.inspect.export import write_logs
@@ -74,7 +74,7 @@ def _settings(folder: Path) -> Path:
     options = {"notes": str(folder / "notes"), "seconds": 0}
     noting = {
         "kind": "python",
-        "target": "bench.evaluating.noting_model:NotingModel",
+        "target": "bench.evaluating.bridging.noting_model:NotingModel",
         "batch_size": 8,
         "options": options,
     }

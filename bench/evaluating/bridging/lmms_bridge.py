@@ -1,9 +1,9 @@
 """The bridge to lmms-eval against the real package, on a local task in POPE's form; nothing is downloaded.
 
-FOLDER/bin/python -m bench.evaluating.lmms_bridge [--json FILE]
+FOLDER/bin/python -m bench.evaluating.bridging.lmms_bridge [--json FILE]
 
-Runs in the environment that `bench/evaluating/lmms_environment.sh FOLDER` makes, with this repository on PYTHONPATH.
-Half a minute.
+Runs in the environment that `lmms_environment.sh FOLDER` of this folder makes, with this repository on PYTHONPATH; half
+a minute. `python -m bench.evaluating.bridges` starts it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from lmms_eval.loggers import EvaluationTracker
 from lmms_eval.tasks import TaskManager
 from transformers import AutoModelForImageTextToText
 
-from bench.evaluating.lmms_runner import Timed, WithoutEmpty
-from bench.evaluating.lmms_task import NAME, write_task
+from bench.evaluating.bridging.lmms_runner import Timed, WithoutEmpty
+from bench.evaluating.bridging.lmms_task import NAME, write_task
 from bench.measures import Measure, run
 from bench.trl_comparison.workload import SMALL, make_processor, random_model
 from spavl.bridges.lmms.log import read_sample_log
@@ -77,7 +77,7 @@ def _through_bridge(folder: Path, tasks: Path) -> tuple[TaskScores, int]:
     options = {"notes": str(folder / "notes"), "seconds": 0}
     noting = {
         "kind": "python",
-        "target": "bench.evaluating.noting_model:NotingModel",
+        "target": "bench.evaluating.bridging.noting_model:NotingModel",
         "batch_size": 8,
         "options": options,
     }

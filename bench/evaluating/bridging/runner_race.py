@@ -15,7 +15,7 @@ from typing import Any, Self
 import pyarrow.parquet as pq
 import torch
 
-from bench.evaluating.lmms_task import AFTER, NAME, write_task
+from bench.evaluating.bridging.lmms_task import AFTER, NAME, write_task
 from bench.measures import Measure
 from bench.trl_comparison.workload import SMALL, make_processor, random_model
 from spavl.config.models import LocalSpec
@@ -71,7 +71,10 @@ def runner_race(folder: Path) -> list[Measure]:
 
 
 def _unmeasured() -> list[Measure]:
-    how = "needs lmms-eval: `bash bench/evaluating/lmms_environment.sh FOLDER`, then SPAVL_BENCH_LMMS=FOLDER/bin/python"
+    how = (
+        "needs lmms-eval in an environment of its own: `sh bench/evaluating/bridging/lmms_environment.sh FOLDER`, then "
+        "SPAVL_BENCH_LMMS=FOLDER/bin/python"
+    )
     return [
         Measure("local answers/s over lmms-eval's Hugging Face runner", None, FLOOR, "×", "higher", how),
         Measure("local answers with the words of lmms-eval's runner", None, EQUAL, "", "higher", how),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.evaluating.yes_no_items import write_items
+from bench.evaluating.bridging.yes_no_items import write_items
 from bench.instant_model import InstantModel
 from bench.measures import Measure
 from spavl.api import open_run
