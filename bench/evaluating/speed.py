@@ -2,8 +2,8 @@
 
 python -m bench.evaluating.speed [--json FILE]
 
-lmms-eval runs in an environment of its own, which `bench/evaluating/bridging/lmms_environment.sh FOLDER` makes; its Python is
-named by the variable SPAVL_BENCH_LMMS, such as `FOLDER/bin/python`. Five minutes on two cores.
+lmms-eval runs in an environment of its own, which `bench/evaluating/bridging/lmms_environment.sh FOLDER` makes; its
+Python is named by the variable SPAVL_BENCH_LMMS, such as `FOLDER/bin/python`. Five minutes on two quiet cores.
 """
 
 from __future__ import annotations
