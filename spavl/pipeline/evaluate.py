@@ -17,7 +17,7 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
 from spavl.evaluate.loaders.catalogue import refuse_licence
 from spavl.evaluate.metrics import with_outcomes
-from spavl.evaluate.run import Scored, answer, compare, score, summarise
+from spavl.evaluate.run import Scored, answer_through, compare, score, summarise
 from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer, ComparingScorer
@@ -51,17 +51,30 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
         SettingsError: no benchmark is named, one needs a guard and none is named, or two models have one name.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
-    specs = [_spec(session, name) for name in models] or known_models(session)
-    base = base_spec(session)
-    aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
-    if aligned_here and base.name not in [spec.name for spec in specs]:
-        specs = [base, *specs]
-    specs = _distinct(specs)
+    specs = models_of(session, models)
     if unpriced := never_reached(session.settings):
         session.progress.log(unpriced)
     scores = run_benchmarks(session, specs, open_benchmarks(session))
     keep_sections(session, "evaluate", "report")
     return scores
+
+
+def models_of(session: Session, models: Sequence[str] = ()) -> list[ModelSpec]:
+    """The models that are evaluated, each once; a checkpoint of this run comes with the model it was made from.
+
+    Args:
+        session: the settings and the run folder.
+        models: as for `evaluate`.
+
+    Raises:
+        SettingsError: two models have one name.
+    """
+    specs = [_spec(session, name) for name in models] or known_models(session)
+    base = base_spec(session)
+    aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
+    if aligned_here and base.name not in [spec.name for spec in specs]:
+        specs = [base, *specs]
+    return _distinct(specs)
 
 
 def _distinct(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
@@ -285,9 +298,7 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, firs
 
 def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark, on_progress: OnProgress) -> list[Answer]:
     """A model's answers to a benchmark; those that are lost are counted."""
-    answers = answer(
-        benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
-    )
+    answers = answer_through(session.engine, benchmark, session.model(spec), on_progress=on_progress)
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
     return answers
