@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from spavl.statistics.clusters import excess_kurtosis, mean_square_error, members, widening
+from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
@@ -192,7 +192,7 @@ def _ppi(
     value = float(residual.mean() + (weight * said[~labelled].mean() if many else 0.0))
     value = min(1.0, max(0.0, value))
     sums = np.bincount(member, weights=parts)
-    variance = mean_square_error(sums) ** 2 * widening(excess_kurtosis(sums), len(sums), level)
+    variance = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
     variance *= few / max(1, few - 2)
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(few)
     return (value, *wilson(value * effective, effective, level=level))
