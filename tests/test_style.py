@@ -197,7 +197,7 @@ ELSEWHERE = {
     "bridges/lmms/model.py": "lmms_eval",
     **{f"bridges/inspect/{name}.py": "inspect_ai" for name in ("export", "provider", "tasks", "entry_point")},
 }
-"""Modules for a package that lives in an environment of its own, where bench/evaluating/bridging/*_bridge.py runs them."""
+"""Modules for a package in an environment of its own, where bench/evaluating/bridging/*_bridge.py runs them."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -160,7 +160,7 @@ def test_a_benchmark_with_a_new_metric_is_in_run_json_terminal_and_report(folder
     assert known["metrics"]["polite_rate"] == {
         "name": "polite_rate", "benchmark": "tea", "axis": "helpfulness", "better": "higher", "label": "Polite answers",
         "what": "that say please", "scorer": "own:says-please/1", "protocol": known["benchmarks"]["tea"]["protocol"],
-        "graded": False,
+        "graded": False, "standard": "",
     }  # fmt: skip
     assert known["models"]["kind"]["polite_rate"]["value"] == 1.0
     assert known["paired"]["kind"]["polite_rate"]["fixed"] == 4

@@ -12,7 +12,8 @@ from spavl.bridges.lmms.task_benchmark import ScoredTask, reported_numbers, task
 from spavl.errors import DataError, MissingExtra
 from spavl.evaluate.benchmark import Axis
 from spavl.pipeline.build import keep_sections
-from spavl.pipeline.evaluate import Scores, models_of, run_benchmarks
+from spavl.pipeline.evaluate import models_of, run_benchmarks
+from spavl.pipeline.scores import Scores
 from spavl.pipeline.session import Session
 
 
