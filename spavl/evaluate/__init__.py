@@ -2,8 +2,9 @@
 
 In reading order: `item`, `scorer` (answers, and what scores them), `benchmark` (items and metrics), `metrics` (those
 that several benchmarks have), `tools` (what a benchmark is made with), `loaders`, `run` (answer → score → summarise and
-compare), `score_table`, `parse` (scorers by what `spavl.judging.readers` reads), `guard_scorer`, `yes_no` (POPE's
-report), `blind_control` (no pictures), `pictures` (pictures kept by their hash).
+compare), `order` (who is asked beside whom), `score_table`, `parse` (scorers by what
+`spavl.judging.readers` reads), `guard_scorer`, `yes_no` (POPE's report), `blind_control` (no pictures),
+`pictures` (pictures kept by their hash).
 """
 
 from spavl.evaluate.benchmark import Axis, Benchmark, Metric
