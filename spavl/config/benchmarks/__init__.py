@@ -18,6 +18,13 @@ from spavl.config.benchmarks.own import (
     WorldLanguage,
 )
 from spavl.config.benchmarks.safety import MmSafetyBenchmark, SafetyBenchmark, SpaVlBenchmark
+from spavl.config.benchmarks.safety_more import (
+    JailbreakVBenchmark,
+    MirSafetyBenchmark,
+    MoreSafetyBenchmark,
+    MssBenchmark,
+    SafeMtBenchmark,
+)
 from spavl.config.benchmarks.skills import (
     MathVistaBenchmark,
     MmBenchBenchmark,
@@ -35,15 +42,20 @@ __all__ = [
     "BenchmarkSpec",
     "FileBenchmark",
     "GqaBenchmark",
+    "JailbreakVBenchmark",
     "LoadedBenchmark",
     "MathVistaBenchmark",
     "MiniworldBenchmark",
+    "MirSafetyBenchmark",
     "MmBenchBenchmark",
     "MmSafetyBenchmark",
     "MmVetBenchmark",
     "MmmuBenchmark",
+    "MoreSafetyBenchmark",
+    "MssBenchmark",
     "PopeBenchmark",
     "PythonBenchmark",
+    "SafeMtBenchmark",
     "SafetyBenchmark",
     "ScienceQaBenchmark",
     "SeedBenchBenchmark",
@@ -55,7 +67,7 @@ __all__ = [
     "WorldLanguage",
 ]
 
-LoadedBenchmark = FileBenchmark | SafetyBenchmark | SkillBenchmark | PythonBenchmark
+LoadedBenchmark = FileBenchmark | SafetyBenchmark | MoreSafetyBenchmark | SkillBenchmark | PythonBenchmark
 """Settings of a benchmark that a loader reads."""
 BenchmarkSpec = Annotated[LoadedBenchmark | MiniworldBenchmark, Field(discriminator="kind")]
 """Settings of any benchmark, told apart by `kind`."""

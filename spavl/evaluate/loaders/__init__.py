@@ -16,12 +16,13 @@ from spavl.evaluate.loaders.file import load_file
 from spavl.evaluate.loaders.loader import Loader
 from spavl.evaluate.loaders.own import load_own
 from spavl.evaluate.loaders.safety import SAFETY
+from spavl.evaluate.loaders.safety.more import MORE_SAFETY
 from spavl.evaluate.loaders.skills import SKILLS
 from spavl.evaluate.tools import BenchmarkTools
 
 __all__ = ["LOADERS", "Loader", "load_own", "open_benchmark"]
 
-LOADERS: Mapping[type, Loader] = {FileBenchmark: load_file, **SAFETY, **SKILLS}
+LOADERS: Mapping[type, Loader] = {FileBenchmark: load_file, **SAFETY, **MORE_SAFETY, **SKILLS}
 """Loader by class of the settings entry."""
 
 
