@@ -7,7 +7,9 @@ Parquet (thu-coai/MIR-SafetyBench, `train`), with `category` and `num_images` be
 Ids begin anew in every category and relation.
 
 Asked is `revised_prompt`, without a text around it; the authors generate greedily, up to 4,096 tokens. The questions of
-a category that were made from one `original_question` are a cluster.
+a category that were made from one `original_question` are a cluster. The authors grade by HarmBench's classifier, of
+the original question and the answer alone; the rubric here sees question, pictures and answer, so that the rates are
+not theirs.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ SOURCE = Source(
     title="MIR-SafetyBench", paper="arXiv 2601.14127",
     get="run extract_data.py of https://github.com/thu-coai/MIR-SafetyBench, or take the Parquet files of"
     " thu-coai/MIR-SafetyBench",
-    licence="not stated", commercial=None, sure="code",
+    licence="MIT for the repository; not stated for the data", commercial=None, sure="code",
     counts={
         "Temporal_Continuity": 317, "Temporal_Jump": 303, "Spatial_Juxtaposition": 292, "Spatial_Embedding": 293,
         "Relevance": 152, "Complementarity": 280, "Analogy": 318, "Causality": 280, "Decomposition": 441,
