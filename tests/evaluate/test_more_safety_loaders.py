@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.config.benchmarks import JailbreakVBenchmark, MirSafetyBenchmark, MssBenchmark, SafeMtBenchmark
+from spavl.config.benchmarks.safety_more import Turns
 from spavl.errors import DataError
 from spavl.evaluate import Answer, Benchmark, score, summarise
+from spavl.evaluate.compliance import of_compliance
 from spavl.evaluate.guard_scorer import exchange_of
-from spavl.evaluate.loaders.safety.compliance import of_compliance
 from spavl.evaluate.loaders.safety.more import MORE_SAFETY, SOURCES_MORE_SAFETY
 from spavl.evaluate.scorer import AskingScorer
 from spavl.statistics.intervals import Outcome
@@ -207,7 +208,7 @@ def test_a_row_of_mir_safetybench_that_lost_a_picture_is_told(tmp_path: Path) ->
         opened_safety(MirSafetyBenchmark(path=str(tmp_path), partial=True), tmp_path)
 
 
-def safemt(tmp_path: Path, turns: Sequence[int] = (1, 2, 4), *, hub: bool = False, **more: Any) -> Benchmark:
+def safemt(tmp_path: Path, turns: Sequence[Turns] = (1, 2, 4), *, hub: bool = False, **more: Any) -> Benchmark:
     folder = files.safemt(tmp_path / "safemt", turns, hub=hub)
     return opened_safety(SafeMtBenchmark(path=str(folder), turns=tuple(turns), partial=True, **more), tmp_path)
 

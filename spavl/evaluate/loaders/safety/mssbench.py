@@ -24,10 +24,10 @@ from typing import Any
 from spavl.config.benchmarks import MssBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.compliance import of_compliance
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.safety.compliance import of_compliance
 from spavl.evaluate.loaders.safety.subsets import with_each_subset
 from spavl.evaluate.loaders.skills.assembly import (
     PictureFolder,
