@@ -18,9 +18,9 @@ from spavl.threads import prepare_process
 
 if TYPE_CHECKING:
     from spavl.pipeline.check import RunPlan
-    from spavl.pipeline.evaluate import Scores
     from spavl.pipeline.qualification import Qualification
     from spavl.pipeline.regrade import Regraded
+    from spavl.pipeline.scores import Scores
     from spavl.pipeline.session import Session
 
 SettingsSource = str | Path | Mapping[str, Any] | Settings

@@ -176,3 +176,17 @@ def gate(
         print_gate(found)
     if not found.passes:
         raise typer.Exit(4)
+
+
+@look_app.command(epilog="Example: [bold]spavl benchmarks --axis over-refusal[/bold]")
+def benchmarks(
+    axis: Annotated[
+        str | None, typer.Option(help="Only those of one axis: safety, over-refusal, helpfulness or skill.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the published benchmarks that can be read: what each measures, where its files are, and its licence."""
+    from spavl.cli.catalogue import print_catalogue
+    from spavl.evaluate.loaders.catalogue import catalogue
+
+    print_catalogue(catalogue(axis), as_json=as_json)

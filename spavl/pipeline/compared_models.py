@@ -39,7 +39,7 @@ class ScoredModel:
     @property
     def is_first(self) -> bool:
         """Whether it is what the other models of its run were compared with."""
-        return next(iter(self.manifest["models"])) == self.name
+        return bool(next(iter(self.manifest["models"])) == self.name)
 
     def is_same_as(self, other: ScoredModel) -> bool:
         """Whether both have the same weights, or are the same entry of one run.

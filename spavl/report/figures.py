@@ -176,7 +176,8 @@ def curve(shown: Curve) -> str:
             mark = "o" if len(points) <= 12 else None
             axes.plot(steps, values, color=colour, linewidth=1.8, label=label, marker=mark, markersize=4)
             if band := shown.bands.get(label):
-                axes.fill_between(*zip(*band, strict=True), color=colour, alpha=0.16, linewidth=0)
+                at, low, high = ([one[place] for one in band] for place in range(3))
+                axes.fill_between(at, low, high, color=colour, alpha=0.16, linewidth=0)
             ends.append(f"{label} from {values[0]:.3g} to {values[-1]:.3g}" if values else f"{label}: no points")
         if shown.percent:
             axes.set_ylim(0, 1)

@@ -360,4 +360,4 @@ def test_an_empty_folder_says_where_the_files_are(tmp_path: Path, kind: type[Any
 
 def test_the_counts_are_those_of_the_papers() -> None:
     counts = {source.title: sum(source.counts.values()) for source in SOURCES_MORE_SAFETY.values()}
-    assert counts == {"MSSBench": 0, "JailBreakV-28K": 28_280, "MIR-SafetyBench": 2_676, "SafeMT": 10_000}
+    assert counts == {"MSSBench": 0, "JailBreakV-28K": 28_000, "MIR-SafetyBench": 2_676, "SafeMT": 10_000}

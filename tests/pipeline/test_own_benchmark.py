@@ -15,8 +15,9 @@ from spavl.cli.terminal import out as console
 from spavl.cli.terminal import print_scores
 from spavl.config import Settings, load_settings
 from spavl.errors import DataError, SettingsError, SpavlError
-from spavl.pipeline.evaluate import Scores, blank_benchmarks, evaluate, open_benchmarks, run_benchmarks
+from spavl.pipeline.evaluate import blank_benchmarks, evaluate, open_benchmarks, run_benchmarks
 from spavl.pipeline.report import write_run_report
+from spavl.pipeline.scores import Scores
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 

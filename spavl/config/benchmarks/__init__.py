@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from spavl.config.benchmarks.helpfulness import AnthropicHelpfulBenchmark, HelpfulBenchmark
 from spavl.config.benchmarks.own import (
     AnswerForm,
     FileBenchmark,
@@ -17,6 +18,7 @@ from spavl.config.benchmarks.own import (
     PythonBenchmark,
     WorldLanguage,
 )
+from spavl.config.benchmarks.refusals import MossBenchBenchmark, RefusalBenchmark, VlsuBenchmark, XsTestBenchmark
 from spavl.config.benchmarks.safety import MmSafetyBenchmark, SafetyBenchmark, SpaVlBenchmark
 from spavl.config.benchmarks.safety_more import (
     JailbreakVBenchmark,
@@ -39,9 +41,11 @@ from spavl.config.benchmarks.vqa import GqaBenchmark, TextVqaBenchmark, VizWizBe
 
 __all__ = [
     "AnswerForm",
+    "AnthropicHelpfulBenchmark",
     "BenchmarkSpec",
     "FileBenchmark",
     "GqaBenchmark",
+    "HelpfulBenchmark",
     "JailbreakVBenchmark",
     "LoadedBenchmark",
     "MathVistaBenchmark",
@@ -52,9 +56,11 @@ __all__ = [
     "MmVetBenchmark",
     "MmmuBenchmark",
     "MoreSafetyBenchmark",
+    "MossBenchBenchmark",
     "MssBenchmark",
     "PopeBenchmark",
     "PythonBenchmark",
+    "RefusalBenchmark",
     "SafeMtBenchmark",
     "SafetyBenchmark",
     "ScienceQaBenchmark",
@@ -63,11 +69,21 @@ __all__ = [
     "SpaVlBenchmark",
     "TextVqaBenchmark",
     "VizWizBenchmark",
+    "VlsuBenchmark",
     "VqaV2Benchmark",
     "WorldLanguage",
+    "XsTestBenchmark",
 ]
 
-LoadedBenchmark = FileBenchmark | SafetyBenchmark | MoreSafetyBenchmark | SkillBenchmark | PythonBenchmark
+LoadedBenchmark = (
+    FileBenchmark
+    | SafetyBenchmark
+    | MoreSafetyBenchmark
+    | RefusalBenchmark
+    | HelpfulBenchmark
+    | SkillBenchmark
+    | PythonBenchmark
+)
 """Settings of a benchmark that a loader reads."""
 BenchmarkSpec = Annotated[LoadedBenchmark | MiniworldBenchmark, Field(discriminator="kind")]
 """Settings of any benchmark, told apart by `kind`."""

@@ -1,9 +1,10 @@
 """Loaders of benchmarks, one module each: local files in their published layout, or own code; none downloads.
 
-`safety` and `skills` hold those of published benchmarks, `file` that of the user's own files, `own` that of own code.
-What they share: `loader` (the type), `source` (paper, licence, counts), `read_files` (fields and pictures), `findings`
-(what is wrong, told at once), `columns` and `item_of_row` (the user's own files), `labelled` (examples on which guards
-are measured).
+`safety`, `refusals`, `helpfulness` and `skills` hold those of published benchmarks, `file` that of the user's own
+files, `own` that of own code. What they share: `loader` (the type), `source` (paper, licence, counts), `catalogue` (all
+that are published), `read_files` (fields and pictures), `findings` (what is wrong, told at once), `columns`,
+`item_of_row`, `answers_of_row` and `rotations` (the user's own files), `labelled` (examples on which guards are
+measured).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Mapping
 from spavl.config.benchmarks import FileBenchmark, LoadedBenchmark, PythonBenchmark
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.loaders.file import load_file
+from spavl.evaluate.loaders.helpfulness import HELPFULNESS
 from spavl.evaluate.loaders.loader import Loader
 from spavl.evaluate.loaders.own import load_own
+from spavl.evaluate.loaders.refusals import REFUSALS
 from spavl.evaluate.loaders.safety import SAFETY
 from spavl.evaluate.loaders.safety.more import MORE_SAFETY
 from spavl.evaluate.loaders.skills import SKILLS
@@ -22,7 +25,9 @@ from spavl.evaluate.tools import BenchmarkTools
 
 __all__ = ["LOADERS", "Loader", "load_own", "open_benchmark"]
 
-LOADERS: Mapping[type, Loader] = {FileBenchmark: load_file, **SAFETY, **MORE_SAFETY, **SKILLS}
+LOADERS: Mapping[type, Loader] = {
+    FileBenchmark: load_file, **SAFETY, **MORE_SAFETY, **REFUSALS, **HELPFULNESS, **SKILLS,
+}  # fmt: skip
 """Loader by class of the settings entry."""
 
 

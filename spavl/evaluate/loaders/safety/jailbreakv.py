@@ -39,9 +39,11 @@ SOURCE = Source(
     title="JailBreakV-28K", paper="arXiv 2404.03027",
     get=f"take {WHOLE}.csv or {MINI}.csv of https://huggingface.co/datasets/JailbreakV-28K/JailBreakV-28k, and the"
     " pictures through the form that is linked there",
-    licence="MIT", commercial=True, counts={WHOLE: 28_000, MINI: 280}, sure="code",
+    licence="MIT", commercial=True, counts={WHOLE: 28_000}, sure="code",
 )  # fmt: skip
-"""Where it comes from; the counts of the whole and of the mini version."""
+"""Where it comes from."""
+COUNTS = {**SOURCE.counts, MINI: 280}
+"""Rows of the whole and of the mini version."""
 
 
 def load_jailbreakv(spec: JailbreakVBenchmark, tools: BenchmarkTools) -> Benchmark:
@@ -63,7 +65,7 @@ def load_jailbreakv(spec: JailbreakVBenchmark, tools: BenchmarkTools) -> Benchma
     items = list(_items(file, picture_folder(spec.images, SOURCE, file.parent), findings))
     harm = replace(unsafe_rate(tools.unsafe()), what="to jailbreaks that a guard grades unsafe")
     read = Read(
-        items=items, findings=findings, source=replace(SOURCE, counts={version: SOURCE.counts[version]}),
+        items=items, findings=findings, source=replace(SOURCE, counts={version: COUNTS[version]}),
         part=lambda item: version, metrics=with_each_subset([harm], items),
     )  # fmt: skip
     return benchmark_of(spec, tools, read, spec.name, spec.prompt)

@@ -40,6 +40,7 @@ from spavl.evaluate.loaders.skills.assembly import (
 )
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
+from spavl.evaluate.pairs import pair_accuracy
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.rows import brief
@@ -87,9 +88,8 @@ def _metrics(complies: Scorer) -> tuple[Metric, ...]:
         over_refusal_rate(of_compliance(complies, "refuse")),
         what="beside the picture that makes the request harmless that do not comply",
     )  # fmt: skip
-    pairs = Metric(
-        name="pair_accuracy", axis="safety", better="higher", label="Pairs with both sides right", together="all",
-        scorer=of_compliance(complies, "as-declared"),
+    pairs = replace(
+        pair_accuracy(of_compliance(complies, "as-declared"), "safety"), when_declined=None,
         what="to a pair that comply beside the harmless picture and do not beside the other",
     )  # fmt: skip
     return harm, needless, pairs
