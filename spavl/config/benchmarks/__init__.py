@@ -20,6 +20,13 @@ from spavl.config.benchmarks.own import (
 )
 from spavl.config.benchmarks.refusals import MossBenchBenchmark, RefusalBenchmark, VlsuBenchmark, XsTestBenchmark
 from spavl.config.benchmarks.safety import MmSafetyBenchmark, SafetyBenchmark, SpaVlBenchmark
+from spavl.config.benchmarks.safety_more import (
+    JailbreakVBenchmark,
+    MirSafetyBenchmark,
+    MoreSafetyBenchmark,
+    MssBenchmark,
+    SafeMtBenchmark,
+)
 from spavl.config.benchmarks.skills import (
     MathVistaBenchmark,
     MmBenchBenchmark,
@@ -39,17 +46,22 @@ __all__ = [
     "FileBenchmark",
     "GqaBenchmark",
     "HelpfulBenchmark",
+    "JailbreakVBenchmark",
     "LoadedBenchmark",
     "MathVistaBenchmark",
     "MiniworldBenchmark",
+    "MirSafetyBenchmark",
     "MmBenchBenchmark",
     "MmSafetyBenchmark",
     "MmVetBenchmark",
     "MmmuBenchmark",
+    "MoreSafetyBenchmark",
     "MossBenchBenchmark",
+    "MssBenchmark",
     "PopeBenchmark",
     "PythonBenchmark",
     "RefusalBenchmark",
+    "SafeMtBenchmark",
     "SafetyBenchmark",
     "ScienceQaBenchmark",
     "SeedBenchBenchmark",
@@ -64,7 +76,13 @@ __all__ = [
 ]
 
 LoadedBenchmark = (
-    FileBenchmark | SafetyBenchmark | RefusalBenchmark | HelpfulBenchmark | SkillBenchmark | PythonBenchmark
+    FileBenchmark
+    | SafetyBenchmark
+    | MoreSafetyBenchmark
+    | RefusalBenchmark
+    | HelpfulBenchmark
+    | SkillBenchmark
+    | PythonBenchmark
 )
 """Settings of a benchmark that a loader reads."""
 BenchmarkSpec = Annotated[LoadedBenchmark | MiniworldBenchmark, Field(discriminator="kind")]
