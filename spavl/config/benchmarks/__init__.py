@@ -17,7 +17,16 @@ from spavl.config.benchmarks.own import (
     PythonBenchmark,
     WorldLanguage,
 )
-from spavl.config.benchmarks.safety import MmSafetyBenchmark, SafetyBenchmark, SpaVlBenchmark
+from spavl.config.benchmarks.safety import (
+    AdvBenchBenchmark,
+    FigStepBenchmark,
+    MmSafetyBenchmark,
+    SafetyBenchmark,
+    SiuoBenchmark,
+    SpaVlBenchmark,
+    VlGuardBenchmark,
+    VlsBenchBenchmark,
+)
 from spavl.config.benchmarks.skills import (
     MathVistaBenchmark,
     MmBenchBenchmark,
@@ -31,8 +40,10 @@ from spavl.config.benchmarks.skills import (
 from spavl.config.benchmarks.vqa import GqaBenchmark, TextVqaBenchmark, VizWizBenchmark, VqaV2Benchmark
 
 __all__ = [
+    "AdvBenchBenchmark",
     "AnswerForm",
     "BenchmarkSpec",
+    "FigStepBenchmark",
     "FileBenchmark",
     "GqaBenchmark",
     "LoadedBenchmark",
@@ -47,10 +58,13 @@ __all__ = [
     "SafetyBenchmark",
     "ScienceQaBenchmark",
     "SeedBenchBenchmark",
+    "SiuoBenchmark",
     "SkillBenchmark",
     "SpaVlBenchmark",
     "TextVqaBenchmark",
     "VizWizBenchmark",
+    "VlGuardBenchmark",
+    "VlsBenchBenchmark",
     "VqaV2Benchmark",
     "WorldLanguage",
 ]
