@@ -73,7 +73,7 @@ def load_siuo(spec: SiuoBenchmark, tools: BenchmarkTools) -> Benchmark:
             where=f"benchmark {spec.name}", try_="set `evaluate.sampling.temperature`, such as 1.0; or `samples: 1`",
         )  # fmt: skip
     findings = Findings(path, tools.missing_pictures)
-    images = PictureFolder(Path(spec.images) if spec.images else _beside(file), {})
+    images = PictureFolder(Path(spec.images) if spec.images else _images_of(file), {})
     read = Read(
         items=list(_items(file, spec.part, images, findings)), findings=findings, part=lambda item: item.subset,
         source=replace(SOURCE, counts={spec.part: SOURCE.counts[spec.part]}),
@@ -83,7 +83,7 @@ def load_siuo(spec: SiuoBenchmark, tools: BenchmarkTools) -> Benchmark:
     return replace(made, samples=samples)
 
 
-def _beside(file: Path) -> Path:
+def _images_of(file: Path) -> Path:
     """The folder of the pictures, beside the file or beside its folder."""
     return next((at for at in (file.parent / "images", file.parent.parent / "images") if at.is_dir()), file.parent)
 

@@ -82,7 +82,7 @@ def _files(spec: VlsBenchBenchmark, tools: BenchmarkTools) -> tuple[list[Path], 
     if file and file.exists() and file.suffix != ".parquet":
         folder = PictureFolder(Path(spec.images) if spec.images else file.parent, {})
         return [file], lambda row: folder.picture(text_of(row, "image_path"))
-    if files := hub_files(path, ""):
+    if files := hub_files(path, "*"):
         return files, lambda row: inline_picture(row, tools)
     raise nothing_found(path, SOURCE)
 
