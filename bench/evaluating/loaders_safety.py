@@ -21,6 +21,7 @@ from spavl.config.benchmarks import (
     VlGuardBenchmark,
     VlsBenchBenchmark,
 )
+from spavl.config.benchmarks.safety import Variant
 from spavl.errors import SpavlError
 from spavl.evaluate.loaders.safety.mm_safetybench import SIZES
 from tests.evaluate import safety_files as files
@@ -61,7 +62,7 @@ def _spa_vl(folder: Path) -> Checks:
 def _mm_safetybench(folder: Path) -> Checks:
     path = str(files.mm_safetybench(folder / "mm", ("SD", "SD_TYPO", "TYPO")))
     text = opened_safety(MmSafetyBenchmark(path=path, variants=("text",)), folder)
-    variants = ("text", "SD", "SD_TYPO", "TYPO")
+    variants: tuple[Variant, ...] = ("text", "SD", "SD_TYPO", "TYPO")
     tiny = opened_safety(MmSafetyBenchmark(path=path, variants=variants, tiny=True), folder)
     asked = {item.item_id: item.question for item in tiny.items}
     found = rates(tiny, lambda item: "mm-safetybench-health" if item.item_id.endswith("/SD") else SORRY)

@@ -25,7 +25,7 @@ from spavl.evaluate.loaders.safety import SAFETY, SOURCES_SAFETY
 from spavl.evaluate.loaders.safety.mm_safetybench import POLICY_RUBRICS, SIZES
 from tests.evaluate import safety_files as files
 from tests.evaluate.safety_files import SORRY, opened_safety, rates
-from tests.evaluate.skill_files import inline, parquet
+from tests.evaluate.skill_files import as_json, inline, parquet
 
 Write = Callable[[Path], Path]
 WHOLE: list[tuple[Any, Write, dict[str, Any], int]] = [
@@ -293,7 +293,7 @@ def test_options_of_siuo_that_cannot_be_asked_are_named(tmp_path: Path, change: 
     folder = files.siuo(tmp_path / "s", 3)
     rows = json.loads((folder / "siuo_mcqa.json").read_text())
     rows[1] |= change
-    files.as_json(folder / "siuo_mcqa.json", rows)
+    as_json(folder / "siuo_mcqa.json", rows)
     with pytest.raises(DataError, match="1 of 3") as error:
         opened_safety(SiuoBenchmark(path=str(folder), part="mcqa", partial=True), tmp_path)
     assert message in error.value.what

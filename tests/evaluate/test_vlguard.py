@@ -15,6 +15,7 @@ from spavl.errors import DataError
 from spavl.evaluate import Item
 from tests.evaluate import safety_files as files
 from tests.evaluate.safety_files import SORRY, opened_safety, rates
+from tests.evaluate.skill_files import as_json
 
 
 def test_both_requests_of_a_safe_picture_are_found_in_either_order_and_are_a_pair(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_answers_to_safe_requests_are_compared_with_those_of_gpt4v_by_id(tmp_pat
     assert not any("reference" in item.notes for item in made.items if item.harmful)
     assert rates(made, lambda item: "z")["win_rate"] == 1.0
     answers = json.loads((folder / "gpt4_safe_safes.json").read_text())
-    files.as_json(folder / "gpt4_safe_safes.json", answers[1:])
+    as_json(folder / "gpt4_safe_safes.json", answers[1:])
     with pytest.raises(DataError, match="has no answer to this question"):
         opened_safety(VlGuardBenchmark(path=str(folder), pairwise=True), tmp_path)
     (folder / "gpt4_safe_safes.json").unlink()
@@ -86,7 +87,7 @@ def test_a_record_of_vlguard_that_cannot_be_asked_is_named(
     folder = files.vlguard(tmp_path / "v", 2, 2)
     rows = json.loads((folder / "test.json").read_text())
     change(rows[0])
-    files.as_json(folder / "test.json", rows)
+    as_json(folder / "test.json", rows)
     with pytest.raises(DataError, match="1 of 4") as error:
         opened_safety(VlGuardBenchmark(path=str(folder), partial=True), tmp_path)
     assert message in error.value.what
