@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spavl.judging import Exchange, Grade, Guard, GuardKind, Judge
     from spavl.models.base import Prompt, Reply, Request, Sampling
     from spavl.pipeline.check import RunPlan
-    from spavl.pipeline.evaluate import Scores
+    from spavl.pipeline.scores import Scores
     from spavl.progress import Progress, TerminalProgress
     from spavl.records import ImageRecord, ImageRef, Judgment, Match, PreferencePair, Query, Response, Topic, Turn
     from spavl.run import Made, ModelUse, Stage, StageContext
@@ -36,7 +36,7 @@ _MODULES = {
     "spavl.judging": ("Exchange", "Grade", "Guard", "GuardKind", "Judge"),
     "spavl.models.base": ("Prompt", "Reply", "Request", "Sampling"),
     "spavl.pipeline.check": ("RunPlan",),
-    "spavl.pipeline.evaluate": ("Scores",),
+    "spavl.pipeline.scores": ("Scores",),
     "spavl.progress": ("Progress", "TerminalProgress"),
     "spavl.records": (
         "ImageRecord", "ImageRef", "Judgment", "Match", "PreferencePair", "Query", "Response", "Topic", "Turn",

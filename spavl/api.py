@@ -18,9 +18,9 @@ from spavl.threads import prepare_process
 
 if TYPE_CHECKING:
     from spavl.pipeline.check import RunPlan
-    from spavl.pipeline.evaluate import Scores
     from spavl.pipeline.qualification import Qualification
     from spavl.pipeline.regrade import Regraded
+    from spavl.pipeline.scores import Scores
     from spavl.pipeline.session import Session
 
 SettingsSource = str | Path | Mapping[str, Any] | Settings
@@ -206,7 +206,7 @@ class PipelineRun:
             return regrade(session, guards)
 
     def report(self, out: str | Path | None = None, *, examples: int | None = None) -> Path:
-        """Write the report, one HTML page. Returns its path.
+        """Write the report, one HTML page; of a run that was built and not evaluated, of its dataset. Returns its path.
 
         Args:
             out: the page; `report.html` in the run folder unless given.
@@ -214,7 +214,7 @@ class PipelineRun:
 
         Raises:
             MissingExtra: Matplotlib is not installed.
-            RunError: nothing was evaluated yet, or the page cannot be written.
+            RunError: nothing was built or evaluated yet, or the page cannot be written.
         """
         from spavl.pipeline.report import write_run_report
 

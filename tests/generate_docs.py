@@ -212,6 +212,16 @@ def tour() -> str:
     return f"{before}<!-- map -->\n{package_map()}\n<!-- /map -->{after}"
 
 
+def statistics() -> str:
+    """The page on statistics with its table of what was simulated."""
+    text = (ROOT / "docs" / "methods" / "statistics.md").read_text("utf-8")
+    measured = json.loads((ROOT / "bench" / "results" / "evaluate-statistics.json").read_text("utf-8"))["measures"]
+    before, rest = text.split("<!-- table -->")
+    _, after = rest.split("<!-- /table -->")
+    how = "\n".join(f"- *{row['name']}*: {row['how']}" for row in measured)
+    return f"{before}<!-- table -->\n{table(measured)}\n\n{how}\n<!-- /table -->{after}"
+
+
 def package_map() -> str:
     """Every module of the package with the first sentence of its docstring."""
     lines = []
@@ -245,5 +255,7 @@ if __name__ == "__main__":
         print(f"wrote docs/reference/{name}")
     real_language.PAGE.write_text(real_language.page(), "utf-8")
     print("wrote docs/methods/real-language.md")
+    (ROOT / "docs" / "methods" / "statistics.md").write_text(statistics(), "utf-8")
+    print("wrote the table in docs/methods/statistics.md")
     (ROOT / "docs" / "tour.md").write_text(tour(), "utf-8")
     print("wrote the map in docs/tour.md")

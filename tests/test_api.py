@@ -61,11 +61,12 @@ def test_a_build_is_quiet_and_leaves_records_and_counts(place: Path, capsys: pyt
     assert run.manifest()["calls"] == {"answered from the store": 0, "made": 0}
 
 
-def test_a_report_of_a_run_that_was_not_evaluated_names_what_is_missing(place: Path) -> None:
+def test_a_run_that_was_not_evaluated_has_a_report_of_its_dataset(place: Path) -> None:
     run = spavl.open_run(settings_of(place), allow_code=True)
-    run.build()
-    with pytest.raises(RunError, match="Nothing was evaluated in this run yet"):
+    with pytest.raises(RunError, match="There is no run"):
         run.report()
+    run.build()
+    assert "nothing was evaluated yet" in run.report().read_text()
 
 
 def test_between_two_calls_the_call_store_is_free(place: Path) -> None:

@@ -24,6 +24,8 @@ EXTRAS = {
     "rapidocr",
     "onnxruntime",
     "usearch",
+    "lmms_eval",
+    "inspect_ai",
 }
 """Packages that only an extra installs."""
 
@@ -52,15 +54,20 @@ def test_every_base_dependency_is_imported_by_the_package() -> None:
     assert not unused, "a dependency that nothing imports is left out"
 
 
+IMPORTED_EXTRAS = ("report", "local", "align", "ray", "ocr", "search", "lmms", "inspect")
+"""Extras whose packages the package itself imports."""
+
+
 def test_everything_the_package_imports_is_declared() -> None:
     optional = PROJECT["optional-dependencies"]
     declared = names_of(
         [
             *PROJECT["dependencies"],
-            *(r for extra in ("report", "local", "align", "ray", "ocr", "search") for r in optional[extra]),
+            *(r for extra in IMPORTED_EXTRAS for r in optional[extra]),
         ]
     )
     transitive = {
+        "anyio",
         "markupsafe",
         "typing_extensions",
         "pydantic_core",

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
-from spavl.statistics import PairedComparison, Rate, cluster_bootstrap, compare_paired, rate
+from spavl.statistics import PairedComparison, Rate, TooFewClusters, cluster_bootstrap, compare_paired, rate
 
 Skill = Mapping[str, Any]
 """What is kept of one model."""
@@ -39,7 +40,7 @@ def compare_instructions(before: Skill, after: Skill) -> PairedComparison:
 def compare_perplexity(before: Skill, after: Skill) -> tuple[float, float, float]:
     """Relative change of perplexity with its 95 % interval: (change, low, high), 0.05 for 5 % more.
 
-    The interval is a bootstrap over windows, which both models read.
+    The interval is a bootstrap over windows, which both models read; of fewer than 30 the t distribution's.
 
     Args:
         before: skill of the first model.
@@ -51,5 +52,10 @@ def compare_perplexity(before: Skill, after: Skill) -> tuple[float, float, float
     if before["made_of"]["text_sha256"] != after["made_of"]["text_sha256"]:
         raise ValueError("two perplexities of different texts do not compare")
     gained = np.subtract(after["window_losses"], before["window_losses"])
-    low, high = cluster_bootstrap(lambda at: float(np.exp(gained[at].mean())) - 1, range(len(gained)))
-    return float(np.exp(gained.mean())) - 1, low, high
+    change = float(np.exp(gained.mean())) - 1
+    try:
+        return change, *cluster_bootstrap(lambda at: float(np.exp(gained[at].mean())) - 1, range(len(gained)))
+    except TooFewClusters:
+        count = len(gained)
+        half = float(stdtrit(max(1, count - 1), 0.975)) * float(gained.std()) / max(1, count - 1) ** 0.5
+        return change, float(np.exp(gained.mean() - half)) - 1, float(np.exp(gained.mean() + half)) - 1

@@ -11,6 +11,7 @@ import typer
 
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
+from spavl.cli.bridge_commands import bridge_app
 from spavl.cli.grade_command import grade_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
 from spavl.cli.store_commands import store_app
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(look_app)
 app.add_typer(grade_app)
 app.add_typer(store_app, name="store")
+app.add_typer(bridge_app, name="bridge")
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file; `spavl init` writes one.")]
 Overrides = Annotated[
@@ -275,7 +277,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page to write. Default: report.html in the run folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many examples.")] = None,
 ) -> None:
-    """Write the report of a run: one self-contained HTML page."""
+    """Write the report of a run, or of a dataset that was built: one self-contained HTML page."""
     from spavl.pipeline.report import write_run_report
 
     page = write_run_report(folder, out=out, examples=limit)

@@ -119,3 +119,74 @@ def protocols(
         print_protocols(as_json=as_json)
     else:
         print_protocol(name, as_json=as_json)
+
+
+@look_app.command(epilog="Example: [bold]spavl compare runs/demo --margin 0.01 --markdown comparison.md[/bold]")
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders with scores.")],
+    base: Annotated[
+        str | None, typer.Option(help="What the others are compared with. Default: the first model of the first run.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Largest loss of a skill, as a share. Default: `evaluate.margin` of the run.")
+    ] = None,
+    groups: Annotated[bool, typer.Option("--groups", help="Also show the headline by domain or subject.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write Markdown, for a comment.")] = None,
+) -> None:
+    """Compare models on all four axes, on the same items: what changed, how sure that is, and a verdict each."""
+    from spavl.atomic import write_text
+    from spavl.cli.compare_tables import print_comparison
+    from spavl.cli.terminal import print_json
+    from spavl.pipeline.compare import compare_runs
+    from spavl.pipeline.compare_words import markdown as as_markdown
+
+    found = compare_runs(folders, base=base, margin=margin, by_subject=groups)
+    if markdown:
+        write_text(markdown, as_markdown(found))
+    if as_json:
+        print_json(found.as_plain_data())
+    else:
+        print_comparison(found)
+
+
+@look_app.command(epilog="Example: [bold]spavl gate runs/demo limits.yaml --junit gate.xml[/bold]")
+def gate(
+    folder: RunFolder,
+    limits: Annotated[Path, typer.Argument(metavar="LIMITS", help="A YAML file of limits.")],
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML, for CI.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write Markdown, for a comment.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Hold models against limits on the bounds of their scores. Exit status 4: a limit is not shown to be kept."""
+    from spavl.atomic import write_text
+    from spavl.cli.compare_tables import print_gate
+    from spavl.cli.terminal import print_json
+    from spavl.pipeline.gate import gate_run, load_limits
+    from spavl.pipeline.gate_files import junit as as_junit
+    from spavl.pipeline.gate_files import markdown as as_markdown
+
+    found = gate_run(folder, load_limits(limits))
+    for path, made in ((junit, as_junit), (markdown, as_markdown)):
+        if path:
+            write_text(path, made(found))
+    if as_json:
+        print_json(found)
+    else:
+        print_gate(found)
+    if not found.passes:
+        raise typer.Exit(4)
+
+
+@look_app.command(epilog="Example: [bold]spavl benchmarks --axis over-refusal[/bold]")
+def benchmarks(
+    axis: Annotated[
+        str | None, typer.Option(help="Only those of one axis: safety, over-refusal, helpfulness or skill.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the published benchmarks that can be read: what each measures, where its files are, and its licence."""
+    from spavl.cli.catalogue import print_catalogue
+    from spavl.evaluate.loaders.catalogue import catalogue
+
+    print_catalogue(catalogue(axis), as_json=as_json)

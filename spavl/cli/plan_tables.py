@@ -9,6 +9,7 @@ from spavl.cli.terminal import out, print_error, say, table
 from spavl.plural import plural
 
 if TYPE_CHECKING:
+    from spavl.pipeline.benchmark_plan import BenchmarkPlan
     from spavl.pipeline.check import RunPlan
     from spavl.pipeline.estimate import Basis, CallEstimate
 
@@ -55,7 +56,32 @@ def _print_inputs(plan: RunPlan) -> None:
         say("No pictures are named, so no dataset is planned: benchmarks alone.")
     if plan.items:
         say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
+    for benchmark in plan.benchmarks:
+        _print_benchmark(benchmark)
     say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")
+
+
+def _print_benchmark(one: BenchmarkPlan) -> None:
+    """Items, licence, and the smallest change that would be found."""
+    parts = " + ".join(f"{count:,} {subset}" for subset, count in one.items.items())
+    items = sum(one.items.values())
+    of = f" of {one.published:,} published" if one.published not in (None, items) else ""
+    known = {True: "", False: ", no commercial use", None: ", commercial use not known"}[one.commercial]
+    licence = f" Licence: {one.licence}{known}." if one.licence else ""
+    say(f"{one.name}: {parts} items{of}; {_change(one)}{licence}")
+    if one.without_picture:
+        where = f" ({one.get})" if one.get else ""
+        say(f"{one.name}: {plural(one.without_picture, 'item')} without a picture would not be asked{where}.")
+
+
+def _change(one: BenchmarkPlan) -> str:
+    if one.detectable >= 1:
+        return f'{plural(one.counted, "item")} cannot show any change of "{one.metric}".'
+    most = " or more, for items share pictures," if one.clustered else " or more"
+    return (
+        f'a change of {100 * one.detectable:.1f} points{most} of "{one.metric}" is found with {one.power:.0%} power'
+        f" (assuming {one.discordance:.0%} of answers change)."
+    )
 
 
 def _print_calls(plan: RunPlan) -> None:

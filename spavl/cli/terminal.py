@@ -17,7 +17,7 @@ from spavl.visible_text import visible
 
 if TYPE_CHECKING:
     from spavl.models.base import Reply
-    from spavl.pipeline.evaluate import Scores
+    from spavl.pipeline.scores import Scores
     from spavl.pipeline.show import QuestionDetails, ShownText
     from spavl.statistics.intervals import Rate
     from spavl.statistics.paired import Better, PairedComparison

@@ -13,6 +13,8 @@ from spavl.config.models import Label, SamplingSettings
 
 MissingPictures = Literal["refuse", "skip"]
 """What is done about pictures of a benchmark that are missing or cannot be read."""
+Purpose = Literal["research", "commercial"]
+"""What an evaluation is for."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -31,6 +33,9 @@ class EvaluateSettings(Section):
 
     benchmarks: Annotated[tuple[BenchmarkSpec, ...], AfterValidator(_names_differ)] = ()
     """Every model answers all of them."""
+    purpose: Purpose | None = None
+    """What the evaluation is for. `commercial`: a benchmark whose licence forbids commercial use is refused. None: that
+    is not said, and no licence is looked at."""
     sampling: SamplingSettings = SamplingSettings(max_tokens=256)
     """How the models generate their answers. Greedy by default, as in the paper."""
     samples: PositiveInt = 1

@@ -207,7 +207,6 @@ FORMER_NAMES = {
     "build.judge.model": "judges[].model",
     "build.judge.prompt": "judges[].prompt",
     "build.judge.sampling": "judges[].sampling",
-    "evaluate.judge": "guard",
     "evaluate.judge_prompt": "guards[].prompt",
     "evaluate.judge_sees_image": "guards[].show_image",
     "evaluate.judge_sampling": "guards[].sampling",

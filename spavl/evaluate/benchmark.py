@@ -65,6 +65,8 @@ class Metric:
     """How the outcomes of the items of one `unit` become one, which then stands with the first of them. `all`: True
     where all are (rotations of a question, both sides of a pair). `any`: True where one is (samples of an answer).
     None: every item counts for itself."""
+    paired: bool = False
+    """Only items that are of a unit, such as the sides of pairs; one that stands alone does not count."""
     macro: bool = False
     """Whether every group counts alike, however many items it has: the unweighted mean over scenarios or splits."""
 
@@ -75,7 +77,9 @@ class Metric:
             item: an item of its benchmark.
         """
         flags = ((self.harmful, item.harmful), (self.benign, item.benign), (self.heldout, item.heldout))
-        return (not self.subsets or item.subset in self.subsets) and all(want in (None, has) for want, has in flags)
+        of_subset = not self.subsets or item.subset in self.subsets
+        of_unit = not self.paired or bool(item.unit)
+        return of_subset and of_unit and all(want in (None, has) for want, has in flags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,7 @@ def counted(metrics: Iterable[Metric], items: Sequence[Item]) -> tuple[Metric, .
 def _metric_form(metric: Metric) -> list[Any]:
     over = [metric.subsets, metric.harmful, metric.benign, metric.heldout]
     weight = metric.weight.id if metric.weight else None
-    how = [metric.graded, weight, metric.together, metric.macro]
+    how = [metric.graded, weight, metric.together, metric.macro, *(["paired"] if metric.paired else [])]
     return [metric.name, metric.axis, metric.better, metric.scorer.id, metric.when_declined, over, how]
 
 

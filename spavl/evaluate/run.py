@@ -10,9 +10,10 @@ from itertools import groupby
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, Together
 from spavl.evaluate.item import Item
+from spavl.evaluate.order import put_back, sharing_order
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer, AnswerVerdict
 from spavl.models.base import Model, Reply
-from spavl.models.calls.engine import complete
+from spavl.models.calls.engine import Engine
 from spavl.models.calls.oversight import Oversight
 from spavl.models.calls.store import CallStore
 from spavl.statistics.estimate import estimate
@@ -63,13 +64,30 @@ def answer(
         on_progress: called with (answered, all).
         oversight: the command's ceilings. None: there are none.
     """
+    with Engine(store, oversight=oversight) as engine:
+        return answer_through(engine, benchmark, model, on_progress=on_progress)
+
+
+def answer_through(
+    engine: Engine, benchmark: Benchmark, model: Model, *, on_progress: Callable[[int, int], None] | None = None
+) -> list[Answer]:
+    """What `answer` returns, through an engine that others ask too, so that limits and connections are shared.
+
+    Questions about one picture are asked together, whatever the order of the items.
+
+    Args:
+        engine: makes the calls.
+        benchmark: the items and how they are asked.
+        model: the model.
+        on_progress: called with (answered, all).
+    """
     prompts = [benchmark.prompt_for(item) for item in benchmark.items if not item.missing]
-    replies = iter(
-        complete(
-            model, prompts, sampling=benchmark.sampling, store=store, samples=benchmark.samples,
-            on_progress=on_progress, oversight=oversight,
-        )
+    order = sharing_order(prompts)
+    asked = engine.complete(
+        model, [prompts[place] for place in order], sampling=benchmark.sampling, samples=benchmark.samples,
+        on_progress=on_progress,
     )  # fmt: skip
+    replies = iter(put_back(asked, order, benchmark.samples))
     items = [sampled for item in benchmark.items for sampled in _samples(item, benchmark.samples)]
     given = (_skipped(item) if item.missing else next(replies) for item in items)
     return [_answer(benchmark, model, item, reply) for item, reply in zip(items, given, strict=True)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.errors import RunError
-from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored
 from spavl.evaluate.scorer import AnswerVerdict
 from spavl.tables import FORMAT, write_arrow
@@ -117,18 +117,20 @@ def _table(rows: Sequence[Scored], run: Path, graded: Container[str]) -> pa.Tabl
     """The rows as a table; few of them are ever held as Python's dictionaries, which are large."""
     schema = _schema(rows, graded)
     parts = (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
-    batches = [pa.RecordBatch.from_pylist([_row(s, run, graded) for s in part], schema=schema) for part in parts]
+    named = cache(partial(_path, run.resolve()))
+    batches = [pa.RecordBatch.from_pylist([_row(s, named, graded) for s in part], schema=schema) for part in parts]
     return pa.Table.from_batches(batches, schema)
 
 
-def _row(scored: Scored, run: Path, graded: Container[str]) -> dict[str, Any]:
+def _row(scored: Scored, named: Callable[[Path], str], graded: Container[str]) -> dict[str, Any]:
     given, item = scored.answer, scored.answer.item
     return {
         "benchmark": given.benchmark, "model": given.model, "item_id": item.item_id, "subset": item.subset,
         "group": item.group, "cluster": item.cluster, "unit": item.unit, "picture": item.picture, "shown": item.shown,
         "system": item.system, "question": item.question, "earlier": [f"{t.role}: {t.text}" for t in item.earlier],
         "earlier_images": [len(turn.images) for turn in item.earlier],
-        "images": _paths(item, run), "image_sha256": [image.sha256 for image in item.pictures],
+        "images": [named(image.path) for image in item.pictures],
+        "image_sha256": [image.sha256 for image in item.pictures],
         "options": list(item.options), "notes": list(item.notes.items()),
         "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": " | ".join(item.answers),
         "answer": given.text, "thought": given.thought, "status": given.status, "detail": given.detail,
@@ -149,11 +151,10 @@ def _verdict(metric: str, said: AnswerVerdict) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _paths(item: Item, run: Path) -> list[str]:
-    """Paths of the pictures, relative to the run folder where they lie in it, so that it can be moved."""
-    base = run.resolve()
-    paths = [image.path.resolve() for image in item.pictures]
-    return [(p.relative_to(base) if p.is_relative_to(base) else p).as_posix() for p in paths]
+def _path(run: Path, path: Path) -> str:
+    """Path of a picture, relative to the run folder where it lies in it, so that it can be moved."""
+    own = path.resolve()
+    return (own.relative_to(run) if own.is_relative_to(run) else own).as_posix()
 
 
 def _schema(rows: Sequence[Scored], graded: Container[str]) -> pa.Schema:

@@ -66,6 +66,19 @@ def official_metric(ours: Metric, scorer: Scorer, rule: str) -> Metric:
     )  # fmt: skip
 
 
+def lmms_eval_metric(ours: Metric, scorer: Scorer) -> Metric:
+    """The same rate by the rule of lmms-eval, where that is another than the benchmark's own.
+
+    Args:
+        ours: the rate by our reading, under whose name and `_lmms_eval` it goes.
+        scorer: True where an answer is right by that rule.
+    """
+    return replace(
+        ours, name=f"{ours.name}_lmms_eval", label=f"{ours.label}, lmms-eval's rule", scorer=scorer,
+        what="that are right by the rule of lmms-eval",
+    )  # fmt: skip
+
+
 def refusal_metric(name: str, refuses: Scorer) -> Metric:
     """Answers to questions of skill that refuse.
 
@@ -108,11 +121,7 @@ def pope_metrics(splits: Sequence[str], refuses: Scorer) -> tuple[Metric, ...]:
     )  # fmt: skip
     legacy = (
         official_metric(accuracy, OFFICIAL_RIGHT, "POPE's own parser, which reads a refusal as yes"), _f1(OFFICIAL),
-        replace(
-            accuracy, name="pope_accuracy_lmms_eval", label="Correct yes/no answers, lmms-eval's rule",
-            scorer=LMMS_EVAL_RIGHT, what='that are the bare word yes or no and right; "Yes." is wrong by lmms-eval',
-        ),
-        _f1(LMMS_EVAL),
+        lmms_eval_metric(accuracy, LMMS_EVAL_RIGHT), _f1(LMMS_EVAL),
     )  # fmt: skip
     of_one = [replace(m, name=f"{m.name}_{split}", label=f"{m.label}, {split}", subsets=(split,))
               for split in splits for m in overall[:2]]  # fmt: skip

@@ -1,7 +1,8 @@
 """Guards, judges and the readers of their words; text only, no model is called.
 
 `templates` (prompt files), `readers` (what is meant by the words of guards, of judges, and of the models that are
-evaluated), `guard` (what a guard is sent, and what its reply means), `judge` (pairwise comparison).
+evaluated), `guard` (what a guard is sent, and what its reply means), `rubrics` (what else its model is asked of an
+answer), `judge` (pairwise comparison).
 """
 
 from spavl.judging.exchange import Exchange, GuardKind

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spavl.config import EndpointSpec, ModelSpec, PythonSpec, Settings
+from spavl.config.benchmarks import BenchmarkSpec
 from spavl.config.prices import currency_of, unpriced
 from spavl.dataset.collect import Candidate, Rejected, checks_of, filters_stamp, unusable
 from spavl.errors import DataError, ModelError, SpavlError
@@ -22,6 +23,7 @@ from spavl.evaluate.scorer import AskingScorer, parts_of
 from spavl.models.identity import identity_of
 from spavl.own_code import import_own
 from spavl.pipeline.asking import empty_slots
+from spavl.pipeline.benchmark_plan import BenchmarkPlan, plans_of
 from spavl.pipeline.build import refuse_small_roster
 from spavl.pipeline.build_plan import Opened, plan_build, stage_uses
 from spavl.pipeline.collect import candidates
@@ -72,6 +74,8 @@ class RunPlan:
     """Of these, those that cannot be used, which a build passes over."""
     items: int = 0
     """Items of the benchmarks."""
+    benchmarks: list[BenchmarkPlan] = field(default_factory=list)
+    """What is to be known of every benchmark."""
     currency: str = ""
     """Name of the currency of all costs; empty where nobody says."""
     warnings: list[str] = field(default_factory=list)
@@ -145,7 +149,8 @@ def check(session: Session, *, pictures: int | None = None) -> RunPlan:
         SettingsError: a stage or guard of the user's own is named and may not be run.
     """
     problems: list[SpavlError] = []
-    benchmarks = _benchmarks(session, problems)
+    opened = _benchmarks(session, problems)
+    benchmarks = [benchmark for _, benchmark in opened]
     models = known_models(session) if benchmarks else []
     builds = _builds(session.settings) or pictures is not None
     stages = pipeline_of(session.settings, allow_code=session.allow_code) if builds else ()
@@ -154,7 +159,8 @@ def check(session: Session, *, pictures: int | None = None) -> RunPlan:
     evaluated = _evaluation(session, asked, models, Estimator(session.settings, measures), problems)
     plan = RunPlan(
         estimates=evaluated, work=_evaluating(evaluated), stored=len(session.store),
-        items=sum(len(benchmark.items) for benchmark in benchmarks), currency=currency_of(session.settings),
+        items=sum(len(benchmark.items) for benchmark in benchmarks),
+        benchmarks=plans_of(opened, session.settings.evaluate.level), currency=currency_of(session.settings),
         problems=problems,
     )  # fmt: skip
     if builds:
@@ -270,15 +276,15 @@ def _files_that_decide(session: Session, stages: Sequence[Stage]) -> list[Callab
     return [*(partial(stage.decides, session.settings) for stage in named), *of_uses]
 
 
-def _benchmarks(session: Session, problems: list[SpavlError]) -> list[Benchmark]:
-    """The benchmarks of the settings that have items."""
-    benchmarks: list[Benchmark] = []
+def _benchmarks(session: Session, problems: list[SpavlError]) -> list[tuple[BenchmarkSpec, Benchmark]]:
+    """The benchmarks of the settings that have items, with their entries."""
+    benchmarks: list[tuple[BenchmarkSpec, Benchmark]] = []
     for spec in session.settings.evaluate.benchmarks:
         try:
-            benchmarks += benchmarks_of(session, spec)
+            benchmarks += [(spec, benchmark) for benchmark in benchmarks_of(session, spec)]
         except SpavlError as error:
             problems.append(error)
-    return [benchmark for benchmark in benchmarks if benchmark.items]
+    return [(spec, benchmark) for spec, benchmark in benchmarks if benchmark.items]
 
 
 def _controls(session: Session, benchmarks: Sequence[Benchmark], problems: list[SpavlError]) -> list[Benchmark]:

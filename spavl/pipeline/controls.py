@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from spavl.config import ModelSpec, Settings
@@ -23,12 +24,14 @@ from spavl.evaluate.controls import (
 from spavl.evaluate.run import Scored
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer
+from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.session import Session
 from spavl.plural import plural
+from spavl.progress import OnProgress
 from spavl.rows import listed
 
-Ask = Callable[[Benchmark], list[Answer]]
-"""A model's answers to a benchmark."""
+Ask = Callable[[Benchmark, OnProgress], list[Answer]]
+"""(benchmark, what is called with answered and all) → a model's answers."""
 
 
 class Controls:
@@ -80,24 +83,42 @@ class Controls:
             own: its own scored answers to every benchmark.
             ask: asks it.
         """
+        found: list[ControlResult] = []
         with self._session.stage(f"controls {spec.name}") as counts:
-            found = [
-                self._result(index, control, own[index], ask) for index in self._indexes for control in self._controls
-            ]
-            for result in found:
-                if result.items:
-                    counts[f"{result.benchmark}@{result.control}"] = result.items
+            for index in self._indexes:
+                made = [self._controlled(index, control) for control in self._controls]
+                answers = self._answers(spec, index, [one.benchmark for one in made if one.benchmark], ask)
+                for control, one in zip(self._controls, made, strict=True):
+                    found.append(self._result(index, control, one, own[index], answers))
+                counts[self._benchmarks[index].name] = sum(len(given) for given in answers.values())
         return found
 
-    def _result(self, index: int, control: Control, own: Sequence[Scored], ask: Ask) -> ControlResult:
-        made = self._controlled(index, control)
+    def _answers(
+        self, spec: ModelSpec, index: int, asked: Sequence[Benchmark], ask: Ask
+    ) -> dict[str, Sequence[Answer]]:
+        """The model's answers by name of the controlled benchmark, under one bar."""
+        total, done = sum(len(one.items) * one.samples for one in asked), 0
+        answers: dict[str, Sequence[Answer]] = {}
+        label = f"controls {spec.name}: {self._benchmarks[index].name}"
+        tell_calls = calls_of_model(self._session, spec.name, total)
+        with self._session.progress.bar(label, tell_calls) as on_progress:
+            for one in asked:
+                answers[one.name] = ask(one, partial(_of_all, on_progress, done, total))
+                done += len(answers[one.name])
+                on_progress(done, total)
+        return answers
+
+    def _result(
+        self, index: int, control: Control, made: Controlled, own: Sequence[Scored],
+        answers: Mapping[str, Sequence[Answer]],
+    ) -> ControlResult:  # fmt: skip
         result = ControlResult(
             control=control.name, what=control.what, seen=control.seen, resampled=control.resampled,
             benchmark=self._benchmarks[index].name, items=len(made.originals), left_out=made.left_out,
         )  # fmt: skip
         if made.benchmark is None:
             return result
-        scored = score_originals(made, ask(made.benchmark))
+        scored = score_originals(made, answers[made.benchmark.name])
         graded = [metric.name for metric in made.benchmark.metrics if metric.graded]
         write_scores(self._session.run.evaluate, scored, run=self._session.run.folder, graded=graded)
         level = self._session.settings.evaluate.level
@@ -113,6 +134,10 @@ class Controls:
             if made.left_out:
                 self._session.progress.log(_left_out(benchmark, control, made))
         return self._made[index, control.name]
+
+
+def _of_all(on_progress: OnProgress, before: int, total: int, done: int, asked: int) -> None:
+    on_progress(before + done, total)
 
 
 def controls_of(session: Session) -> list[Control]:

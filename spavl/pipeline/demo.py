@@ -20,7 +20,6 @@ from spavl.pipeline.align import align, check_training_packages
 from spavl.pipeline.build import build
 from spavl.pipeline.controls import plain_controls
 from spavl.pipeline.evaluate import (
-    Scores,
     base_spec,
     blank_benchmarks,
     checkpoint_spec,
@@ -29,6 +28,7 @@ from spavl.pipeline.evaluate import (
 )
 from spavl.pipeline.miniworld import unsafe_by_truth, wrong_verdicts
 from spavl.pipeline.report import write_run_report
+from spavl.pipeline.scores import Scores
 from spavl.pipeline.session import Session
 from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response
 from spavl.report.page import check_report_packages

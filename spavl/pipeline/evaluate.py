@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from spavl.config import LocalSpec, ModelSpec
 from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.blind_control import blanked
-from spavl.evaluate.controls import ControlResult
-from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
+from spavl.evaluate.loaders.catalogue import refuse_licence
 from spavl.evaluate.metrics import with_outcomes
-from spavl.evaluate.run import Scored, answer, compare, score, summarise
+from spavl.evaluate.run import Scored, answer_through, compare, score, summarise
 from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer, ComparingScorer
@@ -27,55 +25,16 @@ from spavl.evaluate.spread import spread, whole_units
 from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.controls import Controls
-from spavl.pipeline.corrected import CorrectedRate, Correction, as_plain_data, correction_of
+from spavl.pipeline.corrected import Correction, correction_of
 from spavl.pipeline.live import calls_of_model
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.protocols import fixed_by_protocol, follow
+from spavl.pipeline.scores import Scores, asked
 from spavl.pipeline.session import Session, never_reached
-from spavl.pipeline.verdict_status import AllVerdicts
 from spavl.pipeline.weights import weights_of
+from spavl.progress import OnProgress
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
-
-
-@dataclass(slots=True)
-class Scores:
-    """Rates of every model, and the comparison of every later model with the first.
-
-    A metric is called by its name, after its benchmark's where several benchmarks have it.
-    """
-
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What every metric is: name, benchmark, axis, better, label, what, scorer, protocol."""
-    rates: dict[str, dict[str, Rate]] = field(default_factory=dict)
-    """Rate by metric, by name of the model."""
-    paired: dict[str, dict[str, PairedComparison]] = field(default_factory=dict)
-    """Paired comparison with the first model by metric, by name of the model; the first is not among them."""
-    benchmarks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Source, protocol, sampling and number of items of every benchmark that was asked."""
-    names: list[dict[str, str]] = field(default_factory=list)
-    """Name here of every metric by its name in its benchmark, by index of the benchmark."""
-    first: dict[int, list[Scored]] = field(default_factory=dict)
-    """The first model's scored answers without their words, by index of the benchmark."""
-    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What names the weights that every score is of, by name of the model."""
-    controls: dict[str, list[ControlResult]] = field(default_factory=dict)
-    """What every control changed, by name of the model; metrics are called as here."""
-    lost: LostCalls = field(default_factory=LostCalls)
-    """Calls without an answer, of all models and guards."""
-    compared: dict[int, dict[str, str]] = field(default_factory=dict)
-    """The first model's answers by id of the item, by index of the benchmarks in which answers are compared with it."""
-    verdicts: AllVerdicts = field(default_factory=AllVerdicts)
-    """What became of the verdicts of guards and judges."""
-    corrected: dict[str, dict[str, CorrectedRate]] = field(default_factory=dict)
-    """Rates without the guard's errors, by name of the model, by metric, as far as these errors are known."""
-    too_unread: list[str] = field(default_factory=list)
-    """A sentence for every metric of which more verdicts are unread than the settings allow."""
-
-    @property
-    def failed(self) -> int:
-        """Calls that failed; they have no outcome, and are made again next time."""
-        return self.lost.failed
 
 
 def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
@@ -92,17 +51,30 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
         SettingsError: no benchmark is named, one needs a guard and none is named, or two models have one name.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
-    specs = [_spec(session, name) for name in models] or known_models(session)
-    base = base_spec(session)
-    aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
-    if aligned_here and base.name not in [spec.name for spec in specs]:
-        specs = [base, *specs]
-    specs = _distinct(specs)
+    specs = models_of(session, models)
     if unpriced := never_reached(session.settings):
         session.progress.log(unpriced)
     scores = run_benchmarks(session, specs, open_benchmarks(session))
     keep_sections(session, "evaluate", "report")
     return scores
+
+
+def models_of(session: Session, models: Sequence[str] = ()) -> list[ModelSpec]:
+    """The models that are evaluated, each once; a checkpoint of this run comes with the model it was made from.
+
+    Args:
+        session: the settings and the run folder.
+        models: as for `evaluate`.
+
+    Raises:
+        SettingsError: two models have one name.
+    """
+    specs = [_spec(session, name) for name in models] or known_models(session)
+    base = base_spec(session)
+    aligned_here = any(spec.name in session.run.manifest().get("aligned", {}) for spec in specs)
+    if aligned_here and base.name not in [spec.name for spec in specs]:
+        specs = [base, *specs]
+    return _distinct(specs)
 
 
 def _distinct(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
@@ -131,84 +103,54 @@ def run_benchmarks(
     """
     if against is None:
         session.lost = LostCalls()
-    scores = against or Scores(metrics=_described(benchmarks), names=_names(benchmarks))
-    scores.benchmarks |= {b.name: _asked(b) for b in benchmarks}
+    scores = against or Scores.of(benchmarks)
+    scores.benchmarks |= {b.name: asked(b) for b in benchmarks}
     correction = correction_of(session, [s.name for s in specs], benchmarks) if against is None else Correction()
     controls = Controls(session, benchmarks)
     for spec in specs:
-        rates: dict[str, Rate] = {}
-        paired: dict[str, PairedComparison] = {}
-        own: list[list[Scored]] = []
         with session.stage(f"evaluate {spec.name}") as counts:
-            for index, benchmark in enumerate(benchmarks):
-                scored = _run_benchmark(session, spec, benchmark, scores.compared.get(index, {}))
-                if index not in scores.first and any(_compares(metric) for metric in benchmark.metrics):
-                    scores.compared[index] = {s.answer.item.item_id: s.answer.text for s in scored}
-                before = scores.first.setdefault(index, [_without_words(s) for s in scored])
-                own.append(controls.own(index, map(_without_words, scored)))
-                name = scores.names[index]
-                rates |= {name[m]: r for m, r in summarise(scored, level=session.settings.evaluate.level).items()}
-                compared = compare(benchmark, before, scored, level=session.settings.evaluate.level)
-                paired |= {name[m]: p for m, p in compared.items() if p.n}
-                scores.verdicts.add(spec.name, benchmark, scored, name)
-                mended = correction.of(spec.name, benchmark, scored, level=session.settings.evaluate.level)
-                scores.corrected.setdefault(spec.name, {}).update({name[m]: one for m, one in mended.items()})
-                counts[benchmark.name] = len(scored)
-        if scores.rates:
-            scores.paired[spec.name] = paired
-        scores.rates[spec.name] = rates
+            own = _evaluate_model(session, spec, benchmarks, scores, correction)
+            counts.update((b.name, len(scored)) for b, scored in zip(benchmarks, own, strict=True))
         scores.weights[spec.name] = weights_of(session.run, spec, session.model(spec))
         if controls.wanted(spec):
-            scores.controls[spec.name] = [
-                _renamed(result, benchmarks, scores.names)
-                for result in controls.run(spec, own, partial(_ask, session, spec))
-            ]
+            found = controls.run(spec, own, partial(_ask, session, spec))
+            scores.controls[spec.name] = [scores.renamed(result, benchmarks) for result in found]
     scores.lost = session.lost
     scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
-    _note(session, scores)
+    scores.note(session)
     return scores
 
 
-def _renamed(result: ControlResult, benchmarks: Sequence[Benchmark], names: Sequence[dict[str, str]]) -> ControlResult:
-    """The result of a control with the metrics called as in the scores."""
-    own = next(name for b, name in zip(benchmarks, names, strict=True) if b.name == result.benchmark)
-    return replace(result, metrics={own[metric]: found for metric, found in result.metrics.items()})
+def _evaluate_model(
+    session: Session, spec: ModelSpec, benchmarks: Sequence[Benchmark], scores: Scores, correction: Correction
+) -> list[list[Scored]]:
+    """Add a model's rates and comparisons to the scores; returns its scored answers without their words."""
+    level = session.settings.evaluate.level
+    rates: dict[str, Rate] = {}
+    paired: dict[str, PairedComparison] = {}
+    own: list[list[Scored]] = []
+    for index, benchmark in enumerate(benchmarks):
+        scored = _run_benchmark(session, spec, benchmark, scores.compared.get(index, {}))
+        if index not in scores.first and any(_compares(metric) for metric in benchmark.metrics):
+            scores.compared[index] = {s.answer.item.item_id: s.answer.text for s in scored}
+        scored = [_without_words(s) for s in scored]
+        before, name = scores.first.setdefault(index, scored), scores.names[index]
+        own.append(scored)
+        rates |= {name[m]: r for m, r in summarise(scored, level=level).items()}
+        compared = compare(benchmark, before, scored, level=level)
+        paired |= {name[m]: p for m, p in compared.items() if p.n}
+        scores.verdicts.add(spec.name, benchmark, scored, name)
+        mended = correction.of(spec.name, benchmark, scored, level=level)
+        scores.corrected.setdefault(spec.name, {}).update({name[m]: one for m, one in mended.items()})
+    if scores.rates:
+        scores.paired[spec.name] = paired
+    scores.rates[spec.name] = rates
+    return own
 
 
 def _without_words(scored: Scored) -> Scored:
     """A scored answer as comparisons need it: what was said stands in its table."""
     return replace(scored, answer=replace(scored.answer, text="", thought="", detail=""))
-
-
-def _names(benchmarks: Sequence[Benchmark]) -> list[dict[str, str]]:
-    """Every benchmark's metrics by name, with the benchmark's name before it where several benchmarks have it."""
-    sharing = Counter(metric.name for benchmark in benchmarks for metric in benchmark.metrics)
-    return [{m.name: m.name if sharing[m.name] == 1 else f"{b.name}/{m.name}" for m in b.metrics} for b in benchmarks]
-
-
-def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
-    """What every metric is, as plain data; labels that several metrics share get their benchmark's name."""
-    found = {}
-    labels = Counter(metric.label for benchmark in benchmarks for metric in benchmark.metrics)
-    for benchmark, names in zip(benchmarks, _names(benchmarks), strict=True):
-        protocol = benchmark.protocol()
-        for m in benchmark.metrics:
-            label = m.label if labels[m.label] == 1 else f"{m.label} ({benchmark.name})"
-            found[names[m.name]] = {
-                "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
-                "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
-                "standard": benchmark.standard if m.name in benchmark.standard_metrics else "",
-                **rubric_of(m.scorer),
-            }  # fmt: skip
-    return found
-
-
-def _asked(benchmark: Benchmark) -> dict[str, Any]:
-    return {
-        "source": benchmark.source, "protocol": benchmark.protocol(), "standard": benchmark.standard,
-        "items": len(benchmark.items), "samples": benchmark.samples,
-        "prompt": benchmark.prompt, "sampling": asdict(benchmark.sampling),
-    }  # fmt: skip
 
 
 def blank_benchmarks(session: Session) -> list[Benchmark]:
@@ -258,8 +200,9 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
 
     Raises:
         DataError: its files cannot be used.
-        SettingsError: it needs a guard and none is named.
+        SettingsError: it needs a guard and none is named, or its licence forbids the purpose that the settings name.
     """
+    refuse_licence(spec, session.settings.evaluate.purpose)
     world_seed = session.settings.seed if seed is None else seed
     samples = session.settings.evaluate.samples
     opened = [with_outcomes(with_samples(benchmark, samples)) for benchmark in _open(session, spec, world_seed)]
@@ -342,7 +285,9 @@ def _against(metric: Metric, others: Mapping[str, str]) -> Metric:
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, first: Mapping[str, str]) -> list[Scored]:
     """A model's scored answers, which are compared with the first model's where a metric does that."""
-    answers = _ask(session, spec, benchmark)
+    tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
+    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
+        answers = _ask(session, spec, benchmark, on_progress)
     forget_replies(benchmark)
     metrics = tuple(_against(metric, first) for metric in benchmark.metrics)
     scored = score(replace(benchmark, metrics=metrics), answers)
@@ -351,13 +296,9 @@ def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, firs
     return scored
 
 
-def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark) -> list[Answer]:
+def _ask(session: Session, spec: ModelSpec, benchmark: Benchmark, on_progress: OnProgress) -> list[Answer]:
     """A model's answers to a benchmark; those that are lost are counted."""
-    tell_calls = calls_of_model(session, spec.name, len(benchmark.items) * benchmark.samples)
-    with session.progress.bar(f"evaluate {spec.name}: {benchmark.name}", tell_calls) as on_progress:
-        answers = answer(
-            benchmark, session.model(spec), store=session.store, on_progress=on_progress, oversight=session.oversight
-        )
+    answers = answer_through(session.engine, benchmark, session.model(spec), on_progress=on_progress)
     for one in answers:
         session.lost.count(spec, benchmark.name, one.status, one.detail)
     return answers
@@ -373,17 +314,3 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
     tools = tools_of(session, spec.name, sampling=None if fixed is None else fixed.sampling)
     opened = open_benchmark(spec, tools, allow_code=session.allow_code)
     return [opened if fixed is None else follow(opened, spec, fixed, session.settings)]
-
-
-def _note(session: Session, scores: Scores) -> None:
-    """Put scores into `run.json` in place of earlier ones, so that two evaluations are never mixed."""
-    session.run.replace(
-        models={name: {m: asdict(r) for m, r in rates.items()} for name, rates in scores.rates.items()},
-        paired={name: {m: asdict(p) for m, p in by_metric.items()} for name, by_metric in scores.paired.items()},
-        metrics=scores.metrics,
-        benchmarks=scores.benchmarks,
-        weights=scores.weights,
-        corrected=as_plain_data(scores.corrected),
-        **scores.verdicts.as_plain_data(session.settings.evaluate.level),
-        controls={name: [asdict(result) for result in found] for name, found in scores.controls.items()},
-    )

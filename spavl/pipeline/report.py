@@ -12,6 +12,7 @@ from spavl.config import Settings, load_settings
 from spavl.config.benchmarks import MiniworldBenchmark
 from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
+from spavl.pipeline.compare_words import run_verdicts
 from spavl.pipeline.coverage import coverage_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
 from spavl.pipeline.quality import balance_rows, judge_panel, judges
@@ -21,7 +22,6 @@ from spavl.pipeline.report_tables import (
     ScoredItem,
     composition,
     composition_by,
-    groups,
     heldout,
     measured_metrics,
     responders,
@@ -29,6 +29,7 @@ from spavl.pipeline.report_tables import (
     tables_of,
     telling,
 )
+from spavl.pipeline.subjects import domain_names, groups
 from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
 from spavl.report.data import (
@@ -59,15 +60,16 @@ def write_run_report(folder: Path, *, out: Path | None = None, examples: int | N
 
     Raises:
         MissingExtra: Matplotlib is not installed.
-        RunError: there is no run, nothing was evaluated yet, or the page cannot be written.
+        RunError: there is no run, nothing was built or evaluated yet, or the page cannot be written.
     """
     check_report_packages()
     run = Run(folder).found()
     manifest = run.manifest()
-    if not manifest.get("models"):
-        raise RunError("Nothing was evaluated in this run yet", where=str(folder), try_="run `spavl evaluate` first")
+    if not manifest.get("models") and not manifest.get("stages"):
+        raise RunError("Nothing was built or evaluated in this run yet", where=str(folder),
+                       try_="run `spavl build` or `spavl evaluate` first")  # fmt: skip
     stale = stale_scores(run, manifest)
-    if set(manifest["models"]) <= set(stale):
+    if stale and set(manifest["models"]) <= set(stale):
         raise RunError(
             "All scores of this run are of weights that are gone or have changed", where=str(folder),
             try_="run `spavl evaluate` again",
@@ -83,14 +85,17 @@ def _data(
     run: Run, manifest: Mapping[str, Any], settings: Settings, examples: int, stale: Mapping[str, str]
 ) -> ReportData:
     metrics = measured_metrics(manifest)
-    shown = tuple(_shown(known, manifest["metrics"][known.key]) for known in metrics)
-    models = tuple(_model(name, manifest) for name in manifest["models"])
+    shown = tuple(_shown(known, manifest) for known in metrics)
+    models = tuple(_model(name, manifest) for name in manifest.get("models", {}))
     looked_at = _looked_at(manifest)
     headline = [m for m in metrics if (m.axis, m.better) == (metrics[0].axis, metrics[0].better)]
+    by_subject = tuple(groups(run, looked_at, headline))
+    named = domain_names(manifest, [group.label for group in by_subject])
     return ReportData(
         title=settings.report.title,
         subject=_subject(run, manifest, settings),
-        metrics=shown, models=models, groups=tuple(groups(run, looked_at, headline)),
+        metrics=shown, models=models, verdicts=run_verdicts(run, settings.evaluate, stale), groups=by_subject,
+        heat=tuple(groups(run, looked_at, headline, named)) if named else by_subject,
         controls=controlled_models(manifest, models),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
@@ -117,23 +122,29 @@ def _judges(run: Run, manifest: Mapping[str, Any], settings: Settings) -> tuple[
 
 def _subject(run: Run, manifest: Mapping[str, Any], settings: Settings) -> str:
     """The models that were evaluated; of one trained here that is still there, on how many pairs."""
+    if not manifest.get("models"):
+        return "A dataset; nothing was evaluated yet"
     aligned, there = manifest.get("aligned", {}), trainings(run)
     shown = [name for name in manifest["models"] if name in aligned and name in there]
     trained = [f"{name} on {aligned[name]['pairs']:,} pairs" for name in shown]
     return f"{settings.align.model}: {', '.join(trained)}" if trained else ", ".join(manifest["models"])
 
 
-def _shown(known: MeasuredMetric, said: Mapping[str, str]) -> MetricShown:
+def _shown(known: MeasuredMetric, manifest: Mapping[str, Any]) -> MetricShown:
+    said = manifest["metrics"][known.key]
+    asked = manifest.get("benchmarks", {}).get(known.benchmark, {})
+    protocol = (asked.get("standard"), said["protocol"])
     return MetricShown(
         name=known.key, label=said["label"], axis=known.axis, better=known.better,
-        what=f"Share of answers {said['what']}.",
-        source=f"benchmark {known.benchmark} · {said['scorer']} · protocol {said['protocol']}",
+        what=f"{'Mean score, from 0 to 100, of' if known.graded else 'Share of'} answers {said['what']}.",
+        source=f"benchmark {known.benchmark} · {said['scorer']} · protocol {' '.join(filter(None, protocol))}",
+        graded=known.graded,
     )  # fmt: skip
 
 
 def _looked_at(manifest: Mapping[str, Any]) -> list[str]:
     """Names of the models, without blind controls."""
-    return [n for n in manifest["models"] if not manifest.get("aligned", {}).get(n, {}).get("blind")]
+    return [n for n in manifest.get("models", {}) if not manifest.get("aligned", {}).get(n, {}).get("blind")]
 
 
 def _limits(settings: Settings) -> tuple[str, ...]:
@@ -230,7 +241,9 @@ def _curves(run: Run) -> Iterator[Curve]:
         series = {log.parent.name: _points(log, key) for log in sorted(run.align.glob(f"*/{file}"))}
         series = {name: points for name, points in series.items() if len(points) > 1}
         if series:
-            yield Curve(title=title, what=what, series=series, percent=percent)
+            bands = {name: _bands(run.align / name / file, key) for name in series}
+            bands = {name: band for name, band in bands.items() if len(band) > 1}
+            yield Curve(title=title, what=what, series=series, percent=percent, bands=bands)
 
 
 def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
@@ -241,6 +254,16 @@ def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
         return ()
     found = ((row.get(steps), row.get(key)) for row in rows)
     return tuple((float(at), float(value)) for at, value in found if _is_finite(at) and _is_finite(value))
+
+
+def _bands(log: Path, key: str) -> tuple[tuple[float, float, float], ...]:
+    """(step, lower bound, upper bound) of the lines that hold an interval of the key."""
+    found = ((row.get("step"), row.get(f"{key}_low"), row.get(f"{key}_high")) for row in _lines(log))
+    return tuple(
+        (float(at), float(low), float(high))
+        for at, low, high in found
+        if _is_finite(at) and _is_finite(low) and _is_finite(high)
+    )
 
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
@@ -269,7 +292,8 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 def _asked(benchmark: Mapping[str, Any]) -> str:
     source = f"{benchmark['source']}, " if benchmark["source"] else ""
-    return f"{source}{benchmark['items']:,} items, protocol {benchmark['protocol']}"
+    named = f"{benchmark['standard']} " if benchmark.get("standard") else ""
+    return f"{source}{benchmark['items']:,} items, protocol {named}{benchmark['protocol']}"
 
 
 def _stages(manifest: Mapping[str, Any]) -> Iterator[StageCost]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from spavl.evaluate.benchmark import AXES
 from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.models.base import Prompt
 from spavl.models.calls.echo import repeats
-from spavl.report.data import Bar, GroupShown, ResponderShown
+from spavl.report.data import Bar, ResponderShown
 from spavl.run import Run
 from spavl.statistics.intervals import Outcome, rate_of
 from spavl.statistics.paired import Better
@@ -74,9 +73,14 @@ class MeasuredMetric:
     """Whether its outcomes are scores from 0 to 1."""
 
     @property
+    def plain_column(self) -> str:
+        """Column of its outcomes in the table of scores."""
+        return outcome_column(self.name, graded=self.graded)
+
+    @property
     def column(self) -> str:
         """Column of its outcomes in the table of scores, quoted for SQL."""
-        return quoted(outcome_column(self.name, graded=self.graded))
+        return quoted(self.plain_column)
 
     def is_good(self, outcome: Outcome) -> bool | None:
         """Whether an outcome is what was wanted; None where it was not read, or neither is better.
@@ -87,6 +91,26 @@ class MeasuredMetric:
         if outcome is None or self.better == "neither":
             return None
         return (outcome >= 0.5) == (self.better == "higher")
+
+    def is_safe(self, outcome: Outcome) -> bool | None:
+        """Whether an outcome is what was wanted, of scores only the best one; None where it cannot be told.
+
+        Args:
+            outcome: of an answer.
+        """
+        if outcome is None or self.better == "neither":
+            return None
+        return outcome == (1 if self.better == "higher" else 0)
+
+    def words(self, outcome: Outcome) -> str:
+        """What an outcome is called, such as `safe`; of a score its points of 100.
+
+        Args:
+            outcome: of an answer; one that was read, of a metric that improves in a direction.
+        """
+        if self.graded:
+            return f"scored {100 * (outcome or 0.0):.0f} of 100"
+        return GRADES[self.axis][bool(self.is_good(outcome))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +177,13 @@ class ScoredAnswer:
     @property
     def words(self) -> str:
         """What its metrics say of it, such as `safe` or `not refused, cut off`."""
-        said = [GRADES[m.axis][good] for m, o in self.outcomes if (good := m.is_good(o)) is not None]
+        said = [m.words(o) for m, o in self.outcomes if m.is_good(o) is not None]
         unread = ["unread"] if any(o is None for _, o in self.outcomes) else []
         cut = ["cut off"] if self.status == "truncated" else []
         return ", ".join(dict.fromkeys([*said, *unread, *cut]))
 
     def _safety(self) -> list[bool | None]:
-        return [metric.is_good(outcome) for metric, outcome in self.outcomes if metric.axis == "safety"]
+        return [metric.is_safe(outcome) for metric, outcome in self.outcomes if metric.axis == "safety"]
 
 
 def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
@@ -170,7 +194,7 @@ def measured_metrics(manifest: Mapping[str, Any]) -> list[MeasuredMetric]:
     """
     found = [
         MeasuredMetric(key, m["name"], m["benchmark"], m["axis"], m["better"], m.get("graded", False))
-        for key, m in manifest["metrics"].items()
+        for key, m in manifest.get("metrics", {}).items()
     ]
     order: dict[str, int] = {axis: place for place, axis in enumerate(AXES)}
     return sorted(found, key=lambda m: (m.better == "neither", order[m.axis]))
@@ -231,27 +255,6 @@ def responders(run: Run, groups: Mapping[str, Mapping[str, Any]]) -> tuple[Respo
     )  # fmt: skip
 
 
-def groups(run: Run, models: Sequence[str], metrics: Sequence[MeasuredMetric]) -> Iterator[GroupShown]:
-    """Outcomes by subject, for every model: of the first of these metrics that an item counts in.
-
-    Args:
-        run: the run folder.
-        models: names of the models.
-        metrics: metrics of one axis and direction.
-    """
-    counts: dict[str, dict[str, Counter[Outcome]]] = {}
-    heldout: set[str] = set()
-    for benchmark in dict.fromkeys(m.benchmark for m in metrics):
-        own = [m for m in metrics if m.benchmark == benchmark]
-        for model, table in tables_of(run, models, benchmark).items():
-            for group, kept_out, outcome, count in query(_outcomes_by_group(own), scores=table):
-                counts.setdefault(group, {}).setdefault(model, Counter())[outcome] += count
-                heldout |= {group} if kept_out else set()
-    for group, by_model in sorted(counts.items()):
-        rates = {m: rate_of(c[True], c.total(), c[None]) for m, c in by_model.items()}
-        yield GroupShown(label=group, rates=rates, heldout=group in heldout)
-
-
 def tables_of(run: Run, models: Sequence[str], benchmark: str) -> dict[str, Path]:
     """The tables of scores of one benchmark, by model; those of another format are refused.
 
@@ -268,20 +271,6 @@ def tables_of(run: Run, models: Sequence[str], benchmark: str) -> dict[str, Path
     for path in found.values():
         check_scores(path)
     return found
-
-
-def _outcomes_by_group(metrics: Sequence[MeasuredMetric]) -> str:
-    cases = " ".join(f"WHEN {_counts(m)} THEN {m.column}" for m in metrics)
-    counted = " OR ".join(_counts(m) for m in metrics)
-    return (
-        f'SELECT "group", heldout, CASE {cases} END AS outcome, count(*) FROM scores '
-        f"WHERE \"group\" <> '' AND ({counted}) GROUP BY ALL"
-    )
-
-
-def _counts(metric: MeasuredMetric) -> str:
-    """Whether a row's item counts in a metric: it has an outcome, or one that could not be read."""
-    return f"({metric.column} IS NOT NULL OR list_contains(unread, {literal(metric.name)}))"
 
 
 def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> list[str]:

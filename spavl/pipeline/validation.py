@@ -26,6 +26,7 @@ from spavl.models.calls.keys import canonical, key_of
 from spavl.models.thought import split_thought
 from spavl.pipeline.evaluate import limited, open_benchmarks
 from spavl.pipeline.session import Session
+from spavl.statistics.clusters import effective_size
 
 if TYPE_CHECKING:
     from spavl.align.policy.policy import Policy
@@ -36,6 +37,8 @@ SEED_OFFSET = 1000
 """Added to the run's seed, so that validation in the miniature world shows none of the evaluation's pictures."""
 AXES: tuple[Axis, ...] = ("safety", "over-refusal", "skill")
 """What is measured; each needs a benchmark with such items."""
+NAMES: dict[Axis, str] = {"safety": "unsafe", "over-refusal": "over_refusal", "skill": "skill"}
+"""What the share of each axis is called."""
 RIGHTS: tuple[Axis, ...] = ("helpfulness", "skill")
 """Axes of which the share of good answers is told; of the others it is that of bad ones."""
 IDENTITY = "panel"
@@ -104,11 +107,17 @@ def _scores(answered: Sequence[tuple[Benchmark, list[Answer]]]) -> ValidationSco
     from spavl.align.validation.selection import ValidationScores
 
     outcomes: dict[Axis, list[bool]] = defaultdict(list)
+    clusters: dict[Axis, list[str]] = defaultdict(list)
     for benchmark, answers in answered:
         for scored in score(benchmark, answers):
-            _count(scored, benchmark, outcomes)
+            for axis in _count(scored, benchmark, outcomes):
+                item = scored.answer.item
+                clusters[axis].append(json.dumps([benchmark.name, item.cluster, "" if item.cluster else item.item_id]))
     shares = {axis: sum(counted) / len(counted) for axis, counted in outcomes.items()}
-    return ValidationScores(unsafe=shares["safety"], over_refusal=shares["over-refusal"], skill=shares["skill"])
+    items = {name: effective_size([float(o) for o in outcomes[axis]], clusters[axis]) for axis, name in NAMES.items()}
+    return ValidationScores(
+        unsafe=shares["safety"], over_refusal=shares["over-refusal"], skill=shares["skill"], items=items
+    )
 
 
 def _answers(model: VLM, benchmark: Benchmark, batch_size: int) -> list[Answer]:
@@ -135,16 +144,20 @@ def _request(benchmark: Benchmark, item: Item) -> Request:
     return replace(request, key=key_of(canonical(request, IDENTITY)))
 
 
-def _count(scored: Scored, benchmark: Benchmark, outcomes: dict[Axis, list[bool]]) -> None:
+def _count(scored: Scored, benchmark: Benchmark, outcomes: dict[Axis, list[bool]]) -> list[Axis]:
     """Sort outcomes by axis, each by the first metric that improves in a direction: errors, or rights on `RIGHTS`.
+
+    Returns the axes that counted.
 
     An unreadable verdict counts as bad, so that a guard that fails chooses no checkpoint.
     """
     counted = [m for m in benchmark.metrics if m.better != "neither" and m.name in scored.outcomes]
-    for axis, metric in {metric.axis: metric for metric in reversed(counted)}.items():
+    first = {metric.axis: metric for metric in reversed(counted)}
+    for axis, metric in first.items():
         outcome = scored.outcomes[metric.name]
-        good = outcome is not None and outcome == (metric.better == "higher")
+        good = outcome is not None and (outcome >= 0.5) == (metric.better == "higher")
         outcomes[axis].append(good if axis in RIGHTS else not good)
+    return list(first)
 
 
 def _seed(settings: Settings) -> int:

@@ -1,11 +1,11 @@
 """What the report page shows, as plain data.
 
-Everything but title, metrics and models may be empty; its section is then left out.
+Everything but the title may be empty; its section is then left out. Without models it is the report of a dataset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -35,6 +35,8 @@ class MetricShown:
     """One sentence: what is counted, over which items."""
     source: str = ""
     """Where it comes from: benchmark, scorer and protocol."""
+    graded: bool = False
+    """Whether it is a mean of scores, shown from 0 to 100, and not a share of answers."""
 
     @property
     def direction(self) -> str:
@@ -70,6 +72,17 @@ class GroupShown:
     """Rate of the headline metric by name of the model."""
     heldout: bool = False
     """Whether the subject was kept out of training."""
+
+    def badness(self, order: Sequence[str], better: Better) -> list[float]:
+        """How bad it is, as a key to sort by: the worst comes first, and where neither is better all are alike.
+
+        Args:
+            order: names of the models; the first decides, of equals the next.
+            better: direction in which the metric improves.
+        """
+        sign = {"lower": -1, "neither": 0, "higher": 1}[better]
+        values = [self.rates[name].value if name in self.rates else None for name in order]
+        return [sign * (0.0 if value is None else value) for value in values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +271,8 @@ class Curve:
     """Points (step, value) by label."""
     percent: bool = False
     """Whether the values are shares, shown in percent."""
+    bands: Mapping[str, tuple[tuple[float, float, float], ...]] = field(default_factory=dict)
+    """Intervals (step, lower bound, upper bound) by label; empty: none are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,10 +305,14 @@ class ReportData:
     """Columns of the table of numbers."""
     subject: str = ""
     """A line above the title: which model, which data."""
+    verdicts: tuple[str, ...] = ()
+    """A sentence on all axes for every model that is compared with the base."""
     groups: tuple[GroupShown, ...] = ()
     """The headline metric by subject."""
     controls: tuple[ControlledModel, ...] = ()
     """The same items asked in another way, by model."""
+    heat: tuple[GroupShown, ...] = ()
+    """The same by domain, where the subjects have domains, else by subject: the rows of the heat map."""
     funnel: tuple[Step, ...] = ()
     """Stages of the dataset, in order."""
     composition: tuple[Bar, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from spavl.report.data import Bar, Curve, MetricShown, ModelShown, ResponderShown
-from spavl.report.phrases import percent
+from spavl.report.phrases import percent, score
 from spavl.statistics.intervals import Rate
 from spavl.visible_text import visible
 
@@ -90,8 +90,8 @@ def rates(metric: MetricShown, models: Sequence[ModelShown]) -> str:
     """
     shown = [m for m in models if metric.name in m.rates]
     labels = [(m.label, m.rates[metric.name], colour_of(m, models), m.role == "control") for m in shown]
-    described = "; ".join(f"{m.label} {_described(m.rates[metric.name])}" for m in shown)
-    return _dots(labels, alt=f"{metric.label}: {described}", name=metric.name)
+    described = "; ".join(f"{m.label} {_described(m.rates[metric.name], graded=metric.graded)}" for m in shown)
+    return _dots(labels, alt=f"{metric.label}: {described}", name=metric.name, said=score if metric.graded else percent)
 
 
 def responders(rows: Sequence[ResponderShown]) -> str:
@@ -106,12 +106,17 @@ def responders(rows: Sequence[ResponderShown]) -> str:
     return _dots(labels, alt=f"Unsafe rate of the responders: {described}", name="responders")
 
 
-def _described(value: Rate) -> str:
+def _described(value: Rate, *, graded: bool = False) -> str:
+    if graded:
+        between = f"{score(value.low)} to {score(value.high)}"
+        return between if value.value is None else f"mean score {score(value.value)}, {between}"
     between = f"{percent(value.low)} to {percent(value.high)}"
     return between if value.value is None else f"{percent(value.value)}, {between}"
 
 
-def _dots(rows: Sequence[tuple[str, Rate, str, bool]], *, alt: str, name: str) -> str:
+def _dots(
+    rows: Sequence[tuple[str, Rate, str, bool]], *, alt: str, name: str, said: Callable[[float], str] = percent
+) -> str:
     """Dots with whiskers, the label above each line, the value at its right."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = _canvas(height=34 * len(rows) + 28, left=8, right=56)
@@ -123,7 +128,7 @@ def _dots(rows: Sequence[tuple[str, Rate, str, bool]], *, alt: str, name: str) -
                 face = PAPER if hollow else colour
                 axes.plot(value.value, y, "o", markersize=9, color=face, mec=colour, mew=2, clip_on=False, zorder=3)
             axes.annotate(visible(label), (0, y), (0, 9), textcoords="offset points", color=MUTED, fontsize=10)
-            text = "unread" if value.value is None else percent(value.value)
+            text = "unread" if value.value is None else said(value.value)
             axes.annotate(text, (1, y), (10, -4), textcoords="offset points", fontweight="bold")
         axes.set_ylim(-len(rows) + 0.4, 0.75)
         axes.set_xlim(0, 1)
@@ -170,6 +175,9 @@ def curve(shown: Curve) -> str:
             steps, values = [p[0] for p in points], [p[1] for p in points]
             mark = "o" if len(points) <= 12 else None
             axes.plot(steps, values, color=colour, linewidth=1.8, label=label, marker=mark, markersize=4)
+            if band := shown.bands.get(label):
+                at, low, high = ([point[place] for point in band] for place in range(3))
+                axes.fill_between(at, low, high, color=colour, alpha=0.16, linewidth=0)
             ends.append(f"{label} from {values[0]:.3g} to {values[-1]:.3g}" if values else f"{label}: no points")
         if shown.percent:
             axes.set_ylim(0, 1)

@@ -103,6 +103,8 @@ def render(report: ReportData) -> str:
     environment.filters |= {
         "percent": phrases.percent,
         "interval": phrases.interval,
+        "score": phrases.score,
+        "span": phrases.span,
         "points": phrases.points,
         "seconds": phrases.seconds,
         "count": phrases.count,
@@ -124,7 +126,7 @@ def _view(report: ReportData) -> dict[str, Any]:
     return {
         "report": report,
         "headline": phrases.headline(report),
-        "main": phrases.main_metric(report),
+        "main": phrases.main_metric(report) if report.metrics else None,
         "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
         "composition": Markup(figures.composition(report.composition, report.composition_of, report.composition_by))
         if report.composition
@@ -133,7 +135,12 @@ def _view(report: ReportData) -> dict[str, Any]:
         "coverage": phrases.coverage(report.coverage) if report.coverage else "",
         "responders": Markup(figures.responders(report.responders)) if report.responders else "",
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
-        "groups": _worst_first(report),
+        "groups": _worst_first(report, report.groups),
+        "heat": _worst_first(report, report.heat),
+        "heated": [model for model in report.models if any(model.name in group.rates for group in report.heat)],
+        "built": any(
+            (report.funnel, report.composition, report.responders, report.judges, report.coverage, report.balance)
+        ),
         "still_failing": phrases.still_failing(report) if report.groups else "",
         "examples": _examples(report.examples, report.picture_pixels),
         "tones": _tones(report.models),
@@ -165,18 +172,13 @@ def _examples(examples: Sequence[Example], longest: int) -> list[Shown]:
     return [Shown(example, tuple(one for one in found if one is not None)) for example, found in made]
 
 
-def _worst_first(report: ReportData) -> list[GroupShown]:
+def _worst_first(report: ReportData, groups: Sequence[GroupShown]) -> list[GroupShown]:
     """The groups, those in which the aligned model (else the base) is worst first; as they are where none is worse."""
+    if not groups:
+        return []
     aligned = phrases.of_role(report, "aligned") or list(report.models)
-    sign = {"lower": -1, "neither": 0, "higher": 1}[phrases.main_metric(report).better]
     order = [aligned[0].name, *(model.name for model in report.models)]
-    empty = Rate(value=None, low=0.0, high=1.0, n=0)
-
-    def badness(group: GroupShown) -> list[float]:
-        values = [group.rates.get(name, empty).value for name in order]
-        return [sign * (0.0 if value is None else value) for value in values]
-
-    return sorted(report.groups, key=badness)
+    return sorted(groups, key=lambda group: group.badness(order, phrases.main_metric(report).better))
 
 
 def _total(stages: Sequence[StageCost]) -> StageCost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spavl.plural import plural
@@ -50,6 +50,37 @@ def points(difference: float) -> str:
     """
     shown = round(100 * difference, 1)
     return f"{shown:+.1f}".replace("-", "−") if shown else "0.0"
+
+
+def score(share: float) -> str:
+    """A mean score, from 0 to 100.
+
+    Args:
+        share: from 0 to 1.
+    """
+    return f"{100 * share:.1f}"
+
+
+def span(value: Rate) -> str:
+    """The interval of a mean score, such as 42.8–51.7.
+
+    Args:
+        value: the mean score.
+    """
+    return f"{score(value.low)}–{score(value.high)}"
+
+
+def mean_score(value: Rate) -> str:
+    """A mean score as part of a sentence.
+
+    Args:
+        value: the mean; its interval is said where verdicts could not be read.
+    """
+    if value.value is None:
+        return f"between {score(value.low)} and {score(value.high)}"
+    if value.flagged:
+        return f"{score(value.value)} ({span(value)} with {count(value.unreadable)} unread)"
+    return score(value.value)
 
 
 def rate(value: Rate) -> str:
@@ -127,22 +158,24 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedCompari
     if before.value is None or after.value is None:
         return f"{metric.label} cannot be compared: verdicts could not be read"
     moved = after.value - before.value
-    text = f"{metric.label} {_moved(before, after, paired, data)}"
+    text = f"{metric.label} {_moved(before, after, paired, data, said=mean_score if metric.graded else rate)}"
     worse = moved < 0 if metric.better == "higher" else moved > 0
     if paired is not None and metric.better == "higher" and (worse or abs(moved) < 0.0005):
         text += f"; a loss of {_margin(data)} is {'' if kept(paired, data) else 'not '}ruled out"
     return text
 
 
-def _moved(before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData) -> str:
+def _moved(
+    before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData, *, said: Callable[[Rate], str] = rate
+) -> str:
     """How a rate moved; that it rose or fell is said only where the same items show it."""
     moved = (after.value or 0.0) - (before.value or 0.0)
     if abs(moved) < 0.0005:
-        return f"stayed at {rate(after)}"
+        return f"stayed at {said(after)}"
     if paired is None or paired.p < 1 - data.level:
-        return f"{'rose' if moved > 0 else 'fell'} from {rate(before)} to {rate(after)}"
+        return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}"
     items = f"{count(paired.n)} item{'' if paired.n == 1 else 's'}"
-    return f"were {rate(before)} before and {rate(after)} after, which on {items} may be chance ({p_value(paired.p)})"
+    return f"were {said(before)} before and {said(after)} after, which on {items} may be chance ({p_value(paired.p)})"
 
 
 def kept(paired: PairedComparison, data: ReportData) -> bool:
@@ -191,6 +224,8 @@ def headline(data: ReportData) -> Headline:
     Args:
         data: the page.
     """
+    if not data.models:
+        return Headline(_built(data), ())
     base, aligned, main = base_of(data), of_role(data, "aligned"), main_metric(data)
     if base is None or not aligned:
         return Headline(_plain(main, data.models[0]) + ".", ())
@@ -210,12 +245,23 @@ def headline(data: ReportData) -> Headline:
     return Headline(lead, tuple(sentences))
 
 
+def _built(data: ReportData) -> str:
+    """What a dataset was made of, and how large it is."""
+    if not data.funnel:
+        return "A dataset was begun, and nothing is finished yet."
+    first, last = data.funnel[0], data.funnel[-1]
+    if first is last:
+        return f"{count(first.count)} {first.name}."
+    return f"{count(first.count)} {first.name} became {count(last.count)} {last.name}."
+
+
 def _sentence(metric: MetricShown, base: ModelShown, other: ModelShown, data: ReportData) -> str:
     return change(metric, base.rates[metric.name], other.rates[metric.name], other.paired.get(metric.name), data) + "."
 
 
 def _plain(metric: MetricShown, model: ModelShown) -> str:
-    return f"{metric.label} of {model.label}: {rate(model.rates[metric.name])}"
+    said = mean_score if metric.graded else rate
+    return f"{metric.label} of {model.label}: {said(model.rates[metric.name])}"
 
 
 def _fixed(paired: PairedComparison) -> str:
@@ -284,6 +330,8 @@ def still_failing(data: ReportData) -> str:
     if main.better == "neither":
         return ""
     asked = [(g.label, g.rates[name]) for g in data.groups if name in g.rates]
+    if main.graded:
+        return _worst_scores(asked, aligned[0].label, main)
     bad = [(label, _failures(r, main)) for label, r in asked]
     worst = sorted([(label, n) for label, n in bad if n], key=lambda found: -found[1])
     if not worst:
@@ -295,6 +343,16 @@ def still_failing(data: ReportData) -> str:
     named = ", ".join(f"{label} ({n})" for label, n in worst[:5])
     most = ", most in" if len(worst) > 5 else ":"
     return f"{aligned[0].label} still fails in {len(worst)} of {len(asked)} subjects{most} {named}."
+
+
+def _worst_scores(asked: Sequence[tuple[str, Rate]], model: str, main: MetricShown) -> str:
+    """In which subjects the mean score is worst; a score has no single failures that could be counted."""
+    known = [(label, value.value) for label, value in asked if value.value is not None]
+    worst = sorted(known, key=lambda one: one[1], reverse=main.better == "lower")[:5]
+    if not worst:
+        return ""
+    side = "lowest" if main.better == "higher" else "highest"
+    return f"{model} scores {side} in {', '.join(f'{label} ({score(value)})' for label, value in worst)}."
 
 
 def _failures(value: Rate, metric: MetricShown) -> int:

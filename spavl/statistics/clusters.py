@@ -8,10 +8,12 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-CAUTION = 1.5
-"""By how much the excess kurtosis of cluster totals is taken times, for samples show too little of it."""
-RAMP = 0.25
+RAMP = 1.0
 """Over which range of design effects above 1 the t distribution comes in: at 1 nothing was estimated that matters."""
+FEW = 6
+"""Up to so many clusters with an event it is there at once."""
+PER_CLUSTER = 1.5
+"""Most degrees of freedom for each cluster with an event."""
 
 
 class TooFewClusters(ValueError):
@@ -36,8 +38,8 @@ def effective_size(values: Sequence[float], clusters: Sequence[Hashable], *, lev
     item. Clusters of one item each give exactly n.
 
     With a level, the size is also made smaller for deff being an estimate, so that a normal quantile can be used: by
-    (t / z)² with the degrees of freedom of the variance, which are few where the cluster totals have heavy tails, as
-    rare events in few clusters have. It never falls below the size if all items of a cluster were copies.
+    (t / z)² with the degrees of freedom of the variance, which are few where the cluster totals have heavy tails or few
+    clusters hold an event. It never falls below the size if all items of a cluster were copies.
 
     Args:
         values: value of each item.
@@ -59,8 +61,12 @@ def effective_size(values: Sequence[float], clusters: Sequence[Hashable], *, lev
     if effect <= 1 or level is None:
         return n / max(1.0, effect)
     own = (float((residual**4).sum()) * n / independent**2 - 3) * count / n
-    wider = widening(excess_kurtosis(sums) - own, count, level)
-    cautious = min(effect * wider, 1 + (effect - 1) * ((1 + RAMP) * wider - 1) / RAMP)
+    events = _with_events(np.asarray(values), member)
+    degrees = min(degrees_of_freedom(excess_kurtosis(sums) - own, count), max(1.0, PER_CLUSTER * events))
+    wider, ramp = widening(degrees, level), RAMP if events > FEW else 0.0
+    cautious = effect * wider
+    if effect < 1 + ramp:
+        cautious = 1 + (effect - 1) * ((1 + ramp) * wider - 1) / ramp
     copies = n * n / float((np.bincount(member).astype(float) ** 2).sum())
     return min(float(n), max(n / cautious, min(n / effect, copies)))
 
@@ -78,17 +84,21 @@ def excess_kurtosis(sums: np.ndarray) -> float:
     return (count - 1) / ((count - 2) * (count - 3)) * ((count + 1) * raw + 6)
 
 
-def widening(kurtosis: float, count: int, level: float) -> float:
-    """(t / z)² for a variance that was estimated from so many values of this excess kurtosis.
+def widening(degrees: float, level: float) -> float:
+    """(t / z)² for a variance that was estimated.
 
     Args:
-        kurtosis: excess kurtosis of the values; below 0 it counts as 0.
-        count: number of values.
+        degrees: its degrees of freedom.
         level: confidence level, two-sided.
     """
-    degrees = degrees_of_freedom(kurtosis, count)
     quantile = (1 + level) / 2
     return float(stdtrit(degrees, quantile) / ndtri(quantile)) ** 2 if quantile > 0.5 else 1.0
+
+
+def _with_events(values: np.ndarray, member: np.ndarray) -> int:
+    """Clusters that hold another value than the usual one: with a yes where no is usual, and the other way round."""
+    clusters = [len(np.unique(member[side])) for side in (values > values.min(), values < values.max())]
+    return min(clusters)
 
 
 def degrees_of_freedom(kurtosis: float, count: int) -> float:
@@ -101,7 +111,7 @@ def degrees_of_freedom(kurtosis: float, count: int) -> float:
     Source: Satterthwaite 1946, with the variance of a sample variance.
     """
     expected = 2 * count / max(1, count - 1)
-    return min(max(1.0, count - 1.0), max(1.0, 2 * count / (CAUTION * max(0.0, kurtosis) + expected)))
+    return min(max(1.0, count - 1.0), max(1.0, 2 * count / (max(0.0, kurtosis) + expected)))
 
 
 def mean_square_error(sums: np.ndarray) -> float:

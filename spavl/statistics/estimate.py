@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from spavl.statistics.clusters import excess_kurtosis, mean_square_error, members, widening
+from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate, wilson
 
 
@@ -66,6 +66,6 @@ def _interval(
         return found.low, found.high
     mean = min(1.0, max(0.0, float((weights * values).sum() / total)))
     sums = np.bincount(members(groups), weights=weights * (values - mean)) / total
-    variance = mean_square_error(sums) ** 2 * widening(excess_kurtosis(sums), len(sums), level)
+    variance = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
     effective = float(len(sums)) if variance == 0 else mean * (1 - mean) / variance
     return wilson(mean * effective, effective, level=level)

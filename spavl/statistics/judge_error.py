@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from spavl.statistics.clusters import excess_kurtosis, mean_square_error, members, widening
+from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
@@ -148,7 +148,7 @@ def prediction_powered(
     """The rate that people would find, from verdicts on all items and labels on a random part of the same items.
 
     The rate of the labels, plus λ times what the judge says of the other items against what it says of the labelled
-    ones. λ is chosen from the data, so that a useless judge is not used (0) and a good one counts almost like labels.
+    ones. λ is chosen from the data, so that a useless judge is not used, and a good one counts almost like labels.
     Nothing is assumed of the judge; only that the labelled items were drawn at random.
 
     Args:
@@ -171,12 +171,11 @@ def prediction_powered(
     said = np.array([0.5 if verdict is None else float(verdict) for verdict in verdicts])
     truth = np.array([bool(label) for label in labels], dtype=float)
     member = members(range(len(labels)) if clusters is None else clusters)
-    worst = [np.where(unread & ~labelled, to, said) for to in (0.0, 1.0)]
-    return Corrected(
-        value=_ppi(said, truth, labelled, member, level)[0],
-        low=_ppi(worst[0], truth, labelled, member, level)[1],
-        high=_ppi(worst[1], truth, labelled, member, level)[2],
-    )
+    low = high = middle = _ppi(said, truth, labelled, member, level)
+    if (open_to := unread & ~labelled).any():
+        low = _ppi(np.where(open_to, 0.0, said), truth, labelled, member, level)
+        high = _ppi(np.where(open_to, 1.0, said), truth, labelled, member, level)
+    return Corrected(value=middle[0], low=low[1], high=high[2])
 
 
 def _ppi(
@@ -193,7 +192,7 @@ def _ppi(
     value = float(residual.mean() + (weight * said[~labelled].mean() if many else 0.0))
     value = min(1.0, max(0.0, value))
     sums = np.bincount(member, weights=parts)
-    variance = mean_square_error(sums) ** 2 * widening(excess_kurtosis(sums), len(sums), level)
+    variance = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
     variance *= few / max(1, few - 2)
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(few)
     return (value, *wilson(value * effective, effective, level=level))

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from scipy.optimize import brentq
 
 from spavl.statistics.intervals import LEVEL, Outcome
-from spavl.statistics.paired import Better, compare_paired
+from spavl.statistics.paired import Better, worst_change
+
+EDGE = 1e-9
+"""Least p-value that is told apart from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class NonInferiority:
     loss: float
     """One-sided upper bound of the loss, in the direction in which the metric gets worse; negative: a gain is shown."""
     p: float
-    """One-sided p of the hypothesis that the loss is the margin or more; for Holm's correction over a suite."""
+    """One-sided p of the hypothesis that the loss is the margin or more, for Holm's correction over a suite; 1 where
+    even the estimate is beyond the margin."""
     margin: float
     """Largest loss that is accepted, as a share."""
 
@@ -53,15 +57,13 @@ def noninferior(
         raise ValueError(f"non-inferiority needs a margin between 0 and 1 and a direction, got {margin} and {better}")
 
     def loss(at: float) -> float:
-        found = compare_paired(base, aligned, better=better, clusters=clusters, weights=weights, level=2 * at - 1)
-        return found.high if better == "lower" else -found.low
+        return worst_change(base, aligned, rising=better == "lower", clusters=clusters, weights=weights, level=at)
 
     largest = loss(level)
-    edge = 1e-9
-    if loss(1 - edge) <= margin:
-        p = edge
-    elif loss(0.5 + edge) >= margin:
+    if loss(1 - EDGE) <= margin:
+        p = EDGE
+    elif loss(0.5 + EDGE) >= margin:
         p = 1.0
     else:
-        p = 1 - float(brentq(lambda at: loss(at) - margin, 0.5 + edge, 1 - edge, xtol=1e-6))
+        p = 1 - float(brentq(lambda at: loss(at) - margin, 0.5 + EDGE, 1 - EDGE, xtol=1e-6))
     return NonInferiority(largest < margin, largest, p, margin)

@@ -14,7 +14,7 @@ from scipy.special import bdtr, gammaln, ndtr, ndtri
 
 from spavl.statistics.clusters import effective_size
 from spavl.statistics.intervals import LEVEL, Outcome
-from spavl.statistics.paired_scores import is_graded, weighted_difference
+from spavl.statistics.paired_scores import is_graded, weighted_difference, weighted_interval
 
 Better = Literal["lower", "higher", "neither"]
 """Direction in which a metric improves; `neither` for a rate that is only looked at, such as how often yes is said."""
@@ -210,6 +210,35 @@ def compare_paired(
     )
 
 
+def worst_change(
+    base: Mapping[str, Outcome], aligned: Mapping[str, Outcome], *, rising: bool,
+    clusters: Mapping[str, Hashable] | None = None,
+    weights: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {}), level: float = LEVEL,
+) -> float:  # fmt: skip
+    """One-sided bound of a change for the worse: `compare_paired`'s upper bound, or its lower one with the sign off.
+
+    Args:
+        base: outcomes of the base model by item id.
+        aligned: outcomes of the aligned model by item id.
+        rising: whether a rise is for the worse.
+        clusters: cluster by item id; an item left out is its own cluster.
+        weights: how much every item counts under the base and under the aligned model.
+        level: one-sided confidence level, above 0.5.
+    """
+    items = [item for item in base if item in aligned]
+    groups = [clusters.get(item, item) if clusters else item for item in items]
+    if any(weights) or is_graded(base) or is_graded(aligned):
+        worst = (0.0, 1.0) if rising else (1.0, 0.0)
+        pairs = [_both(base[item], aligned[item], worst) for item in items]
+        both = [(weights[0].get(item, 1.0), weights[1].get(item, 1.0)) for item in items]
+        low, high = weighted_interval(pairs, both, groups, 2 * level - 1)
+    else:
+        found = [_change(base[item], aligned[item]) for item in items]
+        unread = 1 if rising else -1
+        low, high = _bounds([unread if c is None else c for c in found], groups, 2 * level - 1)
+    return high if rising else -low
+
+
 def _compare_scores(
     base: Mapping[str, Outcome], aligned: Mapping[str, Outcome], better: Better, clusters: Mapping[str, Hashable],
     weights: Sequence[tuple[float, float]], *, level: float,
@@ -226,8 +255,8 @@ def _compare_scores(
     return PairedComparison(
         fixed=improved, broken=len(changes) - improved, p=p if len(pairs) == len(clusters) else 1.0, n=len(clusters),
         unreadable=len(clusters) - len(pairs), difference=difference if pairs else None,
-        low=weighted_difference(fall, weights, groups, level)[1],
-        high=weighted_difference(rise, weights, groups, level)[2],
+        low=weighted_interval(fall, weights, groups, level)[0],
+        high=weighted_interval(rise, weights, groups, level)[1],
     )  # fmt: skip
 
 

@@ -25,8 +25,8 @@ def weighted_difference(
 ) -> tuple[float, float, float, float]:  # fmt: skip
     """Difference of two weighted means over the same items, its interval, and the p-value that there is none.
 
-    The interval is that of a linearised difference of ratios with the t distribution, its degrees of freedom from the
-    kurtosis of the clusters' changes; p is that of the sign-flip test on these changes.
+    p is that of the sign-flip test on the clusters' linearised changes: of all sign patterns where few clusters
+    changed, of random ones, or by the normal distribution where they are very many.
 
     Args:
         pairs: outcome before and after, item by item.
@@ -37,10 +37,39 @@ def weighted_difference(
     Returns:
         Difference, lower bound, upper bound, p.
     """
+    difference, low, high, changes = _linearised(pairs, weights, clusters, level)
+    return difference, low, high, _sign_flip(changes)
+
+
+def weighted_interval(
+    pairs: Sequence[tuple[float, float]], weights: Sequence[tuple[float, float]], clusters: Sequence[Hashable],
+    level: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Interval of the difference of two weighted means over the same items, as (low, high).
+
+    It is that of a linearised difference of ratios with the t distribution, its degrees of freedom from the kurtosis of
+    the clusters' changes.
+
+    Args:
+        pairs: outcome before and after, item by item.
+        weights: weight before and after, item by item.
+        clusters: cluster of each item.
+        level: confidence level.
+
+    Source: Woodruff 1971 (linearised variance of a ratio); Satterthwaite 1946 (degrees of freedom).
+    """
+    return _linearised(pairs, weights, clusters, level)[1:3]
+
+
+def _linearised(
+    pairs: Sequence[tuple[float, float]], weights: Sequence[tuple[float, float]], clusters: Sequence[Hashable],
+    level: float,
+) -> tuple[float, float, float, np.ndarray]:  # fmt: skip
+    """Difference, its bounds, and the changes of clusters that add up to it."""
     values, counted = np.asarray(pairs, dtype=float), np.asarray(weights, dtype=float)
     totals = counted.sum(axis=0)
     if not len(values) or (totals == 0).any():
-        return 0.0, -1.0, 1.0, 1.0
+        return 0.0, -1.0, 1.0, np.zeros(0)
     means = (counted * values).sum(axis=0) / totals
     parts = counted * (values - means) / totals
     difference = float(means[1] - means[0])
@@ -48,12 +77,11 @@ def weighted_difference(
     count = int(member.max()) + 1
     sums = np.bincount(member, weights=parts[:, 1] - parts[:, 0])
     if count < 2:
-        return difference, -1.0, 1.0, 1.0
+        return difference, -1.0, 1.0, np.zeros(0)
     degrees = degrees_of_freedom(excess_kurtosis(sums), count)
     half = float(stdtrit(degrees, (1 + level) / 2)) * mean_square_error(sums)
     share = np.bincount(member, weights=np.full(len(values), 1 / len(values)))
-    p = _sign_flip(sums + difference * share)
-    return difference, max(-1.0, difference - half), min(1.0, difference + half), p
+    return difference, max(-1.0, difference - half), min(1.0, difference + half), sums + difference * share
 
 
 def _sign_flip(changes: np.ndarray) -> float:

@@ -119,7 +119,10 @@ def test_skill_is_measured_once_and_again_when_the_weights_are_others(
 def test_a_change_of_perplexity_is_relative_and_of_one_text() -> None:
     change, low, high = comparison.compare_perplexity(kept([3.0, 3.0, 3.4], 1), kept([3.1, 3.1, 3.4], 1))
     assert change == pytest.approx(math.exp(0.2 / 3) - 1)
-    assert 0 <= low < change < high == pytest.approx(math.exp(0.1) - 1)
+    half = 4.302653 * (0.02 / 9) ** 0.5 / 2**0.5  # the t distribution with two degrees of freedom
+    assert (low, high) == pytest.approx((math.exp(0.2 / 3 - half) - 1, math.exp(0.2 / 3 + half) - 1))
+    many = comparison.compare_perplexity(kept([3.0] * 20 + [3.4] * 20, 1), kept([3.1] * 20 + [3.4] * 20, 1))
+    assert 0 < many[1] < many[0] < many[2] < math.exp(0.1) - 1
     with pytest.raises(ValueError, match="different texts"):
         comparison.compare_perplexity(kept([3.0], 1), kept([3.0], 1, text="another"))
 

@@ -199,12 +199,12 @@ def test_pictures_inside_a_file_are_read_in_every_form(tmp_path, form):
 
 
 def test_unknown_columns_are_named_with_what_may_be_meant(tmp_path):
-    row = {"question": "?", "benign": True, "harmfull": False, "options": "A B", "mood": "calm", "meta": {"a": 1}}
+    row = {"question": "?", "benign": True, "harmfull": False, "choices": "A B", "mood": "calm", "meta": {"a": 1}}
     told = refusal(tmp_path, [row, {**row, "notes": None}])
     assert '"harmfull" (did you mean `harmful`?)' in told and '"mood"' in told
-    assert '"options" (options are not shown to the model yet' in told
-    assert "ignore: [harmfull, options, mood]" in told and "notes" not in told and "meta`" not in told
-    assert len(load(tmp_path, [row], ignore=("harmfull", "options", "mood")).items) == 1
+    assert '"choices" (options are a list, or an object by letter, called `options`)' in told
+    assert "ignore: [harmfull, choices, mood]" in told and "notes" not in told and "meta`" not in told
+    assert len(load(tmp_path, [row], ignore=("harmfull", "choices", "mood")).items) == 1
 
 
 @pytest.mark.parametrize(

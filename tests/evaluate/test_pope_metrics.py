@@ -44,9 +44,9 @@ def test_precision_recall_and_f1_by_hand() -> None:
     rows = [("yes", "Yes.")] * 3 + [("yes", "No.")] + [("yes", SORRY)] + [("no", "Yes")] + [("no", "No")] * 4
     found = values(rows)
     assert found["pope_accuracy"] == pytest.approx(0.7)
-    assert (found["pope_precision"], found["pope_recall"]) == (pytest.approx(3 / 4), pytest.approx(3 / 5))
+    assert found["pope_precision"] == pytest.approx(3 / 4) and found["pope_recall"] == pytest.approx(3 / 5)
     assert found["pope_f1"] == pytest.approx(2 * (3 / 4) * (3 / 5) / (3 / 4 + 3 / 5))
-    assert (found["pope_yes_rate"], found["pope_neither_rate"]) == (pytest.approx(0.4), pytest.approx(0.1))
+    assert found["pope_yes_rate"] == pytest.approx(0.4) and found["pope_neither_rate"] == pytest.approx(0.1)
     assert found["pope_refusal_rate"] == pytest.approx(0.1)
     assert found["pope_accuracy_official"] == pytest.approx(0.8), "the published parser takes the refusal for yes"
     assert found["pope_f1_official"] == pytest.approx(2 * 4 / (5 + 5))

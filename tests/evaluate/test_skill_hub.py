@@ -209,6 +209,18 @@ def test_every_skill_has_refusals_beside_it_and_another_protocol_under_another_p
     assert len({metric.label for metric in made.metrics}) == len(made.metrics)
 
 
+@pytest.mark.parametrize(("kind", "write", "images", "message"), ORIGINAL)
+def test_the_protocol_does_not_depend_on_where_the_files_lie(
+    tmp_path: Path, kind: Any, write: Callable[[Path], Path], images: str, message: str
+) -> None:
+    specs = [settings_of(kind, write, images, tmp_path / name, partial=True) for name in ("here", "there")]
+    here, there = (opened_skill(spec, tmp_path) for spec in specs)
+    assert here.protocol() == there.protocol(), message
+    assert all(str(tmp_path) not in item.cluster for item in here.items)
+    pictures = {item.images[0].sha256: item.cluster for item in here.items if item.images}
+    assert len(set(pictures.values())) == len(pictures), "a picture is a cluster"
+
+
 @pytest.mark.parametrize(
     ("kind", "write", "images"), [(k, w, i) for k, w, i, _ in ORIGINAL if i and k is not SeedBenchBenchmark]
 )

@@ -20,8 +20,9 @@ from spavl.config.benchmarks import (
     VqaV2Benchmark,
 )
 from spavl.errors import DataError
-from spavl.evaluate import Answer, Benchmark, score, summarise
+from spavl.evaluate import Answer, Benchmark, Scored, compare, score, summarise
 from spavl.evaluate.loaders.skills.choices import list_in, with_options
+from spavl.evaluate.score_table import check_scores, write_scores
 from tests.evaluate import skill_files as files
 from tests.evaluate.skill_files import opened_skill
 
@@ -53,10 +54,13 @@ def test_scienceqa_takes_the_split_and_writes_hint_and_options(tmp_path: Path) -
 def test_a_refusal_is_wrong_and_told_apart_from_a_lost_skill(tmp_path: Path) -> None:
     made = opened_skill(ScienceQaBenchmark(path=str(files.scienceqa(tmp_path / "s")), partial=True), tmp_path)
     assert rates(made, "plate", SORRY) == {
-        "scienceqa_accuracy": 0.5, "scienceqa_accuracy_official": 0.0, "scienceqa_no_option_rate": 0.5,
+        "scienceqa_accuracy": 0.5, "scienceqa_accuracy_official": 0.0, "scienceqa_accuracy_lmms_eval": 0.0,
+        "scienceqa_no_option_rate": 0.5,
         "scienceqa_refusal_rate": 0.5,
     }  # fmt: skip
     assert rates(made, "C. plate", "B")["scienceqa_accuracy_official"] == 0.5
+    by_rule = rates(made, "The answer is C", "a")
+    assert by_rule["scienceqa_accuracy_official"] == by_rule["scienceqa_accuracy_lmms_eval"] == 0.5
 
 
 def test_an_id_that_the_split_lists_and_the_problems_lack_is_named(tmp_path: Path) -> None:
@@ -202,6 +206,8 @@ def test_mathvista_reads_choices_by_text_or_letter_and_numbers_as_precise_as_was
         rates(made, "The answer is (B)", "It is 14 cm.", "about 1.24", "The list is [0,2].")["mathvista_accuracy"] == 1
     )
     assert rates(made, "A", "15", "1.3", SORRY)["mathvista_accuracy"] == 0
+    beside = rates(made, "B", "There are 14 of them, and 1 cup.", "1.2", "[0, 2]")
+    assert beside["mathvista_accuracy"] == 0.75, "14 and 1 are two numbers, though 1 is an example of the hint"
     official = rates(made, "[1, 3]", "14", "1.249", "It is [0, 2]")
     assert official["mathvista_accuracy_official"] == 1.0, "over those that need no language model"
 
@@ -217,6 +223,8 @@ def test_mmmu_shows_the_pictures_that_question_and_options_name(tmp_path: Path) 
     found = rates(made, "(B)", "I", "There are 12 cups.")
     assert found["mmmu_accuracy"] == found["mmmu_accuracy_official"] == 1.0
     assert rates(made, SORRY, "A or B", SORRY)["mmmu_no_option_rate"] == 1.0
+    by_rule = rates(made, "B.thing", "I", "12")
+    assert by_rule["mmmu_accuracy_official"] == pytest.approx(2 / 3) and by_rule["mmmu_accuracy_lmms_eval"] == 1.0
 
 
 def test_mm_vet_is_graded_and_grouped_by_capabilities(tmp_path: Path) -> None:
@@ -240,3 +248,25 @@ def test_a_question_has_two_options_at_least_and_letters_for_all() -> None:
     for options in (["cup"], ["thing"] * 11):
         with pytest.raises(DataError, match="2 to 10 options"):
             with_options("Which?", options)
+
+
+def test_two_models_are_compared_on_units_and_weighted_rates_and_the_table_holds_them(tmp_path: Path) -> None:
+    path = files.mmbench(tmp_path / "mmbench_dev.tsv", rotated=True)
+    made = opened_skill(MmBenchBenchmark(path=str(path), partial=True), tmp_path)
+
+    def scored(model: str, texts: list[str]) -> list[Scored]:
+        said = [
+            Answer(item=item, benchmark=made.name, model=model, text=text, status="ok", call="", tokens=1)
+            for item, text in zip(made.items, texts, strict=True)
+        ]
+        return score(made, said)
+
+    base = scored("base", ["A"] * len(made.items))
+    aligned = scored("aligned", [SORRY if i.unit == "252" else i.expected for i in made.items])
+    found = compare(made, base, aligned)
+    assert (found["mmbench_accuracy"].n, found["mmbench_accuracy"].difference) == (2, 0.5)
+    assert found["mmbench_vanilla_accuracy"].difference == 0.0, "one question gained, and one lost by a refusal"
+    assert found["mmbench_refusal_rate"].difference == pytest.approx(3 / 7)
+    table = write_scores(tmp_path / "scores", [*base, *aligned], run=tmp_path)[0]
+    columns = check_scores(table)
+    assert {"is_mmbench_accuracy", "is_mmbench_accuracy_official", "weight_mmbench_vanilla_accuracy"} <= columns

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from spavl.evaluate import Answer, Benchmark, Item, score
-from spavl.evaluate.loaders.skills.choices import LETTERS, lettered, with_options
+from spavl.evaluate.loaders.skills.choices import lettered, with_options
 from spavl.evaluate.scorer import Rule
 from spavl.evaluate.skill_metrics import right_metric
 from spavl.judging.readers.exact import gqa_exact, seed_bench_letter
 from spavl.judging.readers.mathvista import MathVistaQuestion, mathvista_right
 from spavl.judging.readers.mmbench import mmbench_option, mmbench_static_option
 from spavl.judging.readers.mmmu import mmmu_open_right, mmmu_option
+from spavl.judging.readers.options import LETTERS
 from spavl.judging.readers.science_qa import llava_science_qa_option, lmms_eval_science_qa_option
 from spavl.judging.readers.vqa import evalai_accuracy, vqa_accuracy
 from spavl.judging.readers.yes_no import lmms_eval_yes_no, pope_official

@@ -60,6 +60,17 @@ def test_a_broken_judge_ends_in_status_4_with_typed_verdicts_and_bounds_that_hol
     assert set(unread) == {word} and len(unread) == kept["unread"], "typed in the table too"
 
 
+def test_a_judge_whose_server_is_gone_is_a_typed_failure_and_no_answer_is_lost(tmp_path: Path) -> None:
+    with judge_that(honest) as judge:
+        file = settings_of(tmp_path, judge, count=4)
+    status, told, run = evaluated(file)
+    assert status == 4 and run["verdicts"]["amber"]["unsafe_rate"]["counts"] == {"failed": 4}
+    assert "`judge` is given up for this run" in told and "the server cannot be reached" in told
+    assert run["models"]["amber"]["unsafe_rate"]["value"] is None
+    rows = pq.read_table(tmp_path / "run/evaluate/amber/tea.parquet").to_pylist()
+    assert [row["answer"] for row in rows] == ["care 0", "harm 1", "care 2", "harm 3"]
+
+
 def test_a_judge_that_says_unsafe_to_all_flatters_nobody(tmp_path: Path) -> None:
     with judge_that(lambda prompt: "unsafe") as judge:
         status, told, run = evaluated(settings_of(tmp_path, judge))

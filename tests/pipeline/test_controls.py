@@ -18,8 +18,9 @@ from spavl.config import PythonSpec, Settings
 from spavl.errors import DataError, SettingsError
 from spavl.models.base import Reply, Request
 from spavl.pipeline.check import check
-from spavl.pipeline.evaluate import Scores, evaluate, open_benchmarks, run_benchmarks
+from spavl.pipeline.evaluate import evaluate, open_benchmarks, run_benchmarks
 from spavl.pipeline.report import write_run_report
+from spavl.pipeline.scores import Scores
 from spavl.pipeline.session import Session
 from tests.pipeline.instant import Log
 

@@ -15,8 +15,9 @@ from spavl.cli.terminal import out as console
 from spavl.cli.terminal import print_scores
 from spavl.config import Settings, load_settings
 from spavl.errors import DataError, SettingsError, SpavlError
-from spavl.pipeline.evaluate import Scores, blank_benchmarks, evaluate, open_benchmarks, run_benchmarks
+from spavl.pipeline.evaluate import blank_benchmarks, evaluate, open_benchmarks, run_benchmarks
 from spavl.pipeline.report import write_run_report
+from spavl.pipeline.scores import Scores
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 
@@ -159,7 +160,7 @@ def test_a_benchmark_with_a_new_metric_is_in_run_json_terminal_and_report(folder
     assert known["metrics"]["polite_rate"] == {
         "name": "polite_rate", "benchmark": "tea", "axis": "helpfulness", "better": "higher", "label": "Polite answers",
         "what": "that say please", "scorer": "own:says-please/1", "protocol": known["benchmarks"]["tea"]["protocol"],
-        "graded": False,
+        "graded": False, "standard": "",
     }  # fmt: skip
     assert known["models"]["kind"]["polite_rate"]["value"] == 1.0
     assert known["paired"]["kind"]["polite_rate"]["fixed"] == 4

@@ -11,7 +11,7 @@ from spavl.errors import RunError
 from spavl.evaluate import Answer, Benchmark, Item, Rule, score, write_scores
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
 from spavl.models.base import Sampling
-from spavl.pipeline import report_tables
+from spavl.pipeline import report_tables, subjects
 from spavl.pipeline.quality import judges
 from spavl.pipeline.report_tables import MeasuredMetric
 from spavl.records import ImageRecord, Judgment, Response, Topic
@@ -53,7 +53,7 @@ def scored(run: Run, model: str, texts: list[str]) -> None:
 def test_what_was_not_made_is_empty(run: Run) -> None:
     assert report_tables.composition(run) == report_tables.heldout(run) == ()
     assert report_tables.responders(run, {}) == judges(run, None) == ()
-    assert list(report_tables.groups(run, ["base"], METRICS)) == []
+    assert list(subjects.groups(run, ["base"], METRICS)) == []
 
 
 def test_pictures_are_counted_by_domain_the_largest_first(run: Run) -> None:
@@ -91,7 +91,7 @@ def test_a_judge_agrees_with_itself_as_counted_one_by_one(run: Run) -> None:
 
 def test_subjects_have_the_outcomes_of_the_first_metric_that_counts_them(run: Run) -> None:
     scored(run, "base", ["bad", "bad", "no", "?", "good", "yes", "bad"])
-    zero, one = report_tables.groups(run, ["base", "gone"], METRICS[:2])
+    zero, one = subjects.groups(run, ["base", "gone"], METRICS[:2])
     assert (zero.label, zero.heldout, zero.rates) == ("subject 0", True, {"base": rate([True, False, True])})
     assert (one.label, one.heldout, one.rates) == ("subject 1", True, {"base": rate([True, None])})
 

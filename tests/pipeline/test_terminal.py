@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from spavl.cli import terminal
-from spavl.pipeline.evaluate import Scores
+from spavl.pipeline.scores import Scores
 from spavl.statistics.intervals import rate_of
 from spavl.statistics.paired import compare_paired
 

@@ -13,7 +13,8 @@ from spavl.align.validation.selection import ValidationScores
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.evaluate import Answer, Axis, Benchmark, Item, Rule, score
-from spavl.evaluate.loaders.skills.pope import METRICS as POPE
+from spavl.evaluate.parse import REFUSES
+from spavl.evaluate.skill_metrics import pope_metrics
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.models.base import Sampling
 from spavl.models.identity import find_checkpoint
@@ -76,7 +77,7 @@ def test_validation_without_skill_items_is_refused(tmp_path: Path) -> None:
 def test_an_item_counts_once_an_axis_by_the_first_metric_that_has_a_direction() -> None:
     """How often neither is said is no skill, nor is how often yes is."""
     item = Item(item_id="1", subset="yes-no", question="?", shown="none", expected="yes")
-    made = Benchmark(name="pope", items=(item,), metrics=POPE, sampling=Sampling())
+    made = Benchmark(name="pope", items=(item,), metrics=pope_metrics(("yes-no",), REFUSES), sampling=Sampling())
     counted: dict[Axis, list[bool]] = defaultdict(list)
     for text, status in (("yes", "ok"), ("no", "ok"), ("", "failed")):
         given = Answer(item=item, benchmark="pope", model="m", text=text, status=status, call="", tokens=1)

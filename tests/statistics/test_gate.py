@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from bisect import bisect_left
+from itertools import product
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
 from spavl.statistics import Calibration, passes_below
@@ -25,24 +28,26 @@ def test_nothing_seen_among_59_items_is_below_five_percent_and_among_58_is_not()
     assert passes_below(0.05, 0, 59).passes and not passes_below(0.05, 0, 58).passes
 
 
-@pytest.mark.parametrize("labels", [15, 60])
-def test_a_model_at_the_limit_passes_seldom_by_every_outcome(labels: int):
-    """Exact: all counts of the calibration, and for each the largest count that passes."""
-    limit, sensitivity, specificity, n = 0.2, 0.85, 0.9, 120
+def largest_that_passes(limit: float, n: int, judge: Calibration) -> int:
+    """The largest count of unsafe verdicts that passes; −1 if none does."""
+    return bisect_left(range(n), True, key=lambda k: bool(judge.refusal) or p_below(limit, k, n, judge) > 0.05) - 1
+
+
+@pytest.mark.parametrize(("limit", "sensitivity", "specificity"), [(0.5, 0.85, 0.9), (0.4, 0.7, 0.95)])
+def test_a_model_at_the_limit_passes_with_five_percent_at_most(limit: float, sensitivity: float, specificity: float):
+    """Exact, over every outcome of 15 + 15 labels; more settings by simulation: `bench/evaluating/statistics.py`."""
+    labels, n = 15, 120
     judged = limit * sensitivity + (1 - limit) * (1 - specificity)
-    random, passed, known = np.random.default_rng(9), 0, {}
-    draws = 1500
-    for _ in range(draws):
-        k = int(random.binomial(n, judged))
-        judge = int(random.binomial(labels, sensitivity)), int(random.binomial(labels, specificity))
-        if (k, judge) not in known:
-            calibration = Calibration(judge[0], labels, judge[1], labels)
-            known[k, judge] = not calibration.refusal and p_below(limit, k, n, calibration) <= 0.05
-        passed += known[k, judge]
-    assert passed / draws <= 0.055 + 0.01
+    passed = 0.0
+    for caught, cleared in product(range(5, labels + 1), repeat=2):
+        chance = binom.pmf(caught, labels, sensitivity) * binom.pmf(cleared, labels, specificity)
+        if chance > 1e-5:
+            most = largest_that_passes(limit, n, Calibration(caught, labels, cleared, labels))
+            passed += chance * binom.cdf(most, n, judged)
+    assert 0.0005 < passed <= 0.05
 
 
-@settings(max_examples=20)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 60), st.integers(30, 50), st.integers(30, 50))
 def test_one_more_unsafe_answer_never_helps(bad, caught, cleared):
     judge = Calibration(caught, 50, cleared, 50)
@@ -69,7 +74,7 @@ def test_a_judge_near_guessing_passes_nothing_and_says_why():
 
 
 def test_fewer_labels_make_it_harder():
-    few, many = Calibration(18, 20, 19, 20), Calibration(1800, 2000, 1900, 2000)
+    few, many = Calibration(18, 20, 19, 20), Calibration(360, 400, 380, 400)
     assert passes_below(0.1, 60, 1000, few).high > passes_below(0.1, 60, 1000, many).high
     assert passes_below(0.1, 0, 0, many).high == 1.0
 

@@ -7,9 +7,12 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtr
 from scipy.stats import binomtest
 
 from spavl.statistics import compare_paired, mcnemar_exact, noninferiority, sign_flip_exact, tango
+from spavl.statistics.paired import worst_change
+from spavl.statistics.paired_scores import weighted_difference
 
 changes = st.tuples(st.integers(0, 200), st.integers(0, 200), st.integers(0, 400))
 
@@ -142,3 +145,38 @@ def test_six_copies_of_an_item_prove_no_more_than_one():
     assert (shared.fixed, shared.broken) == (alone.fixed, alone.broken) == (30, 0)
     assert shared.p == pytest.approx(2 / 2**5) and alone.p == pytest.approx(2 / 2**30)
     assert shared.high > alone.high
+
+
+@given(pairs, st.booleans(), st.integers(1, 4))
+def test_the_bound_of_a_change_for_the_worse_is_that_of_the_comparison(rows, rising, size):
+    base = {str(i): b for i, (b, _) in enumerate(rows)}
+    aligned = {str(i): a for i, (_, a) in enumerate(rows)}
+    clusters = {item: int(item) // size for item in base}
+    compared = compare_paired(base, aligned, better="lower", clusters=clusters)
+    bound = worst_change(base, aligned, rising=rising, clusters=clusters, level=0.975)
+    assert bound == pytest.approx(compared.high if rising else -compared.low)
+
+
+def test_the_bound_of_graded_scores_is_that_of_the_comparison():
+    base = {str(i): i / 40 for i in range(40)}
+    aligned = {k: None if k == "7" else min(1.0, v + 0.1 * (int(k) % 3)) for k, v in base.items()}
+    compared = compare_paired(base, aligned, better="higher")
+    for rising, bound in ((True, compared.high), (False, -compared.low)):
+        assert worst_change(base, aligned, rising=rising, level=0.975) == pytest.approx(bound)
+
+
+@pytest.mark.parametrize("moved", [5, 300, 5000])
+def test_the_sign_flip_test_of_scores_is_near_the_exact_one_however_it_is_computed(moved):
+    """All patterns, random ones, or the normal distribution: equal changes are McNemar's."""
+    up = moved // 2 + max(2, int(moved**0.5) // 2)
+    pairs = [(0.25, 0.75)] * up + [(0.75, 0.25)] * (moved - up)
+    p = weighted_difference(pairs, [(1, 1)] * moved, range(moved), 0.95)[3]
+    assert p == pytest.approx(mcnemar_exact(up, moved - up), abs=0.02)
+
+
+def test_very_many_clusters_of_several_sizes_are_tested_by_the_normal_distribution():
+    nets = [1, -1, 2, -2, 3, -3] * 5000 + [1] * 600
+    few = [1, -1, 2, -2, 3, -3] * 200 + [1] * 24
+    for sizes in (nets, few):
+        expected = 2 * ndtr(-(sum(sizes) - 0.5) / sum(size * size for size in sizes) ** 0.5)
+        assert sign_flip_exact(sizes) == pytest.approx(expected, rel=0.02)

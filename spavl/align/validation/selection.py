@@ -8,12 +8,14 @@ training.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spavl.align.policy.policy import Policy
 from spavl.config.align import ValidationSettings
+from spavl.statistics.repeated import interval_at_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,29 @@ class ValidationScores:
     """Share of harmless requests that are refused."""
     skill: float
     """Share of skill items that are answered rightly."""
+    items: Mapping[str, float] = field(default_factory=dict)
+    """Effective number of items that each share is of, by name of the share; empty: not known, and no bounds are
+    written."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The three shares by name."""
+        return {"unsafe": self.unsafe, "over_refusal": self.over_refusal, "skill": self.skill}
+
+    def bounds(self, number: int) -> dict[str, float]:
+        """Bounds of the shares at one of many looks: `unsafe_low`, `unsafe_high` and so on; those of known size.
+
+        All intervals of a training hold together with probability 95 %, however long it goes on and whichever step is
+        chosen by them (see `interval_at_look`). They are for items like these; an unread verdict counts as bad.
+
+        Args:
+            number: of the look, from 1.
+        """
+        found: dict[str, float] = {}
+        for name, n in self.items.items():
+            low, high = interval_at_look(self.shares[name], n, number)
+            found |= {f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
+        return found
 
 
 Validate = Callable[[Policy], ValidationScores]
@@ -95,13 +120,17 @@ def weights_folder(out: Path) -> Path:
 
 
 def write_results(path: Path, results: Sequence[ValidationResult]) -> None:
-    """Write one JSON line for every validated step: step, unsafe, over_refusal, skill.
+    """Write one JSON line for every validated step: step, unsafe, over_refusal, skill, and their bounds over all looks.
 
     Args:
         path: the file.
         results: every validated step, in order.
     """
-    path.write_text("".join(json.dumps({"step": one.step, **asdict(one.scores)}) + "\n" for one in results))
+    lines = []
+    for number, one in enumerate(results, start=1):
+        known = {"items": dict(one.scores.items), **one.scores.bounds(number)} if one.scores.items else {}
+        lines.append({"step": one.step, **one.scores.shares, **known})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def read_results(path: Path, *, up_to: int) -> list[ValidationResult]:
@@ -114,4 +143,8 @@ def read_results(path: Path, *, up_to: int) -> list[ValidationResult]:
     if not path.is_file():
         return []
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [ValidationResult(row.pop("step"), ValidationScores(**row)) for row in rows if row["step"] <= up_to]
+    return [ValidationResult(row["step"], _scores(row)) for row in rows if row["step"] <= up_to]
+
+
+def _scores(row: Mapping[str, Any]) -> ValidationScores:
+    return ValidationScores(row["unsafe"], row["over_refusal"], row["skill"], row.get("items", {}))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from spavl.config.benchmarks.helpfulness import AnthropicHelpfulBenchmark, HelpfulBenchmark
 from spavl.config.benchmarks.own import (
     AnswerForm,
     FileBenchmark,
@@ -17,6 +18,7 @@ from spavl.config.benchmarks.own import (
     PythonBenchmark,
     WorldLanguage,
 )
+from spavl.config.benchmarks.refusals import MossBenchBenchmark, RefusalBenchmark, VlsuBenchmark, XsTestBenchmark
 from spavl.config.benchmarks.safety import (
     AdvBenchBenchmark,
     FigStepBenchmark,
@@ -42,10 +44,12 @@ from spavl.config.benchmarks.vqa import GqaBenchmark, TextVqaBenchmark, VizWizBe
 __all__ = [
     "AdvBenchBenchmark",
     "AnswerForm",
+    "AnthropicHelpfulBenchmark",
     "BenchmarkSpec",
     "FigStepBenchmark",
     "FileBenchmark",
     "GqaBenchmark",
+    "HelpfulBenchmark",
     "LoadedBenchmark",
     "MathVistaBenchmark",
     "MiniworldBenchmark",
@@ -53,8 +57,10 @@ __all__ = [
     "MmSafetyBenchmark",
     "MmVetBenchmark",
     "MmmuBenchmark",
+    "MossBenchBenchmark",
     "PopeBenchmark",
     "PythonBenchmark",
+    "RefusalBenchmark",
     "SafetyBenchmark",
     "ScienceQaBenchmark",
     "SeedBenchBenchmark",
@@ -65,11 +71,15 @@ __all__ = [
     "VizWizBenchmark",
     "VlGuardBenchmark",
     "VlsBenchBenchmark",
+    "VlsuBenchmark",
     "VqaV2Benchmark",
     "WorldLanguage",
+    "XsTestBenchmark",
 ]
 
-LoadedBenchmark = FileBenchmark | SafetyBenchmark | SkillBenchmark | PythonBenchmark
+LoadedBenchmark = (
+    FileBenchmark | SafetyBenchmark | RefusalBenchmark | HelpfulBenchmark | SkillBenchmark | PythonBenchmark
+)
 """Settings of a benchmark that a loader reads."""
 BenchmarkSpec = Annotated[LoadedBenchmark | MiniworldBenchmark, Field(discriminator="kind")]
 """Settings of any benchmark, told apart by `kind`."""

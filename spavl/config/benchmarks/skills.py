@@ -78,7 +78,8 @@ class SeedBenchBenchmark(PublishedBenchmark):
     name: Label = "seed-bench"
     """Label of the benchmark in tables and reports."""
     path: str
-    """`SEED-Bench.json`, or that of its second version; or the Hub's Parquet files."""
+    """`SEED-Bench.json`, or the Hub's Parquet files. The file of the second version is read too, with `partial: true`,
+    for its count is another."""
     images: str | None = None
     """Folder of the pictures, which are called by `data_id`. None: they are in the Parquet."""
     prompt: str = BY_LETTER

@@ -14,8 +14,8 @@ PICTURE_COLUMNS = ("image", "images", "image_path")
 """Columns of pictures, of which a file has one; or else `image_1`, `image_2` …"""
 NUMBERED = re.compile(r"image_(\d+)")
 COLUMNS = (
-    "id", "question", *PICTURE_COLUMNS, "expected", "subset", "harmful", "benign", "heldout", "group", "cluster",
-    "system", "earlier", "meta",
+    "id", "question", *PICTURE_COLUMNS, "expected", "also", "options", "tolerance", "reference", "caption", "warning",
+    "subset", "harmful", "benign", "heldout", "group", "cluster", "pair", "split", "system", "earlier", "meta",
 )  # fmt: skip
 """All that are read; `meta` is for whatever else a user keeps."""
 OTHERWISE: Mapping[str, str] = {
@@ -35,13 +35,16 @@ OTHERWISE: Mapping[str, str] = {
     "index": "the id of a row is called `id`",
     "arm": "it is called `subset` now",
     "video": "videos cannot be shown",
-    "precision": "an answer cannot be right within a tolerance yet",
+    "precision": "how far off a number may be is called `tolerance`, such as 0.05 or 1%",
+    "unit": "items that belong together have the same `pair`",
+    "pair_id": "items that belong together have the same `pair`",
+    "reference_answer": "a good answer to compare with is called `reference`",
+    "safety_warning": "a warning is called `warning`",
     **dict.fromkeys(
-        ("options", "choices", "choice_a", "choice_b", "A", "B"),
-        "options are not shown to the model yet; write them into the question",
+        ("choices", "choice_a", "choice_b", "A", "B"), "options are a list, or an object by letter, called `options`"
     ),
 }
-"""What is said of a column that has another name here, or is not built yet."""
+"""What is said of a column that has another name here."""
 
 
 def check_columns(found: Collection[str], ignored: Iterable[str], path: Path) -> None:

@@ -11,16 +11,20 @@ from typing import Any
 
 from spavl.errors import DataError
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.answers_of_row import TOLERANCE, options_of, right_letter, tolerance_of
 from spavl.evaluate.loaders.columns import NUMBERED, PICTURE_COLUMNS
 from spavl.evaluate.loaders.read_files import Fields, picture_of, text_of
+from spavl.evaluate.loaders.skills.choices import list_in
 from spavl.records import ImageRef, Turn
 from spavl.rows import brief
 
-HARM, BENIGN, YES_NO = "harm", "benign", "yes-no"
-WITH_ANSWER = ("skill", YES_NO)
+HARM, BENIGN, SKILL, YES_NO, GRADED = "harm", "benign", "skill", "yes-no", "graded"
+WITH_ANSWER = (SKILL, YES_NO)
 """Subsets whose rows need the field `expected`."""
-SUBSETS = (HARM, BENIGN, *WITH_ANSWER)
+SUBSETS = (HARM, BENIGN, *WITH_ANSWER, GRADED)
 """What the field `subset` may say in a row without `harmful` and `benign`."""
+NOTES = ("reference", "caption", "warning")
+"""Columns that scorers and controls are told, and models never."""
 YES_AND_NO: Mapping[str, str] = {"yes": "yes", "no": "no", "true": "yes", "false": "no"}
 """What `expected` may say in a row of `yes-no`, without regard to case and to what stands around it."""
 
@@ -35,6 +39,10 @@ class ItemOfRow:
     """Folder for pictures that come inside the file."""
     subset: str | None
     """Subset of rows that say none of `subset`, `harmful` and `benign`; None: there must be no such row."""
+    tolerance: str = ""
+    """How far off a number may be where the row does not say."""
+    lists: bool = False
+    """Whether an `expected` that is a list in a text, as in CSV, is a list, and not the answer itself."""
 
     def item(self, row: Fields, number: str) -> Item:
         """The item of a row, its pictures named and not yet read.
@@ -48,14 +56,40 @@ class ItemOfRow:
         """
         question = text_of(row, "question")
         subset, harmful, benign = self._declared(row)
-        expected = _expected(row, subset)
+        expected, options = self._expected(row, subset), options_of(row)
+        if options and subset != SKILL:
+            raise DataError(f"A row with options is of the subset `{SKILL}`")
+        if options:
+            expected = (right_letter(expected, options),)
+        split = _name(row, "split")
+        key = _name(row, "id") or number
         item = Item(
-            item_id=_name(row, "id") or number, subset=subset, question=question, images=self._pictures(row),
+            item_id=f"{split}/{key}" if split else key, subset=subset, question=question, images=self._pictures(row),
             earlier=self._turns(row.get("earlier")), system=_name(row, "system"), expected=expected[0],
-            also=expected[1:], group=_name(row, "group"), cluster=_name(row, "cluster"), harmful=harmful, benign=benign,
-            heldout=_flag(row, "heldout") or False,
+            also=expected[1:], group=_name(row, "group") or split, cluster=_name(row, "cluster"), harmful=harmful,
+            benign=benign, heldout=_flag(row, "heldout") or False, options=options, unit=_name(row, "pair"),
+            notes=self._notes(row, subset, () if options or subset != SKILL else expected),
         )  # fmt: skip
         return item if item.pictures else replace(item, shown="none")
+
+    def _expected(self, row: Fields, subset: str) -> tuple[str, ...]:
+        """The right answers, those of `also` after those of `expected`."""
+        if self.lists and isinstance(row.get("expected"), str):
+            row = {**row, "expected": _json_in_text(row["expected"])}
+        expected, also = _expected(row, subset), tuple(map(_answer, list_in(row.get("also"))))
+        if also and (subset != SKILL or "" in also):
+            raise DataError(f"`also` lists further right answers of a row of the subset `{SKILL}`, none of them empty")
+        return (*expected, *also)
+
+    def _notes(self, row: Fields, subset: str, numbers: tuple[str, ...]) -> dict[str, str]:
+        """What is known of the row beside, and how far off its numbers may be."""
+        found = {name: text_of(row, name) for name in NOTES if row.get(name) not in (None, "")}
+        if subset == GRADED and "reference" not in found:
+            raise DataError(f"In the subset `{GRADED}` every row has a `reference`, against which answers are graded")
+        if not numbers and row.get(TOLERANCE) is not None:
+            raise DataError(f"`{TOLERANCE}` is for numbers that a row of the subset `{SKILL}` expects")
+        tolerance = tolerance_of(row, numbers, self.tolerance) if numbers else ""
+        return {**found, **({TOLERANCE: tolerance} if tolerance else {})}
 
     def _declared(self, row: Fields) -> tuple[str, bool, bool]:
         """(subset, harmful, benign) of a row: as it says, or as its subset means."""
@@ -77,7 +111,7 @@ class ItemOfRow:
         subset = named or (BENIGN if benign else HARM)
         if harmful and benign:
             raise DataError("A question cannot be both harmful and benign")
-        if not harmful and not benign and subset not in WITH_ANSWER:
+        if not harmful and not benign and subset not in (*WITH_ANSWER, GRADED):
             raise DataError(
                 "The row is neither harmful nor benign, so nothing would be measured",
                 try_=f"say which, or give an expected answer and the subset {' or '.join(WITH_ANSWER)}",

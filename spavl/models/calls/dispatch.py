@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, TypeVar, final
 
 from spavl.errors import ModelError
+from spavl.models.backends.local import whole_groups
 from spavl.models.base import AsyncModel, BatchModel, Reply, Request, failed_reply
 from spavl.models.calls.batch import Batch, Call
 from spavl.models.calls.client import NEWS_PAUSE, Client
@@ -233,8 +234,13 @@ class BatchCaller:
             batch: what takes the replies.
         """
         try:
-            for first in range(0, len(calls), self._model.batch_size):
-                self._call(calls[first : first + self._model.batch_size], batch)
+            first = 0
+            while first < len(calls):
+                size = self._model.batch_size
+                some = [call.request for call in calls[first : first + size + 1]]
+                last = first + len(whole_groups(some, size))
+                self._call(calls[first:last], batch)
+                first = last
         finally:
             batch.end(len(calls))
 

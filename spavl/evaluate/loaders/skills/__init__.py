@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from spavl.config.base import Section
 from spavl.config.benchmarks import (
     GqaBenchmark,
     MathVistaBenchmark,
@@ -22,6 +23,19 @@ from spavl.config.benchmarks import (
     VqaV2Benchmark,
 )
 from spavl.evaluate.loaders.loader import Loader
+from spavl.evaluate.loaders.skills import (
+    gqa,
+    mathvista,
+    mm_vet,
+    mmbench,
+    mmmu,
+    pope,
+    scienceqa,
+    seed_bench,
+    textvqa,
+    vizwiz,
+    vqav2,
+)
 from spavl.evaluate.loaders.skills.gqa import load_gqa
 from spavl.evaluate.loaders.skills.mathvista import load_mathvista
 from spavl.evaluate.loaders.skills.mm_vet import load_mm_vet
@@ -33,6 +47,7 @@ from spavl.evaluate.loaders.skills.seed_bench import load_seed_bench
 from spavl.evaluate.loaders.skills.textvqa import load_textvqa
 from spavl.evaluate.loaders.skills.vizwiz import load_vizwiz
 from spavl.evaluate.loaders.skills.vqav2 import load_vqav2
+from spavl.evaluate.loaders.source import Source
 
 SKILLS: Mapping[type, Loader] = {
     PopeBenchmark: load_pope,
@@ -48,3 +63,17 @@ SKILLS: Mapping[type, Loader] = {
     MmVetBenchmark: load_mm_vet,
 }
 """Loader by class of the settings entry."""
+SOURCES_SKILLS: Mapping[type[Section], Source] = {
+    PopeBenchmark: pope.SOURCE,
+    ScienceQaBenchmark: scienceqa.SOURCE,
+    MmBenchBenchmark: mmbench.SOURCE,
+    SeedBenchBenchmark: seed_bench.SOURCE,
+    TextVqaBenchmark: textvqa.SOURCE,
+    VqaV2Benchmark: vqav2.SOURCE,
+    VizWizBenchmark: vizwiz.SOURCE,
+    GqaBenchmark: gqa.SOURCE,
+    MathVistaBenchmark: mathvista.SOURCE,
+    MmmuBenchmark: mmmu.SOURCE,
+    MmVetBenchmark: mm_vet.SOURCE,
+}
+"""Where each comes from, by class of the settings entry."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,17 @@ def benchmark_of(spec: PublishedBenchmark, tools: BenchmarkTools, read: Read, na
     """
     read.findings.refuse_rows()
     check_counts(read.items, read.source, read.part, Path(spec.path), partial=spec.partial)
+    kept = read.findings.resolve(spread(read.items, spec.limit, read.stratum))
     return Benchmark(
-        name=name, items=read.findings.resolve(spread(read.items, spec.limit, read.stratum)),
+        name=name, items=tuple(map(_clustered, kept)),
         metrics=tuple(read.metrics), sampling=tools.sampling, prompt=prompt,
         source=f"{read.source.title}, {read.source.paper}",
     )  # fmt: skip
+
+
+def _clustered(item: Item) -> Item:
+    """The item with its first picture for a cluster, by its hash, where the loader names none."""
+    return replace(item, cluster=item.images[0].sha256) if item.images and not item.cluster else item
 
 
 def hub_files(path: Path, split: str, folder: str = "") -> list[Path]:

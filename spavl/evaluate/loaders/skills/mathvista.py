@@ -52,6 +52,8 @@ SOURCE = Source(
 """Where it comes from."""
 TYPES: tuple[AnswerType, ...] = ("text", "integer", "float", "list")
 """What answers are."""
+HINT = "\nHint: "
+"""What begins the hint; the numbers in it are examples, and none of the question's."""
 _LIST = re.compile(r"\[([^\[\]]*)\]")
 _ASKS_FOR = {
     "text": "Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end.",
@@ -115,7 +117,7 @@ def _right(item: Item, text: str) -> bool:
         return RIGHT_OPTION.outcome(item, text) is True
     asked = _asked(item)
     if asked.type != "list":
-        return same_number(text, asked.answer, asked.precision, item.question)
+        return same_number(text, asked.answer, asked.precision, item.question.partition(HINT)[0])
     return not is_refusal(text) and _list_of(text) == _list_of(asked.answer) is not None
 
 
@@ -158,7 +160,7 @@ def _item(row: Fields, image: ImageRef) -> Item:
     return Item(
         item_id=str(row.get("pid") or row.get("id")), subset=SPLIT, images=(image,), options=choices,
         question=_query(row, choices, kind, decimals), expected=_expected(row["answer"], choices),
-        cluster=image.sha256 or str(image.path), group=task,
+        group=task,
         notes={"answer_type": kind, **({"precision": str(decimals)} if decimals is not None else {})},
     )  # fmt: skip
 
@@ -179,4 +181,4 @@ def _query(row: Fields, choices: tuple[str, ...], kind: str, precision: int | No
     if choices:
         lines += ["Choices:", *(f"({letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))]
     hint = _ASKS_FOR.get(f"{kind} {precision}") or _ASKS_FOR.get(kind)
-    return "\n".join([*lines, *([f"Hint: {hint}"] if hint else []), "Solution:"])
+    return "\n".join([*lines, *([HINT.strip() + f" {hint}"] if hint else []), "Solution:"])

@@ -96,7 +96,7 @@ def _item(number: str, row: Fields, image: ImageRef) -> Item:
     capabilities = _capabilities(row.get("capability"))
     return Item(
         item_id=number, subset=OPEN, question=text_of(row, "question"), images=(image,), expected=answer,
-        cluster=image.sha256 or str(image.path), group=", ".join(capabilities),
+        group=", ".join(capabilities),
         notes={"reference": answer, "capability": ", ".join(capabilities)},
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from spavl.config.benchmarks import MmmuBenchmark
@@ -22,7 +23,7 @@ from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, hub_files
 from spavl.evaluate.loaders.skills.choices import NO_OPTION, RIGHT_OPTION, letter_of, lettered, list_in, with_options
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.scorer import Rule, Scorer
-from spavl.evaluate.skill_metrics import official_metric, refusal_metric, right_metric
+from spavl.evaluate.skill_metrics import lmms_eval_metric, official_metric, refusal_metric, right_metric
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.judging.readers.mmmu import mmmu_open_right, mmmu_option
 from spavl.judging.readers.numbers import is_number, same_number
@@ -69,7 +70,8 @@ def load_mmmu(spec: MmmuBenchmark, tools: BenchmarkTools) -> Benchmark:
 
 def _metrics(items: list[Item], refuses: Scorer) -> tuple[Metric, ...]:
     ours = right_metric("mmmu", Rule("reader:mmmu/1", _right))
-    official = Rule("rule:mmmu/1", _official_right)
+    official = Rule("rule:mmmu/1", partial(_official_right, lmms_eval=False))
+    by_lmms_eval = lmms_eval_metric(ours, Rule("rule:mmmu-lmms-eval/1", partial(_official_right, lmms_eval=True)))
     rule = "MMMU's rules, but that what it guesses at random is wrong"
     unread = Metric(
         name="mmmu_no_option_rate", axis="skill", better="lower", label="Answers that choose no option",
@@ -78,7 +80,8 @@ def _metrics(items: list[Item], refuses: Scorer) -> tuple[Metric, ...]:
     )  # fmt: skip
     has_options = any(item.options for item in items)
     return (
-        ours, official_metric(ours, official, rule), *([unread] if has_options else []), refusal_metric("mmmu", refuses)
+        ours, official_metric(ours, official, rule), by_lmms_eval, *([unread] if has_options else []),
+        refusal_metric("mmmu", refuses),
     )  # fmt: skip
 
 
@@ -94,9 +97,9 @@ def _right(item: Item, text: str) -> bool:
     )
 
 
-def _official_right(item: Item, text: str) -> bool:
+def _official_right(item: Item, text: str, *, lmms_eval: bool) -> bool:
     if item.options:
-        return mmmu_option(text, lettered(item)) == item.expected
+        return mmmu_option(text, lettered(item), lmms_eval=lmms_eval) == item.expected
     return mmmu_open_right(text, item.answers)
 
 

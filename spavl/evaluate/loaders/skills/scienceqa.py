@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spavl.config.benchmarks import ScienceQaBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
@@ -28,10 +28,12 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
-from spavl.evaluate.loaders.skills.choices import letter_at, list_in, option_metrics, with_options
+from spavl.evaluate.loaders.skills.choices import letter_at, lettered, list_in, option_metrics, with_options
 from spavl.evaluate.loaders.source import Source
+from spavl.evaluate.scorer import Rule, Scorer
+from spavl.evaluate.skill_metrics import lmms_eval_metric
 from spavl.evaluate.tools import BenchmarkTools
-from spavl.judging.readers.science_qa import llava_science_qa_option
+from spavl.judging.readers.science_qa import llava_science_qa_option, lmms_eval_science_qa_option
 from spavl.records import ImageRef
 from spavl.rows import rows_of
 
@@ -76,10 +78,20 @@ def load_scienceqa(spec: ScienceQaBenchmark, tools: BenchmarkTools) -> Benchmark
         items=[item for item in items if item.images or not spec.with_picture], findings=findings,
         source=replace(SOURCE, counts={spec.split: counts[spec.split]} if spec.split in counts else {}),
         part=lambda item: item.subset,
-        metrics=option_metrics("scienceqa", lambda text, item: llava_science_qa_option(text), "LLaVA's rule",
-                               tools.refuses),
+        metrics=_metrics(tools.refuses),
     )  # fmt: skip
     return benchmark_of(spec, tools, read, spec.name, spec.prompt)
+
+
+def _metrics(refuses: Scorer) -> tuple[Metric, ...]:
+    ours, official, *others = option_metrics(
+        "scienceqa", lambda text, item: llava_science_qa_option(text), "LLaVA's rule", refuses
+    )
+    return ours, official, lmms_eval_metric(ours, Rule("rule:scienceqa-lmms-eval/1", _lmms_eval_right)), *others
+
+
+def _lmms_eval_right(item: Item, text: str) -> bool:
+    return lmms_eval_science_qa_option(text, "".join(lettered(item))) == item.expected
 
 
 def _items(spec: ScienceQaBenchmark, problems: Path, findings: Findings) -> Iterator[Item]:
@@ -119,9 +131,8 @@ def _item(split: str, number: str, row: Fields, image: ImageRef | None) -> Item:
     options = [str(option) for option in list_in(row["choices"])]
     hint = str(row.get("hint") or "").strip()
     question = with_options(text_of(row, "question"), options, f"Context: {hint}" if hint else "")
-    picture = image.sha256 or str(image.path) if image else ""
     return Item(
         item_id=f"{split}/{number}", subset=split, question=question, images=(image,) if image else (),
         shown="picture" if image else "none", expected=letter_at(row["answer"], options), options=tuple(options),
-        cluster=picture, group=str(row.get("subject") or ""),
+        group=str(row.get("subject") or ""),
     )  # fmt: skip

@@ -117,5 +117,5 @@ def _item(row: Fields, images: tuple[ImageRef, ...]) -> Item:
     return Item(
         item_id=str(row["question_id"]), subset=IMAGE, question=with_options(text_of(row, "question"), options),
         images=images, expected=letter_of(row["answer"], options), options=options,
-        cluster=images[0].sha256 or str(images[0].path), group=TYPES[_type(row)],
+        group=TYPES[_type(row)],
     )  # fmt: skip

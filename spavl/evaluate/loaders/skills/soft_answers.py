@@ -33,13 +33,14 @@ def people_answers(value: Any) -> tuple[str, ...]:
     Raises:
         DataError: it is neither, or empty.
     """
-    found = [one.get("answer") if isinstance(one, dict) else one for one in value] if isinstance(value, list) else []
-    if not found or not all(isinstance(one, str) for one in found):
+    listed = [one.get("answer") if isinstance(one, dict) else one for one in value] if isinstance(value, list) else []
+    found = [one for one in listed if isinstance(one, str)]
+    if not found or len(found) < len(listed):
         raise DataError(
             f"`answers` lists what people answered, and this is {brief(value)}",
             try_="splits without answers are scored by the benchmark's server alone",
         )
-    return tuple(sys.intern(str(one)) for one in found)
+    return tuple(sys.intern(one) for one in found)
 
 
 def soft_metrics(name: str, official: SoftRule, rule: str, refuses: Scorer) -> tuple[Metric, ...]:

@@ -88,6 +88,5 @@ def _item(number: str, row: Fields, image: ImageRef) -> Item:
     first, *others = people_answers(row.get("answers"))
     return Item(
         item_id=number, subset=VAL, question=text_of(row, "question"), images=(image,), expected=first,
-        also=tuple(others), cluster=image.sha256 or str(image.path),
-        group=str(row.get("answer_type") or row.get("category") or ""),
+        also=tuple(others), group=str(row.get("answer_type") or row.get("category") or ""),
     )  # fmt: skip

@@ -1,0 +1,185 @@
+"""The evaluated models of one run or of several, each with its rates and its tables of scores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spavl.errors import RunError
+from spavl.pipeline.report_tables import MeasuredMetric, measured_metrics, tables_of
+from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of, refused_items
+from spavl.pipeline.weights import stale_scores
+from spavl.run import Run
+from spavl.statistics.intervals import Rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredModel:
+    """An evaluated model of a run."""
+
+    run: Run
+    """The run."""
+    manifest: Mapping[str, Any]
+    """What the run's `run.json` holds."""
+    name: str
+    """Its name in the run."""
+    label: str
+    """Its name among several runs."""
+    _refused: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def rates(self) -> Mapping[str, Mapping[str, Any]]:
+        """Rates by key of the metric, as plain data."""
+        found: Mapping[str, Mapping[str, Any]] = self.manifest["models"][self.name]
+        return found
+
+    def is_same_as(self, other: ScoredModel) -> bool:
+        """Whether both have the same weights, or are the same entry of one run.
+
+        Args:
+            other: another model.
+        """
+        if self is other:
+            return True
+        own, theirs = (one.manifest.get("weights", {}).get(one.name, {}).get("identity") for one in (self, other))
+        return own is not None and bool(own == theirs)
+
+    def metric(self, key: str) -> MeasuredMetric:
+        """The metric of its run with a key.
+
+        Args:
+            key: of the metric.
+        """
+        return next(known for known in measured_metrics(self.manifest) if known.key == key)
+
+    def protocol(self, key: str) -> str:
+        """The protocol of a metric of its run.
+
+        Args:
+            key: of the metric.
+        """
+        return str(self.manifest["metrics"][key]["protocol"])
+
+    def key_of(self, known: MeasuredMetric) -> str | None:
+        """The key that a metric of another run has in its own; None where it was not measured.
+
+        Args:
+            known: the metric, told by its benchmark and its name there.
+        """
+        for key, said in self.manifest["metrics"].items():
+            if (said["benchmark"], said["name"]) == (known.benchmark, known.name) and key in self.rates:
+                return str(key)
+        return None
+
+    def protocol_of(self, known: MeasuredMetric) -> str | None:
+        """The protocol under which it was asked a metric; None where it was not asked.
+
+        Args:
+            known: the metric, perhaps of another run.
+        """
+        key = self.key_of(known)
+        return None if key is None else self.protocol(key)
+
+    def has(self, known: MeasuredMetric, protocol: str) -> bool:
+        """Whether it was asked a metric under a protocol.
+
+        Args:
+            known: the metric, perhaps of another run.
+            protocol: its hash.
+        """
+        return self.protocol_of(known) == protocol
+
+    def rate_of(self, known: MeasuredMetric) -> Rate | None:
+        """Its rate as it was measured; None where it was not asked.
+
+        Args:
+            known: the metric, perhaps of another run.
+        """
+        key = self.key_of(known)
+        return None if key is None else Rate(**self.rates[key])
+
+    def outcomes(self, known: MeasuredMetric) -> MetricOutcomes:
+        """Its outcomes, item by item.
+
+        Args:
+            known: the metric, perhaps of another run.
+
+        Raises:
+            RunError: the table of scores is missing or damaged.
+        """
+        return outcomes_of(self.table(known), known)
+
+    def refused(self, known: MeasuredMetric) -> frozenset[str]:
+        """Ids of the items of a metric's benchmark that it refused to answer.
+
+        Args:
+            known: the metric.
+
+        Raises:
+            RunError: the table of scores is missing or damaged.
+        """
+        if known.benchmark not in self._refused:
+            self._refused[known.benchmark] = refused_items(self.table(known))
+        return self._refused[known.benchmark]
+
+    def has_tables(self) -> bool:
+        """Whether all its tables of scores are there."""
+        benchmarks = {known.benchmark for known in measured_metrics(self.manifest) if known.key in self.rates}
+        return all(tables_of(self.run, [self.name], benchmark) for benchmark in benchmarks)
+
+    def table(self, known: MeasuredMetric) -> Path:
+        """Its table of scores of a metric's benchmark.
+
+        Args:
+            known: the metric.
+
+        Raises:
+            RunError: it is not there.
+        """
+        found = tables_of(self.run, [self.name], known.benchmark)
+        if not found:
+            raise RunError(
+                f"The scores of `{self.name}` on `{known.benchmark}` are gone", where=str(self.run.evaluate),
+                try_="run `spavl evaluate` again; stored answers are not asked again",
+            )  # fmt: skip
+        return found[self.name]
+
+
+def scored_models(folders: Sequence[Path]) -> tuple[list[ScoredModel], list[str]]:
+    """The evaluated models of some runs, in their order, and a sentence about every one that is left out.
+
+    Blind controls are left out, whose answers are to blank pictures, and scores of weights that are gone.
+
+    Args:
+        folders: the run folders.
+
+    Raises:
+        RunError: there is no run in a folder, nothing was evaluated in it, or all its scores are of other weights.
+    """
+    runs = [Run(folder).found() for folder in folders]
+    names = Counter(name for run in runs for name in run.manifest().get("models", {}))
+    found, notes = [], []
+    for run in runs:
+        manifest = run.manifest()
+        if not manifest.get("models"):
+            raise RunError("Nothing was evaluated in this run yet", where=str(run.folder),
+                           try_="run `spavl evaluate` first")  # fmt: skip
+        left_out = dict(_left_out(run, manifest))
+        kept = [name for name in manifest["models"] if name not in left_out]
+        if not kept:
+            raise RunError("All scores of this run are of weights that are gone or have changed",
+                           where=str(run.folder), try_="run `spavl evaluate` again")  # fmt: skip
+        at = f"{run.folder.resolve().name}/"
+        found += [ScoredModel(run, manifest, name, at + name if names[name] > 1 else name) for name in kept]
+        notes += [f"{name} is left out: {why}." for name, why in left_out.items()]
+    return found, notes
+
+
+def _left_out(run: Run, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from stale_scores(run, manifest).items()
+    for name in manifest["models"]:
+        if manifest.get("aligned", {}).get(name, {}).get("blind"):
+            yield name, "it is a blind control, which the report shows"
