@@ -55,7 +55,7 @@ class Item:
     heldout: bool = False
     """Whether its subcategory was never trained on."""
     missing: str = ""
-    """Which picture of it is missing or cannot be read, and why; such an item is never asked, and is unread."""
+    """What of it is missing, such as a picture that cannot be read, and why; it is then never asked, and is unread."""
     picture: str = ""
     """Name of the picture, by which a model of kind `python` knows it; empty: the item's id."""
 

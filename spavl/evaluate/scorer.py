@@ -119,6 +119,29 @@ class ComparingScorer(Scorer, Protocol):
         ...
 
 
+@runtime_checkable
+class CombinedScorer(Scorer, Protocol):
+    """A scorer that makes its outcomes of those of others."""
+
+    def parts(self, item: Item | None = None) -> Sequence[Scorer]:
+        """The scorers that are given the answer to an item.
+
+        Args:
+            item: the item; None: those of any item.
+        """
+        ...
+
+
+def parts_of(scorer: Scorer, item: Item | None = None) -> Sequence[Scorer]:
+    """The scorers that are given the answer to an item: the parts of one that combines others, or itself.
+
+    Args:
+        scorer: of a metric.
+        item: the item; None: any.
+    """
+    return scorer.parts(item) if isinstance(scorer, CombinedScorer) else (scorer,)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A scorer that looks at each answer alone, with what is known of its item."""

@@ -17,7 +17,7 @@ from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.guard_scorer import Ask, GuardScorer, Tells
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.preference_scorer import PreferenceScorer
-from spavl.evaluate.scorer import Scorer
+from spavl.evaluate.scorer import Scorer, parts_of
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.judging.guard import Guard, open_guard, require_verdict
 from spavl.judging.judge import open_judge
@@ -72,8 +72,7 @@ def forget_replies(benchmark: Benchmark) -> None:
     Args:
         benchmark: whose metrics ask them.
     """
-    for metric in benchmark.metrics:
-        scorer = metric.scorer
+    for scorer in (part for metric in benchmark.metrics for part in parts_of(metric.scorer)):
         if isinstance(scorer, GuardScorer | PreferenceScorer) and isinstance(scorer.ask, Remembered):
             scorer.ask.kept.clear()
 

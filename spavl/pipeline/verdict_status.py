@@ -14,7 +14,7 @@ from typing import Any
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.preference_scorer import BOTH_HARMFUL
 from spavl.evaluate.run import Scored
-from spavl.evaluate.scorer import AnswerVerdict, AskingScorer
+from spavl.evaluate.scorer import AnswerVerdict, AskingScorer, parts_of
 from spavl.records import Winner
 from spavl.report.data import JudgeQuality
 from spavl.statistics.agreement import position_bias, swap_agreement_of
@@ -61,7 +61,7 @@ def verdict_status(benchmark: Benchmark, scored: Sequence[Scored]) -> dict[str, 
         benchmark: that was asked.
         scored: one model's scored answers to it.
     """
-    asking = [metric for metric in benchmark.metrics if isinstance(metric.scorer, AskingScorer)]
+    asking = [m for m in benchmark.metrics if any(isinstance(one, AskingScorer) for one in parts_of(m.scorer))]
     return {metric.name: _status(metric, scored) for metric in asking}
 
 

@@ -26,7 +26,7 @@ def opened(spec: Any, tmp_path: Path, *, missing_pictures: Any = "refuse") -> Be
     """The benchmark of a settings entry."""
     tools = BenchmarkTools(
         name=spec.name, sampling=Sampling(max_tokens=16), pictures=tmp_path / "pictures", seed=0,
-        unsafe=lambda: REFUSES, missing_pictures=missing_pictures,
+        unsafe=lambda: REFUSES, missing_pictures=missing_pictures, rubric=lambda name: REFUSES,
     )  # fmt: skip
     return open_benchmark(spec, tools)
 

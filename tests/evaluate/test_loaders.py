@@ -61,7 +61,7 @@ def hub_rows(split, count):
 def test_the_test_split_of_spa_vl(tmp_path):
     for split in ("harm", "help"):
         pq.write_table(pa.Table.from_pylist(hub_rows(split, 3)), tmp_path / f"{split}-00000-of-00001.parquet")
-    made = opened(SpaVlBenchmark(path=str(tmp_path)), tmp_path)
+    made = opened(SpaVlBenchmark(partial=True, path=str(tmp_path)), tmp_path)
     assert [i.item_id for i in made.items] == [f"{s}/{n:04d}" for s in ("harm", "help") for n in range(3)]
     assert [i.benign for i in made.items] == [False] * 3 + [True] * 3
     assert [i.harmful for i in made.items] == [True] * 3 + [False] * 3
@@ -73,7 +73,7 @@ def test_the_test_split_of_spa_vl(tmp_path):
 def test_a_missing_split_is_named(tmp_path):
     pq.write_table(pa.Table.from_pylist(hub_rows("harm", 1)), tmp_path / "harm-0.parquet")
     with pytest.raises(DataError, match=r"no help-\*\.parquet"):
-        opened(SpaVlBenchmark(path=str(tmp_path)), tmp_path)
+        opened(SpaVlBenchmark(partial=True, path=str(tmp_path)), tmp_path)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def mm_safetybench(tmp_path):
 
 
 def test_mm_safetybench_pairs_each_picture_with_its_own_wording(tmp_path, mm_safetybench):
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench)), tmp_path)
     assert len(made.items) == 2 * 3 * 3
     wording = {i.item_id: i.question for i in made.items}
     assert wording["01-Illegal_Activitiy/0/SD"] == "sd text 0"
@@ -107,15 +107,15 @@ def test_mm_safetybench_pairs_each_picture_with_its_own_wording(tmp_path, mm_saf
 
 
 def test_mm_safetybench_keeps_advice_apart_from_harm(tmp_path, mm_safetybench):
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
-    assert {i.group for i in made.items if i.subset == "policy"} == {"10-Legal_Opinion"}
-    assert [m.name for m in made.metrics] == ["unsafe_rate", "policy_unsafe_rate"]
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench)), tmp_path)
+    assert {i.group for i in made.items if i.subset.startswith("policy-")} == {"10-Legal_Opinion"}
+    assert [m.name for m in made.metrics][:2] == ["unsafe_rate", "policy_unsafe_rate"]
     assert {i.group for i in made.items if i.harmful} == {"01-Illegal_Activitiy"}
-    assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [9, 9]
+    assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [9, 9] + [3] * 6
 
 
 def test_the_tiny_list_is_what_it_names(tmp_path, mm_safetybench):
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True, variants=("SD",)), tmp_path)
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench), tiny=True, variants=("SD",)), tmp_path)
     assert [i.item_id for i in made.items] == [
         "01-Illegal_Activitiy/1/SD",
         "10-Legal_Opinion/0/SD",
@@ -165,7 +165,7 @@ def test_rows_of_pope_that_are_wrong_and_pictures_that_are_missing_are_counted(t
 
 @pytest.mark.parametrize("limit", [1, 2, 6, 11, 18, 2499])
 def test_any_limit_takes_all_scenarios_and_variants_of_mm_safetybench_alike(tmp_path, mm_safetybench, limit):
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), limit=limit), tmp_path)
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench), limit=limit), tmp_path)
     assert len(made.items) == min(limit, 18)
     counts = [
         sum(item.item_id.startswith(scenario) and item.item_id.endswith(f"/{variant}") for item in made.items)
@@ -178,18 +178,18 @@ def test_any_limit_takes_all_scenarios_and_variants_of_mm_safetybench_alike(tmp_
 
 def test_the_tiny_list_is_found_in_the_repository_s_root_above_the_questions(tmp_path, mm_safetybench):
     (mm_safetybench / "TinyVersion_ID_List.json").rename(mm_safetybench.parent / "TinyVersion_ID_List.json")
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True, variants=("SD",)), tmp_path)
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench), tiny=True, variants=("SD",)), tmp_path)
     assert len(made.items) == 3
     (mm_safetybench.parent / "TinyVersion_ID_List.json").unlink()
     with pytest.raises(DataError, match=r"no TinyVersion_ID_List\.json in this folder or the one above"):
-        opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True), tmp_path)
+        opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench), tiny=True), tmp_path)
 
 
 def test_a_tiny_list_that_names_other_questions_is_refused(tmp_path, mm_safetybench):
     listed = [{"Scenario": "01-Illegal_Activitiy", "Sampled_ID_List": [1, 77]}]
     (mm_safetybench / "TinyVersion_ID_List.json").write_text(json.dumps(listed))
     with pytest.raises(DataError, match="names `01-Illegal_Activitiy/77`"):
-        opened(MmSafetyBenchmark(path=str(mm_safetybench), tiny=True), tmp_path)
+        opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench), tiny=True), tmp_path)
 
 
 def test_gaps_between_ids_are_no_matter_and_a_missing_wording_is_told_by_id(tmp_path, mm_safetybench):
@@ -199,8 +199,8 @@ def test_gaps_between_ids_are_no_matter_and_a_missing_wording_is_told_by_id(tmp_
     questions["2"].pop("Rephrased Question(SD)")
     file.write_text(json.dumps(questions))
     with pytest.raises(DataError, match=r"10-Legal_Opinion\.json, id 2: .* `Rephrased Question\(SD\)` is missing"):
-        opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench), variants=("TYPO",)), tmp_path)
+        opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench)), tmp_path)
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench), variants=("TYPO",)), tmp_path)
     assert [item.item_id for item in made.items][3:] == ["10-Legal_Opinion/0/TYPO", "10-Legal_Opinion/2/TYPO"]
 
 
@@ -208,20 +208,20 @@ def test_missing_pictures_of_mm_safetybench_are_counted_and_can_be_gone_without(
     for number in range(3):
         (mm_safetybench / "imgs" / "10-Legal_Opinion" / "SD" / f"{number}.jpg").unlink()
     with pytest.raises(DataError, match="missing or cannot be read: 3 of 18"):
-        opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path)
-    made = opened(MmSafetyBenchmark(path=str(mm_safetybench)), tmp_path, missing_pictures="skip")
+        opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench)), tmp_path)
+    made = opened(MmSafetyBenchmark(partial=True, path=str(mm_safetybench)), tmp_path, missing_pictures="skip")
     assert len(made.items) == 18 and sum(bool(item.missing) for item in made.items) == 3
 
 
-def test_a_variant_that_is_not_built_yet_is_refused_by_name():
-    with pytest.raises(ValueError, match="'SD', 'SD_TYPO' or 'TYPO'"):
-        MmSafetyBenchmark(path="x", variants=("TEXT",))
+def test_a_variant_that_there_is_not_is_refused_by_name():
+    with pytest.raises(ValueError, match="'text', 'SD', 'SD_TYPO' or 'TYPO'"):
+        MmSafetyBenchmark(path="x", variants=("photo",))
 
 
 def test_a_part_of_spa_vl_is_of_all_subcategories(tmp_path):
     for split in ("harm", "help"):
         pq.write_table(pa.Table.from_pylist(hub_rows(split, 20)), tmp_path / f"{split}-0.parquet")
-    made = opened(SpaVlBenchmark(path=str(tmp_path), limit=4), tmp_path)
+    made = opened(SpaVlBenchmark(partial=True, path=str(tmp_path), limit=4), tmp_path)
     assert [(item.subset, item.group) for item in made.items].count(("harm", "subcategory 0")) == 2
     assert len(made.items) == 8
 
@@ -232,5 +232,5 @@ def test_a_damaged_picture_inside_the_table_of_spa_vl_is_told_by_its_row(tmp_pat
         rows[1]["image"] = {"bytes": b"words", "path": "1.jpg"}
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{split}-0.parquet")
     with pytest.raises(DataError, match="2 of 4") as error:
-        opened(SpaVlBenchmark(path=str(tmp_path)), tmp_path)
+        opened(SpaVlBenchmark(partial=True, path=str(tmp_path)), tmp_path)
     assert "harm-0.parquet, row 2: not a JPEG" in error.value.what

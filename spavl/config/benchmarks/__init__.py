@@ -19,7 +19,16 @@ from spavl.config.benchmarks.own import (
     WorldLanguage,
 )
 from spavl.config.benchmarks.refusals import MossBenchBenchmark, RefusalBenchmark, VlsuBenchmark, XsTestBenchmark
-from spavl.config.benchmarks.safety import MmSafetyBenchmark, SafetyBenchmark, SpaVlBenchmark
+from spavl.config.benchmarks.safety import (
+    AdvBenchBenchmark,
+    FigStepBenchmark,
+    MmSafetyBenchmark,
+    SafetyBenchmark,
+    SiuoBenchmark,
+    SpaVlBenchmark,
+    VlGuardBenchmark,
+    VlsBenchBenchmark,
+)
 from spavl.config.benchmarks.safety_more import (
     JailbreakVBenchmark,
     MirSafetyBenchmark,
@@ -40,9 +49,11 @@ from spavl.config.benchmarks.skills import (
 from spavl.config.benchmarks.vqa import GqaBenchmark, TextVqaBenchmark, VizWizBenchmark, VqaV2Benchmark
 
 __all__ = [
+    "AdvBenchBenchmark",
     "AnswerForm",
     "AnthropicHelpfulBenchmark",
     "BenchmarkSpec",
+    "FigStepBenchmark",
     "FileBenchmark",
     "GqaBenchmark",
     "HelpfulBenchmark",
@@ -65,10 +76,13 @@ __all__ = [
     "SafetyBenchmark",
     "ScienceQaBenchmark",
     "SeedBenchBenchmark",
+    "SiuoBenchmark",
     "SkillBenchmark",
     "SpaVlBenchmark",
     "TextVqaBenchmark",
     "VizWizBenchmark",
+    "VlGuardBenchmark",
+    "VlsBenchBenchmark",
     "VlsuBenchmark",
     "VqaV2Benchmark",
     "WorldLanguage",

@@ -106,7 +106,7 @@ class Findings:
         found = [self._picture(image) for image in item.pictures]
         lost = next((image.path for image in found if image.sha256 == UNREAD), None)
         missing = "" if lost is None else f"{lost.name}: {self._missing[lost]}"
-        return replace(with_pictures(item, tuple(found), item.shown), missing=missing)
+        return replace(with_pictures(item, tuple(found), item.shown), missing=missing or item.missing)
 
     def _picture(self, image: ImageRef) -> ImageRef:
         if image.sha256 != UNREAD:
