@@ -63,3 +63,19 @@ def print_protocol(name: str, *, as_json: bool) -> None:
 
 def _plain(protocol: Protocol) -> dict[str, Any]:
     return {**protocol.model_dump(mode="json"), "hash": protocol.hash}
+
+
+def protocols_page() -> str:
+    """The protocols that ship as a Markdown table, for the page of documentation."""
+    rows = ["| protocol | hash | benchmark | fixed | metrics |", "|---|---|---|---|---|"]
+    for name in protocol_names():
+        protocol = protocol_named(name)
+        for kind, one in protocol.benchmarks.items():
+            fixed = [f"`{setting}: {json.dumps(value, ensure_ascii=False)}`" for setting, value in one.entry.items()]
+            fixed.append(f"{one.sampling.max_tokens} tokens, temperature {one.sampling.temperature:g}")
+            if one.guard is not None:
+                fixed.append(f"a guard of kind `{one.guard.kind}`")
+            metrics = ", ".join(f"`{metric}`" for metric in one.metrics)
+            rows.append(f"| `{name}` | {protocol.hash} | `{kind}` | {', '.join(fixed)} | {metrics} |")
+    notes = [f"- `{name}`: {protocol_named(name).title}. {protocol_named(name).note}" for name in protocol_names()]
+    return "\n".join([*rows, "", *notes])
