@@ -13,9 +13,9 @@ from spavl.align.validation.selection import ValidationScores
 from spavl.config import LocalSpec, Settings, load_settings
 from spavl.errors import SettingsError
 from spavl.evaluate import Answer, Axis, Benchmark, Item, Rule, score
+from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.parse import REFUSES
 from spavl.evaluate.skill_metrics import pope_metrics
-from spavl.evaluate.metrics import unsafe_rate
 from spavl.models.base import Sampling
 from spavl.models.identity import find_checkpoint
 from spavl.pipeline.evaluate import open_benchmarks
