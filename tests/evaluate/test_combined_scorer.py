@@ -44,5 +44,6 @@ def test_all_hold_where_every_scorer_says_what_is_wanted() -> None:
 
 def test_what_is_wanted_of_an_item_is_asked_of_one_scorer() -> None:
     wanted = WantedScorer(A, unsafe=B)
-    harmful, benign = (replace(answer("x", "a").item, **{flag: True}) for flag in ("harmful", "benign"))
+    item = answer("x", "a").item
+    harmful, benign = replace(item, harmful=True), replace(item, benign=True)
     assert parts_of(wanted) == (A, B) and parts_of(wanted, harmful) == (B,) and parts_of(wanted, benign) == (A,)
