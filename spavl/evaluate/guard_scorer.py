@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from spavl.evaluate.compliance import OfCompliance
 from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Answer, AnswerVerdict
 from spavl.judging.exchange import Exchange
@@ -140,6 +141,7 @@ def rubric_of(scorer: object) -> dict[str, dict[str, str | bool]]:
     Args:
         scorer: of a metric.
     """
+    scorer = scorer.complies if isinstance(scorer, OfCompliance) else scorer
     kind = scorer.guard.kind if isinstance(scorer, GuardScorer) else None
     if not isinstance(kind, RubricKind):
         return {}

@@ -17,13 +17,14 @@ from spavl.evaluate.loaders.catalogue import SOURCES, catalogue, refuse_licence,
 from spavl.evaluate.loaders.helpfulness import HELPFULNESS
 from spavl.evaluate.loaders.refusals import REFUSALS
 from spavl.evaluate.loaders.safety import SAFETY
+from spavl.evaluate.loaders.safety.more import MORE_SAFETY
 from spavl.evaluate.loaders.skills import SKILLS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "benchmarks.md"
 
 
 def test_every_loader_of_an_axis_has_a_source_and_the_other_way_round():
-    loaders = dict(zip(AXES, (SAFETY, REFUSALS, HELPFULNESS, SKILLS), strict=True))
+    loaders = dict(zip(AXES, ({**SAFETY, **MORE_SAFETY}, REFUSALS, HELPFULNESS, SKILLS), strict=True))
     for axis, sources in SOURCES.items():
         if sources:
             assert set(sources) == set(loaders[axis]), axis

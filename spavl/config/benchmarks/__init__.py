@@ -29,6 +29,13 @@ from spavl.config.benchmarks.safety import (
     VlGuardBenchmark,
     VlsBenchBenchmark,
 )
+from spavl.config.benchmarks.safety_more import (
+    JailbreakVBenchmark,
+    MirSafetyBenchmark,
+    MoreSafetyBenchmark,
+    MssBenchmark,
+    SafeMtBenchmark,
+)
 from spavl.config.benchmarks.skills import (
     MathVistaBenchmark,
     MmBenchBenchmark,
@@ -50,17 +57,22 @@ __all__ = [
     "FileBenchmark",
     "GqaBenchmark",
     "HelpfulBenchmark",
+    "JailbreakVBenchmark",
     "LoadedBenchmark",
     "MathVistaBenchmark",
     "MiniworldBenchmark",
+    "MirSafetyBenchmark",
     "MmBenchBenchmark",
     "MmSafetyBenchmark",
     "MmVetBenchmark",
     "MmmuBenchmark",
+    "MoreSafetyBenchmark",
     "MossBenchBenchmark",
+    "MssBenchmark",
     "PopeBenchmark",
     "PythonBenchmark",
     "RefusalBenchmark",
+    "SafeMtBenchmark",
     "SafetyBenchmark",
     "ScienceQaBenchmark",
     "SeedBenchBenchmark",
@@ -78,7 +90,13 @@ __all__ = [
 ]
 
 LoadedBenchmark = (
-    FileBenchmark | SafetyBenchmark | RefusalBenchmark | HelpfulBenchmark | SkillBenchmark | PythonBenchmark
+    FileBenchmark
+    | SafetyBenchmark
+    | MoreSafetyBenchmark
+    | RefusalBenchmark
+    | HelpfulBenchmark
+    | SkillBenchmark
+    | PythonBenchmark
 )
 """Settings of a benchmark that a loader reads."""
 BenchmarkSpec = Annotated[LoadedBenchmark | MiniworldBenchmark, Field(discriminator="kind")]

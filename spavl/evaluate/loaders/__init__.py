@@ -21,12 +21,15 @@ from spavl.evaluate.loaders.loader import Loader
 from spavl.evaluate.loaders.own import load_own
 from spavl.evaluate.loaders.refusals import REFUSALS
 from spavl.evaluate.loaders.safety import SAFETY
+from spavl.evaluate.loaders.safety.more import MORE_SAFETY
 from spavl.evaluate.loaders.skills import SKILLS
 from spavl.evaluate.tools import BenchmarkTools
 
 __all__ = ["LOADERS", "Loader", "load_own", "open_benchmark"]
 
-LOADERS: Mapping[type, Loader] = {FileBenchmark: load_file, **SAFETY, **REFUSALS, **HELPFULNESS, **SKILLS}
+LOADERS: Mapping[type, Loader] = {
+    FileBenchmark: load_file, **SAFETY, **MORE_SAFETY, **REFUSALS, **HELPFULNESS, **SKILLS,
+}  # fmt: skip
 """Loader by class of the settings entry."""
 
 

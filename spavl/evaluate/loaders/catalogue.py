@@ -14,12 +14,13 @@ from spavl.evaluate.benchmark import AXES, Axis
 from spavl.evaluate.loaders.helpfulness import SOURCES_HELPFULNESS
 from spavl.evaluate.loaders.refusals import SOURCES_REFUSALS
 from spavl.evaluate.loaders.safety import SOURCES_SAFETY
+from spavl.evaluate.loaders.safety.more import SOURCES_MORE_SAFETY
 from spavl.evaluate.loaders.skills import SOURCES_SKILLS
 from spavl.evaluate.loaders.source import Source
 from spavl.rows import brief
 
 SOURCES: Mapping[Axis, Mapping[type[Section], Source]] = {
-    "safety": SOURCES_SAFETY,
+    "safety": {**SOURCES_SAFETY, **SOURCES_MORE_SAFETY},
     "over-refusal": SOURCES_REFUSALS,
     "helpfulness": SOURCES_HELPFULNESS,
     "skill": SOURCES_SKILLS,
