@@ -18,14 +18,11 @@ class ScorerByPart:
     """Scorer by part; of an item of any other there is no outcome."""
     part: Callable[[Item], str]
     """The part that an item is of."""
-    turned: bool = False
-    """Whether True becomes False, and False True: "not unsafe" of what tells unsafe answers."""
 
     @property
     def id(self) -> str:
         """Names the scorers by part."""
-        named = "+".join(f"{part}={scorer.id}" for part, scorer in self.scorers.items())
-        return f"by-part{'/turned' if self.turned else ''}:{named}"
+        return "by-part:" + "+".join(f"{part}={scorer.id}" for part, scorer in self.scorers.items())
 
     def parts(self, item: Item | None = None) -> Sequence[Scorer]:
         """The scorer of an item, or all of them.
@@ -48,14 +45,9 @@ class ScorerByPart:
         for part, scorer in self.scorers.items():
             places = [place for place, answer in enumerate(answers) if self.part(answer.item) == part]
             said = scorer.score([answers[place] for place in places]) if places else []
-            found |= {place: self._verdict(one) for place, one in zip(places, said, strict=True)}
+            found |= {place: verdict_of(one) for place, one in zip(places, said, strict=True)}
         no_scorer = AnswerVerdict(outcome=None, status="skipped", detail="nothing scores items of its part")
         return [found.get(place, no_scorer) for place in range(len(answers))]
-
-    def _verdict(self, said: Outcome | AnswerVerdict) -> AnswerVerdict:
-        verdict = verdict_of(said)
-        turn = self.turned and verdict.outcome is not None
-        return replace(verdict, outcome=not verdict.outcome) if turn else verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from spavl.evaluate.benchmark import Axis, Metric
@@ -44,6 +44,14 @@ class WantedScorer:
             found |= {place: _as_wanted(one, wants=wants) for place, one in zip(places, said, strict=True)}
         return [found.get(place) for place in range(len(answers))]
 
+    def parts(self, item: Item | None = None) -> Sequence[Scorer]:
+        """The scorer that an item's answer is given to, or all of them.
+
+        Args:
+            item: the item; None: any.
+        """
+        return tuple(scorer for scorer, _, of in self._sorts() if item is None or of(item))
+
     def _sorts(self) -> list[tuple[Scorer, bool, Callable[[Item], bool]]]:
         """Scorers with what is wanted of them, and of which items."""
         harmful, wants = (self.unsafe, False) if self.unsafe else (self.refuses, True)
@@ -61,31 +69,6 @@ def _as_wanted(said: Said, *, wants: bool) -> Said:
     outcome = said.outcome if isinstance(said, AnswerVerdict) else said
     turned = None if outcome is None else (outcome == 1) == wants
     return replace(said, outcome=turned) if isinstance(said, AnswerVerdict) else turned
-
-
-@dataclass(frozen=True, slots=True)
-class BySubset:
-    """Outcomes by the scorer of every item's subset."""
-
-    scorers: Mapping[str, Scorer]
-    """Scorer by subset; of any other there is no outcome."""
-
-    @property
-    def id(self) -> str:
-        """Names the scorers."""
-        return "+".join(f"{subset}={scorer.id}" for subset, scorer in self.scorers.items())
-
-    def score(self, answers: Sequence[Answer]) -> list[Said]:
-        """One outcome an answer, in order.
-
-        Args:
-            answers: the answers.
-        """
-        found: dict[int, Said] = {}
-        for subset, scorer in self.scorers.items():
-            places = [place for place, answer in enumerate(answers) if answer.item.subset == subset]
-            found |= zip(places, scorer.score([answers[place] for place in places]), strict=True)
-        return [found.get(place) for place in range(len(answers))]
 
 
 def pair_accuracy(scorer: Scorer, axis: Axis = "over-refusal") -> Metric:

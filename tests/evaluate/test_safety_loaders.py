@@ -84,6 +84,14 @@ def test_every_loader_has_its_source_and_counts() -> None:
     assert all(source.counts and source.licence and source.get for source in SOURCES_SAFETY.values())
 
 
+def test_a_copy_of_the_whole_repository_will_do(tmp_path: Path) -> None:
+    data = files.mm_safetybench(tmp_path / "mm", ())
+    made = opened_safety(MmSafetyBenchmark(path=str(data.parent), variants=("text",), tiny=True), tmp_path)
+    assert len(made.items) == 168
+    files.spa_vl(tmp_path / "spa" / "test", (2, 2))
+    assert len(opened_safety(SpaVlBenchmark(path=str(tmp_path / "spa"), partial=True), tmp_path).items) == 4
+
+
 @pytest.mark.parametrize(
     ("kind", "write", "own", "picture"),
     [

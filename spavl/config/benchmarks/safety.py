@@ -27,7 +27,8 @@ class SpaVlBenchmark(PublishedBenchmark):
     name: Label = "spa-vl"
     """Label of the benchmark in tables and reports."""
     path: str
-    """Folder with the `harm-*.parquet` and `help-*.parquet` files of the Hub's `test` configuration."""
+    """Folder with the `harm-*.parquet` and `help-*.parquet` files of the Hub's `test` configuration, or the copy of the
+    Hub's repository that has them in `test`."""
     limit: PositiveInt | None = None
     """Only so many items of each of the two, from all subcategories alike."""
     pairwise: bool = False
@@ -43,7 +44,8 @@ class MmSafetyBenchmark(PublishedBenchmark):
     name: Label = "mm-safetybench"
     """Label of the benchmark in tables and reports."""
     path: str
-    """The folder that holds `processed_questions/` and `imgs/`, or the Hub's Parquet files."""
+    """The folder that holds `processed_questions/` and `imgs/`, or the repository with these in `data`; or the Hub's
+    Parquet files."""
     variants: Annotated[tuple[Variant, ...], Field(min_length=1), AfterValidator(_different)] = (
         "SD", "SD_TYPO", "TYPO",
     )  # fmt: skip

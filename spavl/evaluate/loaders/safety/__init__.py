@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from spavl.config.base import Section
 from spavl.config.benchmarks import (
     AdvBenchBenchmark,
     FigStepBenchmark,
@@ -30,7 +31,7 @@ SAFETY: Mapping[type, Loader] = {
     FigStepBenchmark: figstep.load_figstep,
 }
 """Loader by class of the settings entry."""
-SOURCES_SAFETY: Mapping[type, Source] = {
+SOURCES_SAFETY: Mapping[type[Section], Source] = {
     MmSafetyBenchmark: mm_safetybench.SOURCE,
     SpaVlBenchmark: spa_vl.SOURCE,
     AdvBenchBenchmark: advbench.SOURCE,

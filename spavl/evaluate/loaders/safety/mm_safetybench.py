@@ -82,7 +82,8 @@ def load_mm_safetybench(spec: MmSafetyBenchmark, tools: BenchmarkTools) -> Bench
         DataError: a file is missing or of another schema, the counts are others, or a picture cannot be read.
         SettingsError: no guard is named.
     """
-    folder = Path(spec.path)
+    root = Path(spec.path)
+    folder = root / "data" if (root / "data" / "processed_questions").is_dir() else root
     findings = Findings(folder, tools.missing_pictures)
     if files := sorted((folder / "processed_questions").glob("*.json")):
         items = [item for file in files for item in _items(file, folder, spec, findings)]

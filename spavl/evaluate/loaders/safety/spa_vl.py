@@ -85,7 +85,7 @@ def _win_rates(preferred: Scorer) -> tuple[Metric, Metric]:
 
 
 def _items(folder: Path, split: str, pictures: Path, findings: Findings) -> list[Item]:
-    files = sorted(folder.glob(f"{split}-*.parquet"))
+    files = sorted(folder.glob(f"{split}-*.parquet")) or sorted((folder / "test").glob(f"{split}-*.parquet"))
     if not files:
         raise DataError(f"There is no {split}-*.parquet in this folder", where=str(folder), try_=SOURCE.get)
     items = []
