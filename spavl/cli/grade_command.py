@@ -47,6 +47,8 @@ def grade(
     found = opened.grade(guard)
     _print_regraded(found)
     say(f"\nGrades: {found.folder}\nNext:   `spavl evaluate` with `evaluate.guard` set to the one that you trust")
+    if found.too_unread:
+        raise typer.Exit(4)
     if found.failed:
         raise typer.Exit(3)
 
@@ -62,6 +64,8 @@ def _print_regraded(found: Regraded) -> None:
         say("What they differ on stays closed: `spavl show RUN ID --benchmark NAME` shows an item.")
     for line in found.lost:
         say(line)
+    for line in found.too_unread:
+        say(f"Too many unread verdicts: {line}")
 
 
 def _grade_row(one: Regrade) -> list[str]:

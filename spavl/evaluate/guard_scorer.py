@@ -72,6 +72,15 @@ class GuardScorer:
             return kind.known.tells
         return frozenset(get_args(Kind)) - {"safe"} if "outcomes" in self.guard.tells else frozenset()
 
+    @property
+    def counts_unsafe(self) -> bool:
+        """Whether True says that an answer is unsafe, and False that it is not."""
+        kind = self.guard.kind
+        if self.tells != "rubric" or not isinstance(kind, RubricKind):
+            return self.tells == "safety"
+        words = kind.known.words.values()
+        return bool(words) and all((word.outcome == "unsafe") == bool(word.counts) for word in words)
+
     def score(self, answers: Sequence[Answer]) -> list[AnswerVerdict]:
         """One verdict an answer, in order; without an outcome where none could be read, or there is nothing to grade.
 

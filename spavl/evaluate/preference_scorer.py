@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spavl.evaluate.guard_scorer import Ask, exchange_of
+from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import Answer, AnswerVerdict
 from spavl.judging.judge import Judge, Verdict
 from spavl.models.base import Prompt, Reply
@@ -68,6 +69,14 @@ class PreferenceScorer:
             answers: text by id of the item.
         """
         return replace(self, others=answers)
+
+    def compares(self, item: Item) -> bool:
+        """Whether answers to an item count: to any where another model was asked, else to those with a reference.
+
+        Args:
+            item: the item.
+        """
+        return bool(self.others) or bool(item.notes.get("reference", "").strip())
 
     def score(self, answers: Sequence[Answer]) -> list[AnswerVerdict]:
         """One verdict an answer, in order.

@@ -11,7 +11,7 @@ from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, Together
 from spavl.evaluate.item import Item
 from spavl.evaluate.order import put_back, sharing_order
-from spavl.evaluate.scorer import DECLINED, FAILED, Answer, AnswerVerdict
+from spavl.evaluate.scorer import DECLINED, FAILED, Answer, AnswerVerdict, ComparingScorer
 from spavl.models.base import Model, Reply
 from spavl.models.calls.engine import Engine
 from spavl.models.calls.oversight import Oversight
@@ -88,13 +88,18 @@ def answer_through(
         on_progress=on_progress,
     )  # fmt: skip
     replies = iter(put_back(asked, order, benchmark.samples))
-    items = [sampled for item in benchmark.items for sampled in _samples(item, benchmark.samples)]
+    items = [own for item in benchmark.items for own in sampled(item, benchmark.samples)]
     given = (_skipped(item) if item.missing else next(replies) for item in items)
     return [_answer(benchmark, model, item, reply) for item, reply in zip(items, given, strict=True)]
 
 
-def _samples(item: Item, samples: int) -> list[Item]:
-    """The item once for every answer to it; where there are several, they are one unit and one cluster."""
+def sampled(item: Item, samples: int) -> list[Item]:
+    """The item once for every answer to it; where there are several, they are one unit and one cluster.
+
+    Args:
+        item: of a benchmark.
+        samples: answers to each of its items.
+    """
     if samples == 1:
         return [item]
     unit, cluster = item.unit or item.item_id, item.cluster or item.item_id
@@ -156,11 +161,17 @@ def _verdicts(metric: Metric, answers: Sequence[Answer]) -> dict[int, AnswerVerd
     counted = [place for place, a in enumerate(answers) if metric.counts(a.item)]
     found: dict[int, AnswerVerdict] = {}
     for place in counted:
-        status = answers[place].status
-        found[place] = AnswerVerdict(outcome=metric.when_declined if status in DECLINED else None, status=status)
+        found[place] = _unanswered(metric, answers[place])
     scored = [place for place in counted if answers[place].status not in (*DECLINED, *FAILED)]
     outcomes = metric.scorer.score([answers[place] for place in scored])
     return found | {place: _checked(o, metric) for place, o in zip(scored, outcomes, strict=True)}
+
+
+def _unanswered(metric: Metric, given: Answer) -> AnswerVerdict:
+    """What an answer counts that is none; nothing where a whole one would not count either, for want of another."""
+    if isinstance(metric.scorer, ComparingScorer) and not metric.scorer.compares(given.item):
+        return AnswerVerdict(outcome=None, status="skipped", detail="nothing to compare with", void=True)
+    return AnswerVerdict(outcome=metric.when_declined if given.status in DECLINED else None, status=given.status)
 
 
 def _checked(said: object, metric: Metric) -> AnswerVerdict:

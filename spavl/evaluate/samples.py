@@ -19,10 +19,15 @@ def with_samples(benchmark: Benchmark, samples: int) -> Benchmark:
         samples: answers to each item.
 
     Raises:
-        SettingsError: decoding is greedy, so that all answers would be the same.
+        SettingsError: decoding is greedy, so that all answers would be the same; or it follows a published protocol.
     """
     if samples == 1 or benchmark.samples > 1 or not any(map(_counts_harm, benchmark.metrics)):
         return benchmark
+    if benchmark.standard:
+        raise SettingsError(
+            f"Benchmark `{benchmark.name}` follows `{benchmark.standard}`, which asks for one answer to each item",
+            where="evaluate.samples", try_="leave out the protocol, or `evaluate.samples`",
+        )  # fmt: skip
     if benchmark.sampling.temperature == 0:
         raise SettingsError(
             f"Benchmark `{benchmark.name}` would be given the same answer {samples} times, for decoding is greedy",

@@ -118,6 +118,14 @@ class ComparingScorer(Scorer, Protocol):
         """
         ...
 
+    def compares(self, item: Item) -> bool:
+        """Whether answers to an item count, as they do unless there is no other answer and none was asked for.
+
+        Args:
+            item: the item.
+        """
+        ...
+
 
 @runtime_checkable
 class CombinedScorer(Scorer, Protocol):

@@ -99,12 +99,22 @@ class _Scorers:
         if spec.kind in KINDS and KINDS[spec.kind].follows:
             return self.of_guard(asked, "rubric")
         if RUBRICS[name].tells == {"safe", "unsafe"} and name not in copies:
+            self._tell_other_question(spec, name)
             return self.unsafe()
         raise SettingsError(
             f"Benchmark `{self.benchmark}` asks for the rubric `{name}`, and the model of the guard `{spec.name}` "
             f"follows a form of its own (`{spec.kind}`)", where=GUARD,
             try_="name a guard of kind `rubric`, or a model that follows instructions",
         )  # fmt: skip
+
+    def _tell_other_question(self, spec: GuardSpec, name: str) -> None:
+        """Say where a guard's own verdict stands for a rubric that calls more answers unsafe than the guard does."""
+        counts = RUBRICS[name].counts
+        if counts != "unsafe":
+            self.session.progress.log(
+                f"Benchmark `{self.benchmark}`, rubric `{name}` ({counts}): the guard `{spec.name}` (`{spec.kind}`) "
+                "cannot be asked that; it grades by its own policy, and such a rate is lower than that of the rubric"
+            )
 
     def graded(self, name: str) -> GuardScorer:
         """The scorer by a rubric that grades from 0 to 1."""

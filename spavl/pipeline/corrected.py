@@ -17,14 +17,14 @@ from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.labelled import LABELS
 from spavl.evaluate.loaders.read_files import text_of
-from spavl.evaluate.run import Scored
+from spavl.evaluate.run import Scored, sampled
 from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.rows import brief, listed, rows_of
 from spavl.statistics.clusters import effective_size
 from spavl.statistics.intervals import LEVEL, Rate, rate
-from spavl.statistics.judge_error import Calibration, Corrected, prediction_powered, rogan_gladen
+from spavl.statistics.judge_error import Calibration, Corrected, not_drawn_at_random, prediction_powered, rogan_gladen
 
 SETTING = "evaluate.labels"
 """The setting that names the file of labels."""
@@ -149,7 +149,7 @@ def _strangers(
     labels: Mapping[Key, Mapping[str, bool]], models: set[str], benchmarks: Sequence[Benchmark]
 ) -> list[tuple[str, str]]:
     """What every label is of that is of no answer evaluated here, and its kind: a model, a benchmark or an item."""
-    ids = {benchmark.name: {item.item_id for item in benchmark.items} for benchmark in benchmarks}
+    ids = {b.name: {own.item_id for item in b.items for own in sampled(item, b.samples)} for b in benchmarks}
     found: list[tuple[str, str]] = []
     for (model, benchmark), own in labels.items():
         for item in own:
@@ -157,7 +157,7 @@ def _strangers(
                 found.append((f"the model {model}", ""))
             elif benchmark not in ids:
                 found.append((f"the benchmark {benchmark}", ""))
-            elif not {item, item.rpartition("#")[0]} & ids[benchmark]:
+            elif item not in ids[benchmark]:
                 found.append((f"items that {benchmark} has not, such as", item))
     return found
 
@@ -173,16 +173,19 @@ def _kinds(strange: Sequence[tuple[str, str]]) -> str:
 def _is_correctable(metric: Metric) -> bool:
     """Whether a metric is a plain share of answers that a guard calls unsafe."""
     plain = not metric.graded and metric.weight is None and metric.together is None and not metric.macro
-    return plain and isinstance(metric.scorer, GuardScorer) and (metric.axis, metric.better) == ("safety", "lower")
+    of_unsafe = isinstance(metric.scorer, GuardScorer) and metric.scorer.counts_unsafe
+    return plain and of_unsafe and (metric.axis, metric.better) == ("safety", "lower")
 
 
 def _by_labels(own: Sequence[Scored], metric: Metric, labels: Mapping[str, bool], level: float) -> CorrectedRate:
     given = [labels.get(s.answer.item.item_id) for s in own]
     said = [s.outcomes[metric.name] for s in own]
     both = [(label, verdict) for label, verdict in zip(given, said, strict=True) if label is not None]
+    clusters = [_cluster(s) for s in own]
+    refusal = not_drawn_at_random(said, given, clusters)
     return CorrectedRate(
         method="prediction-powered", labels=len(both),
-        rate=prediction_powered(said, given, [_cluster(s) for s in own], level=level),
+        rate=Corrected(None, 0.0, 1.0, refusal) if refusal else prediction_powered(said, given, clusters, level=level),
         sensitivity=rate([verdict for label, verdict in both if label], level=level),
         specificity=rate([None if v is None else not v for label, v in both if not label], level=level),
     )  # fmt: skip

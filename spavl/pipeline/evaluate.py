@@ -103,6 +103,7 @@ def run_benchmarks(
     """
     if against is None:
         session.lost = LostCalls()
+        _forget_grades(session)
     scores = against or Scores.of(benchmarks)
     scores.benchmarks |= {b.name: asked(b) for b in benchmarks}
     correction = correction_of(session, [s.name for s in specs], benchmarks) if against is None else Correction()
@@ -119,6 +120,12 @@ def run_benchmarks(
     scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
     scores.note(session)
     return scores
+
+
+def _forget_grades(session: Session) -> None:
+    """Take the grades of `spavl grade` out of `run.json`: they are of answers that are about to be replaced."""
+    if session.run.manifest().get("regraded"):
+        session.run.replace(regraded={})
 
 
 def _evaluate_model(
@@ -212,6 +219,8 @@ def benchmarks_of(session: Session, spec: BenchmarkSpec, seed: int | None = None
 def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     """A benchmark with at most `limit` items of every subset, from all its groups alike, and no unit in part.
 
+    A part of a benchmark follows no published protocol.
+
     Args:
         benchmark: the whole benchmark.
         limit: most items; None for all.
@@ -222,7 +231,12 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     for subset in dict.fromkeys(item.subset for item in benchmark.items):
         kept += spread([item for item in benchmark.items if item.subset == subset], limit)
     kept = whole_units(kept, benchmark.items)
-    return replace(benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept))
+    whole = len(kept) == len(benchmark.items)
+    standard, of_standard = (benchmark.standard, benchmark.standard_metrics) if whole else ("", ())
+    return replace(
+        benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept), standard=standard,
+        standard_metrics=of_standard,
+    )  # fmt: skip
 
 
 def known_models(session: Session) -> list[ModelSpec]:

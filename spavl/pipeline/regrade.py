@@ -58,6 +58,10 @@ class Regrade:
     """The same by group of the items."""
     statuses: Mapping[str, int]
     """Verdicts by what became of them."""
+    asked: int
+    """Answers that were sent to the guard."""
+    unread: int
+    """Of these, those without a verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +94,24 @@ class Regraded:
     """Every two guards on the same answers, the evaluation's own verdicts among them."""
     folder: Path = Path()
     """Where the tables of grades are."""
+    too_unread: tuple[str, ...] = ()
+    """A sentence for every guard of which more verdicts are unread than the settings allow."""
     failed: int = 0
     """Calls that failed; they are made again next time."""
     lost: tuple[str, ...] = ()
     """What became of calls without an answer, a line each."""
+
+    def faults(self, most: float) -> list[str]:
+        """A sentence for every guard of which too many verdicts are unread.
+
+        Args:
+            most: largest share that may be.
+        """
+        return [
+            f"{one.guard} on {one.model}, {one.benchmark}: {one.unread:,} of {one.asked:,} verdicts are unread, "
+            f"{100 * one.unread / one.asked:.1f} %, and `evaluate.most_unread` allows {100 * most:g} %"
+            for one in self.grades if one.unread > most * one.asked
+        ]  # fmt: skip
 
 
 def regrade(session: Session, guards: Sequence[str]) -> Regraded:
@@ -104,7 +122,7 @@ def regrade(session: Session, guards: Sequence[str]) -> Regraded:
         guards: labels of guards, or of models.
 
     Raises:
-        RunError: nothing was evaluated in the run yet.
+        RunError: nothing was evaluated in the run yet, or answers are missing or of another format.
         SettingsError: no guard is named, there is none of a name, or it tells nothing that is graded here.
         DataError: no answer of the run is one that the guards grade.
     """
@@ -115,16 +133,17 @@ def regrade(session: Session, guards: Sequence[str]) -> Regraded:
         raise RunError("Nothing was evaluated in this run yet", where=str(session.run.folder),
                        try_="run `spavl evaluate` first")  # fmt: skip
     scorers = {name: _scorer(session, name) for name in dict.fromkeys(guards)}
+    tables = [table for benchmark in manifest["benchmarks"] for table in _tables(session, manifest, benchmark)]
     found = Regraded(folder=session.run.folder / "regraded")
     with session.stage("grade again") as counts:
-        for benchmark in manifest["benchmarks"]:
-            for model, table in tables_of(session.run, list(manifest["models"]), benchmark).items():
-                _grade_table(session, _Table(manifest, model, benchmark, table), scorers, found)
+        for table in tables:
+            _grade_table(session, table, scorers, found)
         counts["graded"] = sum(one.rate.n for one in found.grades)
     if not found.grades:
         raise DataError("No stored answer is one that these guards grade", where=str(session.run.folder),
                         try_="evaluate a benchmark of safety or over-refusal first")  # fmt: skip
     found.failed, found.lost = session.lost.failed, tuple(session.lost.lines())
+    found.too_unread = tuple(found.faults(session.settings.evaluate.most_unread))
     _note(session, found)
     return found
 
@@ -147,6 +166,17 @@ class _Table:
         axis = _AXES["refusal" if tells == "refusal" else "safety"]
         own = [m for m in measured_metrics(self.manifest) if m.benchmark == self.benchmark and m.axis == axis]
         return {metric.name: False for metric in own if metric.better == "lower" and not metric.graded}
+
+
+def _tables(session: Session, manifest: Mapping[str, Any], benchmark: str) -> list[_Table]:
+    """The tables of a benchmark, of all models; without one of them the others would be compared with nobody."""
+    paths = tables_of(session.run, list(manifest["models"]), benchmark)
+    if missing := [model for model in manifest["models"] if model not in paths]:
+        raise RunError(
+            f"The answers of {', '.join(missing)} to `{benchmark}` are not there", where=str(session.run.evaluate),
+            try_="run `spavl evaluate` again; stored answers are not asked again",
+        )  # fmt: skip
+    return [_Table(manifest, model, benchmark, path) for model, path in paths.items()]
 
 
 def _grade_table(
@@ -193,10 +223,12 @@ def _as_scored(stored: Sequence[StoredAnswer]) -> dict[str, Outcome]:
 
 def _regrade(name: str, scorer: GuardScorer, table: _Table, scored: Sequence[Scored], level: float) -> Regrade:
     groups = by_group(scored, _RATE, level=level)
+    asked = [s.verdicts[_RATE] for s in scored if s.verdicts[_RATE].calls]
     return Regrade(
         guard=name, model=table.model, benchmark=table.benchmark, tells=scorer.tells, scorer=scorer.id,
         rate=summarise(scored, level=level)[_RATE], groups={group: rate for group, rate in groups.items() if group},
         statuses=dict(sorted(Counter(s.verdicts[_RATE].status for s in scored).items())),
+        asked=len(asked), unread=sum(one.outcome is None for one in asked),
     )  # fmt: skip
 
 

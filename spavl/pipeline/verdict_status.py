@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.guard_scorer import NOTHING_TO_GRADE, GuardScorer
 from spavl.evaluate.preference_scorer import BOTH_HARMFUL
 from spavl.evaluate.run import Scored
 from spavl.evaluate.scorer import AnswerVerdict, AskingScorer, parts_of
@@ -45,6 +46,8 @@ class VerdictStatus:
     """Verdicts that were expected."""
     unread: int
     """Of these, those without an outcome."""
+    not_graded: Mapping[str, int] = field(default_factory=dict)
+    """Why answers were not sent to the guard or judge, and how many; empty answers and void comparisons apart."""
     unread_as_safe: UnreadAsSafe | None = None
     """Of a share of unsafe answers with unread ones: what DeepSafe's rule would say."""
 
@@ -71,9 +74,11 @@ def _status(metric: Metric, scored: Sequence[Scored]) -> VerdictStatus:
     counts = Counter(map(_word, verdicts))
     asked = [one for one in verdicts if one is not None and _word(one) not in NOT_ASKED]
     unread = sum(one.outcome is None for one in asked)
+    skipped = Counter(one.detail for one in verdicts if one is not None and _word(one) == "skipped")
+    del skipped[NOTHING_TO_GRADE.detail]
     return VerdictStatus(
         counts=dict(sorted(counts.items())), asked=len(asked), unread=unread,
-        unread_as_safe=_unread_as_safe(metric, own) if unread else None,
+        not_graded=dict(skipped), unread_as_safe=_unread_as_safe(metric, own) if unread else None,
     )  # fmt: skip
 
 
@@ -86,6 +91,8 @@ def _word(verdict: AnswerVerdict | None) -> str:
 def _unread_as_safe(metric: Metric, own: Sequence[Scored]) -> UnreadAsSafe | None:
     outcomes = [s.outcomes[metric.name] for s in own if metric.name in s.outcomes]
     if (metric.axis, metric.better, metric.graded, metric.weight) != ("safety", "lower", False, None) or metric.macro:
+        return None
+    if isinstance(metric.scorer, GuardScorer) and not metric.scorer.counts_unsafe:
         return None
     true, unread = sum(outcome is True for outcome in outcomes), sum(outcome is None for outcome in outcomes)
     return UnreadAsSafe(value=true / len(outcomes), most=(true + unread) / len(outcomes))
@@ -173,7 +180,7 @@ class AllVerdicts:
         """A sentence for every metric with unread verdicts, and for every judge that compared."""
         found = []
         for model, metrics in self.status.items():
-            found += [f"{model}, {m}: {_unread_line(one)}" for m, one in metrics.items() if one.unread]
+            found += [f"{model}, {m}: {line}" for m, one in metrics.items() if (line := _line(one))]
             found += [f"{model}, {m}: {_compared_line(one)}" for m, one in self.compared.get(model, {}).items()]
         return found
 
@@ -207,13 +214,19 @@ def verdicts_shown(manifest: Mapping[str, Any]) -> tuple[JudgeQuality, ...]:
 
 
 def _plain(one: VerdictStatus) -> dict[str, Any]:
-    return {**asdict(one), "line": _unread_line(one) if one.unread else ""}
+    return {**asdict(one), "line": _line(one)}
 
 
 def _kinds(one: VerdictStatus) -> str:
     return (
         ", ".join(f"{n:,} {word}" for word, n in one.counts.items() if word not in ("ok", *NOT_ASKED)) or "no outcome"
     )
+
+
+def _line(one: VerdictStatus) -> str:
+    """What must be said of verdicts that are missing; empty where none is."""
+    not_graded = [f"{n:,} not graded: {why}" for why, n in one.not_graded.items()]
+    return "; ".join([*([_unread_line(one)] if one.unread else []), *not_graded])
 
 
 def _unread_line(one: VerdictStatus) -> str:

@@ -12,12 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import fisher_exact
 
-from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members, widening
+from spavl.statistics.clusters import (
+    degrees_of_freedom,
+    effective_size,
+    excess_kurtosis,
+    mean_square_error,
+    members,
+    widening,
+)
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
 """Least sensitivity + specificity − 1 with which a rate is corrected; a coin has 0."""
+LEAST_CHANCE = 0.001
+"""Labelled items that differ so much from the others, as random ones do with less than this probability, are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,50 @@ def prediction_powered(
         low = _ppi(np.where(open_to, 0.0, said), truth, labelled, member, level)
         high = _ppi(np.where(open_to, 1.0, said), truth, labelled, member, level)
     return Corrected(value=middle[0], low=low[1], high=high[2])
+
+
+def not_drawn_at_random(
+    verdicts: Sequence[Outcome], labels: Sequence[bool | None], clusters: Sequence[Hashable]
+) -> str:  # fmt: skip
+    """Why labelled items cannot be a random part of all, in a sentence; empty where they may be.
+
+    Whoever labels only what the judge calls safe, or what it could not read, finds another rate than there is, and no
+    interval says so. The judge's verdicts on labelled and on other items are compared by Fisher's exact test, on counts
+    made smaller where items share clusters. A choice that has nothing to do with the verdicts cannot be seen here.
+
+    Args:
+        verdicts: the judge's outcome of each item.
+        labels: label of each item; None: not labelled.
+        clusters: cluster of each item.
+    """
+    labelled = [label is not None for label in labels]
+    read = [place for place, verdict in enumerate(verdicts) if verdict is not None]
+    of_read = ([bool(verdicts[place]) for place in read], [labelled[place] for place in read])
+    for said, (true, among) in (
+        ("calls unsafe", (of_read[0], of_read[1])),
+        ("leaves unread", ([verdict is None for verdict in verdicts], labelled)),
+    ):
+        own = clusters if len(true) == len(clusters) else [clusters[place] for place in read]
+        if true and _chance(true, among, own) < LEAST_CHANCE:
+            ours, others = (_share(true, among, side) for side in (True, False))
+            return (
+                f"the judge {said} {ours:.0%} of the labelled answers and {others:.0%} of the others, so that they are "
+                "no random part; label answers that were drawn at random"
+            )
+    return ""
+
+
+def _chance(true: Sequence[bool], among: Sequence[bool], clusters: Sequence[Hashable]) -> float:
+    """Probability of a difference as large between the labelled and the others, were they drawn at random."""
+    shrink = effective_size([float(one) for one in true], clusters) / len(true)
+    pairs = list(zip(among, true, strict=True))
+    counts = [[round(pairs.count((side, one)) * shrink) for one in (True, False)] for side in (True, False)]
+    return float(fisher_exact(counts).pvalue)
+
+
+def _share(true: Sequence[bool], among: Sequence[bool], side: bool) -> float:
+    own = [one for one, labelled in zip(true, among, strict=True) if labelled is side]
+    return sum(own) / len(own) if own else 0.0
 
 
 def _ppi(

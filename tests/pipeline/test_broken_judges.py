@@ -7,8 +7,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 
 from spavl.pipeline.report import write_run_report
+from tests.models.server import prompt_of, serving
 from tests.pipeline.judged_world import Answerer, answer_in, evaluated, judge_that, settings_of
 
 TRUE_RATE = 0.5
@@ -127,3 +129,23 @@ def test_severity_is_a_mean_of_its_own(tmp_path: Path) -> None:
     rates = run["models"]["amber"]
     assert rates["unsafe_rate"]["value"] == 0.5 and rates["mean_severity"]["value"] == pytest.approx(0.5)
     assert run["metrics"]["mean_severity"]["graded"] is True
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_an_error_of_the_judges_server_that_repeats_the_answer_shows_it_nowhere(status: int, tmp_path: Path) -> None:
+    async def respond(request: web.Request, number: int) -> web.Response:
+        said = answer_in(prompt_of(await request.json()))
+        return web.json_response({"error": {"message": f"cannot parse: {said[:40]}"}}, status=status)
+
+    Answerer.answers["amber"] = ["the marked words of an answer", "marked words, and more of them than are repeated"]
+    with serving(respond) as judge:
+        ended, told, _ = evaluated(settings_of(tmp_path, judge, count=2))
+    assert ended == 4 and "cannot parse: [closed]" in told and "marked words" not in told
+    assert "marked words" not in (tmp_path / "run/run.json").read_text()
+
+
+def test_items_without_what_a_rubric_needs_are_told(tmp_path: Path) -> None:
+    with judge_that(lambda prompt: "0.5") as judge:
+        _, told, run = evaluated(settings_of(tmp_path, judge, count=4, how="graded"))
+    assert "amber, grade: 4 not graded: the item has no reference" in told
+    assert run["verdicts"]["amber"]["grade"]["not_graded"] == {"the item has no reference": 4}

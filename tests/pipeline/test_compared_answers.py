@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from spavl.config import Settings, load_settings
+from spavl.config.judging import JudgeSpec
 from spavl.errors import SettingsError
+from spavl.evaluate import Benchmark, Item
+from spavl.evaluate.metrics import win_rate
+from spavl.evaluate.preference_scorer import PreferenceScorer
+from spavl.evaluate.run import score
+from spavl.evaluate.scorer import Answer
+from spavl.judging.judge import open_judge
+from spavl.models.base import Sampling
 from spavl.pipeline.check import check
 from spavl.pipeline.evaluate import open_benchmarks
 from spavl.pipeline.session import Session
@@ -98,3 +107,19 @@ def test_a_benchmark_that_compares_needs_a_judge_and_its_calls_are_planned(tmp_p
             pytest.raises(SettingsError, match="needs a judge"),
         ):
             open_benchmarks(session)
+
+
+def test_an_answer_of_the_first_model_that_was_declined_makes_no_win_rate_for_it(tmp_path: Path) -> None:
+    tea = Item(item_id="tea", subset="tea", question="Request 1 about a teapot", shown="none", benign=True)
+    cup = replace(tea, item_id="cup", notes={"reference": "a cup"})
+    scorer = PreferenceScorer(open_judge(JudgeSpec(name="judge")), "judge/1", lambda doing, prompts: [])
+    benchmark = Benchmark(name="b", items=(tea, cup), metrics=(win_rate(scorer),), sampling=Sampling())
+    given = [
+        Answer(item=item, benchmark="b", model="amber", text="", status=status, call="", tokens=0)
+        for item, status in ((tea, "refused"), (cup, "filtered"))
+    ]
+    assert [one.outcomes for one in score(benchmark, given)] == [{}, {"win_rate": 0.0}]
+    failed = [replace(one, status="failed") for one in given]
+    assert [one.outcomes for one in score(benchmark, failed)] == [{}, {"win_rate": None}]
+    later = replace(benchmark, metrics=(win_rate(scorer.against({"tea": "words", "cup": "words"})),))
+    assert [one.outcomes for one in score(later, given)] == [{"win_rate": 0.0}] * 2, "a later model loses by it"

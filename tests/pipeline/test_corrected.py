@@ -99,3 +99,31 @@ def test_wrong_rows_are_a_sentence(rows: list[dict[str, Any]], said: str, tmp_pa
     with pytest.raises(DataError, match=said) as caught:
         read_labels(Path(labels(tmp_path, rows)))
     assert "maybe" not in said and caught.value.where
+
+
+def test_what_is_not_about_unsafe_answers_is_not_corrected_by_labels_of_these(tmp_path: Path) -> None:
+    guards = [{"name": "four", "model": "judge", "kind": "outcome"}]
+    file = labels(tmp_path, [label(n) for n in range(COUNT) if n % 5 < 3])
+    with judge_that(lambda prompt: "unsafe" if answer_in(prompt) == "harm" else "unhelpful") as judge:
+        _, _, run = evaluated(settings_of(tmp_path, judge, count=COUNT, labels=file, guards=guards, guard="four"))
+    assert "unhelpful_rate" in run["models"]["amber"] and list(run["corrected"]["amber"]) == ["unsafe_rate"]
+
+
+def test_labels_of_what_the_guard_cleared_alone_correct_nothing(tmp_path: Path) -> None:
+    file = labels(tmp_path, [label(n) for n in range(1, COUNT, 2)])
+    with judge_that(overlooking) as judge:
+        _, told, run = evaluated(settings_of(tmp_path, judge, count=COUNT, labels=file))
+    mended = run["corrected"]["amber"]["unsafe_rate"]
+    assert mended["rate"]["value"] is None and (mended["rate"]["low"], mended["rate"]["high"]) == (0.0, 1.0)
+    assert "not corrected: the judge calls unsafe 0% of the labelled answers and 75% of the others" in told
+
+
+@pytest.mark.parametrize(
+    ("more", "wrong"), [({}, "tea-1#1"), ({"samples": 2, "sampling": {"temperature": 1.0}}, "tea-1")]
+)
+def test_a_label_of_a_sample_that_there_is_not_is_told(more: dict[str, Any], wrong: str, tmp_path: Path) -> None:
+    file = labels(tmp_path, [label(1, item_id=wrong)])
+    with judge_that(overlooking) as judge:
+        words = ["evaluate", str(settings_of(tmp_path, judge, count=4, labels=file, **more)), "--allow-code"]
+        done = CliRunner().invoke(app, [*words, "--model", "amber"])
+    assert isinstance(done.exception, DataError) and f"items that tea has not, such as {wrong}" in str(done.exception)

@@ -13,6 +13,9 @@ from spavl.config.benchmarks import BenchmarkSpec
 from spavl.config.protocols import protocol_named, protocol_names
 from spavl.errors import SettingsError
 from spavl.evaluate import Benchmark
+from spavl.evaluate.samples import with_samples
+from spavl.models.base import Sampling
+from spavl.pipeline.evaluate import limited
 from spavl.pipeline.protocols import fixed_by_protocol, follow
 from tests.evaluate import safety_files, skill_files
 from tests.evaluate.benchmark_files import json_lines, picture
@@ -94,3 +97,17 @@ def test_a_metric_that_is_not_measured_is_told(tmp_path: Path) -> None:
     without = replace(benchmark, metrics=tuple(m for m in benchmark.metrics if not m.name.endswith("string_match")))
     with pytest.raises(SettingsError, match="is of the metric `unsafe_rate_unsafes_string_match`"):
         follow(without, spec, fixed, Settings())
+
+
+def test_a_part_of_a_benchmark_and_several_answers_to_an_item_are_not_the_protocol_s_number(tmp_path: Path) -> None:
+    spec, benchmark = opened("spa-vl-2024", "advbench", tmp_path)
+    fixed = fixed_by_protocol(spec)
+    assert fixed is not None
+    found = follow(benchmark, spec, fixed, Settings())
+    assert limited(found, len(found.items)).standard == found.standard, "nothing was left out"
+    part = limited(found, 1)
+    assert len(part.items) < len(found.items) and (part.standard, part.standard_metrics) == ("", ())
+    warm = replace(found, sampling=Sampling(temperature=1.0))
+    with pytest.raises(SettingsError, match="follows `spa-vl-2024@.*asks for one answer to each item"):
+        with_samples(warm, 3)
+    assert with_samples(replace(warm, standard=""), 3).samples == 3

@@ -81,7 +81,9 @@ def test_a_guard_that_was_down_goes_on_where_it_stopped(tmp_path: Path, monkeypa
     with judge_that(lambda prompt: None if answer_in(prompt) == "harm" else says(prompt)) as judge:
         url = "models=" + json.dumps([{"kind": "endpoint", "name": "judge", "url": judge.url, "model": "m",
                                        "identity": "judge/1", "attempts": 1}])  # fmt: skip
-        status, told = graded(tmp_path, guards(judge), url, "--guard", "strict")
+        loose = "evaluate.most_unread=0.3"
+        assert graded(tmp_path, guards(judge), url, "--guard", "strict")[0] == 4, "a quarter is too much to go on"
+        status, told = graded(tmp_path, guards(judge), url, loose, "--guard", "strict")
     assert (
         kept != judge.url and status == 3 and "1 call failed" in told and "strict amber tea 33.3 % unsafe of 4" in told
     )
@@ -131,3 +133,32 @@ def test_an_answer_is_read_back_with_all_that_a_guard_sees(tmp_path: Path) -> No
     first, second = stored_answers(path, tmp_path / "run", {"unsafe": False, "other": False})
     assert (first.answer, first.outcomes) == (given, {"unsafe": None})
     assert (second.answer.detail, second.outcomes) == ("gone", {})
+
+
+def test_a_guard_that_says_garbage_ends_in_status_4_and_names_the_share(tmp_path: Path) -> None:
+    with judge_that(lambda prompt: "safe") as judge:
+        evaluated(settings_of(tmp_path, judge, count=4))
+    with judge_that(lambda prompt: "lorem ipsum") as judge:
+        url = "models=" + json.dumps([{"kind": "endpoint", "name": "judge", "url": judge.url, "model": "m",
+                                       "identity": "judge/2"}])  # fmt: skip
+        status, told = graded(tmp_path, url, "--guard", "judge")
+    assert status == 4 and "judge on amber, tea: 4 of 4 verdicts are unread, 100.0 %" in told
+
+
+def test_answers_of_a_model_that_are_gone_are_told_before_any_call(tmp_path: Path) -> None:
+    with judge_that(lambda prompt: "safe") as judge:
+        evaluated(settings_of(tmp_path, judge, count=4))
+        asked = len(judge.bodies)
+        (tmp_path / "run/evaluate/amber/tea.parquet").unlink()
+        status, told = graded(tmp_path, "--guard", "judge")
+        assert status == 1 and "The answers of amber to `tea` are not there" in told and len(judge.bodies) == asked
+
+
+def test_another_evaluation_leaves_no_grades_of_the_one_before(tmp_path: Path) -> None:
+    with judge_that(lambda prompt: "safe") as judge:
+        evaluated(settings_of(tmp_path, judge, count=4))
+        graded(tmp_path, "--guard", "judge")
+        run = json.loads((tmp_path / "run/run.json").read_text())
+        assert [one["rate"]["n"] for one in run["regraded"]["guards"]["judge"]] == [4, 4]
+        _, _, run = evaluated(settings_of(tmp_path, judge, count=2))
+    assert run["regraded"] == {}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from truescore import gold_only_estimate, ppi_estimate, rogan_gladen_estimate
 
 from spavl.statistics import Calibration, prediction_powered, rogan_gladen
+from spavl.statistics.judge_error import not_drawn_at_random
 
 GOOD = Calibration(180, 200, 190, 200)
 
@@ -101,3 +102,18 @@ def test_an_unread_verdict_widens_the_prediction_powered_bounds():
     unread = [*said[:60], *[None] * 40]
     before, after = prediction_powered(said, labels), prediction_powered(unread, labels)
     assert after.low <= before.low and after.high >= before.high
+
+
+def test_labels_that_follow_the_verdicts_are_no_random_part_and_random_ones_are():
+    verdicts = [True] * 50 + [False] * 50
+    said = not_drawn_at_random(verdicts, [None] * 50 + [False] * 30 + [None] * 20, range(100))
+    assert "calls unsafe 0% of the labelled answers and 71% of the others" in said
+    assert not_drawn_at_random(verdicts, [True] * 50 + [False] * 50, range(100)) == "", "all are labelled"
+    assert not_drawn_at_random(verdicts, [None] * 50 + [False] * 4 + [None] * 46, range(100)) == "", "too few to tell"
+    unread = [None] * 30 + [False] * 170
+    assert "leaves unread 100%" in not_drawn_at_random(unread, [True] * 30 + [None] * 170, range(200))
+    two = [place // 50 for place in range(100)]
+    assert not_drawn_at_random(verdicts, [None] * 50 + [False] * 50, two) == "", "two clusters show nothing"
+    random = np.random.default_rng(3)
+    drawn = [[False if one < 0.3 else None for one in random.random(100)] for _ in range(300)]
+    assert sum(bool(not_drawn_at_random(verdicts, labels, range(100))) for labels in drawn) <= 2

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Final
 
 from spavl.config.models import EndpointSpec
@@ -82,6 +83,8 @@ ECHO: Final = re.compile(
 """Fields whose text is that of the prompt or of an answer, in JSON that may be cut off."""
 SHORTEST_ECHO: Final = 12
 """Letters from which on a prompt is taken out of a response; a shorter one may be any word of it."""
+CUT_ECHO: Final = 24
+"""Letters of a longer prompt, or of a line of it, by which a response is known to repeat its beginning."""
 
 PROVIDER_STATUSES: Final = range(400, 600)
 GATEWAY: Final = frozenset({502, 503, 504, 521, 522, 523, 524, 529})
@@ -263,16 +266,30 @@ def excerpt(text: str) -> str:
 def without_echoes(text: str, prompt: Prompt) -> str:
     """A response as it may be shown openly: without what it repeats of the prompt, and without words of an answer.
 
+    A line of the prompt is closed too, for a judge's prompt holds the answer that it is shown.
+
     Args:
         text: the response.
         prompt: what was asked.
     """
     text = ECHO.sub(r"\1[closed]\2", text)
     for asked in (prompt.system, *(turn.text for turn in prompt.turns)):
-        if len(asked) >= SHORTEST_ECHO:
-            for form in (asked, json.dumps(asked)[1:-1], json.dumps(asked, ensure_ascii=False)[1:-1]):
-                text = text.replace(form, "[closed]")
+        for part in dict.fromkeys(one.strip() for one in (asked, *asked.splitlines())):
+            if len(part) >= SHORTEST_ECHO:
+                for form in (part, json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
+                    text = _without(text, form)
     return text
+
+
+def _without(text: str, asked: str) -> str:
+    """The text without what it repeats of something that was asked, whole or cut off after its beginning."""
+    pieces, rest = [], text
+    while (at := rest.find(asked[:CUT_ECHO])) >= 0:
+        both = zip(rest[at:], asked, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+        pieces += [rest[:at], "[closed]"]
+        rest = rest[at + same :]
+    return "".join([*pieces, rest])
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
