@@ -16,7 +16,7 @@ from spavl.evaluate import Benchmark, Item
 from spavl.evaluate.metrics import win_rate
 from spavl.evaluate.preference_scorer import PreferenceScorer
 from spavl.evaluate.run import score
-from spavl.evaluate.scorer import Answer
+from spavl.evaluate.scorer import DECLINED, Answer
 from spavl.judging.judge import open_judge
 from spavl.models.base import Sampling
 from spavl.pipeline.check import check
@@ -116,7 +116,7 @@ def test_an_answer_of_the_first_model_that_was_declined_makes_no_win_rate_for_it
     benchmark = Benchmark(name="b", items=(tea, cup), metrics=(win_rate(scorer),), sampling=Sampling())
     given = [
         Answer(item=item, benchmark="b", model="amber", text="", status=status, call="", tokens=0)
-        for item, status in ((tea, "refused"), (cup, "filtered"))
+        for item, status in zip((tea, cup), DECLINED, strict=True)
     ]
     assert [one.outcomes for one in score(benchmark, given)] == [{}, {"win_rate": 0.0}]
     failed = [replace(one, status="failed") for one in given]

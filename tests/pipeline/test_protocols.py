@@ -108,6 +108,6 @@ def test_a_part_of_a_benchmark_and_several_answers_to_an_item_are_not_the_protoc
     part = limited(found, 1)
     assert len(part.items) < len(found.items) and (part.standard, part.standard_metrics) == ("", ())
     warm = replace(found, sampling=Sampling(temperature=1.0))
-    with pytest.raises(SettingsError, match="follows `spa-vl-2024@.*asks for one answer to each item"):
+    with pytest.raises(SettingsError, match=r"follows `spa-vl-2024@.*asks for one answer to each item"):
         with_samples(warm, 3)
     assert with_samples(replace(warm, standard=""), 3).samples == 3
