@@ -7,12 +7,12 @@ base model's plain ones, so that errors differ between the two and do not cancel
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import fisher_exact
+from scipy.special import gammaln, ndtri
 
 from spavl.statistics.clusters import (
     degrees_of_freedom,
@@ -222,9 +222,23 @@ def not_drawn_at_random(
 def _chance(true: Sequence[bool], among: Sequence[bool], clusters: Sequence[Hashable]) -> float:
     """Probability of a difference as large between the labelled and the others, were they drawn at random."""
     shrink = effective_size([float(one) for one in true], clusters) / len(true)
-    pairs = list(zip(among, true, strict=True))
-    counts = [[round(pairs.count((side, one)) * shrink) for one in (True, False)] for side in (True, False)]
-    return float(fisher_exact(counts).pvalue)
+    pairs = Counter(zip(among, true, strict=True))
+    ours, rest, clear, others = (
+        round(pairs[side, one] * shrink) for side, one in ((True, True), (False, True), (True, False), (False, False))
+    )
+    return _fisher(ours, ours + rest, ours + clear, ours + rest + clear + others)
+
+
+def _fisher(both: int, true: int, drawn: int, n: int) -> float:
+    """Two-sided p of Fisher's exact test: that of all counts among the drawn which are as unlikely as `both`."""
+    could = np.arange(max(0, drawn + true - n), min(drawn, true) + 1)
+    chance = np.exp(_ways(true, could) + _ways(n - true, drawn - could) - _ways(n, np.array(drawn)))
+    return float(chance[chance <= chance[could == both] * (1 + 1e-7)].sum())
+
+
+def _ways(n: int, chosen: np.ndarray) -> np.ndarray:
+    """Logarithm of the number of ways to choose so many of n."""
+    return np.asarray(gammaln(n + 1) - gammaln(chosen + 1) - gammaln(n - chosen + 1))
 
 
 def _share(true: Sequence[bool], among: Sequence[bool], side: bool) -> float:

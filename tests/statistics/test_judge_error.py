@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import fisher_exact
 from truescore import gold_only_estimate, ppi_estimate, rogan_gladen_estimate
 
 from spavl.statistics import Calibration, prediction_powered, rogan_gladen
-from spavl.statistics.judge_error import not_drawn_at_random
+from spavl.statistics.judge_error import _fisher, not_drawn_at_random
 
 GOOD = Calibration(180, 200, 190, 200)
 
@@ -117,3 +118,9 @@ def test_labels_that_follow_the_verdicts_are_no_random_part_and_random_ones_are(
     random = np.random.default_rng(3)
     drawn = [[False if one < 0.3 else None for one in random.random(100)] for _ in range(300)]
     assert sum(bool(not_drawn_at_random(verdicts, labels, range(100))) for labels in drawn) <= 2
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
+def test_the_exact_test_is_scipy_s(ours: int, rest: int, clear: int, others: int):
+    expected = fisher_exact([[ours, rest], [clear, others]]).pvalue
+    assert _fisher(ours, ours + rest, ours + clear, ours + rest + clear + others) == pytest.approx(expected, abs=1e-9)
