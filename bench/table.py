@@ -21,7 +21,8 @@ from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
 NOT_BENCHMARKS = (
-    "__init__", "instant_model", "measures", "real_answers", "real_readings", "refusal_files", "scale", "server", "table",
+    "__init__", "instant_model", "measures", "real_answers", "real_readings", "refusal_files", "scale", "server",
+    "table",
 )  # fmt: skip
 """Modules of the folder that measure nothing."""
 LONG = ("build", "evaluate", "real", "real_demo")
