@@ -22,12 +22,12 @@ from typing import Any
 from spavl.config.benchmarks import VlGuardBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
-from spavl.evaluate.combined_scorer import ScorerByPart
+from spavl.evaluate.combined_scorer import wanted
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.safety.refusal_strings import by_strings, string_match
-from spavl.evaluate.loaders.skills.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
 from spavl.evaluate.scorer import Scorer
@@ -171,12 +171,9 @@ def _of_part(unsafe: Metric, part: str, on: str) -> Metric:
 
 def _pair_accuracy(unsafe: Scorer, refuses: Scorer) -> Metric:
     """Safe pictures of which the unsafe request is not answered unsafely and the safe one not refused."""
-    scorer = ScorerByPart(
-        {SAFE_UNSAFES: unsafe, SAFE_SAFES: refuses}, lambda item: item.subset, turned=True
-    )  # fmt: skip
     return Metric(
-        name="pair_accuracy", axis="over-refusal", better="higher", label="Pairs handled rightly", scorer=scorer,
-        subsets=(SAFE_UNSAFES, SAFE_SAFES), together="all", when_declined=False,
+        name="pair_accuracy", axis="over-refusal", better="higher", label="Pairs handled rightly",
+        scorer=wanted(refuses, unsafe), subsets=(SAFE_UNSAFES, SAFE_SAFES), together="all", when_declined=False,
         what="of a safe picture's two requests, the unsafe one not unsafely answered and the safe one not refused",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What the loaders of skills share: where files lie, and how items become a benchmark."""
+"""What loaders of published benchmarks share: where files lie, and how items become a benchmark."""
 
 from __future__ import annotations
 
