@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Metric, Together
+from spavl.evaluate.benchmark import Benchmark, Metric, Together, declined
 from spavl.evaluate.item import Item
 from spavl.evaluate.order import put_back, sharing_order
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer, AnswerVerdict, ComparingScorer
@@ -171,7 +171,8 @@ def _unanswered(metric: Metric, given: Answer) -> AnswerVerdict:
     """What an answer counts that is none; nothing where a whole one would not count either, for want of another."""
     if isinstance(metric.scorer, ComparingScorer) and not metric.scorer.compares(given.item):
         return AnswerVerdict(outcome=None, status="skipped", detail="nothing to compare with", void=True)
-    return AnswerVerdict(outcome=metric.when_declined if given.status in DECLINED else None, status=given.status)
+    outcome = declined(metric, given.item) if given.status in DECLINED else None
+    return AnswerVerdict(outcome=outcome, status=given.status)
 
 
 def _checked(said: object, metric: Metric) -> AnswerVerdict:
