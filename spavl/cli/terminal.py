@@ -229,7 +229,8 @@ def _controlled(one: dict[str, Any] | None) -> str:
         return "–"
     change = round(100 * one["paired"]["difference"], 1)
     shown = f"{change:+.1f}".replace("-", "−") if change else "0.0"
-    return f"{shown} ({100 * one['flips']['value']:.0f} %)"
+    unread = f", {one['flips']['unreadable']:,} unread" if one["flips"]["unreadable"] else ""
+    return f"{shown} ({100 * one['flips']['value']:.0f} %{unread})"
 
 
 def print_answers(answers: list[tuple[str, Reply]]) -> None:
