@@ -181,7 +181,9 @@ def test_a_limit_below_a_unit_is_told_and_not_passed_over(photos, tmp_path):
     assert planned(paired, made({"kind": "blank"}, tmp_path / "made"), 3) is None
 
 
-@pytest.mark.parametrize("spec", [{"kind": "jpeg"}, {"kind": "typographic"}, {"kind": "blank"}], ids=lambda s: s["kind"])
+@pytest.mark.parametrize(
+    "spec", [{"kind": "jpeg"}, {"kind": "typographic"}, {"kind": "blank"}], ids=lambda s: s["kind"]
+)
 def test_a_picture_that_cannot_be_read_leaves_its_item_out_and_ends_nothing(photos, tmp_path, spec):
     photos.items[3].images[0].path.write_bytes(b"no picture")
     under = controlled(photos, made(spec, tmp_path / "made"), None)
