@@ -115,6 +115,11 @@ class Benchmark:
     def __post_init__(self) -> None:
         _check(self)
 
+    @property
+    def asked(self) -> list[Item]:
+        """The items that models are asked: all but those that lack a picture."""
+        return [item for item in self.items if not item.missing]
+
     def prompt_for(self, item: Item) -> Prompt:
         """What is sent to the model for an item; the expected answer is not part of it.
 

@@ -81,7 +81,7 @@ def answer_through(
         model: the model.
         on_progress: called with (answered, all).
     """
-    prompts = [benchmark.prompt_for(item) for item in benchmark.items if not item.missing]
+    prompts = [benchmark.prompt_for(item) for item in benchmark.asked]
     order = sharing_order(prompts)
     asked = engine.complete(
         model, [prompts[place] for place in order], sampling=benchmark.sampling, samples=benchmark.samples,

@@ -19,7 +19,6 @@ from spavl.config.prices import currency_of, unpriced
 from spavl.dataset.collect import Candidate, Rejected, checks_of, filters_stamp, unusable
 from spavl.errors import DataError, ModelError, SpavlError
 from spavl.evaluate.benchmark import Benchmark
-from spavl.evaluate.item import Item
 from spavl.evaluate.scorer import AskingScorer, parts_of
 from spavl.models.identity import identity_of
 from spavl.own_code import import_own
@@ -302,7 +301,7 @@ def _evaluation(
     problems: list[SpavlError],
 ) -> list[CallEstimate]:  # fmt: skip
     """Calls of the evaluation by model, answers first and then grades."""
-    items = sum(len(_asked(benchmark)) * benchmark.samples for benchmark in benchmarks)
+    items = sum(len(benchmark.asked) * benchmark.samples for benchmark in benchmarks)
     sampling = session.settings.evaluate.sampling
 
     def estimate(spec: ModelSpec, calls: int) -> CallEstimate:
@@ -316,16 +315,11 @@ def _evaluation(
     return calls
 
 
-def _asked(benchmark: Benchmark) -> list[Item]:
-    """The items that models are asked: all but those that lack a picture."""
-    return [item for item in benchmark.items if not item.missing]
-
-
 def _grades(benchmark: Benchmark) -> Counter[str]:
     """Calls of each guard's and judge's model: an answer is sent once, in however many metrics it counts."""
     graded: dict[tuple[str, str, int], set[str]] = {}
     for metric in benchmark.metrics:
-        for item in filter(metric.counts, _asked(benchmark)):
+        for item in filter(metric.counts, benchmark.asked):
             for scorer in parts_of(metric.scorer, item):
                 if isinstance(scorer, AskingScorer):
                     key = (scorer.asked, scorer.model, scorer.calls * benchmark.samples)

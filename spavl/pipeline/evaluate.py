@@ -228,8 +228,8 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     kept = whole_units(kept, benchmark.items)
     if not kept:
         raise SettingsError(
-            f"With at most {plural(limit, 'item')} of a subset, no items of benchmark `{benchmark.name}` that are scored "
-            "together would all be asked", where="limit", try_="a larger limit",
+            f"With at most {plural(limit, 'item')} of a subset, no items of benchmark `{benchmark.name}` that are "
+            "scored together would all be asked", where="limit", try_="a larger limit",
         )  # fmt: skip
     return replace(benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept))
 

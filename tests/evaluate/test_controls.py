@@ -290,6 +290,13 @@ def test_the_same_again_differs_in_the_seed_alone_and_is_nothing_where_answers_a
     assert under.items == sampled.items and under.sampling.seed == 5
 
 
+def test_names_that_would_be_one_file_elsewhere_are_refused():
+    with pytest.raises(ValidationError, match="`soft` stands twice"):
+        EvaluateSettings.model_validate(
+            {"controls": [{"kind": "blur", "name": "Soft"}, {"kind": "jpeg", "name": "soft"}]}
+        )
+
+
 def test_names_of_controls_differ_and_levels_are_three():
     twice = [{"kind": "jpeg"}, {"kind": "jpeg", "level": 2}]
     with pytest.raises(ValidationError, match="`jpeg-2` stands twice"):

@@ -56,7 +56,7 @@ def test_items_of_one_unit_are_taken_together_or_not_at_all(sizes: list[int], li
 
 def test_a_limit_below_a_unit_says_so_and_leaves_no_empty_benchmark() -> None:
     items = [Item(item_id=f"{n}", subset="s", question="?", shown="none", unit="u") for n in range(4)]
-    with pytest.raises(SettingsError, match="At most 3 items .* are up to 4"):
+    with pytest.raises(SettingsError, match=r"At most 3 items .* are up to 4"):
         spread(items, 3)
     assert spread(items, 4) == items and spread([], 1) == []
 

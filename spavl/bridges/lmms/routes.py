@@ -67,7 +67,8 @@ class Routes:
         aside = f" ({unread} of them unread here, which count as differing)" if unread else ""
         judged = [one for one in self.items if one.differs and one.same_words]
         return (
-            f"{self.metric} {ours:.2%} here, {self.logged_metric} {theirs:.2%} in the log, on {len(self.items)} items{aside}: "
+            f"{self.metric} {ours:.2%} here, {self.logged_metric} {theirs:.2%} in the log, on {len(self.items)} items"
+            f"{aside}: "
             f"{other_words} answers have other words; {sum(one.differs for one in self.items)} scores differ, "
             f"{len(judged)} of them on the same words"
         )
@@ -76,7 +77,8 @@ class Routes:
 def compare_routes(log: SampleLog, table: Path, metric: str, logged_metric: str) -> Routes:
     """Both routes item by item.
 
-    Items are the same where ids are, if any question is; else where the two have as many, and each question stands in the log's prompt.
+    Items are the same where ids are, if any question is; else where the two have as many, and each question stands in
+    the log's prompt.
 
     Args:
         log: of lmms-eval.
