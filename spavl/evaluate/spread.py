@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from hashlib import sha256
 
-from spavl.errors import SettingsError
 from spavl.evaluate.item import Item
-from spavl.plural import plural
 
 Stratum = Callable[[Item], Hashable]
 """What an item is one of; items are taken from all strata in turn."""
@@ -35,9 +33,6 @@ def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group
         items: all items.
         limit: most items; None for all.
         stratum: what an item is one of.
-
-    Raises:
-        SettingsError: the first unit has more items than that, so that there would be none.
     """
     if limit is None or limit >= len(items):
         return items
@@ -53,13 +48,6 @@ def spread(items: Sequence[Item], limit: int | None, stratum: Stratum = by_group
         if len(taken) + len(units[unit]) > limit:
             break
         taken += units[unit]
-    if not taken:
-        most = max(map(len, units.values()))
-        raise SettingsError(
-            f"At most {plural(limit, 'item')} would be taken, but items that are scored together (pairs, rotations of "
-            f"a question) are up to {most}, and are taken together or not at all",
-            where="limit", try_=f"a limit of at least {most}",
-        )  # fmt: skip
     return [items[place] for place in sorted(taken)]
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.errors import SettingsError
 from spavl.evaluate import Item
 from spavl.evaluate.spread import by_group, spread, whole_units
 
@@ -45,20 +43,11 @@ def test_items_of_one_unit_are_taken_together_or_not_at_all(sizes: list[int], li
         Item(item_id=f"{unit}/{n}", subset="s", question="?", shown="none", unit=f"u{unit}", group=str(unit % 3))
         for unit, size in enumerate(sizes) for n in range(size)
     ]  # fmt: skip
-    try:
-        kept = Counter(item.unit for item in spread(items, limit))
-    except SettingsError as error:
-        assert limit < max(sizes) and f"up to {max(sizes)}" in str(error)
-        return
-    assert 0 < kept.total() <= limit
+    kept = Counter(item.unit for item in spread(items, limit))
+    assert kept.total() <= limit
     assert all(count == sizes[int(unit[1:])] for unit, count in kept.items())
-
-
-def test_a_limit_below_a_unit_says_so_and_leaves_no_empty_benchmark() -> None:
-    items = [Item(item_id=f"{n}", subset="s", question="?", shown="none", unit="u") for n in range(4)]
-    with pytest.raises(SettingsError, match=r"At most 3 items .* are up to 4"):
-        spread(items, 3)
-    assert spread(items, 4) == items and spread([], 1) == []
+    if max(sizes) <= limit:
+        assert kept
 
 
 def test_units_that_lie_across_two_parts_are_kept_whole() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from spavl.errors import DataError, SettingsError
+from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.item import Item
 from spavl.evaluate.spread import spread
@@ -88,10 +88,10 @@ def choose(benchmark: Benchmark, control: Control, limit: int | None) -> tuple[t
         return (), Counter({"greedy answers": len(benchmark.items)})
     reasons = {item.item_id: "missing picture" if item.missing else control.unfit(item) for item in benchmark.items}
     fitting, left_out = _whole_units(benchmark.items, reasons)
-    try:
-        return tuple(spread(fitting, limit, lambda item: item.subset)), left_out
-    except SettingsError:
-        return (), left_out + Counter({TOO_MANY_TOGETHER: len(fitting)})
+    chosen = tuple(spread(fitting, limit, lambda item: item.subset))
+    if fitting and not chosen:
+        left_out[TOO_MANY_TOGETHER] = len(fitting)
+    return chosen, left_out
 
 
 def controlled(benchmark: Benchmark, control: Control, limit: int | None) -> Controlled:
