@@ -225,11 +225,14 @@ def _headline(metrics: dict[str, Any], axis: str, models: dict[str, Any]) -> lis
 
 
 def _controlled(one: dict[str, Any] | None) -> str:
-    if one is None or one["paired"]["difference"] is None:
+    if one is None:
         return "–"
+    if one["paired"]["difference"] is None:
+        return "unread" if one["flips"]["n"] else "–"
     change = round(100 * one["paired"]["difference"], 1)
     shown = f"{change:+.1f}".replace("-", "−") if change else "0.0"
-    return f"{shown} ({100 * one['flips']['value']:.0f} %)"
+    unread = f", {one['flips']['unreadable']:,} unread" if one["flips"]["unreadable"] else ""
+    return f"{shown} ({100 * one['flips']['value']:.0f} %{unread})"
 
 
 def print_answers(answers: list[tuple[str, Reply]]) -> None:

@@ -18,13 +18,19 @@ Purpose = Literal["research", "commercial"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _files_differ(names: list[str]) -> None:
+    """Check that names differ, also as names of files where upper and lower case are one."""
+    refuse_twice(names)
+    refuse_twice([name.casefold() for name in names])
+
+
 def _names_differ(benchmarks: tuple[BenchmarkSpec, ...]) -> tuple[BenchmarkSpec, ...]:
-    refuse_twice([b.name for b in benchmarks])
+    _files_differ([b.name for b in benchmarks])
     return benchmarks
 
 
 def _controls_differ(controls: tuple[ControlSpec, ...]) -> tuple[ControlSpec, ...]:
-    refuse_twice([control.called for control in controls])
+    _files_differ([control.called for control in controls])
     return controls
 
 

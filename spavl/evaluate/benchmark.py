@@ -66,6 +66,8 @@ class Metric:
     """How the outcomes of the items of one `unit` become one, which then stands with the first of them. `all`: True
     where all are (rotations of a question, both sides of a pair). `any`: True where one is (samples of an answer).
     None: every item counts for itself."""
+    by_item: bool = False
+    """Whether `together` joins the several answers to an item alone, and not the items of its unit."""
     paired: bool = False
     """Only items that are of a unit, such as the sides of pairs; one that stands alone does not count."""
     macro: bool = False
@@ -105,7 +107,7 @@ class Benchmark:
     source: str = ""
     """Where the items come from, such as paper, revision or file."""
     samples: int = 1
-    """Answers to each item; with several, each is an item of its own in the scores, and the item is their unit."""
+    """Answers to each item; with several, each is an item of its own in the scores, and they are one cluster."""
     standard: str = ""
     """Name and hash of the published protocol that it follows to the letter; empty: none."""
     standard_metrics: tuple[str, ...] = ()
@@ -113,6 +115,11 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    @property
+    def asked(self) -> list[Item]:
+        """The items that models are asked: all but those that lack a picture."""
+        return [item for item in self.items if not item.missing]
 
     def prompt_for(self, item: Item) -> Prompt:
         """What is sent to the model for an item; the expected answer is not part of it.
@@ -164,6 +171,7 @@ def _metric_form(metric: Metric) -> list[Any]:
     over = [metric.subsets, metric.harmful, metric.benign, metric.heldout]
     weight = metric.weight.id if metric.weight else None
     how = [metric.graded, weight, metric.together, metric.macro, *(["paired"] if metric.paired else [])]
+    how += ["by item"] if metric.by_item else []
     return [metric.name, metric.axis, metric.better, metric.scorer.id, metric.when_declined, over, how]
 
 

@@ -54,10 +54,21 @@ def blanked_items(items: Iterable[Item], folder: Path) -> tuple[Item, ...]:
         RunError: the grey ones cannot be written.
     """
     made: dict[tuple[int, int], ImageRef] = {}
-    return tuple(_blank(item, folder, made) for item in items)
+    return tuple(blanked_item(item, folder, made) for item in items)
 
 
-def _blank(item: Item, folder: Path, made: dict[tuple[int, int], ImageRef]) -> Item:
+def blanked_item(item: Item, folder: Path, made: dict[tuple[int, int], ImageRef]) -> Item:
+    """The item with every picture replaced by a grey one of the same size.
+
+    Args:
+        item: the item as it is.
+        folder: where the grey pictures are written.
+        made: grey pictures by their size; those that are made are added.
+
+    Raises:
+        DataError: a picture cannot be read.
+        RunError: a grey one cannot be written.
+    """
     if not item.pictures or item.missing:
         return item
     return with_pictures(item, tuple(_grey(image, folder, made) for image in item.pictures), "blank")

@@ -81,7 +81,7 @@ def answer_through(
         model: the model.
         on_progress: called with (answered, all).
     """
-    prompts = [benchmark.prompt_for(item) for item in benchmark.items if not item.missing]
+    prompts = [benchmark.prompt_for(item) for item in benchmark.asked]
     order = sharing_order(prompts)
     asked = engine.complete(
         model, [prompts[place] for place in order], sampling=benchmark.sampling, samples=benchmark.samples,
@@ -94,7 +94,9 @@ def answer_through(
 
 
 def sampled(item: Item, samples: int) -> list[Item]:
-    """The item once for every answer to it; where there are several, they are one unit and one cluster.
+    """The item once for every answer to it; where there are several, they are one cluster.
+
+    Their unit is the item's: one that stands alone does not become a pair by being asked twice.
 
     Args:
         item: of a benchmark.
@@ -102,8 +104,14 @@ def sampled(item: Item, samples: int) -> list[Item]:
     """
     if samples == 1:
         return [item]
-    unit, cluster = item.unit or item.item_id, item.cluster or item.item_id
-    return [replace(item, item_id=f"{item.item_id}#{n}", unit=unit, cluster=cluster) for n in range(1, samples + 1)]
+    cluster = item.cluster or item.item_id
+    return [replace(item, item_id=f"{item.item_id}#{n}", cluster=cluster) for n in range(1, samples + 1)]
+
+
+def _unit(item: Item, metric: Metric, samples: int) -> str:
+    """What the outcomes of a metric are joined by: the unit, or the item that was asked several times."""
+    asked = item.item_id.rpartition("#")[0] if samples > 1 else ""
+    return ("" if metric.by_item else item.unit) or asked or item.item_id
 
 
 def _skipped(item: Item) -> Reply:
@@ -143,7 +151,7 @@ def score(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Scored]:
         verdicts = _verdicts(metric, answers)
         counted = {place: verdict for place, verdict in verdicts.items() if not verdict.void}
         void = {place: verdict for place, verdict in verdicts.items() if verdict.void}
-        for place, verdict in (void | dict(_folded(metric.together, counted, answers))).items():
+        for place, verdict in (void | dict(_folded(metric, counted, answers, benchmark.samples))).items():
             found[place][metric.name] = verdict
         for place, weight in _weights(metric, answers, counted).items():
             weights[place][metric.name] = weight
@@ -217,15 +225,15 @@ def _weight(said: object, metric: Metric) -> float:
 
 
 def _folded(
-    rule: Together | None, found: Mapping[int, AnswerVerdict], answers: Sequence[Answer]
+    metric: Metric, found: Mapping[int, AnswerVerdict], answers: Sequence[Answer], samples: int
 ) -> Mapping[int, AnswerVerdict]:
     """The verdicts with one for every unit, at the place of its first item."""
+    rule = metric.together
     if rule is None:
         return found
     units: dict[str, list[int]] = {}
     for place in found:
-        item = answers[place].item
-        units.setdefault(item.unit or item.item_id, []).append(place)
+        units.setdefault(_unit(answers[place].item, metric, samples), []).append(place)
     return {places[0]: _as_one([found[place] for place in places], rule) for places in units.values()}
 
 

@@ -43,6 +43,7 @@ def _with_any(metric: Metric, samples: int) -> list[Metric]:
         return [metric]
     found = replace(
         metric, name=f"{metric.name}_any", label=f"{metric.label}, any of {samples}", together="any",
+        by_item=True,
         what=f"{metric.what}, counted by item: any of its {samples} answers",
     )  # fmt: skip
     return [metric, found]

@@ -83,6 +83,6 @@ def _units(benchmark: Benchmark, metric: Metric) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in benchmark.items:
         if metric.counts(item):
-            unit = (item.unit if metric.together else "") or item.item_id
+            unit = (item.unit if metric.together and not metric.by_item else "") or item.item_id
             found.setdefault(unit, item.cluster or unit)
     return found

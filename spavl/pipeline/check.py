@@ -301,7 +301,7 @@ def _evaluation(
     problems: list[SpavlError],
 ) -> list[CallEstimate]:  # fmt: skip
     """Calls of the evaluation by model, answers first and then grades."""
-    items = sum(len(benchmark.items) * benchmark.samples for benchmark in benchmarks)
+    items = sum(len(benchmark.asked) * benchmark.samples for benchmark in benchmarks)
     sampling = session.settings.evaluate.sampling
 
     def estimate(spec: ModelSpec, calls: int) -> CallEstimate:
@@ -319,7 +319,7 @@ def _grades(benchmark: Benchmark) -> Counter[str]:
     """Calls of each guard's and judge's model: an answer is sent once, in however many metrics it counts."""
     graded: dict[tuple[str, str, int], set[str]] = {}
     for metric in benchmark.metrics:
-        for item in filter(metric.counts, benchmark.items):
+        for item in filter(metric.counts, benchmark.asked):
             for scorer in asking_parts(metric.scorer, item):
                 key = (scorer.asked, scorer.model, scorer.calls * benchmark.samples)
                 graded.setdefault(key, set()).add(item.item_id)

@@ -183,9 +183,10 @@ def planned_controls(session: Session, benchmarks: Sequence[Benchmark]) -> list[
     if not settings.evaluate.controls:
         return []
     _check_names(settings, benchmarks)
+    controls = controls_of(session)
     made = [
         planned(benchmark, control, settings.evaluate.control_items)
-        for benchmark in benchmarks if gets_controls(settings, benchmark) for control in controls_of(session)
+        for benchmark in benchmarks if gets_controls(settings, benchmark) for control in controls
     ]  # fmt: skip
     return [benchmark for benchmark in made if benchmark is not None]
 

@@ -32,6 +32,7 @@ from spavl.pipeline.protocols import fixed_by_protocol, follow
 from spavl.pipeline.scores import Scores, asked
 from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.weights import weights_of
+from spavl.plural import plural
 from spavl.progress import OnProgress
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -224,6 +225,9 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     Args:
         benchmark: the whole benchmark.
         limit: most items; None for all.
+
+    Raises:
+        SettingsError: no unit is within the limit.
     """
     if limit is None:
         return benchmark
@@ -231,6 +235,11 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     for subset in dict.fromkeys(item.subset for item in benchmark.items):
         kept += spread([item for item in benchmark.items if item.subset == subset], limit)
     kept = whole_units(kept, benchmark.items)
+    if not kept:
+        raise SettingsError(
+            f"With at most {plural(limit, 'item')} of a subset, no items of benchmark `{benchmark.name}` that are "
+            "scored together would all be asked", where="limit", try_="a larger limit",
+        )  # fmt: skip
     whole = len(kept) == len(benchmark.items)
     standard, of_standard = (benchmark.standard, benchmark.standard_metrics) if whole else ("", ())
     return replace(

@@ -109,7 +109,7 @@ def _sentences(model: ControlledModel, data: ReportData) -> Iterator[str]:
     rows = [row for row in model.rows if metric.name in row.rates]
     for row in [row for row in rows if row.seen == "removed"] or [row for row in rows if row.seen == "blank"]:
         yield from _kept(model, metric, row)
-        yield from _leaked(metric, row.rates[metric.name])
+        yield from _leaked(metric, row)
     for row in rows:
         if row.seen in ("unrelated", "described"):
             yield from _kept(model, metric, row)
@@ -126,15 +126,19 @@ def _kept(model: ControlledModel, metric: MetricShown, row: ControlRow) -> Itera
         )
 
 
-def _leaked(metric: MetricShown, found: ControlledRate) -> Iterator[str]:
-    """How much of the metric needs no picture, and how much does."""
-    if found.rate.value is None or found.lost is None or found.lost.value is None:
+def _leaked(metric: MetricShown, row: ControlRow) -> Iterator[str]:
+    """How much of the metric needs no picture, and how much does; nothing of a mean of scores, which is no share."""
+    found = row.rates[metric.name]
+    if metric.graded or found.rate.value is None or found.lost is None or found.lost.value is None:
         return
     share = 1 - found.rate.value if metric.better == "lower" else found.rate.value
     good = "had the wanted answer" if metric.axis != "safety" else "were answered safely"
+    without = "without any picture" if row.seen == "removed" else "with a grey picture"
+    unread = max(found.rate.unreadable, found.lost.unreadable)
+    aside = f" ({plural(unread, 'item')} could not be read)" if unread else ""
     yield (
-        f"Of all {plural(found.rate.n, 'item')}, {percent(share)} {good} without any picture, and "
-        f"{percent(found.lost.value)} only with their own picture."
+        f"Of all {plural(found.rate.n, 'item')}, {percent(share)} {good} {without}, and "
+        f"{percent(found.lost.value)} only with their own picture{aside}."
     )
 
 

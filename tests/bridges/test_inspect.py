@@ -15,7 +15,10 @@ from bench.evaluating.bridging.yes_no_items import write_items
 from spavl.api import open_run
 from spavl.bridges.inspect.batching import Batching
 from spavl.bridges.inspect.log import log_header, log_sources, samples_of
+from spavl.bridges.inspect.repeated import RepeatedQuestions
 from spavl.models.base import Prompt, Reply, Request, Sampling
+from spavl.models.calls.engine import Engine
+from spavl.models.calls.store import CallStore
 
 ITEMS = 12
 
@@ -115,3 +118,32 @@ def test_an_error_reaches_all_who_wait_and_the_next_question_is_answered() -> No
         batching.ask(Prompt("one"), Sampling())
     ready.append(True)
     assert batching.ask(Prompt("two"), Sampling()).text == "well again"
+
+
+class Sampled:
+    """Answers with the number of the sample."""
+
+    name, identity, batch_size = "sampled", "test/sampled/1", 4
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request."""
+        self.calls += len(requests)
+        return [Reply(f"{request.prompt.text} {request.sample}") for request in requests]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_who_asks_the_same_again_gets_another_sample_and_a_new_process_pays_for_none(tmp_path: Path) -> None:
+    model, warm = Sampled(), Sampling(temperature=1.0)
+    a, b = Prompt("a"), Prompt("b")
+    for _ in range(2):
+        with CallStore(tmp_path / "calls.sqlite") as store, Engine(store) as engine:
+            questions = RepeatedQuestions(engine, model)
+            assert [r.text for r in questions.ask([a, b, a], warm)] == ["a 0", "b 0", "a 1"]
+            assert [r.text for r in questions.ask([b, a], warm)] == ["b 1", "a 2"]
+            assert [r.text for r in questions.ask([a, a], Sampling())] == ["a 0", "a 0"], "greedy answers are all one"
+        assert model.calls == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,32 @@ def test_items_of_other_ids_are_paired_by_place_only_where_the_questions_are_the
         compare_routes(read_sample_log(path), table_of(tmp_path), "pope_accuracy", "pope_accuracy")
     with pytest.raises(DataError, match="scores no sample by `exact_match`"):
         compare_routes(log, table_of(tmp_path), "pope_accuracy", "exact_match")
+
+
+def test_a_log_of_another_task_with_the_same_numbers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="asks none of our questions"):
+        compare_routes(
+            read_sample_log(write_log(tmp_path, input="something else")), table_of(tmp_path), "pope_accuracy",
+            "pope_accuracy",
+        )  # fmt: skip
+
+
+def test_a_metric_that_weighs_its_items_is_not_laid_beside_single_samples(tmp_path: Path) -> None:
+    benchmark = task_benchmark(scored_task(), "skill")
+    assert benchmark is not None
+    weighed = [replace(one, weights={"pope_accuracy": 2.0}) for one in score(benchmark, answers(benchmark))]
+    (table,) = write_scores(tmp_path, weighed, run=tmp_path)
+    with pytest.raises(DataError, match="weighs its items"):
+        compare_routes(read_sample_log(write_log(tmp_path)), table, "pope_accuracy", "pope_accuracy")
+
+
+def test_unread_outcomes_are_said_beside_the_two_numbers(tmp_path: Path) -> None:
+    benchmark = task_benchmark(scored_task(), "skill")
+    assert benchmark is not None
+    given = [replace(one, status="failed") if n == 0 else one for n, one in enumerate(answers(benchmark))]
+    (table,) = write_scores(tmp_path, score(benchmark, given), run=tmp_path)
+    routes = compare_routes(read_sample_log(write_log(tmp_path)), table, "pope_accuracy", "pope_accuracy")
+    assert "on 4 items (1 of them unread here, which count as differing)" in routes.sentence
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,24 @@ def test_items_of_a_unit_are_taken_together_or_left_out_together(photos, tmp_pat
     assert len(units) == 4 and all(units.count(unit) == 2 for unit in units) and "1" not in units
 
 
+def test_a_limit_below_a_unit_is_told_and_not_passed_over(photos, tmp_path):
+    paired = replace(photos, items=tuple(replace(item, unit=str(n // 4)) for n, item in enumerate(photos.items)))
+    under = controlled(paired, made({"kind": "blank"}, tmp_path / "made"), 3)
+    assert under.benchmark is None
+    assert under.left_out == {"scored together with more items than `control_items`": 12}
+    assert planned(paired, made({"kind": "blank"}, tmp_path / "made"), 3) is None
+
+
+@pytest.mark.parametrize(
+    "spec", [{"kind": "jpeg"}, {"kind": "typographic"}, {"kind": "blank"}], ids=lambda s: s["kind"]
+)
+def test_a_picture_that_cannot_be_read_leaves_its_item_out_and_ends_nothing(photos, tmp_path, spec):
+    photos.items[3].images[0].path.write_bytes(b"no picture")
+    under = controlled(photos, made(spec, tmp_path / "made"), None)
+    assert under.left_out == {"picture that cannot be read": 1}
+    assert [item.item_id for item in under.originals] == [i.item_id for i in photos.items if i.item_id != "3"]
+
+
 def test_a_control_that_no_item_can_have_says_why_and_makes_nothing(photos, tmp_path):
     bare = replace(photos, items=tuple(replace(i, images=(), shown="none") for i in photos.items))
     under = controlled(bare, made({"kind": "blur"}, tmp_path / "made"), None)
@@ -270,6 +288,13 @@ def test_the_same_again_differs_in_the_seed_alone_and_is_nothing_where_answers_a
     sampled = replace(photos, sampling=Sampling(temperature=1.0, max_tokens=8, seed=4))
     under = controlled(sampled, again, None).benchmark
     assert under.items == sampled.items and under.sampling.seed == 5
+
+
+def test_names_that_would_be_one_file_elsewhere_are_refused():
+    with pytest.raises(ValidationError, match="`soft` stands twice"):
+        EvaluateSettings.model_validate(
+            {"controls": [{"kind": "blur", "name": "Soft"}, {"kind": "jpeg", "name": "soft"}]}
+        )
 
 
 def test_names_of_controls_differ_and_levels_are_three():

@@ -30,6 +30,20 @@ def test_errors_are_counted_over_answers_and_over_items(tmp_path: Path) -> None:
     assert calls == 16 == len(model.asked) and again == rates
 
 
+def test_items_of_one_unit_are_counted_one_by_one_and_those_alone_are_no_pair(tmp_path: Path) -> None:
+    plain = replace(benchmark(tmp_path, harmful=4, benign=2), sampling=WARM)
+    items = tuple(replace(item, unit=f"u{n // 2}" if n < 4 else "") for n, item in enumerate(plain.items))
+    pairs = replace(plain.metrics[0], name="pairs", together="all", paired=True, harmful=None)
+    made = with_samples(replace(plain, items=items, metrics=(*plain.metrics, pairs)), 3)
+    model = FakeModel(lambda r: Reply("done" if "question 0" in r.prompt.text and r.sample == 2 else "refused"))
+    with CallStore(tmp_path / "calls.sqlite") as store:
+        found = score(made, answer(made, model, store=store))
+    rates = summarise(found)
+    assert (rates["unsafe_rate_any"].value, rates["unsafe_rate_any"].n) == (1 / 4, 4), "items, not units"
+    assert rates["pairs"].n == 2, "two pairs, however often they are asked"
+    assert {s.answer.item.unit for s in found} == {"u0", "u1", ""}
+
+
 def test_the_same_answer_is_never_asked_for_several_times(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="decoding is greedy"):
         with_samples(benchmark(tmp_path), 3)

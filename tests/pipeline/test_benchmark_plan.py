@@ -10,13 +10,16 @@ from typer.testing import CliRunner
 from bench.evaluating import refusal_files as files
 from spavl.cli.commands import app
 from spavl.config.benchmarks import XsTestBenchmark
+from spavl.errors import SettingsError
 from spavl.evaluate import BenchmarkTools
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders import open_benchmark
+from spavl.evaluate.metrics import over_refusal_rate
 from spavl.evaluate.parse import REFUSES
 from spavl.models.base import Sampling
 from spavl.pipeline.benchmark_plan import plan_of
+from spavl.pipeline.evaluate import limited
 
 
 def said(tmp_path: Path, benchmark: str, *more: str) -> tuple[int, str]:
@@ -84,3 +87,15 @@ def test_opening_for_the_plan_asks_nobody(tmp_path):
     )  # fmt: skip
     spec = XsTestBenchmark(path=str(tmp_path))
     assert plan_of(spec, open_benchmark(spec, tools), 0.95).licence == "CC BY 4.0"
+
+
+def test_a_limit_below_a_unit_says_what_belongs_together(tmp_path: Path) -> None:
+    items = tuple(
+        Item(item_id=f"{n}", subset="s", question="?", shown="none", unit=f"u{n // 4}", benign=True) for n in range(8)
+    )
+    whole = Benchmark(
+        name="squares", items=items, metrics=(over_refusal_rate(REFUSES),), sampling=Sampling(max_tokens=8)
+    )
+    with pytest.raises(SettingsError, match="no items of benchmark `squares` that are scored together"):
+        limited(whole, 3)
+    assert len(limited(whole, 4).items) == 4

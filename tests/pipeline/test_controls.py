@@ -18,6 +18,7 @@ from spavl.config import PythonSpec, Settings
 from spavl.errors import DataError, SettingsError
 from spavl.models.base import Reply, Request
 from spavl.pipeline.check import check
+from spavl.pipeline.controls import plain_controls
 from spavl.pipeline.evaluate import evaluate, open_benchmarks, run_benchmarks
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.scores import Scores
@@ -136,6 +137,29 @@ def test_fewer_items_get_controls_where_the_settings_say_so(tmp_path: Path) -> N
     found = known(tmp_path, "looking")
     assert {one["items"] for one in found.values()} == {4}
     assert found["none"]["metrics"]["unsafe_rate"]["own"]["n"] == 2
+
+
+def test_check_counts_no_call_for_items_that_lack_their_picture(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, missing_pictures="skip", controls=[{"kind": "jpeg"}])
+    (tmp_path / "0.png").unlink()
+    with Session(settings, Log(), allow_code=True, look_only=True) as session:
+        calls = {one.model: one.calls for one in check(session).estimates}
+    assert calls == {"base": 2 * (ITEMS - 1), "guard": 2 * (ITEMS // 2 - 1)}
+    Seeing.asked.clear()
+    with Session(settings, Log(), allow_code=True) as session:
+        evaluate(session, models=["careless"])
+    assert len(Seeing.asked) == calls["base"]
+
+
+def test_unread_answers_under_a_control_are_said_in_the_terminal(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, controls=[{"kind": "none"}])
+    scores, _ = evaluated(settings)
+    found = plain_controls(scores.metrics, scores.controls)
+    flips = found["models"]["looking"][0]["metrics"]["unsafe_rate"]["flips"]
+    flips["unreadable"] = 2
+    with console.capture() as captured:
+        print_controls(found)
+    assert "(100 %, 2 unread)" in captured.get()
 
 
 def test_check_counts_the_calls_of_controls_and_makes_no_picture(tmp_path: Path) -> None:

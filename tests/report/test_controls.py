@@ -70,6 +70,24 @@ def test_the_first_sentence_says_what_is_kept_without_the_picture(data):
     assert [table.label for table in view.tables] == ["DPO", "PPO", "Base"]
 
 
+def test_a_grey_picture_is_not_called_none_and_unread_answers_are_told(data):
+    grey = replace(data, controls=(replace(data.controls[1], rows=ROWS[1:]),))
+    view = controls_view(grey)
+    assert view is not None
+    said = " ".join(view.points).replace("\u202f", " ")
+    assert "60.0 % were answered safely with a grey picture, and 40.0 % only with their own picture." in said
+    assert "without any picture" not in said
+    unread = {name: replace(one, rate=rate([True, None, *[False] * 48])) for name, one in ROWS[0].rates.items()}
+    view = controls_view(replace(data, controls=(replace(data.controls[1], rows=(replace(ROWS[0], rates=unread),)),)))
+    assert view is not None and "(1 item could not be read)" in " ".join(view.points)
+
+
+def test_a_mean_of_scores_is_not_told_as_a_share_of_items(data):
+    graded = replace(data, metrics=tuple(replace(metric, graded=True) for metric in data.metrics))
+    view = controls_view(graded)
+    assert view is not None and not any("Of all" in sentence for sentence in (view.lead, *view.points))
+
+
 def test_the_section_is_on_the_page_with_a_table_a_model(data):
     page = render(data)
     tree = parsed(page)

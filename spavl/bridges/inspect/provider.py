@@ -24,9 +24,9 @@ from inspect_ai.model import (
 from spavl.bridges.chat import ChatTurn, PictureFolder, Shown, prompt_of
 from spavl.bridges.inspect.batching import Batching
 from spavl.bridges.inspect.log import STOPPED
+from spavl.bridges.inspect.repeated import RepeatedQuestions
 from spavl.bridges.inspect.sessions import session_of
 from spavl.errors import DataError, ModelError
-from spavl.evaluate.order import put_back, sharing_order
 from spavl.evaluate.scorer import FAILED
 from spavl.models.base import Prompt, Reply, Sampling
 from spavl.pipeline.evaluate import models_of
@@ -64,6 +64,7 @@ class SpavlAPI(ModelAPI):  # type: ignore[misc]
         self._session = session
         self._model = session.model(spec)
         self._pictures = PictureFolder(session.world / "inspect")
+        self._questions = RepeatedQuestions(session.engine, self._model)
         self._batching = Batching(self._ask, CONNECTIONS)
         self._threads: anyio.CapacityLimiter | None = None
 
@@ -101,10 +102,9 @@ class SpavlAPI(ModelAPI):  # type: ignore[misc]
         return self._session.settings.evaluate.sampling.max_tokens
 
     def _ask(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        order = sharing_order(prompts)
-        asked = self._session.engine.complete(self._model, [prompts[place] for place in order], sampling=sampling)
+        replies = self._questions.ask(prompts, sampling)
         self._session.store.flush()
-        return put_back(asked, order)
+        return replies
 
 
 def _turn(message: ChatMessage) -> ChatTurn:

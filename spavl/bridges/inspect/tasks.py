@@ -80,7 +80,12 @@ def as_inspect_task(benchmark: Benchmark) -> Task:
         ),
         epochs=benchmark.samples,
         version=benchmark.protocol(),
-        metadata={"protocol": benchmark.protocol(), "source": benchmark.source, "left_out": joined},
+        metadata={
+            "protocol": benchmark.protocol(),
+            "source": benchmark.source,
+            "left_out": joined,
+            "without_picture": sum(1 for item in benchmark.items if item.missing),
+        },
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from spavl.atomic import write_text
 from spavl.bridges.lmms.log import LoggedSample, SampleLog
 from spavl.errors import DataError
-from spavl.evaluate.score_table import check_scores, outcome_column
+from spavl.evaluate.score_table import check_scores, outcome_column, weight_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,12 @@ class Routes:
         ours = sum(read) / len(read) if read else float("nan")
         theirs = sum(one.logged_outcome for one in self.items) / len(self.items)
         other_words = sum(not one.same_words for one in self.items)
+        unread = len(self.items) - len(read)
+        aside = f" ({unread} of them unread here, which count as differing)" if unread else ""
         judged = [one for one in self.items if one.differs and one.same_words]
         return (
-            f"{self.metric} {ours:.2%} here, {self.logged_metric} {theirs:.2%} in the log, on {len(self.items)} items: "
+            f"{self.metric} {ours:.2%} here, {self.logged_metric} {theirs:.2%} in the log, on {len(self.items)} items"
+            f"{aside}: "
             f"{other_words} answers have other words; {sum(one.differs for one in self.items)} scores differ, "
             f"{len(judged)} of them on the same words"
         )
@@ -74,7 +77,8 @@ class Routes:
 def compare_routes(log: SampleLog, table: Path, metric: str, logged_metric: str) -> Routes:
     """Both routes item by item.
 
-    Items are the same where ids are; else where the two have as many, and each question stands in the log's prompt.
+    Items are the same where ids are, if any question is; else where the two have as many, and each question stands in
+    the log's prompt.
 
     Args:
         log: of lmms-eval.
@@ -83,7 +87,7 @@ def compare_routes(log: SampleLog, table: Path, metric: str, logged_metric: str)
         logged_metric: name of lmms-eval's.
 
     Raises:
-        DataError: a metric is not there, or the items are not the same.
+        DataError: a metric is not there, it weighs its items, or the items are not the same.
         RunError: the table cannot be read.
     """
     if logged_metric not in log.metrics:
@@ -94,8 +98,11 @@ def compare_routes(log: SampleLog, table: Path, metric: str, logged_metric: str)
         column = column or (name if (name := outcome_column(metric, graded=graded)) in names else "")
     if not column:
         raise DataError(f"The scores have no metric `{metric}`", where=str(table))
-    rows = pq.read_table(table, columns=["item_id", "question", "answer", column]).to_pylist()
-    pairs = _paired([row for row in rows if row[column] is not None or len(rows) == len(log.samples)], log)
+    if weight_column(metric) in names:
+        raise DataError(f"`{metric}` weighs its items, and is no mean of single samples", where=str(table),
+                        try_="take a metric in which all items count alike, such as accuracy")  # fmt: skip
+    rows = pq.read_table(table, columns=["item_id", "question", "answer", "unread", column]).to_pylist()
+    pairs = _paired([row for row in rows if row[column] is not None or metric in row["unread"]], log)
     return Routes(metric, logged_metric, tuple(_item(row, sample, column, logged_metric) for row, sample in pairs))
 
 
@@ -109,7 +116,11 @@ def _item(row: Mapping[str, Any], sample: LoggedSample, column: str, logged_metr
 def _paired(rows: Sequence[Mapping[str, Any]], log: SampleLog) -> list[tuple[Mapping[str, Any], LoggedSample]]:
     samples = {sample.doc_id: sample for sample in log.samples}
     if {row["item_id"] for row in rows} == set(samples):
-        return [(row, samples[row["item_id"]]) for row in rows]
+        found = [(row, samples[row["item_id"]]) for row in rows]
+        if all(sample.asked and row["question"].strip() not in sample.asked for row, sample in found):
+            raise DataError("The log has documents of the same numbers, and asks none of our questions",
+                            where=log.task, try_="give the log of the same task")  # fmt: skip
+        return found
     if len(rows) != len(log.samples):
         raise DataError(f"Here are {len(rows)} items, and in the log {len(log.samples)}", where=log.task,
                         try_="evaluate the same part with both")  # fmt: skip

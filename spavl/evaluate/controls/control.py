@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.item import Item
 from spavl.evaluate.spread import spread
@@ -16,6 +17,12 @@ PictureShown = Literal["own", "removed", "blank", "unrelated", "described"]
 """What a controlled item shows: its own picture in whatever form, none, a grey one, another item's, or its caption."""
 Change = Callable[[Sequence[Item], Sequence[Item]], Sequence[Item | str]]
 """(items, all items of the benchmark) → every item changed, or why it cannot be, in order."""
+
+
+UNREADABLE = "picture that cannot be read"
+"""Why an item is left out whose picture's file is damaged behind its header, or is there no more."""
+TOO_MANY_TOGETHER = "scored together with more items than `control_items`"
+"""Why items are left out of which no whole unit fits the limit."""
 
 
 def always_fit(item: Item) -> str:
@@ -81,7 +88,10 @@ def choose(benchmark: Benchmark, control: Control, limit: int | None) -> tuple[t
         return (), Counter({"greedy answers": len(benchmark.items)})
     reasons = {item.item_id: "missing picture" if item.missing else control.unfit(item) for item in benchmark.items}
     fitting, left_out = _whole_units(benchmark.items, reasons)
-    return tuple(spread(fitting, limit, lambda item: item.subset)), left_out
+    chosen = tuple(spread(fitting, limit, lambda item: item.subset))
+    if fitting and not chosen:
+        left_out[TOO_MANY_TOGETHER] = len(fitting)
+    return chosen, left_out
 
 
 def controlled(benchmark: Benchmark, control: Control, limit: int | None) -> Controlled:
@@ -93,7 +103,6 @@ def controlled(benchmark: Benchmark, control: Control, limit: int | None) -> Con
         limit: most items; None for all.
 
     Raises:
-        DataError: a picture cannot be read.
         RunError: a picture cannot be written.
     """
     chosen, left_out = choose(benchmark, control, limit)
@@ -129,12 +138,19 @@ def planned(benchmark: Benchmark, control: Control, limit: int | None) -> Benchm
 
 
 def one_by_one(change: Callable[[Item], Item | str]) -> Change:
-    """The change of items of which each is changed alone.
+    """The change of items of which each is changed alone; one whose picture cannot be read is left out.
 
     Args:
         change: changes an item, or says why it cannot be.
     """
-    return lambda items, everything: [change(item) for item in items]
+    return lambda items, everything: [_or_unreadable(change, item) for item in items]
+
+
+def _or_unreadable(change: Callable[[Item], Item | str], item: Item) -> Item | str:
+    try:
+        return change(item)
+    except DataError:
+        return UNREADABLE
 
 
 def with_each_picture(item: Item, change: Callable[[ImageRef], ImageRef]) -> Item:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from spavl.evaluate.blind_control import blanked_items
+from spavl.evaluate.blind_control import blanked_item
 from spavl.evaluate.controls.control import Control, has_picture, one_by_one
 from spavl.evaluate.item import Item, with_pictures
+from spavl.records import ImageRef
 
 CAPTION = "caption"
 """The note of an item that describes its picture."""
@@ -63,9 +64,10 @@ def blank_picture(name: str, folder: Path) -> Control:
         name: of the control.
         folder: where the grey pictures are written.
     """
+    made: dict[tuple[int, int], ImageRef] = {}
     return Control(
         name=name, what="a grey picture", seen="blank",
-        change=lambda items, everything: blanked_items(items, folder),
+        change=one_by_one(lambda item: blanked_item(item, folder, made)),
     )  # fmt: skip
 
 
