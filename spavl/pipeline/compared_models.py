@@ -178,6 +178,34 @@ def scored_models(folders: Sequence[Path]) -> tuple[list[ScoredModel], list[str]
     return found, notes
 
 
+def first_model(models: Sequence[ScoredModel], try_: str) -> ScoredModel:
+    """The first model of the first run, which is the base unless another one is named.
+
+    Args:
+        models: those of `scored_models`.
+        try_: how another base is named.
+
+    Raises:
+        RunError: it is left out, so that the next one would silently be the base.
+    """
+    first = next(iter(models[0].manifest["models"]))
+    if models[0].name != first:
+        raise RunError(f"`{first}`, the base, is left out: its scores are not of weights that are there",
+                       where=str(models[0].run.folder), try_=f"run `spavl evaluate` again, or {try_}")  # fmt: skip
+    return models[0]
+
+
+def without_weights(models: Sequence[ScoredModel]) -> list[str]:
+    """Names of the models of the first run that are left out, but for blind controls.
+
+    Args:
+        models: those of `scored_models`.
+    """
+    manifest, kept = models[0].manifest, {model.name for model in models}
+    aligned = manifest.get("aligned", {})
+    return [name for name in manifest["models"] if name not in kept and not aligned.get(name, {}).get("blind")]
+
+
 def _left_out(run: Run, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from stale_scores(run, manifest).items()
     for name in manifest["models"]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from spavl.config import load_settings
 from spavl.config.gate import GateSettings, Limit
 from spavl.errors import RunError, SettingsError
-from spavl.pipeline.compared_models import ScoredModel, scored_models
+from spavl.pipeline.compared_models import ScoredModel, first_model, scored_models, without_weights
 from spavl.pipeline.gate_tests import Evidence, change_below, rate_above, rate_below
 from spavl.pipeline.report_tables import MeasuredMetric
 from spavl.plural import plural
@@ -92,14 +92,27 @@ def gate_run(folder: Path, settings: GateSettings) -> GateResult:
         SettingsError: a limit names a model or a metric that is not there, or asks for what cannot be tested.
     """
     models, notes = scored_models([folder])
-    base = _named(models, settings.base, notes) if settings.base else models[0]
+    named = "name another one with `base:` in the file of limits"
+    base = _named(models, settings.base, notes) if settings.base else first_model(models, named)
     wanted = settings.models or tuple(model.name for model in models if model is not base)
+    if not settings.models and any(limit.model is None for limit in settings.limits):
+        _all_there(models)
     pairs = [(limit, name) for limit in settings.limits for name in ((limit.model,) if limit.model else wanted)]
     if not pairs:
         raise RunError("No model but the base was evaluated in this run", where=str(folder),
                        try_="name one with `model:` in the file of limits")  # fmt: skip
     made = [_decision(limit, _named(models, name, notes), base, settings) for limit, name in pairs]
     return GateResult(run=str(folder), decisions=tuple(made), notes=tuple(notes))
+
+
+def _all_there(models: Sequence[ScoredModel]) -> None:
+    """No model that limits bind is left out, for it would pass without being looked at."""
+    if gone := without_weights(models):
+        raise RunError(
+            f"The scores of {', '.join(f'`{name}`' for name in gone)} are not of weights that are there, and cannot be "
+            "held against limits", where=str(models[0].run.folder),
+            try_="run `spavl evaluate` again, or name the models with `model:` in the file of limits",
+        )  # fmt: skip
 
 
 def _named(models: Sequence[ScoredModel], name: str, notes: Sequence[str]) -> ScoredModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,21 +76,20 @@ def outcomes_of(table: Path, metric: MeasuredMetric) -> MetricOutcomes:
     )
 
 
-def pooled(parts: Mapping[str, MetricOutcomes], *, turned: Iterable[str] = ()) -> MetricOutcomes:
+def pooled(parts: Mapping[str, MetricOutcomes]) -> MetricOutcomes:
     """The outcomes of several benchmarks as those of one, in which every item counts alike.
+
+    Clusters of one name are one, for the same items may be asked in several benchmarks, as with and without pictures.
 
     Args:
         parts: outcomes by name of the benchmark.
-        turned: benchmarks whose outcomes mean the opposite and are turned around.
     """
-    other = frozenset(turned)
     outcomes: dict[str, Outcome] = {}
     clusters: dict[str, Cluster] = {}
     for name, part in parts.items():
         for item, outcome in part.outcomes.items():
-            kind, cluster = part.clusters[item]
-            outcomes[f"{name}/{item}"] = outcome if outcome is None or name not in other else 1 - outcome
-            clusters[f"{name}/{item}"] = (kind, f"{name}/{cluster}")
+            outcomes[f"{name}/{item}"] = outcome
+            clusters[f"{name}/{item}"] = part.clusters[item]
     return MetricOutcomes(outcomes, clusters, {})
 
 
