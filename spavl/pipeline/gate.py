@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -156,15 +157,21 @@ def _decision(limit: Limit, model: ScoredModel, base: ScoredModel, settings: Gat
     most, falls, words = _change_limit(limit, metric)
     before = base.outcomes(_metric(base, metric.key))
     evidence = change_below(before, found, metric, most, alpha=alpha, repeated=repeated, falls=falls)
+    if most < 0:
+        evidence = replace(evidence, value=None if evidence.value is None else -evidence.value, bound=-evidence.bound)
     return _decided(model, metric, evidence, words, points=True)
 
 
 def _change_limit(limit: Limit, metric: MeasuredMetric) -> tuple[float, bool, str]:
     """The largest change, whether it is a fall, and the limit in words."""
     if limit.change_upper is not None:
-        return limit.change_upper, False, f"rises by less than {_points(limit.change_upper)}"
+        most = limit.change_upper
+        words = f"rises by less than {_points(most)}" if most >= 0 else f"falls by more than {_points(-most)}"
+        return most, False, words
     if limit.change_lower is not None:
-        return -limit.change_lower, True, f"falls by less than {_points(-limit.change_lower)}"
+        most = -limit.change_lower
+        words = f"falls by less than {_points(most)}" if most >= 0 else f"rises by more than {_points(-most)}"
+        return most, True, words
     if metric.better == "neither":
         raise SettingsError(f"Neither more nor less of `{metric.key}` is better, so that it has no loss",
                             where="limits[].noninferior", try_="limit `change_upper` and `change_lower`")  # fmt: skip
@@ -252,5 +259,7 @@ def _points(share: float) -> str:
 
 
 def _amount(share: float) -> str:
-    """A hundredfold with two digits at most, without a minus before 0."""
-    return f"{round(100 * share, 2) + 0.0:.2f}".rstrip("0").rstrip(".").replace("-", "−")
+    """A hundredfold with two digits, or as many as tell it from 0 and 100; without a minus before 0."""
+    apart = abs(share - round(share))
+    digits = 2 if apart < 1e-9 else max(2, 1 - math.floor(math.log10(100 * apart)))
+    return f"{round(100 * share, digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".").replace("-", "−")
