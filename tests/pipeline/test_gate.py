@@ -88,7 +88,11 @@ def test_limits_on_changes_say_which_way_they_go(run: Path) -> None:
 def test_small_limits_are_written_as_they_are(run: Path) -> None:
     limits = ({"upper": 0.00005}, {"upper": 0.99999}, {"lower": 0.03})
     said = decide(run, *({"metric": "unsafe_rate", **limit} for limit in limits))
-    assert [d.limit for d in said] == ["unsafe_rate below 0.005 %", "unsafe_rate below 99.999 %", "unsafe_rate above 3 %"]
+    assert [d.limit for d in said] == [
+        "unsafe_rate below 0.005 %",
+        "unsafe_rate below 99.999 %",
+        "unsafe_rate above 3 %",
+    ]
 
 
 def test_as_many_items_as_are_said_to_be_needed_are_enough_and_far_fewer_are_not() -> None:

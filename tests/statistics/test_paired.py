@@ -192,3 +192,11 @@ def test_few_scores_that_all_stayed_do_not_show_that_nothing_changes(n: int, wei
     assert pair.difference == 0 and pair.low <= -1 / n and pair.high >= 1 / n
     kept = noninferior(said, dict(said), better="higher", margin=0.01, weights=(counted, counted), level=0.975)
     assert not kept.holds and kept.p > 0.025
+
+
+def test_an_item_without_weight_is_neither_fixed_nor_broken() -> None:
+    before: dict[Any, float | None] = dict.fromkeys(range(10), False)
+    after: dict[Any, float | None] = {item: item < 5 for item in before}
+    weights: dict[Any, float] = {item: float(item >= 4) for item in before}
+    pair = compare_paired(before, after, better="higher", weights=(weights, weights))
+    assert (pair.fixed, pair.broken) == (1, 0) and pair.difference == pytest.approx(1 / 6)
