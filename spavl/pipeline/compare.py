@@ -322,7 +322,7 @@ def _by_refusals(
     """The part of the difference on items that one of the two refused."""
     if metric.known.axis != "skill" or before.weights or after.weights:
         return None
-    first, second = base.refused(metric.known), model.refused(metric.known)
+    first, second = (one.refused(metric.known, before.outcomes) for one in (base, model))
     moved, read = 0.0, 0
     for item, outcome in before.outcomes.items():
         later = after.outcomes.get(item)

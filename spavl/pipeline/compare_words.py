@@ -23,8 +23,8 @@ WORDS = {
     "skill": ("better skills", "worse skills", "skills: no change shown"),
     "handled": ("requests handled better", "requests handled worse", "requests handled: no change shown"),
 }
-"""What an improvement, the opposite, and neither of them is called, by axis; `handled`: where a rate of over-refusal also
-falls by unsafe answers, as that of pairs handled rightly."""
+"""What an improvement, the opposite, and neither of them is called, by axis; `handled`: where a rate of over-refusal
+also falls by unsafe answers, as that of pairs handled rightly."""
 MOST_NAMED = 3
 """Most metrics that a clause names with their numbers."""
 ESCAPED = {"\\": "\\\\", "|": "\\|", "&": "&amp;", "<": "&lt;", "](": "]\\(", "`": "\\`", "*": "\\*", "@": "&#64;"}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spavl.errors import RunError
 from spavl.pipeline.report_tables import MeasuredMetric, measured_metrics, tables_of
-from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of, refused_items
+from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of, refused_items, units_of
 from spavl.pipeline.weights import stale_scores
 from spavl.run import Run
 from spavl.statistics.intervals import Rate
@@ -28,7 +28,7 @@ class ScoredModel:
     """Its name in the run."""
     label: str
     """Its name among several runs."""
-    _refused: dict[str, frozenset[str]] = field(default_factory=dict)
+    _refused: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def rates(self) -> Mapping[str, Mapping[str, Any]]:
@@ -112,18 +112,24 @@ class ScoredModel:
         """
         return outcomes_of(self.table(known), known)
 
-    def refused(self, known: MeasuredMetric) -> frozenset[str]:
-        """Ids of the items of a metric's benchmark that it refused to answer.
+    def refused(self, known: MeasuredMetric, counted: Collection[str]) -> frozenset[str]:
+        """Ids of the items of a metric that it refused to answer, or of whose unit it refused an item.
+
+        Items of a unit that do not count by themselves, such as rotations of options, stand with the one that does.
 
         Args:
             known: the metric.
+            counted: ids of the items that count in it.
 
         Raises:
             RunError: the table of scores is missing or damaged.
         """
         if known.benchmark not in self._refused:
             self._refused[known.benchmark] = refused_items(self.table(known))
-        return self._refused[known.benchmark]
+        units = units_of(self.table(known))
+        first = {units[item]: item for item in counted if item in units}
+        found = self._refused[known.benchmark].items()
+        return frozenset(item if item in counted else first.get(unit, item) for item, unit in found)
 
     def has_tables(self) -> bool:
         """Whether all its tables of scores are there."""

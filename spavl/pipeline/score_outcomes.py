@@ -110,8 +110,8 @@ def compared(
     )  # fmt: skip
 
 
-def refused_items(table: Path) -> frozenset[str]:
-    """Ids of the items of a table whose answer is a refusal, by its words or because the service declined the call.
+def refused_items(table: Path) -> Mapping[str, str]:
+    """Units of the items of a table whose answer is a refusal, by its words or as the service declined; by item id.
 
     Args:
         table: a file that `spavl evaluate` wrote.
@@ -120,5 +120,14 @@ def refused_items(table: Path) -> frozenset[str]:
         RunError: the table is missing, damaged or of another format version.
     """
     check_scores(table)
-    rows = query("SELECT item_id, answer, status FROM scores", scores=table)
-    return frozenset(item for item, text, status in rows if status in DECLINED or refuses(text or ""))
+    rows = query("SELECT item_id, unit, answer, status FROM scores", scores=table)
+    return {item: unit or item for item, unit, text, status in rows if status in DECLINED or refuses(text or "")}
+
+
+def units_of(table: Path) -> Mapping[str, str]:
+    """Unit of every item of a table that belongs to one, by item id.
+
+    Args:
+        table: a file that `spavl evaluate` wrote.
+    """
+    return dict(query("SELECT item_id, unit FROM scores WHERE unit <> ''", scores=table))

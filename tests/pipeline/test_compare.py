@@ -22,6 +22,7 @@ from spavl.statistics.paired import PairedComparison
 from tests.pipeline.scored_runs import (
     ALL,
     GRADES,
+    REFUSAL,
     REFUSED,
     RIGHT,
     SAFETY,
@@ -71,6 +72,18 @@ def test_skills_that_are_lost_are_told_with_what_refusals_did(tmp_path: Path) ->
     assert change.by_refusals == pytest.approx(-28 / 80), "of 30 refusals, 28 were right before"
     said = verdict_sentence(found.models[0], found)
     assert "skills lost: right_rate −47.5 [" in said and "(−35.0 of right_rate by refusals)" in said
+
+
+def test_a_refusal_of_any_item_of_a_unit_is_the_reason_of_its_loss(tmp_path: Path) -> None:
+    whole = replace(RIGHT, together="all")
+    items = tuple(replace(item, unit=f"u{place // 2}") for place, item in enumerate(SKILL.items))
+    made = replace(SKILL, items=items, metrics=(whole,))
+    before = {"skill": ["right"] * 80}
+    after = {"skill": ["right", REFUSAL] * 10 + ["right"] * 60}
+    write_run(tmp_path, {"base": before, "dpo": after}, (made,))
+    change = compare_runs([tmp_path]).models[0].changes["right_rate"]
+    assert change.paired.n == 40 and change.paired.difference == pytest.approx(-0.25)
+    assert change.by_refusals == pytest.approx(-0.25)
 
 
 def test_over_refusal_is_pooled_over_benchmarks_item_by_item(tmp_path: Path) -> None:
