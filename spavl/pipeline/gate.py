@@ -240,6 +240,8 @@ def _why(state: State, found: Evidence, measured: str, bound: str) -> Iterator[s
         return
     if found.refusal:
         yield f"Nothing can be shown: {found.refusal}."
+    elif found.value is None:
+        yield f"No verdict on {plural(found.n, 'item')} could be read, so that it may be {bound}."
     elif state == "broken":
         yield f"{measured} was measured on {plural(found.n, 'item')}, which is beyond the limit."
     else:

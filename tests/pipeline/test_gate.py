@@ -172,6 +172,13 @@ def test_a_judge_that_guesses_shows_nothing() -> None:
     assert not found.passes and "guessing" in found.refusal
 
 
+def test_a_limit_on_nothing_that_was_read_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, {"base": BASE, "dpo": {**DPO, "harm": ["?"] * 100}}, ALL)
+    for limit in ({"upper": 0.5}, {"lower": 0.5}, {"change_upper": 0.1}, {"noninferior": 0.1}):
+        (found,) = decide(tmp_path, {"metric": "unsafe_rate", **limit})
+        assert found.state == "undecided" and found.why.startswith("No verdict on 100 items could be read"), found
+
+
 def test_unread_verdicts_are_a_count_of_the_worst_metric(tmp_path: Path) -> None:
     write_run(tmp_path, {"base": BASE, "dpo": {**DPO, "harm": ["?"] * 5 + ["good"] * 95}}, ALL)
     found, exact = decide(tmp_path, {"unread": 0.02}, {"metric": "unsafe_rate", "unread": 0.05})
