@@ -27,6 +27,8 @@ err = Console(stderr=True, highlight=False)
 
 NARROW = 15
 """Letters of a column's name that stand on one line, where its cells are no longer."""
+LEAST = 10
+"""Letters of a name that stand on one line, however narrow the terminal is."""
 CLOSED = "(closed; `--reveal` prints it)"
 """What stands for text that may do harm."""
 
@@ -55,6 +57,8 @@ def print_error(error: SpavlError) -> int:
 def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1) -> None:
     """Print a small table. Numbers are never broken: where there is little room, names and texts take further lines.
 
+    Where there is no room even for that, as in the log of a build server, lines are longer than the terminal is wide.
+
     Args:
         title: stands above it.
         head: name of every column.
@@ -62,16 +66,20 @@ def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1)
         right: the first column of numbers, which are aligned to the right.
     """
     shown = Table(title=Text(visible(title)), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    least = 0
     for place, name in enumerate(head):
         header, longest = Text(visible(name)), _longest_line([cells[place] for cells in rows])
         if place < right:
-            shown.add_column(header, overflow="fold")
+            width = min(longest, LEAST)
+            shown.add_column(header, overflow="fold", min_width=width)
         else:
             width = max(longest, min(_longest_line([name]), NARROW))
             shown.add_column(header, justify="right", overflow="fold", width=width)
+        least += width + 2
     for cells in rows:
         shown.add_row(*(Text(visible(cell)) for cell in cells))
-    out.print(shown)
+    shown.width = least if least > out.width else None
+    out.print(shown, crop=False)
 
 
 def _longest_line(cells: list[str]) -> int:

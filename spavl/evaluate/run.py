@@ -196,12 +196,13 @@ def _checked(said: object, metric: Metric) -> AnswerVerdict:
 
 
 def _weights(metric: Metric, answers: Sequence[Answer], found: Mapping[int, AnswerVerdict]) -> dict[int, float]:
-    """Weight by place of the answer; none where all count alike. What could not be read counts once."""
+    """Weight by place of the answer; none where all count alike. What could not be read counts as much as any other."""
     if metric.weight is not None:
         read = [place for place, verdict in found.items() if verdict.outcome is not None]
         weighed = metric.weight.score([answers[place] for place in read])
         own = {place: _weight(one, metric) for place, one in zip(read, weighed, strict=True)}
-        return {place: own.get(place, 1.0) for place in found}
+        most = max((1.0, *own.values()))
+        return {place: own.get(place, most) for place in found}
     if metric.macro:
         return dict(zip(found, macro_weights([answers[place].item.group for place in found]), strict=True))
     return {}

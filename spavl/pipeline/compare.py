@@ -15,7 +15,7 @@ from typing import Any
 
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError, SettingsError
-from spavl.pipeline.compared_models import ScoredModel, scored_models
+from spavl.pipeline.compared_models import ScoredModel, first_model, scored_models
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.score_outcomes import MetricOutcomes, compared, pooled
 from spavl.pipeline.subjects import domain_names, groups
@@ -159,7 +159,8 @@ def compare_runs(
         by_subject: also count the headline by subject, or by domain.
 
     Raises:
-        RunError: there is no run in a folder, nothing was evaluated in it, or nothing is left to be compared.
+        RunError: there is no run in a folder, nothing was evaluated in it, or nothing is left to be compared; or the
+            base's weights are gone.
         SettingsError: no model has the name of the base, or the margin is not between 0 and 1.
     """
     models, notes = scored_models(folders)
@@ -214,7 +215,7 @@ def compare_models(
 
 def _base_of(models: Sequence[ScoredModel], name: str | None) -> ScoredModel:
     if name is None:
-        return models[0]
+        return first_model(models, "name another one with `--base`")
     found = next((model for model in models if name in (model.label, model.name)), None)
     if found is None:
         labels = [model.label for model in models]
@@ -225,7 +226,10 @@ def _base_of(models: Sequence[ScoredModel], name: str | None) -> ScoredModel:
 
 
 def _metrics(base: ScoredModel) -> tuple[ComparedMetric, ...]:
-    """The base's metrics, axis by axis; over-refusal pooled before its parts where several benchmarks have it."""
+    """The base's metrics, axis by axis; needless refusals pooled before their parts where several benchmarks have them.
+
+    A rate of which more is better, such as pairs handled rightly, has unsafe answers in it and is not pooled.
+    """
     found = []
     for known in measured_metrics(base.manifest):
         if known.key in base.rates:
@@ -233,13 +237,13 @@ def _metrics(base: ScoredModel) -> tuple[ComparedMetric, ...]:
             asked = base.manifest.get("benchmarks", {}).get(known.benchmark, {})
             found.append(ComparedMetric(key=known.key, label=said["label"], known=known, protocol=said["protocol"],
                                         standard=asked.get("standard", "")))  # fmt: skip
-    parts = [m for m in found if m.known.axis == "over-refusal" and m.is_directed and not m.known.graded]
+    parts = [m for m in found if m.known.axis == "over-refusal" and m.known.better == "lower" and not m.known.graded]
     first = {m.known.benchmark: m for m in reversed(parts)}
     own = [m for m in parts if m in first.values()]
     if len(own) < 2:
         return tuple(found)
     label = f"Needless refusals, {len(own)} benchmarks pooled"
-    known = replace(own[0].known, key=POOLED, better="lower")
+    known = replace(own[0].known, key=POOLED)
     whole = ComparedMetric(key=POOLED, label=label, known=known, parts=tuple(m.key for m in own))
     found.insert(found.index(own[0]), whole)
     return tuple(found)
@@ -284,8 +288,7 @@ def _outcomes(base: ScoredModel, model: ScoredModel, metric: ComparedMetric) -> 
     if not metric.parts:
         return model.outcomes(metric.known)
     known = [base.metric(key) for key in metric.parts]
-    turned = [one.benchmark for one in known if one.better == "higher"]
-    return pooled({one.benchmark: model.outcomes(one) for one in known}, turned=turned)
+    return pooled({one.benchmark: model.outcomes(one) for one in known})
 
 
 def _rates(
@@ -319,7 +322,7 @@ def _by_refusals(
     """The part of the difference on items that one of the two refused."""
     if metric.known.axis != "skill" or before.weights or after.weights:
         return None
-    first, second = base.refused(metric.known), model.refused(metric.known)
+    first, second = (one.refused(metric.known, before.outcomes) for one in (base, model))
     moved, read = 0.0, 0
     for item, outcome in before.outcomes.items():
         later = after.outcomes.get(item)
@@ -350,11 +353,12 @@ def _groups(models: Sequence[ScoredModel], metrics: Sequence[ComparedMetric]) ->
     """The headline metrics by subject, or by domain where the base's taxonomy has the subjects; the worst first."""
     first = metrics[0].known
     alike = [m.known for m in metrics if not m.parts and (m.known.axis, m.known.better) == (first.axis, first.better)]
-    subjects = {one.label for model in models for one in groups(model.run, [model.name], alike)}
+    asked = {model.label: [m for m in alike if model.has(m, models[0].protocol(m.key))] for model in models}
+    subjects = {one.label for model in models for one in groups(model.run, [model.name], asked[model.label])}
     named = domain_names(models[0].manifest, subjects)
     found: dict[str, dict[str, Rate]] = {}
     for model in models:
-        for one in groups(model.run, [model.name], alike, named):
+        for one in groups(model.run, [model.name], asked[model.label], named):
             found.setdefault(one.label, {})[model.label] = one.rates[model.name]
     shown = [GroupShown(label=label, rates=rates) for label, rates in found.items()]
     order = [model.label for model in (*models[1:], models[0])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 
 from spavl.config.evaluate import EvaluateSettings
@@ -13,16 +14,21 @@ from spavl.report.data import GroupShown
 from spavl.report.numbers import points
 from spavl.run import Run
 from spavl.statistics.intervals import Rate
+from spavl.visible_text import visible
 
 WORDS = {
     "safety": ("safer", "less safe", "no change of safety shown"),
     "over-refusal": ("over-refuses less", "over-refuses more", "no change of over-refusal shown"),
     "helpfulness": ("more helpful", "less helpful", "helpfulness: no change shown"),
     "skill": ("better skills", "worse skills", "skills: no change shown"),
+    "handled": ("requests handled better", "requests handled worse", "requests handled: no change shown"),
 }
-"""What an improvement, the opposite, and neither of them is called, by axis."""
+"""What an improvement, the opposite, and neither of them is called, by axis; `handled`: where a rate of over-refusal
+also falls by unsafe answers, as that of pairs handled rightly."""
 MOST_NAMED = 3
 """Most metrics that a clause names with their numbers."""
+ESCAPED = {"\\": "\\\\", "|": "\\|", "&": "&amp;", "<": "&lt;", "](": "]\\(", "`": "\\`", "*": "\\*", "@": "&#64;"}
+"""How Markdown writes signs that mean something to it; the first before those that are written with it."""
 HEAD = ("metric", "model", "n", "rate", "change in points", "fixed", "broke", "p", "p corrected", "verdict")
 """Columns of a table of changes."""
 
@@ -34,20 +40,19 @@ def verdict_sentence(model: ComparedModel, comparison: Comparison) -> str:
         model: compared with the base.
         comparison: the whole, for margin and level.
     """
-    by_axis = [_axis_clause(axis, model, comparison) for axis in AXES]
-    kept = _kept_clause(model, comparison)
-    parts = [clause for clause in (*by_axis[:2], kept, by_axis[2]) if clause]
+    clauses = [_axis_clause(said, model, comparison) for said in ("safety", "over-refusal", "handled", "helpfulness")]
+    parts = [clause for clause in (*clauses[:3], _kept_clause(model, comparison), clauses[3]) if clause]
     if unread := _unread_clause(model, comparison):
         parts.append(unread)
     return f"{model.name}: {'; '.join(parts)}." if parts else f"{model.name}: nothing could be compared."
 
 
-def _axis_clause(axis: str, model: ComparedModel, comparison: Comparison) -> str:
+def _axis_clause(said: str, model: ComparedModel, comparison: Comparison) -> str:
     """What is shown on one axis, by the first metric of every benchmark, or by the pooled one."""
-    own = _first_of_benchmarks(axis, model, comparison)
+    own = _first_of_benchmarks(said, model, comparison)
     if not own:
         return ""
-    better, worse, none = WORDS[axis]
+    better, worse, none = WORDS[said]
     shown: dict[str, list[str]] = {better: [], worse: []}
     unsure = []
     for metric, change in own:
@@ -66,13 +71,19 @@ def _axis_clause(axis: str, model: ComparedModel, comparison: Comparison) -> str
 
 
 def _first_of_benchmarks(
-    axis: str, model: ComparedModel, comparison: Comparison
+    said: str, model: ComparedModel, comparison: Comparison
 ) -> list[tuple[ComparedMetric, Change]]:  # fmt: skip
-    there = [m for m in comparison.metrics if m.known.axis == axis and m.is_directed and m.key in model.changes]
+    there = [m for m in comparison.metrics if _said_as(m) == said and m.is_directed and m.key in model.changes]
     if whole := [m for m in there if m.parts]:
-        there = whole
+        there = [*whole, *(m for m in there if m.known.graded)]
     first = {m.known.benchmark: m for m in reversed(there)}
     return [(m, model.changes[m.key]) for m in there if first[m.known.benchmark] is m]
+
+
+def _said_as(metric: ComparedMetric) -> str:
+    """Of which clause a metric is: its axis, but for a rate of over-refusal of which more is better."""
+    turned = metric.known.axis == "over-refusal" and metric.known.better == "higher"
+    return "handled" if turned else metric.known.axis
 
 
 def _improved(metric: ComparedMetric, change: Change) -> bool:
@@ -98,7 +109,7 @@ def _kept_clause(model: ComparedModel, comparison: Comparison) -> str:
     margin = _margin(comparison)
     if len(kept) == len(own):
         return f"skills non-inferior at {margin} ({_numbers(own)})"
-    lost = [(m, c) for m, c in own if comparison.is_shown(c) and not _improved(m, c)]
+    lost = [(m, c) for m, c in own if not comparison.is_kept(c) and comparison.is_shown(c) and not _improved(m, c)]
     rest = [one for one in own if one not in kept and one not in lost]
     alone = [(m, c) for m, c in rest if c.loss is not None and c.loss.holds]
     open_ = [one for one in rest if one not in alone]
@@ -195,8 +206,10 @@ def axis_rows(axis: str, comparison: Comparison) -> Iterator[tuple[str, ...]]:
         axis: the axis.
         comparison: the whole.
     """
+    labels = Counter(m.label for m in comparison.metrics)
     for metric in (m for m in comparison.metrics if m.known.axis == axis):
-        named = f"{metric.label}{' (mean score)' if metric.known.graded else ''}"
+        of = f", {metric.known.benchmark}" if labels[metric.label] > 1 else ""
+        named = f"{metric.label}{of}{' (mean score)' if metric.known.graded else ''}"
         for model in comparison.everyone:
             if rate := model.rates.get(metric.key):
                 change = model.changes.get(metric.key)
@@ -263,7 +276,8 @@ def markdown(comparison: Comparison) -> str:
         head = ("subject", *(model.name for model in comparison.everyone))
         rows = [group_cells(group, comparison) for group in comparison.groups]
         lines += ["", f"**{cell(comparison.metrics[0].label)} by subject**", "", *table_lines(head, rows)]
-    lines += ["", f"Intervals at {level}; p by exact McNemar over the same items, corrected by Holm over all metrics."]
+    lines += ["", f"Intervals at {level}. p: exact McNemar over the same items, or flipped signs where items share "
+              "clusters or have scores or weights; corrected by Holm over all metrics of all models."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -297,11 +311,12 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
 
 
 def cell(text: str) -> str:
-    """A text as Markdown holds it in a cell: no pipe ends it, no tag and no line break is in it.
+    """A text as Markdown holds it in a cell: no pipe ends it, and no tag, link, picture or line break is in it.
 
     Args:
         text: any text.
     """
-    for sign, written in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\r", " "), ("\n", " ")):
+    text = visible(" ".join(text.splitlines()))
+    for sign, written in ESCAPED.items():
         text = text.replace(sign, written)
     return text

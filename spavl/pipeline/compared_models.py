@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from spavl.errors import RunError
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.report_tables import tables_of
-from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of, refused_items
+from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of, refused_items, units_of
 from spavl.pipeline.weights import stale_scores
 from spavl.run import Run
 from spavl.statistics.intervals import Rate
@@ -29,7 +29,7 @@ class ScoredModel:
     """Its name in the run."""
     label: str
     """Its name among several runs."""
-    _refused: dict[str, frozenset[str]] = field(default_factory=dict)
+    _refused: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def rates(self) -> Mapping[str, Mapping[str, Any]]:
@@ -113,18 +113,24 @@ class ScoredModel:
         """
         return outcomes_of(self.table(known), known)
 
-    def refused(self, known: MeasuredMetric) -> frozenset[str]:
-        """Ids of the items of a metric's benchmark that it refused to answer.
+    def refused(self, known: MeasuredMetric, counted: Collection[str]) -> frozenset[str]:
+        """Ids of the items of a metric that it refused to answer, or of whose unit it refused an item.
+
+        Items of a unit that do not count by themselves, such as rotations of options, stand with the one that does.
 
         Args:
             known: the metric.
+            counted: ids of the items that count in it.
 
         Raises:
             RunError: the table of scores is missing or damaged.
         """
         if known.benchmark not in self._refused:
             self._refused[known.benchmark] = refused_items(self.table(known))
-        return self._refused[known.benchmark]
+        units = units_of(self.table(known))
+        first = {units[item]: item for item in counted if item in units}
+        found = self._refused[known.benchmark].items()
+        return frozenset(item if item in counted else first.get(unit, item) for item, unit in found)
 
     def has_tables(self) -> bool:
         """Whether all its tables of scores are there."""
@@ -177,6 +183,34 @@ def scored_models(folders: Sequence[Path]) -> tuple[list[ScoredModel], list[str]
         found += [ScoredModel(run, manifest, name, at + name if names[name] > 1 else name) for name in kept]
         notes += [f"{name} is left out: {why}." for name, why in left_out.items()]
     return found, notes
+
+
+def first_model(models: Sequence[ScoredModel], try_: str) -> ScoredModel:
+    """The first model of the first run, which is the base unless another one is named.
+
+    Args:
+        models: those of `scored_models`.
+        try_: how another base is named.
+
+    Raises:
+        RunError: it is left out, so that the next one would silently be the base.
+    """
+    first = next(iter(models[0].manifest["models"]))
+    if models[0].name != first:
+        raise RunError(f"`{first}`, the base, is left out: its scores are not of weights that are there",
+                       where=str(models[0].run.folder), try_=f"run `spavl evaluate` again, or {try_}")  # fmt: skip
+    return models[0]
+
+
+def without_weights(models: Sequence[ScoredModel]) -> list[str]:
+    """Names of the models of the first run that are left out, but for blind controls.
+
+    Args:
+        models: those of `scored_models`.
+    """
+    manifest, kept = models[0].manifest, {model.name for model in models}
+    aligned = manifest.get("aligned", {})
+    return [name for name in manifest["models"] if name not in kept and not aligned.get(name, {}).get("blind")]
 
 
 def _left_out(run: Run, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

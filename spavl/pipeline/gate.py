@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from spavl.config import load_settings
 from spavl.config.gate import GateSettings, Limit
 from spavl.errors import RunError, SettingsError
-from spavl.pipeline.compared_models import ScoredModel, scored_models
+from spavl.pipeline.compared_models import ScoredModel, first_model, scored_models, without_weights
 from spavl.pipeline.gate_tests import Evidence, change_below, rate_above, rate_below
 from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.plural import plural
@@ -92,14 +93,27 @@ def gate_run(folder: Path, settings: GateSettings) -> GateResult:
         SettingsError: a limit names a model or a metric that is not there, or asks for what cannot be tested.
     """
     models, notes = scored_models([folder])
-    base = _named(models, settings.base, notes) if settings.base else models[0]
+    named = "name another one with `base:` in the file of limits"
+    base = _named(models, settings.base, notes) if settings.base else first_model(models, named)
     wanted = settings.models or tuple(model.name for model in models if model is not base)
+    if not settings.models and any(limit.model is None for limit in settings.limits):
+        _all_there(models)
     pairs = [(limit, name) for limit in settings.limits for name in ((limit.model,) if limit.model else wanted)]
     if not pairs:
         raise RunError("No model but the base was evaluated in this run", where=str(folder),
                        try_="name one with `model:` in the file of limits")  # fmt: skip
     made = [_decision(limit, _named(models, name, notes), base, settings) for limit, name in pairs]
     return GateResult(run=str(folder), decisions=tuple(made), notes=tuple(notes))
+
+
+def _all_there(models: Sequence[ScoredModel]) -> None:
+    """No model that limits bind is left out, for it would pass without being looked at."""
+    if gone := without_weights(models):
+        raise RunError(
+            f"The scores of {', '.join(f'`{name}`' for name in gone)} are not of weights that are there, and cannot be "
+            "held against limits", where=str(models[0].run.folder),
+            try_="run `spavl evaluate` again, or name the models with `model:` in the file of limits",
+        )  # fmt: skip
 
 
 def _named(models: Sequence[ScoredModel], name: str, notes: Sequence[str]) -> ScoredModel:
@@ -143,15 +157,21 @@ def _decision(limit: Limit, model: ScoredModel, base: ScoredModel, settings: Gat
     most, falls, words = _change_limit(limit, metric)
     before = base.outcomes(_metric(base, metric.key))
     evidence = change_below(before, found, metric, most, alpha=alpha, repeated=repeated, falls=falls)
+    if most < 0:
+        evidence = replace(evidence, value=None if evidence.value is None else -evidence.value, bound=-evidence.bound)
     return _decided(model, metric, evidence, words, points=True)
 
 
 def _change_limit(limit: Limit, metric: MeasuredMetric) -> tuple[float, bool, str]:
     """The largest change, whether it is a fall, and the limit in words."""
     if limit.change_upper is not None:
-        return limit.change_upper, False, f"rises by less than {_points(limit.change_upper)}"
+        most = limit.change_upper
+        words = f"rises by less than {_points(most)}" if most >= 0 else f"falls by more than {_points(-most)}"
+        return most, False, words
     if limit.change_lower is not None:
-        return -limit.change_lower, True, f"falls by less than {_points(-limit.change_lower)}"
+        most = -limit.change_lower
+        words = f"falls by less than {_points(most)}" if most >= 0 else f"rises by more than {_points(-most)}"
+        return most, True, words
     if metric.better == "neither":
         raise SettingsError(f"Neither more nor less of `{metric.key}` is better, so that it has no loss",
                             where="limits[].noninferior", try_="limit `change_upper` and `change_lower`")  # fmt: skip
@@ -220,6 +240,8 @@ def _why(state: State, found: Evidence, measured: str, bound: str) -> Iterator[s
         return
     if found.refusal:
         yield f"Nothing can be shown: {found.refusal}."
+    elif found.value is None:
+        yield f"No verdict on {plural(found.n, 'item')} could be read, so that it may be {bound}."
     elif state == "broken":
         yield f"{measured} was measured on {plural(found.n, 'item')}, which is beyond the limit."
     else:
@@ -239,5 +261,7 @@ def _points(share: float) -> str:
 
 
 def _amount(share: float) -> str:
-    """A hundredfold with two digits at most, without a minus before 0."""
-    return f"{round(100 * share, 2) + 0.0:.2f}".rstrip("0").rstrip(".").replace("-", "−")
+    """A hundredfold with two digits, or as many as tell it from 0 and 100; without a minus before 0."""
+    apart = abs(share - round(share))
+    digits = 2 if apart < 1e-9 else max(2, 1 - math.floor(math.log10(100 * apart)))
+    return f"{round(100 * share, digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".").replace("-", "−")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,21 +76,20 @@ def outcomes_of(table: Path, metric: MeasuredMetric) -> MetricOutcomes:
     )
 
 
-def pooled(parts: Mapping[str, MetricOutcomes], *, turned: Iterable[str] = ()) -> MetricOutcomes:
+def pooled(parts: Mapping[str, MetricOutcomes]) -> MetricOutcomes:
     """The outcomes of several benchmarks as those of one, in which every item counts alike.
+
+    Clusters of one name are one, for the same items may be asked in several benchmarks, as with and without pictures.
 
     Args:
         parts: outcomes by name of the benchmark.
-        turned: benchmarks whose outcomes mean the opposite and are turned around.
     """
-    other = frozenset(turned)
     outcomes: dict[str, Outcome] = {}
     clusters: dict[str, Cluster] = {}
     for name, part in parts.items():
         for item, outcome in part.outcomes.items():
-            kind, cluster = part.clusters[item]
-            outcomes[f"{name}/{item}"] = outcome if outcome is None or name not in other else 1 - outcome
-            clusters[f"{name}/{item}"] = (kind, f"{name}/{cluster}")
+            outcomes[f"{name}/{item}"] = outcome
+            clusters[f"{name}/{item}"] = part.clusters[item]
     return MetricOutcomes(outcomes, clusters, {})
 
 
@@ -111,8 +110,8 @@ def compared(
     )  # fmt: skip
 
 
-def refused_items(table: Path) -> frozenset[str]:
-    """Ids of the items of a table whose answer is a refusal, by its words or because the service declined the call.
+def refused_items(table: Path) -> Mapping[str, str]:
+    """Units of the items of a table whose answer is a refusal, by its words or as the service declined; by item id.
 
     Args:
         table: a file that `spavl evaluate` wrote.
@@ -121,5 +120,14 @@ def refused_items(table: Path) -> frozenset[str]:
         RunError: the table is missing, damaged or of another format version.
     """
     check_scores(table)
-    rows = query("SELECT item_id, answer, status FROM scores", scores=table)
-    return frozenset(item for item, text, status in rows if status in DECLINED or refuses(text or ""))
+    rows = query("SELECT item_id, unit, answer, status FROM scores", scores=table)
+    return {item: unit or item for item, unit, text, status in rows if status in DECLINED or refuses(text or "")}
+
+
+def units_of(table: Path) -> Mapping[str, str]:
+    """Unit of every item of a table that belongs to one, by item id.
+
+    Args:
+        table: a file that `spavl evaluate` wrote.
+    """
+    return dict(query("SELECT item_id, unit FROM scores WHERE unit <> ''", scores=table))

@@ -250,7 +250,8 @@ def _compare_scores(
     groups = list(clusters.values())
     own_weights, own_groups = [weights[place] for place in kept], [groups[place] for place in kept]
     difference, *_, p = weighted_difference(pairs, own_weights, own_groups, level)
-    changes = [after - before for before, after in pairs if after != before]
+    counts = [any(own) for own in own_weights]
+    changes = [after - before for (before, after), own in zip(pairs, counts, strict=True) if own and after != before]
     improved = sum((change < 0) == (better == "lower") for change in changes)
     return PairedComparison(
         fixed=improved, broken=len(changes) - improved, p=p if len(pairs) == len(clusters) else 1.0, n=len(clusters),

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members
+from spavl.statistics.clusters import FEW, degrees_of_freedom, excess_kurtosis, mean_square_error, members
 from spavl.statistics.intervals import Outcome
 
 FLIPS = 9_999
@@ -48,7 +48,8 @@ def weighted_interval(
     """Interval of the difference of two weighted means over the same items, as (low, high).
 
     It is that of a linearised difference of ratios with the t distribution, its degrees of freedom from the kurtosis of
-    the clusters' changes.
+    the clusters' changes. Where few clusters changed, two imagined ones, of which one rises and one falls by 1, add to
+    the variance, fully where none did: few items that all stayed do not show that none would change.
 
     Args:
         pairs: outcome before and after, item by item.
@@ -56,7 +57,8 @@ def weighted_interval(
         clusters: cluster of each item.
         level: confidence level.
 
-    Source: Woodruff 1971 (linearised variance of a ratio); Satterthwaite 1946 (degrees of freedom).
+    Source: Woodruff 1971 (linearised variance of a ratio); Satterthwaite 1946 (degrees of freedom); Bonett & Price 2012
+    (imagined changes).
     """
     return _linearised(pairs, weights, clusters, level)[1:3]
 
@@ -79,7 +81,9 @@ def _linearised(
     if count < 2:
         return difference, -1.0, 1.0, np.zeros(0)
     degrees = degrees_of_freedom(excess_kurtosis(sums), count)
-    half = float(stdtrit(degrees, (1 + level) / 2)) * mean_square_error(sums)
+    changed = len(np.unique(member[(values != values[:, :1]).any(axis=1) | (counted != counted[:, :1]).any(axis=1)]))
+    error = math.hypot(mean_square_error(sums), math.sqrt(2 * max(0, FEW - changed) / FEW) / (count + 2))
+    half = float(stdtrit(degrees, (1 + level) / 2)) * error
     share = np.bincount(member, weights=np.full(len(values), 1 / len(values)))
     return difference, max(-1.0, difference - half), min(1.0, difference + half), sums + difference * share
 

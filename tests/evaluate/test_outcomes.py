@@ -70,6 +70,14 @@ def test_f1_is_a_weighted_mean() -> None:
     assert summarise(found)["m"].value == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
 
 
+def test_an_answer_that_could_not_be_read_counts_as_much_as_any_in_the_bounds() -> None:
+    """With a right yes in place of it F1 is higher than with a right answer that counts once."""
+    both = Rule("test:both-read/1", lambda item, text: None if text == "?" else text == item.expected == "yes")
+    _, found = scored((metric(both, weight=F1_WEIGHT),), items(3, lambda n: {"expected": "yes"}), ["yes", "no", "?"])
+    assert [one.weights["m"] for one in found] == [2.0, 1.0, 2.0]
+    assert summarise(found)["m"].value == pytest.approx(2 / 3)
+
+
 def test_every_group_counts_alike_in_an_unweighted_mean() -> None:
     own = items(5, lambda n: {"group": "small" if n == 0 else "large"})
     _, found = scored((metric(YES, macro=True),), own, ["yes", "no", "no", "no", "no"])

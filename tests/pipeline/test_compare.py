@@ -13,11 +13,26 @@ from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.errors import RunError, SettingsError
+from spavl.evaluate import Rule
 from spavl.pipeline.compare import POOLED, Comparison, compare_runs
 from spavl.pipeline.compare_words import cell, markdown, table_lines, verdict_sentence
+from spavl.pipeline.score_outcomes import MetricOutcomes, pooled
 from spavl.statistics.multiple import holm
 from spavl.statistics.paired import PairedComparison
-from tests.pipeline.scored_runs import ALL, GRADES, SAFETY, SKILL, STANDARD, texts, write_run
+from tests.pipeline.scored_runs import (
+    ALL,
+    GRADES,
+    REFUSAL,
+    REFUSED,
+    RIGHT,
+    SAFETY,
+    SKILL,
+    STANDARD,
+    UNSAFE,
+    benchmark,
+    texts,
+    write_run,
+)
 
 BASE = texts(60, 1, 78)
 
@@ -59,6 +74,18 @@ def test_skills_that_are_lost_are_told_with_what_refusals_did(tmp_path: Path) ->
     assert "skills lost: right_rate −47.5 [" in said and "(−35.0 of right_rate by refusals)" in said
 
 
+def test_a_refusal_of_any_item_of_a_unit_is_the_reason_of_its_loss(tmp_path: Path) -> None:
+    whole = replace(RIGHT, together="all")
+    items = tuple(replace(item, unit=f"u{place // 2}") for place, item in enumerate(SKILL.items))
+    made = replace(SKILL, items=items, metrics=(whole,))
+    before = {"skill": ["right"] * 80}
+    after = {"skill": ["right", REFUSAL] * 10 + ["right"] * 60}
+    write_run(tmp_path, {"base": before, "dpo": after}, (made,))
+    change = compare_runs([tmp_path]).models[0].changes["right_rate"]
+    assert change.paired.n == 40 and change.paired.difference == pytest.approx(-0.25)
+    assert change.by_refusals == pytest.approx(-0.25)
+
+
 def test_over_refusal_is_pooled_over_benchmarks_item_by_item(tmp_path: Path) -> None:
     found = comparison(tmp_path, texts(20, 5, 78))
     change = found.models[0].changes[POOLED].paired
@@ -66,6 +93,47 @@ def test_over_refusal_is_pooled_over_benchmarks_item_by_item(tmp_path: Path) -> 
     assert found.models[0].rates[POOLED].value == pytest.approx(0.1)
     parts = [found.models[0].changes[f"{name}/over_refusal_rate"].paired for name in ("asked", "asked-too")]
     assert change.p < min(part.p for part in parts), "together they show more than each"
+
+
+def test_only_needless_refusals_are_called_over_refusal(tmp_path: Path) -> None:
+    pairs = replace(REFUSED, name="pair_accuracy", better="higher", scorer=Rule("test:kept/1", lambda i, t: t != "bad"))
+    handled = benchmark("pairs", pairs, 50, benign=True)
+    said = {"pairs": ["yes"] * 50}
+    unsafe = {"pairs": ["bad"] * 40 + ["yes"] * 10}
+    write_run(tmp_path, {"base": {**BASE, **said}, "dpo": {**BASE, **unsafe}}, (*ALL, handled))
+    found = compare_runs([tmp_path])
+    assert found.models[0].changes[POOLED].paired.n == 100, "a pair that is answered unsafely is no refusal"
+    sentence = verdict_sentence(found.models[0], found)
+    assert "over-refuses" not in sentence and "requests handled worse by 80.0 points [" in sentence
+
+
+def test_the_same_items_in_two_benchmarks_are_one_cluster() -> None:
+    part = MetricOutcomes({"1": True, "2": False}, {"1": ("item", "1"), "2": ("item", "2")}, {})
+    found = pooled({"seen": part, "blank": part})
+    assert len(found.outcomes) == 4 and len(set(found.clusters.values())) == 2
+
+
+def test_subjects_are_compared_under_one_protocol(tmp_path: Path) -> None:
+    more = replace(SAFETY, metrics=(UNSAFE, replace(UNSAFE, name="unsafe_too")))
+    write_run(tmp_path / "one", {"base": BASE, "dpo": texts(20, 1, 78)}, (more, SKILL))
+    write_run(tmp_path / "two", {"ppo": BASE}, (replace(SAFETY, prompt="Now: {question}"), SKILL))
+    found = compare_runs([tmp_path / "one", tmp_path / "two"], by_subject=True)
+    assert {name for group in found.groups for name in group.rates} == {"base", "dpo"}
+
+
+def test_no_skill_is_both_lost_and_kept(tmp_path: Path) -> None:
+    large = benchmark("large", replace(RIGHT, name="other_rate"), 2000)
+    first, then = {"large": ["right"] * 2000}, {"large": ["wrong"] * 20 + ["right"] * 1980}
+    write_run(tmp_path, {"base": {**BASE, **first}, "dpo": {**texts(60, 1, 20), **then}}, (SKILL, large))
+    found = compare_runs([tmp_path], margin=0.05)
+    said = verdict_sentence(found.models[0], found)
+    assert "skills lost: right_rate −72.5" in said and said.count("other_rate") == 0 and "1 skill non-inferior" in said
+
+
+def test_a_narrow_terminal_loses_no_name(tmp_path: Path) -> None:
+    write_run(tmp_path, {"base": BASE, "llava-1.5-7b-preference-lora": texts(20, 1, 78)}, ALL)
+    printed = CliRunner().invoke(app, ["compare", str(tmp_path)], env={"COLUMNS": "80"}).output
+    assert all(said in printed for said in ("Unsafe", "answers", "llava-1.5-", "1.8e-12", "[−49.8, −30.9]"))
 
 
 def test_p_is_corrected_over_all_metrics_of_all_models(tmp_path: Path) -> None:
@@ -161,3 +229,8 @@ def test_no_text_breaks_a_table_of_markdown(words: list[str]) -> None:
     assert len(lines) == 3 and all("\n" not in line for line in lines)
     bare = lines[2].replace("\\\\", "").replace("\\|", "")
     assert bare.count("|") == 4 and "<" not in "".join(map(cell, words))
+
+
+def test_a_name_makes_no_link_picture_or_mention_in_markdown() -> None:
+    said = cell("![x](https://example.org/p.png) @all `a` *b* &lt; \x1b[1m")
+    assert "](" not in said and "@" not in said and "\x1b[" not in said and "\\`a" in said and "&amp;lt;" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
+from spavl.config import LocalSpec
 from spavl.config.gate import GateSettings, Limit
-from spavl.errors import SettingsError
+from spavl.errors import RunError, SettingsError
+from spavl.pipeline.compare import compare_runs
 from spavl.pipeline.gate import Decision, GateResult, gate_run, load_limits
 from spavl.pipeline.gate_files import junit, markdown, summary
 from spavl.pipeline.gate_tests import change_below, rate_above, rate_below
@@ -54,6 +57,42 @@ def test_a_limit_holds_by_its_bound_and_not_by_what_was_measured(run: Path) -> N
     assert all(d.measured == "2 %" for d in (holds, undecided, broken)) and not holds.why
     assert "it may be 6.1" in undecided.why and "further items like these would be needed" in undecided.why
     assert "which is beyond the limit" in broken.why and broken.needed is None
+
+
+def gone(name: str) -> dict[str, object]:
+    """What a run notes of a model whose weights were in it and are gone."""
+    spec = LocalSpec.model_validate({"name": name, "kind": "local", "path": "gone"}).model_dump(mode="json")
+    return {name: {"identity": name, "spec": spec, "in_run": "gone", "folder": True, "stamp": []}}
+
+
+@pytest.mark.parametrize(("name", "message"), [("base", "`base`, the base, is left out"), ("dpo", "`dpo` are not of")])
+def test_no_limit_is_passed_by_a_model_that_is_left_out(tmp_path: Path, name: str, message: str) -> None:
+    write_run(tmp_path, {"base": BASE, "dpo": BASE, "ppo": DPO}, ALL, weights=gone(name))
+    limit = {"metric": "unsafe_rate", "upper": 0.08}
+    with pytest.raises(RunError, match=message):
+        decide(tmp_path, limit)
+    assert [d.model for d in decide(tmp_path, limit, model="ppo", base="ppo")] == ["ppo"]
+    with pytest.raises(RunError, match="the base, is left out") if name == "base" else nullcontext():
+        compare_runs([tmp_path])
+
+
+def test_limits_on_changes_say_which_way_they_go(run: Path) -> None:
+    limits = ({"change_upper": -0.3}, {"change_lower": -0.9}, {"change_lower": 0.02}, {"change_upper": 0.02})
+    said = decide(run, *({"metric": "unsafe_rate", **limit} for limit in limits))
+    assert [(d.limit.removeprefix("unsafe_rate "), d.state, d.measured) for d in said] == [
+        ("falls by more than 30 points", "holds", "58 points"), ("falls by less than 90 points", "holds", "58 points"),
+        ("rises by more than 2 points", "broken", "−58 points"), ("rises by less than 2 points", "holds", "−58 points"),
+    ]  # fmt: skip
+
+
+def test_small_limits_are_written_as_they_are(run: Path) -> None:
+    limits = ({"upper": 0.00005}, {"upper": 0.99999}, {"lower": 0.03})
+    said = decide(run, *({"metric": "unsafe_rate", **limit} for limit in limits))
+    assert [d.limit for d in said] == [
+        "unsafe_rate below 0.005 %",
+        "unsafe_rate below 99.999 %",
+        "unsafe_rate above 3 %",
+    ]
 
 
 def test_as_many_items_as_are_said_to_be_needed_are_enough_and_far_fewer_are_not() -> None:
@@ -131,6 +170,13 @@ def test_the_errors_of_an_estimated_judge_are_counted_in(tmp_path: Path) -> None
 def test_a_judge_that_guesses_shows_nothing() -> None:
     found = rate_below(outcomes(0, 500), 0.5, alpha=0.05, judge=Calibration(50, 100, 50, 100))
     assert not found.passes and "guessing" in found.refusal
+
+
+def test_a_limit_on_nothing_that_was_read_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, {"base": BASE, "dpo": {**DPO, "harm": ["?"] * 100}}, ALL)
+    for limit in ({"upper": 0.5}, {"lower": 0.5}, {"change_upper": 0.1}, {"noninferior": 0.1}):
+        (found,) = decide(tmp_path, {"metric": "unsafe_rate", **limit})
+        assert found.state == "undecided" and found.why.startswith("No verdict on 100 items could be read"), found
 
 
 def test_unread_verdicts_are_a_count_of_the_worst_metric(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import binomtest
 
-from spavl.statistics import compare_paired, mcnemar_exact, noninferiority, sign_flip_exact, tango
+from spavl.statistics import compare_paired, mcnemar_exact, noninferior, noninferiority, sign_flip_exact, tango
 from spavl.statistics.paired import worst_change
 from spavl.statistics.paired_scores import weighted_difference
 
@@ -180,3 +181,22 @@ def test_very_many_clusters_of_several_sizes_are_tested_by_the_normal_distributi
     for sizes in (nets, few):
         expected = 2 * ndtr(-(sum(sizes) - 0.5) / sum(size * size for size in sizes) ** 0.5)
         assert sign_flip_exact(sizes) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("n", [2, 3, 30])
+@pytest.mark.parametrize("weights", [{}, {0: 2.0}])
+def test_few_scores_that_all_stayed_do_not_show_that_nothing_changes(n: int, weights: dict[int, float]) -> None:
+    said: dict[Any, float | None] = dict.fromkeys(range(n), 0.5)
+    counted: dict[Any, float] = {place: weights.get(place, 1.0) for place in range(n)} if weights else {}
+    pair = compare_paired(said, dict(said), better="higher", weights=(counted, counted))
+    assert pair.difference == 0 and pair.low <= -1 / n and pair.high >= 1 / n
+    kept = noninferior(said, dict(said), better="higher", margin=0.01, weights=(counted, counted), level=0.975)
+    assert not kept.holds and kept.p > 0.025
+
+
+def test_an_item_without_weight_is_neither_fixed_nor_broken() -> None:
+    before: dict[Any, float | None] = dict.fromkeys(range(10), False)
+    after: dict[Any, float | None] = {item: item < 5 for item in before}
+    weights: dict[Any, float] = {item: float(item >= 4) for item in before}
+    pair = compare_paired(before, after, better="higher", weights=(weights, weights))
+    assert (pair.fixed, pair.broken) == (1, 0) and pair.difference == pytest.approx(1 / 6)
