@@ -74,9 +74,20 @@ def picture_at(folder: Path, name: str) -> ImageRef:
     if not is_short(name) and not (folder / name).exists():
         raise DataError(f"The picture is named by {brief(name)}, and there is no such file")
     path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    if not path.is_relative_to(folder.resolve()) and not _in_hub_cache(path, folder.resolve()):
         raise DataError(f"The picture {brief(name)} lies outside its folder {folder}")
     return ImageRef(path, UNREAD)
+
+
+def _in_hub_cache(file: Path, folder: Path) -> bool:
+    """Whether a folder is of a snapshot in the Hub's cache, whose files are links into `blobs`, and the file is there.
+
+    Args:
+        file: what the link leads to.
+        folder: the folder of the link.
+    """
+    parts = folder.parts
+    return "snapshots" in parts and file.parent == Path(*parts[: parts.index("snapshots")], "blobs")
 
 
 def picture_of(cell: Any, folder: Path, pictures: Path) -> ImageRef | None:

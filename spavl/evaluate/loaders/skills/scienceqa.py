@@ -64,7 +64,7 @@ def load_scienceqa(spec: ScienceQaBenchmark, tools: BenchmarkTools) -> Benchmark
     """
     path = Path(spec.path)
     findings = Findings(path, tools.missing_pictures)
-    problems = path / "problems.json"
+    problems = path if path.name == "problems.json" else path / "problems.json"
     split = HUB_SPLITS.get(spec.split, spec.split)
     parquet = hub_files(path, split, "ScienceQA-IMG" if spec.with_picture else "ScienceQA-FULL")
     if problems.is_file():
