@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -361,3 +362,31 @@ def test_a_link_that_leads_out_of_a_folder_is_refused_also_beside_a_cache(tmp_pa
 def test_unsafe_options_of_siuo_are_closed_in_reports(tmp_path: Path) -> None:
     made = opened(MAKES["siuo with options"][1](tmp_path / "files"), tmp_path / "run")
     assert all(item.harmful for item in made.items)
+
+
+@pytest.mark.parametrize("cell", ["x" * 300, "a/" * 3_000, "a\x00b", "request about teapots " * 30])
+def test_a_text_in_the_place_of_a_picture_is_a_sentence_and_not_shown(tmp_path: Path, cell: str) -> None:
+    folder = skill_files.mathvista(tmp_path / "mv")
+    row = {"pid": "1", "question": "How many?", "answer": "1", "answer_type": "integer", "image": cell}
+    skill_files.as_json(folder / "testmini.json", {"1": row})
+    with pytest.raises(DataError, match=r"The picture is named by|cannot be read") as told:
+        opened(MathVistaBenchmark(path=str(folder), partial=True), tmp_path / "run")
+    assert "teapots" not in str(told.value)
+
+
+def test_a_picture_that_is_a_link_to_itself_is_a_sentence(tmp_path: Path) -> None:
+    folder = skill_files.mm_vet(tmp_path / "mv")
+    (folder / "images" / "v1_0.png").unlink()
+    (folder / "images" / "v1_0.png").symlink_to("v1_0.png")
+    with pytest.raises(DataError):
+        opened(MmVetBenchmark(path=str(folder), partial=True), tmp_path / "run")
+
+
+@pytest.mark.parametrize("described", [True, 5, "one", ["one", None], None])
+def test_descriptions_of_mir_safetybench_may_be_of_any_form(tmp_path: Path, described: Any) -> None:
+    folder = more_safety_files.mir_safetybench(tmp_path / "mir")
+    file = next(folder.glob("*/Analogy_final.json"))
+    rows = json.loads(file.read_text("utf-8"))
+    skill_files.as_json(file, [{**rows[0], "image_descriptions": described}])
+    made = opened(MirSafetyBenchmark(path=str(folder), partial=True), tmp_path / "run")
+    assert made.items
