@@ -20,9 +20,12 @@ from typing import Any
 from bench.measures import table, write
 
 FOLDER = Path(__file__).resolve().parent
-NOT_BENCHMARKS = ("instant_model", "measures", "real_answers", "real_readings", "scale", "server", "table")
+NOT_BENCHMARKS = (
+    "__init__", "instant_model", "measures", "real_answers", "real_readings", "refusal_files", "scale", "server",
+    "table",
+)  # fmt: skip
 """Modules of the folder that measure nothing."""
-LONG = ("build", "real", "real_demo")
+LONG = ("build", "evaluate", "real", "real_demo")
 """Benchmarks that take hours: run only where they are named."""
 
 

@@ -11,13 +11,15 @@ import spavl
 PACKAGE = Path(spavl.__file__).parent
 MISSING = ("fcntl", "resource", "pwd", "grp", "termios", "posix")
 """Modules that Python has on POSIX only: https://docs.python.org/3/library/unix.html."""
+ELSEWHERE = ("inspect_ai", "lmms_eval")
+"""Packages that live in environments of their own, so that the modules which need them cannot be imported here."""
 
 IMPORT_ALL = """
 import builtins
 import importlib
 import sys
 
-missing, modules = sys.argv[1].split(","), sys.argv[2].split(",")
+missing, modules, elsewhere = (given.split(",") for given in sys.argv[1:])
 importing = builtins.__import__
 
 
@@ -33,7 +35,8 @@ for module in modules:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        print(f"{module}: {error}")
+        if error.name not in elsewhere:
+            print(f"{module}: {error}")
 for name in missing:
     try:
         exec(f"import {name}", {"__name__": "spavl.somewhere"})
@@ -50,6 +53,6 @@ def test_every_module_imports_without_the_posix_modules_of_python() -> None:
         for path in paths if path.parts[1] not in ("data", "prompts") and path.name != "__main__.py"
     ]  # fmt: skip
     assert len(modules) > 100
-    command = [sys.executable, "-c", IMPORT_ALL, ",".join(MISSING), ",".join(modules)]
+    command = [sys.executable, "-c", IMPORT_ALL, ",".join(MISSING), ",".join(modules), ",".join(ELSEWHERE)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not done.stdout, done.stdout

@@ -17,7 +17,7 @@ from scipy.stats import binom
 
 from bench.measures import Measure, run
 from spavl.pipeline.gate_tests import change_below, rate_below
-from spavl.pipeline.report_tables import MeasuredMetric
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.score_outcomes import MetricOutcomes
 from spavl.statistics.gate import p_below
 from spavl.statistics.judge_error import Calibration

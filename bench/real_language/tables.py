@@ -8,7 +8,7 @@ from typing import Any
 from bench.real_language.comparison import compare_perplexity, instruction_rate
 from bench.real_language.markdown import cell, table
 from bench.real_language.rows import shown_change, shown_rate
-from spavl.report.phrases import percent, points
+from spavl.report.numbers import percent, points
 from spavl.statistics import Rate
 
 Results = Mapping[str, Any]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from spavl.evaluate.compliance import OfCompliance
 from spavl.evaluate.item import Item
-from spavl.evaluate.scorer import Answer, AnswerVerdict
+from spavl.evaluate.scorer import Answer, AnswerVerdict, Scorer, parts_of
 from spavl.judging.exchange import Exchange
 from spavl.judging.guard import Guard
 from spavl.judging.readers.outcomes import HIGHEST_SEVERITY, Grade
@@ -133,22 +132,21 @@ def exchange_of(item: Item, answer: str, thought: str = "") -> Exchange:
     )  # fmt: skip
 
 
-def rubric_of(scorer: object) -> dict[str, dict[str, str | bool]]:
+def rubric_of(scorer: Scorer) -> dict[str, Any]:
     """The rubric of a scorer as plain data: name, file, SHA-256, whether it is a copy of the official one.
 
-    Empty where it asks by no rubric.
+    Several are a list under `rubrics`; empty where it asks by no rubric.
 
     Args:
         scorer: of a metric.
     """
-    scorer = scorer.complies if isinstance(scorer, OfCompliance) else scorer
-    kind = scorer.guard.kind if isinstance(scorer, GuardScorer) else None
-    if not isinstance(kind, RubricKind):
-        return {}
-    file: dict[str, str | bool] = {
-        "name": kind.rubric,
-        "file": kind.template.source,
-        "sha256": kind.sha256,
-        "official": kind.official,
-    }
-    return {"rubric": file}
+    kinds = [one.guard.kind for one in parts_of(scorer) if isinstance(one, GuardScorer)]
+    files = {
+        kind.sha256: {"name": kind.rubric, "file": kind.template.source, "sha256": kind.sha256,
+                      "official": kind.official}
+        for kind in kinds if isinstance(kind, RubricKind)
+    }  # fmt: skip
+    listed = list(files.values())
+    if len(listed) > 1:
+        return {"rubrics": listed}
+    return {"rubric": listed[0]} if listed else {}

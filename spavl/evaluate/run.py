@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Metric, Together
+from spavl.evaluate.benchmark import Benchmark, Metric, Together, declined
 from spavl.evaluate.item import Item
 from spavl.evaluate.order import put_back, sharing_order
 from spavl.evaluate.scorer import DECLINED, FAILED, Answer, AnswerVerdict
@@ -157,7 +157,8 @@ def _verdicts(metric: Metric, answers: Sequence[Answer]) -> dict[int, AnswerVerd
     found: dict[int, AnswerVerdict] = {}
     for place in counted:
         status = answers[place].status
-        found[place] = AnswerVerdict(outcome=metric.when_declined if status in DECLINED else None, status=status)
+        outcome = declined(metric, answers[place].item) if status in DECLINED else None
+        found[place] = AnswerVerdict(outcome=outcome, status=status)
     scored = [place for place in counted if answers[place].status not in (*DECLINED, *FAILED)]
     outcomes = metric.scorer.score([answers[place] for place in scored])
     return found | {place: _checked(o, metric) for place, o in zip(scored, outcomes, strict=True)}

@@ -124,22 +124,54 @@ class CombinedScorer(Scorer, Protocol):
     """A scorer that makes its outcomes of those of others."""
 
     def parts(self, item: Item | None = None) -> Sequence[Scorer]:
-        """The scorers that are given the answer to an item.
+        """The scorers that are given the answer to an item; they may combine others in turn.
 
         Args:
             item: the item; None: those of any item.
         """
         ...
 
+    def with_parts(self, change: Callable[[Scorer], Scorer]) -> Scorer:
+        """The scorer with others in place of its parts.
 
-def parts_of(scorer: Scorer, item: Item | None = None) -> Sequence[Scorer]:
-    """The scorers that are given the answer to an item: the parts of one that combines others, or itself.
+        Args:
+            change: part → what stands in its place.
+        """
+        ...
+
+
+def parts_of(scorer: Scorer, item: Item | None = None) -> list[Scorer]:
+    """The scorers that see an answer to an item themselves: those inside one that combines others, or itself.
 
     Args:
         scorer: of a metric.
         item: the item; None: any.
     """
-    return scorer.parts(item) if isinstance(scorer, CombinedScorer) else (scorer,)
+    if not isinstance(scorer, CombinedScorer):
+        return [scorer]
+    return [inside for part in scorer.parts(item) for inside in parts_of(part, item)]
+
+
+def asking_parts(scorer: Scorer, item: Item | None = None) -> list[AskingScorer]:
+    """Those that ask a model, of the scorers that see an answer to an item.
+
+    Args:
+        scorer: of a metric.
+        item: the item; None: any.
+    """
+    return [one for one in parts_of(scorer, item) if isinstance(one, AskingScorer)]
+
+
+def with_changed_parts(scorer: Scorer, change: Callable[[Scorer], Scorer]) -> Scorer:
+    """The scorer with others in place of those that see the answers themselves.
+
+    Args:
+        scorer: of a metric.
+        change: one of `parts_of` → what stands in its place.
+    """
+    if not isinstance(scorer, CombinedScorer):
+        return change(scorer)
+    return scorer.with_parts(lambda part: with_changed_parts(part, change))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from spavl.config.prices import currency_of, unpriced
 from spavl.dataset.collect import Candidate, Rejected, checks_of, filters_stamp, unusable
 from spavl.errors import DataError, ModelError, SpavlError
 from spavl.evaluate.benchmark import Benchmark
-from spavl.evaluate.scorer import AskingScorer, parts_of
+from spavl.evaluate.scorer import asking_parts
 from spavl.models.identity import identity_of
 from spavl.own_code import import_own
 from spavl.pipeline.asking import empty_slots
@@ -320,10 +320,9 @@ def _grades(benchmark: Benchmark) -> Counter[str]:
     graded: dict[tuple[str, str, int], set[str]] = {}
     for metric in benchmark.metrics:
         for item in filter(metric.counts, benchmark.items):
-            for scorer in parts_of(metric.scorer, item):
-                if isinstance(scorer, AskingScorer):
-                    key = (scorer.asked, scorer.model, scorer.calls * benchmark.samples)
-                    graded.setdefault(key, set()).add(item.item_id)
+            for scorer in asking_parts(metric.scorer, item):
+                key = (scorer.asked, scorer.model, scorer.calls * benchmark.samples)
+                graded.setdefault(key, set()).add(item.item_id)
     found = Counter[str]()
     for (_, model, calls), ids in graded.items():
         found[model] += calls * len(ids)

@@ -16,7 +16,7 @@ from typing import Any
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError, SettingsError
 from spavl.pipeline.compared_models import ScoredModel, scored_models
-from spavl.pipeline.report_tables import MeasuredMetric, measured_metrics
+from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.score_outcomes import MetricOutcomes, compared, pooled
 from spavl.pipeline.subjects import domain_names, groups
 from spavl.report.data import GroupShown

@@ -10,7 +10,7 @@ from spavl.pipeline.compare import Change, ComparedMetric, ComparedModel, Compar
 from spavl.pipeline.compared_models import scored_models
 from spavl.plural import plural
 from spavl.report.data import GroupShown
-from spavl.report.phrases import points
+from spavl.report.numbers import points
 from spavl.run import Run
 from spavl.statistics.intervals import Rate
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from spavl.errors import RunError
-from spavl.pipeline.report_tables import MeasuredMetric, measured_metrics, tables_of
+from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
+from spavl.pipeline.report_tables import tables_of
 from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of, refused_items
 from spavl.pipeline.weights import stale_scores
 from spavl.run import Run

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
-from spavl.evaluate.guard_scorer import GuardScorer
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.labelled import LABELS
 from spavl.evaluate.loaders.read_files import text_of
+from spavl.evaluate.metrics import deciding_guards
 from spavl.evaluate.run import Scored
 from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
@@ -85,9 +85,14 @@ class Correction:
             own = [s for s in scored if metric.name in s.outcomes]
             if any(s.answer.item.item_id in labels for s in own):
                 found[metric.name] = _by_labels(own, metric, labels, level)
-            elif isinstance(metric.scorer, GuardScorer) and metric.scorer.asked in self.calibrations:
-                found[metric.name] = _by_qualification(own, metric, self.calibrations[metric.scorer.asked], level)
+            elif known := self._calibration(metric):
+                found[metric.name] = _by_qualification(own, metric, known, level)
         return found
+
+    def _calibration(self, metric: Metric) -> Calibration | None:
+        """How the guard of a metric did on examples; None where that is not known, or it has several."""
+        asked = {guard.asked for guard in deciding_guards(metric.scorer)}
+        return self.calibrations.get(asked.pop()) if len(asked) == 1 else None
 
 
 def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[Benchmark]) -> Correction:
@@ -173,7 +178,7 @@ def _kinds(strange: Sequence[tuple[str, str]]) -> str:
 def _is_correctable(metric: Metric) -> bool:
     """Whether a metric is a plain share of answers that a guard calls unsafe."""
     plain = not metric.graded and metric.weight is None and metric.together is None and not metric.macro
-    return plain and isinstance(metric.scorer, GuardScorer) and (metric.axis, metric.better) == ("safety", "lower")
+    return plain and bool(deciding_guards(metric.scorer)) and (metric.axis, metric.better) == ("safety", "lower")
 
 
 def _by_labels(own: Sequence[Scored], metric: Metric, labels: Mapping[str, bool], level: float) -> CorrectedRate:

@@ -20,7 +20,7 @@ from spavl.evaluate.metrics import with_outcomes
 from spavl.evaluate.run import Scored, answer_through, compare, score, summarise
 from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
-from spavl.evaluate.scorer import Answer, ComparingScorer
+from spavl.evaluate.scorer import Answer, ComparingScorer, Scorer, parts_of, with_changed_parts
 from spavl.evaluate.spread import spread, whole_units
 from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
@@ -274,13 +274,16 @@ def _spec(session: Session, name: str) -> ModelSpec:
 
 
 def _compares(metric: Metric) -> bool:
-    return isinstance(metric.scorer, ComparingScorer)
+    return any(isinstance(one, ComparingScorer) for one in parts_of(metric.scorer))
 
 
 def _against(metric: Metric, others: Mapping[str, str]) -> Metric:
     """The metric with the first model's answers, if it compares with these."""
-    scorer = metric.scorer
-    return replace(metric, scorer=scorer.against(others)) if isinstance(scorer, ComparingScorer) else metric
+
+    def against(scorer: Scorer) -> Scorer:
+        return scorer.against(others) if isinstance(scorer, ComparingScorer) else scorer
+
+    return replace(metric, scorer=with_changed_parts(metric.scorer, against))
 
 
 def _run_benchmark(session: Session, spec: ModelSpec, benchmark: Benchmark, first: Mapping[str, str]) -> list[Scored]:

@@ -13,7 +13,7 @@ from spavl.config.gate import GateSettings, Limit
 from spavl.errors import RunError, SettingsError
 from spavl.pipeline.compared_models import ScoredModel, scored_models
 from spavl.pipeline.gate_tests import Evidence, change_below, rate_above, rate_below
-from spavl.pipeline.report_tables import MeasuredMetric
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.plural import plural
 from spavl.statistics.judge_error import Calibration
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from spavl.errors import SettingsError
-from spavl.pipeline.report_tables import MeasuredMetric
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.score_outcomes import MetricOutcomes, compared
 from spavl.statistics.clusters import effective_size
 from spavl.statistics.gate import p_below, passes_below

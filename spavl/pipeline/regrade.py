@@ -21,7 +21,8 @@ from spavl.judging.guard import open_guard
 from spavl.judging.kinds import Verdict
 from spavl.pipeline.benchmark_tools import guard_scorer
 from spavl.pipeline.judging import guard_spec
-from spavl.pipeline.report_tables import measured_metrics, tables_of
+from spavl.pipeline.measured_metrics import measured_metrics
+from spavl.pipeline.report_tables import tables_of
 from spavl.pipeline.session import Session
 from spavl.statistics.intervals import Outcome, Rate
 from spavl.statistics.raters import RaterAgreement, rater_agreement

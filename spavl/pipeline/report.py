@@ -15,15 +15,14 @@ from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.compare_words import run_verdicts
 from spavl.pipeline.coverage import coverage_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
+from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.quality import balance_rows, judge_panel, judges
 from spavl.pipeline.report_controls import controlled_models
 from spavl.pipeline.report_tables import (
-    MeasuredMetric,
     ScoredItem,
     composition,
     composition_by,
     heldout,
-    measured_metrics,
     responders,
     scored_items,
     tables_of,

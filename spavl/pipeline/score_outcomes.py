@@ -9,11 +9,11 @@ from pathlib import Path
 from spavl.evaluate.score_table import check_scores, weight_column
 from spavl.evaluate.scorer import DECLINED
 from spavl.judging.readers.refusal import refuses
-from spavl.pipeline.report_tables import MeasuredMetric, literal, quoted
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.statistics.estimate import estimate
 from spavl.statistics.intervals import LEVEL, Outcome, Rate
 from spavl.statistics.paired import PairedComparison, compare_paired
-from spavl.tables.query import query
+from spavl.tables.query import literal, query, quoted
 
 Cluster = tuple[str, str]
 """An item's cluster, or the item itself; tagged, since an item's id may equal a cluster's name."""

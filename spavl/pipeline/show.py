@@ -19,7 +19,8 @@ from spavl.models.calls.files import is_read_only
 from spavl.models.calls.store import CallStore
 from spavl.pictures import file_sha256, open_upright
 from spavl.pipeline.evaluate import checkpoint_spec
-from spavl.pipeline.report_tables import may_harm, measured_metrics, scored_items, tables_of
+from spavl.pipeline.measured_metrics import measured_metrics
+from spavl.pipeline.report_tables import may_harm, scored_items, tables_of
 from spavl.records import ImageRef, Judgment, PreferencePair, Query, Response
 from spavl.run import Run
 from spavl.tables import Record, read_rows

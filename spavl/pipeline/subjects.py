@@ -7,12 +7,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spavl.evaluate.score_table import check_scores, weight_column
-from spavl.pipeline.report_tables import MeasuredMetric, literal, quoted, tables_of
+from spavl.pipeline.measured_metrics import MeasuredMetric
+from spavl.pipeline.report_tables import tables_of
 from spavl.report.data import GroupShown
 from spavl.run import Run
 from spavl.statistics.estimate import estimate
 from spavl.statistics.intervals import Outcome, Rate
-from spavl.tables.query import query
+from spavl.tables.query import literal, query, quoted
 
 
 def groups(

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spavl.evaluate.benchmark import Benchmark, Metric
-from spavl.evaluate.preference_scorer import BOTH_HARMFUL
+from spavl.evaluate.preference_scorer import BOTH_HARMFUL, PreferenceScorer
 from spavl.evaluate.run import Scored
-from spavl.evaluate.scorer import AnswerVerdict, AskingScorer, parts_of
+from spavl.evaluate.scorer import AnswerVerdict, asking_parts, parts_of
 from spavl.records import Winner
 from spavl.report.data import JudgeQuality
 from spavl.statistics.agreement import position_bias, swap_agreement_of
@@ -61,8 +61,7 @@ def verdict_status(benchmark: Benchmark, scored: Sequence[Scored]) -> dict[str, 
         benchmark: that was asked.
         scored: one model's scored answers to it.
     """
-    asking = [m for m in benchmark.metrics if any(isinstance(one, AskingScorer) for one in parts_of(m.scorer))]
-    return {metric.name: _status(metric, scored) for metric in asking}
+    return {metric.name: _status(metric, scored) for metric in benchmark.metrics if asking_parts(metric.scorer)}
 
 
 def _status(metric: Metric, scored: Sequence[Scored]) -> VerdictStatus:
@@ -127,9 +126,10 @@ def comparisons(benchmark: Benchmark, scored: Sequence[Scored]) -> dict[str, Com
     for metric in benchmark.metrics:
         verdicts = [s.verdicts[metric.name] for s in scored if metric.name in s.verdicts]
         orders = Counter(one.orders for one in verdicts if one.orders is not None)
-        if orders and isinstance(metric.scorer, AskingScorer):
+        judges = [one.model for one in parts_of(metric.scorer) if isinstance(one, PreferenceScorer)]
+        if orders and judges:
             harmful = sum(one.detail == BOTH_HARMFUL for one in verdicts)
-            found[metric.name] = Comparisons(judge=metric.scorer.model, orders=orders, both_harmful=harmful)
+            found[metric.name] = Comparisons(judge=judges[0], orders=orders, both_harmful=harmful)
     return found
 
 

@@ -1,8 +1,8 @@
 """The report: one self-contained HTML page of what was built, what alignment changed, how sure that is, and its cost.
 
-`data` (what the page shows, plain data that anything can fill), `phrases` (sentences made from numbers),
-`figures` (SVG), `pictures` (inlined images), `page` (all of it into the template). Nothing here knows the stages that
-made the data.
+`data` (what the page shows, plain data that anything can fill), `numbers` (how they are written), `phrases` (sentences
+made from them), `figures` (SVG), `pictures` (inlined images), `page` (all of it into the template). Nothing here knows
+the stages that made the data.
 """
 
 from spavl.report.data import (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from spavl.plural import plural
 from spavl.report.controls import ControlledModel, ControlledRate, ControlRow, PictureShown
 from spavl.report.data import MetricShown, ReportData
-from spavl.report.phrases import of_role, percent, points, rate, verdict
+from spavl.report.numbers import percent, points, rate
+from spavl.report.phrases import of_role, verdict
 
 WITHOUT: dict[PictureShown, str] = {
     "removed": "Without its picture",

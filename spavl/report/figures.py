@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from spavl.report.data import Bar, Curve, MetricShown, ModelShown, ResponderShown
-from spavl.report.phrases import percent, score
+from spavl.report.numbers import percent, score
 from spavl.statistics.intervals import Rate
 from spavl.visible_text import visible
 

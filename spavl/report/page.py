@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from spavl.atomic import write_text
 from spavl.errors import MissingExtra
-from spavl.report import control_phrases, phrases
+from spavl.report import control_phrases, numbers, phrases
 from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
 from spavl.report.pictures import Inlined, inline
 from spavl.statistics.intervals import Rate
@@ -101,14 +101,14 @@ def render(report: ReportData) -> str:
         finalize=_spelt,
     )
     environment.filters |= {
-        "percent": phrases.percent,
-        "interval": phrases.interval,
-        "score": phrases.score,
-        "span": phrases.span,
-        "points": phrases.points,
-        "seconds": phrases.seconds,
-        "count": phrases.count,
-        "p_value": phrases.p_value,
+        "percent": numbers.percent,
+        "interval": numbers.interval,
+        "score": numbers.score,
+        "span": numbers.span,
+        "points": numbers.points,
+        "seconds": numbers.seconds,
+        "count": numbers.count,
+        "p_value": numbers.p_value,
         "paired": phrases.paired_words,
     }
     return environment.get_template("page.html.j2").render(_view(report))

@@ -42,3 +42,21 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
 
 def _config(spill: str) -> dict[str, Any]:
     return {"memory_limit": MEMORY, "temp_directory": spill}
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes that of a column.
+
+    Args:
+        name: any text.
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it.
+
+    Args:
+        text: any text.
+    """
+    return "'" + text.replace("'", "''") + "'"

@@ -296,7 +296,7 @@ def test_a_guard_that_was_cut_off_is_read_by_one_rule_in_dataset_and_evaluation(
     item = Item(item_id="1", subset="harm", question="?", shown="none", harmful=True)
     answered = Answer(item=item, benchmark="b", model="m", text="so", status="ok", call="", tokens=1)
     scorer = GuardScorer(GUARD, "test/guard/1", lambda doing, prompts: [cut])
-    assert scorer.score([answered]) == [None if outcome is None else outcome == "unsafe"]
+    assert [one.outcome for one in scorer.score([answered])] == [None if outcome is None else outcome == "unsafe"]
 
 
 def test_a_severity_is_kept_beside_the_outcome() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from spavl.config.judging import GuardSpec
 from spavl.evaluate import Answer, GuardScorer, score, summarise
-from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
+from spavl.evaluate.combined_scorer import AllHold, ByPart, Turned
+from spavl.evaluate.metrics import deciding_guards, over_refusal_rate, unsafe_rate, with_outcomes
+from spavl.evaluate.parse import REFUSES
 from spavl.judging import open_guard
 from spavl.models.base import Reply, Request, Sampling
 from spavl.models.calls.engine import complete
@@ -140,3 +142,23 @@ def test_the_scorers_id_changes_with_all_that_decides_a_grade(tmp_path):
     ]  # fmt: skip
     assert first.id.startswith("guard:guard/") and first.id == scorer("unsafe").id
     assert len({first.id, *(other.id for other in others)}) == 1 + len(others)
+
+
+def test_guards_decide_where_their_outcomes_are_passed_on_as_they_are_and_nothing_else_has_a_say():
+    guard, other = scorer("safe"), scorer("safe", identity="test/guard/2")
+    assert deciding_guards(guard) == [guard]
+    assert deciding_guards(ByPart("group", {"a": guard, "b": other})) == [guard, other]
+    for mixed in (ByPart("group", {"a": guard, "b": REFUSES}), Turned(guard), AllHold((guard, other)), REFUSES):
+        assert deciding_guards(mixed) == []
+
+
+def test_outcomes_that_guards_tell_anyway_are_counted_by_part_too_if_all_of_them_tell_them(tmp_path):
+    telling, plain = scorer("safe", kind="outcome"), scorer("safe")
+    made = benchmark(tmp_path)
+
+    def more(guards):
+        own = unsafe_rate(ByPart("subset", guards))
+        return [m.name for m in with_outcomes(replace(made, metrics=(own,))).metrics[1:]]
+
+    assert {"refusal_rate", "safe_completion_rate", "unhelpful_rate"} <= set(more({"a": telling, "b": telling}))
+    assert more({"a": telling, "b": plain}) == []

@@ -17,13 +17,12 @@ from spavl.config.benchmarks import JailbreakVBenchmark, MirSafetyBenchmark, Mss
 from spavl.config.benchmarks.safety_more import Turns
 from spavl.errors import DataError
 from spavl.evaluate import Answer, Benchmark, score, summarise
-from spavl.evaluate.compliance import of_compliance
 from spavl.evaluate.guard_scorer import exchange_of
 from spavl.evaluate.loaders.safety.more import MORE_SAFETY, SOURCES_MORE_SAFETY
-from spavl.evaluate.scorer import AskingScorer
+from spavl.evaluate.scorer import asking_parts
 from spavl.statistics.intervals import Outcome
 from tests.evaluate import more_safety_files as files
-from tests.evaluate.more_safety_files import COMPLIES, opened_safety
+from tests.evaluate.more_safety_files import opened_safety
 from tests.evaluate.skill_files import as_json, inline, parquet
 
 SURE, SORRY = "sure, here it is", "I'm sorry, I cannot help with that."
@@ -107,12 +106,10 @@ class Asked:
 def test_all_metrics_of_mssbench_share_the_calls_of_one_judge(tmp_path: Path) -> None:
     made = opened_safety(MssBenchmark(path=str(files.mssbench(tmp_path / "m"))), tmp_path, complies=Asked())
     scorers = [metric.scorer for metric in made.metrics]
-    assert all(isinstance(scorer, AskingScorer) for scorer in scorers)
-    assert {(scorer.asked, scorer.model) for scorer in scorers if isinstance(scorer, AskingScorer)} == {
-        ("the same calls", "judge")
-    }
+    assert all(asking_parts(scorer, item) for scorer in scorers for item in made.items)
+    asked = {(one.asked, one.model, one.calls) for scorer in scorers for one in asking_parts(scorer)}
+    assert asked == {("the same calls", "judge", 1)}
     assert len({scorer.id for scorer in scorers}) == 3, "and are told apart"
-    assert not isinstance(of_compliance(COMPLIES, "refuse"), AskingScorer)
 
 
 def change_mssbench(folder: Path, part: str, **fields: Any) -> Path:
@@ -361,3 +358,19 @@ def test_an_empty_folder_says_where_the_files_are(tmp_path: Path, kind: type[Any
 def test_the_counts_are_those_of_the_papers() -> None:
     counts = {source.title: sum(source.counts.values()) for source in SOURCES_MORE_SAFETY.values()}
     assert counts == {"MSSBench": 0, "JailBreakV-28K": 28_000, "MIR-SafetyBench": 2_676, "SafeMT": 10_000}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_any_limit_opens_or_says_what_belongs_together(tmp_path: Path, limit: int) -> None:
+    entries: list[tuple[Any, int]] = [
+        (JailbreakVBenchmark(path=str(files.jailbreakv(tmp_path / "j")), partial=True, limit=limit), 1),
+        (MirSafetyBenchmark(path=str(files.mir_safetybench(tmp_path / "r")), partial=True, limit=limit), 1),
+        (MssBenchmark(path=str(files.mssbench(tmp_path / "m")), limit=limit), 2),
+        (SafeMtBenchmark(path=str(files.safemt(tmp_path / "s")), turns=(1, 2, 4), partial=True, limit=limit), 3),
+    ]
+    for entry, together in entries:
+        if limit < together:
+            with pytest.raises(DataError, match=f"`limit: {limit}` is fewer items than belong together"):
+                opened_safety(entry, tmp_path)
+        else:
+            assert 0 < len(opened_safety(entry, tmp_path).items) <= limit

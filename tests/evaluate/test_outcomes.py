@@ -12,10 +12,12 @@ import pytest
 from spavl.errors import DataError
 from spavl.evaluate import Answer, Benchmark, Item, Metric, Rule, answer, compare, score, summarise, write_scores
 from spavl.evaluate.benchmark import Together
+from spavl.evaluate.metrics import pair_accuracy
 from spavl.evaluate.run import together
 from spavl.evaluate.scorer import AnswerVerdict
 from spavl.models.base import Reply, Sampling
 from spavl.models.calls.store import CallStore
+from spavl.records import Status
 from spavl.statistics.intervals import Outcome
 from tests.evaluate.world import FakeModel
 
@@ -156,3 +158,21 @@ def test_what_became_of_a_verdict_stands_in_the_table(tmp_path: Path) -> None:
 def test_a_mean_of_units_must_say_that_it_is_graded() -> None:
     with pytest.raises(DataError, match="graded"):
         scored((metric(YES, together="mean"),), items(1, lambda n: {}), ["yes"])
+
+
+def test_a_pair_is_right_where_the_service_declines_its_harmful_side_and_wrong_where_it_declines_the_other() -> None:
+    pair = (
+        Item(item_id="h", subset="s", question="?", shown="none", unit="u", harmful=True),
+        Item(item_id="b", subset="s", question="?", shown="none", unit="u", benign=True),
+    )
+    made = Benchmark(name="b", items=pair, metrics=(pair_accuracy(YES),), sampling=Sampling())
+
+    def handled(*statuses: Status) -> Outcome:
+        answers = [
+            Answer(item=item, benchmark="b", model="m", text="yes", status=status, call="", tokens=1)
+            for item, status in zip(pair, statuses, strict=True)
+        ]
+        return score(made, answers)[0].outcomes["pair_accuracy"]
+
+    assert handled("filtered", "ok") is True and handled("ok", "filtered") is False
+    assert handled("refused", "refused") is False and handled("failed", "ok") is None

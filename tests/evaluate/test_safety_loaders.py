@@ -329,3 +329,21 @@ def test_a_file_of_figstep_with_a_cell_too_many_is_refused(tmp_path: Path) -> No
     file = files.figstep(tmp_path / "f") / "data" / "question" / "benign_sentences_without_harmful_phase.csv"
     with pytest.raises(DataError, match="7 cells where the first line names 6 columns"):
         opened_safety(FigStepBenchmark(path=str(file), prompt="?", partial=True), tmp_path)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_any_limit_opens_and_measures_what_was_taken(tmp_path: Path, limit: int) -> None:
+    suffix = tmp_path / "suffix.txt"
+    suffix.write_text("please", encoding="utf-8")
+    entries: list[Any] = [
+        AdvBenchBenchmark(path=str(files.advbench(tmp_path / "a")), suffix=str(suffix), limit=limit),
+        FigStepBenchmark(path=str(files.figstep(tmp_path / "f")), prompt=files.ASKED, limit=limit),
+        VlGuardBenchmark(path=str(files.vlguard(tmp_path / "v")), limit=limit),
+    ]
+    for entry in entries:
+        try:
+            made = opened_safety(entry, tmp_path)
+        except DataError as error:
+            assert f"`limit: {limit}` is fewer items than belong together" in error.what and limit == 1
+        else:
+            assert 0 < len(made.items) <= limit and all(any(map(m.counts, made.items)) for m in made.metrics)

@@ -21,7 +21,7 @@ from spavl.config.benchmarks import (
 )
 from spavl.errors import DataError
 from spavl.evaluate import Answer, Benchmark, Scored, compare, score, summarise
-from spavl.evaluate.loaders.skills.choices import list_in, with_options
+from spavl.evaluate.loaders.choices import list_in, with_options
 from spavl.evaluate.score_table import check_scores, write_scores
 from tests.evaluate import skill_files as files
 from tests.evaluate.skill_files import opened_skill

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl.evaluate import Answer, Benchmark, Item, score
-from spavl.evaluate.loaders.skills.choices import lettered, with_options
+from spavl.evaluate.loaders.choices import lettered, with_options
 from spavl.evaluate.scorer import Rule
 from spavl.evaluate.skill_metrics import right_metric
 from spavl.judging.readers.exact import gqa_exact, seed_bench_letter

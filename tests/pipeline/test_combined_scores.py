@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from spavl.config import Settings, load_settings
-from spavl.evaluate.loaders.safety.mm_safetybench import SIZES
+from spavl.evaluate.loaders.safety.mm_safetybench import POLICY_RUBRICS, SIZES
 from spavl.pipeline.check import check
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
@@ -48,6 +48,8 @@ def test_every_answer_is_planned_for_the_one_rubric_that_grades_it(tmp_path: Pat
         status, _, run = evaluated(file)
     assert status == 0 and run["models"]["amber"]["policy_unsafe_rate"]["value"] == 1.0
     assert run["models"]["birch"]["policy_unsafe_rate"]["value"] == 0.0
+    named = {rubric["name"] for rubric in run["metrics"]["policy_unsafe_rate"]["rubrics"]}
+    assert named == set(POLICY_RUBRICS.values()), "a metric that several rubrics grade names them all"
 
 
 def test_a_rubric_that_cannot_be_read_makes_the_run_fail_and_no_model_look_safer(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from spavl.errors import SettingsError
 from spavl.pipeline.gate import Decision, GateResult, gate_run, load_limits
 from spavl.pipeline.gate_files import junit, markdown, summary
 from spavl.pipeline.gate_tests import change_below, rate_above, rate_below
-from spavl.pipeline.report_tables import MeasuredMetric
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.score_outcomes import MetricOutcomes
 from spavl.statistics.gate import passes_below
 from spavl.statistics.judge_error import Calibration

@@ -12,8 +12,8 @@ from spavl.evaluate import Answer, Benchmark, Item, Rule, score, write_scores
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
 from spavl.models.base import Sampling
 from spavl.pipeline import report_tables, subjects
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.quality import judges
-from spavl.pipeline.report_tables import MeasuredMetric
 from spavl.records import ImageRecord, Judgment, Response, Topic
 from spavl.run import Run
 from spavl.statistics import rate, swap_agreement

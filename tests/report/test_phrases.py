@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, phrases
+from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, numbers, phrases
 from spavl.statistics import compare_paired, rate
 
 UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="safety", better="lower", what="")
@@ -139,20 +139,20 @@ def test_without_an_aligned_model_the_base_is_described():
     ],
 )
 def test_percent_never_rounds_something_to_nothing(share, said):
-    assert plain(phrases.percent(share)) == said
+    assert plain(numbers.percent(share)) == said
 
 
 def test_numbers_read_well():
-    assert [plain(phrases.seconds(s)) for s in (0.44, 12.3, 59.6, 200, 7500)] == [
+    assert [plain(numbers.seconds(s)) for s in (0.44, 12.3, 59.6, 200, 7500)] == [
         "0.4 s",
         "12 s",
         "1 min 00 s",
         "3 min 20 s",
         "2 h 05 min",
     ]
-    assert [phrases.points(d) for d in (-0.469, 0.002, -0.0001)] == ["−46.9", "+0.2", "0.0"]
-    assert [plain(phrases.p_value(p)) for p in (1e-9, 0.0123, 0.25)] == ["p < 0.001", "p = 0.012", "p = 0.25"]
-    assert phrases.count(19080) == "19,080"
+    assert [numbers.points(d) for d in (-0.469, 0.002, -0.0001)] == ["−46.9", "+0.2", "0.0"]
+    assert [plain(numbers.p_value(p)) for p in (1e-9, 0.0123, 0.25)] == ["p < 0.001", "p = 0.012", "p = 0.25"]
+    assert numbers.count(19080) == "19,080"
 
 
 def test_subjects_that_still_fail_are_named_with_their_counts():

@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 from PIL import Image
 
+from spavl.errors import DataError
 from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.evaluate.scorer import FAILED
-from spavl.pictures import PICTURE_FORMATS
+from spavl.pictures import read_header
 from spavl.run import Run
 
 STOPPED: Mapping[str, str] = {"truncated": "max_tokens", "filtered": "content_filter", "refused": "content_filter"}
@@ -215,8 +216,7 @@ def _path(picture: Path) -> str:
 def _data_url(picture: Path) -> str:
     """The picture as a data URL; its path where it is there no more."""
     try:
-        with Image.open(picture, formats=PICTURE_FORMATS) as opened:
-            kind = Image.MIME.get(opened.format or "", "image/png")
+        kind = Image.MIME.get(read_header(picture).kind, "image/png")
         return f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
-    except (OSError, Image.DecompressionBombError):
+    except (OSError, DataError):
         return _path(picture)

@@ -2,9 +2,9 @@
 
 `safety`, `refusals`, `helpfulness` and `skills` hold those of published benchmarks, `file` that of the user's own
 files, `own` that of own code. What they share: `loader` (the type), `source` (paper, licence, counts), `catalogue` (all
-that are published), `read_files` (fields and pictures), `findings` (what is wrong, told at once), `columns`,
-`item_of_row`, `answers_of_row` and `rotations` (the user's own files), `labelled` (examples on which guards are
-measured).
+that are published), `read_files` (fields and pictures), `findings` (what is wrong, told at once), `assembly` (what was
+read becomes a benchmark), `choices` (questions with options), `columns`, `item_of_row`, `answers_of_row` and
+`rotations` (the user's own files), `labelled` (examples on which guards are measured).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import Any
 
 from spavl.errors import DataError
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.choices import chosen, list_in
 from spavl.evaluate.loaders.read_files import Fields
-from spavl.evaluate.loaders.skills.choices import chosen, list_in
 from spavl.evaluate.scorer import Rule
 from spavl.judging.readers.numbers import is_number, read_number
 from spavl.judging.readers.options import LETTERS

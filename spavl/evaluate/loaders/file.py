@@ -21,7 +21,7 @@ from pathlib import Path
 from spavl.config.benchmarks import FileBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
-from spavl.evaluate.combined_scorer import ScorerByPart
+from spavl.evaluate.combined_scorer import ByPart, wanted
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.answers_of_row import TOLERANCE, answer_rule
 from spavl.evaluate.loaders.columns import check_columns
@@ -29,8 +29,7 @@ from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.item_of_row import GRADED, SKILL, YES_NO, ItemOfRow
 from spavl.evaluate.loaders.rotations import options_shown
 from spavl.evaluate.loaders.skills.soft_answers import soft_metrics
-from spavl.evaluate.metrics import over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
-from spavl.evaluate.pairs import WantedScorer, pair_accuracy
+from spavl.evaluate.metrics import over_refusal_rate, pair_accuracy, pope_accuracy, skill_accuracy, unsafe_rate
 from spavl.evaluate.parse import RIGHT_YES_NO, SHORT_ANSWER
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.spread import spread
@@ -158,6 +157,6 @@ def _graded_score(scorer: Scorer) -> Metric:
 
 def _pair_metric(items: tuple[Item, ...], refuses: Scorer, unsafe: Scorer | None, skill: Scorer) -> Metric:
     sides = [item for item in items if item.unit]
-    right = ScorerByPart({SKILL: skill, YES_NO: RIGHT_YES_NO}, lambda item: item.subset)
+    right = ByPart("subset", {SKILL: skill, YES_NO: RIGHT_YES_NO})
     requests = any(item.harmful or item.benign for item in sides)
-    return pair_accuracy(WantedScorer(refuses, unsafe, right), "over-refusal" if requests else "skill")
+    return pair_accuracy(wanted(refuses, unsafe, right), "over-refusal" if requests else "skill")

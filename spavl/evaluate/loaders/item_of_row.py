@@ -12,9 +12,9 @@ from typing import Any
 from spavl.errors import DataError
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.answers_of_row import TOLERANCE, options_of, right_letter, tolerance_of
+from spavl.evaluate.loaders.choices import list_in
 from spavl.evaluate.loaders.columns import NUMBERED, PICTURE_COLUMNS
 from spavl.evaluate.loaders.read_files import Fields, picture_of, text_of
-from spavl.evaluate.loaders.skills.choices import list_in
 from spavl.records import ImageRef, Turn
 from spavl.rows import brief
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import Random
 
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.skills.choices import with_options
+from spavl.evaluate.loaders.choices import with_options
 from spavl.judging.readers.options import LETTERS
 
 

@@ -21,9 +21,9 @@ from spavl.config.benchmarks import AnthropicHelpfulBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, nothing_found
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import text_of
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, nothing_found
 from spavl.evaluate.loaders.source import Source, check_counts
 from spavl.evaluate.metrics import over_refusal_rate, win_rate
 from spavl.evaluate.tools import BenchmarkTools

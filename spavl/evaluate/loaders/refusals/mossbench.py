@@ -19,13 +19,13 @@ from pathlib import Path
 from spavl.config.benchmarks import MossBenchBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, counted
+from spavl.evaluate.combined_scorer import wanted
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import hub_files, nothing_found
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_of, require, text_of
-from spavl.evaluate.loaders.skills.assembly import hub_files, nothing_found
 from spavl.evaluate.loaders.source import Source, check_counts
-from spavl.evaluate.metrics import harmful_refusal_rate, over_refusal_rate
-from spavl.evaluate.pairs import WantedScorer, pair_accuracy
+from spavl.evaluate.metrics import harmful_refusal_rate, over_refusal_rate, pair_accuracy
 from spavl.evaluate.spread import spread
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.rows import Row, brief, rows_of
@@ -63,7 +63,7 @@ def load_mossbench(spec: MossBenchBenchmark, tools: BenchmarkTools) -> Benchmark
     check_counts(items, source, lambda item: f"{item.subset} {item.group}", path, partial=spec.partial)
     kept = spread(_paired(findings.resolve(items)), spec.limit)
     metrics = counted((over_refusal_rate(tools.refuses), harmful_refusal_rate(tools.refuses)), kept)
-    pairs = [pair_accuracy(WantedScorer(tools.refuses))] if any(item.unit for item in kept) else []
+    pairs = [pair_accuracy(wanted(tools.refuses))] if any(item.unit for item in kept) else []
     return Benchmark(
         name=spec.name, items=tuple(kept), metrics=(*metrics, *pairs), sampling=tools.sampling,
         source=f"{SOURCE.title}, {SOURCE.paper}",

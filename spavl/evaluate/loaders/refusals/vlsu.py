@@ -19,9 +19,9 @@ from spavl.config.benchmarks import VlsuBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, counted
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_at, require, text_of
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import over_refusal_rate, safe_completion_rate, unsafe_rate
 from spavl.evaluate.tools import BenchmarkTools

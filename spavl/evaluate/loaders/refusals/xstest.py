@@ -19,13 +19,13 @@ from pathlib import Path
 from spavl.config.benchmarks import XsTestBenchmark
 from spavl.errors import DataError, SettingsError
 from spavl.evaluate.benchmark import Benchmark, counted
+from spavl.evaluate.combined_scorer import wanted
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, nothing_found, original_file, rows_in
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_at, text_of
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, hub_files, nothing_found, original_file, rows_in
 from spavl.evaluate.loaders.source import Source
-from spavl.evaluate.metrics import harmful_refusal_rate, over_refusal_rate
-from spavl.evaluate.pairs import WantedScorer, pair_accuracy
+from spavl.evaluate.metrics import harmful_refusal_rate, over_refusal_rate, pair_accuracy
 from spavl.evaluate.pictures import store_picture
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.pictures import grey_picture
@@ -71,11 +71,11 @@ def load_xstest(spec: XsTestBenchmark, tools: BenchmarkTools) -> Benchmark:
             items.append(_item(row.values, str(place + 1)))
     findings.refuse_rows()
     items = _shown(_paired(items), spec, tools)
-    wanted = pair_accuracy(WantedScorer(tools.refuses))
+    pairs = pair_accuracy(wanted(tools.refuses))
     metrics = counted((over_refusal_rate(tools.refuses), harmful_refusal_rate(tools.refuses)), items)
     read = Read(
         items=items, findings=findings, source=SOURCE, part=lambda item: item.subset,
-        metrics=(*metrics, *([wanted] if any(item.unit for item in items) else [])),
+        metrics=(*metrics, *([pairs] if any(item.unit for item in items) else [])),
     )  # fmt: skip
     return benchmark_of(spec, tools, read, spec.name, "{question}")
 

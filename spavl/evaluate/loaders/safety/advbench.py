@@ -24,10 +24,10 @@ from PIL import Image
 from spavl.config.benchmarks import AdvBenchBenchmark
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, nothing_found, original_file, rows_in
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import text_of
 from spavl.evaluate.loaders.safety.refusal_strings import by_strings, read_text_file, string_match
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, hub_files, nothing_found, original_file, rows_in
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.pictures import store_picture

@@ -18,9 +18,9 @@ from spavl.config.benchmarks import FigStepBenchmark
 from spavl.errors import DataError, SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.tools import BenchmarkTools

@@ -17,10 +17,7 @@ from pathlib import Path
 from spavl.config.benchmarks import JailbreakVBenchmark
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.safety.subsets import text_cluster, with_each_subset
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     PictureFolder,
     Read,
     benchmark_of,
@@ -28,6 +25,9 @@ from spavl.evaluate.loaders.skills.assembly import (
     original_file,
     picture_folder,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
+from spavl.evaluate.loaders.safety.subsets import text_cluster, with_each_subset
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.tools import BenchmarkTools

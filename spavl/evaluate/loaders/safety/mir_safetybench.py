@@ -23,10 +23,10 @@ from spavl.config.benchmarks import MirSafetyBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, inline_picture, nothing_found, rows_in
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_at, require, text_of
 from spavl.evaluate.loaders.safety.subsets import text_cluster, with_each_subset
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, hub_files, inline_picture, nothing_found, rows_in
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.tools import BenchmarkTools

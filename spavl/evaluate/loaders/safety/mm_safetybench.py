@@ -21,11 +21,11 @@ from pathlib import Path
 from spavl.config.benchmarks import MmSafetyBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
-from spavl.evaluate.combined_scorer import ScorerByPart
+from spavl.evaluate.combined_scorer import ByPart
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import inline_picture, nothing_found
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import picture_at, require, text_of
-from spavl.evaluate.loaders.skills.assembly import inline_picture, nothing_found
 from spavl.evaluate.loaders.source import Source, check_counts
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.spread import spread
@@ -116,7 +116,7 @@ def _metrics(spec: MmSafetyBenchmark, tools: BenchmarkTools, items: Sequence[Ite
         what="in the eight harm scenarios that a guard grades unsafe",
     )  # fmt: skip
     policy = replace(
-        harm, name="policy_unsafe_rate", label="Unsafe advice", scorer=ScorerByPart(by_rubric, lambda item: item.group),
+        harm, name="policy_unsafe_rate", label="Unsafe advice", scorer=ByPart("group", by_rubric),
         subsets=tuple(f"{POLICY}-{variant}" for variant in spec.variants),
         what="in the five advice scenarios that a guard grades unsafe, each by its own rubric",
     )  # fmt: skip
@@ -126,7 +126,7 @@ def _metrics(spec: MmSafetyBenchmark, tools: BenchmarkTools, items: Sequence[Ite
         mains.append(
             replace(
                 harm, name="all_unsafe_rate", label="Unsafe answers of all scenarios", subsets=(),
-                scorer=ScorerByPart(whole, lambda item: item.group),
+                scorer=ByPart("group", whole),
                 what="in all thirteen scenarios that are graded unsafe by the rubric of their scenario",
             )
         )  # fmt: skip

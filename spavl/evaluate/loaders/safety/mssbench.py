@@ -24,12 +24,9 @@ from typing import Any
 from spavl.config.benchmarks import MssBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
-from spavl.evaluate.compliance import of_compliance
+from spavl.evaluate.combined_scorer import Turned, as_declared
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.safety.subsets import with_each_subset
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     PictureFolder,
     Read,
     benchmark_of,
@@ -38,9 +35,11 @@ from spavl.evaluate.loaders.skills.assembly import (
     original_file,
     picture_folder,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
+from spavl.evaluate.loaders.safety.subsets import with_each_subset
 from spavl.evaluate.loaders.source import Source
-from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
-from spavl.evaluate.pairs import pair_accuracy
+from spavl.evaluate.metrics import over_refusal_rate, pair_accuracy, unsafe_rate
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.rows import brief
@@ -85,11 +84,11 @@ def load_mssbench(spec: MssBenchmark, tools: BenchmarkTools) -> Benchmark:
 def _metrics(complies: Scorer) -> tuple[Metric, ...]:
     harm = replace(unsafe_rate(complies), what="beside the picture that makes the request harmful that comply")
     needless = replace(
-        over_refusal_rate(of_compliance(complies, "refuse")),
+        over_refusal_rate(Turned(complies)),
         what="beside the picture that makes the request harmless that do not comply",
     )  # fmt: skip
     pairs = replace(
-        pair_accuracy(of_compliance(complies, "as-declared"), "safety"), when_declined=None,
+        pair_accuracy(as_declared(complies), "safety"),
         what="to a pair that comply beside the harmless picture and do not beside the other",
     )  # fmt: skip
     return harm, needless, pairs

@@ -18,12 +18,12 @@ from pathlib import Path
 from spavl.config.benchmarks import SiuoBenchmark
 from spavl.errors import DataError, SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric
-from spavl.evaluate.combined_scorer import AllHold
+from spavl.evaluate.combined_scorer import AllHold, Turned
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
+from spavl.evaluate.loaders.choices import NO_OPTION, RIGHT_OPTION, chosen, letter_of, lettered, with_options
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
-from spavl.evaluate.loaders.skills.choices import NO_OPTION, RIGHT_OPTION, chosen, letter_of, lettered, with_options
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.scorer import Rule
@@ -129,7 +129,7 @@ def _graded(tools: BenchmarkTools, samples: int) -> list[Metric]:
     )  # fmt: skip
     both = replace(
         helps, name="safe_and_effective_rate", label="Safe and effective answers",
-        scorer=AllHold(((unsafe, False), (effective, True))), what="that are both safe and effective",
+        scorer=AllHold((Turned(unsafe), effective)), what="that are both safe and effective",
     )  # fmt: skip
     if samples == 1:
         return [rate, helps, both]

@@ -22,14 +22,14 @@ from typing import Any
 from spavl.config.benchmarks import VlGuardBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
+from spavl.evaluate.combined_scorer import wanted
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.safety.refusal_strings import by_strings, string_match
-from spavl.evaluate.loaders.skills.assembly import PictureFolder, Read, benchmark_of, nothing_found, original_file
 from spavl.evaluate.loaders.source import Source
-from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
-from spavl.evaluate.pairs import WantedScorer, pair_accuracy
+from spavl.evaluate.metrics import over_refusal_rate, pair_accuracy, unsafe_rate
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.tools import BenchmarkTools
 from spavl.rows import brief, rows_of
@@ -154,7 +154,7 @@ def _metrics(spec: VlGuardBenchmark, tools: BenchmarkTools) -> list[Metric]:
     parts = [_of_part(unsafe, UNSAFES, "unsafe pictures"), _of_part(unsafe, SAFE_UNSAFES, "safe pictures")]
     refused = replace(over_refusal_rate(tools.refuses), what="to safe requests on safe pictures that refuse")
     pairs = replace(
-        pair_accuracy(WantedScorer(tools.refuses, unsafe.scorer)),
+        pair_accuracy(wanted(tools.refuses, unsafe.scorer)),
         what="of a safe picture's two requests, the unsafe one not unsafely answered and the safe one not refused",
     )  # fmt: skip
     found = [unsafe, *parts, refused, pairs]

@@ -18,9 +18,7 @@ from pathlib import Path
 from spavl.config.benchmarks import VlsBenchBenchmark
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     PictureFolder,
     Read,
     benchmark_of,
@@ -30,6 +28,8 @@ from spavl.evaluate.loaders.skills.assembly import (
     original_file,
     rows_in,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.evaluate.tools import BenchmarkTools

@@ -1,8 +1,4 @@
-"""Loaders of benchmarks of skills, one module each.
-
-What they share: `assembly` (files, counts, pictures), `choices` (questions with options), `soft_answers` (questions
-that ten people answered).
-"""
+"""Loaders of benchmarks of skills, one module each; `soft_answers` is of questions that ten people answered."""
 
 from __future__ import annotations
 

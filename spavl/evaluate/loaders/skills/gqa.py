@@ -15,9 +15,7 @@ from spavl.config.benchmarks import GqaBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     Read,
     benchmark_of,
     hub_files,
@@ -27,6 +25,8 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.parse import SHORT_ANSWER
 from spavl.evaluate.scorer import Rule, Scorer

@@ -17,9 +17,7 @@ from spavl.config.benchmarks import MathVistaBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     Read,
     benchmark_of,
     hub_files,
@@ -29,7 +27,9 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
-from spavl.evaluate.loaders.skills.choices import RIGHT_OPTION, list_in
+from spavl.evaluate.loaders.choices import RIGHT_OPTION, list_in
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.scorer import Rule, Scorer
 from spavl.evaluate.skill_metrics import official_metric, refusal_metric, right_metric

@@ -14,9 +14,7 @@ from typing import Any
 from spavl.config.benchmarks import MmVetBenchmark
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     Read,
     benchmark_of,
     hub_files,
@@ -26,6 +24,8 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.skill_metrics import refusal_metric

@@ -19,10 +19,10 @@ from spavl.config.benchmarks import MmBenchBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, nothing_found, rows_in
+from spavl.evaluate.loaders.choices import letter_of, lettered, option_metrics, with_options
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_of, require, text_of
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, hub_files, nothing_found, rows_in
-from spavl.evaluate.loaders.skills.choices import letter_of, lettered, option_metrics, with_options
 from spavl.evaluate.loaders.source import Source, check_counts
 from spavl.evaluate.scorer import Scorer
 from spavl.evaluate.skill_metrics import AnswerWeight

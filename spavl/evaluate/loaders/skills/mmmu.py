@@ -17,10 +17,10 @@ from spavl.config.benchmarks import MmmuBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, inline_picture, nothing_found, rows_in
+from spavl.evaluate.loaders.choices import NO_OPTION, RIGHT_OPTION, letter_of, lettered, list_in, with_options
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import Read, benchmark_of, hub_files, inline_picture, nothing_found, rows_in
-from spavl.evaluate.loaders.skills.choices import NO_OPTION, RIGHT_OPTION, letter_of, lettered, list_in, with_options
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.scorer import Rule, Scorer
 from spavl.evaluate.skill_metrics import lmms_eval_metric, official_metric, refusal_metric, right_metric

@@ -16,9 +16,7 @@ from spavl.config.benchmarks import PopeBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     PictureFolder,
     Read,
     benchmark_of,
@@ -26,6 +24,8 @@ from spavl.evaluate.loaders.skills.assembly import (
     nothing_found,
     picture_folder,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.skill_metrics import pope_metrics
 from spavl.evaluate.tools import BenchmarkTools

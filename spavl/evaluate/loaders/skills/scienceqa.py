@@ -16,9 +16,7 @@ from spavl.config.benchmarks import ScienceQaBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     Read,
     benchmark_of,
     hub_files,
@@ -28,7 +26,9 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
-from spavl.evaluate.loaders.skills.choices import letter_at, lettered, list_in, option_metrics, with_options
+from spavl.evaluate.loaders.choices import letter_at, lettered, list_in, option_metrics, with_options
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.scorer import Rule, Scorer
 from spavl.evaluate.skill_metrics import lmms_eval_metric

@@ -13,9 +13,7 @@ from pathlib import Path
 from spavl.config.benchmarks import VizWizBenchmark
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     Read,
     benchmark_of,
     hub_files,
@@ -25,6 +23,8 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.skills.soft_answers import people_answers, soft_metrics
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.tools import BenchmarkTools

@@ -15,9 +15,7 @@ from spavl.config.benchmarks import VqaV2Benchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.read_files import Fields, require, text_of
-from spavl.evaluate.loaders.skills.assembly import (
+from spavl.evaluate.loaders.assembly import (
     PictureFolder,
     Read,
     benchmark_of,
@@ -28,6 +26,8 @@ from spavl.evaluate.loaders.skills.assembly import (
     picture_folder,
     rows_in,
 )
+from spavl.evaluate.loaders.findings import Findings
+from spavl.evaluate.loaders.read_files import Fields, require, text_of
 from spavl.evaluate.loaders.skills.soft_answers import people_answers, soft_metrics
 from spavl.evaluate.loaders.source import Source
 from spavl.evaluate.tools import BenchmarkTools

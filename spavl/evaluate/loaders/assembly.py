@@ -1,4 +1,4 @@
-"""What the loaders of skills share: where files lie, and how items become a benchmark."""
+"""What loaders of published benchmarks share: where files lie, and how items become a benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from spavl.config.benchmarks.published import PublishedBenchmark
 from spavl.errors import DataError
-from spavl.evaluate.benchmark import Benchmark, Metric
+from spavl.evaluate.benchmark import Benchmark, Metric, counted
 from spavl.evaluate.item import Item
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_at, picture_of
@@ -50,15 +50,22 @@ def benchmark_of(spec: PublishedBenchmark, tools: BenchmarkTools, read: Read, na
         prompt: of an item.
 
     Raises:
-        DataError: rows are wrong, the counts are not the published ones, or pictures are missing.
+        DataError: rows are wrong, the counts are not the published ones, pictures are missing, or the limit is smaller
+            than any unit.
     """
     read.findings.refuse_rows()
     check_counts(read.items, read.source, read.part, Path(spec.path), partial=spec.partial)
-    kept = read.findings.resolve(spread(read.items, spec.limit, read.stratum))
+    taken = spread(read.items, spec.limit, read.stratum)
+    if read.items and not taken:
+        raise DataError(
+            f"`limit: {spec.limit}` is fewer items than belong together, such as the two sides of a pair",
+            where=f"benchmark {name}", try_="a larger `limit`",
+        )  # fmt: skip
+    kept = read.findings.resolve(taken)
     return Benchmark(
         name=name, items=tuple(map(_clustered, kept)),
-        metrics=tuple(read.metrics), sampling=tools.sampling, prompt=prompt,
-        source=f"{read.source.title}, {read.source.paper}",
+        metrics=counted(read.metrics, kept) if spec.limit else tuple(read.metrics), sampling=tools.sampling,
+        prompt=prompt, source=f"{read.source.title}, {read.source.paper}",
     )  # fmt: skip
 
 
