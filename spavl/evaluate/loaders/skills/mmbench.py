@@ -40,6 +40,8 @@ SOURCE = Source(
 """Where it comes from; rotations are not counted."""
 ROTATION = 1_000_000
 """What a rotation adds to the number of its question."""
+PUBLISHED = ("mmbench_dev*.tsv", "MMBench_DEV*.tsv", "*.tsv")
+"""What a TSV may be called; the first that is there is read."""
 ENGLISH, CHINESE = "en", "cn"
 """Languages, as names of files and folders have them."""
 LETTERS = "ABCD"
@@ -112,8 +114,8 @@ def _files(path: Path, language: str) -> list[Path]:
     """
     if path.is_file() and path.suffix != ".parquet":
         return [path]
-    tsv = sorted(path.glob("*.tsv")) if path.is_dir() else []
-    found = sorted(tsv, key=lambda file: "_dev" not in file.name.lower()) or hub_files(path, "dev", language)
+    tsv = [file for pattern in PUBLISHED for file in sorted(path.glob(pattern))]
+    found = tsv or hub_files(path, "dev", language)
     files = [file for file in found if path.is_file() or _language(file) == language]
     if found and not files:
         raise DataError(
