@@ -190,7 +190,10 @@ def _check(benchmark: Benchmark) -> None:
     """Refuse a benchmark that would silently give wrong rates."""
     where = f"benchmark {benchmark.name}"
     if not benchmark.items:
-        raise DataError("The benchmark has no items", where=where)
+        raise DataError(
+            "The benchmark has no items", where=where,
+            try_="raise its `limit`: sides of a pair, or rotations of a question, are taken together or not at all",
+        )  # fmt: skip
     item_id, times = Counter(item.item_id for item in benchmark.items).most_common(1)[0]
     if times > 1:
         raise DataError(f"Two items have the id `{item_id}`; answers could not be paired", where=where)

@@ -67,16 +67,30 @@ def picture_at(folder: Path, name: str) -> ImageRef:
         name: the path; a URL is no path.
 
     Raises:
-        DataError: it is a URL, or leads out of the folder.
+        DataError: it is a URL or no path at all, or leads out of the folder.
     """
     if re.match(r"[a-z][a-z0-9+.-]+://", name):
         raise DataError("A picture is named by a web address, and nothing is downloaded", try_="download it first")
-    if not is_short(name) and not (folder / name).exists():
-        raise DataError(f"The picture is named by {brief(name)}, and there is no such file")
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    try:
+        if not is_short(name) and not (folder / name).exists():
+            raise DataError(f"The picture is named by {brief(name)}, and there is no such file")
+        path = (folder / name).resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise DataError(f"The picture is named by {brief(name)}, which is no path") from None
+    if not path.is_relative_to(folder.resolve()) and not _in_hub_cache(path, folder.resolve()):
         raise DataError(f"The picture {brief(name)} lies outside its folder {folder}")
     return ImageRef(path, UNREAD)
+
+
+def _in_hub_cache(file: Path, folder: Path) -> bool:
+    """Whether a folder is of a snapshot in the Hub's cache, whose files are links into `blobs`, and the file is there.
+
+    Args:
+        file: what the link leads to.
+        folder: the folder of the link.
+    """
+    parts = folder.parts
+    return "snapshots" in parts and file.parent == Path(*parts[: parts.index("snapshots")], "blobs")
 
 
 def picture_of(cell: Any, folder: Path, pictures: Path) -> ImageRef | None:

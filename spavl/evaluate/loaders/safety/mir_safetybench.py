@@ -95,8 +95,8 @@ def _item(row: Fields, category: str, images: list[ImageRef]) -> Item:
     if row.get("num_images") not in (None, len(images)):
         raise DataError(f"`num_images` is {brief(row['num_images'])}, and there are {len(images)} pictures")
     relation, request = text_of(row, "relationship_type"), text_of(row, "original_question")
-    described = row.get("image_descriptions") or []
-    caption = described if isinstance(described, str) else "\n".join(map(str, described))
+    described = row.get("image_descriptions") or ""
+    caption = "\n".join(map(str, described)) if isinstance(described, list) else str(described)
     return Item(
         item_id=f"{category}/{relation}/{row['id']}", subset=relation, question=text_of(row, "revised_prompt"),
         images=tuple(images), cluster=text_cluster(category, request), group=category, harmful=True,

@@ -115,7 +115,7 @@ def _option_item(row: Fields, image: ImageRef) -> Item:
     return Item(
         item_id=str(row["question_id"]), subset=MCQA, question=with_options(text_of(row, "question"), options),
         images=(image,), expected=letter_of(row["correct_option"], options), options=options, cluster=str(row["image"]),
-        group=str(row["category"]),
+        group=str(row["category"]), harmful=True,
     )  # fmt: skip
 
 

@@ -130,9 +130,10 @@ def _list_of(text: str) -> tuple[Decimal | str, ...] | None:
 def _member(text: str) -> Decimal | str:
     word = text.strip().strip("'\"")
     try:
-        return Decimal(word)
+        number = Decimal(word)
     except InvalidOperation:
         return word.casefold()
+    return number if number.is_finite() else word.casefold()
 
 
 def _items(spec: MathVistaBenchmark, file: Path, findings: Findings) -> Iterator[Item]:
@@ -149,20 +150,31 @@ def _hub_items(files: list[Path], tools: BenchmarkTools, findings: Findings) -> 
 
 
 def _item(row: Fields, image: ImageRef) -> Item:
-    require(row, ("question", "answer", "answer_type"))
-    kind, precision = str(row["answer_type"]), row.get("precision")
+    require(row, ("question", "answer", "answer_type", "id" if row.get("pid") is None else "pid"))
+    kind = str(row["answer_type"])
     if kind not in TYPES:
         raise DataError(f"`answer_type` is one of {', '.join(TYPES)}, not {brief(row['answer_type'])}")
     choices = tuple(map(str, list_in(row.get("choices"))))
     metadata = row.get("metadata")
     task = str(metadata.get("task", "")) if isinstance(metadata, dict) else ""
-    decimals = int(precision) if precision is not None else None
+    decimals = _decimals(row.get("precision"))
     return Item(
-        item_id=str(row.get("pid") or row.get("id")), subset=SPLIT, images=(image,), options=choices,
+        item_id=str(row["id"] if row.get("pid") is None else row["pid"]), subset=SPLIT, images=(image,),
+        options=choices,
         question=_query(row, choices, kind, decimals), expected=_expected(row["answer"], choices),
         group=task,
         notes={"answer_type": kind, **({"precision": str(decimals)} if decimals is not None else {})},
     )  # fmt: skip
+
+
+def _decimals(precision: Any) -> int | None:
+    """Decimals of a float; None where the row does not say, as a table says it by NaN."""
+    if precision is None or precision != precision:
+        return None
+    try:
+        return int(precision)
+    except (ValueError, TypeError, OverflowError):
+        raise DataError(f"`precision` is a number of decimals, not {brief(precision)}") from None
 
 
 def _expected(answer: Any, choices: tuple[str, ...]) -> str:

@@ -9,6 +9,8 @@ none they are made. Only the split `dev` has answers.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from spavl.config.benchmarks import MmBenchBenchmark
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
-from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, nothing_found, original_file, rows_in
+from spavl.evaluate.loaders.assembly import Read, benchmark_of, hub_files, nothing_found, rows_in
 from spavl.evaluate.loaders.choices import letter_of, lettered, option_metrics, with_options
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.read_files import Fields, picture_of, require, text_of
@@ -38,6 +40,10 @@ SOURCE = Source(
 """Where it comes from; rotations are not counted."""
 ROTATION = 1_000_000
 """What a rotation adds to the number of its question."""
+PUBLISHED = ("mmbench_dev*.tsv", "MMBench_DEV*.tsv", "*.tsv")
+"""What a TSV may be called; the first that is there is read."""
+ENGLISH, CHINESE = "en", "cn"
+"""Languages, as names of files and folders have them."""
 LETTERS = "ABCD"
 """Columns of options."""
 _NOTHING = frozenset({"", "nan"})
@@ -82,24 +88,68 @@ def load_mmbench(spec: MmBenchBenchmark, tools: BenchmarkTools) -> Benchmark:
         DataError: a file is missing or of another schema, the number of questions is another, or a picture is none.
     """
     path = Path(spec.path)
-    file = original_file(path, "mmbench_dev*.tsv", "MMBench_DEV*.tsv", "*.tsv")
-    files = [file] if file else hub_files(path, "dev", spec.language)
-    if not files:
-        raise nothing_found(path, SOURCE)
+    files = _files(path, spec.language)
     findings = Findings(path, tools.missing_pictures)
     items = _with_pictures(list(_rows(files, _Pictures(tools), findings)), findings)
     findings.refuse_rows()
     asked_once = [item for item in items if _place(item) < ROTATION]
+    _refuse_lone_rotations(items, asked_once, findings)
     check_counts(asked_once, SOURCE, lambda item: item.subset, path, partial=spec.partial)
     if not spec.circular:
         items = asked_once
-    elif len(items) == len(asked_once):
-        items = [rotated for item in items for rotated in _rotations(item)]
+    else:
+        items = _in_all_rotations(items, asked_once)
     read = Read(
         items=items, findings=findings, source=replace(SOURCE, counts={}), part=lambda item: item.subset,
         metrics=_metrics(tools.refuses, circular=spec.circular),
     )  # fmt: skip
     return benchmark_of(spec, tools, read, spec.name, spec.prompt)
+
+
+def _files(path: Path, language: str) -> list[Path]:
+    """The TSV of a language, or the Hub's files of it; a file that is named is taken for what the settings say.
+
+    Raises:
+        DataError: there are none, or those of another language alone.
+    """
+    if path.is_file() and path.suffix != ".parquet":
+        return [path]
+    tsv = [file for pattern in PUBLISHED for file in sorted(path.glob(pattern))]
+    found = tsv or hub_files(path, "dev", language)
+    files = [file for file in found if path.is_file() or _language(file) == language]
+    if found and not files:
+        raise DataError(
+            f"There are files of another language alone, and `{language}` is wanted", where=str(path),
+            try_=f"set `language`, or name the file itself; or {SOURCE.get}",
+        )  # fmt: skip
+    if not files:
+        raise nothing_found(path, SOURCE)
+    return files[:1] if tsv else files
+
+
+def _language(file: Path) -> str:
+    """The language of a file by its name or its folder's; English files are also published without one."""
+    words = [file.absolute().parent.name.lower(), *re.split(r"[\W_]+", file.name.lower())]
+    return CHINESE if CHINESE in words else ENGLISH
+
+
+def _refuse_lone_rotations(items: Sequence[Item], asked_once: Sequence[Item], findings: Findings) -> None:
+    known = {item.unit for item in asked_once}
+    for item in items:
+        if item.unit not in known:
+            findings.note(f"It is a rotation of question {item.unit}, which is not there", f"row {item.item_id}")
+    findings.refuse_rows()
+
+
+def _in_all_rotations(items: Sequence[Item], asked_once: Sequence[Item]) -> list[Item]:
+    """The items, all rotations made of those questions of which the file does not have every one.
+
+    A question that is asked in fewer orders than it has options would be easier than the others.
+    """
+    held = Counter(item.unit for item in items)
+    lacking = {item.unit for item in asked_once if held[item.unit] != len(item.options)}
+    made = [rotated for item in asked_once if item.unit in lacking for rotated in _rotations(item)]
+    return [*(item for item in items if item.unit not in lacking), *made]
 
 
 def _metrics(refuses: Scorer, *, circular: bool) -> tuple[Metric, ...]:

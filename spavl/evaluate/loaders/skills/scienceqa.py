@@ -23,6 +23,7 @@ from spavl.evaluate.loaders.assembly import (
     inline_picture,
     json_object,
     nothing_found,
+    original_file,
     picture_folder,
     rows_in,
 )
@@ -64,10 +65,10 @@ def load_scienceqa(spec: ScienceQaBenchmark, tools: BenchmarkTools) -> Benchmark
     """
     path = Path(spec.path)
     findings = Findings(path, tools.missing_pictures)
-    problems = path / "problems.json"
+    problems = original_file(path, "problems.json")
     split = HUB_SPLITS.get(spec.split, spec.split)
     parquet = hub_files(path, split, "ScienceQA-IMG" if spec.with_picture else "ScienceQA-FULL")
-    if problems.is_file():
+    if problems and problems.suffix != ".parquet":
         items = list(_items(spec, problems, findings))
     elif parquet:
         items = list(_hub_items(spec.split, parquet, tools, findings))

@@ -62,7 +62,7 @@ def load_seed_bench(spec: SeedBenchBenchmark, tools: BenchmarkTools) -> Benchmar
         DataError: a file is missing or of another schema, the count is another, or a picture cannot be read.
     """
     path = Path(spec.path)
-    file = original_file(path, "SEED-Bench*.json", "SEED-Bench*.jsonl")
+    file = original_file(path, "SEED-Bench.json", "SEED-Bench*.json", "SEED-Bench*.jsonl")
     findings = Findings(path, tools.missing_pictures)
     if file and file.suffix != ".parquet":
         items = list(_items(file, picture_folder(spec.images, SOURCE), findings))
@@ -109,9 +109,18 @@ def _type(row: Fields) -> int:
         raise DataError(f"`question_type_id` is a number, not {brief(found)}") from None
 
 
+def _options(row: Fields) -> tuple[str, ...]:
+    """The options from a on; one that is missing between others would move the letters."""
+    texts = [row.get(f"choice_{letter}") for letter in "abcd"]
+    options = tuple(str(text) for text in texts if text is not None)
+    if None in texts[: len(options)]:
+        raise DataError(f"Option {'ABCD'[texts.index(None)]} is missing, and a later one is not")
+    return options
+
+
 def _item(row: Fields, images: tuple[ImageRef, ...]) -> Item:
     require(row, ("question_id", "answer"))
-    options = tuple(str(row[name]) for name in (f"choice_{letter}" for letter in "abcd") if row.get(name) is not None)
+    options = _options(row)
     if not images:
         raise DataError("The question has no picture")
     return Item(

@@ -58,12 +58,12 @@ def soft_metrics(name: str, official: SoftRule, rule: str, refuses: Scorer) -> t
 
 
 def _our_reading(name: str, official: SoftRule) -> Rule:
-    """People agree with what an answer gives, in a sentence too; nobody agrees with a refusal."""
+    """People agree with what an answer gives, in a sentence too; nobody agrees with a refusal, or with no word."""
 
     def outcome(item: Item, text: str) -> float:
-        if is_refusal(text):
-            return 0.0
         said = _words(plain(text).casefold())
+        if not said or is_refusal(text):
+            return 0.0
         right = {one: official(text, [one] * 4) == 1.0 or _gives(text, said, one, item) for one in set(item.answers)}
         return soft_accuracy([right[one] for one in item.answers])
 

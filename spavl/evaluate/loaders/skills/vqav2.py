@@ -92,8 +92,8 @@ def _items(file: Path, answers: Answers, images: PictureFolder, findings: Findin
             number, picture = str(row.values["question_id"]), str(row.values["image_id"])
             if number not in answers:
                 raise DataError("The annotations have no answers to this question")
-            image = images.picture(f"COCO_val2014_{picture.zfill(12)}.jpg")
-            yield _item(row.values, answers[number], image, image.path.name)
+            name = f"COCO_val2014_{picture.zfill(12)}.jpg"
+            yield _item(row.values, answers[number], images.picture(name), name)
 
 
 def _hub_items(files: list[Path], tools: BenchmarkTools, findings: Findings) -> Iterator[Item]:
