@@ -388,3 +388,12 @@ def test_descriptions_of_mir_safetybench_may_be_of_any_form(tmp_path: Path, desc
     skill_files.as_json(file, [{**rows[0], "image_descriptions": described}])
     made = opened(MirSafetyBenchmark(path=str(folder), partial=True), tmp_path / "run")
     assert made.items
+
+
+def test_folders_of_the_hub_are_told_apart_also_where_the_cache_has_links(tmp_path: Path) -> None:
+    folder = tmp_path / "sqa"
+    row = {"image": skill_files.inline(0), "question": "Which?", "choices": ["cup", "mug"], "answer": 0, "hint": ""}
+    for part in ("ScienceQA-IMG", "ScienceQA-FULL"):
+        skill_files.parquet(folder / part / "test-00000-of-00001.parquet", [row])
+    snapshot = linked_into_cache(folder, tmp_path / "hub" / "datasets--x--y")
+    assert len(opened(ScienceQaBenchmark(path=str(snapshot), partial=True), tmp_path / "run").items) == 1

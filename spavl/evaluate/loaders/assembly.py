@@ -85,7 +85,7 @@ def hub_files(path: Path, split: str, folder: str = "") -> list[Path]:
     if path.suffix == ".parquet":
         return [path]
     found = sorted(path.rglob(f"{split}-*.parquet")) if path.is_dir() else []
-    in_folder = [file for file in found if folder in file.resolve().parts]
+    in_folder = [file for file in found if folder in file.absolute().parts]
     return in_folder or found
 
 
