@@ -34,7 +34,10 @@ def grade(
     ] = False,
     replay: Annotated[bool, typer.Option("--replay", help="Let no call leave: a missing answer is an error.")] = False,
 ) -> None:
-    """Grade the stored answers of a run by any guard; no model answers again. Two guards are compared."""
+    """Grade the stored answers of a run by any guard; no model answers again. Two guards are compared.
+
+    Exit status 4: too many verdicts are unread.
+    """
     from spavl.api import open_run
     from spavl.cli.terminal import out as console
     from spavl.cli.terminal import say
@@ -47,6 +50,8 @@ def grade(
     found = opened.grade(guard)
     _print_regraded(found)
     say(f"\nGrades: {found.folder}\nNext:   `spavl evaluate` with `evaluate.guard` set to the one that you trust")
+    if found.too_unread:
+        raise typer.Exit(4)
     if found.failed:
         raise typer.Exit(3)
 
@@ -60,7 +65,7 @@ def _print_regraded(found: Regraded) -> None:
         head = ["two guards", "model", "benchmark", "the same", "κ", "differ most on"]
         table("On the same answers", head, [_difference_row(one) for one in found.differences], right=3)
         say("What they differ on stays closed: `spavl show RUN ID --benchmark NAME` shows an item.")
-    for line in found.lost:
+    for line in (*found.lost, *found.too_unread):
         say(line)
 
 

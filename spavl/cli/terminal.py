@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+NAME = 12
+"""Columns that a name or text gets at least; it is folded to them."""
 NARROW = 15
 """Letters of a column's name that stand on one line, where its cells are no longer."""
 CLOSED = "(closed; `--reveal` prints it)"
@@ -55,23 +57,30 @@ def print_error(error: SpavlError) -> int:
 def table(title: str, head: list[str], rows: list[list[str]], *, right: int = 1) -> None:
     """Print a small table. Numbers are never broken: where there is little room, names and texts take further lines.
 
+    Where there is no room for names either, lines are longer than the terminal is wide; nothing is left out.
+
     Args:
         title: stands above it.
         head: name of every column.
         rows: cells of every row.
         right: the first column of numbers, which are aligned to the right.
     """
+    needed = 0
     shown = Table(title=Text(visible(title)), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
         header, longest = Text(visible(name)), _longest_line([cells[place] for cells in rows])
         if place < right:
+            width = min(max(longest, _longest_line([name])), NAME)
             shown.add_column(header, overflow="fold")
         else:
             width = max(longest, min(_longest_line([name]), NARROW))
             shown.add_column(header, justify="right", overflow="fold", width=width)
+        needed += width + 2
     for cells in rows:
         shown.add_row(*(Text(visible(cell)) for cell in cells))
-    out.print(shown)
+    if needed > out.width:
+        shown.width = needed
+    out.print(shown, crop=False)
 
 
 def _longest_line(cells: list[str]) -> int:

@@ -94,6 +94,8 @@ class Regraded:
     """Calls that failed; they are made again next time."""
     lost: tuple[str, ...] = ()
     """What became of calls without an answer, a line each."""
+    too_unread: tuple[str, ...] = ()
+    """A sentence for every guard and table of which more verdicts are unread than `evaluate.most_unread` allows."""
 
 
 def regrade(session: Session, guards: Sequence[str]) -> Regraded:
@@ -124,9 +126,18 @@ def regrade(session: Session, guards: Sequence[str]) -> Regraded:
     if not found.grades:
         raise DataError("No stored answer is one that these guards grade", where=str(session.run.folder),
                         try_="evaluate a benchmark of safety or over-refusal first")  # fmt: skip
+    found.too_unread = tuple(_faults(found.grades, session.settings.evaluate.most_unread))
     found.failed, found.lost = session.lost.failed, tuple(session.lost.lines())
     _note(session, found)
     return found
+
+
+def _faults(grades: Sequence[Regrade], most: float) -> list[str]:
+    return [
+        f"{one.guard} on {one.model}, {one.benchmark}: {one.rate.unreadable:,} of {one.rate.n:,} verdicts are unread, "
+        f"and `evaluate.most_unread` allows {100 * most:g} %"
+        for one in grades if one.rate.unreadable > most * one.rate.n
+    ]  # fmt: skip
 
 
 def _scorer(session: Session, name: str) -> GuardScorer:

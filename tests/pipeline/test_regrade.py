@@ -83,13 +83,24 @@ def test_a_guard_that_was_down_goes_on_where_it_stopped(tmp_path: Path, monkeypa
                                        "identity": "judge/1", "attempts": 1}])  # fmt: skip
         status, told = graded(tmp_path, guards(judge), url, "--guard", "strict")
     assert (
-        kept != judge.url and status == 3 and "1 call failed" in told and "strict amber tea 33.3 % unsafe of 4" in told
+        kept != judge.url and status == 4 and "1 call failed" in told and "strict amber tea 33.3 % unsafe of 4" in told
     )
     with judge_that(says) as judge:
         url = "models=" + json.dumps([{"kind": "endpoint", "name": "judge", "url": judge.url, "model": "m",
                                        "identity": "judge/1", "attempts": 1}])  # fmt: skip
         status, told = graded(tmp_path, guards(judge), url, "--guard", "strict")
         assert len(judge.bodies) == 1 and status == 0 and "strict amber tea 50.0 % unsafe of 4" in told
+
+
+def test_a_guard_that_cannot_be_read_ends_with_4_and_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with judge_that(lambda prompt: "no verdict") as judge:
+        evaluated(settings_of(tmp_path, judge, count=4))
+        status, told = graded(tmp_path, guards(judge), "--guard", "strict")
+        assert status == 4 and "strict on amber, tea: 4 of 4 verdicts are unread" in told
+        assert graded(tmp_path, guards(judge), "--guard", "strict", "evaluate.most_unread=1")[0] == 0
 
 
 @pytest.mark.parametrize(
