@@ -34,10 +34,7 @@ def grade(
     ] = False,
     replay: Annotated[bool, typer.Option("--replay", help="Let no call leave: a missing answer is an error.")] = False,
 ) -> None:
-    """Grade the stored answers of a run by any guard; no model answers again. Two guards are compared.
-
-    Exit status 4: too many verdicts are unread.
-    """
+    """Grade the stored answers of a run by any guard; no model answers again. Two guards are compared."""
     from spavl.api import open_run
     from spavl.cli.terminal import out as console
     from spavl.cli.terminal import say
