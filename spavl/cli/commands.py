@@ -320,7 +320,7 @@ def _open(
 def _after_check(plan: RunPlan, settings: Path) -> str:
     """What comes after a plan: a small run that measures what calls take, where none has, else the whole."""
     if not plan.stages:
-        return f"start with `spavl evaluate {settings}`"
+        return f"start with `spavl evaluate {settings}{' --model NAME' if plan.unnamed else ''}`"
     if plan.measured:
         return f"start with `spavl build {settings}`"
     return f"`spavl build {settings} --limit 20` measures what calls take; then check again, at any size (`--pictures`)"

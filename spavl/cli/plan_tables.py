@@ -55,7 +55,10 @@ def _print_inputs(plan: RunPlan) -> None:
     else:
         say("No pictures are named, so no dataset is planned: benchmarks alone.")
     if plan.items:
-        say(f"{plural(plan.items, 'item')} of benchmarks, asked of the base model and of every aligned one there is.")
+        whom = (
+            "every model that `--model` names" if plan.unnamed else "the base model and of every aligned one there is"
+        )
+        say(f"{plural(plan.items, 'item')} of benchmarks, asked of {whom}.")
     for benchmark in plan.benchmarks:
         _print_benchmark(benchmark)
     say(f"The store holds {plural(plan.stored, 'call')}, which are not made again.")

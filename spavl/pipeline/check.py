@@ -29,7 +29,7 @@ from spavl.pipeline.build_plan import Opened, plan_build, stage_uses
 from spavl.pipeline.collect import candidates
 from spavl.pipeline.controls import planned_controls
 from spavl.pipeline.estimate import BASES, CallEstimate, Estimator, StageEstimate
-from spavl.pipeline.evaluate import benchmarks_of, known_models
+from spavl.pipeline.evaluate import benchmarks_of, known_models, names_no_model
 from spavl.pipeline.measured import Measures, measures_of
 from spavl.pipeline.qualify import unfit_guards
 from spavl.pipeline.session import Session, never_reached
@@ -72,6 +72,8 @@ class RunPlan:
     """Pictures that were opened: all, or the first of many."""
     unusable: list[Rejected] = field(default_factory=list)
     """Of these, those that cannot be used, which a build passes over."""
+    unnamed: tuple[str, ...] = ()
+    """Listed models, where `--model` must say which of them are evaluated."""
     items: int = 0
     """Items of the benchmarks."""
     benchmarks: list[BenchmarkPlan] = field(default_factory=list)
@@ -160,6 +162,7 @@ def check(session: Session, *, pictures: int | None = None) -> RunPlan:
     plan = RunPlan(
         estimates=evaluated, work=_evaluating(evaluated), stored=len(session.store),
         items=sum(len(benchmark.items) for benchmark in benchmarks),
+        unnamed=tuple(spec.name for spec in session.settings.models) if names_no_model(session) else (),
         benchmarks=plans_of(opened, session.settings.evaluate.level), currency=currency_of(session.settings),
         problems=problems,
     )  # fmt: skip
@@ -392,7 +395,5 @@ def _check_access(spec: ModelSpec, *, allow_code: bool) -> None:
     try:
         socket.create_connection((address.hostname or "", port), timeout=REACH_SECONDS).close()
     except OSError as error:
-        raise ModelError(
-            f"The server of `{spec.name}` cannot be reached: {error.strerror or error}", where=spec.url,
-            try_="start the server, or check `url`",
-        ) from error  # fmt: skip
+        raise ModelError(f"The server of `{spec.name}` cannot be reached: {error.strerror or error}", where=spec.url,
+                         try_="start the server, or check `url`") from error  # fmt: skip

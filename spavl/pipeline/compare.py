@@ -275,7 +275,8 @@ def _why_not(base: ScoredModel, model: ScoredModel, metric: ComparedMetric) -> s
         return f"{model.label}: {metric.label} lacks {', '.join(missing)}, and is not compared." if missing else ""
     theirs = model.protocol_of(metric.known)
     if theirs is None:
-        return f"{model.label} was not asked {metric.key} of {metric.known.benchmark}."
+        what = f"{metric.key} of " if model.was_asked(metric.known.benchmark) else ""
+        return f"{model.label} was not asked {what}{metric.known.benchmark}."
     if theirs != metric.protocol:
         return (
             f"{model.label}: {metric.key} of {metric.known.benchmark} has another protocol ({theirs}, the base's is "

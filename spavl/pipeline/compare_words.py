@@ -195,7 +195,8 @@ def rate_words(rate: Rate | None, *, graded: bool = False) -> str:
     """
     if rate is None:
         return "–"
-    value = "unread" if rate.value is None else f"{100 * rate.value:.1f}{'' if graded else ' %'}"
+    nothing = "unread" if rate.unreadable else "no item counts"
+    value = nothing if rate.value is None else f"{100 * rate.value:.1f}{'' if graded else ' %'}"
     return f"{value} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
 
 

@@ -84,6 +84,14 @@ class ScoredModel:
         key = self.key_of(known)
         return None if key is None else self.protocol(key)
 
+    def was_asked(self, benchmark: str) -> bool:
+        """Whether any metric of a benchmark was measured.
+
+        Args:
+            benchmark: its name.
+        """
+        return any(key in self.rates for key, m in self.manifest["metrics"].items() if m["benchmark"] == benchmark)
+
     def has(self, known: MeasuredMetric, protocol: str) -> bool:
         """Whether it was asked a metric under a protocol.
 

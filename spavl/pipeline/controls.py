@@ -182,7 +182,7 @@ def planned_controls(session: Session, benchmarks: Sequence[Benchmark]) -> list[
     settings = session.settings
     if not settings.evaluate.controls:
         return []
-    _check_names(settings, benchmarks)
+    _check_names(settings, benchmarks, closed=[spec.name for spec in settings.evaluate.benchmarks])
     controls = controls_of(session)
     made = [
         planned(benchmark, control, settings.evaluate.control_items)
@@ -202,9 +202,10 @@ def gets_controls(settings: Settings, benchmark: Benchmark) -> bool:
     return not named or benchmark.name in named
 
 
-def _check_names(settings: Settings, benchmarks: Sequence[Benchmark]) -> None:
+def _check_names(settings: Settings, benchmarks: Sequence[Benchmark], *, closed: Sequence[str] = ()) -> None:
+    """Refuse names of no benchmark; one that is listed and could not be opened was told already."""
     there = [benchmark.name for benchmark in benchmarks]
-    unknown = [name for name in settings.evaluate.control_benchmarks if name not in there]
+    unknown = [name for name in settings.evaluate.control_benchmarks if name not in {*there, *closed}]
     if unknown:
         raise SettingsError(
             f"No benchmark is called {listed(unknown, '`')}", where="evaluate.control_benchmarks",

@@ -34,6 +34,7 @@ from spavl.pipeline.session import Session, never_reached
 from spavl.pipeline.weights import weights_of
 from spavl.plural import plural
 from spavl.progress import OnProgress
+from spavl.rows import listed
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -49,9 +50,16 @@ def evaluate(session: Session, *, models: Sequence[str] = ()) -> Scores:
             where none is given, the model that was aligned and every checkpoint of the run.
 
     Raises:
-        SettingsError: no benchmark is named, one needs a guard and none is named, or two models have one name.
+        SettingsError: no benchmark is named, one needs a guard and none is named, models are listed and it is not said
+            which are meant, or two models have one name.
         MissingExtra: a model with weights on this machine has to answer and torch is not installed.
     """
+    if not models and names_no_model(session):
+        raise SettingsError(
+            "It is not said which models are evaluated", where="--model",
+            try_=f"name one or several, the base first: {listed([m.name for m in session.settings.models], '`')}; "
+                 "or set `align.model`, the model that is aligned",
+        )  # fmt: skip
     specs = models_of(session, models)
     if unpriced := never_reached(session.settings):
         session.progress.log(unpriced)
@@ -246,6 +254,16 @@ def limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
         benchmark, items=tuple(kept), metrics=counted(benchmark.metrics, kept), standard=standard,
         standard_metrics=of_standard,
     )  # fmt: skip
+
+
+def names_no_model(session: Session) -> bool:
+    """Whether settings list models and name none to align, nor was any aligned: then no default may be meant.
+
+    Args:
+        session: the settings and the run folder.
+    """
+    named = "model" in session.settings.align.model_fields_set or session.run.aligned()
+    return bool(session.settings.models) and not named
 
 
 def known_models(session: Session) -> list[ModelSpec]:

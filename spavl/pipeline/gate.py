@@ -16,6 +16,7 @@ from spavl.pipeline.compared_models import ScoredModel, first_model, scored_mode
 from spavl.pipeline.gate_tests import Evidence, change_below, rate_above, rate_below
 from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.plural import plural
+from spavl.rows import listed
 from spavl.statistics.judge_error import Calibration
 
 State = Literal["holds", "broken", "undecided"]
@@ -133,6 +134,9 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
 def _metric(model: ScoredModel, key: str) -> MeasuredMetric:
     """The metric that a limit names: as in `run.json`, which puts the benchmark's name first where several have it."""
     if key not in model.rates:
+        if own := [known for known in model.rates if known.endswith(f"/{key}")]:
+            raise SettingsError(f"Several benchmarks have a metric `{key}`", where="limits[].metric",
+                                try_=f"name one: {listed(own, '`')}")  # fmt: skip
         raise SettingsError(f"`{model.name}` has no metric `{key}`{_suggestion(key, list(model.rates))}",
                             where="limits[].metric", try_=HELP)  # fmt: skip
     return model.metric(key)

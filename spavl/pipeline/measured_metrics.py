@@ -19,6 +19,8 @@ GRADES: Mapping[str, Mapping[bool, str]] = {
     "skill": {True: "right", False: "wrong"},
 }
 """What an outcome that is wanted, or not, is called, by axis of its metric."""
+HANDLED: Mapping[bool, str] = {True: "handled rightly", False: "not handled rightly"}
+"""The same where more is better, as of pairs and safe completions: a harmful side's answer is in it, so no refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class MeasuredMetric:
         """
         if self.graded:
             return f"scored {100 * (outcome or 0.0):.0f} of 100"
+        if self.axis == "over-refusal" and self.better == "higher":
+            return HANDLED[bool(self.is_good(outcome))]
         return GRADES[self.axis][bool(self.is_good(outcome))]
 
 

@@ -33,7 +33,10 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedCompari
         data: the page, for level and margin.
     """
     if before.value is None or after.value is None:
-        return f"{metric.label} cannot be compared: verdicts could not be read"
+        unread = before.unreadable or after.unreadable
+        return (
+            f"{metric.label} cannot be compared: {'verdicts could not be read' if unread else 'no item counts in it'}"
+        )
     moved = after.value - before.value
     text = f"{metric.label} {_moved(before, after, paired, data, said=mean_score if metric.graded else rate)}"
     worse = moved < 0 if metric.better == "higher" else moved > 0

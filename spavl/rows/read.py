@@ -78,7 +78,7 @@ def rows_of(path: Path, *, columns: Collection[str] | None = None, under: str | 
     """
     if not path.is_file():
         what = "This is a folder and not a file" if path.is_dir() else "This file does not exist"
-        raise DataError(what, where=str(path))
+        raise DataError(what, where=str(path), try_=f"look at the path; it was sought from {Path.cwd()}")
     try:
         with path.open("rb") as file:
             if file.read(2) != GZIP:

@@ -9,6 +9,9 @@ import numpy as np
 from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, members, widening
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate, wilson
 
+ROUNDING = 1e-24
+"""Variance below which outcomes are all alike and the rest is rounding."""
+
 
 def estimate(
     outcomes: Sequence[Outcome],
@@ -20,9 +23,10 @@ def estimate(
     """The weighted mean of outcomes with bounds that hold whatever the unread ones would have been.
 
     True and False of equal weight give exactly the bounds of `clustered_rate` on the items that count. Otherwise the
-    variance is that of a ratio of two sums over clusters, by linearisation; Wilson's interval is computed on the number
-    of yes/no items that would have this variance, made smaller by (t / z)² for the variance being estimated, which
-    keeps the bounds between 0 and 1.
+    variance is that of a ratio of two sums over clusters, by linearisation, and never less than if every item were a
+    cluster, for clusters can be alike by chance; Wilson's interval is computed on the number of yes/no items that
+    would have this variance, made smaller by (t / z)² for the variance being estimated, which keeps the bounds
+    between 0 and 1.
 
     Args:
         outcomes: outcome of each item, from 0 to 1.
@@ -65,7 +69,9 @@ def _interval(
         found = clustered_rate(values.astype(bool).tolist(), groups, level=level)
         return found.low, found.high
     mean = min(1.0, max(0.0, float((weights * values).sum() / total)))
-    sums = np.bincount(members(groups), weights=weights * (values - mean)) / total
-    variance = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
-    effective = float(len(sums)) if variance == 0 else mean * (1 - mean) / variance
+    parts = weights * (values - mean) / total
+    sums = np.bincount(members(groups), weights=parts)
+    clustered = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
+    variance = max(clustered, float((parts**2).sum()))
+    effective = float(len(sums)) if variance < ROUNDING else mean * (1 - mean) / variance
     return wilson(mean * effective, effective, level=level)

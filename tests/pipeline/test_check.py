@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import spavl
 from spavl.cli.commands import app
-from spavl.errors import DataError, RunError
+from spavl.errors import DataError, RunError, SettingsError
 from spavl.pipeline.check import RunPlan
 from spavl.run import Run
 from tests.pipeline.instant import Instant, settings_of, write_pictures
@@ -72,6 +72,22 @@ def test_a_file_for_an_evaluation_alone_is_accepted_and_its_calls_are_counted(pl
     ]  # fmt: skip
     assert not (place / "run").exists()
     assert not (place / "calls.sqlite").exists()
+
+
+def test_where_models_are_listed_and_none_is_aligned_it_must_be_said_which_are_evaluated(place: Path) -> None:
+    one = settings_of(place).model_dump(mode="json")
+    tree = {
+        "out": str(place / "run"), "store": str(place / "calls.sqlite"), "guards": [{"name": "guard"}],
+        "models": [model for model in one["models"] if model["name"] == "guard"],
+        "evaluate": {"benchmarks": [benchmark(place)], "guard": "guard"},
+    }  # fmt: skip
+    status, text = said(place, tree, "--allow-code")
+    assert (
+        status == 0 and "every model that `--model` names" in text and "my.yaml --model NAME" in " ".join(text.split())
+    )
+    with pytest.raises(SettingsError, match="not said which models") as raised:
+        spavl.open_run(tree, allow_code=True).evaluate()
+    assert "`guard`" in raised.value.render()
 
 
 def test_a_file_for_everything_counts_the_calls_of_the_evaluation_too(place: Path) -> None:

@@ -168,7 +168,15 @@ def test_models_of_several_runs_are_compared_where_their_protocols_agree(tmp_pat
     assert set(found.models[2].changes) == {"right_rate"}
     told = " ".join(found.notes)
     assert f"two/dpo: unsafe_rate of harm has another protocol ({other.protocol()}" in told
-    assert "two/dpo was not asked asked/over_refusal_rate of asked." in told
+    assert "two/dpo was not asked asked." in told
+
+
+def test_a_benchmark_that_another_run_lacks_is_told_once(tmp_path: Path) -> None:
+    skill = replace(SKILL, metrics=(RIGHT, replace(RIGHT, name="too_rate")))
+    write_run(tmp_path / "one", {"base": BASE}, (SAFETY, skill))
+    write_run(tmp_path / "two", {"dpo": texts(10, 1, 78)}, (SAFETY,))
+    found = compare_runs([tmp_path / "one", tmp_path / "two"])
+    assert [note for note in found.notes if "was not asked" in note] == ["dpo was not asked skill."]
 
 
 def test_the_same_weights_in_two_runs_are_one_base(tmp_path: Path) -> None:

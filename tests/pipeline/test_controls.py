@@ -15,6 +15,7 @@ from PIL import Image
 from spavl.cli.terminal import out as console
 from spavl.cli.terminal import print_controls, print_scores
 from spavl.config import PythonSpec, Settings
+from spavl.config.benchmarks import FileBenchmark
 from spavl.errors import DataError, SettingsError
 from spavl.models.base import Reply, Request
 from spavl.pipeline.check import check
@@ -173,6 +174,15 @@ def test_check_counts_the_calls_of_controls_and_makes_no_picture(tmp_path: Path)
     wrong = settings_of(tmp_path, controls=[{"kind": "language", "path": "gone.csv"}], control_benchmarks=["own"])
     with Session(wrong, Log(), allow_code=True, look_only=True) as session:
         assert "gone.csv" in check(session).problems[0].render()
+
+
+def test_a_benchmark_that_cannot_be_opened_is_not_told_again_by_the_controls(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, control_benchmarks=["own", "gone"])
+    gone = FileBenchmark(name="gone", path="gone.jsonl")
+    own = settings.evaluate.model_copy(update={"benchmarks": [*settings.evaluate.benchmarks, gone]})
+    with Session(settings.model_copy(update={"evaluate": own}), Log(), allow_code=True, look_only=True) as session:
+        problems = [problem.render() for problem in check(session).problems]
+    assert len(problems) == 1 and "gone.jsonl" in problems[0] and "try:" in problems[0]
 
 
 @pytest.mark.parametrize(

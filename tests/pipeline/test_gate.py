@@ -196,7 +196,10 @@ def test_mean_scores_are_held_against_their_bounds(tmp_path: Path) -> None:
     ("said", "message"),
     [
         ({"limits": [{"metric": "unsafe_rat", "upper": 0.1}]}, "did you mean `unsafe_rate`"),
-        ({"limits": [{"metric": "over_refusal_rate", "upper": 0.1}]}, "did you mean `asked/over_refusal_rate`"),
+        (
+            {"limits": [{"metric": "over_refusal_rate", "upper": 0.1}]},
+            "Several benchmarks have a metric `over_refusal_rate`",
+        ),
         ({"model": "dpoo", "limits": [{"unread": 0.1}]}, "did you mean `dpo`"),
         ({"model": "base", "limits": [{"metric": "unsafe_rate", "change_upper": 0.1}]}, "is the base"),
     ],

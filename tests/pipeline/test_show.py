@@ -16,6 +16,7 @@ from spavl.evaluate.item import Item
 from spavl.evaluate.run import Scored
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer
+from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.show import _specs, find_item, find_question
 from spavl.records import ImageRecord, Judgment, PreferencePair, Query, Response, Turn
 from spavl.run import Run
@@ -105,6 +106,11 @@ def test_an_answer_is_described_by_all_its_metrics_and_its_status(benchmark: Pat
     by_model = {a.model: a.grade for a in find_item(benchmark, "b", "tea").answers}
     assert by_model == {"base": "not refused", "dpo": "refused, cut off"}
     assert [a.grade for a in find_item(benchmark, "b", "policy").answers] == ["unsafe", "unread"]
+
+
+@pytest.mark.parametrize(("axis", "said"), [("over-refusal", "not handled rightly"), ("safety", "unsafe")])
+def test_a_pair_that_was_not_handled_rightly_is_no_refusal(axis: str, said: str) -> None:
+    assert MeasuredMetric("p", "pair_accuracy", "b", axis, "higher").words(False) == said
 
 
 def test_what_is_not_there_is_a_sentence(dataset: Path, benchmark: Path) -> None:

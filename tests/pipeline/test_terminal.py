@@ -41,6 +41,19 @@ def test_no_number_and_no_name_is_cut_in_a_table_of_scores(
     assert all(f"{name}againstbase,".replace("\x1b", r"\x1b") in folded for name in names[1:])
 
 
+@pytest.mark.parametrize("width", [20, 60, 80])
+def test_a_table_with_many_numbers_loses_no_column_in_a_narrow_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = ["metric", "model", *(f"number {place}" for place in range(8))]
+    row = ["Unsafe answers", "aligned", *(f"{place}0.0 [12, 34]" for place in range(1, 9))]
+    monkeypatch.setattr(terminal, "out", Console(width=width, highlight=False))
+    with terminal.out.capture() as printed:
+        terminal.table("Title", head, [row], right=2)
+    told = printed.get()
+    assert all(number in told for number in row[2:]) and "aligned" in told and "answers" in told
+
+
 def test_where_every_item_is_unread_no_change_and_no_p_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     unread: dict[str, bool | None] = {str(item): None for item in range(7)}
     scores = Scores(

@@ -77,6 +77,16 @@ def test_graded_scores_cover_as_they_say(clusters: int):
     assert 0.93 <= covered / 1500 <= 0.975
 
 
+@pytest.mark.parametrize("right", [[True, False], [True, False, True, False, False, True]])
+def test_clusters_that_are_alike_by_chance_do_not_make_a_weighted_mean_sure(right: list[bool]):
+    outcomes, weights = [*right] * 3, [2.0 if one else 1.0 for one in right] * 3
+    found = estimate(outcomes, [c for c in range(3) for _ in right], weights)
+    assert found.value == pytest.approx(2 / 3)
+    assert found.low < 2 / 3 - 0.08 and found.high > 2 / 3 + 0.08
+    same = estimate([0.1] * 9, [c for c in range(3) for _ in range(3)])
+    assert same.low < 0.05 and same.high > 0.4
+
+
 def test_a_bootstrap_over_few_clusters_is_refused():
     with pytest.raises(TooFewClusters, match="29 clusters"):
         cluster_bootstrap(lambda rows: 0.0, range(29))
