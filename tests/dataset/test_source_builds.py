@@ -134,7 +134,9 @@ def test_a_build_that_is_interrupted_does_not_wait_for_servers(web: Web, tmp_pat
     held = Event()
     web.answers |= {f"/{number}": lambda handler: held.wait(30) and None for number in range(70, 100)}
     settings = settings_for(tmp_path, web, [(web.address(f"/{number}"), "weapon") for number in range(100)])
-    slow = {"build": {"collect": {"download": {"seconds": 60, "idle_seconds": 60}}}}
+    # room for all that are held, so that none of the first is kept waiting behind them
+    roomy = {"seconds": 60, "idle_seconds": 60, "per_host": 64, "concurrency": 64}
+    slow = {"build": {"collect": {"download": roomy}}}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(merge(settings.model_dump(mode="json"), slow)))
     command = [sys.executable, "-m", "spavl", "build", str(tmp_path / "my.yaml"), "--allow-code"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
