@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from bench.measures import Measure, run
-from spavl.align.data.pairs import Pair
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 from tests.align.launches import MATRIX, TOLERANCE, Case, difference, launch, train
 from tests.tiny import WORDS, picture, tiny_llava
 

@@ -199,8 +199,8 @@ def long_pairs(folder: Path) -> list[Any]:
     Args:
         folder: where the pictures are written.
     """
-    from spavl.align.data.pairs import Pair
     from spavl.pictures import Picture
+    from spavl.preferences.pairs import Pair
     from tests.tiny import WORDS, picture
 
     rng = random.Random(0)

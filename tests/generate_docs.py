@@ -28,7 +28,7 @@ NOUNS = (
 CLASSES = {
     "api": ("PipelineRun",),
     "align/data/batches": ("PairDataset", "MicroBatch"),
-    "align/data/pairs": ("Pair",),
+    "preferences/pairs": ("Pair",),
     "align/data/schedule": ("ScheduledStep",),
     "align/data/validate": ("Finding",),
     "align/dpo/objective": ("PreferenceObjective",),

@@ -5,7 +5,6 @@ from __future__ import annotations
 CHECKED = (
     "spavl.align.data.batches",
     "spavl.align.data.lengths",
-    "spavl.align.data.table",
     "spavl.align.dpo.objective",
     "spavl.align.losses",
     "spavl.align.policy.checkpoint",

@@ -19,11 +19,12 @@ FLOORS = {
     "records": 1, "progress": 1, "atomic": 1, "pictures": 1, "rows": 1, "strict_yaml": 1, "threads": 1,
     "locks": 1, "own_code": 1,
     "config": 2, "tables": 2, "taxonomy": 2, "statistics": 2,
-    "models": 3, "run": 3,
-    "judging": 4,
+    "models": 3, "run": 3, "similarity": 3,
+    "judging": 4, "preferences": 4, "labels": 4,
     "dataset": 5, "align": 5, "evaluate": 5, "report": 5, "miniworld": 5,
+    "audit": 5, "contamination": 5, "interchange": 5,
     "pipeline": 6,
-    "api": 7, "bridges": 7,
+    "api": 7, "bridges": 7, "review": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip
@@ -41,9 +42,9 @@ HEAVY = {
     "accelerate": TORCH,
     "safetensors": TORCH,
     "matplotlib": ("report/figures.py",),
-    "datasets": ("align/*.py", "dataset/collect/hub.py"),
+    "datasets": ("align/*.py", "preferences/sources.py", "dataset/collect/hub.py"),
     "duckdb": ("tables/query.py",),
-    "datasketch": ("dataset/near_duplicates.py",),
+    "datasketch": ("dataset/near_duplicates.py", "similarity/texts.py"),
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
@@ -58,13 +59,20 @@ HEAVY = {
     "inspect_ai": INSPECT,
     "anyio": INSPECT,
     "stamina": ("dataset/collect/download.py",),
+    "sklearn": ("audit/classifiers.py",),
+    "fastapi": ("review/app*.py",),
+    "starlette": ("review/app*.py",),
+    "uvicorn": ("review/serve.py",),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
     "ray", "rapidocr", "lmms_eval", "inspect_ai", "onnxruntime", "usearch",
+    "sklearn", "fastapi", "starlette", "uvicorn",
 )  # fmt: skip
 """Packages that the base install lacks."""
+OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py", "review/app*.py", "review/serve.py")
+"""Modules that import one of them at once."""
 
 
 @cache
@@ -135,8 +143,7 @@ def test_modules_outside_the_rooms_of_extras_import_without_their_packages() -> 
     light = [
         "spavl." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path, _ in modules()
-        if not any(fnmatch(path, place) for place in (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py"))
-        and path != "__main__.py"
+        if not any(fnmatch(path, place) for place in OUTSIDE) and path != "__main__.py"
     ]
     assert len(light) > 30
     script = (

@@ -11,7 +11,7 @@ import torch
 
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import ModelShape, random_pairs
-from spavl.align.data.pairs import Pair
+from spavl.preferences.pairs import Pair
 
 TrainFunction = Callable[[ModelShape, Sequence[Pair], RunSpec], Timing]
 """`run` of a side: trains a model of a shape on pairs and times it."""

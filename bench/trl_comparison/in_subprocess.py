@@ -19,7 +19,7 @@ import torch
 
 from bench.trl_comparison.run_spec import RunSpec, Timing
 from bench.trl_comparison.workload import ModelShape
-from spavl.align.data.pairs import Pair
+from spavl.preferences.pairs import Pair
 
 THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 """Environment variables that a child does not inherit."""

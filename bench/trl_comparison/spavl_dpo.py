@@ -12,7 +12,6 @@ import torch
 from bench.trl_comparison.run_spec import SEED, WORKERS, RunSpec, StepTimer, Timing, free_memory, synchronize
 from bench.trl_comparison.workload import ModelShape, make_processor, random_model
 from spavl.align.data.batches import PairDataset, StepDataset
-from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import schedule_steps
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.policy.policy import Policy, make_policy
@@ -21,6 +20,7 @@ from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.align.training.trainer import PairTrainer, checkpoint_activations, training_arguments
 from spavl.config.align import AlignSettings, BatchingSettings
+from spavl.preferences.pairs import Pair
 
 NO_TOKEN_BUDGET = 10**9
 """A token budget that never splits a batch: the configuration says how many pairs a forward pass has."""

@@ -19,7 +19,7 @@ from trl import DPOConfig, DPOTrainer
 from bench.trl_comparison import spavl_dpo
 from bench.trl_comparison.run_spec import SEED, WORKERS, RunSpec, StepTimer, Timing, free_memory
 from bench.trl_comparison.workload import ModelShape, make_processor, random_model
-from spavl.align.data.pairs import Pair
+from spavl.preferences.pairs import Pair
 
 
 def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:

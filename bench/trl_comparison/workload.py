@@ -15,8 +15,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers.utils import is_torchvision_available
 
-from spavl.align.data.pairs import Pair
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "USER:", "ASSISTANT:")
 QUESTION_WORDS = 37

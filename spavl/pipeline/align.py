@@ -22,9 +22,9 @@ from spavl.pipeline.validation import Validation, make_validation
 from spavl.tables.query import query
 
 if TYPE_CHECKING:
-    from spavl.align.data.pairs import Pair
-    from spavl.align.data.table import PairTable
     from spavl.align.training.record import TrainingRecord
+    from spavl.preferences.pairs import Pair
+    from spavl.preferences.table import PairTable
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "jaxtyping", "accelerate", "datasets")
 """What training needs beyond the base install: the extra `align`."""
@@ -216,8 +216,8 @@ def _reward_identity(reward: Path | None) -> dict[str, str]:
 
 
 def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> PairTable:
-    from spavl.align.data.pairs import Reading
-    from spavl.align.data.table import open_pairs
+    from spavl.preferences.pairs import Reading
+    from spavl.preferences.table import open_pairs
 
     if pairs is None and not session.run.dataset.is_dir():
         raise DataError(

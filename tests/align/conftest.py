@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from spavl.align.data.pairs import Pair
 from spavl.config.align import AlignSettings
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 from tests.tiny import WORDS, picture, tiny_llava
 
 

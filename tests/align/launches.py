@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spavl.align.data.pairs import Pair
 from spavl.config.align import AlignSettings
+from spavl.preferences.pairs import Pair
 
 METHODS = ("dpo", "reward", "ppo")
 FREEZES: Mapping[str, Mapping[str, Any]] = {

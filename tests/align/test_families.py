@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from spavl.align.data.pairs import Pair
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import make_policy
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 from tests.families import CASES, build, save
 
 

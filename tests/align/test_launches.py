@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from spavl.align.data.pairs import Pair
 from spavl.align.ppo.rollout import split_to
 from spavl.align.ppo.train import train_ppo
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
+from spavl.preferences.pairs import Pair
 from tests.align.launches import MATRIX, TOLERANCE, Case, difference, launch, train
 
 SHORT = tuple(c for c in MATRIX if c.freeze != "vision" and (c.dtype == "float32" or c.method == "dpo"))

@@ -13,8 +13,6 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.pairs import Pair
-from spavl.align.data.table import open_pairs
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import load_policy
 from spavl.align.ppo.rollout import group_by_context, prompts_of
@@ -30,6 +28,8 @@ from spavl.errors import DataError
 from spavl.models.families import ChatTurn, load_processor
 from spavl.models.identity import Checkpoint
 from spavl.models.trees.score import answer_logprobs
+from spavl.preferences.pairs import Pair
+from spavl.preferences.table import open_pairs
 from tests.align.ppo.small import ppo_settings
 from tests.families import CASES, save
 from tests.mixed_rows import plain_sums

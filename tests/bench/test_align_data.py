@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench import align_data
-from spavl.align.data.pairs import read_rows
-from spavl.align.data.sources import find_pairs
+from spavl.preferences.pairs import read_rows
+from spavl.preferences.sources import find_pairs
 from tests.tiny import tiny_llava
 
 

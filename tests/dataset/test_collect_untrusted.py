@@ -12,8 +12,8 @@ from PIL import Image
 
 from spavl.config.build import CollectSettings
 from spavl.dataset.collect import find
-from spavl.dataset.collect.pdq import pdq
 from spavl.pictures import open_upright
+from spavl.similarity.pdq import pdq
 from spavl.taxonomy import load_taxonomy
 from tests.dataset.pictures import MAX_PIXELS, collected, noise, outcomes, png_of_size, write_files
 

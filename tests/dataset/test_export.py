@@ -13,9 +13,9 @@ import yaml
 from datasets import DatasetDict, load_dataset
 from PIL import Image
 
-from spavl.align.data.forms import FORMS
 from spavl.dataset.export import GROUP_ROWS, SCHEMA, export
 from spavl.errors import DataError
+from spavl.preferences.forms import FORMS
 from spavl.records import ImageRecord, ImageRef, PreferencePair, Turn
 from spavl.tables import write_table
 from tests import samples

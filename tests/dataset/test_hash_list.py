@@ -15,12 +15,12 @@ from spavl.config.build import CollectSettings
 from spavl.config.filters import FilterSettings
 from spavl.dataset.collect import checks_of, filters_stamp, find, unusable
 from spavl.dataset.collect.hash_list import read_hash_list
-from spavl.dataset.collect.pdq import pdq
 from spavl.errors import DataError
+from spavl.similarity.pdq import pdq
 from spavl.taxonomy import load_taxonomy
-from tests.dataset.pdq_hashes import picture
 from tests.dataset.pictures import collected, noise, write_files
 from tests.pipeline.instant import built, settings_of, write_pictures
+from tests.similarity.pdq_hashes import picture
 
 IMAGE = Image.fromarray(picture(0))
 HASH = pdq(IMAGE)[0]

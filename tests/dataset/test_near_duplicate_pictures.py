@@ -17,13 +17,13 @@ from PIL import Image, ImageDraw
 from spavl.config.filters import FilterSettings
 from spavl.dataset.collect import Candidate, Filters, Rejected, collect, store
 from spavl.dataset.collect.alignment import AGREES, agreement, thumbnail
-from spavl.dataset.collect.disk_rows import FIRST_ROWS, DiskRows
-from spavl.dataset.collect.hamming import HashIndex, bits_of
 from spavl.dataset.collect.inspect import Checks
 from spavl.dataset.collect.tools import EncoderTool
+from spavl.similarity.disk_rows import FIRST_ROWS, DiskRows
+from spavl.similarity.hamming import HashIndex, bits_of
 from tests import samples
-from tests.dataset.pdq_hashes import picture
 from tests.dataset.pictures import collected, write_files
+from tests.similarity.pdq_hashes import picture
 
 
 class Alike:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spavl.align.data.pairs import Pair
 from spavl.align.data.validate import find_issues, report_issues
 from spavl.align.preflight.usable_pairs import rules_for
 from spavl.config.align import AlignSettings
@@ -18,6 +17,7 @@ from spavl.models.base import Prompt, Request, Sampling
 from spavl.models.families import family_of
 from spavl.models.identity import identity_of, stamp_of
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 from spavl.records import ImageRef
 from tests.families import CASES, build
 

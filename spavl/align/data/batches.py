@@ -13,14 +13,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, separate_size, tree_size
-from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
 from spavl.align.data.schedule import PairGroup, ScheduledStep
-from spavl.align.data.table import pair_weights
 from spavl.align.data.views import PictureView, answer_key, in_view, load_in_view
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
 from spavl.models.trees.pack import PackedTree, build_tree, pack_tree
+from spavl.preferences.pairs import Pair
+from spavl.preferences.table import pair_weights
 from spavl.progress import OnProgress
 
 PACKED = 64

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spavl.align.data.pairs import Reading
-from spavl.align.data.table import PairTable, open_pairs
 from spavl.config.align import AlignSettings
+from spavl.preferences.pairs import Reading
+from spavl.preferences.table import PairTable, open_pairs
 
 
 def held_out_file(file: str, settings: AlignSettings) -> PairTable:

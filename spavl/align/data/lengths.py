@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup
 from spavl.models.families import Family
 from spavl.models.trees.pack import PackedTree, build_tree, pack_trees
+from spavl.preferences.pairs import Pair
 from spavl.progress import OnProgress
 
 LENGTHS = np.dtype(

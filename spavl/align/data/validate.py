@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from spavl.align.data.pairs import Pair
-from spavl.align.data.picture_values import GONE, OUTSIDE
-from spavl.align.data.table import remembered, short_digests, table_of
 from spavl.errors import DataError
 from spavl.models.families import ControlTokens
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
+from spavl.preferences.picture_values import GONE, OUTSIDE
+from spavl.preferences.table import remembered, short_digests, table_of
 
 RowIssue = Literal[
     "malformed row", "missing picture", "unreadable picture", "refused picture", "several pictures",

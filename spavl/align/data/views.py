@@ -8,8 +8,8 @@ from typing import Literal
 
 from PIL import Image
 
-from spavl.align.data.pairs import Pair
 from spavl.pictures import Picture, grey_picture
+from spavl.preferences.pairs import Pair
 
 PictureView = Literal["true", "crop", "blank"]
 """What is done to the pictures of a pair; one without pictures is the same in every view."""

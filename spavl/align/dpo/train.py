@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spavl.align.data.pairs import Pair
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.preflight.prepare import PreparedTraining
 from spavl.align.training.record import TrainingRecord
@@ -25,6 +24,7 @@ from spavl.align.training.trainer import PairTrainer
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
+from spavl.preferences.pairs import Pair
 from spavl.progress import Progress
 
 

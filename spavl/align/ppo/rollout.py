@@ -21,7 +21,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from spavl.align.data.pairs import Pair
 from spavl.align.data.pixels import PixelCache
 from spavl.config.ppo import PPOSettings
 from spavl.errors import SettingsError
@@ -31,6 +30,7 @@ from spavl.models.trees.batch import Packing, TreeBatch, collate
 from spavl.models.trees.generate import generate, pack_prompts, sampled_answers
 from spavl.models.trees.pack import PackedTree, Row, Tree, batch_by_tokens, pack_tokens, tokenize_prompt
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 
 _Item = TypeVar("_Item")
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
@@ -34,6 +33,7 @@ from spavl.align.validation.in_loop import InLoopValidation
 from spavl.align.validation.selection import Validate
 from spavl.config.align import AlignSettings
 from spavl.plural import plural
+from spavl.preferences.pairs import Pair, with_blank_pictures
 from spavl.progress import OnProgress, Progress
 
 

@@ -20,7 +20,6 @@ from jaxtyping import Float
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.lengths import prompt_tokens
-from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
@@ -36,6 +35,7 @@ from spavl.errors import SettingsError
 from spavl.models.backends.device import choose_device, choose_dtype
 from spavl.models.identity import Checkpoint, find_checkpoint, local_identity
 from spavl.models.trees.score import answer_logprobs
+from spavl.preferences.pairs import Pair
 from spavl.progress import NoProgress, Progress
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}

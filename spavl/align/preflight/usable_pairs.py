@@ -13,14 +13,14 @@ import spavl
 from spavl.align.data import validate
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.lengths import longest_tokens, measure_lengths, prompt_tokens
-from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, group_equal
-from spavl.align.data.table import contexts, pairs_fingerprint, remembered, select, table_of
 from spavl.align.data.validate import Finding, Level, PairRules, RowIssue
 from spavl.align.policy.policy import Policy
 from spavl.config.align import AlignSettings
 from spavl.errors import DataError
 from spavl.models.families import Family
+from spavl.preferences.pairs import Pair
+from spavl.preferences.table import contexts, pairs_fingerprint, remembered, select, table_of
 from spavl.progress import OnProgress
 from spavl.rows import listed
 

@@ -16,9 +16,9 @@ from accelerate.utils import reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from spavl.align.data.pairs import Pair
 from spavl.align.reward.model import TOKEN_BUDGET, ScalarHead
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from torch import nn
 
 from spavl.align import losses
 from spavl.align.data.batches import MicroBatch
-from spavl.align.data.pairs import Pair, with_blank_pictures
 from spavl.align.policy.checkpoint import load_trained, save_trained
 from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.accuracy import RewardAccuracy, measure_accuracy
@@ -30,6 +29,7 @@ from spavl.config.align import AlignSettings
 from spavl.config.ppo import RewardSettings
 from spavl.models.identity import identity_of
 from spavl.models.trees.score import scalars_at
+from spavl.preferences.pairs import Pair, with_blank_pictures
 from spavl.progress import Progress
 
 HEAD_MODULE = "reward_head"

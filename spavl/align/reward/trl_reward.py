@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from spavl.align.data.messages import RowError, Turn, is_messages, messages_of, place_pictures, text_of
 from spavl.align.reward.model import RewardModel, pictures_of
 from spavl.errors import DataError
 from spavl.models.families import ChatTurn
 from spavl.models.trees.pack import Row
 from spavl.pictures import Picture
+from spavl.preferences.messages import RowError, Turn, is_messages, messages_of, place_pictures, text_of
 from spavl.records import Role
 
 

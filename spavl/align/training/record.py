@@ -21,14 +21,14 @@ from typing import Any, final
 import yaml
 
 from spavl.align.data.held_out_file import held_out_file
-from spavl.align.data.pairs import Pair
-from spavl.align.data.table import pairs_fingerprint
 from spavl.atomic import write_json, write_text
 from spavl.config.align import AlignSettings
 from spavl.config.models import LocalSpec
 from spavl.errors import RunError
 from spavl.models.backends.device import choose_device, choose_dtype
 from spavl.models.identity import identity_of
+from spavl.preferences.pairs import Pair
+from spavl.preferences.table import pairs_fingerprint
 from spavl.run import changes
 
 MADE_FROM, SETTINGS, FINISHED = "made-from.json", "settings.yaml", "training.json"

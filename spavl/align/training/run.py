@@ -24,7 +24,6 @@ import torch
 from accelerate import PartialState
 
 from spavl.align.data.batches import PairDataset, StepDataset
-from spavl.align.data.pairs import Pair
 from spavl.align.policy.checkpoint import export
 from spavl.align.policy.model_card import model_card
 from spavl.align.preflight.launcher import find_sharding
@@ -55,6 +54,7 @@ from spavl.align.validation.selection import Validate, explain_selection
 from spavl.atomic import write_json, write_text
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
+from spavl.preferences.pairs import Pair
 from spavl.progress import NoProgress, OnProgress, Progress
 from spavl.run import versions
 

@@ -17,13 +17,13 @@ from typing_extensions import override
 
 from spavl.align.data.batches import MicroBatch, PairDataset
 from spavl.align.data.held_out_file import held_out_file
-from spavl.align.data.pairs import Pair
 from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
-from spavl.align.data.table import select, table_of
 from spavl.align.preflight.prepare import PreparedTraining, cached_reference
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.align.training.trainer import PairTrainer, inference_mode
 from spavl.config.align import AlignSettings, ValidationSettings
+from spavl.preferences.pairs import Pair
+from spavl.preferences.table import select, table_of
 from spavl.progress import Progress
 
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from spavl.dataset.collect.alignment import AGREES, agreement, thumbnail
 from spavl.dataset.collect.candidate import Unusable
-from spavl.dataset.collect.disk_rows import DiskRows
-from spavl.dataset.collect.hamming import HashIndex, bits_of
 from spavl.dataset.collect.inspect import Inspected
-from spavl.dataset.collect.pdq import LEAST_QUALITY
 from spavl.pictures import open_upright
 from spavl.records import ImageRecord
+from spavl.similarity.disk_rows import DiskRows
+from spavl.similarity.hamming import HashIndex, bits_of
+from spavl.similarity.pdq import LEAST_QUALITY
 
 BLOCK = 2048
 """Used pictures whose vectors are multiplied in one step."""

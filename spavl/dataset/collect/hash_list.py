@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from spavl.dataset.collect.hamming import HashIndex, bits_of
 from spavl.errors import DataError
+from spavl.similarity.hamming import HashIndex, bits_of
 
 _LINE: Final = re.compile(r'"?([0-9a-fA-F]{64})"?(?:[\s,;].*)?')
 

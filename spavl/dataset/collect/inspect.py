@@ -14,10 +14,10 @@ from threading import BoundedSemaphore
 
 from spavl.dataset.collect.candidate import FILE_READERS, Candidate, Unusable
 from spavl.dataset.collect.hash_list import HashList
-from spavl.dataset.collect.pdq import pdq
 from spavl.errors import DataError
 from spavl.pictures import open_upright, read_header
 from spavl.records import ImageRecord
+from spavl.similarity.pdq import pdq
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 """File name suffix of a copy by Pillow's name of its format."""

@@ -1,6 +1,6 @@
 """What differs between families of vision-language models, in one place.
 
-In reading order: chat.py (turns of a conversation), facts.py (module names, image placeholder tokens, positions and
+In reading order: facts.py (module names, image placeholder tokens, positions and
 masks by `model_type`), tokens.py (end tokens and control tokens), family.py (the facts of one checkpoint: chat
 template, tokens, position ids), detect.py (which family a model is of), positions.py (M-RoPE), attention.py (attention
 over a packed tree), processors.py (opening a processor where torchvision is missing).
@@ -8,7 +8,7 @@ over a packed tree), processors.py (opening a processor where torchvision is mis
 
 from __future__ import annotations
 
-from spavl.models.families.chat import ChatTurn, TextTurn, all_pictures
+from spavl.models.chat import ChatTurn, TextTurn, all_pictures
 from spavl.models.families.detect import family_of
 from spavl.models.families.facts import FACTS, Facts
 from spavl.models.families.family import Family

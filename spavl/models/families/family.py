@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from spavl.errors import DataError, ModelError
-from spavl.models.families.chat import ChatTurn, TextTurn, template_turn
+from spavl.models.chat import ChatTurn, TextTurn, template_turn
 from spavl.models.families.facts import Facts
 from spavl.models.families.positions import grid_positions
 from spavl.models.families.tokens import ControlTokens, turn_end_id, turn_tail

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, final
 
-from spavl.models.families.chat import template_turn
+from spavl.models.chat import template_turn
 from spavl.models.thought import END, START
 
 _ANSWER = "xyzzy"

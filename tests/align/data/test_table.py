@@ -10,15 +10,15 @@ import pytest
 
 from spavl.align.data import validate
 from spavl.align.data.lengths import LENGTHS, cut_lengths, longest_tokens, measure_lengths
-from spavl.align.data.pairs import Reading
-from spavl.align.data.sources import find_pairs
-from spavl.align.data.table import PairSelection, contexts, open_pairs, pairs_fingerprint, remembered, select
-from spavl.align.data.table_files import BATCH
 from spavl.align.data.validate import PairRules, find_issues
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.errors import RunError
 from spavl.models.families import ControlTokens, family_of, load_processor
-from tests.align.data.test_pairs import png, read_pairs, row
+from spavl.preferences.pairs import Reading
+from spavl.preferences.sources import find_pairs
+from spavl.preferences.table import PairSelection, contexts, open_pairs, pairs_fingerprint, remembered, select
+from spavl.preferences.table_files import BATCH
+from tests.preferences.test_pairs import png, read_pairs, row
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_some_pairs_of_a_table_are_numbers_and_have_the_fingerprint_of_the_same_
 
 def test_pairs_are_converted_again_only_where_a_file_has_changed(rich, tmp_path, monkeypatch):
     read = []
-    from spavl.align.data import table_files as module
+    from spavl.preferences import table_files as module
 
     whole = module.read_rows
     monkeypatch.setattr(module, "read_rows", lambda *args, **more: read.append(args) or whole(*args, **more))
@@ -229,7 +229,7 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(rich, tmp_path):
 
 
 def test_a_dataset_on_the_hub_has_one_folder_wherever_the_command_is_run(rich, tmp_path, monkeypatch):
-    from spavl.align.data import table as module
+    from spavl.preferences import table as module
 
     monkeypatch.setattr(module, "find_pairs", lambda source: find_pairs(rich))
     folders = []

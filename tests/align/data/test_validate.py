@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from spavl.align.data.pairs import Pair
 from spavl.align.data.validate import ROW_ISSUES, PairRules, find_issues, refuse_rows, report_issues
 from spavl.errors import DataError
 from spavl.models.families import ChatTurn, ControlTokens
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 
 RULES = PairRules(ControlTokens(["<image>", "</s>"]))
 

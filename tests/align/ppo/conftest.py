@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spavl.align.data.pairs import Pair
 from spavl.align.reward.train import train_reward
 from spavl.config.align import AlignSettings
+from spavl.preferences.pairs import Pair
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.pairs import Pair
 from spavl.align.policy.policy import Policy, load_policy, make_policy
 from spavl.align.preflight.memory import ForwardCost, HowTrained, Memory, Sharding, measure_forward, training_memory
 from spavl.config import Settings, load_settings
@@ -20,6 +19,7 @@ from spavl.config.align import AlignSettings
 from spavl.models.identity import Checkpoint
 from spavl.models.trees.score import answer_logprobs
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 from tests.tiny import WORDS, picture, tiny_processor
 
 SETTINGS = Path(__file__).parents[3] / "settings"

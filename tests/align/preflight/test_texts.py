@@ -8,8 +8,6 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.pairs import Reading
-from spavl.align.data.table import open_pairs, short_digests
 from spavl.align.data.validate import find_repeats
 from spavl.align.policy.policy import make_policy
 from spavl.align.preflight.checks import PreflightChecks
@@ -17,6 +15,8 @@ from spavl.align.preflight.usable_pairs import group_by, usable_pairs
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.errors import DataError, ModelError
 from spavl.models.families import load_processor
+from spavl.preferences.pairs import Reading
+from spavl.preferences.table import open_pairs, short_digests
 from tests.families import CASES, build
 
 

@@ -7,12 +7,12 @@ import pytest
 from transformers import AutoModelForImageTextToText
 
 from spavl.align.data.lengths import measure_lengths
-from spavl.align.data.table import PairSelection
 from spavl.align.policy.policy import make_policy
 from spavl.align.preflight.usable_pairs import group_by, usable_pairs
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.errors import DataError
 from spavl.models.families import load_processor
+from spavl.preferences.table import PairSelection
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def test_lengths_of_a_table_are_measured_once_for_all_trainings_on_a_model(pairs
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from spavl.align.data.table import open_pairs
     from spavl.align.preflight import usable_pairs as module
+    from spavl.preferences.table import open_pairs
 
     rows = [
         {"image": {"bytes": p.pictures[0].source.read_bytes(), "path": None}, "question": p.question,

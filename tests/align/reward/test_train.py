@@ -12,7 +12,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.pairs import Pair
 from spavl.align.reward.accuracy import reward_margins, swap_pictures
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
@@ -21,6 +20,7 @@ from spavl.config.align import AlignSettings
 from spavl.errors import DataError, ModelError
 from spavl.models.trees.score import hidden_at
 from spavl.pictures import Picture
+from spavl.preferences.pairs import Pair
 
 
 def coloured(number):

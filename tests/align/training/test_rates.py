@@ -11,9 +11,6 @@ from safetensors.torch import load_file
 from transformers import get_scheduler
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.pairs import read_rows
-from spavl.align.data.sources import find_pairs
-from spavl.align.data.table import open_pairs, pair_weights, select
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.lora import LoraLinear, active, adapter_dropouts
 from spavl.align.policy.policy import load_policy, plain_name
@@ -24,6 +21,9 @@ from spavl.config.align import OptimiserSettings
 from spavl.errors import SettingsError
 from spavl.models.identity import Checkpoint
 from spavl.models.trees.score import answer_logprobs
+from spavl.preferences.pairs import read_rows
+from spavl.preferences.sources import find_pairs
+from spavl.preferences.table import open_pairs, pair_weights, select
 from tests.align.dpo.test_train import metrics, same, weights
 
 

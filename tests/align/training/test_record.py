@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from spavl.align.data.table import pairs_fingerprint
 from spavl.align.dpo.train import train_dpo
 from spavl.align.reward.train import train_reward
 from spavl.align.training.record import TrainingRecord, begin, read_finished, refuse_other_training
 from spavl.errors import DataError, RunError
 from spavl.models.families import ChatTurn
 from spavl.pictures import Picture
+from spavl.preferences.table import pairs_fingerprint
 from tests.align.dpo.test_train import RecordingProgress, metrics, same, weights
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spavl.align.data.messages import RowError, Turn, is_messages, messages_of, text_of, transcript_of
 from spavl.config.align import PairForm, Preference
+from spavl.preferences.messages import RowError, Turn, is_messages, messages_of, text_of, transcript_of
 from spavl.rows import brief
 
 Values = Mapping[str, Any]

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from spavl.align.data.pairs import Reading, read_rows
-from spavl.align.data.sources import find_pairs
 from spavl.errors import DataError
+from spavl.preferences.pairs import Reading, read_rows
+from spavl.preferences.sources import find_pairs
 
 
 def read_pairs(source, reading=Reading(), **how):

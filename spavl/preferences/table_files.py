@@ -15,14 +15,15 @@ from typing import Any, final
 
 import pyarrow as pa
 
-from spavl.align.data.forms import Form
-from spavl.align.data.pairs import Pair, Reading, file_key, read_rows
-from spavl.align.data.sources import PairSource
 from spavl.atomic import write_json
 from spavl.errors import DataError, RunError
 from spavl.pictures import Picture
+from spavl.preferences.about import ABOUT, FIELDS
+from spavl.preferences.forms import Form
+from spavl.preferences.pairs import Pair, Reading, file_key, read_rows
+from spavl.preferences.sources import PairSource
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
 NOTE, READ_AS = "made-from.json", "read-as.json"
@@ -42,6 +43,7 @@ _PAIR_SCHEMA = pa.schema(
         pa.field("weight", pa.float64()),
         pa.field("digest", pa.binary(32)),
         pa.field("swapped_digest", pa.binary(32)),
+        *FIELDS,
     ]
 )
 _PICTURE_SCHEMA = pa.schema(
@@ -161,6 +163,7 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
         "malformed": pair.malformed,
         "digest": pair.digest,
         "swapped_digest": pair.swapped_digest,
+        **{name: pair.about.get(name) for name in ABOUT},
     }
 
 

@@ -17,7 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, final, overload
@@ -25,11 +25,14 @@ from typing import Any, final, overload
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
-from jaxtyping import Float
 
-from spavl.align.data.pairs import Pair, Reading
-from spavl.align.data.sources import find_pairs
-from spavl.align.data.table_files import (
+from spavl.atomic import atomic_write, remove_abandoned
+from spavl.errors import RunError
+from spavl.models.chat import ChatTurn
+from spavl.pictures import FileSlice, Picture
+from spavl.preferences.pairs import Pair, Reading
+from spavl.preferences.sources import find_pairs
+from spavl.preferences.table_files import (
     BATCH,
     BYTES,
     PAIRS,
@@ -40,10 +43,6 @@ from spavl.align.data.table_files import (
     source_stamps,
     write_table,
 )
-from spavl.atomic import atomic_write, remove_abandoned
-from spavl.errors import RunError
-from spavl.models.families import ChatTurn
-from spavl.pictures import FileSlice, Picture
 
 NO_ROOM = "make room on the disk, or name another folder with align.machine.pairs_cache"
 """What to do where the folder cannot be written."""
@@ -98,6 +97,18 @@ class PairTable(Sequence[Pair]):
             name: of the column.
         """
         return pa.chunked_array([batch.column(name) for batch in self._batches])
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows of `pairs.arrow`, of which pictures are numbers, some at a time."""
+        yield from self._batches
+
+    def picture_keys(self) -> pa.ChunkedArray:
+        """The key of every distinct picture, by its number."""
+        return self._pictures.column("key")
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Held while files are added to the folder; another process waits for it."""
+        return _lock(self.folder.parent, self.folder.name.partition("-")[0])
 
     def pictures(self) -> Iterator[Picture]:
         """Every distinct picture, one by one."""
@@ -192,7 +203,7 @@ def contexts(pairs: Sequence[Pair]) -> list[str]:
     return [pair.context for pair in pairs] if table is None else _column(pairs, table, "context").to_pylist()
 
 
-def pair_weights(pairs: Sequence[Pair]) -> Float[np.ndarray, " P"]:
+def pair_weights(pairs: Sequence[Pair]) -> np.ndarray:
     """`Pair.weight` of every pair, float32.
 
     Args:
@@ -259,7 +270,7 @@ def remembered(pairs: Sequence[Pair], name: str, make: Callable[[], np.ndarray])
     if table is None:
         return make()
     path = table.folder / f"{name}.npy"
-    with _lock(table.folder.parent, table.folder.name.partition("-")[0]):
+    with table.locked():
         if not path.is_file():
             with atomic_write(path, what="The cache of pairs", try_=NO_ROOM) as tmp, tmp.open("wb") as file:
                 np.save(file, make())

@@ -2,7 +2,7 @@
 
 `pdq_hashes.json` holds the hashes by `pdqhash` 0.2 (Meta's C++ code) of `picture(n)`; written by
 
-    pip install numpy pdqhash && python -m tests.dataset.pdq_hashes
+    pip install numpy pdqhash && python -m tests.similarity.pdq_hashes
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
-from spavl.align.data.form_turns import ANSWERS, PREFERRED, Values, opinions, several, turns_of
-from spavl.align.data.messages import (
+from spavl.config.align import PairForm, Preference
+from spavl.errors import DataError
+from spavl.preferences.form_turns import ANSWERS, PREFERRED, Values, opinions, several, turns_of
+from spavl.preferences.messages import (
     PLACEHOLDER,
     RowError,
     Turn,
@@ -24,8 +26,6 @@ from spavl.align.data.messages import (
     place_pictures,
     text_of,
 )
-from spavl.config.align import PairForm, Preference
-from spavl.errors import DataError
 from spavl.rows import listed
 
 PICTURES = ("image", "images")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spavl.dataset.collect.pdq import LEAST_QUALITY, NEAR, pdq
-from tests.dataset.pdq_hashes import FILE, SIZES, picture
+from spavl.similarity.pdq import LEAST_QUALITY, NEAR, pdq
+from tests.similarity.pdq_hashes import FILE, SIZES, picture
 
 REFERENCE = json.loads(FILE.read_text("utf-8"))
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.align.data.forms import FORMS, form_of
-from spavl.align.data.messages import PLACEHOLDER, RowError, place_pictures
-from spavl.align.data.pairs import Reading, read_rows
-from spavl.align.data.sources import find_pairs
 from spavl.errors import DataError
-from tests.align.data.public_forms import WRITERS, Talk, answer, openai
-from tests.align.data.test_pairs import png, read_pairs
+from spavl.preferences.forms import FORMS, form_of
+from spavl.preferences.messages import PLACEHOLDER, RowError, place_pictures
+from spavl.preferences.pairs import Reading, read_rows
+from spavl.preferences.sources import find_pairs
+from tests.preferences.public_forms import WRITERS, Talk, answer, openai
+from tests.preferences.test_pairs import png, read_pairs
 
 WORD = st.text("abcdefgh ,.?\n", min_size=1, max_size=12).filter(lambda text: text == text.strip())
 
@@ -249,7 +249,7 @@ def test_names_of_forms_are_those_of_the_settings():
     ],
 )
 def test_a_placeholder_goes_with_the_space_that_sets_it_off(text, left):
-    from spavl.align.data.messages import Turn
+    from spavl.preferences.messages import Turn
 
     (turn,) = place_pictures([Turn("user", text)], ["p"] * text.count(PLACEHOLDER), unmarked=0)
     assert turn.text == left

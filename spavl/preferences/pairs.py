@@ -12,25 +12,28 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from spavl.align.data.forms import SHARED, Conversation, Form, form_of
-from spavl.align.data.messages import RowError, Turn, text_of
-from spavl.align.data.picture_values import KeyOf, picture_of
-from spavl.align.data.sources import PairSource
 from spavl.config.align import PairForm, Preference
-from spavl.models.families import ChatTurn, all_pictures
+from spavl.models.chat import ChatTurn, all_pictures
 from spavl.models.thought import END, START
-from spavl.models.trees.pack import Row as TreeRow
 from spavl.pictures import Picture, file_sha256, grey_picture
+from spavl.preferences.about import ABOUT, about_of
+from spavl.preferences.forms import SHARED, Conversation, Form, form_of
+from spavl.preferences.messages import RowError, Turn, text_of
+from spavl.preferences.picture_values import KeyOf, picture_of
+from spavl.preferences.sources import PairSource
 from spavl.records import Role
 from spavl.rows import Row, brief
+
+if TYPE_CHECKING:
+    from spavl.models.trees.pack import Row as TreeRow
 
 Thought = Literal["drop", "train"]
 """What becomes of the reasoning before an answer: left out, or written before the answer in `<think>` marks."""
@@ -75,6 +78,9 @@ class Pair:
     """What the pair's loss is multiplied with, 0 or more; not read by PPO, which trains on no pairs."""
     malformed: str = ""
     """Why the row that it was read from is no pair; empty: it is one. Such a pair has no texts."""
+    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What else the row says of the pair, by the columns of `spavl.preferences.about`, as it is read from a file. A
+    table of pairs gives it in its rows alone."""
 
     @property
     def all_pictures(self) -> tuple[Picture, ...]:
@@ -114,6 +120,8 @@ class Pair:
         Args:
             answers: the answers that the row has; none given: chosen and rejected.
         """
+        from spavl.models.trees.pack import Row as TreeRow  # it needs what the base install lacks
+
         texts = answers or (self.chosen, self.rejected)
         return TreeRow(self.pair_id, self.question, texts, self.pictures, self.system, self.earlier)
 
@@ -183,9 +191,10 @@ def read_rows(
         if first is None:
             continue
         form = form_of(first.values, table.name, name=reading.form, prefer=reading.prefer, strict=reading.strict)
-        on_form(table.name, form, [name for name in first.values if name not in (*SHARED, *form.columns)])
+        read = dict.fromkeys((*SHARED, *form.columns, *ABOUT))
+        on_form(table.name, form, [name for name in first.values if name not in read])
         picture = partial(picture_of, base=table.base, key_of=key_of)
-        for row in table.rows((*SHARED, *form.columns)):
+        for row in table.rows(read):
             if limit is not None and number >= limit:
                 return
             yield _pair(row, number, form, picture, reading)
@@ -200,7 +209,8 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
     except RowError as error:
         return Pair(row.where.rpartition("/")[2], (), "", "", "", malformed=error.reason)
     content = _sha256("\x00".join([pair.context, pair.question, pair.chosen, pair.rejected]))
-    return replace(pair, pair_id=named or f"row{number}-{content[:8]}", weight=weight)
+    name = named or f"row{number}-{content[:8]}"
+    return replace(pair, pair_id=name, weight=weight, about=about_of(row.values))
 
 
 def _weight(value: Any) -> float:

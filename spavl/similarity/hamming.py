@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spavl.dataset.collect.disk_rows import DiskRows
+from spavl.similarity.disk_rows import DiskRows
 
 BANDS: Final = 16
 """Parts of 16 bits that a hash is cut into."""

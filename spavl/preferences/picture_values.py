@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spavl.align.data.messages import RowError
 from spavl.pictures import Picture
+from spavl.preferences.messages import RowError
 from spavl.rows import brief, is_short
 
 FOLDER = "images"

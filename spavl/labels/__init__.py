@@ -1,0 +1,8 @@
+"""What people said of pairs and answers: the items that they are shown, and their labels.
+
+In reading order: `record` (an item, a label), `store` (the database of a review), `exchange` (CSV, JSON, Label Studio).
+"""
+
+from spavl.labels.record import Answer, Item, ItemKind, Label, Preference, Shown, current_labels
+
+__all__ = ["Answer", "Item", "ItemKind", "Label", "Preference", "Shown", "current_labels"]

@@ -1,0 +1,117 @@
+"""A preference dataset of any form as tables that queries read: one row a pair, and one row a picture.
+
+    dataset = open_dataset("spa-vl/train.parquet", cache=Path(".spavl/pairs"))
+    query("SELECT class3, count(*) FROM pairs GROUP BY ALL", pairs=dataset.rows)
+    dataset.pairs[7].pictures[0].load()         the row with number 7
+
+Columns of `rows`: `number` (place in the dataset, from 0), `pair_id`, `system`, `earlier` (role, text, keys of
+pictures), `images` (keys of the pictures of the last turn), `question`, `chosen`, `rejected`, `context`, `weight`,
+`malformed` (why the row is no pair; empty: it is one), `digest` and `swapped_digest`, and those of
+`spavl.preferences.about.ABOUT`. Columns of `pictures`: `key`, `missing` (why its bytes are not to be had, or None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from spavl.preferences.about import ABOUT, FIELDS
+from spavl.preferences.pairs import Reading
+from spavl.preferences.table import PairTable, open_pairs
+from spavl.tables import write_batches
+
+ROWS, PICTURES = "rows.parquet", "pictures.parquet"
+"""Files that are added to the folder of a table of pairs."""
+TEXTS = ("pair_id", "system", "question", "chosen", "rejected", "context", "malformed")
+_TURN = pa.struct([("role", pa.string()), ("text", pa.string()), ("images", pa.list_(pa.string()))])
+SCHEMA = pa.schema(
+    [
+        pa.field("number", pa.int64()),
+        *(pa.field(name, pa.string()) for name in TEXTS),
+        pa.field("images", pa.list_(pa.string())),
+        pa.field("earlier", pa.list_(_TURN)),
+        pa.field("weight", pa.float64()),
+        pa.field("digest", pa.binary(32)),
+        pa.field("swapped_digest", pa.binary(32)),
+        *FIELDS,
+    ]
+)
+"""Columns of the rows."""
+PICTURE_SCHEMA = pa.schema([("key", pa.string()), ("missing", pa.string())])
+"""Columns of the pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceDataset:
+    """A preference dataset, opened."""
+
+    name: str
+    """The path or Hub id that it was opened by."""
+    pairs: PairTable
+    """Its pairs by their numbers, each with its pictures."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of all that is kept of it; it may be deleted when nobody has it open."""
+        return self.pairs.folder
+
+    @property
+    def rows(self) -> Path:
+        """Table with one row a pair."""
+        return self.folder / ROWS
+
+    @property
+    def pictures(self) -> Path:
+        """Table with one row a distinct picture."""
+        return self.folder / PICTURES
+
+
+def open_dataset(
+    source: str | Path, *, cache: Path, limit: int | None = None, reading: Reading = Reading()
+) -> PreferenceDataset:
+    """A dataset of any public form, converted now unless it has been and no file has changed since.
+
+    Args:
+        source: a file in one of the public forms, a folder of them, a `datasets` folder, or a dataset on the Hub.
+        cache: folder of all converted pairs.
+        limit: only the first so many pairs.
+        reading: how rows are read.
+
+    Raises:
+        DataError: there are no pairs, or a file is not readable, or in none of the forms or in several.
+        RunError: the disk is full or the folder cannot be written.
+    """
+    found = PreferenceDataset(str(source), open_pairs(source, cache=cache, limit=limit, reading=reading))
+    with found.pairs.locked():
+        if not found.rows.is_file():
+            write_batches(found.pictures, PICTURE_SCHEMA, _pictures(found.pairs))
+            write_batches(found.rows, SCHEMA, _rows(found.pairs))
+    return found
+
+
+def _pictures(pairs: PairTable) -> Iterator[pa.Table]:
+    keys = [(picture.key, picture.key if picture.source is None else None) for picture in pairs.pictures()]
+    yield pa.table([list(column) for column in zip(*keys, strict=True)] or [[], []], schema=PICTURE_SCHEMA)
+
+
+def _rows(pairs: PairTable) -> Iterator[pa.Table]:
+    keys = pairs.picture_keys()
+    start = 0
+    for batch in pairs.batches():
+        rows = [_row(row, start + place, keys) for place, row in enumerate(batch.to_pylist())]
+        start += len(rows)
+        yield pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _row(row: dict[str, Any], number: int, keys: pa.ChunkedArray) -> dict[str, Any]:
+    def named(numbers: list[int]) -> list[str]:
+        return [keys[one].as_py() for one in numbers]
+
+    earlier = [{"role": t["role"], "text": t["text"], "images": named(t["pictures"])} for t in row["earlier"]]
+    about = {name: row[name] for name in ABOUT}
+    same = {name: row[name] for name in (*TEXTS, "weight", "digest", "swapped_digest")}
+    return {"number": number, **same, **about, "images": named(row["pictures"]), "earlier": earlier}
