@@ -25,7 +25,7 @@ NOT_BENCHMARKS = (
     "table",
 )  # fmt: skip
 """Modules of the folder that measure nothing."""
-LONG = ("build", "evaluate", "real", "real_demo")
+LONG = ("build", "evaluate", "real", "real_demo", "trust")
 """Benchmarks that take hours: run only where they are named."""
 
 

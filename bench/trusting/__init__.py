@@ -1,0 +1,1 @@
+"""Parts of `bench.trust`, each measured by a process of its own."""

@@ -1,0 +1,1 @@
+"""Preference datasets brought in from the field's public datasets, and written for other trainers."""

@@ -1,0 +1,1 @@
+"""The local web app in which people label pairs and answers."""
