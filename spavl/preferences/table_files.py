@@ -8,7 +8,7 @@ read, as it was then), `made-from.json` (the same of the source's own files) and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -23,7 +23,7 @@ from spavl.preferences.forms import Form
 from spavl.preferences.pairs import Pair, Reading, file_key, read_rows
 from spavl.preferences.sources import PairSource
 
-FORMAT = 4
+FORMAT = 5
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
 NOTE, READ_AS = "made-from.json", "read-as.json"
@@ -31,6 +31,7 @@ NOTE, READ_AS = "made-from.json", "read-as.json"
 BATCH = 1024
 """Rows of a record batch: all batches of a file but the last have as many."""
 _NUMBERS = pa.list_(pa.int32())
+_NOTHING_SAID = dict.fromkeys(ABOUT)
 _TURN = pa.struct([("role", pa.string()), ("text", pa.string()), ("pictures", _NUMBERS)])
 _PAIR_SCHEMA = pa.schema(
     [
@@ -123,10 +124,10 @@ def write_table(
     Raises:
         DataError: there are no pairs, or a file is not readable, or in none of the forms or in several.
     """
-    forms: list[dict[str, Any]] = []
+    forms: list[tuple[str, Form, Collection[str]]] = []
 
-    def note_form(file: str, form: Form, unread: Sequence[str]) -> None:
-        forms.append({"file": file, "form": form.name, "unread": list(unread)})
+    def note_form(file: str, form: Form, unread: Collection[str]) -> None:
+        forms.append((file, form, unread))
 
     with (
         (folder / BYTES).open("wb") as file,
@@ -142,18 +143,20 @@ def write_table(
     with _writer(folder / PICTURES, _PICTURE_SCHEMA) as write:
         for row in pictures.rows():
             write(row)
-    write_json(folder / READ_AS, forms)
+    read_as = [{"file": file, "form": form.name, "unread": list(unread)} for file, form, unread in forms]
+    write_json(folder / READ_AS, read_as)
     write_json(folder / NOTE, made_from)
 
 
 def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
+    context, digest, swapped = pair.identity
     return {
         "pair_id": pair.pair_id,
         "question": pair.question,
         "chosen": pair.chosen,
         "rejected": pair.rejected,
         "system": pair.system,
-        "context": pair.context,
+        "context": context,
         "pictures": [pictures.number(picture) for picture in pair.pictures],
         "earlier": [
             {"role": turn.role, "text": turn.text, "pictures": [pictures.number(one) for one in turn.pictures]}
@@ -161,9 +164,10 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
         ],
         "weight": pair.weight,
         "malformed": pair.malformed,
-        "digest": pair.digest,
-        "swapped_digest": pair.swapped_digest,
-        **{name: pair.about.get(name) for name in ABOUT},
+        "digest": digest,
+        "swapped_digest": swapped,
+        **_NOTHING_SAID,
+        **pair.about,
     }
 
 
