@@ -27,6 +27,7 @@ GONE = "missing:"
 """How the key of a picture begins whose file is not there; the reason follows."""
 OUTSIDE = "outside:"
 """How the key of a picture begins whose path leads out of the file's folder."""
+_REMOTE = "is an address, and pictures are not downloaded"
 KeyOf = Callable[[Path], str]
 """The key of the picture in a file."""
 
@@ -77,7 +78,7 @@ def _from_text(text: str) -> tuple[bytes | None, str | None]:
 def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
     """The picture of a path: as it stands, or beside the file. No relative path leads out of the file's folder."""
     if re.match(r"\w+://", name):
-        return Picture(f"{GONE}{name} is an address, and pictures are not downloaded", None)
+        return Picture(f"{GONE}{name} {_REMOTE}", None)
     if "\0" in name or any(len(part.encode()) > LONGEST for part in re.split(r"[\\/]", name)):
         return Picture(f"{GONE}a text of {len(name):,} letters is neither a path nor a picture in base64", None)
     path = Path(name)
@@ -109,3 +110,19 @@ def _candidates(name: str, base: Path) -> list[Path]:
         return []
     every = [(root / tail).resolve() for tail in (*tails, f"{FOLDER}/{tails[-1]}")]
     return [path for path in every if path.is_relative_to(root)]
+
+
+def why_missing(picture: Picture) -> str:
+    """Why a picture is not to be had, in words that are the same for all such pictures; empty: it is.
+
+    Args:
+        picture: of `picture_of`.
+    """
+    if not picture.missing:
+        empty = isinstance(picture.source, Path) and not picture.source.stat().st_size
+        return "the file of a picture is empty" if empty else ""
+    if picture.key.startswith(OUTSIDE):
+        return "the path of a picture leads out of the folder of pictures"
+    if picture.key.endswith(_REMOTE):
+        return "a picture is an address, and none is downloaded"
+    return "the file of a picture is not there"

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from spavl.errors import DataError
-from spavl.preferences.llama_factory import listed_files, renamed_rows, renaming_of
+from spavl.preferences.llama_factory import INFO, Renaming, listed_files, renamed_rows, renaming_of
 from spavl.rows import Row, rows_of
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 """Ends of the names of files that a folder is searched for, each also before `.gz`."""
 TRAIN = "train"
 """The split that is read where none is named."""
-ABOUT_DATASETS = ("dataset_info.json", "dataset_infos.json", "import.json")
+ABOUT_DATASETS = (INFO, "dataset_infos.json", "import.json")
 """Files that lie beside pairs and hold none."""
 _TRAIN_FILE = re.compile(r"^train(-\d+-of-\d+)?$")
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w. -]+|\*)(?:/([\w.-]+))?)?")
@@ -89,11 +89,12 @@ def _find(source: str | Path) -> PairSource:
 
 
 def _of_files(files: list[Path]) -> PairSource:
-    return PairSource(tuple(files), tuple(map(_pair_file, files)))
+    renamings = {file: renaming for file in files if (renaming := renaming_of(file)) is not None}
+    infos = dict.fromkeys(renaming.folder / INFO for renaming in renamings.values())
+    return PairSource((*files, *infos), tuple(_pair_file(file, renamings.get(file)) for file in files))
 
 
-def _pair_file(file: Path) -> PairFile:
-    renaming = renaming_of(file)
+def _pair_file(file: Path, renaming: Renaming | None) -> PairFile:
     if renaming is None:
         return PairFile(str(file), file.parent, partial(_rows, file))
     return PairFile(str(file), renaming.folder, partial(renamed_rows, file, renaming))
