@@ -3,8 +3,8 @@
 The published train split has none of them. Files and their rows:
 
 - `image_info/meta.json`: `image`, `class1`, `class2`, `class3`;
-- `prefer/{easy,hardq,hards}.json`: `image`, `question`, `chosen`, `rejected`, `reason1`, `reason2`; which of the files a
-  question stands in is its type;
+- `prefer/{easy,hardq,hards}.json`: `image`, `question`, `chosen`, `rejected`, `reason1`, `reason2`; which of the files
+  a question stands in is its type;
 - `model_answer/{easy,hardq,hards}.json`: `image`, `question`, and a column for each of the 12 models;
 - `safety/{easy,hardq,hards}.json`: the same with `safe` or `unsafe` in place of answers (MD-Judge's labels).
 
@@ -42,6 +42,9 @@ LABELS: Mapping[str, str] = {"safe": "safe", "unsafe": "unsafe"}
 """Labels of safety, and the outcomes that they are."""
 INFO, PREFER, ANSWERS, SAFETY = "image_info/meta.json", "prefer", "model_answer", "safety"
 _TABLES = """
+PRAGMA journal_mode=OFF;
+PRAGMA synchronous=OFF;
+PRAGMA cache_size=-65536;
 CREATE TABLE images (name TEXT PRIMARY KEY, class1 TEXT, class2 TEXT, class3 TEXT, ambiguous INTEGER) WITHOUT ROWID;
 CREATE TABLE questions (key BLOB, type TEXT, PRIMARY KEY (key, type)) WITHOUT ROWID;
 CREATE TABLE pairs (key BLOB, type TEXT, reason1 TEXT, reason2 TEXT, PRIMARY KEY (key, type)) WITHOUT ROWID;
@@ -104,9 +107,7 @@ class MetaFiles:
 
     def __init__(self, folder: Path, database: Path, on_row: Callable[[], None] = lambda: None) -> None:
         self._database = sqlite3.connect(database, isolation_level=None)
-        self._database.executescript(
-            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; {_TABLES}"
-        )
+        self._database.executescript(_TABLES)
         self._on_row = on_row
         self._found: Counter[str] = Counter()
         self._empty: Counter[str] = Counter()
@@ -202,10 +203,7 @@ class MetaFiles:
     def _fill(self, folder: Path) -> None:
         insert = self._insert
         if (path := folder / INFO).is_file():
-            rows = (
-                (_file_name(_text(row, "image")), *(_class(row, one) for one in CLASSES)) for row in self._rows(path)
-            )
-            insert(f"INSERT INTO images VALUES (?, ?, ?, ?, 0) {_AMBIGUOUS_IMAGE}", rows)
+            insert(f"INSERT INTO images VALUES (?, ?, ?, ?, 0) {_AMBIGUOUS_IMAGE}", self._image_rows(path))
         for name, kind in TYPES.items():
             if (path := folder / PREFER / f"{name}.json").is_file():
                 insert("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?)", self._pair_rows(path, kind))
@@ -213,6 +211,10 @@ class MetaFiles:
                 insert("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", self._answer_rows(path))
             if (path := folder / SAFETY / f"{name}.json").is_file():
                 insert(f"INSERT INTO labels VALUES (?, ?, ?, 0) {_AMBIGUOUS_LABEL}", self._label_rows(path))
+
+    def _image_rows(self, path: Path) -> Iterator[tuple[Any, ...]]:
+        for row in self._rows(path):
+            yield _file_name(_text(row, "image")), *(_class(row, name) for name in CLASSES)
 
     def _pair_rows(self, path: Path, kind: QuestionType) -> Iterator[tuple[Any, ...]]:
         for row in self._rows(path):

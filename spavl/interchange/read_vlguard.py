@@ -1,8 +1,8 @@
 """VLGuard: requests with one answer each, of which no pair can be made; they become labelled requests.
 
 A row of `train.json` has a picture, whether it is `safe`, its category where it is not, and `instr-resp`: one
-`instruction` where the picture is unsafe, or a `safe_instruction` and an `unsafe_instruction`. The label of a request is
-told by these names alone. The answers are right ones for training (help, or a refusal) and nobody has labelled them:
+`instruction` where the picture is unsafe, or a `safe_instruction` and an `unsafe_instruction`. The label of a request
+is told by these names alone. The answers are right ones for training (help, or a refusal) and nobody has labelled them:
 they are kept in `meta` and graded by none. `spavl qualify` measures a guard of requests on such a file.
 """
 

@@ -1,8 +1,8 @@
 """`spavl import`: a preference dataset of any public form becomes a folder of our own, which every command reads.
 
-The folder has `data/train.parquet` (`spavl.preferences.hub_file`), a card, and `import.json`: what it was made from, what
-was read as what, and what was left out. It is written beside its place and moved there when it is whole; the same import
-again finds it there. VLGuard, which has one answer a request, becomes `labelled.parquet` instead.
+The folder has `data/train.parquet` (`spavl.preferences.hub_file`), a card, and `import.json`: what it was made from,
+what was read as what, and what was left out. It is written beside its place and moved there when it is whole; the same
+import again finds it there. VLGuard, which has one answer a request, becomes `labelled.parquet` instead.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ configs:
 ---
 # {what}
 
-{rows:,} rows, imported by spavl from `{source}`, of which {read:,} rows were read. Read as: {forms}. Left out: {left_out}.
-The licence is that of the source.
+{rows:,} rows, imported by spavl from `{source}`, of which {read:,} rows were read. Read as: {forms}.
+Left out: {left_out}. The licence is that of the source.
 """
 
 
@@ -235,7 +235,12 @@ def _describe(tmp: Path, made: _Made, source: str, made_from: Mapping[str, Any])
     what = "Labelled requests" if made.labelled else "Preference pairs"
     forms = ", ".join(dict.fromkeys(one.form for one in made.read_as))
     write_text(tmp / CARD, _CARD.format(file=LABELLED if made.labelled else PAIRS, what=what, rows=made.tally.kept,
-                                        source=source, read=read, forms=forms, left_out=reasons))  # fmt: skip
+                                        source=_public(source), read=read, forms=forms, left_out=reasons))  # fmt: skip
+
+
+def _public(source: str) -> str:
+    """A source without the folders of this machine."""
+    return Path(source).resolve().name if Path(source).exists() else source
 
 
 # ---- what is written
