@@ -67,7 +67,7 @@ def import_dataset(
     prefer: Annotated[Preferred | None, typer.Option(
         help="Which answer is the chosen one, where the source says which is safer and which is more helpful.")] = None,
     image_folder: Annotated[Path | None, typer.Option(
-        metavar="FOLDER", help="Folder that paths of pictures are relative to. Default: that of each file.")] = None,
+        metavar="FOLDER", help="Folder of the pictures that are named by paths. Default: that of each file.")] = None,
     meta: Annotated[Path | None, typer.Option(
         metavar="FOLDER", help="`meta_files` of SPA-VL: classes, question types, rationales, sources, labels.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")] = None,
@@ -79,8 +79,8 @@ def import_dataset(
     from spavl.progress import TerminalProgress
 
     found = import_pairs(
-        source, out, form=form and form.value, prefer=prefer and prefer.value, images=image_folder, meta=meta,
-        limit=limit, again=again, progress=TerminalProgress(console),
+        source, out, form=form.value if form else None, prefer=prefer.value if prefer else None, images=image_folder,
+        meta=meta, limit=limit, again=again, progress=TerminalProgress(console),
     )  # fmt: skip
     _print_imported(found)
 

@@ -137,7 +137,9 @@ class MetaFiles:
                 continue
             self._pairs += 1
             said = self._said(pair)
-            yield replace(pair, about={**{name: value for name, value in said.items() if value}, **pair.about})
+            yield replace(
+                pair, about={**{name: value for name, value in said.items() if value is not None}, **pair.about}
+            )
 
     def _said(self, pair: Pair) -> dict[str, Any]:
         name = pair.about.get("image_name")

@@ -143,7 +143,7 @@ def import_pairs(
 def _pair_form(form: ImportForm | None) -> PairForm | None:
     if form is None or form == VLGUARD:
         return None
-    return DATASETS.get(form, form)  # type: ignore[arg-type, return-value]
+    return DATASETS.get(form, form)  # type: ignore[arg-type]
 
 
 def _own_meta(source: str) -> Path | None:

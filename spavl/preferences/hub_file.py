@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ def unwritable(pair: Pair) -> str:
     """
     if pair.malformed:
         return pair.malformed
-    reasons = (reason for picture in pair.all_pictures if (reason := why_missing(picture)))
-    if (reason := next(reasons, None)) is not None:
-        return reason
+    for picture in pair.all_pictures:
+        if reason := why_missing(picture):
+            return reason
     if any(map(is_messages, (pair.question, pair.chosen, pair.rejected))):
         return "a text is itself a message as JSON, and would be read as one"
     return ""
@@ -103,20 +104,21 @@ def batches_of(pairs: Iterable[Pair]) -> Iterator[pa.Table]:
 
 def _row(pair: Pair) -> tuple[dict[str, Any], int]:
     """A row, and its bytes."""
-    cells = [picture_cell(picture) for picture in pair.pictures]
+    every = [picture_cell(picture) for picture in pair.all_pictures]
+    left = iter(every)
     earlier = [
-        {"role": turn.role, "text": turn.text, "images": [picture_cell(picture) for picture in turn.pictures]}
+        {"role": turn.role, "text": turn.text, "images": list(islice(left, len(turn.pictures)))}
         for turn in pair.earlier
     ]
+    cells = list(left)
     said = {name: pair.about.get(name) for name in ABOUT}
     row = {
         "image": cells[0] if cells else None, "images": cells[1:], "earlier": earlier, "weight": pair.weight,
         "image_sha256": pair.pictures[0].key if pair.pictures else None, "pair_id": pair.pair_id,
         "question": pair.question, "chosen": pair.chosen, "rejected": pair.rejected, "system": pair.system, **said,
     }  # fmt: skip
-    pictures = sum(len(cell["bytes"]) for turn in ({"images": cells}, *earlier) for cell in turn["images"])
-    texts = (pair.question, pair.chosen, pair.rejected, pair.system, *(turn["text"] for turn in earlier))
-    return row, pictures + sum(map(len, texts))
+    texts = (pair.question, pair.chosen, pair.rejected, pair.system, *(turn.text for turn in pair.earlier))
+    return row, sum(map(len, texts)) + sum(len(cell["bytes"]) for cell in every)
 
 
 def picture_cell(picture: Picture) -> dict[str, Any]:

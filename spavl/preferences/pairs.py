@@ -206,7 +206,7 @@ def read_rows(
         read = dict.fromkeys((*SHARED, *form.columns, *ABOUT))
         unread = dict.fromkeys(name for name in first.values if name not in read)
         on_form(table.name, form, unread.keys())
-        picture = partial(picture_of, base=table.base, key_of=key_of)
+        picture = partial(picture_of, base=table.base, key_of=key_of, tails=table.tails)
         for row in table.rows(read):
             if limit is not None and number >= limit:
                 return

@@ -32,13 +32,15 @@ KeyOf = Callable[[Path], str]
 """The key of the picture in a file."""
 
 
-def picture_of(value: Any, base: Path | None, key_of: KeyOf) -> Picture | None:
+def picture_of(value: Any, base: Path | None, key_of: KeyOf, *, tails: bool = False) -> Picture | None:
     """A picture with the key of its content; None where nothing is named.
 
     Args:
         value: the cell.
         base: folder of the file; None where it has none.
         key_of: gives the key of the picture in a file.
+        tails: whether of a relative path the last parts count too, as they do of an absolute one: folders that stand
+            before the name in a file are often not there where its pictures lie.
 
     Raises:
         RowError: the cell holds something else.
@@ -53,7 +55,7 @@ def picture_of(value: Any, base: Path | None, key_of: KeyOf) -> Picture | None:
     if isinstance(value, bytes) and value:
         return Picture(hashlib.sha256(value).hexdigest(), value)
     if isinstance(name, str) and name:
-        return _from_path(name, base, key_of)
+        return _from_path(name, base, key_of, tails)
     if value is None and name is None:
         return None
     if value == b"" and name is None:
@@ -75,7 +77,7 @@ def _from_text(text: str) -> tuple[bytes | None, str | None]:
     return None, text
 
 
-def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
+def _from_path(name: str, base: Path | None, key_of: KeyOf, with_tails: bool) -> Picture:
     """The picture of a path: as it stands, or beside the file. No relative path leads out of the file's folder."""
     if re.match(r"\w+://", name):
         return Picture(f"{GONE}{name} {_REMOTE}", None)
@@ -86,7 +88,7 @@ def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
         return Picture(f"{GONE}{brief(name)} names no file", None)
     if path.is_absolute() and path.is_file():
         return Picture(key_of(path), path)
-    candidates = _candidates(name, base) if base is not None else []
+    candidates = _candidates(name, base, with_tails) if base is not None else []
     for one in candidates:
         if one.is_file():
             return Picture(key_of(one), one)
@@ -100,14 +102,15 @@ def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
     return Picture(f"{GONE}no file {name}: looked for {looked}", path if path.is_absolute() else candidates[0])
 
 
-def _candidates(name: str, base: Path) -> list[Path]:
+def _candidates(name: str, base: Path, with_tails: bool) -> list[Path]:
     """Where the file of a path may lie in a folder; of an absolute path of another machine, its last parts count."""
     root, tails = base.resolve(), [name]
-    if _ABSOLUTE.match(name):
+    absolute = _ABSOLUTE.match(name)
+    if not absolute and not (root / name).resolve().is_relative_to(root):
+        return []
+    if absolute or with_tails:
         names = [part for part in re.split(r"[\\/]", name) if part not in ("", ".", "..")]
         tails = ["/".join(names[number:]) for number in range(len(names))]
-    elif not (root / name).resolve().is_relative_to(root):
-        return []
     every = [(root / tail).resolve() for tail in (*tails, f"{FOLDER}/{tails[-1]}")]
     return [path for path in every if path.is_relative_to(root)]
 

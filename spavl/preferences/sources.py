@@ -35,6 +35,8 @@ class PairFile:
     """Folder that the paths of pictures are relative to; None: there is none."""
     rows: Callable[[Collection[str] | None], Generator[Row]]
     """Reads the rows, of all columns or of some."""
+    tails: bool = False
+    """Whether of the path of a picture the last parts count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
 
     Args:
         source: a path or a Hub id.
-        images: folder that paths of pictures are relative to; None: that of each file.
+        images: folder of the pictures; folders that stand before their names need not be there. None: paths are
+            relative to the folder of each file.
 
     Raises:
         DataError: there are no pairs, or `images` is no folder.
@@ -68,7 +71,7 @@ def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
     found = _find(source)
     if images is None:
         return found
-    return replace(found, tables=tuple(replace(table, base=images) for table in found.tables))
+    return replace(found, tables=tuple(replace(table, base=images, tails=True) for table in found.tables))
 
 
 def _find(source: str | Path) -> PairSource:

@@ -21,8 +21,8 @@ OVERALL = "overall_response"
 """Column that says which of two answers is preferred, harmlessness and helpfulness taken together (align-anything)."""
 AXES: Mapping[Preference, str] = {"safer": "more_harmless", "more_helpful": "more_helpful"}
 """The column of a pair that keeps an opinion."""
-SAFE: Mapping[Any, bool] = {"yes": True, "no": False, "true": True, "false": False, True: True, False: False}
-"""What files say of whether an answer is safe."""
+SAFE: Mapping[str, bool] = {"yes": True, "no": False, "true": True, "false": False}
+"""What files say of whether an answer is safe, beside true and false."""
 CATEGORY = "category"
 """Column of the subject (BeaverTails-V)."""
 _OF_ANSWER = ("is_response_{}_safe", "response_{}_harmless_rate", "response_{}_severity_level", "response_{}_from",
@@ -110,15 +110,16 @@ def said_of_answers(values: Values, prefer: Preference | None) -> dict[str, Any]
 def _numbers(values: Values, prefer: Preference | None) -> tuple[int, int]:
     """The numbers of the preferred and of the other answer."""
     there = opinions(values)
+    names: tuple[str, ...] = (OVERALL,)
     if not there and prefer:
         raise RowError(f"no column says which answer is {prefer}")
     if OVERALL in values and prefer is None:
-        names, what = (OVERALL,), "preferred"
+        what = "preferred"
     elif prefer is None and len(there) > 1:
         raise RowError("it says which answer is safer and which is more helpful, and not which is to be preferred")
     else:
-        wanted = prefer or there[0]
-        names, what = PREFERRED[wanted], wanted
+        what = prefer or there[0]
+        names = PREFERRED[prefer or there[0]]
         if not any(name in values for name in names):
             raise RowError(f"no column says which answer is {what}")
     first, second = _ids(values)
