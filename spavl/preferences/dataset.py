@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ from spavl.tables import write_batches
 
 ROWS, PICTURES = "rows.parquet", "pictures.parquet"
 """Files that are added to the folder of a table of pairs."""
+TOGETHER = 8
+"""Record batches of the pairs that become one row group."""
 TEXTS = ("pair_id", "system", "question", "chosen", "rejected", "context", "malformed")
 _TURN = pa.struct([("role", pa.string()), ("text", pa.string()), ("images", pa.list_(pa.string()))])
 SCHEMA = pa.schema(
@@ -100,7 +103,9 @@ def _pictures(pairs: PairTable) -> Iterator[pa.Table]:
 def _rows(pairs: PairTable) -> Iterator[pa.Table]:
     keys = pairs.picture_keys().combine_chunks()
     start = 0
-    for batch in pairs.batches():
+    left = pairs.batches()
+    while several := list(islice(left, TOGETHER)):
+        batch = pa.Table.from_batches(several).combine_chunks().to_batches()[0]
         columns = {name: batch.column(name) for name in (*TEXTS, "weight", "digest", "swapped_digest", *ABOUT)}
         columns["number"] = pa.array(range(start, start + batch.num_rows), pa.int64())
         columns["images"] = _named(batch.column("pictures"), keys)

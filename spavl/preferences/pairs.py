@@ -99,7 +99,7 @@ class Pair:
         tree with pairs of the same question alone: else all rows of text in a dataset were one tree.
         """
         if not (self.pictures or self.earlier):
-            return _sha256(json.dumps([self.system, self.question]))
+            return _sha256(_listed([self.system, self.question]))
         keys = [picture.key for picture in self.pictures]
         if len(keys) == 1 and not (self.earlier or self.system):
             return keys[0]
@@ -270,10 +270,13 @@ def _answer(turn: Turn, thought: Thought) -> str:
 
 def _digest(texts: Sequence[str], weight: float) -> bytes:
     """SHA-256 of texts, and of a weight that is not 1, as `json.dumps` writes their list."""
-    content = f"[{', '.join(map(encode_basestring_ascii, texts))}]"
-    if weight != 1:
-        content = json.dumps([*texts, weight])
+    content = _listed(texts) if weight == 1 else json.dumps([*texts, weight])
     return hashlib.sha256(content.encode()).digest()
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Texts as `json.dumps` writes their list, in a third of the time."""
+    return f"[{', '.join(map(encode_basestring_ascii, texts))}]"
 
 
 def _sha256(text: str) -> str:

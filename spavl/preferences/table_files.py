@@ -18,7 +18,7 @@ import pyarrow as pa
 from spavl.atomic import write_json
 from spavl.errors import DataError, RunError
 from spavl.pictures import Picture
-from spavl.preferences.about import ABOUT, FIELDS
+from spavl.preferences.about import FIELDS
 from spavl.preferences.forms import Form
 from spavl.preferences.pairs import Pair, Reading, file_key, read_rows
 from spavl.preferences.sources import PairSource
@@ -31,7 +31,6 @@ NOTE, READ_AS = "made-from.json", "read-as.json"
 BATCH = 1024
 """Rows of a record batch: all batches of a file but the last have as many."""
 _NUMBERS = pa.list_(pa.int32())
-_NOTHING_SAID = dict.fromkeys(ABOUT)
 _TURN = pa.struct([("role", pa.string()), ("text", pa.string()), ("pictures", _NUMBERS)])
 _PAIR_SCHEMA = pa.schema(
     [
@@ -166,7 +165,6 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
         "malformed": pair.malformed,
         "digest": digest,
         "swapped_digest": swapped,
-        **_NOTHING_SAID,
         **pair.about,
     }
 
@@ -220,6 +218,18 @@ class _Pictures:
             yield {"key": key, "path": str(path) if path else None, "start": start, "length": length}
 
 
+def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Rows as a batch; a column that none of them has is null."""
+    there = set().union(*rows)
+    columns = [
+        pa.array([row.get(field.name) for row in rows], field.type)
+        if field.name in there
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 @contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
     """What writes a row to an Arrow file, in record batches of `BATCH` rows."""
@@ -232,7 +242,7 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]]
                 flush()
 
         def flush() -> None:
-            file.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            file.write_batch(_batch(rows, schema))
             rows.clear()
             pa.default_memory_pool().release_unused()  # or what pictures took stays with the process
 
