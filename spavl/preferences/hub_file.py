@@ -35,8 +35,8 @@ _FIELDS = (
     pa.field("images", pa.list_(_PICTURE)),
     pa.field("earlier", pa.list_(_TURN)),
 )
-GROUP_ROWS, GROUP_PICTURES = 10_000, 100
-"""Most rows of a row group, and most pictures (what the Hub's viewer recommends), but for a single row of more."""
+GROUP_ROWS, GROUP_PICTURES = 10_000, 1_000
+"""Most rows of a row group, and most pictures, but for a single row of more."""
 GROUP_BYTES = 60 * 2**20
 """Bytes of pictures and texts that a row group holds at most, but for a single row of more."""
 _SUFFIXES = {b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp", b"II*\0": ".tiff",
