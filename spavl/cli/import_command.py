@@ -61,7 +61,8 @@ class Preferred(StrEnum):
 )
 def import_dataset(
     source: Annotated[str, typer.Argument(
-        metavar="SOURCE", help="A file, a folder, a `datasets` folder, or OWNER/NAME[:CONFIG[/SPLIT]] of the Hub.")],
+        metavar="SOURCE", help="A file, a folder, a `datasets` folder, or OWNER/NAME:CONFIG/SPLIT of the Hub, of which "
+        "config and split may be left out; `*` stands for every config.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the imported dataset.")],
     form: Annotated[SourceForm | None, typer.Option("--as", help="What it is. Default: told by its columns.")] = None,
     prefer: Annotated[Preferred | None, typer.Option(
@@ -75,13 +76,14 @@ def import_dataset(
 ) -> None:  # fmt: skip
     """Import a preference dataset of any public form; every command then reads the folder as its own."""
     from spavl.cli.terminal import out as console
-    from spavl.pipeline.imports import import_pairs
+    from spavl.pipeline.imports import ImportChoices, import_pairs
     from spavl.progress import TerminalProgress
 
-    found = import_pairs(
-        source, out, form=form.value if form else None, prefer=prefer.value if prefer else None, images=image_folder,
-        meta=meta, limit=limit, again=again, progress=TerminalProgress(console),
+    choices = ImportChoices(
+        form=form.value if form else None, prefer=prefer.value if prefer else None, images=image_folder, meta=meta,
+        limit=limit,
     )  # fmt: skip
+    found = import_pairs(source, out, choices, again=again, progress=TerminalProgress(console))
     _print_imported(found)
 
 

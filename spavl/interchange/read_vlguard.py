@@ -68,8 +68,8 @@ def labelled_requests(file: Path, tally: Tally, *, images: Path | None, limit: i
     """
     rows: list[dict[str, Any]] = []
     size = 0
-    beside = file.parent / file.stem  # where VLGuard's own archive is unpacked
-    base = images or (beside if beside.is_dir() else file.parent)
+    unpacked = file.parent / file.stem  # where VLGuard's own archive is unpacked
+    base = images or (unpacked if unpacked.is_dir() else file.parent)
     for row in islice(_requests(rows_of(file), base, tally), limit):
         more = len(row["image"]["bytes"])
         if rows and (len(rows) == GROUP_PICTURES or size + more > GROUP_BYTES):

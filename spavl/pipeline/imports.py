@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -91,21 +91,36 @@ class Imported:
     """Whether the same import had been made before."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportChoices:
+    """What is said of a source by who imports it."""
+
+    form: ImportForm | None = None
+    """What the source is; None: told by its columns."""
+    prefer: Preference | None = None
+    """Which answer is preferred, where the source says of two which is safer and which is more helpful."""
+    images: Path | None = None
+    """Folder of the pictures that are named by paths; None: that of each file."""
+    meta: Path | None = None
+    """The folder `meta_files` of SPA-VL; None: that in the source, if it has one."""
+    limit: int | None = None
+    """Only the first so many rows."""
+
+
 def import_pairs(
-    source: str, out: Path, *, form: ImportForm | None = None, prefer: Preference | None = None,
-    images: Path | None = None, meta: Path | None = None, limit: int | None = None, again: bool = False,
+    source: str,
+    out: Path,
+    choices: ImportChoices = ImportChoices(),
+    *,
+    again: bool = False,
     progress: Progress = NoProgress(),
-) -> Imported:  # fmt: skip
+) -> Imported:
     """Make a folder of a source's pairs, or find that it has been made.
 
     Args:
         source: a file or folder in one of the public forms, a `datasets` folder, or `OWNER/NAME[:CONFIG]` of the Hub.
         out: the folder.
-        form: what the source is; None: told by its columns.
-        prefer: which answer is preferred, where the source says of two which is safer and which is more helpful.
-        images: folder that paths of pictures are relative to; None: that of each file.
-        meta: the folder `meta_files` of SPA-VL; None: that in the source, if it has one.
-        limit: only the first so many rows.
+        choices: what the source is, and what of it is wanted.
         again: make it anew even where nothing has changed.
         progress: where progress is shown.
 
@@ -114,41 +129,40 @@ def import_pairs(
         SettingsError: something is asked for that the source does not have.
         RunError: the folder holds something else, or cannot be written.
     """
-    found = find_pairs(source, images=images)
+    if choices.meta is None and (Path(source) / "meta_files").is_dir():
+        choices = replace(choices, meta=Path(source) / "meta_files")
+    found = find_pairs(source, images=choices.images)
+    form = choices.form
     labelled = form == VLGUARD or (form is None and bool(found.files) and is_vlguard(found.files[0]))
-    meta = meta or _own_meta(source)
-    if labelled and (prefer or meta):
+    if labelled and (choices.prefer or choices.meta):
         raise SettingsError("VLGuard has neither two answers nor meta files", where="--prefer, --meta",
                             try_="leave them out")  # fmt: skip
-    made_from = {
-        "format": FORMAT, "source": str(source), "form": form, "prefer": prefer, "limit": limit,
-        "images": str(images.resolve()) if images else None, "files": _stamps(found.files),
-        "meta": _stamps(meta_files(meta)) if meta else None,
-    }  # fmt: skip
+    made_from = _made_from(source, found, choices)
     there = _already(out, made_from)
     if there is not None and not again:
         return there
     with atomic_write(out, what="The imported dataset", try_=CHECK_PATH) as tmp:
         remove_abandoned(out)
         tmp.mkdir()
-        if labelled:
-            made = _write_requests(found, tmp, images, limit, progress)
-        else:
-            reading = Reading(form=_pair_form(form), prefer=prefer)
-            made = _write_pairs(found, tmp, reading, meta, limit, progress)
-        _describe(tmp, made, str(source), made_from)
+        write = _write_requests if labelled else _write_pairs
+        _describe(tmp, write(found, tmp, choices, progress), str(source), made_from)
     return _from_note(out, json.loads((out / NOTE).read_text("utf-8")), was_there=False)
+
+
+def _made_from(source: str, found: PairSource, choices: ImportChoices) -> dict[str, Any]:
+    """All that decides what an import makes, but for the pictures that are named by paths."""
+    images, meta = choices.images, choices.meta
+    return {
+        "format": FORMAT, "source": str(source), "form": choices.form, "prefer": choices.prefer,
+        "limit": choices.limit, "images": str(images.resolve()) if images else None, "files": _stamps(found.files),
+        "meta": _stamps(meta_files(meta)) if meta else None,
+    }  # fmt: skip
 
 
 def _pair_form(form: ImportForm | None) -> PairForm | None:
     if form is None or form == VLGUARD:
         return None
     return DATASETS.get(form, form)  # type: ignore[arg-type]
-
-
-def _own_meta(source: str) -> Path | None:
-    folder = Path(source) / "meta_files"
-    return folder if folder.is_dir() else None
 
 
 def _stamps(files: Iterable[Path]) -> list[list[Any]]:
@@ -246,9 +260,9 @@ def _public(source: str) -> str:
 # ---- what is written
 
 
-def _write_pairs(
-    found: PairSource, tmp: Path, reading: Reading, meta: Path | None, limit: int | None, progress: Progress
-) -> _Made:
+def _write_pairs(found: PairSource, tmp: Path, choices: ImportChoices, progress: Progress) -> _Made:
+    reading = Reading(form=_pair_form(choices.form), prefer=choices.prefer)
+    meta, limit = choices.meta, choices.limit
     tally, forms = Tally(), list[tuple[str, Form, Collection[str]]]()
 
     def note_form(file: str, form: Form, unread: Collection[str]) -> None:
@@ -292,15 +306,13 @@ def _open_meta(meta: Path, tmp: Path, progress: Progress) -> MetaFiles:
     return found
 
 
-def _write_requests(
-    found: PairSource, tmp: Path, images: Path | None, limit: int | None, progress: Progress
-) -> _Made:  # fmt: skip
+def _write_requests(found: PairSource, tmp: Path, choices: ImportChoices, progress: Progress) -> _Made:
     tally = Tally()
     (file, *others) = found.files
     if others:
         raise DataError("several files of VLGuard", where=str(file.parent), try_=f"name one of them, such as {file}")
     with progress.bar("import: requests") as on_progress:
-        batches = labelled_requests(file, tally, images=images, limit=limit)
+        batches = labelled_requests(file, tally, images=choices.images, limit=choices.limit)
         write_batches(tmp / LABELLED, REQUESTS, batches, footer=lambda: {"imported": FORMAT})
         on_progress(tally.read, tally.read)
     return _Made(tally, [ReadAs(str(file), VLGUARD, ())], None, labelled=True)

@@ -1,5 +1,6 @@
-"""Rows of two answers and marks on them: which is safer, which helps more, which is better over all (BeaverTails-V,
-PKU-SafeRLHF, align-anything), and what such a row says of each answer.
+"""Rows of two answers and marks on them: which is safer, which is more helpful, which is better over all.
+
+BeaverTails-V, PKU-SafeRLHF and align-anything have such rows. What they say of each answer is read too.
 """
 
 from __future__ import annotations

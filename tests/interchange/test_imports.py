@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.pictures import Picture
-from spavl.pipeline.imports import import_pairs
+from spavl.pipeline.imports import ImportChoices, import_pairs
 from spavl.preferences.dataset import open_dataset
 from spavl.preferences.hub_file import SCHEMA, batches_of, unwritable
 from spavl.preferences.pairs import Pair, Reading, read_rows
@@ -44,7 +44,7 @@ def test_pairs_of_every_form_come_back_the_same(form, tmp_path):
     more = {"class3": "kind", "chosen_safe": True, "judges_for": ["a", "b"], "chosen_severity": 2, "weight": 0.5}
     values = WRITERS[form](TALK) | {"images": ["0.png", "1.png", "2.png"], "pair_id": "p"} | more
     file = lines(tmp_path / "in" / "train.jsonl", [values, {**values, "pair_id": "q", "class3": None}])
-    found = import_pairs(str(file), tmp_path / "out", images=tmp_path)
+    found = import_pairs(str(file), tmp_path / "out", ImportChoices(images=tmp_path))
     assert (found.rows, found.read, found.left_out) == (2, 2, ())
     read = list(read_rows(find_pairs(file, images=tmp_path)))
     assert len(read[0].all_pictures) == 3 and read[0].about["judges_for"] == ["a", "b"]
@@ -191,11 +191,11 @@ def test_the_same_import_again_reads_nothing_and_another_one_takes_its_place(tmp
     second = import_pairs(str(file), tmp_path / "out")
     assert second.was_there and not first.was_there and second.rows == 3
     assert (tmp_path / "out" / "data" / "train.parquet").stat().st_mtime_ns == made
-    assert import_pairs(str(file), tmp_path / "out", limit=2).rows == 2
+    assert import_pairs(str(file), tmp_path / "out", ImportChoices(limit=2)).rows == 2
     (tmp_path / "out" / "data" / "train.parquet").write_bytes(b"damaged")
-    third = import_pairs(str(file), tmp_path / "out", limit=2)
+    third = import_pairs(str(file), tmp_path / "out", ImportChoices(limit=2))
     assert not third.was_there and len(read_pairs(tmp_path / "out")) == 2
-    assert not import_pairs(str(file), tmp_path / "out", limit=2, again=True).was_there
+    assert not import_pairs(str(file), tmp_path / "out", ImportChoices(limit=2), again=True).was_there
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "import.json", "data/train.parquet"])
@@ -239,15 +239,15 @@ def test_row_groups_stay_small_however_large_pictures_are(tmp_path, monkeypatch)
 
 def test_beavertails_and_vlfeedback_are_told_by_their_structure(tmp_path):
     lines(tmp_path / "b" / "train.jsonl", [beavertails(n) for n in range(3)])
-    found = import_pairs(str(tmp_path / "b"), tmp_path / "out-b", prefer="safer")
+    found = import_pairs(str(tmp_path / "b"), tmp_path / "out-b", ImportChoices(prefer="safer"))
     assert found.rows == 3 and found.read_as[0].form == "two-responses"
     assert set(found.read_as[0].unread) == {"image_severity", "response_1_helpful_rate", "response_2_helpful_rate"}
     lines(tmp_path / "v" / "train.jsonl", [vlfeedback(0, [(1, 2, 3), (3, 4, 5)]), vlfeedback(1, [(1, 1, 1)] * 3)])
     found = import_pairs(str(tmp_path / "v"), tmp_path / "out-v")
     assert found.rows == 1 and found.read_as[0].form == "vlfeedback"
-    assert import_pairs(str(tmp_path / "v"), tmp_path / "out-v", form="vlfeedback").rows == 1
+    assert import_pairs(str(tmp_path / "v"), tmp_path / "out-v", ImportChoices(form="vlfeedback")).rows == 1
     with pytest.raises(DataError, match="not in the form two-responses"):
-        import_pairs(str(tmp_path / "v"), tmp_path / "out-v", form="beavertails-v")
+        import_pairs(str(tmp_path / "v"), tmp_path / "out-v", ImportChoices(form="beavertails-v"))
 
 
 def test_what_was_imported_is_opened_by_audit_and_align_as_the_source_is(tmp_path):
@@ -270,8 +270,8 @@ def test_thoughts_of_messages_are_kept_for_those_who_train_on_them(tmp_path):
 def test_a_folder_of_pictures_that_is_not_there_is_a_sentence(tmp_path):
     file = write_json(tmp_path / "train.json", [{"question": "q", "chosen": "x", "rejected": "y"}])
     with pytest.raises(DataError, match="folder of pictures does not exist"):
-        import_pairs(str(file), tmp_path / "out", images=tmp_path / "gone")
+        import_pairs(str(file), tmp_path / "out", ImportChoices(images=tmp_path / "gone"))
     with pytest.raises(DataError, match="none of SPA-VL's meta files"):
-        import_pairs(str(file), tmp_path / "out", meta=tmp_path)
+        import_pairs(str(file), tmp_path / "out", ImportChoices(meta=tmp_path))
     with pytest.raises(SettingsError, match="VLGuard has neither"):
-        import_pairs(str(file), tmp_path / "out", form="vlguard", prefer="safer")
+        import_pairs(str(file), tmp_path / "out", ImportChoices(form="vlguard", prefer="safer"))

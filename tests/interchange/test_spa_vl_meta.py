@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from spavl.errors import DataError
 from spavl.interchange.read_spa_vl_meta import MODELS, MetaFiles
-from spavl.pipeline.imports import import_pairs
+from spavl.pipeline.imports import ImportChoices, import_pairs
 from spavl.preferences.pairs import Pair
 from tests.interchange.import_files import by_model, meta_folder, published, write_json
 from tests.preferences.test_pairs import read_pairs, row
@@ -71,7 +71,7 @@ def test_the_pair_itself_decides_where_its_question_stands_in_two_types(tmp_path
     folder = meta_folder(tmp_path / "m", images=IMAGES, answers=[], safety=[],
                          prefer={"easy": [judged(0)], "hardq": [judged(0, chosen="other", reason1="no")]})  # fmt: skip
     source = published(tmp_path / "hub", [row(0)])
-    import_pairs(str(source), tmp_path / "out", meta=folder)
+    import_pairs(str(source), tmp_path / "out", ImportChoices(meta=folder))
     (pair,) = read_pairs(tmp_path / "out")
     assert (pair.about["question_type"], pair.about["reason_ab"]) == ("easy_question", "why 0")
 
@@ -80,14 +80,16 @@ def test_the_authors_json_is_joined_by_the_name_of_its_picture(tmp_path, meta):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "0.png").write_bytes(row(0)["image"]["bytes"])
     source = write_json(tmp_path / "easy.json", [judged(0, image="class1/class2/0.png")])
-    import_pairs(str(source), tmp_path / "out", meta=meta, images=tmp_path / "pictures")
+    import_pairs(str(source), tmp_path / "out", ImportChoices(meta=meta, images=tmp_path / "pictures"))
     (pair,) = read_pairs(tmp_path / "out")
     assert (pair.about["class3"], pair.about["chosen_source"], pair.about["reason_ab"]) == ("kind 0", "Otter", "why 0")
 
 
 def test_some_of_the_meta_files_are_enough_and_the_others_count_as_nothing(tmp_path):
     write_json(tmp_path / "m" / "image_info" / "meta.json", IMAGES)
-    found = import_pairs(str(published(tmp_path / "hub", [row(0)])), tmp_path / "out", meta=tmp_path / "m")
+    found = import_pairs(
+        str(published(tmp_path / "hub", [row(0)])), tmp_path / "out", ImportChoices(meta=tmp_path / "m")
+    )
     assert (dict(found.joined.found), dict(found.joined.empty)) == ({"class": 1}, {})
     assert not list((tmp_path / "out").glob("*.sqlite"))
 
@@ -96,7 +98,7 @@ def test_some_of_the_meta_files_are_enough_and_the_others_count_as_nothing(tmp_p
 def test_meta_files_of_another_structure_are_a_sentence_with_their_place(rows, tmp_path):
     write_json(tmp_path / "m" / "prefer" / "easy.json", rows)
     with pytest.raises(DataError, match="has no text"):
-        import_pairs(str(published(tmp_path / "hub", [row(0)])), tmp_path / "out", meta=tmp_path / "m")
+        import_pairs(str(published(tmp_path / "hub", [row(0)])), tmp_path / "out", ImportChoices(meta=tmp_path / "m"))
     assert not (tmp_path / "out").exists()
 
 

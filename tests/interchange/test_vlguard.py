@@ -6,7 +6,7 @@ import pytest
 from spavl.errors import DataError
 from spavl.evaluate.loaders.labelled import labelled_examples
 from spavl.interchange.read_vlguard import is_vlguard
-from spavl.pipeline.imports import import_pairs
+from spavl.pipeline.imports import ImportChoices, import_pairs
 from tests.interchange.import_files import vlguard, write_json
 
 
@@ -28,8 +28,8 @@ def test_requests_get_the_labels_that_vlguard_names_and_qualify_reads_them(tmp_p
 
 def test_a_limit_counts_requests_and_a_folder_is_told_too(tmp_path):
     vlguard(tmp_path)
-    assert import_pairs(str(tmp_path), tmp_path / "out", limit=2).rows == 2
-    assert import_pairs(str(tmp_path), tmp_path / "out", limit=2).was_there
+    assert import_pairs(str(tmp_path), tmp_path / "out", ImportChoices(limit=2)).rows == 2
+    assert import_pairs(str(tmp_path), tmp_path / "out", ImportChoices(limit=2)).was_there
 
 
 @pytest.mark.parametrize(("more", "reason"), [
