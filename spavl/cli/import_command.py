@@ -89,6 +89,7 @@ def import_dataset(
 
 def _print_imported(found: Imported) -> None:
     from spavl.cli.terminal import say, table
+    from spavl.plural import plural
 
     rows = [[one.file, one.form, _some(one.unread)] for one in found.read_as]
     table("Read", ["file", "as", "columns that were not read"], rows, right=3)
@@ -100,8 +101,8 @@ def _print_imported(found: Imported) -> None:
         rows = [[what, f"{n:,} of {found.joined.pairs:,}"] for what, n in counts.items()]
         table("From the meta files", ["what", "pairs"], rows)
     were = " (as before: no file has changed)" if found.was_there else ""
-    what = "labelled requests" if found.labelled else "pairs"
-    say(f"\n{found.rows:,} {what} of {found.read:,} rows read, in {found.folder}{were}")
+    made = plural(found.rows, "labelled request" if found.labelled else "pair")
+    say(f"\n{made} of {found.read:,} rows read, in {found.folder}{were}")
     if found.labelled:
         say("No pairs: each request has one answer, and none is made up.")
         say(f"Next:   `spavl qualify SETTINGS --guard NAME --examples {found.folder / 'labelled.parquet'}`")

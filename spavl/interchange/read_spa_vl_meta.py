@@ -25,7 +25,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, final
 
-from spavl.errors import DataError
+from spavl.atomic import MAKE_ROOM
+from spavl.errors import DataError, RunError
 from spavl.preferences.pairs import Pair
 from spavl.records import QuestionType
 from spavl.rows import Row, rows_of
@@ -103,9 +104,11 @@ class MetaFiles:
 
     Raises:
         DataError: a file cannot be read, or its rows lack a column.
+        RunError: the disk is full.
     """
 
     def __init__(self, folder: Path, database: Path, on_row: Callable[[], None] = lambda: None) -> None:
+        self._path = database
         self._database = sqlite3.connect(database, isolation_level=None)
         self._database.executescript(_TABLES)
         self._on_row = on_row
@@ -249,9 +252,14 @@ class MetaFiles:
             yield row
 
     def _insert(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        self._database.execute("BEGIN")
-        self._database.executemany(sql, rows)
-        self._database.execute("COMMIT")
+        try:
+            self._database.execute("BEGIN")
+            self._database.executemany(sql, rows)
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise RunError(
+                f"The meta files cannot be sorted: {error}", where=str(self._path), try_=MAKE_ROOM
+            ) from error
 
     def _all(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
         with closing(self._database.execute(sql, given)) as cursor:

@@ -11,6 +11,8 @@ from spavl.preferences.pairs import Pair
 
 PLACES = 3
 """Places that are named for a reason."""
+REASONS, OTHER = 40, "other reasons"
+"""Most reasons that are told apart, since some name a value of the row, and what the rest is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Tally:
             reason: why, in words that are the same for all such rows.
             where: file and line or row.
         """
+        if reason not in self._rows and len(self._rows) >= REASONS:
+            reason = OTHER
         self._rows[reason] = self._rows.get(reason, 0) + 1
         places = self._places.setdefault(reason, [])
         if len(places) < PLACES:

@@ -129,6 +129,9 @@ def import_pairs(
         SettingsError: something is asked for that the source does not have.
         RunError: the folder holds something else, or cannot be written.
     """
+    if Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+        raise SettingsError("The folder of the import lies in the source, and would be read as a part of it",
+                            where=str(out), try_="name a folder outside of the source")  # fmt: skip
     if choices.meta is None and (Path(source) / "meta_files").is_dir():
         choices = replace(choices, meta=Path(source) / "meta_files")
     found = find_pairs(source, images=choices.images)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spavl.errors import DataError, RunError, SettingsError
+from spavl.interchange.read_tally import Tally
 from spavl.pictures import Picture
 from spavl.pipeline.imports import ImportChoices, import_pairs
 from spavl.preferences.dataset import open_dataset
@@ -152,33 +153,37 @@ def test_a_zero_character_stays_in_its_text(tmp_path):
 
 
 def test_files_of_a_folder_may_have_different_columns_and_forms(tmp_path):
-    lines(tmp_path / "train-00000-of-00002.jsonl", [{"question": "q", "chosen": "x", "rejected": "y", "class3": "k"}])
-    lines(tmp_path / "train-00001-of-00002.jsonl", [{"prompt": "p", "chosen": "x", "rejected": "y", "extra": 1}])
-    found = import_pairs(str(tmp_path), tmp_path / "out")
+    lines(
+        tmp_path / "in" / "train-00000-of-00002.jsonl",
+        [{"question": "q", "chosen": "x", "rejected": "y", "class3": "k"}],
+    )
+    lines(tmp_path / "in" / "train-00001-of-00002.jsonl", [{"prompt": "p", "chosen": "x", "rejected": "y", "extra": 1}])
+    found = import_pairs(str(tmp_path / "in"), tmp_path / "out")
     assert [(one.form, one.unread) for one in found.read_as] == [("spa-vl", ()), ("trl", ("extra",))]
     assert [(p.question, p.about) for p in read_pairs(tmp_path / "out")] == [("q", {"class3": "k"}), ("p", {})]
 
 
 def test_a_file_of_a_folder_that_holds_no_pairs_is_named(tmp_path):
-    lines(tmp_path / "train-0.jsonl", [{"question": "q", "chosen": "x", "rejected": "y"}])
-    lines(tmp_path / "train-1.jsonl", [{"other": "q"}])
-    (tmp_path / "train-0.jsonl").rename(tmp_path / "train-00000-of-00002.jsonl")
-    (tmp_path / "train-1.jsonl").rename(tmp_path / "train-00001-of-00002.jsonl")
+    lines(tmp_path / "in" / "train-0.jsonl", [{"question": "q", "chosen": "x", "rejected": "y"}])
+    lines(tmp_path / "in" / "train-1.jsonl", [{"other": "q"}])
+    (tmp_path / "in" / "train-0.jsonl").rename(tmp_path / "in" / "train-00000-of-00002.jsonl")
+    (tmp_path / "in" / "train-1.jsonl").rename(tmp_path / "in" / "train-00001-of-00002.jsonl")
     with pytest.raises(DataError, match="no form of preference pairs") as caught:
-        import_pairs(str(tmp_path), tmp_path / "out")
+        import_pairs(str(tmp_path / "in"), tmp_path / "out")
     assert caught.value.where.endswith("train-00001-of-00002.jsonl")
 
 
 def test_pictures_as_bytes_paths_and_base64_are_one_picture(tmp_path):
-    (tmp_path / "a.png").write_bytes(png("red"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(png("red"))
     said = {"question": "q", "chosen": "x", "rejected": "y"}
     table = pa.Table.from_pylist([{**said, "image": png("red")}])
-    pq.write_table(table, tmp_path / "train-00000-of-00003.parquet")
-    pq.write_table(pa.Table.from_pylist([{**said, "image": "a.png"}]), tmp_path / "train-00001-of-00003.parquet")
+    pq.write_table(table, tmp_path / "in" / "train-00000-of-00003.parquet")
+    pq.write_table(pa.Table.from_pylist([{**said, "image": "a.png"}]), tmp_path / "in" / "train-00001-of-00003.parquet")
     coded = base64.b64encode(png("red")).decode()
     rows = [{**said, "image": coded}, {**said, "image": f"data:image/png;base64,{coded}"}]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00002-of-00003.parquet")
-    import_pairs(str(tmp_path), tmp_path / "out")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in" / "train-00002-of-00003.parquet")
+    import_pairs(str(tmp_path / "in"), tmp_path / "out")
     pictures = [pair.pictures[0] for pair in read_pairs(tmp_path / "out")]
     assert len(pictures) == 4 and len({picture.key for picture in pictures}) == 1
     assert pictures[0].source == png("red")
@@ -218,6 +223,12 @@ def test_a_file_of_ours_with_one_of_the_users_beside_it_is_left_alone(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "out" / "data" / "train.parquet")
     with pytest.raises(RunError, match="written anew by another tool"):
         import_pairs(str(file), tmp_path / "out")
+
+
+def test_an_import_into_its_own_source_is_refused(tmp_path):
+    lines(tmp_path / "train.jsonl", [{"question": "q", "chosen": "x", "rejected": "y"}])
+    with pytest.raises(SettingsError, match="lies in the source"):
+        import_pairs(str(tmp_path), tmp_path / "out")
 
 
 def test_the_card_names_no_folder_of_the_machine(tmp_path):
@@ -275,3 +286,11 @@ def test_a_folder_of_pictures_that_is_not_there_is_a_sentence(tmp_path):
         import_pairs(str(file), tmp_path / "out", ImportChoices(meta=tmp_path))
     with pytest.raises(SettingsError, match="VLGuard has neither"):
         import_pairs(str(file), tmp_path / "out", ImportChoices(form="vlguard", prefer="safer"))
+
+
+def test_reasons_that_all_differ_do_not_fill_the_memory():
+    tally = Tally()
+    for n in range(1000):
+        tally.leave_out(f"reason {n}", "place")
+    found = tally.left_out()
+    assert len(found) <= 41 and sum(one.rows for one in found) == 1000 and found[0].reason == "other reasons"

@@ -27,9 +27,9 @@ def test_requests_get_the_labels_that_vlguard_names_and_qualify_reads_them(tmp_p
 
 
 def test_a_limit_counts_requests_and_a_folder_is_told_too(tmp_path):
-    vlguard(tmp_path)
-    assert import_pairs(str(tmp_path), tmp_path / "out", ImportChoices(limit=2)).rows == 2
-    assert import_pairs(str(tmp_path), tmp_path / "out", ImportChoices(limit=2)).was_there
+    source = vlguard(tmp_path / "in").parent
+    assert import_pairs(str(source), tmp_path / "out", ImportChoices(limit=2)).rows == 2
+    assert import_pairs(str(source), tmp_path / "out", ImportChoices(limit=2)).was_there
 
 
 @pytest.mark.parametrize(("more", "reason"), [
