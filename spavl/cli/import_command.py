@@ -97,9 +97,10 @@ def _print_imported(found: Imported) -> None:
         rows = [[one.reason, "; ".join(one.places), f"{one.rows:,}"] for one in found.left_out]
         table("Left out", ["why", "first places", "rows"], rows, right=2)
     if found.joined is not None:
-        counts = {**found.joined.found, **found.joined.empty}
-        rows = [[what, f"{n:,} of {found.joined.pairs:,}"] for what, n in counts.items()]
+        rows = [[what, f"{n:,} of {found.joined.pairs:,}"] for what, n in found.joined.found.items()]
         table("From the meta files", ["what", "pairs"], rows)
+        if found.joined.empty:
+            table("Left empty", ["why", "count"], [[why, f"{n:,}"] for why, n in found.joined.empty.items()])
     were = " (as before: no file has changed)" if found.was_there else ""
     made = plural(found.rows, "labelled request" if found.labelled else "pair")
     say(f"\n{made} of {found.read:,} rows read, in {found.folder}{were}")

@@ -39,6 +39,9 @@ MODELS: Final = (
     "InternLMXComposer", "QwenVL", "gemini", "gemini_jb",
 )  # fmt: skip
 """Columns of the models that answered."""
+FOUND: Final = ("class", "question type", "rationales", "chosen source", "rejected source", "chosen outcome",
+                "rejected outcome")  # fmt: skip
+"""What is found, in order."""
 LABELS: Mapping[str, str] = {"safe": "safe", "unsafe": "unsafe"}
 """Labels of safety, and the outcomes that they are."""
 INFO, PREFER, ANSWERS, SAFETY = "image_info/meta.json", "prefer", "model_answer", "safety"
@@ -126,7 +129,8 @@ class MetaFiles:
     def joined(self) -> Joined:
         """How many pairs got what so far."""
         unread = {"labels of safety that are neither safe nor unsafe": self._unread_labels}
-        return Joined(self._pairs, dict(self._found), {**self._empty, **{k: n for k, n in unread.items() if n}})
+        empty = {**dict(sorted(self._empty.items())), **{why: n for why, n in unread.items() if n}}
+        return Joined(self._pairs, {what: self._found[what] for what in FOUND if self._found[what]}, empty)
 
     def join(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
         """Pairs with what the files say of them; what a pair says itself stays.
