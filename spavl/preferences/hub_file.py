@@ -9,7 +9,8 @@ lets `datasets` decode all pictures. What is written is read back the same by `s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ _FIELDS = (
 )
 GROUP_ROWS, GROUP_PICTURES = 10_000, 1_000
 """Most rows of a row group, and most pictures, but for a single row of more."""
+REMEMBERED = 8
+"""Picture files whose bytes are remembered while rows are written."""
 GROUP_BYTES = 60 * 2**20
 """Bytes of pictures and texts that a row group holds at most, but for a single row of more."""
 _SUFFIXES = {b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp", b"II*\0": ".tiff",
@@ -91,8 +94,9 @@ def batches_of(pairs: Iterable[Pair]) -> Iterator[pa.Table]:
     """
     rows: list[dict[str, Any]] = []
     size = pictures = 0
+    remembered = lru_cache(REMEMBERED)(picture_cell)  # pairs of one picture stand together
     for pair in pairs:
-        row, more = _row(pair)
+        row, more = _row(pair, lambda one: (remembered if isinstance(one.source, Path) else picture_cell)(one))
         size, pictures = size + more, pictures + len(pair.all_pictures)
         if rows and (len(rows) == GROUP_ROWS or size > GROUP_BYTES or pictures > GROUP_PICTURES):
             yield pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -102,9 +106,9 @@ def batches_of(pairs: Iterable[Pair]) -> Iterator[pa.Table]:
         yield pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _row(pair: Pair) -> tuple[dict[str, Any], int]:
+def _row(pair: Pair, cell_of: Callable[[Picture], dict[str, Any]]) -> tuple[dict[str, Any], int]:
     """A row, and its bytes."""
-    every = [picture_cell(picture) for picture in pair.all_pictures]
+    every = [cell_of(picture) for picture in pair.all_pictures]
     left = iter(every)
     earlier = [
         {"role": turn.role, "text": turn.text, "images": list(islice(left, len(turn.pictures)))}

@@ -67,7 +67,7 @@ def text_of(value: Any, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise RowError(f"`{name}` is {_kind(value)}, not a text")
-    if _is_python(value):
+    if not value[:1].isalnum() and _is_python(value):
         raise RowError(f"`{name}` is a list of messages in Python's own writing; save the file as Parquet or JSON")
     if value.isascii():
         return value
@@ -85,7 +85,7 @@ def is_messages(value: Any) -> bool:
         value: from a file.
     """
     if isinstance(value, str):
-        return _parsed(value) is not None or _is_python(value)
+        return not value[:1].isalnum() and (_parsed(value) is not None or _is_python(value))
     return isinstance(value, Mapping) or (isinstance(value, list) and all(isinstance(one, Mapping) for one in value))
 
 

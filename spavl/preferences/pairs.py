@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from io import BytesIO
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -29,14 +29,16 @@ from spavl.preferences.about import ABOUT, about_of
 from spavl.preferences.form_about import said_by_form
 from spavl.preferences.forms import SHARED, Conversation, Form, form_of
 from spavl.preferences.messages import RowError, Turn, text_of
-from spavl.preferences.picture_values import KeyOf, picture_of
-from spavl.preferences.sources import PairSource
+from spavl.preferences.picture_values import LONGEST, KeyOf, picture_of
+from spavl.preferences.sources import PairFile, PairSource
 from spavl.records import Role
 from spavl.rows import Row, brief
 
 if TYPE_CHECKING:
     from spavl.models.trees.pack import Row as TreeRow
 
+REMEMBERED = 4096
+"""Paths of pictures that are remembered while a file is read."""
 Thought = Literal["drop", "train"]
 """What becomes of the reasoning before an answer: left out, or written before the answer in `<think>` marks."""
 
@@ -206,13 +208,24 @@ def read_rows(
         read = dict.fromkeys((*SHARED, *form.columns, *ABOUT))
         unread = dict.fromkeys(name for name in first.values if name not in read)
         on_form(table.name, form, unread.keys())
-        picture = partial(picture_of, base=table.base, key_of=key_of, tails=table.tails)
+        picture = _picture_opener(table, key_of)
         for row in table.rows(read):
             if limit is not None and number >= limit:
                 return
             unread.update(dict.fromkeys(row.values.keys() - read.keys()))
             yield _pair(row, number, form, picture, reading)
             number += 1
+
+
+def _picture_opener(table: PairFile, key_of: KeyOf) -> Callable[[Any], Picture | None]:
+    """What opens the pictures of a file; those of the last paths are remembered, since looking for a file is slow."""
+    opened = partial(picture_of, base=table.base, key_of=key_of, tails=table.tails)
+    remembered = lru_cache(REMEMBERED)(opened)
+
+    def picture(value: Any) -> Picture | None:
+        return remembered(value) if isinstance(value, str) and len(value) <= LONGEST else opened(value)
+
+    return picture
 
 
 def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | None], reading: Reading) -> Pair:
@@ -225,7 +238,9 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
     except RowError as error:
         name = row.where.rpartition("/")[2]
         return Pair(name, (), "", "", "", malformed=error.reason, where=row.where)
-    return replace(pair, pair_id=named or _made_id(pair, number), weight=weight, about=about, where=row.where)
+    name = named or _made_id(pair, number)
+    return Pair(name, pair.pictures, pair.question, pair.chosen, pair.rejected, pair.earlier, pair.system, weight, "",
+                about, row.where)  # fmt: skip
 
 
 def _made_id(pair: Pair, number: int) -> str:
