@@ -136,7 +136,7 @@ class MetaFiles:
         """Pairs with what the files say of them; what a pair says itself stays.
 
         Args:
-            pairs: of SPA-VL, each with its `image_name`.
+            pairs: of SPA-VL, each with its `image_name`, or with a picture in a file of that name.
         """
         for pair in pairs:
             if pair.malformed:
@@ -149,14 +149,15 @@ class MetaFiles:
             )
 
     def _said(self, pair: Pair) -> dict[str, Any]:
-        name = pair.about.get("image_name")
+        name = _image_name(pair)
         if not name:
             self._empty["pairs without `image_name`, which nothing can be found by"] += 1
             return {}
-        asked = _key(_file_name(name), pair.question)
+        asked = _key(name, pair.question)
         parts = self._parts
         return {
-            **(self._classes(_file_name(name)) if Path(INFO).parent.name in parts else {}),
+            "image_name": name,
+            **(self._classes(name) if Path(INFO).parent.name in parts else {}),
             **(self._type(asked, pair) if PREFER in parts else {}),
             **(self._answer(asked, pair.chosen, "chosen") if ANSWERS in parts else {}),
             **(self._answer(asked, pair.rejected, "rejected") if ANSWERS in parts else {}),
@@ -274,6 +275,13 @@ class MetaFiles:
 
     def _column(self, sql: str, *given: Any) -> list[Any]:
         return [row[0] for row in self._all(sql, *given)]
+
+
+def _image_name(pair: Pair) -> str:
+    """The name of a pair's picture as the meta files have it, from its column or its path; empty: it has none."""
+    named = pair.about.get("image_name")
+    paths = (picture.source.name for picture in pair.pictures if isinstance(picture.source, Path))
+    return _file_name(named) if named else next(paths, "")
 
 
 def _asked(row: Row) -> bytes:

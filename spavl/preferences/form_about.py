@@ -6,13 +6,11 @@ A column that already bears one of those names wins over what is told from other
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from spavl.config.align import PairForm, Preference
 from spavl.preferences import rated_answers, two_answers
-from spavl.rows import is_short
 
 Values = Mapping[str, Any]
 """A row of a file: value by column."""
@@ -41,8 +39,6 @@ def _spa_vl(values: Values, _prefer: Preference | None) -> dict[str, Any]:
     found = {ours: values.get(theirs) for theirs, ours in REASONS.items() if theirs in values}
     if (model := _answering_model(values)) is not None:
         found |= {"chosen_source": model, "rejected_source": model}
-    if (name := _file_name(values.get("image"))) is not None:
-        found["image_name"] = name
     return found
 
 
@@ -61,13 +57,6 @@ def _answering_model(values: Values) -> str | None:
             return None
     model = origin.get("model") if isinstance(origin, Mapping) else None
     return model if isinstance(model, str) and model else None
-
-
-def _file_name(value: Any) -> str | None:
-    """The name of the file that a picture's cell names, if it is a path."""
-    if not isinstance(value, str) or not is_short(value) or re.match(r"\w+:", value):
-        return None
-    return re.split(r"[\\/]", value)[-1] or None
 
 
 _READERS: Mapping[PairForm, Callable[[Values, Preference | None], dict[str, Any]]] = {

@@ -53,7 +53,8 @@ def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
     """A file of pairs, a folder of them, a `datasets` folder, or a dataset on the Hub, to be read.
 
     In a folder only files named `train…` count, so held-out splits next to them are never trained on; of a folder
-    without any, the files that lie directly in it are read. Of the Hub `OWNER/NAME` is the train split,
+    without any, the files that lie directly in it are read, or those of preferences that LLaMA-Factory's
+    `dataset_info.json` names. Of the Hub `OWNER/NAME` is the train split,
     `OWNER/NAME:CONFIG` that of a config or its only split, `OWNER/NAME:CONFIG/SPLIT` one of several, and
     `OWNER/NAME:*` every config. Where LLaMA-Factory's `dataset_info.json` lies beside a file, its columns are renamed
     as it says.
@@ -82,7 +83,7 @@ def _find(source: str | Path) -> PairSource:
         files = tuple(sorted(file for file in path.rglob("*") if file.is_file()))
         return PairSource(files, (PairFile(str(path), path, partial(_saved_dataset, path)),))
     if path.is_dir():
-        return _of_files(listed_files(path) or _train_files(path))
+        return _of_files(_train_files(path))
     if found := _HUB_ID.fullmatch(str(source)):
         name, config, split = found.groups()
         return _of_hub(_hub_datasets(name, config, split))
@@ -112,7 +113,7 @@ def _train_files(folder: Path) -> list[Path]:
     every = [file for file in every if file.name not in ABOUT_DATASETS]
     train = [file for file in every if _TRAIN_FILE.match(file.name.partition(".")[0])]
     if not train:
-        train = [file for file in every if file.parent == folder]
+        train = listed_files(folder) or [file for file in every if file.parent == folder]
     kinds = {_suffix(file) for file in train}
     if len(kinds) > 1:
         raise DataError(

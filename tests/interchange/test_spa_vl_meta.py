@@ -83,6 +83,7 @@ def test_the_authors_json_is_joined_by_the_name_of_its_picture(tmp_path, meta):
     import_pairs(str(source), tmp_path / "out", ImportChoices(meta=meta, images=tmp_path / "pictures"))
     (pair,) = read_pairs(tmp_path / "out")
     assert (pair.about["class3"], pair.about["chosen_source"], pair.about["reason_ab"]) == ("kind 0", "Otter", "why 0")
+    assert pair.about["image_name"] == "0.png"
 
 
 def test_some_of_the_meta_files_are_enough_and_the_others_count_as_nothing(tmp_path):

@@ -81,10 +81,10 @@ def test_a_table_of_rlaif_v_names_the_model_of_both_answers(tmp_path):
     assert pair.about == {"chosen_source": "m", "rejected_source": "m"}
 
 
-def test_the_authors_json_brings_rationales_and_the_name_of_the_picture(tmp_path):
+def test_the_authors_json_brings_rationales(tmp_path):
     row = {"image": "class/19902.jpg", "question": "q", "chosen": "x", "rejected": "y", "reason1": "a", "reason2": "b"}
     (pair,) = read_pairs(lines(tmp_path / "a.jsonl", [row]))
-    assert pair.about == {"image_name": "19902.jpg", "reason_ab": "a", "reason_ba": "b"}
+    assert pair.about == {"reason_ab": "a", "reason_ba": "b"}
 
 
 RATINGS = [("3", "3", "5"), ("5", "5", "2"), ("1", "N/A", "1"), ("2", "1", "4")]

@@ -54,6 +54,15 @@ def test_of_a_folder_the_files_of_preferences_are_read_and_of_parquet_the_rename
     assert [(pair.question, pair.chosen) for pair in read_pairs(tmp_path)] == [("request", "x")]
 
 
+def test_files_named_train_win_so_that_nobody_trains_on_a_held_out_split(tmp_path):
+    rows = [{"instruction": "request", "input": "", "chosen": "x", "rejected": "y"}]
+    for name in ("train", "heldout"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    info = {name: {"file_name": f"{name}.json", "ranking": True} for name in ("train", "heldout")}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    assert len(read_pairs(tmp_path)) == 1
+
+
 def test_a_file_that_datasets_writes_under_that_name_says_nothing(tmp_path):
     (tmp_path / "dataset_info.json").write_text(json.dumps({"builder_name": "json", "features": {"question": {}}}))
     (tmp_path / "train.json").write_text(json.dumps([{"question": "q", "chosen": "x", "rejected": "y"}]))
