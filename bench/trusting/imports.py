@@ -17,11 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 
 from bench.measures import Measure, run
 from spavl.interchange.read_spa_vl_meta import MODELS, TYPES
@@ -32,7 +34,6 @@ from spavl.preferences.sources import find_pairs
 from spavl.tables import write_batches
 from spavl.tables.query import query
 from tests.preferences.public_forms import WRITERS, Talk
-from tests.preferences.test_pairs import png
 
 ROWS = int(os.environ.get("SPAVL_BENCH_ROWS", "1_000_000"))
 """Rows of the one file."""
@@ -96,13 +97,19 @@ def _one_file(folder: Path) -> Iterator[Measure]:
 def _write_one_file(path: Path) -> None:
     path.parent.mkdir(parents=True)
     for n in range(PICTURES):
-        (path.parent / f"{n}.png").write_bytes(png((n, 2 * n, 100)))
+        (path.parent / f"{n}.png").write_bytes(_png((n, 2 * n, 100)))
     said = _Words(0)
     with path.open("w") as file:
         for n in range(ROWS):
             row = {"image": f"{n % PICTURES}.png", "question": f"request {n}", "class3": f"kind {n % 53}",
                    "chosen": f"chosen {n} {said()}", "rejected": f"rejected {n} {said()}"}  # fmt: skip
             file.write(json.dumps(row) + "\n")
+
+
+def _png(colour: tuple[int, int, int]) -> bytes:
+    held = BytesIO()
+    Image.new("RGB", (6, 4), colour).save(held, "PNG")
+    return held.getvalue()
 
 
 class _Words:
@@ -150,7 +157,7 @@ def _write_published(folder: Path) -> None:
     texts = ("question", "chosen", "rejected", "image_name")
     image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     schema = pa.schema([("image", image_type), *((name, pa.string()) for name in texts)])
-    picture = png((1, 2, 3))
+    picture = _png((1, 2, 3))
     names = list(TYPES)
     files = {}
     for part in ("prefer", "model_answer", "safety"):
@@ -211,7 +218,7 @@ class _Array:
 def _round_trips(folder: Path, talks: int = 200) -> Measure:
     """Share of conversations that come back the same from an import, in every form that files have."""
     folder.mkdir()
-    (folder / "0.png").write_bytes(png("red"))
+    (folder / "0.png").write_bytes(_png((255, 0, 0)))
     same = 0
     for number, (form, write) in enumerate(WRITERS.items()):
         drawn, source = random.Random(form), folder / f"{number}.jsonl"
