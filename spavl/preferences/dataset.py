@@ -112,6 +112,7 @@ def _rows(pairs: PairTable) -> Iterator[pa.Table]:
         columns["earlier"] = _named_turns(batch.column("earlier"), keys)
         start += batch.num_rows
         yield pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+        pa.default_memory_pool().release_unused()
 
 
 def _named(numbers: pa.ListArray, keys: pa.Array) -> pa.ListArray:
