@@ -26,6 +26,8 @@ from spavl.tables import write_batches
 
 ROWS, PICTURES = "rows.parquet", "pictures.parquet"
 """Files that are added to the folder of a table of pairs."""
+SOME = 10_000
+"""Pictures of a row group."""
 TOGETHER = 8
 """Record batches of the pairs that become one row group."""
 TEXTS = ("pair_id", "system", "question", "chosen", "rejected", "context", "malformed")
@@ -96,8 +98,10 @@ def open_dataset(
 
 
 def _pictures(pairs: PairTable) -> Iterator[pa.Table]:
-    keys = [(picture.key, picture.key if picture.source is None else None) for picture in pairs.pictures()]
-    yield pa.table([list(column) for column in zip(*keys, strict=True)] or [[], []], schema=PICTURE_SCHEMA)
+    left = pairs.pictures()
+    while some := list(islice(left, SOME)):
+        missing = [picture.key if picture.source is None else None for picture in some]
+        yield pa.table([[picture.key for picture in some], missing], schema=PICTURE_SCHEMA)
 
 
 def _rows(pairs: PairTable) -> Iterator[pa.Table]:
