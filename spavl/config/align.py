@@ -11,7 +11,9 @@ from spavl.config.ppo import PPOSettings, RewardSettings
 
 VisionFreeze = Annotated[str, Field(pattern=r"^(frozen|lora|full|last:[1-9][0-9]*)$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-PairForm = Literal["spa-vl", "trl", "hh-rlhf", "sharegpt", "alpaca", "ms-swift", "two-responses"]
+PairForm = Literal[
+    "spa-vl", "trl", "hh-rlhf", "sharegpt", "alpaca", "ms-swift", "two-responses", "rlhf-v", "vlfeedback"
+]
 """The public forms of preference files."""
 Preference = Literal["safer", "more_helpful"]
 """Which of two answers is preferred, where a file has an opinion on both counts."""

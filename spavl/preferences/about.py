@@ -33,6 +33,7 @@ MOST = 2**31
 _NUMBER = re.compile(r"-?\d{1,6}")
 ABOUT = (*TEXTS, *FLAGS, *LEVELS, *LISTS)
 """All these columns."""
+_ABOUT = frozenset(ABOUT)
 FIELDS = (
     *(pa.field(name, pa.string()) for name in TEXTS),
     *(pa.field(name, pa.bool_()) for name in FLAGS),
@@ -48,7 +49,7 @@ def about_of(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: of the row.
     """
-    found = {name: _value(name, values[name]) for name in ABOUT if values.get(name) is not None}
+    found = {name: _value(name, value) for name, value in values.items() if value is not None and name in _ABOUT}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -87,6 +88,8 @@ def _names(value: Any) -> list[str] | None:
 
 def _is_whole(text: str) -> bool:
     """Whether no half of a character stands in a text."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -26,6 +26,10 @@ from spavl.tables import write_batches
 
 ROWS, PICTURES = "rows.parquet", "pictures.parquet"
 """Files that are added to the folder of a table of pairs."""
+SOME = 10_000
+"""Pictures of a row group."""
+TOGETHER = 8
+"""Record batches of the pairs that become one row group."""
 TEXTS = ("pair_id", "system", "question", "chosen", "rejected", "context", "malformed")
 _TURN = pa.struct([("role", pa.string()), ("text", pa.string()), ("images", pa.list_(pa.string()))])
 SCHEMA = pa.schema(
@@ -94,24 +98,34 @@ def open_dataset(
 
 
 def _pictures(pairs: PairTable) -> Iterator[pa.Table]:
-    keys = [(picture.key, picture.key if picture.source is None else None) for picture in pairs.pictures()]
-    yield pa.table([list(column) for column in zip(*keys, strict=True)] or [[], []], schema=PICTURE_SCHEMA)
+    left = pairs.pictures()
+    while some := list(islice(left, SOME)):
+        missing = [picture.key if picture.source is None else None for picture in some]
+        yield pa.table([[picture.key for picture in some], missing], schema=PICTURE_SCHEMA)
 
 
 def _rows(pairs: PairTable) -> Iterator[pa.Table]:
-    keys = pairs.picture_keys()
+    keys = pairs.picture_keys().combine_chunks()
     start = 0
-    for batch in pairs.batches():
-        rows = [_row(row, start + place, keys) for place, row in enumerate(batch.to_pylist())]
-        start += len(rows)
-        yield pa.Table.from_pylist(rows, schema=SCHEMA)
+    left = pairs.batches()
+    while several := list(islice(left, TOGETHER)):
+        batch = pa.Table.from_batches(several).combine_chunks().to_batches()[0]
+        columns = {name: batch.column(name) for name in (*TEXTS, "weight", "digest", "swapped_digest", *ABOUT)}
+        columns["number"] = pa.array(range(start, start + batch.num_rows), pa.int64())
+        columns["images"] = _named(batch.column("pictures"), keys)
+        columns["earlier"] = _named_turns(batch.column("earlier"), keys)
+        start += batch.num_rows
+        yield pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+        pa.default_memory_pool().release_unused()
 
 
-def _row(row: dict[str, Any], number: int, keys: pa.ChunkedArray) -> dict[str, Any]:
-    def named(numbers: list[int]) -> list[str]:
-        return [keys[one].as_py() for one in numbers]
+def _named(numbers: pa.ListArray, keys: pa.Array) -> pa.ListArray:
+    """Lists of keys in place of lists of numbers of pictures."""
+    return pa.ListArray.from_arrays(numbers.offsets, keys.take(numbers.values))
 
-    earlier = [{"role": t["role"], "text": t["text"], "images": named(t["pictures"])} for t in row["earlier"]]
-    about = {name: row[name] for name in ABOUT}
-    same = {name: row[name] for name in (*TEXTS, "weight", "digest", "swapped_digest")}
-    return {"number": number, **same, **about, "images": named(row["pictures"]), "earlier": earlier}
+
+def _named_turns(turns: pa.ListArray, keys: pa.Array) -> pa.ListArray:
+    """Lists of turns whose pictures are named by their keys."""
+    every = turns.values
+    fields = [every.field("role"), every.field("text"), _named(every.field("pictures"), keys)]
+    return pa.ListArray.from_arrays(turns.offsets, pa.StructArray.from_arrays(fields, fields=list(_TURN)))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from spavl.config.align import PairForm, Preference
+from spavl.preferences import rated_answers, two_answers
 from spavl.preferences.messages import RowError, Turn, is_messages, messages_of, text_of, transcript_of
 from spavl.rows import brief
 
@@ -17,11 +18,6 @@ Found = tuple[Sequence[Turn], Turn, Turn]
 """The turns before the answers, the chosen and the rejected answer."""
 ANSWERS = ("chosen", "rejected")
 """Columns of the answers, in most forms."""
-PREFERRED: Mapping[Preference, tuple[str, ...]] = {
-    "safer": ("safer_response_id",),
-    "more_helpful": ("more_helpful_response_id", "better_response_id"),
-}
-"""Columns that say which of two answers is preferred."""
 
 
 def _asked(name: str) -> Callable[[Values, Preference | None], Found]:
@@ -145,41 +141,28 @@ def _swift(values: Values, _prefer: Preference | None) -> Found:
     return before, chosen, Turn("assistant", text_of(values.get("rejected_response"), "rejected_response"))
 
 
-def _two_responses(values: Values, prefer: Preference | None) -> Found:
-    asked = "question" if "question" in values else "prompt"
-    names = [f"response_{number}" for number in _numbers(values)]
-    there = opinions(values)
-    if prefer is None and len(there) > 1:
-        raise RowError("it says which answer is safer and which is more helpful, and not which is to be preferred")
-    prefer = prefer or there[0]
-    marks = [values[name] for name in PREFERRED[prefer] if name in values]
-    if not marks:
-        raise RowError(f"no column says which answer is {prefer}")
-    mark = int(marks[0]) if isinstance(marks[0], str) and marks[0].strip().isdecimal() else marks[0]
-    if isinstance(mark, bool) or mark not in _numbers(values):
-        raise RowError(f"none of the two answers is marked as {prefer}")
-    better, other = names if mark == _numbers(values)[0] else names[::-1]
-    chosen, rejected = (Turn("assistant", text_of(values.get(name), name)) for name in (better, other))
-    return [Turn("user", text_of(values[asked], asked))], chosen, rejected
+def _in_json(values: Values, prefer: Preference | None) -> Found:
+    """Question and answers inside the column `text`, as JSON."""
+    return _asked("question")(json_pair(values["text"]), prefer)
 
 
-def opinions(values: Values) -> list[Preference]:
-    """The counts on which a row says which of two answers is the better one.
+def json_pair(value: Any) -> Mapping[str, Any]:
+    """The object with question and answers that a cell holds, itself or as JSON.
 
     Args:
-        values: of the row.
+        value: the cell.
 
     Raises:
-        RowError: there is none.
+        RowError: it is something else.
     """
-    there: list[Preference] = [one for one, names in PREFERRED.items() if any(name in values for name in names)]
-    if not there:
-        raise RowError("no column says which answer is preferred")
-    return there
-
-
-def _numbers(values: Values) -> tuple[int, int]:
-    return (0, 1) if "response_0" in values else (1, 2)
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise RowError("`text` is no JSON") from None
+    if not isinstance(value, Mapping):
+        raise RowError("`text` is no object with question, chosen and rejected")
+    return value
 
 
 def _sharegpt(values: Values, prefer: Preference | None) -> Found:
@@ -194,7 +177,7 @@ def _spa_vl(values: Values, prefer: Preference | None) -> Found:
     turns, chosen, rejected = _asked("question")(values, prefer)
     thoughts = [text_of(values.get(f"{name}_thought"), f"{name}_thought") for name in ("chosen", "rejected")]
     first, second = (
-        replace(answer, thought=thought or answer.thought)
+        replace(answer, thought=thought) if thought else answer
         for answer, thought in zip((chosen, rejected), thoughts, strict=True)
     )
     return turns, first, second
@@ -202,7 +185,8 @@ def _spa_vl(values: Values, prefer: Preference | None) -> Found:
 
 _TURNS: Mapping[PairForm, Callable[[Values, Preference | None], Found]] = {
     "spa-vl": _spa_vl, "trl": _trl, "hh-rlhf": _transcripts, "sharegpt": _sharegpt, "alpaca": _instruction,
-    "ms-swift": _swift, "two-responses": _two_responses,
+    "ms-swift": _swift, "two-responses": two_answers.read, "rlhf-v": _in_json,
+    "vlfeedback": rated_answers.read,
 }  # fmt: skip
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Literal
 
 from spavl.config.align import PairForm, Preference
 from spavl.errors import DataError
-from spavl.preferences.form_turns import ANSWERS, PREFERRED, Values, opinions, several, turns_of
+from spavl.preferences import rated_answers, two_answers
+from spavl.preferences.form_about import ORIGIN, REASONS
+from spavl.preferences.form_turns import ANSWERS, Values, json_pair, several, turns_of
 from spavl.preferences.messages import (
     PLACEHOLDER,
     RowError,
@@ -30,7 +31,7 @@ from spavl.rows import listed
 
 PICTURES = ("image", "images")
 """Columns of pictures: one, or a list; those of `images` follow that of `image`."""
-PATHS = ("image_path", "image_paths")
+PATHS = ("image_path", "image_paths", "img_path")
 """Columns of pictures where there is none of `PICTURES`."""
 SHARED = (*PICTURES, *PATHS, "pair_id", "system", "weight")
 """Columns that are read in every form."""
@@ -129,8 +130,10 @@ def _fits_trl(values: Values) -> bool:
 
 
 def _fits_transcripts(values: Values) -> bool:
-    return _has("chosen", "rejected")(values) and is_transcript(
-        values["prompt"] if "prompt" in values else values["chosen"]
+    return (
+        "question" not in values
+        and _has("chosen", "rejected")(values)
+        and is_transcript(values["prompt"] if "prompt" in values else values["chosen"])
     )
 
 
@@ -145,16 +148,20 @@ def _fits_swift(values: Values) -> bool:
     return asked and ("rejected_response" in values or "rejected_messages" in values)
 
 
-def _fits_two_responses(values: Values) -> bool:
-    marked = any(name in values for names in PREFERRED.values() for name in names)
-    both = _has("response_1", "response_2")(values) or _has("response_0", "response_1")(values)
-    return marked and both and ("question" in values or "prompt" in values)
+def _fits_in_json(values: Values) -> bool:
+    if "text" not in values or "chosen" in values:
+        return False
+    try:
+        found = json_pair(values["text"])
+    except RowError:
+        return False
+    return _has("question", *ANSWERS)(found)
 
 
 FORMS: tuple[Form, ...] = (
     Form(
         "spa-vl", "question, chosen, rejected (SPA-VL, RLAIF-V)", _has("question", *ANSWERS),
-        ("question", *ANSWERS, "earlier", "chosen_thought", "rejected_thought"), unmarked="last",
+        ("question", *ANSWERS, "earlier", "chosen_thought", "rejected_thought", ORIGIN, *REASONS), unmarked="last",
     ),
     Form("trl", "prompt, chosen, rejected as texts or messages (TRL)", _fits_trl, ("prompt", *ANSWERS)),
     Form(
@@ -174,11 +181,13 @@ FORMS: tuple[Form, ...] = (
         ("messages", "query", "response", "history", "rejected_response", "rejected_messages", "rejected_images"),
     ),
     Form(
-        "two-responses", "response_1, response_2 and safer_response_id or more_helpful_response_id (BeaverTails-V)",
-        _fits_two_responses,
-        ("question", "prompt", "response_0", "response_1", "response_2", *chain(*PREFERRED.values())),
-        unmarked="last",
+        "two-responses", "response_1, response_2 and safer_response_id, more_helpful_response_id or overall_response "
+        "(BeaverTails-V, align-anything)", two_answers.fits, two_answers.COLUMNS, unmarked="last",
     ),
+    Form("rlhf-v", "text, a JSON object of question, chosen, rejected (RLHF-V)", _fits_in_json, ("text", ORIGIN),
+         unmarked="last"),
+    Form("vlfeedback", "prompt, completions with ratings (VLFeedback)", rated_answers.fits, rated_answers.COLUMNS,
+         unmarked="last"),
 )  # fmt: skip
 """All forms."""
 
@@ -214,7 +223,7 @@ def form_of(
     if len(found) > 1:
         raise DataError(
             f"the columns fit {' and '.join(form.name for form in found)}: {columns}", where=where,
-            try_=f"say which with align.data.form={found[0].name}",
+            try_=f"say which with align.data.form={found[0].name} (`--as {found[0].name}` of an import)",
         )  # fmt: skip
     _check_choice(found[0], values, where, prefer)
     return found[0]
@@ -225,16 +234,23 @@ def _check_choice(form: Form, values: Values, where: str, prefer: Preference | N
     if not form.fits(values):
         raise DataError(
             f"not in the form {form.name}, which needs {form.what}; there are: {', '.join(values)}", where=where,
-            try_="leave align.data.form out, or name another",
+            try_="leave align.data.form (`--as` of an import) out, or name another",
         )  # fmt: skip
-    there = opinions(values) if form.name == "two-responses" else []
-    if len(there) > 1 and prefer is None:
+    if form.fits is two_answers.fits:
+        _check_opinion(values, where, prefer)
+
+
+def _check_opinion(values: Values, where: str, prefer: Preference | None) -> None:
+    """Refuse two opinions of which none is chosen, and the choice of one that the file does not have."""
+    there = two_answers.opinions(values)
+    if len(there) > 1 and prefer is None and two_answers.OVERALL not in values:
         raise DataError(
             "the file says which answer is safer and which is more helpful, and not which is to be preferred",
-            where=where, try_="align.data.prefer=safer, or align.data.prefer=more_helpful",
+            where=where, try_="align.data.prefer=safer, or align.data.prefer=more_helpful (`--prefer` of an import)",
         )  # fmt: skip
-    if there and prefer and prefer not in there:
+    if prefer and prefer not in there:
+        says = there[0] if there else "better over all"
         raise DataError(
-            f"the file says only which answer is {there[0]}, and not which is {prefer}", where=where,
-            try_="leave align.data.prefer out",
+            f"the file says only which answer is {says}, and not which is {prefer}", where=where,
+            try_="leave align.data.prefer (`--prefer` of an import) out",
         )  # fmt: skip

@@ -67,8 +67,10 @@ def text_of(value: Any, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise RowError(f"`{name}` is {_kind(value)}, not a text")
-    if _is_python(value):
+    if not value[:1].isalnum() and _is_python(value):
         raise RowError(f"`{name}` is a list of messages in Python's own writing; save the file as Parquet or JSON")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -83,7 +85,7 @@ def is_messages(value: Any) -> bool:
         value: from a file.
     """
     if isinstance(value, str):
-        return _parsed(value) is not None or _is_python(value)
+        return not value[:1].isalnum() and (_parsed(value) is not None or _is_python(value))
     return isinstance(value, Mapping) or (isinstance(value, list) and all(isinstance(one, Mapping) for one in value))
 
 
@@ -128,8 +130,7 @@ def _parsed(text: str) -> Any:
 
 def _is_python(text: str) -> bool:
     """Whether a text is a message, or a list of them, as Python prints it."""
-    found = any(all(f"'{key}'" in text for key in keys) for keys in _KEYS)
-    return found and bool(_PYTHON_START.match(text))
+    return bool(_PYTHON_START.match(text)) and any(all(f"'{key}'" in text for key in keys) for keys in _KEYS)
 
 
 def _turn(message: Mapping[str, Any], name: str) -> Turn:
@@ -222,22 +223,26 @@ def place_pictures(turns: Sequence[Turn], pictures: Sequence[Any], *, unmarked: 
 def _placed(turn: Turn, left: Any) -> Turn:
     """A turn without placeholders, with as many of the pictures that are left."""
     places = turn.text.count(PLACEHOLDER)
+    if not places:
+        return turn
     if turn.pictures and places not in (0, len(turn.pictures)):
         raise RowError(f"placeholders `{PLACEHOLDER}` in a turn: {places}, pictures of it: {len(turn.pictures)}")
-    if places and turn.role != "user":
+    if turn.role != "user":
         raise RowError(f"the placeholder `{PLACEHOLDER}` stands in a turn of the {turn.role}")
     pictures = turn.pictures or tuple(next(left) for _ in range(places))
     return replace(turn, text=_without_placeholders(turn.text), pictures=pictures)
 
 
 def _without_placeholders(text: str) -> str:
-    """The text without placeholders and the white space that sets them off."""
+    """The text without placeholders and the white space that sets them off; a `RowError` where that makes a new one."""
     result, *rest = text.split(PLACEHOLDER)
     for piece in rest:
         left, right = result.rstrip(), piece.lstrip()
         gap = result[len(left) :] + piece[: len(piece) - len(right)]
         between = "\n" if "\n" in gap else " " if gap else ""
         result = left + (between if left and right else "") + right
+    if PLACEHOLDER in result:
+        raise RowError(f"a placeholder `{PLACEHOLDER}` stands inside another")
     return result
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from io import BytesIO
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -25,16 +26,19 @@ from spavl.models.chat import ChatTurn, all_pictures
 from spavl.models.thought import END, START
 from spavl.pictures import Picture, file_sha256, grey_picture
 from spavl.preferences.about import ABOUT, about_of
+from spavl.preferences.form_about import said_by_form
 from spavl.preferences.forms import SHARED, Conversation, Form, form_of
 from spavl.preferences.messages import RowError, Turn, text_of
-from spavl.preferences.picture_values import KeyOf, picture_of
-from spavl.preferences.sources import PairSource
+from spavl.preferences.picture_values import LONGEST, KeyOf, picture_of
+from spavl.preferences.sources import PairFile, PairSource
 from spavl.records import Role
 from spavl.rows import Row, brief
 
 if TYPE_CHECKING:
     from spavl.models.trees.pack import Row as TreeRow
 
+REMEMBERED = 4096
+"""Paths of pictures that are remembered while a file is read."""
 Thought = Literal["drop", "train"]
 """What becomes of the reasoning before an answer: left out, or written before the answer in `<think>` marks."""
 
@@ -81,6 +85,8 @@ class Pair:
     about: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What else the row says of the pair, by the columns of `spavl.preferences.about`, as it is read from a file. A
     table of pairs gives it in its rows alone."""
+    where: str = field(default="", compare=False)
+    """File and line or row that it was read from, for messages; a table of pairs does not keep it."""
 
     @property
     def all_pictures(self) -> tuple[Picture, ...]:
@@ -95,7 +101,7 @@ class Pair:
         tree with pairs of the same question alone: else all rows of text in a dataset were one tree.
         """
         if not (self.pictures or self.earlier):
-            return _sha256(json.dumps([self.system, self.question]))
+            return _sha256(_listed([self.system, self.question]))
         keys = [picture.key for picture in self.pictures]
         if len(keys) == 1 and not (self.earlier or self.system):
             return keys[0]
@@ -105,14 +111,21 @@ class Pair:
     @property
     def digest(self) -> bytes:
         """SHA-256 of all that training reads of the pair."""
-        weight = [] if self.weight == 1 else [self.weight]
-        content = json.dumps([self.context, self.question, self.chosen, self.rejected, *weight])
-        return hashlib.sha256(content.encode()).digest()
+        return self.identity[1]
 
     @property
     def swapped_digest(self) -> bytes:
         """`digest` of the pair with its answers the other way round, which contradicts it."""
-        return replace(self, chosen=self.rejected, rejected=self.chosen).digest
+        return self.identity[2]
+
+    @property
+    def identity(self) -> tuple[str, bytes, bytes]:
+        """`context`, `digest` and `swapped_digest`, computed together."""
+        context = self.context
+        first, second = (_digest([context, self.question, *two], self.weight) for two in (
+            (self.chosen, self.rejected), (self.rejected, self.chosen),
+        ))  # fmt: skip
+        return context, first, second
 
     def row(self, *answers: str) -> TreeRow:
         """The pair as a row of a tree.
@@ -167,7 +180,7 @@ def read_rows(
     *,
     limit: int | None = None,
     key_of: KeyOf | None = None,
-    on_form: Callable[[str, Form, Sequence[str]], None] = lambda *_: None,
+    on_form: Callable[[str, Form, Collection[str]], None] = lambda *_: None,
 ) -> Iterator[Pair]:
     """The pairs of a source, one by one; each picture's bytes are in its pair.
 
@@ -178,7 +191,8 @@ def read_rows(
         reading: how rows are read.
         limit: only the first so many pairs.
         key_of: gives the key of the picture in a file; else `file_key`, called once a file.
-        on_form: called with the name of each file, its form, and the columns that are not read.
+        on_form: called with the name of each file, its form, and the columns that are not read, to which those of
+            later rows are added while the file is read.
 
     Raises:
         DataError: a file is not readable, or in no form of preference pairs, or in several.
@@ -192,25 +206,54 @@ def read_rows(
             continue
         form = form_of(first.values, table.name, name=reading.form, prefer=reading.prefer, strict=reading.strict)
         read = dict.fromkeys((*SHARED, *form.columns, *ABOUT))
-        on_form(table.name, form, [name for name in first.values if name not in read])
-        picture = partial(picture_of, base=table.base, key_of=key_of)
+        unread = dict.fromkeys(name for name in first.values if name not in read)
+        on_form(table.name, form, unread.keys())
+        picture = _picture_opener(table, key_of)
         for row in table.rows(read):
             if limit is not None and number >= limit:
                 return
+            unread.update(dict.fromkeys(row.values.keys() - read.keys()))
             yield _pair(row, number, form, picture, reading)
             number += 1
+
+
+def _picture_opener(table: PairFile, key_of: KeyOf) -> Callable[[Any], Picture | None]:
+    """What opens the pictures of a file; those of the last paths are remembered, since looking for a file is slow."""
+    opened = partial(picture_of, base=table.base, key_of=key_of, tails=table.tails)
+    remembered = lru_cache(REMEMBERED)(opened)
+
+    def picture(value: Any) -> Picture | None:
+        return remembered(value) if isinstance(value, str) and len(value) <= LONGEST else opened(value)
+
+    return picture
 
 
 def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | None], reading: Reading) -> Pair:
     """The pair of a row; `picture` opens one of its pictures, None where there is none."""
     try:
-        pair = _of_conversation(form.read(row.values, reading.prefer), picture, reading.thought)
+        found = form.read(row.values, reading.prefer)
+        pair = _of_conversation(found, picture, reading.thought)
         named, weight = text_of(row.values.get("pair_id"), "pair_id"), _weight(row.values.get("weight"))
+        about = _about(found, row.values, form, reading)
     except RowError as error:
-        return Pair(row.where.rpartition("/")[2], (), "", "", "", malformed=error.reason)
+        name = row.where.rpartition("/")[2]
+        return Pair(name, (), "", "", "", malformed=error.reason, where=row.where)
+    name = named or _made_id(pair, number)
+    return Pair(name, pair.pictures, pair.question, pair.chosen, pair.rejected, pair.earlier, pair.system, weight, "",
+                about, row.where)  # fmt: skip
+
+
+def _made_id(pair: Pair, number: int) -> str:
     content = _sha256("\x00".join([pair.context, pair.question, pair.chosen, pair.rejected]))
-    name = named or f"row{number}-{content[:8]}"
-    return replace(pair, pair_id=name, weight=weight, about=about_of(row.values))
+    return f"row{number}-{content[:8]}"
+
+
+def _about(found: Conversation, values: Mapping[str, Any], form: Form, reading: Reading) -> dict[str, Any]:
+    """What the row says beside the conversation: in columns of ours, in those of its form, and as thoughts."""
+    said = said_by_form(form.name, values, reading.prefer)
+    thoughts = {"chosen_thought": found.chosen.thought, "rejected_thought": found.rejected.thought}
+    said |= {name: thought for name, thought in thoughts.items() if thought}
+    return {**about_of(said), **about_of(values)} if said else about_of(values)
 
 
 def _weight(value: Any) -> float:
@@ -238,6 +281,17 @@ def _answer(turn: Turn, thought: Thought) -> str:
     if thought == "drop" or not (turn.thought and turn.text.strip()):
         return turn.text
     return f"{START}\n{turn.thought}\n{END}\n\n{turn.text}"
+
+
+def _digest(texts: Sequence[str], weight: float) -> bytes:
+    """SHA-256 of texts, and of a weight that is not 1, as `json.dumps` writes their list."""
+    content = _listed(texts) if weight == 1 else json.dumps([*texts, weight])
+    return hashlib.sha256(content.encode()).digest()
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Texts as `json.dumps` writes their list, in a third of the time."""
+    return f"[{', '.join(map(encode_basestring_ascii, texts))}]"
 
 
 def _sha256(text: str) -> str:

@@ -27,17 +27,20 @@ GONE = "missing:"
 """How the key of a picture begins whose file is not there; the reason follows."""
 OUTSIDE = "outside:"
 """How the key of a picture begins whose path leads out of the file's folder."""
+_REMOTE = "is an address, and pictures are not downloaded"
 KeyOf = Callable[[Path], str]
 """The key of the picture in a file."""
 
 
-def picture_of(value: Any, base: Path | None, key_of: KeyOf) -> Picture | None:
+def picture_of(value: Any, base: Path | None, key_of: KeyOf, *, tails: bool = False) -> Picture | None:
     """A picture with the key of its content; None where nothing is named.
 
     Args:
         value: the cell.
         base: folder of the file; None where it has none.
         key_of: gives the key of the picture in a file.
+        tails: whether of a relative path the last parts count too, as they do of an absolute one: folders that stand
+            before the name in a file are often not there where its pictures lie.
 
     Raises:
         RowError: the cell holds something else.
@@ -52,7 +55,7 @@ def picture_of(value: Any, base: Path | None, key_of: KeyOf) -> Picture | None:
     if isinstance(value, bytes) and value:
         return Picture(hashlib.sha256(value).hexdigest(), value)
     if isinstance(name, str) and name:
-        return _from_path(name, base, key_of)
+        return _from_path(name, base, key_of, tails)
     if value is None and name is None:
         return None
     if value == b"" and name is None:
@@ -74,10 +77,10 @@ def _from_text(text: str) -> tuple[bytes | None, str | None]:
     return None, text
 
 
-def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
+def _from_path(name: str, base: Path | None, key_of: KeyOf, with_tails: bool) -> Picture:
     """The picture of a path: as it stands, or beside the file. No relative path leads out of the file's folder."""
     if re.match(r"\w+://", name):
-        return Picture(f"{GONE}{name} is an address, and pictures are not downloaded", None)
+        return Picture(f"{GONE}{name} {_REMOTE}", None)
     if "\0" in name or any(len(part.encode()) > LONGEST for part in re.split(r"[\\/]", name)):
         return Picture(f"{GONE}a text of {len(name):,} letters is neither a path nor a picture in base64", None)
     path = Path(name)
@@ -85,7 +88,7 @@ def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
         return Picture(f"{GONE}{brief(name)} names no file", None)
     if path.is_absolute() and path.is_file():
         return Picture(key_of(path), path)
-    candidates = _candidates(name, base) if base is not None else []
+    candidates = _candidates(name, base, with_tails) if base is not None else []
     for one in candidates:
         if one.is_file():
             return Picture(key_of(one), one)
@@ -99,13 +102,30 @@ def _from_path(name: str, base: Path | None, key_of: KeyOf) -> Picture:
     return Picture(f"{GONE}no file {name}: looked for {looked}", path if path.is_absolute() else candidates[0])
 
 
-def _candidates(name: str, base: Path) -> list[Path]:
+def _candidates(name: str, base: Path, with_tails: bool) -> list[Path]:
     """Where the file of a path may lie in a folder; of an absolute path of another machine, its last parts count."""
     root, tails = base.resolve(), [name]
-    if _ABSOLUTE.match(name):
+    absolute = _ABSOLUTE.match(name)
+    if not absolute and not (root / name).resolve().is_relative_to(root):
+        return []
+    if absolute or with_tails:
         names = [part for part in re.split(r"[\\/]", name) if part not in ("", ".", "..")]
         tails = ["/".join(names[number:]) for number in range(len(names))]
-    elif not (root / name).resolve().is_relative_to(root):
-        return []
     every = [(root / tail).resolve() for tail in (*tails, f"{FOLDER}/{tails[-1]}")]
     return [path for path in every if path.is_relative_to(root)]
+
+
+def why_missing(picture: Picture) -> str:
+    """Why a picture is not to be had, in words that are the same for all such pictures; empty: it is.
+
+    Args:
+        picture: of `picture_of`.
+    """
+    if not picture.missing:
+        empty = isinstance(picture.source, Path) and not picture.source.stat().st_size
+        return "the file of a picture is empty" if empty else ""
+    if picture.key.startswith(OUTSIDE):
+        return "the path of a picture leads out of the folder of pictures"
+    if picture.key.endswith(_REMOTE):
+        return "a picture is an address, and none is downloaded"
+    return "the file of a picture is not there"

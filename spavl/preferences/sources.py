@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spavl.errors import DataError
+from spavl.preferences.llama_factory import INFO, Renaming, listed_files, renamed_rows, renaming_of
 from spavl.rows import Row, rows_of
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 """Ends of the names of files that a folder is searched for, each also before `.gz`."""
+TRAIN = "train"
+"""The split that is read where none is named."""
+ABOUT_DATASETS = (INFO, "dataset_infos.json", "import.json")
+"""Files that lie beside pairs and hold none."""
 _TRAIN_FILE = re.compile(r"^train(-\d+-of-\d+)?$")
-_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w. -]+|\*)(?:/([\w.-]+))?)?")
+ALL = "*"
+"""Stands for every config of a dataset on the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class PairFile:
     """Folder that the paths of pictures are relative to; None: there is none."""
     rows: Callable[[Collection[str] | None], Generator[Row]]
     """Reads the rows, of all columns or of some."""
+    tails: bool = False
+    """Whether of the path of a picture the last parts count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +49,33 @@ class PairSource:
     """Their rows, in order."""
 
 
-def find_pairs(source: str | Path) -> PairSource:
-    """A file of pairs, a folder of them, a `datasets` folder, or a dataset on the Hub (its train split), to be read.
+def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
+    """A file of pairs, a folder of them, a `datasets` folder, or a dataset on the Hub, to be read.
 
     In a folder only files named `train…` count, so held-out splits next to them are never trained on; of a folder
-    without any, the files that lie directly in it are read.
+    without any, the files that lie directly in it are read, or those of preferences that LLaMA-Factory's
+    `dataset_info.json` names. Of the Hub `OWNER/NAME` is the train split,
+    `OWNER/NAME:CONFIG` that of a config or its only split, `OWNER/NAME:CONFIG/SPLIT` one of several, and
+    `OWNER/NAME:*` every config. Where LLaMA-Factory's `dataset_info.json` lies beside a file, its columns are renamed
+    as it says.
 
     Args:
         source: a path or a Hub id.
+        images: folder of the pictures; folders that stand before their names need not be there. None: paths are
+            relative to the folder of each file.
 
     Raises:
-        DataError: there are no pairs.
+        DataError: there are no pairs, or `images` is no folder.
     """
+    if images is not None and not images.is_dir():
+        raise DataError("this folder of pictures does not exist", where=str(images), try_="look at the path")
+    found = _find(source)
+    if images is None:
+        return found
+    return replace(found, tables=tuple(replace(table, base=images, tails=True) for table in found.tables))
+
+
+def _find(source: str | Path) -> PairSource:
     path = Path(source)
     if path.is_file():
         return _of_files([path])
@@ -60,17 +84,24 @@ def find_pairs(source: str | Path) -> PairSource:
         return PairSource(files, (PairFile(str(path), path, partial(_saved_dataset, path)),))
     if path.is_dir():
         return _of_files(_train_files(path))
-    if _HUB_ID.match(str(source)):
-        loaded = _hub_dataset(str(source))
-        cached = tuple(Path(file["filename"]) for file in loaded.cache_files)
-        return PairSource(cached, (PairFile(str(source), None, partial(_rows_of_dataset, loaded)),))
+    if found := _HUB_ID.fullmatch(str(source)):
+        name, config, split = found.groups()
+        return _of_hub(_hub_datasets(name, config, split))
     raise DataError(
         "there are no pairs here", where=str(source), try_="a Parquet file, a folder with data/train.parquet"
     )
 
 
 def _of_files(files: list[Path]) -> PairSource:
-    return PairSource(tuple(files), tuple(PairFile(str(file), file.parent, partial(_rows, file)) for file in files))
+    renamings = {file: renaming for file in files if (renaming := renaming_of(file)) is not None}
+    infos = dict.fromkeys(renaming.folder / INFO for renaming in renamings.values())
+    return PairSource((*files, *infos), tuple(_pair_file(file, renamings.get(file)) for file in files))
+
+
+def _pair_file(file: Path, renaming: Renaming | None) -> PairFile:
+    if renaming is None:
+        return PairFile(str(file), file.parent, partial(_rows, file))
+    return PairFile(str(file), renaming.folder, partial(renamed_rows, file, renaming))
 
 
 def _rows(file: Path, columns: Collection[str] | None) -> Generator[Row]:
@@ -79,9 +110,10 @@ def _rows(file: Path, columns: Collection[str] | None) -> Generator[Row]:
 
 def _train_files(folder: Path) -> list[Path]:
     every = sorted(file for file in folder.rglob("*") if _suffix(file) in SUFFIXES and file.is_file())
+    every = [file for file in every if file.name not in ABOUT_DATASETS]
     train = [file for file in every if _TRAIN_FILE.match(file.name.partition(".")[0])]
     if not train:
-        train = [file for file in every if file.parent == folder]
+        train = listed_files(folder) or [file for file in every if file.parent == folder]
     kinds = {_suffix(file) for file in train}
     if len(kinds) > 1:
         raise DataError(
@@ -103,23 +135,50 @@ def _saved_dataset(folder: Path, columns: Collection[str] | None) -> Generator[R
 
     loaded = datasets.load_from_disk(str(folder))
     if isinstance(loaded, datasets.DatasetDict):
-        if "train" not in loaded:
+        if TRAIN not in loaded:
             raise DataError(f"no train split, but {', '.join(loaded)}", where=str(folder))
-        loaded = loaded["train"]
+        loaded = loaded[TRAIN]
     yield from _rows_of_dataset(loaded, columns)
 
 
-def _hub_dataset(name: str) -> Any:
+def _of_hub(loaded: Mapping[str, Any]) -> PairSource:
+    cached = tuple(Path(file["filename"]) for one in loaded.values() for file in one.cache_files)
+    tables = tuple(PairFile(name, None, partial(_rows_of_dataset, one)) for name, one in loaded.items())
+    return PairSource(cached, tables)
+
+
+def _hub_datasets(name: str, config: str | None, split: str | None) -> dict[str, Any]:
+    """The splits of a dataset on the Hub that are read, by a name for messages."""
     import datasets
 
+    source = f"{name}:{config}" if config else name
     try:
-        return datasets.load_dataset(name, split="train")
+        if config == ALL:
+            every = datasets.get_dataset_config_names(name)
+            return {f"{name}:{one}": _hub_split(name, one, split) for one in every}
+        return {source: _hub_split(name, config, split)}
     except (OSError, ValueError) as error:
         raise DataError(
             f"neither a path here nor a dataset that can be loaded: {str(error).splitlines()[0]}",
-            where=name,
-            try_="the path of a Parquet file or folder",
+            where=source,
+            try_="the path of a Parquet file or folder; of a dataset with configs OWNER/NAME:CONFIG, or OWNER/NAME:* "
+            "for all of them",
         ) from error
+
+
+def _hub_split(name: str, config: str | None, split: str | None) -> Any:
+    """The split that is named, else `train`, else the only one of a config that is named."""
+    import datasets
+
+    if config is None or split is not None:
+        return datasets.load_dataset(name, config, split=split or TRAIN)
+    splits = datasets.load_dataset(name, config)
+    if TRAIN in splits or len(splits) == 1:
+        return splits[TRAIN if TRAIN in splits else next(iter(splits))]
+    raise DataError(
+        f"this config has the splits {', '.join(splits)}, and none is `train`", where=f"{name}:{config}",
+        try_=f"name one, such as {name}:{config}/{next(iter(splits))}",
+    )  # fmt: skip
 
 
 def _rows_of_dataset(dataset: Any, columns: Collection[str] | None) -> Generator[Row]:

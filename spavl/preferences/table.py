@@ -99,8 +99,14 @@ class PairTable(Sequence[Pair]):
         return pa.chunked_array([batch.column(name) for batch in self._batches])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows of `pairs.arrow`, of which pictures are numbers, some at a time."""
-        yield from self._batches
+        """The rows of `pairs.arrow`, of which pictures are numbers, some at a time.
+
+        They are read and not mapped, or the whole file would stay in the memory of the process.
+        """
+        with pa.OSFile(str(self.folder / PAIRS)) as file:
+            reader = pa.ipc.open_file(file)
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
 
     def picture_keys(self) -> pa.ChunkedArray:
         """The key of every distinct picture, by its number."""

@@ -8,7 +8,7 @@ read, as it was then), `made-from.json` (the same of the source's own files) and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -18,12 +18,12 @@ import pyarrow as pa
 from spavl.atomic import write_json
 from spavl.errors import DataError, RunError
 from spavl.pictures import Picture
-from spavl.preferences.about import ABOUT, FIELDS
+from spavl.preferences.about import FIELDS
 from spavl.preferences.forms import Form
 from spavl.preferences.pairs import Pair, Reading, file_key, read_rows
 from spavl.preferences.sources import PairSource
 
-FORMAT = 4
+FORMAT = 5
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
 NOTE, READ_AS = "made-from.json", "read-as.json"
@@ -123,10 +123,10 @@ def write_table(
     Raises:
         DataError: there are no pairs, or a file is not readable, or in none of the forms or in several.
     """
-    forms: list[dict[str, Any]] = []
+    forms: list[tuple[str, Form, Collection[str]]] = []
 
-    def note_form(file: str, form: Form, unread: Sequence[str]) -> None:
-        forms.append({"file": file, "form": form.name, "unread": list(unread)})
+    def note_form(file: str, form: Form, unread: Collection[str]) -> None:
+        forms.append((file, form, unread))
 
     with (
         (folder / BYTES).open("wb") as file,
@@ -142,18 +142,20 @@ def write_table(
     with _writer(folder / PICTURES, _PICTURE_SCHEMA) as write:
         for row in pictures.rows():
             write(row)
-    write_json(folder / READ_AS, forms)
+    read_as = [{"file": file, "form": form.name, "unread": list(unread)} for file, form, unread in forms]
+    write_json(folder / READ_AS, read_as)
     write_json(folder / NOTE, made_from)
 
 
 def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
+    context, digest, swapped = pair.identity
     return {
         "pair_id": pair.pair_id,
         "question": pair.question,
         "chosen": pair.chosen,
         "rejected": pair.rejected,
         "system": pair.system,
-        "context": pair.context,
+        "context": context,
         "pictures": [pictures.number(picture) for picture in pair.pictures],
         "earlier": [
             {"role": turn.role, "text": turn.text, "pictures": [pictures.number(one) for one in turn.pictures]}
@@ -161,9 +163,9 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
         ],
         "weight": pair.weight,
         "malformed": pair.malformed,
-        "digest": pair.digest,
-        "swapped_digest": pair.swapped_digest,
-        **{name: pair.about.get(name) for name in ABOUT},
+        "digest": digest,
+        "swapped_digest": swapped,
+        **pair.about,
     }
 
 
@@ -216,6 +218,18 @@ class _Pictures:
             yield {"key": key, "path": str(path) if path else None, "start": start, "length": length}
 
 
+def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Rows as a batch; a column that none of them has is null."""
+    there = set().union(*rows)
+    columns = [
+        pa.array([row.get(field.name) for row in rows], field.type)
+        if field.name in there
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 @contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
     """What writes a row to an Arrow file, in record batches of `BATCH` rows."""
@@ -228,7 +242,7 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]]
                 flush()
 
         def flush() -> None:
-            file.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            file.write_batch(_batch(rows, schema))
             rows.clear()
             pa.default_memory_pool().release_unused()  # or what pictures took stays with the process
 
