@@ -78,8 +78,9 @@ def push(folder: Path, repo: str, *, public: bool) -> str:
         status = error.response.status_code
         what = " ".join(str(error.server_message or error).split())[:200]
         raise RunError(f"The Hub refuses: {what} (status {status})", where=repo, try_=_advice(status)) from error
-    except (HTTPError, OSError) as error:
-        raise RunError(f"The Hub cannot be reached: {type(error).__name__}", where=repo, try_=_AGAIN) from error
+    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: the sending of a file failed
+        why = type(error.__cause__ or error).__name__
+        raise RunError(f"The Hub cannot be reached, or not all of the way: {why}", where=repo, try_=_AGAIN) from error
     return str(address)
 
 
