@@ -22,45 +22,60 @@ def _form_names(incomplete: str) -> list[str]:
     return [one for one in FORMS if one.startswith(incomplete)]
 
 
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A run folder, or preference pairs of any public form.")]
+FormName = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="FORM", autocompletion=_form_names,
+        help="trl, trl-conversational, llama-factory-sharegpt, llama-factory-alpaca, ms-swift, align-anything, spa-vl, "
+        "jsonl, csv, parquet, or guard (rows for training a guard).",
+    ),
+]  # fmt: skip
+Folder = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder that is written.")]
+Trim = Annotated[
+    bool, typer.Option("--trim", help="Take white space off the start of a question where the form cannot keep it.")
+]
+ReadAs = Annotated[
+    str | None, typer.Option(metavar="FORM", help="The source's form, where columns fit several (`align.data.form`).")
+]
+Prefer = Annotated[
+    str | None, typer.Option(metavar="WHICH", help="safer or more_helpful, where the source says both of two answers.")
+]
+Push = Annotated[
+    str | None,
+    typer.Option(metavar="OWNER/NAME", help="Push it to the Hub, private and gated; the token is in HF_TOKEN."),
+]
+Public = Annotated[
+    bool, typer.Option("--public", help="With --push: everybody sees that it is there, and may ask for access.")
+]
+
+
 @export_app.command(
     epilog="Example: [bold]spavl export runs/first --as llama-factory-sharegpt --out for-llama-factory[/bold]"
 )
 def export(
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A run folder, or preference pairs of any public form.")
-    ],
-    form: Annotated[
-        str,
-        typer.Option(
-            "--as", metavar="FORM", autocompletion=_form_names,
-            help="trl, trl-conversational, llama-factory-sharegpt, llama-factory-alpaca, ms-swift, align-anything, "
-            "spa-vl, jsonl, csv, parquet, or guard (rows for training a guard).",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder that is written.")],
-    trim: Annotated[
-        bool,
-        typer.Option("--trim", help="Take white space off the start of a question where the form cannot keep it."),
-    ] = False,
-    push: Annotated[
-        str | None,
-        typer.Option(metavar="OWNER/NAME", help="Push it to the Hub, private and gated; the token is in HF_TOKEN."),
-    ] = None,
-    public: Annotated[
-        bool, typer.Option("--public", help="With --push: everybody sees that it is there, and may ask for access.")
-    ] = False,
-) -> None:  # fmt: skip
+    source: Source,
+    form: FormName,
+    out: Folder,
+    trim: Trim = False,
+    read_as: ReadAs = None,
+    prefer: Prefer = None,
+    push: Push = None,
+    public: Public = False,
+) -> None:
     """Write a dataset for another trainer, with a card of measured numbers; push it to the Hub if asked."""
     from spavl.cli.terminal import out as console
     from spavl.cli.terminal import say
-    from spavl.pipeline.exports import ExportRequest
+    from spavl.pipeline.exports import ExportRequest, reading_of
     from spavl.pipeline.exports import export as write_export
     from spavl.progress import TerminalProgress
 
     if public and push:
         say(f"--public: everybody will see that {push} is there. It holds harmful questions, answers and pictures, and "
             "is still gated: you grant access one by one.", style="bold red")  # fmt: skip
-    request = ExportRequest(source=source, form=form, out=out, trim=trim, repo=push, public=public)
+    request = ExportRequest(
+        source=source, form=form, out=out, trim=trim, repo=push, public=public, reading=reading_of(read_as, prefer)
+    )
     _print_exported(write_export(request, TerminalProgress(console)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +133,7 @@ def _lines(facts: CardFacts) -> list[str]:
         found.append("Licences of the pictures: " + ", ".join(f"{name} ({n:,})" for name, n in facts.licenses) + ".")
     if facts.verdict:
         found.append(f"`spavl audit` says: {facts.verdict}")
-    refused = sum((split.refused for split in facts.splits.values()), start=type(next_split(facts).refused)())
+    refused: Counter[str] = sum((split.refused for split in facts.splits.values()), start=Counter())
     found += [f"Left out, {count:,} rows: {reason}." for reason, count in refused.most_common()]
     if facts.lost:
         found.append(f"Not in this form, though the source has them: {', '.join(facts.lost)}.")
@@ -141,24 +142,15 @@ def _lines(facts: CardFacts) -> list[str]:
     return found
 
 
-def next_split(facts: CardFacts) -> Written:
-    """The first split of an export.
-
-    Args:
-        facts: of its card.
-    """
-    return next(iter(facts.splits.values()))
-
-
 def _measured_lines(measured: Mapping[str, Any]) -> list[str]:
     chosen, rejected = _share(measured["chosen_unsafe"]), _share(measured["rejected_unsafe"])
+    length, source = _auc(measured["length_auc"]), _auc(measured["source_auc"])
     return [
-        f"Answers graded unsafe by the guard, of those with a verdict: chosen {chosen}, rejected {rejected}. `rejected` "
-        "means *less preferred*, not harmful.",
-        "What tells chosen from rejected answers, as the probability that a chosen one ranks above a rejected one (0.50 "
-        f"tells nothing): length alone {_auc(measured['length_auc'])}, the source of the answer alone "
-        f"{_auc(measured['source_auc'])}. The chosen answer is the longer one in {_share(measured['chosen_longer'])} of "
-        "the pairs.",
+        f"Answers graded unsafe by the guard, of those with a verdict: chosen {chosen}, rejected {rejected}. "
+        "`rejected` means *less preferred*, not harmful.",
+        "What tells chosen from rejected answers, as the probability that a chosen one ranks above a rejected one "
+        f"(0.50 tells nothing): length alone {length}, the source of the answer alone {source}. The chosen answer is "
+        f"the longer one in {_share(measured['chosen_longer'])} of the pairs.",
     ]
 
 

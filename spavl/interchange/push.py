@@ -1,4 +1,4 @@
-"""A folder pushed to the Hub as a dataset: private and gated unless the user asks for more, never over another's files."""
+"""A folder pushed to the Hub as a dataset: private and gated unless more is asked for, never over others' files."""
 
 from __future__ import annotations
 

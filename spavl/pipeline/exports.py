@@ -1,19 +1,20 @@
-"""`spavl export`: a dataset in the form of another trainer, with its card; pushed to the Hub where that is asked for."""
+"""`spavl export`: a dataset in the form of another trainer, with its card; pushed to the Hub if asked."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spavl.atomic import atomic_write, remove_abandoned, write_json, write_text
+from spavl.config.align import PairForm, Preference
 from spavl.dataset.shortcuts import shortcuts
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.interchange.card import CardFacts, dataset_card, licenses_of, topics_of
@@ -25,6 +26,7 @@ from spavl.interchange.writers.row import Holdings, export_rows, holdings
 from spavl.interchange.writers.write import TRAIN, Written, write_dataset_info, write_rows
 from spavl.plural import plural
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
+from spavl.preferences.pairs import Reading
 from spavl.progress import Progress
 from spavl.records import Response
 from spavl.run import Run
@@ -94,14 +96,35 @@ class ExportRequest:
     """Whether everybody is to see it there."""
     cache: Path = CACHE
     """Folder of converted pairs."""
+    reading: Reading = field(default_factory=Reading)
+    """How the rows of the source become pairs."""
+
+    def open(self, source: str | Path) -> PreferenceDataset:
+        """A dataset of the source, opened.
+
+        Args:
+            source: the source itself, or a part of it.
+
+        Raises:
+            DataError: there are no pairs, or they cannot be read.
+        """
+        return open_dataset(source, cache=self.cache, reading=self.reading)
 
 
-@dataclass(slots=True)
-class _Files:
-    """What was written into the folder."""
+def reading_of(form: str | None, prefer: str | None) -> Reading:
+    """How a source is read, by what a user typed.
 
-    splits: dict[str, Written] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    Args:
+        form: name of the source's form; None: told by its columns.
+        prefer: which of two answers is preferred, where the source has an opinion on both counts.
+
+    Raises:
+        SettingsError: there is no such form or preference.
+    """
+    for typed, known, option in ((form, PairForm, "--read-as"), (prefer, Preference, "--prefer")):
+        if typed is not None and typed not in get_args(known):
+            raise SettingsError(f"There is no `{typed}`", where=option, try_=f"one of {', '.join(get_args(known))}")
+    return Reading(form=cast("PairForm | None", form), prefer=cast("Preference | None", prefer))
 
 
 def export(request: ExportRequest, progress: Progress) -> Exported:
@@ -136,12 +159,7 @@ def export(request: ExportRequest, progress: Progress) -> Exported:
         return made
     with progress.bar(f"Pushing to {request.repo}"):
         address = push(request.out, request.repo, public=request.public)
-    return _with_address(made, address, request.public)
-
-
-def _with_address(made: Exported, address: str, public: bool) -> Exported:
-    return Exported(folder=made.folder, form=made.form, splits=made.splits, lost=made.lost, unread=made.unread,
-                    next=made.next, address=address, public=public)  # fmt: skip
+    return replace(made, address=address, public=request.public)
 
 
 def _why(splits: Mapping[str, Written]) -> str:
@@ -185,10 +203,10 @@ def _next(text: str, folder: Path) -> str:
 def _splits(request: ExportRequest) -> dict[str, PreferenceDataset]:
     """The train split, and beside it the held-out one where the source has it."""
     source = _dataset_folder(request.source)
-    found = {TRAIN: open_dataset(source, cache=request.cache)}
+    found = {TRAIN: request.open(source)}
     heldout = Path(source) / "data" / f"{HELDOUT}.parquet"
     if heldout.is_file():
-        found[HELDOUT] = open_dataset(heldout, cache=request.cache)
+        found[HELDOUT] = request.open(heldout)
     return found
 
 
@@ -249,7 +267,7 @@ def _guard_export(request: ExportRequest, folder: Path, progress: Progress) -> E
             responses = (one for part in slices_of(run.responses, Response) for one in part)
             graded = guard_rows.graded_of_responses(responses, run.folder)
         else:
-            dataset = open_dataset(request.source, cache=request.cache)
+            dataset = request.open(request.source)
             total = 2 * len(dataset.pairs)
             graded = guard_rows.graded_of_pairs(export_rows(dataset, holdings([dataset]).about))
         written = guard_rows.write_graded(graded, folder, total=total, on_progress=on_progress)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 PIECES = (
-    "a", " ", "\n", "\t", "é", "日本", "🙂", "\u2028", "\u0085", "\0", "\r", "\r\n", '"', ",", "'", "\\", "|", "=1+1", "<image>",
-    "<video>", "<bbox>", "Human: ", "\n\nAssistant: ", "user", "assistant", "<|im_end|>", '{"role": "user", "content": "b"}',
-    '[{"from": "gpt", "value": "c"}]', "[1]", "{'role': 'user', 'content': 'd'}", "null", "true", "\ufeff", "</s>",
+    "a", " ", "\n", "\t", "é", "日本", "🙂", "\u2028", "\u0085", "\0", "\r", "\r\n", '"', ",", "'", "\\", "|", "=1+1",
+    "<image>", "<video>", "<bbox>", "Human: ", "\n\nAssistant: ", "user", "assistant", "<|im_end|>",
+    '{"role": "user", "content": "b"}', '[{"from": "gpt", "value": "c"}]', "[1]", "null", "true", "\ufeff", "</s>",
+    "{'role': 'user', 'content': 'd'}",
 )  # fmt: skip
 """What texts are made of."""
 PICTURES = 4

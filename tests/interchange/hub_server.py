@@ -31,7 +31,7 @@ class Repo:
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `refusals` are statuses that the next commits answer with, `lost_files` how many files are not taken."""
+    """The server; the next commits answer with the statuses in `refusals`, and so many `lost_files` are not taken."""
 
     daemon_threads = True
 
@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             repo.private = asked.get("private", asked.get("visibility", "private" if repo.private else "") == "private")
             repo.seen.append(f"settings {json.dumps(asked, sort_keys=True)}")
             return self.give({})
-        if what.startswith("/tree/") or what.startswith("/paths-info/"):
+        if what.startswith(("/tree/", "/paths-info/")):
             return self.give([{"type": "file", "path": one, "size": len(data), "oid": "0"}
                               for one, data in repo.files.items()])  # fmt: skip
         if what.startswith("/preupload/"):

@@ -39,9 +39,7 @@ for word in sys.argv[2:]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export with pictures as files."""
     tmp = tmp_path_factory.mktemp("push")
-    rows = [
-        {"question": f"q{n}", "chosen": "a", "rejected": "b", "images": [f"images/{n}.png"]} for n in range(3)
-    ]
+    rows = [{"question": f"q{n}", "chosen": "a", "rejected": "b", "images": [f"images/{n}.png"]} for n in range(3)]
     request = ExportRequest(
         source=str(write_source(tmp / "source", rows)), form="ms-swift", out=tmp / "out", cache=tmp / "cache"
     )

@@ -12,11 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
-from spavl.errors import DataError, SettingsError
-from spavl.pipeline.exports import FORMS, Exported, ExportRequest, export
+from spavl.errors import DataError, RunError, SettingsError
+from spavl.pipeline.exports import FORMS, Exported, ExportRequest, export, reading_of
 from spavl.preferences.dataset import open_dataset
 from spavl.progress import NoProgress
+from spavl.records import ImageRef, Response
+from spavl.run import Run
+from spavl.tables import write_table
+from tests import samples
 from tests.interchange.conversations import write_source
+from tests.tiny import picture
 
 KNOWN = {"class1": "A | <b>", "license": "CC0", "chosen_safe": True, "rejected_safe": False, "chosen_source": "one",
          "rejected_source": "two", "weight": 0.5}  # fmt: skip
@@ -43,13 +48,14 @@ def made(tmp_path: Path, form: str, source: Path | None = None) -> Exported:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_datasets_loads_every_form_without_a_warning(
-    form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import datasets
 
     rows = 12 if form == "guard" else 6
     assert made(tmp_path, form).rows == rows
-    with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
+    monkeypatch.setattr(logging.getLogger("datasets"), "propagate", True)
+    with warnings.catch_warnings(), caplog.at_level(logging.WARNING, "datasets"):
         warnings.simplefilter("error")
         loaded = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "hf"))
     assert len(loaded) == rows
@@ -142,9 +148,7 @@ def test_the_held_out_split_goes_into_a_file_of_its_own(tmp_path: Path) -> None:
     assert len(open_dataset(tmp_path / "lf", cache=tmp_path / "cache").pairs) == 6
 
 
-def test_the_command_says_what_was_written_left_out_and_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_says_what_was_written_left_out_and_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     row = {"question": "q", "chosen": "a", "rejected": "b", "images": [], "pair_id": "text-alone", "class1": "A"}
     good = {**row, "images": ["images/0.png"], "pair_id": "good"}
@@ -176,3 +180,55 @@ def test_guard_rows_hold_the_conversation_and_the_verdict(tmp_path: Path) -> Non
         ("assistant", ["a"]),
     ]  # fmt: skip
     assert [len(one["images"]) for one in rows] == [2, 2, 2]
+
+
+def test_two_opinions_on_a_pair_are_exported_by_the_one_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = {"prompt": "q", "response_1": "first", "response_2": "second", "safer_response_id": 2,
+           "more_helpful_response_id": 1}  # fmt: skip
+    Path("two.jsonl").write_text(json.dumps(row))
+    for prefer, chosen in (("safer", "second"), ("more_helpful", "first")):
+        done = CliRunner().invoke(app, ["export", "two.jsonl", "--as", "jsonl", "--out", "out", "--prefer", prefer])
+        assert done.exit_code == 0, done.output
+        assert json.loads(Path("out/train.jsonl").read_text())["chosen"] == chosen
+    with pytest.raises(SettingsError, match="more_helpful"):
+        reading_of(None, "shorter")
+
+
+def run_folder(folder: Path) -> Run:
+    """A run with a table of responses, as far as an export looks at it."""
+    run = Run(folder)
+    (folder / "images").mkdir(parents=True)
+    shown = ImageRef.of(picture(folder / "images" / "one.png"))
+    asked = samples.query(images=(ImageRef(Path("images/one.png"), shown.sha256),))
+    answers = [
+        samples.response(asked, "amber", outcome="unsafe", safe_category="S9", severity=4),
+        samples.response(asked, "birch", outcome="refusal"),
+        samples.response(asked, "cedar", outcome=None),
+        samples.response(asked, "doum", response=""),
+    ]
+    write_table(run.responses, answers, Response)
+    run.replace(stages=[])
+    return run
+
+
+def test_the_answers_of_a_run_become_rows_for_guards(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run")
+    found = made(tmp_path, "guard", run.folder)
+    rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
+    assert [(one["source"], one["verdict"], one["severity"], one["guard"]) for one in rows] == [
+        ("amber", "unsafe\nS9", 4, "guard"), ("birch", "safe", None, "guard"),
+    ]  # fmt: skip
+    assert rows[0]["images"][0]["bytes"] == (run.folder / "images" / "one.png").read_bytes()
+    assert dict(found.splits["train"].refused) == {"no guard has a verdict on it": 1}
+
+
+def test_a_run_stands_for_its_dataset_and_one_without_says_what_to_do(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run")
+    with pytest.raises(RunError, match="no dataset yet"):
+        made(tmp_path, "jsonl", run.folder)
+    made(tmp_path, "parquet")
+    (tmp_path / "out").rename(run.dataset)
+    assert made(tmp_path, "jsonl", run.folder).rows == 6

@@ -16,6 +16,7 @@ from spavl.interchange.writers.row import holdings
 from spavl.interchange.writers.write import Written, file_of, write_rows
 from spavl.preferences.about import ABOUT
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
+from spavl.preferences.pairs import Reading
 from tests.interchange.conversations import rows, write_source
 
 CONTENT = ("system", "earlier", "images", "question", "chosen", "rejected")
@@ -23,7 +24,7 @@ CONTENT = ("system", "earlier", "images", "question", "chosen", "rejected")
 
 def exported(source: Path, name: str, folder: Path, *, trim: bool = False) -> tuple[PreferenceDataset, Written]:
     """An opened source, and what became of it in a form."""
-    form, dataset = EXPORTS[name], open_dataset(source, cache=folder / "cache")
+    form, dataset = EXPORTS[name], open_dataset(source, cache=folder / "cache", reading=Reading(form="spa-vl"))
     folder.mkdir(parents=True, exist_ok=True)
     held = holdings([dataset])
     return dataset, write_rows(
@@ -99,9 +100,7 @@ def test_white_space_beside_a_picture_is_trimmed_where_that_is_asked_for(tmp_pat
 
 
 def test_a_picture_is_written_once_and_named_by_its_content(tmp_path: Path) -> None:
-    rows = [
-        {"question": f"q{n}", "chosen": "a", "rejected": "b", "images": [f"images/{n % 2}.png"]} for n in range(9)
-    ]
+    rows = [{"question": f"q{n}", "chosen": "a", "rejected": "b", "images": [f"images/{n % 2}.png"]} for n in range(9)]
     exported(write_source(tmp_path / "source", rows), "llama-factory-alpaca", tmp_path / "out")
     files = [one for one in (tmp_path / "out" / "images").rglob("*") if one.is_file()]
     assert sorted(one.suffix for one in files) == [".jpg", ".png"]

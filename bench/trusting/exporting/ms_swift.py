@@ -31,7 +31,7 @@ def load(folder: Path) -> dict[str, Any]:
     rows = list(found)
     names = [picture["path"] for row in rows for picture in row["images"] or []]
     for name in names:
-        Image.open(os.path.join(folder, name)).load()
+        Image.open(folder / name).load()
     marks = sum(message["content"].count("<image>") for row in rows for message in row["messages"])
     assert marks == len(names), (marks, len(names))
     return {"version": swift.__version__, "rows": len(rows), "pictures": len(names), "warnings": lines}

@@ -24,22 +24,24 @@ def load(folder: Path, checkpoint: Path) -> dict[str, Any]:
     import datasets
     import trl
     from transformers import AutoModelForImageTextToText, AutoProcessor
+    from trl import DPOConfig, DPOTrainer
 
     said = Messages()
-    model, processor = AutoModelForImageTextToText.from_pretrained(checkpoint), AutoProcessor.from_pretrained(checkpoint)
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint)
+    processor = AutoProcessor.from_pretrained(checkpoint)
     with TemporaryDirectory() as tmp, said, warnings.catch_warnings():
-        settings = trl.DPOConfig(
+        settings = DPOConfig(
             output_dir=tmp, per_device_train_batch_size=2, max_length=None, report_to="none", use_cpu=True, bf16=False,
             disable_tqdm=True, save_strategy="no", dataloader_pin_memory=False, train_sampling_strategy="sequential",
         )  # fmt: skip
         warnings.simplefilter("error")  # what TRL says of its own settings has nothing to do with the data
         rows = datasets.load_dataset(str(folder), split="train", cache_dir=f"{tmp}/cache")
-        trainer = trl.DPOTrainer(model, args=settings, train_dataset=rows, processing_class=processor)
+        trainer = DPOTrainer(model, args=settings, train_dataset=rows, processing_class=processor)
         batches = list(trainer.get_train_dataloader())
         image = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
         tokens = sum(int((batch["input_ids"] == image).sum()) for batch in batches)
         warnings.simplefilter("default")
-        loss = float(trainer.compute_loss(trainer.model, batches[0]).detach())
+        loss = float(trainer.compute_loss(trainer.model, batches[0]).detach())  # type: ignore[no-untyped-call]
     return {"version": trl.__version__, "rows": len(rows), "batches": len(batches), "picture_tokens": tokens,
             "loss": loss, "warnings": said.lines}  # fmt: skip
 

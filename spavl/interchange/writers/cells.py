@@ -71,7 +71,14 @@ class PictureFiles:
         self._names: dict[str, str] = {}
 
     def __call__(self, picture: Picture) -> str:
-        """The path of a picture's file; it is written where it is new."""
+        """The path of a picture's file; it is written where it is new.
+
+        Args:
+            picture: of a dataset.
+
+        Raises:
+            Refused: it is not there, or cannot be opened.
+        """
         name = self._names.get(picture.key)
         if name is None:
             file, data = picture_file(picture)
@@ -92,7 +99,14 @@ class PictureBytes:
         self._last: tuple[str, dict[str, Any]] = ("", {})
 
     def __call__(self, picture: Picture) -> dict[str, Any]:
-        """The cell of a picture; rows about one picture, which stand together, read it once."""
+        """The cell of a picture; rows about one picture, which stand together, read it once.
+
+        Args:
+            picture: of a dataset.
+
+        Raises:
+            Refused: it is not there, or cannot be opened.
+        """
         if picture.key != self._last[0]:
             name, data = picture_file(picture)
             self._last = picture.key, {"bytes": data, "path": name}

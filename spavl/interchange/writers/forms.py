@@ -1,7 +1,7 @@
 """The forms that a dataset is written in: columns, kind of file, what each has room for, and what to do next.
 
-`ExportForm.fields` are the fields that a form keeps, in the words of `Holdings.fields`; what else a dataset holds is lost,
-and the export names it.
+`ExportForm.fields` are the fields that a form keeps, in the words of `Holdings.fields`; what else a dataset holds is
+lost, and the export names it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from spavl.config.align import PairForm
 from spavl.interchange.writers import layouts
-from spavl.interchange.writers.layouts import Layout
+from spavl.interchange.writers.layouts import ValuesOf
 from spavl.interchange.writers.row import Holdings
 from spavl.preferences.about import ABOUT, FIELDS
 
@@ -42,7 +42,7 @@ class ExportForm:
     """Whose form it is, for `--help` and the card."""
     read_as: PairForm
     """Our reader's name of it."""
-    layout: Layout
+    layout: ValuesOf
     """Gives the values of a row."""
     kind: Kind = "parquet"
     """Kind of file."""

@@ -1,7 +1,7 @@
 """Rows for training or testing a guard: a conversation with its answer, and what the guards of a run said of it.
 
 Columns: `id`; `messages` (the conversation and the answer, in parts, as chat templates take it) with `images`, the
-pictures of all turns in order; `label` (safe or unsafe), `outcome`, `category`, `severity`; `verdict`, the two lines that a
+pictures of all turns in order; `label` (safe or unsafe), `outcome`, `category`, `severity`; `verdict`, the lines that a
 guard of kind llama-guard would write; and `ABOUT`.
 """
 

@@ -15,7 +15,7 @@ Cell = Callable[[Picture], Any]
 """What stands in a cell for a picture."""
 Values = dict[str, Any]
 """A row: value by column."""
-Layout = Callable[[Pair, Cell], Values]
+ValuesOf = Callable[[Pair, Cell], Values]
 """The values of a pair."""
 SHAREGPT_ROLES = {"user": "human", "assistant": "gpt", "system": "system"}
 """Who speaks, in the words of ShareGPT."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from spavl.interchange.writers.cells import Refused
+from spavl.interchange.writers.forms import ExportForm
+from spavl.interchange.writers.layouts import spoken
+from spavl.interchange.writers.row import ExportRow
 from spavl.preferences.about import about_of
 from spavl.preferences.forms import FORMS
 from spavl.preferences.messages import RowError, text_of
 from spavl.preferences.pairs import Pair
-from spavl.interchange.writers.cells import Refused
-from spavl.interchange.writers.layouts import spoken
-from spavl.interchange.writers.forms import ExportForm
-from spavl.interchange.writers.row import ExportRow
 
 
 def refuse_unfit(row: ExportRow, form: ExportForm) -> None:
