@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -60,3 +61,29 @@ def write_source(folder: Path, made: list[dict[str, Any]]) -> Path:
     path = folder / "train.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), "utf-8", newline="\n")
     return path
+
+
+def random_row(random: Random, number: int) -> dict[str, Any]:
+    """A row for a benchmark: one text in three is made of `PIECES`, the others are words."""
+
+    def text() -> str:
+        if random.random() < 1 / 3:
+            return "".join(random.choices(PIECES, k=random.randint(0, 5)))
+        return f"words {random.randint(0, 9)} of row {number}"
+
+    def shown() -> list[str]:
+        return [f"images/{random.randrange(PICTURES)}.png" for _ in range(random.choice((0, 1, 1, 1, 2, 3)))]
+
+    turns = random.choice((0, 0, 1, 2))
+    earlier = [
+        {"role": role, "text": text(), "images": shown() if role == "user" else []}
+        for role in ("user", "assistant") * turns
+    ]
+    optional = {
+        "system": text(), "class1": text(), "class3": "cups", "chosen_safe": random.random() < 0.9,
+        "chosen_severity": random.randrange(5), "judges_for": [text()], "license": "CC0", "chosen_source": "one",
+        "rejected_source": text(), "weight": random.random(), "chosen_thought": text(),
+    }  # fmt: skip
+    known = {name: value for name, value in optional.items() if random.random() < 0.5}
+    asked = {"question": text(), "chosen": text(), "rejected": text(), "images": shown(), "earlier": earlier}
+    return {"pair_id": f"row-{number}", **asked, **known}
