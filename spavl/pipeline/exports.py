@@ -157,8 +157,8 @@ def export(request: ExportRequest, progress: Progress) -> Exported:
         _write_note(tmp, made)
     if request.repo is None:
         return made
-    with progress.bar(f"Pushing to {request.repo}"):
-        address = push(request.out, request.repo, public=request.public)
+    progress.log(f"Pushing to {request.repo}")
+    address = push(request.out, request.repo, public=request.public)
     return replace(made, address=address, public=request.public)
 
 

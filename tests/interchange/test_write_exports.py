@@ -100,6 +100,17 @@ def test_an_export_is_made_anew_and_nothing_of_another_is_touched(tmp_path: Path
     assert (tmp_path / "out" / "train.csv").is_file()
 
 
+def test_an_export_made_again_is_the_same_to_the_byte_so_that_a_push_sends_nothing_twice(tmp_path: Path) -> None:
+    def files() -> dict[str, bytes]:
+        out = tmp_path / "out"
+        return {str(one.relative_to(out)): one.read_bytes() for one in out.rglob("*") if one.is_file()}
+
+    made(tmp_path, "parquet")
+    first = files()
+    made(tmp_path, "parquet", tmp_path / "source" / "train.jsonl")
+    assert files() == first
+
+
 @pytest.mark.parametrize("form", ["csv", "trl"])
 def test_an_export_that_fails_leaves_nothing_and_the_old_one_stays(form: str, tmp_path: Path) -> None:
     talk = [{"role": "user", "text": "a"}, {"role": "assistant", "text": "b"}]

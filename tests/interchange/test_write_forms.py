@@ -75,6 +75,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "equal answers": ("ms-swift", {"chosen": "no"}),
     "white space beside a picture": ("trl-conversational", {"question": " what is this"}),
     "a text like messages": ("jsonl", {"chosen": "Human: b\n\nAssistant: c"}),
+    "a NUL": ("csv", {"question": "a \0"}),
     "no pair": ("parquet", {"chosen": 5}),
 }
 

@@ -69,6 +69,8 @@ def refuse_misread(values: Mapping[str, Any], row: ExportRow, form: ExportForm) 
     Raises:
         Refused: a field differs, or the row fits another form.
     """
+    if form.kind == "csv" and any(isinstance(cell, str) and "\0" in cell for cell in values.values()):
+        raise Refused("a text of it holds a NUL, and no CSV file does")
     if [one.name for one in FORMS if one.fits(values)] != [form.read_as]:
         raise Refused("a text of it looks like another form of file")
     reader = next(one for one in FORMS if one.name == form.read_as)
