@@ -81,11 +81,12 @@ def export(
 
 def _print_exported(found: Exported) -> None:
     from spavl.cli.terminal import say
+    from spavl.plural import plural
 
     for name, split in found.splits.items():
-        say(f"{name}: {split.rows:,} rows in {found.folder / split.file}")
+        say(f"{name}: {plural(split.rows, 'row')} in {found.folder / split.file}")
         for reason, count in split.refused.most_common(MOST_REASONS):
-            say(f"  left out, {count:,} rows: {reason} (such as {', '.join(split.examples[reason])})")
+            say(f"  left out, {plural(count, 'row')}: {reason} (such as {', '.join(split.examples[reason])})")
     if found.lost:
         say(f"Not in this form: {', '.join(found.lost)}.")
     if found.unread:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from spavl.interchange.writers.write import Written
+from spavl.plural import plural
 from spavl.tables.query import query
 
 DOMAINS = 30
@@ -134,7 +135,7 @@ def _lines(facts: CardFacts) -> list[str]:
     if facts.verdict:
         found.append(f"`spavl audit` says: {facts.verdict}")
     refused: Counter[str] = sum((split.refused for split in facts.splits.values()), start=Counter())
-    found += [f"Left out, {count:,} rows: {reason}." for reason, count in refused.most_common()]
+    found += [f"Left out, {plural(count, 'row')}: {reason}." for reason, count in refused.most_common()]
     if facts.lost:
         found.append(f"Not in this form, though the source has them: {', '.join(facts.lost)}.")
     if facts.unread:

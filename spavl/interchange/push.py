@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spavl.errors import RunError, SettingsError
+from spavl.plural import plural
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -100,6 +101,6 @@ def _refuse_others(api: HfApi, repo: str, public: bool) -> None:
     names = {one.rfilename for one in found.siblings or ()}
     if names - EMPTY and NOTE not in names:
         raise SettingsError(
-            f"This dataset holds {len(names - EMPTY):,} files that `spavl export` did not put there", where=repo,
-            try_="name another: nothing of it is overwritten",
+            f"This dataset holds {plural(len(names - EMPTY), 'file')} that `spavl export` did not put there",
+            where=repo, try_="name another: nothing of it is overwritten",
         )  # fmt: skip

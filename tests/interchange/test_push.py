@@ -141,7 +141,7 @@ def test_only_public_that_is_asked_for_makes_it_public_and_it_stays_gated(hub: H
 
 def test_a_repository_with_other_data_is_left_alone(hub: Hub, pushed: Pushed) -> None:
     hub.repos[REPO] = Repo(private=True, files={"thesis.pdf": b"mine", "README.md": b"words"})
-    assert "1 files that `spavl export` did not put there" in pushed(hub)
+    assert "1 file that `spavl export` did not put there" in pushed(hub)
     assert hub.repos[REPO].files == {"thesis.pdf": b"mine", "README.md": b"words"}
 
 

@@ -166,8 +166,8 @@ def test_the_command_says_what_was_written_left_out_and_lost(tmp_path: Path, mon
     write_source(tmp_path / "source", [row, good])
     done = CliRunner().invoke(app, ["export", "source", "--as", "spa-vl", "--out", "out"])
     assert done.exit_code == 0, done.output
-    assert "train: 1 rows in out/train.json" in done.output
-    assert "left out, 1 rows: the form has room for 1 picture (such as text-alone)" in done.output
+    assert "train: 1 row in out/train.json" in done.output
+    assert "left out, 1 row: the form has room for 1 picture (such as text-alone)" in done.output
     assert "Not in this form: pair_id, class1." in done.output
     assert "out/README.md" in done.output
 

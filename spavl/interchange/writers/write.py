@@ -19,6 +19,7 @@ from spavl.interchange.writers.row import ExportRow, Holdings, export_rows
 from spavl.interchange.writers.tables import Write, as_read, table_writer
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.progress import OnProgress
+from spavl.rows import is_short
 
 TRAIN = "train"
 """The split that trainers read."""
@@ -53,7 +54,7 @@ class Written:
         self.numbers.append(number)
         ids = self.examples.setdefault(reason, [])
         if len(ids) < EXAMPLES:
-            ids.append(pair_id)
+            ids.append(pair_id if is_short(pair_id) else f"row {number + 1:,}")
 
     def kept(self, total: int) -> np.ndarray:
         """Which rows were written, bool [R].
