@@ -180,7 +180,7 @@ def _export(request: ExportRequest, folder: Path, progress: Progress) -> Exporte
             splits[split] = write_rows(
                 dataset, form, held, folder, split, trim=request.trim, on_progress=on_progress
             )  # fmt: skip
-    write_dataset_info(folder, form, request.out.resolve().name, splits, held)
+    write_dataset_info(folder, form, request.out.resolve().name, splits[TRAIN], held)
     next_ = _next(form.next, request.out)
     lost, unread = form.lost(held), _unread(form, held)
     facts = CardFacts(

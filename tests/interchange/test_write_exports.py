@@ -153,9 +153,8 @@ def test_the_held_out_split_goes_into_a_file_of_its_own(tmp_path: Path) -> None:
     found = export(request, NoProgress())
     assert {name: split.rows for name, split in found.splits.items()} == {"train": 6, "heldout": 6}
     entries = json.loads((tmp_path / "lf" / "dataset_info.json").read_text())
-    assert {name: entry["file_name"] for name, entry in entries.items()} == {
-        "lf": "train.parquet", "lf_heldout": "heldout.parquet",
-    }  # fmt: skip
+    assert {name: entry["file_name"] for name, entry in entries.items()} == {"lf": "train.parquet"}
+    assert len(open_dataset(tmp_path / "lf" / "heldout.parquet", cache=tmp_path / "cache").pairs) == 6
     assert len(open_dataset(tmp_path / "lf", cache=tmp_path / "cache").pairs) == 6
 
 

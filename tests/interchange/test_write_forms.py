@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a word that its trainer reads": ("ms-swift", {"chosen": "see <bbox>"}),
     "equal answers": ("ms-swift", {"chosen": "no"}),
     "white space beside a picture": ("trl-conversational", {"question": " what is this"}),
-    "a text like messages": ("jsonl", {"chosen": "Human: b\n\nAssistant: c"}),
+    "a text like messages": ("trl", {"question": "Human: b\n\nAssistant: c", "images": []}),
     "a NUL": ("csv", {"question": "a \0"}),
     "no pair": ("parquet", {"chosen": 5}),
 }

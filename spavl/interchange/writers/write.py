@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,27 +127,20 @@ def _values(row: ExportRow, form: ExportForm, cell: Cell) -> Values:
             **row.about}  # fmt: skip
 
 
-def write_dataset_info(
-    folder: Path, form: ExportForm, name: str, splits: Mapping[str, Written], held: Holdings
-) -> None:
-    """Write LLaMA-Factory's `dataset_info.json`, where the form is one of its.
+def write_dataset_info(folder: Path, form: ExportForm, name: str, train: Written, held: Holdings) -> None:
+    """Write LLaMA-Factory's `dataset_info.json`, where the form is one of its; held-out rows are not listed there.
 
     Args:
         folder: of the export.
         form: of the export.
-        name: of the dataset; a split but `train` has its own name added.
-        splits: by name.
-        held: what they hold.
+        name: of the dataset.
+        train: the split that is trained on.
+        held: what the dataset holds.
     """
     entry = LLAMA_FACTORY.get(form.read_as)
     if entry is None:
         return
     shared = ("chosen", "rejected", "images", *(["system"] if held.system else []))
     columns = {**entry["columns"], **{one: one for one in shared}}
-    entries = {
-        name if split == TRAIN else f"{name}_{split}": {
-            "file_name": written.file, "formatting": form.read_as, "ranking": True, "columns": columns,
-        }
-        for split, written in splits.items()
-    }  # fmt: skip
-    write_json(folder / "dataset_info.json", entries)
+    listed = {"file_name": train.file, "formatting": form.read_as, "ranking": True, "columns": columns}
+    write_json(folder / "dataset_info.json", {name: listed})
