@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,10 +17,11 @@ from spavl.errors import DataError, RunError, SettingsError
 from spavl.pipeline.exports import FORMS, Exported, ExportRequest, export, reading_of
 from spavl.preferences.dataset import open_dataset
 from spavl.progress import NoProgress
-from spavl.records import ImageRef, Response
+from spavl.records import ImageRef, Response, Turn
 from spavl.run import Run
 from spavl.tables import write_table
 from tests import samples
+from tests.dataset.test_export import exporting, pairs_of
 from tests.interchange.conversations import write_source
 from tests.tiny import picture
 
@@ -242,3 +244,20 @@ def test_a_run_stands_for_its_dataset_and_one_without_says_what_to_do(tmp_path: 
     made(tmp_path, "parquet")
     (tmp_path / "out").rename(run.dataset)
     assert made(tmp_path, "jsonl", run.folder).rows == 6
+
+
+def test_a_dataset_of_ours_with_earlier_turns_and_held_out_pairs_goes_to_every_form_of_many_turns(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path / "run")
+    pairs = pairs_of(run.folder, heldout=(1,))
+    talk = (Turn("user", "look", pairs[0].query.images), Turn("assistant", "yes"))
+    pairs[0] = replace(pairs[0], query=replace(pairs[0].query, images=(), earlier=talk, system="be kind"))
+    exporting(pairs, folder=run.folder, out=run.dataset)
+    run.replace(stages=[])
+    for form in ("trl-conversational", "ms-swift", "parquet"):
+        found = made(tmp_path, form, run.folder)
+        assert {name: (split.rows, dict(split.refused)) for name, split in found.splits.items()} == {
+            "train": (6, {}), "heldout": (2, {}),
+        }  # fmt: skip
+        assert found.lost == ()

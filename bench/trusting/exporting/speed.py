@@ -21,13 +21,13 @@ start = time.perf_counter()
 out = Path(sys.argv[3])
 made = export(ExportRequest(source=sys.argv[1], form=sys.argv[2], out=out, cache=Path(sys.argv[4])), NoProgress())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(json.dumps({"seconds": time.perf_counter() - start, "gib": peak, "rows": made.rows}))
+print(json.dumps({"seconds": time.perf_counter() - start, "cpu": time.process_time(), "gib": peak, "rows": made.rows}))
 """
 FORMS = ("trl-conversational", "llama-factory-sharegpt", "parquet", "csv")
 
 
 def speed(folder: Path) -> list[Measure]:
-    """Seconds and memory of some forms, the slowest kinds among them; the source is converted before.
+    """Processor time and memory of some forms, the slowest kinds among them; the source is converted before.
 
     Args:
         folder: an empty one.
@@ -40,12 +40,12 @@ def speed(folder: Path) -> list[Measure]:
     )  # fmt: skip
     open_dataset(source, cache=folder / "cache")
     found = {form: _run(source, form, folder) for form in FORMS}
-    times = ", ".join(f"{form} {one['seconds']:.0f} s" for form, one in found.items())
+    times = ", ".join(f"{form} {one['cpu']:.0f} s ({one['seconds']:.0f} s)" for form, one in found.items())
     return [
         Measure(
-            "export of 100,000 pairs, the slowest of four forms", value=max(one["seconds"] for one in found.values()),
+            "export of 100,000 pairs, the slowest of four forms", value=max(one["cpu"] for one in found.values()),
             floor=None, unit="s", better="lower",
-            how=f"with the check that each row is read back as it is, the card included; {times}; the source was "
+            how=f"processor time (and by the clock) with imports, with the check that each row is read back as it is, the card included; {times}; the source was "
             "converted before, and its pictures are a few small files",
         ),
         Measure(
