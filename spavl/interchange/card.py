@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pyarrow as pa
 from spavl.interchange.writers.write import Written
 from spavl.plural import plural
 from spavl.tables.query import query
+from spavl.visible_text import visible
 
 DOMAINS = 30
 """Most subjects of the table."""
@@ -55,6 +57,7 @@ harmful: that is what the data are about.
 
 Intended for making vision-language models safer, and for research on that.
 """
+_MARKDOWN = re.compile(r"[\\`*_\[\]!|#]")
 _GATE = (
     "This dataset holds harmful questions, answers and pictures. Access is given for making models safer and for "
     "research on that."
@@ -122,7 +125,7 @@ def dataset_card(facts: CardFacts) -> str:
     card = DatasetCard.from_template(
         metadata, template_str=_CARD, rows=sum(split.rows for split in facts.splits.values()), form=facts.form,
         splits=facts.splits, topics=[(_inert(name), count) for name, count in facts.topics],
-        lines=list(map(_inert, _lines(facts))), next=facts.next,
+        lines=_lines(facts), next=facts.next,
         columns=[(one.name, _kind(one.type)) for one in facts.schema],
     )  # fmt: skip
     return f"{card}\n"
@@ -131,9 +134,11 @@ def dataset_card(facts: CardFacts) -> str:
 def _lines(facts: CardFacts) -> list[str]:
     found = _measured_lines(facts.measured) if facts.measured else []
     if facts.licenses:
-        found.append("Licences of the pictures: " + ", ".join(f"{name} ({n:,})" for name, n in facts.licenses) + ".")
+        found.append(
+            "Licences of the pictures: " + ", ".join(f"{_inert(name)} ({n:,})" for name, n in facts.licenses) + "."
+        )
     if facts.verdict:
-        found.append(f"`spavl audit` says: {facts.verdict}")
+        found.append(f"`spavl audit` says: {_inert(facts.verdict)}")
     refused: Counter[str] = sum((split.refused for split in facts.splits.values()), start=Counter())
     found += [f"Left out, {plural(count, 'row')}: {reason}." for reason, count in refused.most_common()]
     if facts.lost:
@@ -165,8 +170,8 @@ def _auc(value: float | None) -> str:
 
 def _inert(text: str) -> str:
     """A text from a dataset as the card may show it: one line, in which Markdown and HTML mean nothing."""
-    plain = " ".join(text.split())
-    return plain.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    plain = " ".join(visible(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKDOWN.sub(r"\\\g<0>", plain)
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -25,8 +25,10 @@ from tests.dataset.test_export import exporting, pairs_of
 from tests.interchange.conversations import write_source
 from tests.tiny import picture
 
-KNOWN = {"class1": "A | <b>", "license": "CC0", "chosen_safe": True, "rejected_safe": False, "chosen_source": "one",
-         "rejected_source": "two", "weight": 0.5}  # fmt: skip
+KNOWN = {
+    "class1": "A | <b> ![x](http://nowhere.example/x)", "license": "CC0", "chosen_safe": True, "rejected_safe": False,
+    "chosen_source": "one", "rejected_source": "two", "weight": 0.5,
+}  # fmt: skip
 
 
 def source_of(folder: Path, count: int = 6) -> Path:
@@ -77,7 +79,7 @@ def test_the_card_says_what_was_measured_and_what_is_lost(tmp_path: Path) -> Non
                           "rejected_safe")  # fmt: skip
     assert "chosen 0.0 %, rejected 100.0 %" in card
     assert "length alone 1.00" in card
-    assert "| A \\| &lt;b> | 6 |" in card
+    assert "| A \\| &lt;b> \\!\\[x\\](http://nowhere.example/x) | 6 |" in card
     assert "CC0 (6)" in card
     assert "No fault was found." in card
     assert f"Not in this form, though the source has them: {', '.join(found.lost)}." in card

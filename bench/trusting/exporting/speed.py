@@ -45,8 +45,8 @@ def speed(folder: Path) -> list[Measure]:
         Measure(
             "export of 100,000 pairs, the slowest of four forms", value=max(one["cpu"] for one in found.values()),
             floor=None, unit="s", better="lower",
-            how=f"processor time (and by the clock) with imports, with the check that each row is read back as it is, the card included; {times}; the source was "
-            "converted before, and its pictures are a few small files",
+            how="processor time (and by the clock), imports, the check that each row is read back as it is, and the "
+            f"card included: {times}; the source was converted before, and its pictures are a few small files",
         ),
         Measure(
             "most memory of such an export", value=max(one["gib"] for one in found.values()), floor=None, unit="GiB",
