@@ -12,6 +12,7 @@ import typer
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
 from spavl.cli.bridge_commands import bridge_app
+from spavl.cli.export_command import export_app
 from spavl.cli.grade_command import grade_app
 from spavl.cli.import_command import import_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(look_app)
 app.add_typer(grade_app)
 app.add_typer(import_app)
+app.add_typer(export_app)
 app.add_typer(store_app, name="store")
 app.add_typer(bridge_app, name="bridge")
 

@@ -1,0 +1,328 @@
+"""`spavl export`: a dataset in the form of another trainer, with its card; pushed to the Hub if asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spavl.atomic import atomic_write, remove_abandoned, write_json, write_text
+from spavl.config.align import PairForm, Preference
+from spavl.dataset.shortcuts import shortcuts
+from spavl.errors import DataError, RunError, SettingsError
+from spavl.interchange.card import CardFacts, dataset_card, licenses_of, topics_of
+from spavl.interchange.push import NOTE, check_push, push
+from spavl.interchange.writers import guard_rows
+from spavl.interchange.writers.cells import FOLDER
+from spavl.interchange.writers.forms import EXPORTS, ExportForm
+from spavl.interchange.writers.row import Holdings, export_rows, holdings
+from spavl.interchange.writers.write import TRAIN, Written, write_dataset_info, write_rows
+from spavl.plural import plural
+from spavl.preferences.dataset import PreferenceDataset, open_dataset
+from spavl.preferences.pairs import Reading
+from spavl.progress import Progress
+from spavl.records import Response
+from spavl.run import Run
+from spavl.tables import read_footer, slices_of, write_batches
+
+GUARD = "guard"
+"""Name of the form of rows for guards, which are no pairs."""
+FORMS: Mapping[str, str] = {
+    **{name: form.what for name, form in EXPORTS.items()},
+    GUARD: "rows for training a guard: conversation with its answer, label, category",
+}
+"""What each name after `--as` stands for."""
+HELDOUT = "heldout"
+CACHE = Path(".spavl/pairs")
+"""Folder of converted pairs, as training has it."""
+AUDIT = "audit.json"
+"""File of an audit, beside the dataset or in its run folder."""
+_MEASURED = (
+    "pair_id", "chosen", "rejected", "class1", "class3", "license", "chosen_source", "rejected_source",
+    "chosen_outcome", "rejected_outcome", "chosen_safe", "rejected_safe",
+)  # fmt: skip
+"""Columns that the card is measured on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What an export wrote."""
+
+    folder: Path
+    """Where it is."""
+    form: str
+    """Name of the form."""
+    splits: Mapping[str, Written]
+    """Rows by split."""
+    lost: tuple[str, ...] = ()
+    """What the dataset holds and the form does not keep."""
+    unread: tuple[str, ...] = ()
+    """What is kept, and not read by the trainer of this form."""
+    next: str = ""
+    """What to do with the files."""
+    address: str = ""
+    """Where it was pushed to; empty: nowhere."""
+    public: bool = False
+    """Whether everybody sees it there."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all splits."""
+        return sum(split.rows for split in self.splits.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What is to be exported."""
+
+    source: str
+    """A dataset of any public form, or a run folder."""
+    form: str
+    """Name of the form: one of `FORMS`."""
+    out: Path
+    """Folder that is written."""
+    trim: bool = False
+    """Whether white space at the start of a text beside a picture is taken off, where a form cannot keep it."""
+    repo: str | None = None
+    """`OWNER/NAME` on the Hub that it is pushed to; None: nowhere."""
+    public: bool = False
+    """Whether everybody is to see it there."""
+    cache: Path = CACHE
+    """Folder of converted pairs."""
+    reading: Reading = field(default_factory=Reading)
+    """How the rows of the source become pairs."""
+
+    def open(self, source: str | Path) -> PreferenceDataset:
+        """A dataset of the source, opened.
+
+        Args:
+            source: the source itself, or a part of it.
+
+        Raises:
+            DataError: there are no pairs, or they cannot be read.
+        """
+        return open_dataset(source, cache=self.cache, reading=self.reading)
+
+
+def reading_of(form: str | None, prefer: str | None) -> Reading:
+    """How a source is read, by what a user typed.
+
+    Args:
+        form: name of the source's form; None: told by its columns.
+        prefer: which of two answers is preferred, where the source has an opinion on both counts.
+
+    Raises:
+        SettingsError: there is no such form or preference.
+    """
+    for typed, known, option in ((form, PairForm, "--read-as"), (prefer, Preference, "--prefer")):
+        if typed is not None and typed not in get_args(known):
+            raise SettingsError(f"There is no `{typed}`", where=option, try_=f"one of {', '.join(get_args(known))}")
+    return Reading(form=cast("PairForm | None", form), prefer=cast("Preference | None", prefer))
+
+
+def export(request: ExportRequest, progress: Progress) -> Exported:
+    """Write a dataset in another form, at once or not at all, and push it where that is asked for.
+
+    Args:
+        request: what, in which form, and where to.
+        progress: shows bars.
+
+    Raises:
+        SettingsError: there is no such form, the folder holds something else, or the push is not possible.
+        DataError: there are no pairs, or no row can be written in this form.
+        RunError: the folder cannot be written, or the Hub refuses.
+    """
+    if request.form not in FORMS:
+        raise SettingsError(f"There is no form `{request.form}`", where="--as", try_=f"one of {', '.join(FORMS)}")
+    if request.public and request.repo is None:
+        raise SettingsError("--public says how a dataset is pushed, and none is", where="--public",
+                            try_="--push OWNER/NAME --public")  # fmt: skip
+    if request.repo is not None:
+        check_push(request.repo)
+    _refuse_out(request)
+    remove_abandoned(request.out)
+    with atomic_write(request.out, what="The export") as tmp:
+        tmp.mkdir()
+        made = _guard_export(request, tmp, progress) if request.form == GUARD else _export(request, tmp, progress)
+        if not made.rows:
+            raise DataError(f"No row can be written in this form: {_why(made.splits)}", where=request.source,
+                            try_="another form; `--as jsonl` has room for every pair")  # fmt: skip
+        _write_note(tmp, made)
+    if request.repo is None:
+        return made
+    progress.log(f"Pushing to {request.repo}")
+    address = push(request.out, request.repo, public=request.public)
+    return replace(made, address=address, public=request.public)
+
+
+def _why(splits: Mapping[str, Written]) -> str:
+    reasons = [f"{reason} ({count:,})" for split in splits.values() for reason, count in split.refused.most_common(3)]
+    return "; ".join(reasons) or "there are none"
+
+
+# ---- pairs
+
+
+def _export(request: ExportRequest, folder: Path, progress: Progress) -> Exported:
+    form = EXPORTS[request.form]
+    sources = _splits(request)
+    held = holdings(list(sources.values()))
+    splits = {}
+    for split, dataset in sources.items():
+        with progress.bar(f"Writing {split}") as on_progress:
+            splits[split] = write_rows(
+                dataset, form, held, folder, split, trim=request.trim, on_progress=on_progress
+            )  # fmt: skip
+    write_dataset_info(folder, form, request.out.resolve().name, splits[TRAIN], held)
+    next_ = _next(form.next, request.out)
+    lost, unread = form.lost(held), _unread(form, held)
+    facts = CardFacts(
+        form=form.what, splits=splits, schema=form.schema(held), next=_next(form.next, Path("FOLDER")), lost=lost,
+        unread=unread, verdict=_verdict(request), **_measured(sources[TRAIN], splits[TRAIN]),
+    )  # fmt: skip
+    write_text(folder / "README.md", dataset_card(facts))
+    return Exported(folder=request.out, form=request.form, splits=splits, lost=lost, unread=unread, next=next_)
+
+
+def _unread(form: ExportForm, held: Holdings) -> tuple[str, ...]:
+    """What a trainer does not read though it decides what is trained: the weights."""
+    return ("weight",) if form.unread and form.extra and held.weights else ()
+
+
+def _next(text: str, folder: Path) -> str:
+    return text.format(folder=folder, name=folder.name)
+
+
+def _splits(request: ExportRequest) -> dict[str, PreferenceDataset]:
+    """The train split, and beside it the held-out one where the source has it."""
+    source = _dataset_folder(request.source)
+    found = {TRAIN: request.open(source)}
+    heldout = Path(source) / "data" / f"{HELDOUT}.parquet"
+    if heldout.is_file():
+        found[HELDOUT] = request.open(heldout)
+    return found
+
+
+def _dataset_folder(source: str) -> str:
+    """The dataset that a run has exported, where the source is a run folder."""
+    run = Run(Path(source))
+    if not (Path(source).is_dir() and run.manifest()):
+        return source
+    if not run.dataset.is_dir():
+        raise RunError("This run has no dataset yet", where=source, try_="spavl build SETTINGS")
+    return str(run.dataset)
+
+
+def _measured(dataset: PreferenceDataset, written: Written) -> dict[str, Any]:
+    """What the card says of the rows that were written, measured on these alone."""
+    with TemporaryDirectory() as folder:
+        kept = Path(folder) / "kept.parquet"
+        table = pq.ParquetFile(dataset.rows)
+        schema = pa.schema([table.schema_arrow.field(name) for name in _MEASURED])
+        write_batches(kept, schema, _kept(table, written.kept(len(dataset.pairs))))
+        measured = shortcuts(kept)
+        sources = measured["largest_source"]["chosen"]
+        if sources is None or sources["name"] is None:
+            measured["source_auc"] = None
+        return {"measured": measured, "topics": topics_of(kept), "licenses": licenses_of(kept)}
+
+
+def _kept(table: pq.ParquetFile, mask: np.ndarray) -> Iterator[pa.Table]:
+    start = 0
+    for number in range(table.num_row_groups):
+        rows = table.read_row_group(number, columns=list(_MEASURED))
+        yield rows.filter(pa.array(mask[start : start + rows.num_rows])).select(list(_MEASURED))
+        start += rows.num_rows
+
+
+def _verdict(request: ExportRequest) -> str:
+    """The sentence of an audit beside the source; empty where there is none."""
+    source = Path(request.source)
+    for folder in (source, source.parent):
+        file = folder / AUDIT
+        if file.is_file():
+            try:
+                found = json.loads(file.read_text("utf-8")).get("verdict", "")
+            except (OSError, ValueError, AttributeError) as error:
+                raise DataError("This audit cannot be read", where=str(file), try_="spavl audit") from error
+            return found if isinstance(found, str) else ""
+    return ""
+
+
+# ---- rows for guards
+
+
+def _guard_export(request: ExportRequest, folder: Path, progress: Progress) -> Exported:
+    run = Run(Path(request.source))
+    with progress.bar("Writing rows for guards") as on_progress:
+        if Path(request.source).is_dir() and run.manifest():
+            total = (read_footer(run.found().responses) or {}).get("rows", 0)
+            responses = (one for part in slices_of(run.responses, Response) for one in part)
+            graded = guard_rows.graded_of_responses(responses, run.folder)
+        else:
+            dataset = request.open(request.source)
+            total = 2 * len(dataset.pairs)
+            graded = guard_rows.graded_of_pairs(export_rows(dataset, holdings([dataset]).about))
+        written = guard_rows.write_graded(graded, folder, total=total, on_progress=on_progress)
+    facts = CardFacts(
+        form=FORMS[GUARD], splits={TRAIN: written}, schema=guard_rows.SCHEMA,
+        next=_next(guard_rows.NEXT, Path("FOLDER")),
+    )  # fmt: skip
+    write_text(folder / "README.md", dataset_card(facts))
+    return Exported(folder=request.out, form=GUARD, splits={TRAIN: written}, next=_next(guard_rows.NEXT, request.out))
+
+
+# ---- the folder
+
+
+def _write_note(folder: Path, made: Exported) -> None:
+    """What the export is, and by which files it is known as ours."""
+    write_json(folder / NOTE, {
+        "form": made.form, "lost": made.lost, "entries": sorted([one.name for one in folder.iterdir()] + [NOTE]),
+        "pictures": _pictures(folder),
+        "splits": {
+            name: {"file": split.file, "rows": split.rows, "refused": split.refused, "examples": split.examples}
+            for name, split in made.splits.items()
+        },
+    })  # fmt: skip
+
+
+def _pictures(folder: Path) -> int:
+    return sum(1 for one in (folder / FOLDER).rglob("*") if one.is_file())
+
+
+def _refuse_out(request: ExportRequest) -> None:
+    """Refuse a folder that holds what no export put there, or the source itself."""
+    out = request.out.resolve()
+    source = Path(request.source)
+    if source.exists() and source.resolve().is_relative_to(out):
+        raise SettingsError("The export would take the place of its own source", where=str(request.out),
+                            try_="another folder after --out")  # fmt: skip
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    strange = _strange(out)
+    if strange:
+        raise SettingsError(f"This folder holds what no export put there: {strange}", where=str(request.out),
+                            try_="another folder after --out; nothing here was touched")  # fmt: skip
+
+
+def _strange(out: Path) -> str:
+    """What a folder holds beside an export of ours, in words; empty: nothing."""
+    if not (out / NOTE).is_file():
+        return "a file" if out.is_file() else plural(len(list(out.iterdir())), "entry", "entries")
+    try:
+        note = json.loads((out / NOTE).read_text("utf-8"))
+        entries, pictures = set(note["entries"]), int(note["pictures"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return NOTE
+    others: Sequence[str] = sorted({one.name for one in out.iterdir()} - entries)
+    if others:
+        return ", ".join(others[:3])
+    return "further pictures" if _pictures(out) > pictures else ""
