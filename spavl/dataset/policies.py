@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from types import MappingProxyType
 
@@ -27,6 +27,10 @@ class Candidates:
     """Pairs wanted."""
     random: random.Random
     """Seeded by the question and the run's seed."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Unsafe rate of every responder on harmful questions; one that is not there counts as a half."""
+    harmful: bool = True
+    """Whether the question asks for harm."""
 
 
 def of_different_groups(given: Candidates) -> list[Two]:
@@ -121,12 +125,46 @@ def best_against_worst(given: Candidates) -> list[Two]:
     return [two for _, two in gaps[: given.count]]
 
 
+def evenly(given: Candidates) -> list[Two]:
+    """Pairs of a safe and an unsafe answer such that each responder is expected to be on either side equally often.
+
+    A responder that is unsafe at the rate u has u unsafe answers and 1 − u safe ones; of the commoner kind so many are
+    passed over that as many of both are left. What is missing of the number wanted are other pairs, at random; to
+    questions that ask for no harm all are, for no guard tells which of their answers is better.
+
+    Args:
+        given: the candidates.
+    """
+    shuffled = given.random.sample(given.pairs, len(given.pairs))
+    drawn = [(_draw(given, two), two) for two in shuffled]
+    drawn.sort(key=lambda one: one[0], reverse=True)
+    return [two for _, two in drawn[: given.count]]
+
+
+def _draw(given: Candidates, two: Two) -> float:
+    """A random number by which pairs are chosen, the largest first, with a chance that grows with their weights; below
+    zero for pairs that are chosen last.
+
+    Source: Efraimidis & Spirakis 2006 (weighted sampling without replacement).
+    """
+    one, other = two
+    if not given.harmful or None in (one.safe, other.safe) or one.safe == other.safe:
+        return -given.random.random()
+    weight = 1.0
+    for answer in two:
+        unsafe = given.rates.get(answer.responder, 0.5)
+        own, opposite = (1 - unsafe, unsafe) if answer.safe else (unsafe, 1 - unsafe)
+        weight *= min(1.0, opposite / own) if own else 1.0
+    return given.random.random() ** (1 / weight) if weight else 0.0
+
+
 POLICIES: Mapping[MatchPolicy, Callable[[Candidates], list[Two]]] = MappingProxyType(
     {
         "groups": of_different_groups,
         "strong-weak": strong_against_weak,
         "round-robin": in_turn,
         "best-worst": best_against_worst,
+        "even": evenly,
     }
 )
 """What every policy chooses."""
