@@ -75,7 +75,7 @@ def _unreadable(name: str, of: Mapping[str, Any], level: float) -> Finding:
     said = f"{_percent(share)} of its {of['replies']:,} replies" if share else "no reply"
     return Finding(
         kind="unreadable_verdicts", weight="fault" if share and share.low > MOST_UNREADABLE else "note", subject=name,
-        what=f"The judge {name} gave no readable verdict in {said}{lost}.", rate=share, limit=MOST_UNREADABLE,
+        what=f"The judge `{name}` gave no readable verdict in {said}{lost}.", rate=share, limit=MOST_UNREADABLE,
         try_="look at its replies with `spavl show`, and at the end of its prompt" if of["unreadable"] else "",
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ def _consistency(name: str, agree: Rate, category: str) -> Finding:
     fault = agree.value is not None and agree.high < LEAST_CONSISTENT
     return Finding(
         kind="swap_consistency", weight="fault" if fault else "note", subject=name, rate=agree, limit=LEAST_CONSISTENT,
-        what=f"The judge {name} names the same winner in both reading orders in {_percent(agree)} of "
+        what=f"The judge `{name}` names the same winner in both reading orders in {_percent(agree)} of "
              f"{agree.n:,} comparisons{_read(agree)}.",
         try_="use a judge that follows the answers: more than half of its comparisons make no pair" if fault else "",
     )  # fmt: skip
@@ -99,7 +99,7 @@ def _bias(name: str, category: str, value: float, low: float, high: float, n: in
     return Finding(
         kind="position_bias", weight="fault" if fault else "note", rate=share, limit=MOST_POSITION_BIAS,
         subject=f"{name}{of}",
-        what=f"The judge {name}{of} follows the position in {_percent(share)} of {n:,} comparisons: the answer shown "
+        what=f"The judge `{name}`{of} follows the position in {_percent(share)} of {n:,} comparisons: the answer shown "
              f"{side} gains.",
         try_="keep asking in both orders, and drop what changes: `build.pair`; or another judge" if fault else "",
     )  # fmt: skip
@@ -116,8 +116,8 @@ def _of_two(one: str, other: str, places: Mapping[str, Path], level: float) -> F
     same = clustered_rate([row[0] for row in rows], [row[1] for row in rows], level=level)
     fault = same.value is not None and same.high < LEAST_AGREEMENT
     what = (
-        f"The judges {one} and {other} have the same vote in {_percent(same)} of {same.n:,} matches where both have one."
-        if rows else f"The judges {one} and {other} have no match in which both have a vote."
+        f"The judges `{one}` and `{other}` have the same vote in {_percent(same)} of {same.n:,} matches where both have one."
+        if rows else f"The judges `{one}` and `{other}` have no match in which both have a vote."
     )  # fmt: skip
     return Finding(
         kind="judge_agreement", weight="fault" if fault else "note", subject=f"{one} and {other}", what=what,

@@ -177,21 +177,21 @@ def _text_only_words(found: Probed, rate: Rate) -> str:
     undecided = len(found.sample) - len(found.counted)
     ways = [_SHOWN[name] for name in found.replies if name != OWN]
     if not ways or rate.value is None:
-        return f"Whether the verdicts of the judge {found.judge} need the picture is not known."
+        return f"Whether the verdicts of the judge `{found.judge}` need the picture is not known."
     return (
-        f"In {_percent(rate)} of {rate.n:,} pairs the judge {found.judge} names the same answer {_listed(ways)} as with "
+        f"In {_percent(rate)} of {rate.n:,} pairs the judge `{found.judge}` names the same answer {_listed(ways)} as with "
         f"the picture itself; {plural(undecided, 'pair')} more it does not decide."
     )  # fmt: skip
 
 
 def _flip_words(found: Probed, rate: Rate) -> str:
     if len(found.replies) < 2 or rate.value is None:
-        return f"Whether the verdicts of the judge {found.judge} hang on its prompt's words is not known."
+        return f"Whether the verdicts of the judge `{found.judge}` hang on its prompt's words is not known."
     reversed_ = sum({"chosen", "rejected"} <= set(said) for said in zip(*(r.said for r in found.replies.values()),
                                                                           strict=True))  # fmt: skip
     return (
         f"In {_percent(rate)} of {rate.n:,} pairs {len(found.replies)} wordings of its prompt do not lead the judge "
-        f"{found.judge} to the same verdict; in {reversed_:,} of them it names the one answer and then the other."
+        f"`{found.judge}` to the same verdict; in {reversed_:,} of them it names the one answer and then the other."
     )
 
 
