@@ -129,33 +129,32 @@ def evenly(given: Candidates) -> list[Two]:
     """Pairs of a safe and an unsafe answer such that each responder is expected to be on either side equally often.
 
     A responder that is unsafe at the rate u has u unsafe answers and 1 − u safe ones; of the commoner kind so many are
-    passed over that as many of both are left. What is missing of the number wanted are other pairs, at random; to
-    questions that ask for no harm all are, for no guard tells which of their answers is better.
+    passed over that as many of both are left. What is missing of the number wanted are pairs of which the guard says
+    the same, at random; to questions that ask for no harm all are any two, for no guard tells which answer is better.
 
     Args:
         given: the candidates.
     """
     shuffled = given.random.sample(given.pairs, len(given.pairs))
-    drawn = [(_draw(given, two), two) for two in shuffled]
-    drawn.sort(key=lambda one: one[0], reverse=True)
-    return [two for _, two in drawn[: given.count]]
+    if not given.harmful:
+        return shuffled[: given.count]
+    taken = [two for two in shuffled if _differ(two) and given.random.random() < _kept(two, given.rates)]
+    return [*taken, *(two for two in shuffled if not _differ(two))][: given.count]
 
 
-def _draw(given: Candidates, two: Two) -> float:
-    """A random number by which pairs are chosen, the largest first, with a chance that grows with their weights; below
-    zero for pairs that are chosen last.
+def _differ(two: Two) -> bool:
+    """Whether one answer is known to be safe and the other to be unsafe."""
+    return {answer.safe for answer in two} == {True, False}
 
-    Source: Efraimidis & Spirakis 2006 (weighted sampling without replacement).
-    """
-    one, other = two
-    if not given.harmful or None in (one.safe, other.safe) or one.safe == other.safe:
-        return -given.random.random()
-    weight = 1.0
+
+def _kept(two: Two, rates: Mapping[str, float]) -> float:
+    """Share of such pairs that is kept, so that of both responders as many safe as unsafe answers are left."""
+    share = 1.0
     for answer in two:
-        unsafe = given.rates.get(answer.responder, 0.5)
+        unsafe = rates.get(answer.responder, 0.5)
         own, opposite = (1 - unsafe, unsafe) if answer.safe else (unsafe, 1 - unsafe)
-        weight *= min(1.0, opposite / own) if own else 1.0
-    return given.random.random() ** (1 / weight) if weight else 0.0
+        share *= min(1.0, opposite / own) if own else 1.0
+    return share
 
 
 POLICIES: Mapping[MatchPolicy, Callable[[Candidates], list[Two]]] = MappingProxyType(
