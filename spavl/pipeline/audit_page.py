@@ -9,7 +9,8 @@ from spavl.audit.finding import Finding
 from spavl.pictures import FileSlice, Picture
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.preferences.pairs import Pair
-from spavl.report.audit import AuditShown, CellsShown, FindingShown, Suspect, UnsafeShown, Wins, write_audit
+from spavl.report.audit import write_audit
+from spavl.report.audit_data import AuditShown, CellsShown, FindingShown, Suspect, UnsafeShown, Wins
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
 from spavl.tables.query import query
 
