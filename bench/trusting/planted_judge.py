@@ -24,9 +24,7 @@ class PlantedJudge:
         flips: share of questions about which another wording of its prompt leads it to the other answer.
     """
 
-    def __init__(
-        self, *, name: str, identity: str, batch_size: int, position: float = 0.0, flips: float = 0.0
-    ) -> None:
+    def __init__(self, *, name: str, identity: str, batch_size: int, position: float = 0.0, flips: float = 0.0) -> None:
         self._position = position
         self._flips = flips
 

@@ -57,7 +57,8 @@ def rows(seed: int, text_only: float) -> list[dict[str, Any]]:
         words = f" {TEXT_ONLY}" if rng.random() < text_only else ""
         found.append({
             "image": {"bytes": picture.getvalue(), "path": None}, "pair_id": f"{seed}/{n}", "image_id": f"p{seed}/{n}",
-            "question": f"Request {n}{words} (p{seed}/{n})", "chosen": f"{BETTER}, {n}", "rejected": f"Another one, {n}",
+            "question": f"Request {n}{words} (p{seed}/{n})", "chosen": f"{BETTER}, {n}",
+            "rejected": f"Another one, {n}",
             "class3": f"subject {n % 53}", "question_type": f"type {n % 3}", "benign": n % 2 == 0,
         })  # fmt: skip
     return found
@@ -163,7 +164,7 @@ def _named(kind: str, found: Sequence[Sequence[Finding]]) -> list[Measure]:
     return [
         Measure(f"planted {label}: named as a fault", round(100 * named / len(own), 1), 100, "%", "higher", how),
         Measure(f"planted {label}: within its 95 % interval", round(100 * covered / len(own), 1), 85, "%", "higher",
-                f"{covered} of {len(own)} intervals; of 20, fewer than 17 would be by chance in 1.6 % of all benchmarks"),
+                f"{covered} of {len(own)} intervals; of 20, fewer than 17 would be chance in 1.6 % of benchmarks"),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What length and source alone tell of the demo's pairs, within harmful and within harmless ones, and what was left out.
+"""What length and source alone tell of the demo's pairs, within harmful and harmless ones, and what was left out.
 
     make demo
     python -m bench.trusting.shortcuts --json FILE
@@ -48,19 +48,21 @@ def measures() -> list[Measure]:
 
 
 def _of_group(tells: Tells, before: Tells | None) -> list[Measure]:
-    known = [("source", tells.source, before and before.source), ("length", tells.length, before and before.length)]
+    known = [("source", tells.source, before.source if before else None),
+             ("length", tells.length, before.length if before else None)]  # fmt: skip
     found = [
         Measure(f"the demo's {tells.group} pairs: {what} alone", _round(value), MOST, "AUC", "lower",
                 f"{CROSS}; {tells.pairs:,} pairs{_without(earlier)}")
         for what, value, earlier in known
     ]  # fmt: skip
+    earlier = _without(before.unsafe_rate if before else None)
     explained = (
         f"{CROSS}; the source's unsafe rate and nothing else of it: {_round(tells.unsafe_rate)}; the source in "
-        f"{tells.alike:,} pairs of equal outcomes: {_round(tells.source_alike)}{_without(before and before.unsafe_rate)}"
+        f"{tells.alike:,} pairs of equal outcomes: {_round(tells.source_alike)}{earlier}"
     )
     bands = (
         f"each band of four characters better or worse by itself; no limit: in the demo's language an answer's length "
-        f"names its template, and a template refuses or complies{_without(before and before.length_bands)}"
+        f"names its template, and a template refuses or complies{_without(before.length_bands if before else None)}"
     )
     return [
         *found,

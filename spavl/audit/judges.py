@@ -13,7 +13,7 @@ from typing import Any
 from spavl.audit.finding import Finding
 from spavl.audit.judge_tables import MOST_UNREADABLE, audit, counts_of
 from spavl.plural import plural
-from spavl.statistics.agreement import position_bias
+from spavl.statistics.agreement import PositionBias, position_bias
 from spavl.statistics.intervals import LEVEL, Rate, clustered_rate, rate_of
 from spavl.tables.query import query
 
@@ -58,13 +58,13 @@ def _of_judge(name: str, of: Mapping[str, Any], level: float) -> Iterator[Findin
     whole = counts_of(of["verdicts"])
     if not sum(n for (ab, ba), n in whole.items() if ab is not None and ba is not None):
         return
-    yield _consistency(name, Rate(**of["consistent"]), "")
+    yield _consistency(name, Rate(**of["consistent"]))
     bias = position_bias(whole, level=level)
-    yield _bias(name, "", bias.value or 0.0, bias.low, bias.high, bias.n)
+    yield _bias(name, "", bias)
     for category, figures in of["categories"].items():
         own = figures["position_bias"]
         if own["n"] >= LEAST_MATCHES:
-            one = _bias(name, category, own["value"], own["low"], own["high"], own["n"])
+            one = _bias(name, category, PositionBias(**own))
             yield from [one] if one.weight == "fault" else []
 
 
@@ -80,7 +80,7 @@ def _unreadable(name: str, of: Mapping[str, Any], level: float) -> Finding:
     )  # fmt: skip
 
 
-def _consistency(name: str, agree: Rate, category: str) -> Finding:
+def _consistency(name: str, agree: Rate) -> Finding:
     fault = agree.value is not None and agree.high < LEAST_CONSISTENT
     return Finding(
         kind="swap_consistency", weight="fault" if fault else "note", subject=name, rate=agree, limit=LEAST_CONSISTENT,
@@ -90,16 +90,18 @@ def _consistency(name: str, agree: Rate, category: str) -> Finding:
     )  # fmt: skip
 
 
-def _bias(name: str, category: str, value: float, low: float, high: float, n: int) -> Finding:
+def _bias(name: str, category: str, bias: PositionBias) -> Finding:
     """Position bias as a share: of the side that gains, so that a bias to the last answer is as bad as to the first."""
+    value, low, high = bias.value or 0.0, bias.low, bias.high
     side = "first" if value >= 0 else "last"
-    share = Rate(abs(value), *(sorted((abs(low), abs(high))) if low * high > 0 else (0.0, max(-low, high))), n)
+    least, most = sorted((abs(low), abs(high))) if low * high > 0 else (0.0, max(-low, high))
+    share = Rate(abs(value), least, most, bias.n)
     fault = share.low > MOST_POSITION_BIAS
     of = f", {category}" if category else ""
     return Finding(
         kind="position_bias", weight="fault" if fault else "note", rate=share, limit=MOST_POSITION_BIAS,
         subject=f"{name}{of}",
-        what=f"The judge `{name}`{of} follows the position in {_percent(share)} of {n:,} comparisons: the answer shown "
+        what=f"The judge `{name}`{of} follows the position in {_percent(share)} of {bias.n:,} comparisons: the answer shown "
              f"{side} gains.",
         try_="keep asking in both orders, and drop what changes: `build.pair`; or another judge" if fault else "",
     )  # fmt: skip
@@ -116,8 +118,8 @@ def _of_two(one: str, other: str, places: Mapping[str, Path], level: float) -> F
     same = clustered_rate([row[0] for row in rows], [row[1] for row in rows], level=level)
     fault = same.value is not None and same.high < LEAST_AGREEMENT
     what = (
-        f"The judges `{one}` and `{other}` have the same vote in {_percent(same)} of {same.n:,} matches where both have one."
-        if rows else f"The judges `{one}` and `{other}` have no match in which both have a vote."
+        f"The judges `{one}` and `{other}` have the same vote in {_percent(same)} of {same.n:,} matches in which both "
+        "have one." if rows else f"The judges `{one}` and `{other}` have no match in which both have a vote."
     )  # fmt: skip
     return Finding(
         kind="judge_agreement", weight="fault" if fault else "note", subject=f"{one} and {other}", what=what,

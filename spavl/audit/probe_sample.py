@@ -70,9 +70,7 @@ def sampled_pairs(
     return list(_sampled(dataset, rows, pictures))
 
 
-def _sampled(
-    dataset: PreferenceDataset, rows: Sequence[tuple[Any, ...]], pictures: Path
-) -> Iterator[Sampled]:
+def _sampled(dataset: PreferenceDataset, rows: Sequence[tuple[Any, ...]], pictures: Path) -> Iterator[Sampled]:
     for number, pair_id, context, image_id, subject, benign in rows:
         pair = dataset.pairs[number]
         try:
@@ -183,5 +181,3 @@ def _file(picture: Picture, folder: Path) -> ImageRef:
         with atomic_write(path, what="The picture") as new:
             new.write_bytes(content)
     return ImageRef(path, digest)
-
-

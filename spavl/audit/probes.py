@@ -1,8 +1,8 @@
-"""What only a judge can tell of pairs: whether its verdict needs the picture, and whether it hangs on its prompt's words.
+"""What only a judge can tell of pairs: whether its verdict needs the picture, and hangs on its prompt's words.
 
-A probe asks a judge about the same pairs in several ways, each in both reading orders. What it says of a pair in one way
-is `chosen`, `rejected` or `neither` (a tie, or another answer when they swap places), and None where a call failed or a
-verdict cannot be read: that is never a tie.
+A probe asks a judge about the same pairs in several ways, each in both reading orders. What it says of a pair in one
+way is `chosen`, `rejected` or `neither` (a tie, or another answer when they swap places), and None where a call failed
+or a verdict cannot be read: that is never a tie.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Probed:
     """Ways of asking that did not work, and why."""
 
     @property
-    def told(self) -> list[bool | None]:
+    def marks(self) -> list[bool | None]:
         """Of every pair whether it is what the probe looks for; None where that is not known."""
         rule = _is_text_only if self.kind == "necessity" else _flips
         return [rule(said) for said in zip(*(one.said for one in self.replies.values()), strict=True)]
@@ -92,8 +92,8 @@ class Probed:
     @property
     def pairs(self) -> list[int]:
         """Numbers of the pairs that are what the probe looks for."""
-        told = self.told
-        return [self.sample[place].number for place in self.counted if told[place]]
+        marks = self.marks
+        return [self.sample[place].number for place in self.counted if marks[place]]
 
     def rate(self, *, level: float = LEVEL) -> Rate:
         """Their share of those that count, with an interval for pairs that share pictures.
@@ -101,9 +101,9 @@ class Probed:
         Args:
             level: confidence level.
         """
-        told = self.told
+        marks = self.marks
         clusters = [self.sample[place].cluster for place in self.counted]
-        return clustered_rate([told[place] for place in self.counted], clusters, level=level)
+        return clustered_rate([marks[place] for place in self.counted], clusters, level=level)
 
 
 def probed(kind: ProbeKind, judge: Judge, sample: Sequence[Sampled], *, ask: Ask, pictures: Path) -> Probed:
@@ -179,8 +179,8 @@ def _text_only_words(found: Probed, rate: Rate) -> str:
     if not ways or rate.value is None:
         return f"Whether the verdicts of the judge `{found.judge}` need the picture is not known."
     return (
-        f"In {_percent(rate)} of {rate.n:,} pairs the judge `{found.judge}` names the same answer {_listed(ways)} as with "
-        f"the picture itself; {plural(undecided, 'pair')} more it does not decide."
+        f"In {_percent(rate)} of {rate.n:,} pairs the judge `{found.judge}` names the same answer {_listed(ways)} as "
+        f"with the picture itself; {plural(undecided, 'pair')} more it does not decide."
     )  # fmt: skip
 
 

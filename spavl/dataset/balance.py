@@ -34,8 +34,8 @@ REASONS = {
 ROUNDING = 1e-9
 
 Cuts = Mapping[str, Mapping[str, tuple[float, str]]]
-"""By kind (`cell`: who is chosen over whom; `chosen`, `rejected`: source; `length`; `subcategory`) and name the place in the order of pairs, a ratio of
-lengths and a hash, from which on pairs are left out."""
+"""By kind (`cell`: who is chosen over whom; `chosen`, `rejected`: source; `length`; `subcategory`) and name the place
+in the order of pairs, a ratio of lengths and a hash, from which on pairs are left out."""
 
 _PLACED = """
 COPY (
@@ -163,7 +163,9 @@ def _lower(table: _Table, settings: BalanceSettings) -> tuple[str, dict[str, tup
             if lower := _sources(table, side, settings.max_source_share):
                 return side, lower
     if settings.by_cell:
-        if lower := _cells(table, CellLimits(settings.source_balance, settings.length_balance, settings.within_harmful)):
+        if lower := _cells(
+            table, CellLimits(settings.source_balance, settings.length_balance, settings.within_harmful)
+        ):
             return "cell", lower
     elif settings.length_balance is not None and (lower := _lengths(table, settings.length_balance)):
         return "length", lower

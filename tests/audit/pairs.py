@@ -29,8 +29,8 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "image": {"bytes": picture.getvalue(), "path": None}, "question": f"request {number}",
         "chosen": f"better answer {number}", "rejected": f"worse answer {number}", "pair_id": f"pair-{number}",
         "image_id": f"picture-{number}", "class1": "domain", "class3": SUBJECTS[number % 4],
-        "question_type": "easy_question", "benign": number % 2 == 0, "chosen_safe": True, "rejected_safe": number % 3 > 0,
-        "chosen_source": "amber", "rejected_source": "birch",
+        "question_type": "easy_question", "benign": number % 2 == 0, "chosen_safe": True,
+        "rejected_safe": number % 3 > 0, "chosen_source": "amber", "rejected_source": "birch",
     }  # fmt: skip
     return {**made, **changes}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spavl.audit.probe_sample import partners, sampled_pairs
+from spavl.audit.probe_sample import Sampled, partners, sampled_pairs
 from spavl.audit.probes import OWN, Probed, ProbeKind, finding_of, probed
 from spavl.errors import DataError
 from spavl.models.base import Prompt, Reply
@@ -104,12 +104,15 @@ def test_a_judge_that_holds_to_the_answers_raises_nothing(tmp_path: Path) -> Non
 def test_the_sample_has_of_every_subject_its_share_and_is_the_same_again(tmp_path: Path) -> None:
     rows = [row(n, class3="weapon" if n < 30 else "theft" if n < 40 else "hate") for n in range(80)]
     data = dataset(tmp_path, [*rows, row(80, image=None), row(81, chosen="")])
-    kwargs = {"seed": 3, "pictures": tmp_path / "p", "with_pictures": True}
-    sample = sampled_pairs(data, 16, **kwargs)
+
+    def sampled(seed: int) -> list[Sampled]:
+        return sampled_pairs(data, 16, seed=seed, pictures=tmp_path / "p", with_pictures=True)
+
+    sample = sampled(3)
     by_subject = [sum(one.subject == name for one in sample) for name in ("weapon", "theft", "hate")]
     assert sum(by_subject) == 16 and all(abs(n - m) <= 1 for n, m in zip(by_subject, (6, 2, 8), strict=True))
-    assert [one.number for one in sample] == [one.number for one in sampled_pairs(data, 16, **kwargs)]
-    assert [one.number for one in sample] != [one.number for one in sampled_pairs(data, 16, **{**kwargs, "seed": 4})]
+    assert [one.number for one in sample] == [one.number for one in sampled(3)]
+    assert [one.number for one in sample] != [one.number for one in sampled(4)]
     assert all((tmp_path / "p" / image.sha256).is_file() for one in sample for image in one.exchange.images)
 
 
@@ -131,6 +134,9 @@ def test_what_a_probe_asks_is_what_the_dataset_was_judged_with(tmp_path: Path) -
     picture = one.exchange.images[0]
     query = replace(samples.query(samples.image("picture-0")), question="request 0", images=(picture,))
     match: Match = samples.match(query, a_response="better answer 0", b_response="worse answer 0")
-    asked, probe = judge().prompt(match, "ab", folder=tmp_path), judge().prompt_between(one.exchange, one.rejected, "ab")
+    asked, probe = (
+        judge().prompt(match, "ab", folder=tmp_path),
+        judge().prompt_between(one.exchange, one.rejected, "ab"),
+    )
     assert (asked.text, asked.item, asked.fields) == (probe.text, probe.item, probe.fields)
     assert [image.sha256 for image in asked.images] == [image.sha256 for image in probe.images]

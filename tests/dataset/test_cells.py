@@ -1,4 +1,4 @@
-"""Pairs chosen so that neither source nor length tells chosen from rejected: limits hold, and the fewest are left out."""
+"""Pairs chosen so that neither source nor length tells chosen from rejected: limits hold, the fewest are left out."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from spavl.statistics.intervals import Rate, rate_of
 from tests.audit.pairs import dataset, row
 
 FAULT = Finding(
-    kind="text_only", weight="fault", what="In 60.0 % of pairs the judge `one` needs no picture.", try_="use `spavl clean`",
-    rate=rate_of(60, 100), limit=0.25, subject="one", pairs=60,
+    kind="text_only", weight="fault", what="In 60.0 % of pairs the judge `one` needs no picture.",
+    try_="use `spavl clean`", rate=rate_of(60, 100), limit=0.25, subject="one", pairs=60,
 )  # fmt: skip
 NOTE = Finding(kind="position_bias", weight="note", what="A note.", try_="", rate=rate_of(1, 100), limit=0.3)
 
@@ -74,19 +74,21 @@ def test_pictures_are_encoded_anew(tmp_path: Path) -> None:
     path = tmp_path / "one.jpg"
     Image.new("RGB", (900, 600), (9, 9, 9)).save(path, comment=b"secret")
     shown = AuditShown(dataset="d", verdict="v", pairs=1, findings=(), suspects=(
-        Suspect(pair_id="p", why="w", question="q", chosen="c", rejected="r", pictures=(path,), benign=True),))  # fmt: skip
+        Suspect(pair_id="p", why="w", question="q", chosen="c", rejected="r", pictures=(path,),
+                benign=True),))  # fmt: skip
     assert 'width="320" height="213"' in render_audit(shown)
 
 
 @pytest.mark.parametrize("rate", [Rate(None, 0.0, 1.0, 5, 5), Rate(1.0, 0.99, 1.0, 900), Rate(0.0, 0.0, 0.0, 9000)])
 def test_a_band_stays_on_its_scale(rate: Rate) -> None:
     shown = FindingShown(kind="k", fault=False, what="w", rate=rate)
-    assert 0 <= shown.left and 0 < shown.width and shown.left + shown.width <= 100.001
+    assert shown.left >= 0 and shown.width > 0 and shown.left + shown.width <= 100.001
 
 
 def test_a_dataset_that_says_nothing_of_its_pairs_has_findings_alone(tmp_path: Path) -> None:
-    bare = {name: None for name in ("class1", "class3", "question_type", "chosen_safe", "rejected_safe",
-                                    "chosen_source", "rejected_source", "benign", "image_id")}  # fmt: skip
+    names = ("class1", "class3", "question_type", "chosen_safe", "rejected_safe", "chosen_source", "rejected_source",
+             "benign", "image_id")  # fmt: skip
+    bare = dict.fromkeys(names)
     data = dataset(tmp_path, [row(n, **bare) for n in range(4)])
     write_audit_page(data, [], tmp_path, verdict="No fault.", suspected={1: "why"}, facts={})
     text = (tmp_path / "audit.html").read_text("utf-8")
