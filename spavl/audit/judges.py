@@ -101,8 +101,8 @@ def _bias(name: str, category: str, bias: PositionBias) -> Finding:
     return Finding(
         kind="position_bias", weight="fault" if fault else "note", rate=share, limit=MOST_POSITION_BIAS,
         subject=f"{name}{of}",
-        what=f"The judge `{name}`{of} follows the position in {_percent(share)} of {bias.n:,} comparisons: the answer shown "
-             f"{side} gains.",
+        what=f"The judge `{name}`{of} follows the position in {_percent(share)} of {bias.n:,} comparisons: the "
+             f"answer shown {side} gains.",
         try_="keep asking in both orders, and drop what changes: `build.pair`; or another judge" if fault else "",
     )  # fmt: skip
 
