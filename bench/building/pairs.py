@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.measures import Measure, run
+from spavl.audit.judge_tables import audit
 from spavl.config import Settings
 from spavl.config.judging import JudgeSpec
 from spavl.config.load import merge
-from spavl.dataset.audit import audit
 from spavl.dataset.judge import judge
 from spavl.errors import NothingMade
 from spavl.judging.judge import open_judge

@@ -111,7 +111,7 @@ class GradeSettings(Section):
         return self
 
 
-MatchPolicy = Literal["groups", "strong-weak", "round-robin", "best-worst"]
+MatchPolicy = Literal["groups", "strong-weak", "round-robin", "best-worst", "even"]
 """Which answers to a question are compared."""
 
 
@@ -121,8 +121,9 @@ class MatchSettings(Section):
     policy: MatchPolicy = "groups"
     """`groups`: of responders in different safety groups (the paper's). `strong-weak`: one of the safest group, one of
     the least safe. `round-robin`: all pairs of responders in turn, so that each meets every other about equally often.
-    `best-worst`: the answers that are furthest apart by the guard's outcome and severity. The last two need no groups.
-    """
+    `best-worst`: the answers that are furthest apart by the guard's outcome and severity. `even`: to harmful questions
+    a safe answer and an unsafe one, such that every responder is about as often on the safe side as on the other,
+    however safe it is; to other questions any two. The last three need no groups."""
     groups: Annotated[int, Field(ge=2, le=12)] = 5
     """Safety groups that responders are put into by their unsafe rate (the paper's five)."""
     per_question: PositiveInt = 1
@@ -175,11 +176,23 @@ class BalanceSettings(Section):
     Pairs whose lengths differ most are dropped first, and no more than needed."""
     max_source_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Most that one responder may have of the chosen answers, and of the rejected ones."""
+    source_balance: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """Most by which the share of a responder's answers that is chosen may differ from a half, such as 0.1; one answer
+    more is allowed. Of all ways to choose pairs so, one that leaves out the fewest is taken."""
+    within_harmful: bool = False
+    """`length_balance` and `source_balance` hold within the pairs of harmful questions and within those of harmless
+    ones, each by itself, and not only in both together."""
 
     @property
     def is_wanted(self) -> bool:
         """Whether anything is to be balanced."""
-        return any(one is not None for one in (self.per_subcategory, self.length_balance, self.max_source_share))
+        limits = (self.per_subcategory, self.length_balance, self.max_source_share, self.source_balance)
+        return any(one is not None for one in limits)
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether pairs are chosen by who is chosen over whom, and not by one property alone."""
+        return self.source_balance is not None or (self.within_harmful and self.length_balance is not None)
 
 
 class BuildSettings(Section):

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from spavl.config.build import BalanceSettings
+from spavl.dataset.cells import Cell, CellLimits, kept_of_cells
 from spavl.errors import SettingsError
 from spavl.records import PreferencePair
 from spavl.tables.query import query
@@ -23,6 +24,7 @@ from spavl.tables.query import query
 MOST_ROUNDS = 500
 """Most times that cuts are lowered before all limits hold together; every time some pair is left out."""
 REASONS = {
+    "cell": "source and length",
     "chosen": "source share",
     "rejected": "source share",
     "length": "length",
@@ -32,8 +34,8 @@ REASONS = {
 ROUNDING = 1e-9
 
 Cuts = Mapping[str, Mapping[str, tuple[float, str]]]
-"""By kind (`chosen`, `rejected`: source; `length`; `subcategory`) and name the place in the order of pairs, a ratio of
-lengths and a hash, from which on pairs are left out."""
+"""By kind (`cell`: who is chosen over whom; `chosen`, `rejected`: source; `length`; `subcategory`) and name the place
+in the order of pairs, a ratio of lengths and a hash, from which on pairs are left out."""
 
 _PLACED = """
 COPY (
@@ -42,7 +44,9 @@ COPY (
         CASE sign(length(chosen) - length(rejected)) WHEN 1 THEN 'longer' WHEN -1 THEN 'shorter' ELSE 'equal' END
             AS length,
         greatest(length(chosen), length(rejected))::DOUBLE / greatest(1, least(length(chosen), length(rejected)))
-            AS ratio
+            AS ratio,
+        CASE WHEN harmful THEN 'harmful' ELSE 'harmless' END AS asked,
+        concat_ws(chr(10), asked, chosen_source, rejected_source, length) AS cell
     FROM pairs
 ) TO '{path}' (FORMAT parquet)
 """
@@ -56,15 +60,23 @@ WITH cuts AS (
     LEFT JOIN cuts c ON c.kind = 'chosen' AND c.name = placed.chosen
     LEFT JOIN cuts r ON r.kind = 'rejected' AND r.name = placed.rejected
     LEFT JOIN cuts l ON l.kind = 'length' AND l.name = placed.length
+    LEFT JOIN cuts e ON e.kind = 'cell' AND e.name = placed.cell
     WHERE coalesce(placed.key < s.key, TRUE) AND coalesce(placed.key < c.key, TRUE)
         AND coalesce(placed.key < r.key, TRUE)
         AND coalesce(placed.ratio < l.ratio OR (placed.ratio = l.ratio AND placed.key < l.key), TRUE)
+        AND coalesce(placed.ratio < e.ratio OR (placed.ratio = e.ratio AND placed.key < e.key), TRUE)
 )
 """
 _ABOVE_QUOTA = """
 SELECT subcategory, min(key) FROM (
     SELECT subcategory, key, row_number() OVER (PARTITION BY subcategory ORDER BY key) AS place FROM survivors
 ) WHERE place > ? GROUP BY subcategory ORDER BY subcategory
+"""
+_FROM_PLACE_ON = """
+SELECT cell, ratio, key FROM (
+    SELECT cell, ratio, key, row_number() OVER (PARTITION BY cell ORDER BY ratio, key) AS place FROM survivors
+) JOIN (SELECT unnest(?::VARCHAR[]) AS cell, unnest(?::BIGINT[]) AS kept) USING (cell)
+WHERE place = kept + 1 ORDER BY cell
 """
 
 
@@ -85,11 +97,12 @@ def _why_left_out(p: PreferencePair, cuts: Cuts, seed: int) -> str:
     chosen, rejected = len(p.chosen), len(p.rejected)
     ratio = max(chosen, rejected) / max(1, min(chosen, rejected))
     length = "longer" if chosen > rejected else "shorter" if chosen < rejected else "equal"
-    names = {"chosen": p.chosen_source, "rejected": p.rejected_source, "length": length,
+    cell = Cell("harmful" if p.query.harmful else "harmless", p.chosen_source, p.rejected_source, length)
+    names = {"cell": cell.name, "chosen": p.chosen_source, "rejected": p.rejected_source, "length": length,
              "subcategory": p.query.image.topic.class3}  # fmt: skip
     for kind, name in names.items():
         cut = cuts.get(kind, {}).get(name)
-        place = (ratio, key) if kind == "length" else (0.0, key)
+        place = (ratio, key) if kind in ("cell", "length") else (0.0, key)
         if cut is not None and place >= (cut[0], cut[1]):
             return REASONS[kind]
     return "kept"
@@ -149,7 +162,12 @@ def _lower(table: _Table, settings: BalanceSettings) -> tuple[str, dict[str, tup
         for side in ("chosen", "rejected"):
             if lower := _sources(table, side, settings.max_source_share):
                 return side, lower
-    if settings.length_balance is not None and (lower := _lengths(table, settings.length_balance)):
+    if settings.by_cell:
+        if lower := _cells(
+            table, CellLimits(settings.source_balance, settings.length_balance, settings.within_harmful)
+        ):
+            return "cell", lower
+    elif settings.length_balance is not None and (lower := _lengths(table, settings.length_balance)):
         return "length", lower
     if settings.per_subcategory is not None:
         found = table.ask(_ABOVE_QUOTA, settings.per_subcategory)
@@ -178,6 +196,16 @@ def _sources(table: _Table, side: str, most: float) -> dict[str, tuple[float, st
             sql = f"SELECT key FROM survivors WHERE {side} = ? ORDER BY key DESC LIMIT 1 OFFSET ?"
             found[name] = (0.0, table.ask(sql, name, dropped - 1)[0][0])
     return found
+
+
+def _cells(table: _Table, limits: CellLimits) -> dict[str, tuple[float, str]]:
+    """Cuts for the cells of which pairs are left out; in each those whose lengths differ most go first."""
+    sql = "SELECT asked, chosen, rejected, length, count(*) FROM survivors GROUP BY ALL"
+    counts = {Cell(*names): count for *names, count in table.ask(sql)}
+    kept = kept_of_cells(counts, limits)
+    fewer = {cell.name: kept[cell] for cell in counts if kept[cell] < counts[cell]}
+    found = table.ask(_FROM_PLACE_ON, list(fewer), list(fewer.values())) if fewer else []
+    return {name: (ratio, key) for name, ratio, key in found}
 
 
 def _lengths(table: _Table, tolerance: float) -> dict[str, tuple[float, str]]:

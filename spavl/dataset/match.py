@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 from spavl.config.build import MatchSettings
 from spavl.dataset.policies import POLICIES, Candidates, candidates
@@ -57,8 +58,9 @@ def safety_groups(rates: Mapping[str, float], groups: int) -> dict[str, int]:
 
 
 def match(
-    responses: Sequence[Response], *, groups: Mapping[str, int], settings: MatchSettings, seed: int
-) -> list[Match]:
+    responses: Sequence[Response], *, groups: Mapping[str, int], settings: MatchSettings, seed: int,
+    rates: Mapping[str, float] = MappingProxyType({}),
+) -> list[Match]:  # fmt: skip
     """Pairs of answers to compare for every question, by the policy; which answer is `a` is random.
 
     Only complete answers are matched, and never two with the same text. Given the groups, the matches depend on the
@@ -69,23 +71,25 @@ def match(
         groups: safety group of every responder, from `safety_groups`.
         settings: the policy, and the number of matches for each question.
         seed: seed of the sampling.
+        rates: unsafe rate of every responder, from `unsafe_rates`, which the policy `even` needs.
     """
     by_query: dict[str, list[Response]] = {}
     for r in responses:
         if r.response_status == "ok":
             by_query.setdefault(r.query.query_id, []).append(r)
-    return [m for answers in by_query.values() for m in _of_question(answers, groups, settings, seed)]
+    return [m for answers in by_query.values() for m in _of_question(answers, groups, settings, seed, rates)]
 
 
 def _of_question(
-    answers: list[Response], groups: Mapping[str, int], settings: MatchSettings, seed: int
+    answers: list[Response], groups: Mapping[str, int], settings: MatchSettings, seed: int, rates: Mapping[str, float]
 ) -> Iterator[Match]:
     known = [r for r in answers if r.responder in groups]
     pairs = candidates(known, same_responder=settings.same_responder)
     if not pairs:
         return
-    rng = random.Random(f"{seed}/{answers[0].query.query_id}")
-    found = POLICIES[settings.policy](Candidates(pairs, groups, settings.per_question, rng))
+    asked = answers[0].query
+    rng = random.Random(f"{seed}/{asked.query_id}")
+    found = POLICIES[settings.policy](Candidates(pairs, groups, settings.per_question, rng, rates, asked.harmful))
     completions = sum(r.outcome == "safe_completion" for r in answers)
     for a, b in found:
         yield _match(*((a, b) if rng.random() < 0.5 else (b, a)), groups, completions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from types import MappingProxyType
 
@@ -27,6 +27,10 @@ class Candidates:
     """Pairs wanted."""
     random: random.Random
     """Seeded by the question and the run's seed."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Unsafe rate of every responder on harmful questions; one that is not there counts as a half."""
+    harmful: bool = True
+    """Whether the question asks for harm."""
 
 
 def of_different_groups(given: Candidates) -> list[Two]:
@@ -121,12 +125,45 @@ def best_against_worst(given: Candidates) -> list[Two]:
     return [two for _, two in gaps[: given.count]]
 
 
+def evenly(given: Candidates) -> list[Two]:
+    """Pairs of a safe and an unsafe answer such that each responder is expected to be on either side equally often.
+
+    A responder that is unsafe at the rate u has u unsafe answers and 1 − u safe ones; of the commoner kind so many are
+    passed over that as many of both are left. What is missing of the number wanted are pairs of which the guard says
+    the same, at random; to questions that ask for no harm all are any two, for no guard tells which answer is better.
+
+    Args:
+        given: the candidates.
+    """
+    shuffled = given.random.sample(given.pairs, len(given.pairs))
+    if not given.harmful:
+        return shuffled[: given.count]
+    taken = [two for two in shuffled if _differ(two) and given.random.random() < _kept(two, given.rates)]
+    return [*taken, *(two for two in shuffled if not _differ(two))][: given.count]
+
+
+def _differ(two: Two) -> bool:
+    """Whether one answer is known to be safe and the other to be unsafe."""
+    return {answer.safe for answer in two} == {True, False}
+
+
+def _kept(two: Two, rates: Mapping[str, float]) -> float:
+    """Share of such pairs that is kept, so that of both responders as many safe as unsafe answers are left."""
+    share = 1.0
+    for answer in two:
+        unsafe = rates.get(answer.responder, 0.5)
+        own, opposite = (1 - unsafe, unsafe) if answer.safe else (unsafe, 1 - unsafe)
+        share *= min(1.0, opposite / own) if own else 1.0
+    return share
+
+
 POLICIES: Mapping[MatchPolicy, Callable[[Candidates], list[Two]]] = MappingProxyType(
     {
         "groups": of_different_groups,
         "strong-weak": strong_against_weak,
         "round-robin": in_turn,
         "best-worst": best_against_worst,
+        "even": evenly,
     }
 )
 """What every policy chooses."""

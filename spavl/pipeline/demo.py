@@ -226,7 +226,7 @@ def dataset_facts(session: Session, language: Language) -> dict[str, Any]:
     queries = read_table(session.run.queries, Query)
     responses = read_table(session.run.responses, Response)
     judgments = read_table(session.run.judgments, Judgment)
-    pairs = read_table(session.run.pairs, PreferencePair)
+    pairs = read_table(session.run.last_pairs, PreferencePair)
     wrong, asked = wrong_verdicts(judgments, language)
     session.run.note(judge_error={"wrong": wrong, "asked": asked})
     truths = [

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from spavl.audit.judge_tables import unreadable_judges
 from spavl.config import Settings
-from spavl.dataset.audit import unreadable_judges
 from spavl.plural import plural
 from spavl.records import TRIED_AGAIN, Status
 from spavl.run import Run, Stage

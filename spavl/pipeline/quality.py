@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import spavl
-from spavl.dataset.audit import audit, counts_of, swap_agreement, unreadable_judges
+from spavl.audit.judge_tables import audit, counts_of, swap_agreement, unreadable_judges
 from spavl.dataset.shortcuts import short_of, shortcuts
 from spavl.pipeline.session import Session
 from spavl.pipeline.walk import fingerprint_of

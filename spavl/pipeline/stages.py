@@ -113,8 +113,10 @@ def _quorum(settings: Settings) -> int:
 
 
 def _match(responses: Sequence[Response], at: StageContext) -> list[Match]:
-    groups = {name: found["group"] for name, found in at.shared["responders"].items()}
-    return match(responses, groups=groups, settings=at.settings.build.match, seed=at.settings.seed)
+    known = at.shared["responders"]
+    groups = {name: found["group"] for name, found in known.items()}
+    rates = {name: found["unsafe_rate"] for name, found in known.items()}
+    return match(responses, groups=groups, settings=at.settings.build.match, seed=at.settings.seed, rates=rates)
 
 
 def _judge(matches: Sequence[Match], at: StageContext) -> list[Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from spavl.report.audit_data import AuditSummary
 from spavl.report.controls import ControlledModel
 from spavl.statistics.agreement import Agreement, PositionBias
 from spavl.statistics.intervals import LEVEL, Rate
@@ -321,6 +322,8 @@ class ReportData:
     """What the composition counts."""
     composition_by: str = "domain"
     """What its bars are: domains, or categories or subcategories of a taxonomy with fewer levels."""
+    audit: AuditSummary | None = None
+    """The audit of its pairs; None: there was none."""
     coverage: CoverageShown | None = None
     """What there is of every topic of the taxonomy."""
     responders: tuple[ResponderShown, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from spavl.atomic import write_text
 from spavl.errors import MissingExtra
@@ -92,7 +92,12 @@ def render(report: ReportData) -> str:
         MissingExtra: Matplotlib is not installed.
     """
     check_report_packages()
-    environment = Environment(
+    return environment().get_template("page.html.j2").render(_view(report))
+
+
+def environment() -> Environment:
+    """What pages are rendered with: all text escaped, control characters spelt out, a missing value an error."""
+    made = Environment(
         loader=PackageLoader("spavl", "report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -100,7 +105,7 @@ def render(report: ReportData) -> str:
         lstrip_blocks=True,
         finalize=_spelt,
     )
-    environment.filters |= {
+    made.filters |= {
         "percent": numbers.percent,
         "interval": numbers.interval,
         "score": numbers.score,
@@ -110,8 +115,21 @@ def render(report: ReportData) -> str:
         "count": numbers.count,
         "p_value": numbers.p_value,
         "paired": phrases.paired_words,
+        "coded": coded,
     }
-    return environment.get_template("page.html.j2").render(_view(report))
+    return made
+
+
+def coded(text: str) -> Markup:
+    """A sentence as HTML, what stands between backticks as code.
+
+    Args:
+        text: any text; it is escaped, and control characters are spelt out.
+    """
+    parts = [escape(visible(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(visible(text))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def _spelt(value: object) -> object:

@@ -34,11 +34,11 @@ class Inlined:
         return max(self.width, self.height) < SHARP_BELOW
 
 
-def inline(path: Path, longest: int) -> Inlined | None:
+def inline(path: Path | bytes, longest: int) -> Inlined | None:
     """An image file as a `data:` URL of a PNG, upright as models see it; None where it cannot be read.
 
     Args:
-        path: the image file, which may be hostile.
+        path: the image file, or its bytes; it may be hostile.
         longest: most pixels of its longer side.
     """
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -130,3 +132,29 @@ def test_a_match_knows_how_many_answers_to_its_question_are_safe_completions() -
 def test_one_responder_is_not_strong_and_weak() -> None:
     with pytest.raises(ValidationError, match="does not go with"):
         MatchSettings(policy="strong-weak", same_responder=True)
+
+
+def test_evenly_a_responder_is_on_the_safe_side_as_often_as_on_the_other_however_safe_it_is() -> None:
+    rates = {"amber": 0.1, "birch": 0.3, "cedar": 0.5, "dune": 0.7, "ember": 0.9}
+    rng = Random(0)
+    responses = [
+        replace(one, outcome="unsafe" if rng.random() < rates[one.responder] else "safe") for one in answers(900)
+    ]  # fmt: skip
+    settings = MatchSettings(policy="even", per_question=3)
+    found = match(responses, groups=GROUPS, settings=settings, seed=0, rates=rates)
+    safe, unsafe = Counter[str](), Counter[str]()
+    for one in found:
+        if one.a_safe is not one.b_safe:
+            safe[one.a_responder if one.a_safe else one.b_responder] += 1
+            unsafe[one.b_responder if one.a_safe else one.a_responder] += 1
+    shares = {name: safe[name] / (safe[name] + unsafe[name]) for name in NAMES}
+    assert all(0.4 < share < 0.6 for share in shares.values()), shares
+    assert safe.total() > 0.4 * len(found)
+
+
+def test_evenly_of_harmless_questions_any_two_answers_are_compared() -> None:
+    harmless = [replace(one, query=replace(one.query, harmful=False)) for one in answers(60, ember="unsafe")]
+    settings = MatchSettings(policy="even", per_question=1)
+    found = match(harmless, groups=GROUPS, settings=settings, seed=0, rates=dict.fromkeys(NAMES, 0.2))
+    with_ember = sum("ember" in meeting(one) for one in found)
+    assert 10 < with_ember < 40, "a guard's error there does not decide who meets"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from spavl.audit.judge_tables import audit, swap_agreement, unreadable_judges
 from spavl.config.judging import JudgeSpec
-from spavl.dataset.audit import audit, swap_agreement, unreadable_judges
 from spavl.dataset.judge import judge as compare
 from spavl.judging.judge import open_judge
 from spavl.miniworld.language import Answer
