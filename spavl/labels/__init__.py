@@ -3,6 +3,6 @@
 In reading order: `record` (an item, a label), `store` (the database of a review), `exchange` (CSV, JSON, Label Studio).
 """
 
-from spavl.labels.record import Answer, EarlierTurn, Item, ItemKind, Label, Preference, Shown, current_labels
+from spavl.labels.record import Answer, Item, ItemKind, Label, Preference, Shown, current_labels
 
-__all__ = ["Answer", "EarlierTurn", "Item", "ItemKind", "Label", "Preference", "Shown", "current_labels"]
+__all__ = ["Answer", "Item", "ItemKind", "Label", "Preference", "Shown", "current_labels"]

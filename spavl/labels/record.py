@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from spavl.records import Outcome, Role
+from spavl.records import Outcome, Turn
 
 ItemKind = Literal["pair", "answer"]
 """What is labelled: a preference pair, or one answer of an evaluated model."""
@@ -31,18 +31,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EarlierTurn:
-    """A turn before the question."""
-
-    role: Role
-    """Who speaks."""
-    text: str
-    """What is said."""
-    images: tuple[str, ...] = ()
-    """Keys of its pictures."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """What an annotator is shown: a conversation with one answer, or with two."""
 
@@ -58,8 +46,8 @@ class Item:
     """The two answers of a pair, the chosen one first; or the one answer."""
     images: tuple[str, ...] = ()
     """Keys of the pictures of the last turn: SHA-256 of their bytes."""
-    earlier: tuple[EarlierTurn, ...] = ()
-    """Turns before it."""
+    earlier: tuple[Turn, ...] = ()
+    """Turns before it; their pictures are referred to by the same keys."""
     system: str = ""
     """Text of the system turn; empty: none."""
     flagged: bool = False
@@ -67,15 +55,8 @@ class Item:
     about: Mapping[str, str] = field(default_factory=dict)
     """What is known of it and never shown: `class1`, `class2`, `class3`, `question_type`, `judge`, `winner` (the
     judges' preference: `first` or `tie`), or `model`, `benchmark`, `item_id`, `verdict`."""
-    probability: float | None = None
-    """With what probability it was drawn, for estimates of the whole; None where it was not drawn at random."""
-    wanted: int = 1
-    """How many annotators are to label it; 0: all."""
-
-    @property
-    def pictures(self) -> tuple[str, ...]:
-        """Keys of all its pictures, in reading order."""
-        return (*(key for turn in self.earlier for key in turn.images), *self.images)
+    probability: float = 1.0
+    """With what probability it was drawn, for estimates of the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
