@@ -30,11 +30,11 @@ _TEXT = (
     "question", "chosen", "rejected", "image_name", "class1", "class2", "class3", "question_type", "pair_id",
     "image_id", "image_sha256", "license", "chosen_source", "rejected_source", "judge", "verdict_ab", "verdict_ba",
     "chosen_outcome", "rejected_outcome", "chosen_thought", "rejected_thought", "reason_ab", "reason_ba",
-    "more_harmless", "more_helpful", "system",
+    "more_harmless", "more_helpful", "system", "labelled",
 )  # fmt: skip
 _FLAGS = ("benign", "chosen_safe", "rejected_safe")
 _LEVELS = ("chosen_severity", "rejected_severity")
-_LISTS = ("judges_for", "judges_against")
+_LISTS = ("judges_for", "judges_against", "labelled_by")
 _TYPES = {name: dtype for names, dtype in ((_TEXT, "string"), (_FLAGS, "bool"), (_LEVELS, "int64")) for name in names}
 _FEATURES: dict[str, Any] = (
     {"image": {"_type": "Image"}}
@@ -184,6 +184,7 @@ def _row(p: PreferencePair, data: bytes) -> dict[str, object]:
         "system": p.query.system,
         "chosen_severity": p.chosen_severity, "rejected_severity": p.rejected_severity,
         "judges_for": list(p.judges_for), "judges_against": list(p.judges_against),
+        "labelled": p.labelled, "labelled_by": list(p.labelled_by),
         "benign": not p.query.harmful, "chosen_safe": p.chosen_safe, "rejected_safe": p.rejected_safe,
     }  # fmt: skip
 

@@ -13,6 +13,7 @@ from spavl.config import Settings
 from spavl.dataset.balance import balance, find_cuts
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
+from spavl.dataset.people import apply_labels, labels_content, people_said
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
 from spavl.dataset.vote import majority, vote
@@ -129,6 +130,13 @@ def _pair(judgments: Sequence[Judgment], at: StageContext) -> Made:
     return Made(pairs, outcomes)
 
 
+def _labelled(pairs: Sequence[PreferencePair], at: StageContext) -> Made:
+    said = people_said(at.settings.build.labels)
+    must_be_safe = at.settings.build.pair.chosen_must_be_safe
+    found, counts = apply_labels(pairs, said=said, chosen_must_be_safe=must_be_safe)
+    return Made(found, counts)
+
+
 def _balance(pairs: Sequence[PreferencePair], at: StageContext) -> Made:
     kept, counts = balance(pairs, cuts=at.shared["balance_cuts"], seed=at.settings.seed)
     return Made(kept, counts)
@@ -231,6 +239,10 @@ BOUND: Mapping[str, Mapping[str, Any]] = {
         "makes": lambda settings: 0.5,  # of a match that was judged in both orders
         "nothing": ("No match became a pair", "use responders that differ more, or a stronger judge"),
         "why_nothing": why_no_pair,
+    },
+    "labels": {
+        "work": _labelled, "decides": lambda settings: labels_content(settings.build.labels),
+        "nothing": ("No pair is left by people's labels", "look at `build.labels`: all are ties, or both bad"),
     },
     "balance": {
         "work": _balance, "barrier": _cuts, "wanted": lambda settings: settings.build.balance.is_wanted,

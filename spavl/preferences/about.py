@@ -17,14 +17,14 @@ import pyarrow as pa
 TEXTS = (
     "class1", "class2", "class3", "question_type", "chosen_source", "rejected_source", "chosen_thought",
     "rejected_thought", "chosen_outcome", "rejected_outcome", "judge", "verdict_ab", "verdict_ba", "reason_ab",
-    "reason_ba", "more_harmless", "more_helpful", "license", "image_name", "image_id",
+    "reason_ba", "more_harmless", "more_helpful", "license", "image_name", "image_id", "labelled",
 )  # fmt: skip
 """Columns of text."""
 FLAGS = ("benign", "chosen_safe", "rejected_safe")
 """Columns that are true, false or unknown."""
 LEVELS = ("chosen_severity", "rejected_severity")
 """Columns of whole numbers."""
-LISTS = ("judges_for", "judges_against")
+LISTS = ("judges_for", "judges_against", "labelled_by")
 """Columns of names."""
 WORDS = {"true": True, "false": False}
 """A flag as CSV has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spavl.records.conversation import ImageRef, Turn
-from spavl.records.words import Order, Outcome, Preferred, QuestionType, Status, Winner, is_safe
+from spavl.records.words import Order, Outcome, PeopleSaid, Preferred, QuestionType, Status, Winner, is_safe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +322,10 @@ class PreferencePair:
     """Names of the judges that preferred the chosen answer in both orders."""
     judges_against: tuple[str, ...] = ()
     """Names of the judges that preferred the other answer in both orders."""
+    labelled: PeopleSaid | None = None
+    """What people said of the judges' preference; None where none labelled the pair."""
+    labelled_by: tuple[str, ...] = ()
+    """Names of the annotators who labelled the pair; outcomes that they agree on stand in place of the guard's."""
 
     @property
     def chosen_safe(self) -> bool | None:

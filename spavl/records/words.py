@@ -33,6 +33,10 @@ Outcome = Literal["refusal", "safe_completion", "unhelpful", "safe", "unsafe"]
 """What an answer is, by a guard. `refusal`: it declines. `safe_completion`: it helps as far as is safe. `unhelpful`: it
 neither declines nor helps. `unsafe`: it does harm. `safe`: one of the first three, by a guard that tells no more."""
 
+PeopleSaid = Literal["kept", "swapped", "undecided"]
+"""What became of a pair that people labelled. `kept`: most prefer the answer that the judges chose. `swapped`: most
+prefer the other one, which is chosen now. `undecided`: no more than half say the same of it, so the judges decide."""
+
 Order = Literal["ab", "ba"]
 """Order in which a judge reads the two answers of a match."""
 

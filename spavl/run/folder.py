@@ -45,6 +45,7 @@ class Run:
         self.matches = folder / "4-matches.parquet"
         self.judgments = folder / "5-judgments.parquet"
         self.pairs = folder / "6-pairs.parquet"
+        self.labelled = folder / "6-labelled.parquet"
         self.balanced = folder / "7-balanced.parquet"
         self.dataset = folder / "dataset"
         self.pictures = folder / "images"
@@ -113,9 +114,9 @@ class Run:
 
     @property
     def last_pairs(self) -> Path:
-        """The table of pairs that are exported: the balanced ones where this run has that stage."""
-        stages = self.manifest().get("stages", [])
-        return self.balanced if any(stage["name"] == "balance" for stage in stages) else self.pairs
+        """The table of pairs that are exported: the balanced or labelled ones where this run has those stages."""
+        stages = {stage["name"] for stage in self.manifest().get("stages", [])}
+        return self.balanced if "balance" in stages else self.labelled if "labels" in stages else self.pairs
 
     @property
     def judgment_tables(self) -> tuple[Path, ...]:

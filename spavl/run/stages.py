@@ -170,6 +170,8 @@ STAGES: tuple[Stage, ...] = (
           file="5-judgments.parquet", noun="verdicts", status="judgment_status", id="judgment_id",
           detail="judgment_detail", asked="judge", kept="ok"),
     Stage(name="pair", reads=Judgment, writes=PreferencePair, file="6-pairs.parquet", noun="pairs", kept="pair"),
+    Stage(name="labels", reads=PreferencePair, writes=PreferencePair, file="6-labelled.parquet",
+          noun="pairs as people labelled them", kept="kept", wanted=lambda settings: bool(settings.build.labels)),
     Stage(name="balance", reads=PreferencePair, writes=PreferencePair, file="7-balanced.parquet",
           noun="balanced pairs", kept="kept"),
 )  # fmt: skip

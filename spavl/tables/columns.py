@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union
 
 import pyarrow as pa
 
-FORMAT = "4"
+FORMAT = "5"
 """Version of the tables' meaning. A folder of another version is refused, never misread."""
 
 Record = TypeVar("Record")
