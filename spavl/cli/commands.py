@@ -11,6 +11,7 @@ import typer
 
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
+from spavl.cli.agreement_command import agreement_app
 from spavl.cli.bridge_commands import bridge_app
 from spavl.cli.grade_command import grade_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 app.add_typer(look_app)
 app.add_typer(grade_app)
+app.add_typer(agreement_app)
 app.add_typer(store_app, name="store")
 app.add_typer(bridge_app, name="bridge")
 

@@ -91,16 +91,19 @@ def _plain(shown: AgreementShown) -> dict[str, Any]:
 
 
 def agreements_shown(manifest: Mapping[str, Any]) -> tuple[AgreementShown, ...]:
-    """The reviews that the report shows.
+    """The reviews that the report shows, and the calibration of guards by labels.
 
     Args:
         manifest: `run.json`.
     """
+    found = dict(manifest.get("agreement", {}))
+    if own := manifest.get("calibration"):
+        found["calibration"] = own
     return tuple(
         AgreementShown(
-            name=name, verdict=found["verdict"],
+            name=name, verdict=one["verdict"],
             tables=tuple(AgreementTable(t["caption"], tuple(t["head"]), tuple(map(tuple, t["rows"])))
-                         for t in found["tables"]),
+                         for t in one["tables"]),
         )
-        for name, found in manifest.get("agreement", {}).items()
+        for name, one in found.items()
     )  # fmt: skip
