@@ -42,7 +42,8 @@ def agreement_sentence(report: AgreementReport) -> str:
         parts.append(f"{plural(len(report.to_fix), 'pair')} to fix")
     shown = [bias_words(one) for one in report.biases if one.is_shown(report.level)]
     tested = plural(len(report.biases), "tendency", "tendencies")
-    parts.append(f"of {tested} tested {'; '.join(shown) if shown else 'none is shown'}")
+    named = f"shown: {', '.join(shown)}" if shown else "none is shown"
+    parts.append(f"of {tested} tested, {named}")
     return "; ".join(parts) + "."
 
 
@@ -88,7 +89,7 @@ def bias_words(one: Bias) -> str:
     """
     found = one.found
     way = "more" if (found.value or 0.0) > 0 else "less"
-    return f"{one.who} lean {way} than {one.against} to {_to(one)} ({_points(one)}, p {one.p_corrected:.2g})"
+    return f"{one.who} lean {way} than {one.against} to {_to(one)} ({_points(one)} points, p {one.p_corrected:.2g})"
 
 
 def _to(one: Bias) -> str:

@@ -104,6 +104,8 @@ def read_people(paths: Sequence[Path]) -> People:
     Raises:
         DataError: one cannot be read.
     """
+    if not paths:
+        return People(())
     from spavl.labels.exchange import read_labels
 
     found = [read_labels(path) for path in paths]

@@ -7,8 +7,11 @@ that labels can go to where they tell most. Nothing is assumed of the judge.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
+from itertools import islice
 
 import numpy as np
 from scipy.special import ndtri
@@ -69,12 +72,12 @@ def verdict_groups(verdicts: Sequence[Outcome], labels: Sequence[float | None]) 
         verdicts: the judge's verdict of each answer: True for unsafe.
         labels: whether people called it unsafe, a share where they are divided; None: not labelled.
     """
-    found: dict[Outcome, VerdictGroup] = {}
-    for verdict in dict.fromkeys(verdicts):
-        own = [label for said, label in zip(verdicts, labels, strict=True) if said == verdict]
-        given = [float(label) for label in own if label is not None]
-        found[verdict] = VerdictGroup(len(own), len(given), sum(given))
-    return found
+    counts = Counter(verdicts)
+    given: dict[Outcome, list[float]] = {verdict: [] for verdict in counts}
+    for verdict, label in zip(verdicts, labels, strict=True):
+        if label is not None:
+            given[verdict].append(float(label))
+    return {verdict: VerdictGroup(n, len(given[verdict]), sum(given[verdict])) for verdict, n in counts.items()}
 
 
 def corrected_by_verdict(
@@ -102,16 +105,25 @@ def corrected_by_verdict(
         return Corrected(None, 0.0, 1.0, f"some verdicts have too few labels: {missing} more are needed")
     value = sum(one.answers / n * one.share for one in groups.values())
     within, between = _variances(groups)
-    own = range(n) if clusters is None else clusters
-    effect = n / effective_size([groups[verdict].share for verdict in verdicts], list(own))
-    marked = [place for place, label in enumerate(labels) if label is not None]
-    residual = [float(labels[place] or 0) - groups[verdicts[place]].share for place in marked]
-    alike = len(marked) / effective_size(residual, [list(own)[place] for place in marked]) if any(residual) else 1.0
+    alike, effect = (1.0, 1.0) if clusters is None else _design_effects(groups, verdicts, labels, clusters)
     variance = within * alike + between * effect / n
     smooth = min(1 - 1e-9, max(1e-9, value))
     effective = smooth * (1 - smooth) / variance if value > 0 and value < 1 else _none_seen(groups)
     low, high = wilson(value * effective, effective, level=level)
     return Corrected(value, low, high)
+
+
+def _design_effects(
+    groups: Mapping[Outcome, VerdictGroup], verdicts: Sequence[Outcome], labels: Sequence[float | None],
+    clusters: Sequence[Hashable],
+) -> tuple[float, float]:  # fmt: skip
+    """By how much clusters multiply the variance that comes of labels, and that of the answers."""
+    effect = len(verdicts) / effective_size([groups[verdict].share for verdict in verdicts], clusters)
+    marked = [place for place, label in enumerate(labels) if label is not None]
+    residual = [float(labels[place] or 0) - groups[verdicts[place]].share for place in marked]
+    if not any(residual):
+        return 1.0, effect
+    return len(marked) / effective_size(residual, [clusters[place] for place in marked]), effect
 
 
 def _none_seen(groups: Mapping[Outcome, VerdictGroup]) -> float:
@@ -222,20 +234,32 @@ def normal_square(level: float) -> float:
 
 def _total_for(groups: Mapping[Outcome, VerdictGroup], target: float, n: int) -> int | None:
     """Labels in all with which the variance that comes of labels is at most a target; those that are there stay."""
-    counts = {said: one.labels for said, one in groups.items()}
+    own = list(groups.values())
+    parts = [(one.answers / n * one.spread) ** 2 for one in own]
+    have = [one.labels for one in own]
+    for place in _in_turn(own, np.array(parts)):
+        if sum(part / max(1, some) for part, some in zip(parts, have, strict=True)) <= target:
+            return sum(have)
+        have[place] += 1
+    return None
 
-    def variance(some: Mapping[Outcome, int]) -> float:
-        return sum((one.answers / n * one.spread) ** 2 / max(1, some[said]) for said, one in groups.items())
 
-    low, high = 0, sum(one.answers - one.labels for one in groups.values())
-    if variance({said: one.answers for said, one in groups.items()}) > target:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        added = allocate(list(groups.values()), middle)
-        reached = variance({said: counts[said] + more for said, more in zip(groups, added, strict=True)}) <= target
-        low, high = (low, middle) if reached else (middle + 1, high)
-    return sum(counts.values()) + low
+def _in_turn(groups: Sequence[VerdictGroup], weight: np.ndarray) -> Iterator[int]:
+    """The group that each next label goes to, until all answers are labelled."""
+    have = [max(one.labels, 0) for one in groups]
+    queue = [(-_gain(weight[place], one.labels), place) for place, one in enumerate(groups) if one.labels < one.answers]
+    heapify(queue)
+    while queue:
+        _, place = heappop(queue)
+        have[place] += 1
+        yield place
+        if have[place] < groups[place].answers:
+            heappush(queue, (-_gain(weight[place], have[place]), place))
+
+
+def _gain(weight: float, have: int) -> float:
+    """By how much a further label lowers the variance; the first label of a group goes before all others."""
+    return float(weight / have - weight / (have + 1)) if have else 1.0 + 2 * float(weight)
 
 
 def allocate(groups: Sequence[VerdictGroup], labels: int, of: Sequence[int] | None = None) -> list[int]:
@@ -254,12 +278,7 @@ def allocate(groups: Sequence[VerdictGroup], labels: int, of: Sequence[int] | No
     rates = [0] * len(groups) if of is None else list(of)
     size = {rate: sum(g.answers for g, own in zip(groups, rates, strict=True) if own == rate) for rate in set(rates)}
     weight = np.array([(g.answers / size[own] * g.spread) ** 2 for g, own in zip(groups, rates, strict=True)])
-    given = np.array([float(max(g.labels, 0)) for g in groups])
-    room = np.array([g.answers - g.labels for g in groups])
-    added = np.zeros(len(groups), dtype=int)
-    for _ in range(min(labels, int(room.sum()))):
-        have = given + added
-        gain = np.where(have > 0, weight / np.maximum(have, 1) - weight / (have + 1), 2 * weight + 1.0)
-        place = int(np.where(added < room, gain, -1.0).argmax())
+    added = [0] * len(groups)
+    for place in islice(_in_turn(groups, weight), labels):
         added[place] += 1
-    return added.tolist()
+    return added

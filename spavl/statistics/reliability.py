@@ -155,9 +155,9 @@ def rater_tables(labels: Sequence[Sequence[int]], kinds: int, coefficient: Liter
         coefficient: what the tables are for.
     """
     counts = np.zeros((len(labels), kinds))
-    for place, own in enumerate(labels):
-        for one in own:
-            counts[place, one] += 1
+    sizes = [len(own) for own in labels]
+    rows = np.repeat(np.arange(len(labels)), sizes)
+    np.add.at(counts, (rows, [one for own in labels for one in own]), 1)
     raters = counts.sum(axis=1)
     pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(kinds)
     ordered = raters * (raters - 1) if coefficient == "fleiss" else raters - 1
