@@ -20,7 +20,13 @@ from spavl.labels.record import Answer, Item, Label
 from spavl.pipeline.agreement_biases import biases_of
 from spavl.pipeline.corrected import by_labels
 from spavl.pipeline.people import gathered
-from spavl.statistics.by_verdict import allocate, corrected_by_verdict, errors_by_verdict, labels_to_halve, verdict_groups
+from spavl.statistics.by_verdict import (
+    allocate,
+    corrected_by_verdict,
+    errors_by_verdict,
+    labels_to_halve,
+    verdict_groups,
+)
 from spavl.statistics.judge_error import Corrected
 from spavl.statistics.reliability import Coefficient, Scale, disagreement, rater_tables, reliability
 from spavl.statistics.tendency import tendency
@@ -151,7 +157,9 @@ def _review(random: np.random.Generator, left: float) -> Any:
         lengths, sources = random.permutation([20, 60]), random.permutation(["amber", "birch", "maple"])
         answers = tuple(Answer(text="x" * int(n), source=str(of)) for n, of in zip(lengths, sources[:2], strict=True))
         about = {"class1": f"domain {number % 4}", "winner": "first"}
-        items.append(Item(item_id=str(number), kind="pair", stratum="", question="request", answers=answers, about=about))
+        items.append(
+            Item(item_id=str(number), kind="pair", stratum="", question="request", answers=answers, about=about)
+        )
         for who in ("ann", "bob"):
             shown = "first" if random.random() < 0.5 else "second"
             said = "first" if random.random() < 0.85 else "second"
@@ -249,9 +257,9 @@ def halved(simulations: int, random: np.random.Generator) -> Iterator[Measure]:
             labels[place] = float(truth[place])
         after = corrected_by_verdict(said, labels)
         ratios.append((after.high - after.low) / (before.high - before.low))
-    how = f"10,000 answers, 80 labels, 20 % unsafe, then as many as `spavl calibrate` says; mean of {len(ratios)} draws"
-    yield Measure("interval with the labels that halve it", float(np.mean(ratios)), (0.42, 0.58), "of before", "between",
-                  how)  # fmt: skip
+    how = f"10,000 answers, 80 labels, 20 % unsafe, then as many as `spavl calibrate` says; mean of {len(ratios)}"
+    mean = float(np.mean(ratios))
+    yield Measure("interval with the labels that halve it", mean, (0.42, 0.58), "of before", "between", how)
 
 
 def _share(found: Found) -> float:

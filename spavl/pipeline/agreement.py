@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -33,7 +33,7 @@ By = Literal["all", "domain", "question type", "source", "picture needed"]
 """What the pairs of a row have in common."""
 LEAST_PAIRS = 5
 """Fewest pairs of a group that have a row of their own."""
-ALL = "all"
+ALL: Literal["all"] = "all"
 """Stands for all annotators together, and for all pairs."""
 
 
@@ -190,17 +190,18 @@ def _human(people: People, level: float) -> Iterator[HumanAgreement]:
         coefficients = [alpha] if question.scale == "ordinal" else [alpha, "fleiss"]
         for one in coefficients:
             tables = rater_tables([list(said.values()) for _, said in things], kinds, one)  # type: ignore[arg-type]
-            yield _agreement(question, ALL, one, tables, own, level)
+            yield _agreement(question, ALL, one, tables, own, level=level)
         for first, second in combinations(people.annotators, 2):
             both = [(item, said) for item, said in things if first in said and second in said]
             if both and question.scale == "nominal":
                 table = pair_table([said[first] for _, said in both], [said[second] for _, said in both], kinds)
                 named = f"{first} and {second}"
-                yield _agreement(question, named, "cohen", table, [item for item, _ in both], level)
+                yield _agreement(question, named, "cohen", table, [item for item, _ in both], level=level)
 
 
 def _agreement(
     question: _Question, who: str, coefficient: Coefficient, tables: np.ndarray, own: Sequence[LabelledItem],
+    *,
     level: float,
 ) -> HumanAgreement:  # fmt: skip
     made = reliability(

@@ -76,9 +76,9 @@ def biases_of(
     pairs = people.of_kind("pair")
     tested = [
         *_positions(pairs, people.annotators, position_biases, level),
-        *_against(pairs, people.annotators, "length", "", _longer, level),
+        *_against(pairs, people.annotators, "length", _longer, level=level),
         *(found for source in _sources(pairs)
-          for found in _against(pairs, (), "source", source, _of_source(source), level)),
+          for found in _against(pairs, (), "source", _of_source(source), group=source, level=level)),
         *_domains(pairs, level), *_unsafe(people.items, people.annotators, level),
     ]  # fmt: skip
     corrected = holm([one.found.p for one in tested])
@@ -88,13 +88,21 @@ def biases_of(
     )
 
 
-def _tended(
-    values: Sequence[tuple[LabelledItem, float]], level: float, *tested: Any
-) -> Iterator[_Tested]:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which tendency is asked for, of whom and against what."""
+
+    leaning: Leaning
+    who: str
+    against: str
+    group: str = ""
+
+
+def _tended(asked: _Asked, values: Sequence[tuple[LabelledItem, float]], level: float) -> Iterator[_Tested]:
     if len(values) >= LEAST_PAIRS:
         items = [one for one, _ in values]
         found = tendency([x for _, x in values], [one.cluster for one in items], weights_of(items), level=level)
-        yield _Tested(*tested, found)
+        yield _Tested(asked.leaning, asked.who, asked.against, asked.group, found)
 
 
 def _positions(
@@ -107,7 +115,7 @@ def _positions(
             (one, {"first": 1.0, "second": -1.0}.get(x.preference, 0.0) * (1 if x.shown_first == "first" else -1))
             for one in pairs for x in one.labels if x.preference and who in (PEOPLE, x.annotator)
         ]  # fmt: skip
-        yield from _tended(values, level, "position", who, "even shares", "")
+        yield from _tended(_Asked("position", who, "even shares"), values, level)
 
 
 def _known(bias: Mapping[str, Any]) -> Tendency:
@@ -139,7 +147,8 @@ def _sources(pairs: Iterable[LabelledItem]) -> list[str]:
 
 
 def _against(
-    pairs: Sequence[LabelledItem], annotators: Sequence[str], leaning: Leaning, group: str, leans: Leans, level: float
+    pairs: Sequence[LabelledItem], annotators: Sequence[str], leaning: Leaning, leans: Leans, *, group: str = "",
+    level: float,
 ) -> Iterator[_Tested]:  # fmt: skip
     """The judges against people, and every annotator against the others, on the same pairs."""
     values = []
@@ -148,11 +157,11 @@ def _against(
         said = [leans(one, x.preference) for x in one.labels if x.preference]
         if (own := leans(one, judge)) is not None and said:
             values.append((one, own - _mean(said)))
-    yield from _tended(values, level, leaning, JUDGES, PEOPLE, group)
+    yield from _tended(_Asked(leaning, JUDGES, PEOPLE, group), values, level)
     for who in annotators:
         apart = [(one, _apart(one, who, leans)) for one in pairs]
         there = [(one, value) for one, value in apart if value is not None]
-        yield from _tended(there, level, leaning, who, "the other annotators", group)
+        yield from _tended(_Asked(leaning, who, "the other annotators", group), there, level)
 
 
 def _apart(one: LabelledItem, who: str, leans: Leans) -> float | None:
@@ -201,6 +210,6 @@ def _unsafe(items: Sequence[LabelledItem], annotators: Sequence[str], level: flo
             for who, own in said.items() if len(said) > 1 else ():
                 others = [value for annotator, value in said.items() if annotator != who]
                 apart.setdefault(who, []).append((one, own - _mean(others)))
-    yield from _tended(graded, level, "unsafe", JUDGES, PEOPLE, "")
+    yield from _tended(_Asked("unsafe", JUDGES, PEOPLE), graded, level)
     for who in annotators:
-        yield from _tended(apart.get(who, []), level, "unsafe", who, "the other annotators", "")
+        yield from _tended(_Asked("unsafe", who, "the other annotators"), apart.get(who, []), level)

@@ -53,9 +53,7 @@ def _clauses(report: AgreementReport) -> str:
         whole = report.judges[0]
         said.append(f"people agree with the judges on {share_words(whole.same)} ({_beyond('κ', whole.kappa)})")
     if report.guards is not None and report.guards_same is not None:
-        said.append(
-            f"with the guards on {share_words(report.guards_same)} of answers ({_beyond('κ', report.guards)})"
-        )
+        said.append(f"with the guards on {share_words(report.guards_same)} of answers ({_beyond('κ', report.guards)})")
     human = next((one for one in report.human if one.who == "all" and one.coefficient == "alpha"), None)
     if human is not None and human.found.agree is not None:
         said.append(f"with each other on {100 * human.found.agree:.0f} % ({_beyond('α', human.found)})")

@@ -30,8 +30,8 @@ from spavl.plural import plural
 from spavl.records import Outcome
 from spavl.run import Run
 from spavl.statistics.by_verdict import LabelsNeeded, VerdictGroup, allocate, labels_to_halve, verdict_groups
-from spavl.statistics.intervals import Rate, rate
 from spavl.statistics.intervals import Outcome as Verdict
+from spavl.statistics.intervals import Rate, rate
 from spavl.tables.query import literal, query
 
 AS_EVALUATED = "as evaluated"
@@ -132,24 +132,22 @@ def calibrate_run(
     metrics = _metrics(manifest, folder)
     labels = _labels(run, name, files, none_yet)
     level = load_settings(Settings, folder / "settings.yaml").evaluate.level
-    rates, styles, waiting = [], [], {}
-    changed = 0
-    for model in manifest["models"]:
-        for metric in metrics:
-            table = tables_of(run, [model], metric.benchmark).get(model)
-            if table is None or metric.key not in manifest["models"][model]:
-                continue
-            own = labels.by_answer.get((model, metric.benchmark), {})
-            for guard, found in _answers(run, manifest, model, metric, table, own):
-                if guard == AS_EVALUATED:
-                    waiting.setdefault((model, metric.benchmark), (metric.key, found))
-                    changed += found.changed
-                if any(label is not None for label in found.labels):
-                    rates.append(_rate(model, metric.key, guard, found, labels.by_design, level))
-                    styles += _styles(model, metric.key, guard, found, own, level)
+    rates: list[CalibratedRate] = []
+    styles: list[StyleErrors] = []
+    waiting: dict[tuple[str, str], tuple[str, Answers]] = {}
+    for asked in _asked(run, manifest, metrics):
+        own = labels.by_answer.get((asked.model, asked.metric.benchmark), {})
+        for guard, found in _answers(run, manifest, asked, own):
+            if guard == AS_EVALUATED:
+                waiting.setdefault((asked.model, asked.metric.benchmark), (asked.metric.key, found))
+            if any(label is not None for label in found.labels):
+                named = (asked.model, asked.metric.key, guard)
+                rates.append(_rate(named, found, by_design=labels.by_design, level=level))
+                styles += _styles(named, found, own, level)
+    changed = sum(found.changed for _, found in waiting.values())
     if not rates and not none_yet:
         raise DataError("No label is of an answer of this run as it is now", where=str(folder),
-                        try_="names and ids are those of `spavl evaluate`; answers that changed are labelled anew")  # fmt: skip
+                        try_="names and ids are those of `spavl evaluate`; label changed answers anew")  # fmt: skip
     made = Calibrated(
         rates=tuple(sorted(rates, key=lambda one: one.guard != AS_EVALUATED)), styles=tuple(styles),
         open={(model, key): found for (model, _), (key, found) in waiting.items()},
@@ -179,11 +177,28 @@ def _labels(run: Run, name: str | None, files: Sequence[Path], none_yet: bool) -
     return merged([labels_of_items(reviews), *(read_answer_labels(path) for path in files)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A metric of a model, and its table of scores."""
+
+    model: str
+    metric: MeasuredMetric
+    table: Path
+
+
+def _asked(run: Run, manifest: Mapping[str, Any], metrics: Sequence[MeasuredMetric]) -> Iterator[_Asked]:
+    for model in manifest["models"]:
+        for metric in metrics:
+            table = tables_of(run, [model], metric.benchmark).get(model)
+            if table is not None and metric.key in manifest["models"][model]:
+                yield _Asked(model, metric, table)
+
+
 def _answers(
-    run: Run, manifest: Mapping[str, Any], model: str, metric: MeasuredMetric, table: Path,
-    labels: Mapping[str, AnswerLabel],
+    run: Run, manifest: Mapping[str, Any], asked: _Asked, labels: Mapping[str, AnswerLabel]
 ) -> Iterator[tuple[str, Answers]]:  # fmt: skip
     """The answers that count in a metric, under the evaluation's guard and under those of `spavl grade`."""
+    model, metric, table = asked.model, asked.metric, asked.table
     check_scores(table)
     rows = query(
         f"SELECT item_id, answer, cluster, {metric.column} FROM scores WHERE {metric.column} IS NOT NULL "
@@ -201,7 +216,8 @@ def _answers(
             yield guard, Answers(ids, texts, clusters, verdicts, tuple(given), changed)
 
 
-def _rate(model: str, metric: str, guard: str, found: Answers, by_design: bool, level: float) -> CalibratedRate:
+def _rate(named: tuple[str, str, str], found: Answers, *, by_design: bool, level: float) -> CalibratedRate:
+    model, metric, guard = named
     groups = verdict_groups(found.verdicts, found.labels)
     return CalibratedRate(
         model=model, metric=metric, guard=guard, raw=rate(found.verdicts, level=level),
@@ -211,8 +227,9 @@ def _rate(model: str, metric: str, guard: str, found: Answers, by_design: bool, 
 
 
 def _styles(
-    model: str, metric: str, guard: str, found: Answers, labels: Mapping[str, AnswerLabel], level: float
+    named: tuple[str, str, str], found: Answers, labels: Mapping[str, AnswerLabel], level: float
 ) -> Iterator[StyleErrors]:  # fmt: skip
+    model, metric, guard = named
     right: dict[str, list[Verdict]] = {}
     for item, text, verdict, label in zip(found.ids, found.texts, found.verdicts, found.labels, strict=True):
         style = labels[item].style if label is not None else None
@@ -235,8 +252,8 @@ def _notes(labels: AnswerLabels, changed: int) -> Iterator[str]:
         yield f"{plural(changed, 'label')} not used: the model answers otherwise now, and nobody labelled that answer."
     if labels.left_out:
         yield (
-            f"{plural(labels.left_out, 'labelled answer')} not used: drawn for being doubtful, they stand for no others. "
-            "`--next` draws answers that do."
+            f"{plural(labels.left_out, 'labelled answer')} not used: drawn for being doubtful, they stand "
+            "for no others. `--next` draws answers that do."
         )
 
 

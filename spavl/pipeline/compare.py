@@ -268,9 +268,9 @@ def _compared_model(
             loss = _loss(before, after, metric, margin=margin, level=level)
             refused = _by_refusals(base, model, metric, before, after)
             changes[metric.key] = Change(paired=found, loss=loss, by_refusals=refused)
-    corrected = {key: found for key in changes if (found := by_people(base, model, key)) is not None}
+    known = {key: by_people(base, model, key) for key in changes}
     return ComparedModel(name=model.label, rates=_rates(base, model, metrics, level), changes=changes,
-                         by_people=corrected)  # fmt: skip
+                         by_people={key: one for key, one in known.items() if one is not None})  # fmt: skip
 
 
 def _why_not(base: ScoredModel, model: ScoredModel, metric: ComparedMetric) -> str:

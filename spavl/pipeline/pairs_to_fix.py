@@ -12,9 +12,9 @@ from typing import Literal, get_args
 from spavl.atomic import write_text
 from spavl.pipeline.people import LabelledItem
 
-Fault = Literal["other answer better", "chosen answer unsafe", "both answers bad", "no answer better"]
+Problem = Literal["other answer better", "chosen answer unsafe", "both answers bad", "no answer better"]
 """What people say of a pair, the gravest first."""
-FAULTS: tuple[Fault, ...] = get_args(Fault)
+FAULTS: tuple[Problem, ...] = get_args(Problem)
 """In this order."""
 
 
@@ -24,7 +24,7 @@ class PairToFix:
 
     item_id: str
     """Id of the pair."""
-    fault: Fault
+    fault: Problem
     """What at least half of its annotators say."""
     say_so: int
     """How many of them do."""

@@ -1,7 +1,7 @@
-"""How far raters agree beyond chance, with an interval: Cohen's κ, Fleiss' κ, Krippendorff's α for nominal and ordinal.
+"""How far raters agree beyond chance, with an interval: Cohen's κ, Fleiss' κ, Krippendorff's α (nominal, ordinal).
 
-All are 1 − observed / expected disagreement and differ in what is expected by chance. Each is a function of one table of
-pairs of labels, summed over items, so that items can be weighted, and left out in turn for the interval.
+All are 1 − observed / expected disagreement and differ in what is expected by chance. Each is a function of one table
+of pairs of labels, summed over items, so that items can be weighted, and left out in turn for the interval.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _agreeing(sums: np.ndarray) -> np.ndarray:
     """A few items on which all agree, spread over the labels: where one is rare, the sample may by chance hold few."""
     kinds = sums.shape[-1]
     each = sums.sum() / len(sums) * PADDED / kinds
-    return each * np.eye(kinds)[:, :, None] * np.eye(kinds)[:, None, :]
+    return np.asarray(each * np.eye(kinds)[:, :, None] * np.eye(kinds)[:, None, :])
 
 
 def _bounds(sums: np.ndarray, coefficient: Coefficient, scale: Scale, level: float) -> tuple[float, float]:
@@ -113,7 +113,9 @@ def _bounds(sums: np.ndarray, coefficient: Coefficient, scale: Scale, level: flo
     return max(-1.0, 1 - most / expected), min(1.0, 1 - least / expected)
 
 
-def disagreement(tables: np.ndarray, coefficient: Coefficient, scale: Scale = "nominal") -> tuple[np.ndarray, np.ndarray]:
+def disagreement(
+    tables: np.ndarray, coefficient: Coefficient, scale: Scale = "nominal"
+) -> tuple[np.ndarray, np.ndarray]:
     """Observed disagreement of tables of pairs, and that expected by chance, both from 0 to 1.
 
     Args:
@@ -157,7 +159,7 @@ def rater_tables(labels: Sequence[Sequence[int]], kinds: int, coefficient: Liter
     counts = np.zeros((len(labels), kinds))
     sizes = [len(own) for own in labels]
     rows = np.repeat(np.arange(len(labels)), sizes)
-    np.add.at(counts, (rows, [one for own in labels for one in own]), 1)
+    np.add.at(counts, (rows, np.array([one for own in labels for one in own], dtype=int)), 1)
     raters = counts.sum(axis=1)
     pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(kinds)
     ordered = raters * (raters - 1) if coefficient == "fleiss" else raters - 1

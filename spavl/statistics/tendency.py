@@ -1,4 +1,4 @@
-"""A rater's systematic tendency: the mean of values between −1 and 1 that is 0 without it, with interval and p-value."""
+"""A rater's tendency: the mean of values between −1 and 1 that is 0 without it, with its interval and p-value."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tendency(
     found = _mean(values, clusters, weights, level)
     if found is None:
         return Tendency(None, -1.0, 1.0, 1.0, 0)
-    return _tendency(found.value, found.shrunk, found.variance, found.n, (-1.0, 1.0), level)
+    return _tendency(found, 1.0, level)
 
 
 def difference_of_tendencies(
@@ -78,9 +78,8 @@ def difference_of_tendencies(
     one, other = _mean(*first, level), _mean(*second, level)
     if one is None or other is None:
         return Tendency(None, -2.0, 2.0, 1.0, 0)
-    return _tendency(
-        one.value - other.value, one.shrunk - other.shrunk, one.variance + other.variance, one.n, (-2.0, 2.0), level
-    )  # fmt: skip
+    apart = _Mean(one.value - other.value, one.shrunk - other.shrunk, one.variance + other.variance, one.n)
+    return _tendency(apart, 2.0, level)
 
 
 def _mean(
@@ -102,10 +101,9 @@ def _mean(
     return _Mean(mean, shrunk, ((square * effective + ADDED / 2) / size - shrunk**2) / size, len(own))
 
 
-def _tendency(
-    value: float, shrunk: float, variance: float, n: int, ends: tuple[float, float], level: float
-) -> Tendency:  # fmt: skip
-    error = math.sqrt(variance)
+def _tendency(found: _Mean, most: float, level: float) -> Tendency:
+    """The tendency by a mean that lies between −most and most."""
+    error = math.sqrt(found.variance)
     half = float(ndtri((1 + level) / 2)) * error
-    p = min(1.0, 2 * float(ndtr(-abs(shrunk) / error)))
-    return Tendency(value, max(ends[0], shrunk - half), min(ends[1], shrunk + half), p, n)
+    p = min(1.0, 2 * float(ndtr(-abs(found.shrunk) / error)))
+    return Tendency(found.value, max(-most, found.shrunk - half), min(most, found.shrunk + half), p, found.n)

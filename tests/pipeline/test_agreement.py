@@ -44,7 +44,9 @@ def test_agreement_stands_by_domain_question_type_source_and_whether_the_picture
     named = {(one.by, one.group): one.pairs for one in report.judges}
     assert named["domain", "tea"] == 100 and named["question type", "plain"] == 150
     assert named["source", "amber"] + named["source", "birch"] + named["source", "maple"] == 600
-    assert 0 < named["picture needed", "yes"] + named["picture needed", "no"] < 300, "those that divide people are in none"
+    assert 0 < named["picture needed", "yes"] + named["picture needed", "no"] < 300, (
+        "those that divide people are in none"
+    )
 
 
 def test_one_who_follows_the_left_and_one_who_follows_length_are_each_found() -> None:
@@ -72,7 +74,9 @@ def test_judges_who_like_length_a_source_or_err_in_a_domain_are_found() -> None:
             labels.append(Label(item_id=item.item_id, annotator=who, preference=said))  # type: ignore[arg-type]
     report = agreement_of(gathered(items, labels))
     assert of_biases(report, "length")["judges", ""] < 0.001
-    assert of_biases(report, "source")["judges", "maple"] < 0.001 and of_biases(report, "domain")["judges", "cups"] < 0.01
+    assert (
+        of_biases(report, "source")["judges", "maple"] < 0.001 and of_biases(report, "domain")["judges", "cups"] < 0.01
+    )
     positions = agreement_of(gathered(items, labels), {"j": {"value": 0.2, "low": 0.1, "high": 0.3, "n": 100}})
     assert of_biases(positions, "position")["j", ""] < 0.01
 
@@ -132,7 +136,11 @@ def test_all_is_plain_data_and_rows_for_the_page() -> None:
     plain = json.loads(json.dumps(report.as_plain_data()))
     assert plain["verdict"] == agreement_sentence(report) and plain["judges"][0]["same"]["n"] == 60
     shown = agreement_shown("first", report)
-    assert [table.caption for table in shown.tables] == ["People with the judges", "People with each other", "Tendencies"]
+    assert [table.caption for table in shown.tables] == [
+        "People with the judges",
+        "People with each other",
+        "Tendencies",
+    ]
     for rows in (human_rows, judge_rows, bias_rows):
         assert all(isinstance(cell, str) for row in rows(report) for cell in row)
 
@@ -140,6 +148,8 @@ def test_all_is_plain_data_and_rows_for_the_page() -> None:
 def test_items_drawn_with_other_probabilities_count_as_many_as_they_stand_for() -> None:
     random = np.random.default_rng(9)
     items = [replace(pair(n, random), probability=0.1 if n < 50 else 1.0) for n in range(100)]
-    labels = [Label(item_id=f"pair-{n}", annotator="ann", preference="second" if n < 50 else "first") for n in range(100)]
+    labels = [
+        Label(item_id=f"pair-{n}", annotator="ann", preference="second" if n < 50 else "first") for n in range(100)
+    ]
     report = agreement_of(gathered(items, labels))
     assert report.weighted and report.judges[0].same.value == pytest.approx(50 / 550)

@@ -49,7 +49,9 @@ def test_the_judges_errors_are_not_those_of_the_labels_that_were_looked_for() ->
 
 def test_a_verdict_without_labels_is_refused_and_one_with_few_answers_is_not() -> None:
     refused = corrected_by_verdict([True] * 50 + [False] * 50, [1.0] * 20 + [None] * 80)
-    assert refused.value is None and (refused.low, refused.high) == (0.0, 1.0) and "5 more are needed" in refused.refusal
+    assert (
+        refused.value is None and (refused.low, refused.high) == (0.0, 1.0) and "5 more are needed" in refused.refusal
+    )
     found = corrected_by_verdict([None, None, *[False] * 98], [1.0, 1.0, *[0.0] * 20, *[None] * 78])
     assert found.value == pytest.approx(0.02)
 
@@ -101,4 +103,6 @@ def test_labels_go_where_verdicts_are_many_and_people_are_divided() -> None:
     sure, divided, rare = VerdictGroup(500, 20, 0), VerdictGroup(400, 20, 10), VerdictGroup(100, 20, 10)
     added = allocate([sure, divided, rare], 100)
     assert added[1] > added[0] > 0 and added[1] > 2 * added[2]
-    assert added[1] + 20 == pytest.approx(160 * 400 * divided.spread / (500 * sure.spread + 500 * divided.spread), abs=3)
+    assert added[1] + 20 == pytest.approx(
+        160 * 400 * divided.spread / (500 * sure.spread + 500 * divided.spread), abs=3
+    )
