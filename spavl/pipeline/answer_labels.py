@@ -10,9 +10,10 @@ from spavl.errors import DataError
 from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.labelled import LABELS
 from spavl.evaluate.loaders.read_files import text_of
-from spavl.pipeline.people import REVIEWS, LabelledItem, most_said, read_people
+from spavl.pipeline.people import LabelledItem, most_said, read_people, reviews_of
 from spavl.records import Outcome
 from spavl.rows import brief, rows_of
+from spavl.run import Run
 
 Key = tuple[str, str]
 """Names of a model and of a benchmark."""
@@ -80,8 +81,7 @@ def labels_of_reviews(folder: Path) -> AnswerLabels:
     Raises:
         DataError: a review cannot be read.
     """
-    there = sorted(path.parent for path in (folder / REVIEWS).glob("*/review.sqlite"))
-    return labels_of_items(read_people(there).items) if there else AnswerLabels()
+    return labels_of_items(read_people(reviews_of(Run(folder))).items)
 
 
 def labels_of_items(items: Iterable[LabelledItem]) -> AnswerLabels:

@@ -23,7 +23,7 @@ from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, labels_of_it
 from spavl.pipeline.calibrate_words import calibration_shown
 from spavl.pipeline.corrected import CorrectedRate, by_labels, labels_that_hold
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
-from spavl.pipeline.people import REVIEWS, read_people, review_folders
+from spavl.pipeline.people import REVIEWS, read_people, review_folders, reviews_of
 from spavl.pipeline.report_tables import tables_of
 from spavl.pipeline.score_outcomes import Cluster
 from spavl.plural import plural
@@ -171,8 +171,7 @@ def _metrics(manifest: Mapping[str, Any], folder: Path) -> list[MeasuredMetric]:
 
 
 def _labels(run: Run, name: str | None, files: Sequence[Path], none_yet: bool) -> AnswerLabels:
-    there = (run.folder / REVIEWS).is_dir() and any((run.folder / REVIEWS).glob("*/review.sqlite"))
-    wanted = name is not None or there or not (files or none_yet)
+    wanted = name is not None or reviews_of(run) or not (files or none_yet)
     reviews = read_people(review_folders(run, name)).items if wanted else ()
     return merged([labels_of_items(reviews), *(read_answer_labels(path) for path in files)])
 

@@ -122,16 +122,24 @@ def review_folders(run: Run, name: str | None = None) -> list[Path]:
     Raises:
         RunError: there is none, or none of that name.
     """
-    folder = run.folder / REVIEWS
-    there = sorted(path for path in folder.glob("*") if (path / "review.sqlite").exists())
+    there = reviews_of(run)
     found = [path for path in there if name in (None, path.name)]
     if not found:
         names = ", ".join(path.name for path in there) or "none"
         raise RunError(
-            f"There is no review{f' `{name}`' if name else ''} in this run", where=str(folder),
+            f"There is no review{f' `{name}`' if name else ''} in this run", where=str(run.folder / REVIEWS),
             try_=f"`spavl review {run.folder} --n 500` makes one; there are: {names}",
         )  # fmt: skip
     return found
+
+
+def reviews_of(run: Run) -> list[Path]:
+    """The folders of all reviews of a run.
+
+    Args:
+        run: the run folder.
+    """
+    return sorted(path.parent for path in (run.folder / REVIEWS).glob("*/review.sqlite"))
 
 
 def weights_of(items: Sequence[LabelledItem]) -> list[float] | None:

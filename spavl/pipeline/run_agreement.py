@@ -13,7 +13,7 @@ from spavl.errors import DataError
 from spavl.pipeline.agreement import AgreementReport, agreement_of, position_biases
 from spavl.pipeline.agreement_words import agreement_shown
 from spavl.pipeline.pairs_to_fix import write_to_fix
-from spavl.pipeline.people import REVIEWS, People, read_people, review_folders
+from spavl.pipeline.people import REVIEWS, People, read_people, review_folders, reviews_of
 from spavl.report.agreement import AgreementShown, AgreementTable
 from spavl.run import Run
 from spavl.statistics.intervals import LEVEL
@@ -43,8 +43,9 @@ def run_agreement(
 
     Args:
         folder: the run folder.
-        name: of the review; None: the only one, or files alone.
-        files: further labels: databases, CSV, JSON, or exports of Label Studio.
+        name: of the review; None: the only one.
+        files: further labels, such as exports that others filled in; where several annotators share a name, the review
+            has the last word.
         level: confidence level.
 
     Raises:
@@ -52,12 +53,14 @@ def run_agreement(
         DataError: labels cannot be read, or nobody has judged anything.
     """
     run = Run(folder).found()
-    reviews = [] if files and name is None else review_folders(run, name)
+    reviews = review_folders(run, name) if name is not None or not files else reviews_of(run)
+    if len(reviews) > 1 and files and name is None:
+        reviews = []
     if len(reviews) > 1:
         names = ", ".join(path.name for path in reviews)
         raise DataError(f"This run has several reviews: {names}", where=str(folder), try_="name one with `--name`")
-    people = read_people([*reviews, *files])
-    refuse_nothing(people, [*reviews, *files])
+    people = read_people([*files, *reviews])
+    refuse_nothing(people, [*files, *reviews])
     manifest = run.manifest()
     report = agreement_of(people, position_biases(manifest.get("judges") or {}), level=level)
     own = reviews[0] if reviews else run.folder / REVIEWS / OF_FILES
