@@ -107,7 +107,7 @@ def _checked(values: Mapping[str, Any], checks: Mapping[str, tuple[bool, str, Ch
 
 
 def _is_text(value: Any) -> bool:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         return False
     try:
         value.encode()

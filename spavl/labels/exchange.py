@@ -1,0 +1,275 @@
+"""Labels in files: CSV, JSON and JSON lines of ours, exports of Label Studio, and reviews; read and written.
+
+A row of our files is a label; the first of an item brings the item, and items without labels have rows of their own.
+A file of another hand needs `item_id`, `annotator` and what was said.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from spavl.atomic import write_text
+from spavl.errors import DataError
+from spavl.labels import label_studio
+from spavl.labels.plain import LABEL, item_of, label_of, plain_item, plain_label
+from spavl.labels.record import Item, Label
+from spavl.labels.store import LabelStore
+from spavl.rows import brief, rows_of
+
+DATABASE: Final = "review.sqlite"
+"""Name of the database in the folder of a review."""
+FORMS = (".csv", ".json", ".jsonl")
+"""What labels are written as, by the ending of the file."""
+EXTRA = ("item", "made_from")
+"""What a row says beside the label."""
+_CODED = ("outcomes", "categories", "severities", "picture_needed", "seconds")
+"""Columns of CSV that hold JSON."""
+TWICE = "the same label again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """What a file or a review holds."""
+
+    labels: tuple[Label, ...]
+    """All labels in the order in which they were given."""
+    items: tuple[Item, ...] = ()
+    """The items that it knows; a file of another hand knows none."""
+    made_from: tuple[str, ...] = ()
+    """What the items were drawn from; several where files were put together."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Labels that are not among these, by the reason."""
+
+    @property
+    def strangers(self) -> int:
+        """Labels of items that it does not know, where it knows any: they are kept, and no estimate counts them."""
+        known = {item.item_id for item in self.items}
+        return sum(label.item_id not in known for label in self.labels) if known else 0
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of them, as sentences."""
+        return tuple(self._remarks())
+
+    def _remarks(self) -> Iterator[str]:
+        for reason, count in self.left_out.items():
+            yield f"{count:,} left out: {reason}."
+        if self.strangers:
+            yield f"{self.strangers:,} labels are of items that are not there: kept, and counted in no estimate."
+        names = sorted({label.annotator for label in self.labels})
+        for several in _alike(names):
+            yield f"Annotators {' and '.join(map(brief, several))} are counted as {len(several)} people."
+
+
+def _alike(names: Sequence[str]) -> Iterator[list[str]]:
+    """Names that differ in capitals and blanks alone."""
+    by_fold: dict[str, list[str]] = {}
+    for name in names:
+        by_fold.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    return (several for several in by_fold.values() if len(several) > 1)
+
+
+def read_labels(path: Path) -> Labelled:
+    """The labels of a review, of a file, or of all files of a folder.
+
+    Args:
+        path: the folder or database of a review; a CSV, JSON or JSON lines file; an export of Label Studio; or a folder
+            of such files.
+
+    Raises:
+        DataError: it is missing or is none of these; the message names the line or row.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if path.suffix == ".sqlite" or _is_database(path):
+        with LabelStore(path) as store:
+            return Labelled(labels=tuple(store.labels()), items=tuple(store.items()), made_from=(store.made_from,))
+    return _read_rows((row.values, row.where) for row in rows_of(path))
+
+
+def _is_database(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(15) == b"SQLite format 3"
+
+
+def _read_folder(path: Path) -> Labelled:
+    if (path / DATABASE).is_file():
+        return read_labels(path / DATABASE)
+    files = sorted(one for one in path.iterdir() if one.suffix in FORMS)
+    if not files:
+        raise DataError("There are no labels in this folder", where=str(path),
+                        try_=f"wanted is `{DATABASE}`, or files that end with {', '.join(FORMS)}")  # fmt: skip
+    return together(read_labels(one) for one in files)
+
+
+def together(several: Iterable[Labelled]) -> Labelled:
+    """The labels of several files or reviews, one after the other; those that are in several count once.
+
+    Args:
+        several: what was read.
+    """
+    found = list(several)
+    left_out = Counter[str]()
+    for one in found:
+        left_out.update(one.left_out)
+    labels = _without_twice((label for one in found for label in one.labels), left_out)
+    items = {item.item_id: item for one in found for item in one.items}
+    made_from = tuple(dict.fromkeys(name for one in found for name in one.made_from))
+    return Labelled(labels=labels, items=tuple(items.values()), made_from=made_from, left_out=dict(left_out))
+
+
+def _without_twice(labels: Iterable[Label], left_out: Counter[str]) -> tuple[Label, ...]:
+    """Without labels that are there already; one without a time is so only right after its like."""
+    seen, last, kept = set[Label](), dict[tuple[str, str], Label](), list[Label]()
+    for label in labels:
+        at = (label.annotator, label.item_id)
+        if (label.created and label in seen) or last.get(at) == label:
+            left_out[TWICE] += 1
+            continue
+        seen.add(label)
+        last[at] = label
+        kept.append(label)
+    return tuple(kept)
+
+
+def _read_rows(rows: Iterable[tuple[Mapping[str, Any], str]]) -> Labelled:
+    labels, items, made_from, left_out = list[Label](), dict[str, Item](), dict[str, None](), Counter[str]()
+    for values, where in rows:
+        if label_studio.is_task(values):
+            labels += label_studio.labels_of(values, where, left_out)
+            continue
+        plain = _decoded(values, where)
+        if plain.get("made_from"):
+            made_from[str(plain["made_from"])] = None
+        if isinstance(plain.get("item"), Mapping):
+            item = item_of(plain["item"], where)
+            items[item.item_id] = item
+        if plain.get("annotator") or not isinstance(plain.get("item"), Mapping):
+            labels.append(label_of({name: plain[name] for name in LABEL if name in plain}, where))
+    return Labelled(labels=_without_twice(labels, left_out), items=tuple(items.values()),
+                    made_from=tuple(made_from), left_out=dict(left_out))  # fmt: skip
+
+
+def _decoded(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A row without what it leaves open; of CSV, cells that hold JSON as what they hold."""
+    found = {name: value for name, value in values.items() if name in (*LABEL, *EXTRA) and value is not None}
+    for name in (*_CODED, "item"):
+        if isinstance(found.get(name), str):
+            try:
+                found[name] = json.loads(found[name])
+            except ValueError:
+                raise DataError(f"`{name}` is {brief(found[name])}", where=where, try_="wanted is JSON") from None
+    return found
+
+
+def write_labels(path: Path, labelled: Labelled) -> None:
+    """Write labels, and the items that they are of, by the ending of the file.
+
+    Args:
+        path: a file that ends with one of `FORMS`.
+        labelled: what is written.
+
+    Raises:
+        DataError: the ending is another.
+        RunError: the disk is full.
+    """
+    if path.suffix not in FORMS:
+        raise DataError(f"Labels are not written as {brief(path.suffix)}", where=str(path),
+                        try_=f"a file that ends with {', '.join(FORMS)}")  # fmt: skip
+    rows = list(_rows(labelled))
+    if path.suffix == ".csv":
+        write_text(path, _as_csv(rows))
+    elif path.suffix == ".jsonl":
+        write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        write_text(path, json.dumps(rows, indent=1) + "\n")
+
+
+def _rows(labelled: Labelled) -> Iterator[dict[str, Any]]:
+    items = {item.item_id: item for item in labelled.items}
+    made_from = list(labelled.made_from)
+    waiting = dict(items)
+    for label in labelled.labels:
+        row = plain_label(label)
+        item = waiting.pop(label.item_id, None)
+        yield row | ({} if item is None else {"item": plain_item(item)}) | _from(made_from)
+    for item in waiting.values():
+        yield {"item": plain_item(item)} | _from(made_from)
+
+
+def _from(made_from: list[str]) -> dict[str, str]:
+    return {"made_from": made_from.pop(0)} if made_from else {}
+
+
+def _as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    table.writerow([*LABEL, *EXTRA])
+    for row in rows:
+        table.writerow([_cell(name, row.get(name)) for name in (*LABEL, *EXTRA)])
+    return text.getvalue()
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value) if name in (*_CODED, "item") else str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What became of labels that were read into a review."""
+
+    new: int
+    """Labels that are added."""
+    there: int
+    """Labels that were there already."""
+    strangers: int
+    """Labels of items that the review does not have: kept, and counted in no estimate."""
+    remarks: tuple[str, ...]
+    """What is to be said of the file."""
+
+
+def import_labels(store: LabelStore, path: Path, *, of_another: bool = False) -> Imported:
+    """Add the labels of a file to a review; done again, it adds none.
+
+    Args:
+        store: the review.
+        path: what `read_labels` reads.
+        of_another: whether labels of another run are taken too.
+
+    Raises:
+        DataError: the file cannot be read, or is of another run.
+    """
+    found = read_labels(path)
+    _refuse_another(store, found, path, of_another)
+    there = set(store.labels())
+    kept = _without_twice(found.labels, Counter())
+    last = {(one.annotator, one.item_id): one for one in store.labels()}
+    undated = {_undated(one) for one in last.values()}
+    new = [one for one in kept if one not in there and (one.created or _undated(one) not in undated)]
+    strangers = sum(not store.knows(one.item_id) for one in new)
+    return Imported(new=store.add_all(new), there=len(kept) - len(new), strangers=strangers, remarks=found.remarks)
+
+
+def _undated(label: Label) -> str:
+    return json.dumps(plain_label(label) | {"created": ""})
+
+
+def _refuse_another(store: LabelStore, found: Labelled, path: Path, of_another: bool) -> None:
+    others = [name for name in found.made_from if name != store.made_from]
+    known = any(store.knows(label.item_id) for label in found.labels)
+    if of_another or not found.labels or (known and not others):
+        return
+    what = "These labels are of another run than this review" if others else "None of these labels is of this review"
+    raise DataError(what, where=f"{path}, for {store.path}",
+                    try_="look at the path; `--of-another-run` adds them all the same")  # fmt: skip
