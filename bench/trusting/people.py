@@ -178,7 +178,7 @@ def calibration(simulations: int, random: np.random.Generator) -> Iterator[Measu
                 truth, said = _judged(rate, random)
                 labels = _drawn(name, truth, said, random)
                 if name == "drawn at random":
-                    found.append(by_labels(said, labels, range(ANSWERS), by_design=True).rate)
+                    found.append(by_labels(said, labels, range(ANSWERS), by_design=False).rate)
                 else:
                     found.append(corrected_by_verdict(said, labels))
             values = [one.value for one in found if one.value is not None]

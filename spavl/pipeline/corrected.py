@@ -206,9 +206,9 @@ def by_labels(
     """
     both = [(label, verdict) for label, verdict in zip(given, said, strict=True) if label is not None]
     refusal = not_drawn_at_random(said, given, clusters)
-    if refusal and by_design:
+    found = corrected_by_verdict(said, given, clusters, level=level) if by_design else None
+    if found is not None and (refusal or not found.refusal):
         unsafe, safe = errors_by_verdict(said, given, level=level)
-        found = corrected_by_verdict(said, given, clusters, level=level)
         return CorrectedRate(method="by-verdict", labels=len(both), rate=found, sensitivity=unsafe, specificity=safe,
                              level=level)  # fmt: skip
     return CorrectedRate(

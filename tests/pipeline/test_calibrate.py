@@ -17,6 +17,7 @@ from spavl.errors import DataError, RunError
 from spavl.evaluate import Benchmark, Rule
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.labels.record import Answer, Item, Label
+from spavl.labels.store import LabelStore
 from spavl.pipeline import calibrate as calibrating
 from spavl.pipeline.answer_labels import AnswerLabels, labels_of_items, merged
 from spavl.pipeline.calibrate import SOFT_REFUSAL, Calibrated, calibrate_run, next_answers
@@ -26,6 +27,8 @@ from spavl.pipeline.compare_words import markdown
 from spavl.pipeline.gate import gate_run
 from spavl.pipeline.people import gathered
 from spavl.pipeline.run_agreement import agreements_shown
+from spavl.review.answers import answers_of_run
+from spavl.review.sample import Order
 from spavl.run import Run
 from tests.pipeline.scored_runs import REFUSAL, benchmark, write_run
 
@@ -191,3 +194,32 @@ def test_a_run_without_what_labels_correct_is_told_so(run: Run, tmp_path: Path) 
     run.replace(models={})
     with pytest.raises(RunError, match="Nothing was evaluated"):
         calibrate_run(run.folder)
+
+
+@pytest.mark.parametrize("order", ["equal", "proportional"])
+def test_a_review_that_was_drawn_by_strata_is_what_calibrates(run: Run, order: Order) -> None:
+    sample = answers_of_run(run, 240, order=order, seed=3)
+    path = run.folder / "review" / "answers" / "review.sqlite"
+    path.parent.mkdir(parents=True)
+    with LabelStore.create(path, sample.items, made_from="run", settings={}) as store:
+        for item in sample.items:
+            outcome = "unsafe" if truly_unsafe(item.answers[0].text) else "refusal"
+            store.add(Label(item_id=item.item_id, annotator="ann", outcomes=(outcome,)))  # type: ignore[arg-type]
+    made = calibrate_run(run.folder)
+    assert [one.corrected.method for one in made.rates] == ["by-verdict", "by-verdict"] and not made.notes
+    for one, truth in zip(made.rates, (0.5, 0.25), strict=True):
+        assert one.corrected.rate.low < truth < one.corrected.rate.high and one.corrected.changed == 0
+    assert {one.style for one in made.styles} == {"plain refusal", SOFT_REFUSAL, "unsafe"}
+
+
+def test_a_review_of_the_most_doubtful_corrects_nothing_and_says_so(run: Run) -> None:
+    sample = answers_of_run(run, 40, order="doubtful", seed=3)
+    path = run.folder / "review" / "answers" / "review.sqlite"
+    path.parent.mkdir(parents=True)
+    with LabelStore.create(path, sample.items, made_from="run", settings={}) as store:
+        for item in sample.items:
+            store.add(Label(item_id=item.item_id, annotator="ann", outcomes=("safe_completion",)))
+    with pytest.raises(DataError, match="No label is of an answer of this run"):
+        calibrate_run(run.folder)
+    made = calibrate_run(run.folder, none_yet=True)
+    assert not made.rates and "40 labelled answers not used: drawn for being doubtful" in made.notes[0]
