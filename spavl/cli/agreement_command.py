@@ -29,6 +29,7 @@ def agreement(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers there too.")] = None,
 ) -> None:
     """How far people agree with the judges and with each other, who leans where, and which pairs are to be fixed."""
+    from spavl.atomic import write_text
     from spavl.cli.terminal import say, table
     from spavl.pipeline import agreement_words as words
     from spavl.pipeline.run_agreement import FILE, TO_FIX, run_agreement
@@ -50,7 +51,7 @@ def agreement(
     if report.strangers:
         say(f"{report.strangers:,} labels are of items that are in none of the reviews; they count nowhere")
     if json_file:
-        json_file.write_text((made.folder / FILE).read_text("utf-8"), "utf-8")
+        write_text(json_file, (made.folder / FILE).read_text("utf-8"))
     say(f"\nNumbers: {made.folder / FILE}\nTo fix:  {made.folder / TO_FIX}\n"
         f"Next:    `spavl report {folder}` shows it; a build uses labels as its settings say")  # fmt: skip
 

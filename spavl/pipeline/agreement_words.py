@@ -24,6 +24,8 @@ JUDGE_HEAD = ("pairs by", "group", "pairs", "people agree", "where they prefer o
 """Columns of agreement with the judges."""
 BIAS_HEAD = ("leans to", "who", "against", "n", "points", "p corrected", "shown")
 """Columns of tendencies."""
+LEAST_P = 1e-6
+"""Smallest p-value that is told by its digits."""
 NO_COEFFICIENT = "undefined: one answer throughout"
 """Stands for κ or α where it is undefined."""
 
@@ -39,12 +41,19 @@ def agreement_sentence(report: AgreementReport) -> str:
     ) or "nothing"  # fmt: skip
     parts = [f"{counted}, {plural(len(report.annotators), 'annotator')}: {_clauses(report)}"]
     if report.pairs:
-        parts.append(f"{plural(len(report.to_fix), 'pair')} to fix")
+        parts.append(_to_fix(report))
     shown = [bias_words(one) for one in report.biases if one.is_shown(report.level)]
     tested = plural(len(report.biases), "tendency", "tendencies")
     named = f"shown: {', '.join(shown)}" if shown else "none is shown"
     parts.append(f"of {tested} tested, {named}")
     return "; ".join(parts) + "."
+
+
+def _to_fix(report: AgreementReport) -> str:
+    """How many pairs most annotators judge otherwise, and how many divide them."""
+    most = sum(2 * one.say_so > one.annotators for one in report.to_fix)
+    divided = len(report.to_fix) - most
+    return f"{plural(most, 'pair')} to fix" + (f" and {divided:,} that divide people" if divided else "")
 
 
 def _clauses(report: AgreementReport) -> str:
@@ -87,7 +96,16 @@ def bias_words(one: Bias) -> str:
     """
     found = one.found
     way = "more" if (found.value or 0.0) > 0 else "less"
-    return f"{one.who} lean {way} than {one.against} to {_to(one)} ({_points(one)} points, p {one.p_corrected:.2g})"
+    return f"{one.who} lean {way} than {one.against} to {_to(one)} ({_points(one)} points, {p_words(one.p_corrected)})"
+
+
+def p_words(p: float) -> str:
+    """A p-value, such as `p 0.012`; of tiny ones that they are.
+
+    Args:
+        p: from 0 to 1.
+    """
+    return f"p {p:.2g}" if p >= LEAST_P else f"p < {LEAST_P:g}"
 
 
 def _to(one: Bias) -> str:
@@ -144,7 +162,15 @@ def bias_rows(report: AgreementReport) -> Iterator[tuple[str, ...]]:
     """
     for one in report.biases:
         shown = "yes" if one.is_shown(report.level) else "no"
-        yield _to(one), one.who, one.against, f"{one.found.n:,}", _points(one), f"{one.p_corrected:.2g}", shown
+        yield (
+            _to(one),
+            one.who,
+            one.against,
+            f"{one.found.n:,}",
+            _points(one),
+            p_words(one.p_corrected).removeprefix("p "),
+            shown,
+        )
 
 
 def agreement_shown(name: str, report: AgreementReport) -> AgreementShown:

@@ -25,7 +25,7 @@ class PairToFix:
     item_id: str
     """Id of the pair."""
     fault: Problem
-    """What at least half of its annotators say."""
+    """What at least half of its annotators say; half of them is doubt, and more than half a verdict."""
     say_so: int
     """How many of them do."""
     annotators: int

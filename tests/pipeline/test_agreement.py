@@ -94,6 +94,8 @@ def test_pairs_that_people_judge_otherwise_are_ranked_and_written_without_words(
         ("pair-0", "other answer better", 2), ("pair-1", "chosen answer unsafe", 2), ("pair-3", "both answers bad", 2),
         ("pair-2", "other answer better", 1),
     ]  # fmt: skip
+    sentence = agreement_sentence(agreement_of(gathered(items, labels)))
+    assert "3 pairs to fix and 1 that divide people" in sentence
     write_to_fix(tmp_path / "review/first/to-fix.csv", [replace(found[0], domain="=1+1"), *found[1:]])
     text = (tmp_path / "review/first/to-fix.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))

@@ -182,7 +182,11 @@ def test_the_command_prints_the_tables_and_draws_the_first_labels_where_there_is
     assert first.exit_code == 0 and "Next 40:" in first.output
     done = CliRunner().invoke(app, ["calibrate", str(run.folder), "--labels", str(plain_labels(tmp_path))], env=wide)
     told = " ".join(done.output.split())
-    assert done.exit_code == 0 and "Rates by the guard and by people" in told and "more answers: labels of all leave" in told
+    assert (
+        done.exit_code == 0
+        and "Rates by the guard and by people" in told
+        and "more answers: labels of all leave" in told
+    )
     shown = agreements_shown(run.manifest())
     assert [one.name for one in shown] == ["calibration"] and shown[0].tables[0].rows[0][0] == "base"
 
