@@ -55,8 +55,8 @@ def read_answer_labels(path: Path) -> AnswerLabels:
     """Labels of answers in a file, in a review, or in an export of one.
 
     Args:
-        path: a file in any common form with `model`, `benchmark`, `item_id` and `label`; or a review folder or
-            database, an export of ours, or one of Label Studio.
+        path: a file in any common form with `model`, `benchmark`, `item_id` and `label`, and with `probability` where
+            it is a filled in `next.csv`; or a review folder or database, an export of ours, or one of Label Studio.
 
     Raises:
         DataError: it cannot be read, rows are wrong, or it holds no label of an answer.
@@ -69,7 +69,7 @@ def read_answer_labels(path: Path) -> AnswerLabels:
         return found
     plain = read_labels(path)
     made = {key: {item: AnswerLabel(float(label)) for item, label in own.items()} for key, own in plain.items()}
-    return AnswerLabels(made)
+    return AnswerLabels(made, by_design="probability" in _first(path))
 
 
 def labels_of_reviews(folder: Path) -> AnswerLabels:
@@ -124,10 +124,15 @@ def merged(parts: Sequence[AnswerLabels]) -> AnswerLabels:
 def _is_plain(path: Path) -> bool:
     """Whether a file has the columns of plain labels; one that cannot be read so is read as an export."""
     try:
-        first = next(iter(rows_of(path)), None)
+        return not {"annotator", "annotations", "outcomes", "status"} & _first(path)
     except DataError:
         return True
-    return first is None or not {"annotator", "annotations", "outcomes", "status"} & set(first.values)
+
+
+def _first(path: Path) -> frozenset[str]:
+    """Names of the columns of the first row."""
+    first = next(iter(rows_of(path)), None)
+    return frozenset(first.values) if first is not None else frozenset()
 
 
 def read_labels(path: Path) -> dict[Key, dict[str, bool]]:

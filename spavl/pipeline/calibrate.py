@@ -42,8 +42,6 @@ NEXT = "next.csv"
 """Answers to label next, in the folder of reviews."""
 SEED = 0
 """Of the choice of answers to label next."""
-VERDICTS: Mapping[Verdict, str] = {True: "unsafe", False: "safe", None: "unread"}
-"""What a verdict is called in files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +267,8 @@ def _note(run: Run, manifest: Mapping[str, Any], made: Calibrated) -> None:
 def next_answers(folder: Path, made: Calibrated, count: int) -> Path:
     """Choose the answers whose labels would make corrected rates surest, at random within each verdict.
 
-    Returns the file with their model, benchmark, id and verdict; their words stay in the run.
+    Returns the file with their model, benchmark and id; their words stay in the run, and no verdict is there to lead
+    whoever labels. With a column `label` it is a file of labels.
 
     Args:
         folder: the run folder.
@@ -294,12 +293,12 @@ def next_answers(folder: Path, made: Calibrated, count: int) -> Path:
                 if said == verdict and label is None]  # fmt: skip
         model, metric = key
         for place in sorted(random.permutation(len(free))[:wanted].tolist()):
-            rows.append((model, metrics[metric]["benchmark"], free[place], VERDICTS[verdict], wanted / len(free)))
+            rows.append((model, metrics[metric]["benchmark"], free[place], wanted / len(free)))
     path = folder / REVIEWS / NEXT
     path.parent.mkdir(exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("model", "benchmark", "item_id", "verdict", "probability"))
+    writer.writerow(("model", "benchmark", "item_id", "probability"))
     writer.writerows(rows)
     write_text(path, text.getvalue())
     return path

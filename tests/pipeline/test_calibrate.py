@@ -19,7 +19,7 @@ from spavl.evaluate.metrics import unsafe_rate
 from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
 from spavl.pipeline import calibrate as calibrating
-from spavl.pipeline.answer_labels import AnswerLabels, labels_of_items, merged
+from spavl.pipeline.answer_labels import AnswerLabels, labels_of_items, merged, read_answer_labels
 from spavl.pipeline.calibrate import SOFT_REFUSAL, Calibrated, calibrate_run, next_answers
 from spavl.pipeline.calibrate_words import rows, style_rows
 from spavl.pipeline.compare import compare_runs
@@ -172,7 +172,11 @@ def test_the_next_labels_are_drawn_from_both_models_at_random_and_the_same_each_
     models = [one["model"] for one in chosen]
     assert models.count("base") > models.count("amber") > 10, "nothing is known of the guard on the base's answers yet"
     assert not {one["item_id"] for one in chosen if one["model"] == "amber"} & {f"harm-{n}" for n in range(60)}
-    assert {one["verdict"] for one in chosen} == {"safe", "unsafe"} and REFUSAL not in text
+    assert REFUSAL not in text and "unsafe" not in text, "whoever labels is not led by a verdict"
+    filled = run.folder / "filled.csv"
+    lines = [f"{','.join(one.values())},{'unsafe' if n % 3 else 'safe'}" for n, one in enumerate(chosen)]
+    filled.write_text("\n".join(["model,benchmark,item_id,probability,label", *lines]))
+    assert read_answer_labels(filled).by_design and read_answer_labels(filled).count == 100
     assert len(next_answers(run.folder, made, 10_000).read_text().splitlines()) == 1 + 2 * COUNT - 60
 
 
