@@ -18,7 +18,7 @@ def print_comparison(comparison: Comparison) -> None:
         comparison: what was compared.
     """
     from spavl.evaluate.benchmark import AXES
-    from spavl.pipeline.compare_words import HEAD, axis_rows, group_cells, protocols, verdict_sentence
+    from spavl.pipeline.compare_words import HEAD, axis_rows, group_cells, people_lines, protocols, verdict_sentence
 
     say(f"Compared with {comparison.base.name}, on the same items", style="bold")
     for model in comparison.models:
@@ -32,8 +32,8 @@ def print_comparison(comparison: Comparison) -> None:
         named = [model.name for model in comparison.everyone]
         cells = [list(group_cells(group, comparison)) for group in comparison.groups]
         table(f"\n{comparison.metrics[0].label}, by subject", ["subject", *named], cells)
-    for note in comparison.notes:
-        say(note)
+    for line in (*people_lines(comparison), *comparison.notes):
+        say(line)
 
 
 def _folded(words: str) -> str:

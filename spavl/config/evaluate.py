@@ -63,8 +63,9 @@ class EvaluateSettings(Section):
     """Largest share of a metric's verdicts that may be unread, of guard or judge; where there are more, the scores are
     kept, and the command ends with exit status 4."""
     labels: str | None = None
-    """File of human labels of answers of this run (`model`, `benchmark`, `item_id`, `label`: safe or unsafe), by which
-    rates of the guard are corrected. None: by the guard's qualification, where the run has one."""
+    """Human labels of answers of this run, by which rates of the guard are corrected: a file (`model`, `benchmark`,
+    `item_id`, `label`: safe or unsafe), a review or an export of one. None: labels of the run's own reviews, else the
+    guard's qualification, where the run has one."""
     batch_size: PositiveInt = 64
     """Questions in one forward pass of a local model; halved when memory runs out, and never changes a word."""
     missing_pictures: MissingPictures = "refuse"

@@ -118,7 +118,9 @@ def connect(path: Path) -> sqlite3.Connection:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no whole review of this version."""
     try:
-        mark, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+        mark, version = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:

@@ -129,7 +129,9 @@ class LabelStore:
             DataError: there are no items, or two with one id.
         """
         if path.exists():
-            raise RunError("There is a review here already", where=str(path), try_="open it, or give the new one a name")
+            raise RunError(
+                "There is a review here already", where=str(path), try_="open it, or give the new one a name"
+            )
         meta = {"made_from": made_from, "settings": json.dumps(settings), "created": _now()}
         with atomic_write(path, what="The review") as tmp, errors_named(path):
             lay_out(tmp)

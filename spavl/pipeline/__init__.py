@@ -7,6 +7,8 @@
     align       preference pairs → checkpoint: DPO, reward model, PPO       (room: align)
     validation  safety, over-refusal and skill while a model trains         (rooms: align, evaluate)
     evaluate    checkpoint → scores, base and aligned on the same items     (room: evaluate)
+    agreement   labels of a review → people with judges and each other      (room: labels)
+    calibrate   labels of answers → errors of guards, corrected rates       (rooms: labels, statistics)
     report      run folder → one HTML page                                  (room: report)
     runner      who makes the tables of a stage: this process, or (ray_runner, ray_cluster, actor, counter) a cluster
     demo        all of it, in the miniature world                           (room: miniworld)

@@ -15,6 +15,7 @@ from typing import Any
 
 from spavl.config import Settings, load_settings
 from spavl.errors import RunError, SettingsError
+from spavl.pipeline.compare_people import ByPeople, by_people
 from spavl.pipeline.compared_models import ScoredModel, first_model, scored_models
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.score_outcomes import MetricOutcomes, compared, pooled
@@ -81,6 +82,8 @@ class ComparedModel:
     """Rate by metric."""
     changes: Mapping[str, Change] = field(default_factory=dict)
     """Change against the base by metric; empty for the base."""
+    by_people: Mapping[str, ByPeople] = field(default_factory=dict)
+    """The same without the errors of the guard, where they are known for both; empty for the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +268,9 @@ def _compared_model(
             loss = _loss(before, after, metric, margin=margin, level=level)
             refused = _by_refusals(base, model, metric, before, after)
             changes[metric.key] = Change(paired=found, loss=loss, by_refusals=refused)
-    return ComparedModel(name=model.label, rates=_rates(base, model, metrics, level), changes=changes)
+    known = {key: by_people(base, model, key) for key in changes}
+    return ComparedModel(name=model.label, rates=_rates(base, model, metrics, level), changes=changes,
+                         by_people={key: one for key, one in known.items() if one is not None})  # fmt: skip
 
 
 def _why_not(base: ScoredModel, model: ScoredModel, metric: ComparedMetric) -> str:

@@ -268,6 +268,7 @@ def markdown(comparison: Comparison) -> str:
     level = f"{100 * comparison.level:g} %"
     lines = [f"### Compared with {cell(comparison.base.name)}", ""]
     lines += [f"- {cell(verdict_sentence(model, comparison))}" for model in comparison.models]
+    lines += [f"- {cell(line)}" for line in people_lines(comparison)]
     lines += [f"- {cell(note)}" for note in comparison.notes]
     for axis in AXES:
         if rows := list(axis_rows(axis, comparison)):
@@ -280,6 +281,17 @@ def markdown(comparison: Comparison) -> str:
     lines += ["", f"Intervals at {level}. p: exact McNemar over the same items, or flipped signs where items share "
               "clusters or have scores or weights; corrected by Holm over all metrics of all models."]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def people_lines(comparison: Comparison) -> list[str]:
+    """A sentence for every change of which it is known how the guard errs under both models.
+
+    Args:
+        comparison: the whole.
+    """
+    return [
+        f"{model.name}, {key}, {found.words}" for model in comparison.models for key, found in model.by_people.items()
+    ]
 
 
 def group_cells(group: GroupShown, comparison: Comparison) -> tuple[str, ...]:

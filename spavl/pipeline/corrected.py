@@ -1,37 +1,35 @@
 """Rates corrected for a guard that errs: by people's labels of the run's own answers, or by its qualification.
 
-Labels of a random part of the answers themselves need no assumption (prediction-powered). A guard's qualification is of
-other answers, and its errors may differ on these (Rogan and Gladen).
+Labels of a random part of the answers themselves need no assumption (prediction-powered), nor do those of a random part
+of each verdict. A guard's qualification is of other answers, and its errors may differ on these (Rogan and Gladen).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
-from spavl.evaluate.loaders.findings import Findings
-from spavl.evaluate.loaders.labelled import LABELS
-from spavl.evaluate.loaders.read_files import text_of
 from spavl.evaluate.metrics import deciding_guards
 from spavl.evaluate.run import Scored, sampled
+from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, Key, labels_of_reviews, read_answer_labels
 from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
 from spavl.plural import plural
-from spavl.rows import brief, listed, rows_of
+from spavl.rows import listed
+from spavl.statistics.by_verdict import corrected_by_verdict, errors_by_verdict
 from spavl.statistics.clusters import effective_size
-from spavl.statistics.intervals import LEVEL, Rate, rate
+from spavl.statistics.intervals import LEVEL, Outcome, Rate, rate
 from spavl.statistics.judge_error import Calibration, Corrected, not_drawn_at_random, prediction_powered, rogan_gladen
 
 SETTING = "evaluate.labels"
 """The setting that names the file of labels."""
-Key = tuple[str, str]
-"""Names of a model and of a benchmark."""
-Method = Literal["prediction-powered", "rogan-gladen"]
-"""How a rate is corrected: by labels of the same answers, or by sensitivity and specificity on others."""
+Method = Literal["prediction-powered", "by-verdict", "rogan-gladen"]
+"""How a rate is corrected: by labels of the same answers, drawn whatever the guard says or of each verdict apart; or by
+sensitivity and specificity on others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,23 +46,31 @@ class CorrectedRate:
     """Share of unsafe labelled answers that the guard calls unsafe."""
     specificity: Rate
     """Share of safe labelled answers that it calls safe."""
+    level: float = LEVEL
+    """Confidence level of the interval."""
+    changed: int = 0
+    """Labels that do not count, for the model answers otherwise now."""
 
     @property
     def line(self) -> str:
         """The corrected rate in a few words."""
         if self.rate.value is None:
-            return f"not corrected: {self.rate.refusal or 'no verdict was read'}"
+            return f"not corrected: {self.rate.refusal or 'no verdict was read'}{self._changed}"
         found = f"{100 * self.rate.value:.1f} % [{100 * self.rate.low:.1f}, {100 * self.rate.high:.1f}]"
         errors = f"sensitivity {_percent(self.sensitivity)}, specificity {_percent(self.specificity)}"
-        return f"corrected {found} ({self.method}, {self.labels:,} labels; {errors})"
+        return f"corrected {found} ({self.method}, {self.labels:,} labels; {errors}){self._changed}"
+
+    @property
+    def _changed(self) -> str:
+        return f"; {plural(self.changed, 'label')} of answers that have changed since" if self.changed else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
     """What is known of the errors of the guard: labels of answers of the run, or its qualification."""
 
-    labels: Mapping[Key, Mapping[str, bool]] = field(default_factory=dict)
-    """Whether an answer is unsafe, by model and benchmark, by id of the item."""
+    labels: AnswerLabels = field(default_factory=AnswerLabels)
+    """What people say of answers."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     """How a guard did on examples, by hash of all that decides its grades."""
 
@@ -79,12 +85,15 @@ class Correction:
             scored: the model's scored answers to it.
             level: confidence level.
         """
-        labels = self.labels.get((model, benchmark.name), {})
+        labels = self.labels.by_answer.get((model, benchmark.name), {})
         found = {}
-        for metric in filter(_is_correctable, benchmark.metrics):
+        for metric in filter(is_correctable, benchmark.metrics):
             own = [s for s in scored if metric.name in s.outcomes]
-            if any(s.answer.item.item_id in labels for s in own):
-                found[metric.name] = _by_labels(own, metric, labels, level)
+            given, changed = labels_that_hold([(s.answer.item.item_id, s.answer.text) for s in own], labels)
+            if any(label is not None for label in given):
+                said, clusters = [s.outcomes[metric.name] for s in own], [_cluster(s) for s in own]
+                made = by_labels(said, given, clusters, by_design=self.labels.by_design, level=level)
+                found[metric.name] = replace(made, changed=changed)
             elif known := self._calibration(metric):
                 found[metric.name] = _by_qualification(own, metric, known, level)
         return found
@@ -98,6 +107,8 @@ class Correction:
 def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[Benchmark]) -> Correction:
     """What is known of the errors of the guard, before anything is asked; labels that are of no use are told.
 
+    Where no file of labels is named, those of the run's reviews count.
+
     Args:
         session: the settings and the run folder.
         models: names of the models that are evaluated.
@@ -107,9 +118,9 @@ def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[
         DataError: the labels cannot be read, or none is of an answer that is evaluated.
     """
     settings = session.settings.evaluate
-    labels = read_labels(Path(settings.labels)) if settings.labels else {}
-    strange = _strangers(labels, set(models), benchmarks)
-    if strange and len(strange) == sum(map(len, labels.values())):
+    labels = read_answer_labels(Path(settings.labels)) if settings.labels else labels_of_reviews(session.run.folder)
+    strange = _strangers(labels.by_answer, set(models), benchmarks) if settings.labels else []
+    if strange and len(strange) == labels.count:
         raise DataError(
             f"No label is of an answer that is evaluated; there are labels of {_kinds(strange)}",
             where=settings.labels or "", try_="names are those of `spavl evaluate`, ids those of its tables",
@@ -124,34 +135,8 @@ def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[
     return Correction(labels, {kept.identity: counts})
 
 
-def read_labels(path: Path) -> dict[Key, dict[str, bool]]:
-    """Labels of answers by model and benchmark: whether each is unsafe, by id of the item.
-
-    Args:
-        path: a file in any common form with `model`, `benchmark`, `item_id` and `label`.
-
-    Raises:
-        DataError: the file cannot be read, or rows are wrong; all are told together.
-    """
-    found: dict[Key, dict[str, bool]] = {}
-    findings = Findings(path, "refuse")
-    for row in rows_of(path):
-        with findings.row(row.where):
-            model, benchmark, item = (text_of(row.values, name) for name in ("model", "benchmark", "item_id"))
-            label = text_of(row.values, "label").strip().lower()
-            if label not in LABELS:
-                raise DataError(f"`label` is safe or unsafe, not {brief(label)}")
-            if found.setdefault((model, benchmark), {}).setdefault(item, LABELS[label]) != LABELS[label]:
-                raise DataError("the answer is labelled both safe and unsafe")
-    findings.refuse_rows()
-    if not found:
-        raise DataError("The file holds no labels", where=str(path),
-                        try_="a row has model, benchmark, item_id, and label: safe or unsafe")  # fmt: skip
-    return found
-
-
 def _strangers(
-    labels: Mapping[Key, Mapping[str, bool]], models: set[str], benchmarks: Sequence[Benchmark]
+    labels: Mapping[Key, Mapping[str, AnswerLabel]], models: set[str], benchmarks: Sequence[Benchmark]
 ) -> list[tuple[str, str]]:
     """What every label is of that is of no answer evaluated here, and its kind: a model, a benchmark or an item."""
     ids = {b.name: {own.item_id for item in b.items for own in sampled(item, b.samples)} for b in benchmarks}
@@ -175,25 +160,62 @@ def _kinds(strange: Sequence[tuple[str, str]]) -> str:
     return ", ".join(f"{kind} {listed([item])}" if item else kind for kind, item in first.items())
 
 
-def _is_correctable(metric: Metric) -> bool:
-    """Whether a metric is a plain share of answers that a guard calls unsafe."""
+def is_correctable(metric: Metric) -> bool:
+    """Whether a metric is a plain share of answers that a guard calls unsafe.
+
+    Args:
+        metric: of a benchmark.
+    """
     plain = not metric.graded and metric.weight is None and metric.together is None and not metric.macro
     guards = deciding_guards(metric.scorer)
     of_unsafe = bool(guards) and all(guard.counts_unsafe for guard in guards)
     return plain and of_unsafe and (metric.axis, metric.better) == ("safety", "lower")
 
 
-def _by_labels(own: Sequence[Scored], metric: Metric, labels: Mapping[str, bool], level: float) -> CorrectedRate:
-    given = [labels.get(s.answer.item.item_id) for s in own]
-    said = [s.outcomes[metric.name] for s in own]
+def labels_that_hold(
+    answers: Iterable[tuple[str, str]], labels: Mapping[str, AnswerLabel]
+) -> tuple[list[float | None], int]:  # fmt: skip
+    """Whether people call each answer unsafe, None where it is not labelled; and how many labels are of other words.
+
+    Args:
+        answers: id of the item and text of every answer.
+        labels: by id of the item.
+    """
+    given: list[float | None] = []
+    changed = 0
+    for item, text in answers:
+        label = labels.get(item)
+        holds = label is not None and label.text in (None, text)
+        changed += label is not None and not holds
+        given.append(label.unsafe if label is not None and holds else None)
+    return given, changed
+
+
+def by_labels(
+    said: Sequence[Outcome], given: Sequence[float | None], clusters: Sequence[Hashable], *, by_design: bool,
+    level: float = LEVEL,
+) -> CorrectedRate:  # fmt: skip
+    """A guard's rate corrected by labels of the same answers.
+
+    Args:
+        said: the guard's verdict of each answer: True for unsafe; None: not read.
+        given: whether people call it unsafe, one half where they are divided; None: not labelled.
+        clusters: cluster of each answer.
+        by_design: whether labelled answers were drawn at random within each verdict.
+        level: confidence level.
+    """
     both = [(label, verdict) for label, verdict in zip(given, said, strict=True) if label is not None]
-    clusters = [_cluster(s) for s in own]
     refusal = not_drawn_at_random(said, given, clusters)
+    found = corrected_by_verdict(said, given, clusters, level=level) if by_design else None
+    if found is not None and (refusal or not found.refusal):
+        unsafe, safe = errors_by_verdict(said, given, level=level)
+        return CorrectedRate(method="by-verdict", labels=len(both), rate=found, sensitivity=unsafe, specificity=safe,
+                             level=level)  # fmt: skip
     return CorrectedRate(
-        method="prediction-powered", labels=len(both),
+        method="prediction-powered", labels=len(both), level=level,
         rate=Corrected(None, 0.0, 1.0, refusal) if refusal else prediction_powered(said, given, clusters, level=level),
-        sensitivity=rate([verdict for label, verdict in both if label], level=level),
-        specificity=rate([None if v is None else not v for label, v in both if not label], level=level),
+        sensitivity=rate([verdict for label, verdict in both if label == 1], level=level),
+        specificity=rate([None if v is None else not v for label, v in both if label == 0], level=level),
     )  # fmt: skip
 
 
@@ -201,7 +223,7 @@ def _by_qualification(own: Sequence[Scored], metric: Metric, known: Calibration,
     said = [s.outcomes[metric.name] for s in own]
     effective = effective_size([float(verdict or 0) for verdict in said], [_cluster(s) for s in own])
     return CorrectedRate(
-        method="rogan-gladen", labels=known.unsafe + known.safe,
+        method="rogan-gladen", labels=known.unsafe + known.safe, level=level,
         rate=rogan_gladen(
             sum(verdict is True for verdict in said), len(said), known, unread=said.count(None),
             design_effect=len(said) / effective, level=level,

@@ -149,6 +149,7 @@ def _evaluate_model(
         scored = _run_benchmark(session, spec, benchmark, scores.compared.get(index, {}))
         if index not in scores.first and any(_compares(metric) for metric in benchmark.metrics):
             scores.compared[index] = {s.answer.item.item_id: s.answer.text for s in scored}
+        mended = correction.of(spec.name, benchmark, scored, level=level)
         scored = [_without_words(s) for s in scored]
         before, name = scores.first.setdefault(index, scored), scores.names[index]
         own.append(scored)
@@ -156,7 +157,6 @@ def _evaluate_model(
         compared = compare(benchmark, before, scored, level=level)
         paired |= {name[m]: p for m, p in compared.items() if p.n}
         scores.verdicts.add(spec.name, benchmark, scored, name)
-        mended = correction.of(spec.name, benchmark, scored, level=level)
         scores.corrected.setdefault(spec.name, {}).update({name[m]: one for m, one in mended.items()})
     if scores.rates:
         scores.paired[spec.name] = paired

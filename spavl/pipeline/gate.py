@@ -13,7 +13,7 @@ from spavl.config import load_settings
 from spavl.config.gate import GateSettings, Limit
 from spavl.errors import RunError, SettingsError
 from spavl.pipeline.compared_models import ScoredModel, first_model, scored_models, without_weights
-from spavl.pipeline.gate_tests import Evidence, change_below, rate_above, rate_below
+from spavl.pipeline.gate_tests import Evidence, change_below, people_below, rate_above, rate_below
 from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.plural import plural
 from spavl.rows import listed
@@ -149,9 +149,13 @@ def _decision(limit: Limit, model: ScoredModel, base: ScoredModel, settings: Gat
     found = model.outcomes(metric)
     alpha, repeated = settings.alpha, settings.sample_size == "growing"
     if limit.upper is not None:
-        judge = calibration_of(model.manifest, model.name, metric) if limit.judge == "estimated" else None
-        evidence = rate_below(found, limit.upper, alpha=alpha, repeated=repeated, judge=judge)
-        return _decided(model, metric, evidence, f"below {_share(limit.upper)}{', judge estimated' if judge else ''}")
+        estimated = limit.judge == "estimated"
+        if estimated and (by_people := corrected_by_labels(model.manifest, model.name, metric)):
+            evidence = people_below(by_people, limit.upper, n=len(found.outcomes), alpha=alpha, repeated=repeated)
+        else:
+            judge = calibration_of(model.manifest, model.name, metric) if estimated else None
+            evidence = rate_below(found, limit.upper, alpha=alpha, repeated=repeated, judge=judge)
+        return _decided(model, metric, evidence, f"below {_share(limit.upper)}{', judge estimated' * estimated}")
     if limit.lower is not None:
         evidence = rate_above(found, limit.lower, alpha=alpha, repeated=repeated)
         return _decided(model, metric, evidence, f"above {_share(limit.lower)}")
@@ -204,6 +208,23 @@ def calibration_of(manifest: Mapping[str, Any], model: str, metric: MeasuredMetr
         )  # fmt: skip
     unsafe, safe = known["sensitivity"], known["specificity"]
     return Calibration(_count(unsafe), unsafe["n"], _count(safe), safe["n"])
+
+
+def corrected_by_labels(
+    manifest: Mapping[str, Any], model: str, metric: MeasuredMetric
+) -> Mapping[str, Any] | None:  # fmt: skip
+    """The corrected rate of a metric whose labels were drawn of each verdict apart; None of all others.
+
+    Such labels tell sensitivity and specificity only by weights, which no test of counts knows of; the bound of the
+    corrected rate does.
+
+    Args:
+        manifest: `run.json`.
+        model: name of the model.
+        metric: the metric.
+    """
+    known: Mapping[str, Any] = manifest.get("corrected", {}).get(model, {}).get(metric.key, {})
+    return known if known.get("method") == "by-verdict" else None
 
 
 def _count(rate: Mapping[str, Any]) -> int:

@@ -6,8 +6,9 @@ Nothing here reads a run: outcomes in, evidence out, so that the same tests can 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spavl.errors import SettingsError
 from spavl.pipeline.measured_metrics import MeasuredMetric
@@ -18,6 +19,8 @@ from spavl.statistics.judge_error import Calibration, rogan_gladen
 from spavl.statistics.paired import tango
 from spavl.statistics.sequential import confidence_sequence
 
+LEAST = 1e-12
+"""Differences of levels below it are rounding."""
 MOST_ITEMS = 64
 """Up to how many times the items a benchmark would have to have is looked for; beyond it nothing is said."""
 
@@ -82,6 +85,33 @@ def rate_below(
     made = Evidence(value=value, bound=tested.high, n=n, passes=tested.passes, refusal=tested.refusal,
                     is_beyond=value is not None and value >= limit)  # fmt: skip
     return _with_needed(made, passes, design)
+
+
+def people_below(
+    corrected: Mapping[str, Any], limit: float, *, n: int, alpha: float, repeated: bool = False
+) -> Evidence:  # fmt: skip
+    """Whether a rate that people's labels correct is shown to be below a limit, by the upper bound of its interval.
+
+    Args:
+        corrected: the entry of `run.json`: `rate` with its bounds, and their `level`.
+        limit: the rate that must not be reached.
+        n: number of items.
+        alpha: probability with which a rate at the limit passes.
+        repeated: whether one looks while items are still added.
+
+    Raises:
+        SettingsError: looks are repeated.
+    """
+    if repeated:
+        raise SettingsError("A corrected rate has no confidence sequence", where="limits",
+                            try_="look once, or leave `judge: estimated` out")  # fmt: skip
+    found, level = corrected["rate"], corrected["level"]
+    value, high = found["value"], found["high"]
+    refusal = found["refusal"]
+    if not refusal and alpha < (1 - level) / 2 - LEAST:
+        refusal = f"the interval of labels is one of {level:.0%}, too short for this limit's alpha of {alpha:g}"
+    return Evidence(value=value, bound=high, n=n, passes=not refusal and high < limit, refusal=refusal,
+                    is_beyond=value is not None and value >= limit)  # fmt: skip
 
 
 def _value(bad: int, n: int, unread: int, judge: Calibration | None) -> float | None:

@@ -29,6 +29,7 @@ from spavl.pipeline.report_tables import (
     tables_of,
     telling,
 )
+from spavl.pipeline.run_agreement import agreements_shown
 from spavl.pipeline.subjects import domain_names, groups
 from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
@@ -96,7 +97,7 @@ def _data(
         subject=_subject(run, manifest, settings),
         metrics=shown, models=models, verdicts=run_verdicts(run, settings.evaluate, stale), groups=by_subject,
         heat=tuple(groups(run, looked_at, headline, named)) if named else by_subject,
-        controls=controlled_models(manifest, models),
+        controls=controlled_models(manifest, models), people=agreements_shown(manifest),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(_funnel(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run), audit=audit_summary(run.folder),

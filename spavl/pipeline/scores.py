@@ -11,7 +11,7 @@ from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.controls import ControlResult
 from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.run import Scored
-from spavl.pipeline.corrected import CorrectedRate, as_plain_data
+from spavl.pipeline.corrected import CorrectedRate, as_plain_data, is_correctable
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session
 from spavl.pipeline.verdict_status import AllVerdicts
@@ -113,7 +113,7 @@ def _described(benchmarks: Sequence[Benchmark]) -> dict[str, dict[str, Any]]:
                 "name": m.name, "benchmark": benchmark.name, "axis": m.axis, "better": m.better, "label": label,
                 "what": m.what, "scorer": m.scorer.id, "protocol": protocol, "graded": m.graded,
                 "standard": benchmark.standard if m.name in benchmark.standard_metrics else "",
-                **rubric_of(m.scorer),
+                **rubric_of(m.scorer), **({"correctable": True} if is_correctable(m) else {}),
             }  # fmt: skip
     return found
 

@@ -13,9 +13,9 @@ from spavl.config import Settings
 from spavl.dataset.balance import balance, find_cuts
 from spavl.dataset.grade import grade
 from spavl.dataset.judge import judge
-from spavl.dataset.people import apply_labels, labels_content, people_said
 from spavl.dataset.match import match, safety_groups, unsafe_rates
 from spavl.dataset.pair import pair
+from spavl.dataset.people import apply_labels, labels_content, people_said
 from spavl.dataset.vote import majority, vote
 from spavl.errors import DataError, SettingsError
 from spavl.judging.readers.verdicts import READING

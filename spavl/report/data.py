@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from spavl.report.agreement import AgreementShown
 from spavl.report.audit_data import AuditSummary
 from spavl.report.controls import ControlledModel
 from spavl.statistics.agreement import Agreement, PositionBias
@@ -312,6 +313,8 @@ class ReportData:
     """The headline metric by subject."""
     controls: tuple[ControlledModel, ...] = ()
     """The same items asked in another way, by model."""
+    people: tuple[AgreementShown, ...] = ()
+    """Reviews by people, and guards held against them."""
     heat: tuple[GroupShown, ...] = ()
     """The same by domain, where the subjects have domains, else by subject: the rows of the heat map."""
     funnel: tuple[Step, ...] = ()

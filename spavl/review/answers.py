@@ -12,7 +12,7 @@ from spavl.labels.record import Answer, Item
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.report_tables import tables_of
 from spavl.records import Outcome
-from spavl.review.pairs import Sample, Places, by_key, places_of
+from spavl.review.pairs import Places, Sample, by_key, places_of
 from spavl.review.sample import Drawn, Order, draw
 from spavl.run import Run
 from spavl.tables.query import literal, quoted

@@ -146,7 +146,9 @@ def pairs_of_dataset(
 def _about_rows(rows: Path, numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     names = (*ABOUT, "chosen_source", "rejected_source", "chosen_outcome", "rejected_outcome")
     sql = f"SELECT number, {', '.join(names)} FROM pairs WHERE list_contains(?::BIGINT[], number)"
-    return ((number, dict(zip(names, values, strict=True))) for number, *values in query(sql, [list(numbers)], pairs=rows))
+    return (
+        (number, dict(zip(names, values, strict=True))) for number, *values in query(sql, [list(numbers)], pairs=rows)
+    )
 
 
 def _item_of_row(pair: Any, about: Mapping[str, Any], drawn: Drawn) -> Item:

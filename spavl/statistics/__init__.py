@@ -2,8 +2,9 @@
 
 `intervals` (Wilson, clustered, bootstrap), `clusters` (effective sizes), `estimate` (any metric), `paired` (McNemar,
 Tango), `noninferior` (skills kept), `multiple` (Holm), `power` (what can be found), `judge_error` (Rogan–Gladen,
-prediction-powered), `gate` (limits), `sequential` (looking repeatedly), `attempts` (any of k), `agreement` (swap,
-kappa). Which is used where: docs/methods/statistics.md.
+prediction-powered), `by_verdict` (labels of each verdict apart), `gate` (limits), `sequential` (looking repeatedly),
+`attempts` (any of k), `agreement` (swap, kappa), `reliability` (kappa and alpha with intervals), `tendency` (leanings).
+Which is used where: docs/methods/statistics.md.
 
 An outcome is True, False or None; None is a verdict that could not be read. It is never taken as False: every interval
 and every p-value holds *whatever* the unread verdicts would have been. A judge that fails can therefore make an

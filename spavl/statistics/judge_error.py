@@ -152,7 +152,7 @@ def _lang_reiczigel(rate: float, n: float, judge: Calibration, level: float) -> 
 
 
 def prediction_powered(
-    verdicts: Sequence[Outcome], labels: Sequence[bool | None], clusters: Sequence[Hashable] | None = None, *,
+    verdicts: Sequence[Outcome], labels: Sequence[float | None], clusters: Sequence[Hashable] | None = None, *,
     level: float = LEVEL,
 ) -> Corrected:  # fmt: skip
     """The rate that people would find, from verdicts on all items and labels on a random part of the same items.
@@ -163,7 +163,7 @@ def prediction_powered(
 
     Args:
         verdicts: the judge's outcome of each item, from 0 to 1; a labelled item without one counts as one half.
-        labels: label of each item, True for unsafe; None: not labelled.
+        labels: label of each item, True for unsafe, one half where people are divided; None: not labelled.
         clusters: cluster of each item; None: items are independent.
         level: confidence level.
 
@@ -179,7 +179,7 @@ def prediction_powered(
         return Corrected(None, 0.0, 1.0, "no item is labelled")
     unread = np.array([verdict is None for verdict in verdicts])
     said = np.array([0.5 if verdict is None else float(verdict) for verdict in verdicts])
-    truth = np.array([bool(label) for label in labels], dtype=float)
+    truth = np.array([float(label or 0) for label in labels])
     member = members(range(len(labels)) if clusters is None else clusters)
     low = high = middle = _ppi(said, truth, labelled, member, level)
     if (open_to := unread & ~labelled).any():
@@ -189,7 +189,7 @@ def prediction_powered(
 
 
 def not_drawn_at_random(
-    verdicts: Sequence[Outcome], labels: Sequence[bool | None], clusters: Sequence[Hashable]
+    verdicts: Sequence[Outcome], labels: Sequence[float | None], clusters: Sequence[Hashable]
 ) -> str:  # fmt: skip
     """Why labelled items cannot be a random part of all, in a sentence; empty where they may be.
 

@@ -30,7 +30,9 @@ def said(*preferences: Any, item: Item | None = ITEM, **more: Any) -> Any:
     return said_by_pair(Labelled(labels=labels, items=(item,) if item else ()))
 
 
-def applied(found: Any, pair: PreferencePair = PAIR, must_be_safe: bool = False) -> tuple[PreferencePair | None, dict[str, int]]:
+def applied(
+    found: Any, pair: PreferencePair = PAIR, must_be_safe: bool = False
+) -> tuple[PreferencePair | None, dict[str, int]]:
     """The pair as labelled, and what was counted."""
     kept, counts = apply_labels([pair], said=found, chosen_must_be_safe=must_be_safe)
     assert counts["kept"] == len(kept)

@@ -124,7 +124,9 @@ def test_labels_of_another_run_are_refused_until_they_are_asked_for(tmp_path: Pa
 
 def test_labels_of_items_that_are_gone_are_kept_and_counted(tmp_path: Path) -> None:
     with review(tmp_path / "one.sqlite") as one:
-        path = rows(tmp_path / "a.jsonl", {"item_id": "pair-1", "annotator": "a"}, {"item_id": "gone", "annotator": "a"})
+        path = rows(
+            tmp_path / "a.jsonl", {"item_id": "pair-1", "annotator": "a"}, {"item_id": "gone", "annotator": "a"}
+        )
         found = import_labels(one, path)
         assert (found.new, found.strangers) == (2, 1)
         assert read_labels(one.path).remarks == (

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.errors import DataError
-from spavl.pipeline.corrected import read_labels
+from spavl.pipeline.answer_labels import read_labels
 from tests.pipeline.judged_world import Answerer, answer_in, evaluated, judge_that, settings_of
 
 COUNT = 40

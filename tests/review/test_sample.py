@@ -13,9 +13,9 @@ from spavl.labels.exchange import read_labels
 from spavl.labels.record import Label
 from spavl.preferences.dataset import open_dataset
 from spavl.records import PreferencePair
+from spavl.review.answers import answers_of_run
 from spavl.review.make import ReviewSettings, errors_by_stratum, make_review
 from spavl.review.pairs import pairs_of_dataset, pairs_of_run
-from spavl.review.answers import answers_of_run
 from spavl.review.pictures import PictureIndex
 from spavl.review.sample import draw
 from spavl.run import Run
@@ -143,4 +143,6 @@ def test_allocations_sum_to_what_is_wanted_and_neyman_is_by_size_times_deviation
     assert proportional([300, 100], 40) == [30, 10]
     assert equal([300, 100, 4], 44) == [20, 20, 4]
     found = neyman([100, 100], 40, [(5, 9), (0, 99)])
-    assert sum(found) == pytest.approx(40) and found[0] / found[1] == pytest.approx((0.55 * 0.45 / (0.005 * 0.995)) ** 0.5)
+    assert sum(found) == pytest.approx(40) and found[0] / found[1] == pytest.approx(
+        (0.55 * 0.45 / (0.005 * 0.995)) ** 0.5
+    )
