@@ -96,7 +96,7 @@ def test_a_row_holds_everything_that_it_came_from_oldest_first() -> None:
     names = [name for name, _ in columns_of(PreferencePair)]
     assert names[:4] == ["class1", "class2", "class3", "image_id"]
     assert [n for n in ("image_id", "query_id", "pair_id") if n in names] == ["image_id", "query_id", "pair_id"]
-    assert names[-1] == "judges_against"
+    assert names[-1] == "labelled_by"
 
 
 def test_a_table_of_responses_can_be_read_for_its_questions_alone(tmp_path: Path) -> None:

@@ -224,9 +224,9 @@ class BuildSettings(Section):
     pair: PairSettings = PairSettings()
     """Which comparisons become pairs."""
     labels: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    """Labels of people, which decide over judges and guard: folders of reviews, CSV, JSON or JSON lines files, exports of
-    Label Studio. What more than half of a pair's annotators say is so: the answers change places, or the pair is
-    dropped where neither is better."""
+    """Labels of people, which decide over judges and guard: folders of reviews, CSV, JSON or JSON lines files, or
+    exports of Label Studio. What more than half of a pair's annotators say is so: the answers change places, or the
+    pair is dropped where neither is better."""
     balance: BalanceSettings = BalanceSettings()
     """Which pairs are left out for balance."""
 

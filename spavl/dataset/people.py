@@ -23,7 +23,7 @@ from spavl.records import Outcome, PeopleSaid, PreferencePair, is_safe
 
 Verdict = Literal["first", "second", "neither", "undecided"]
 """What more than half of the annotators say of an item: an answer of it, or that neither is better."""
-Place = Literal[0, 1]
+Position = Literal[0, 1]
 SWAPPED: Mapping[str, Any] = {"chosen": "rejected", "rejected": "chosen"}
 """The other answer."""
 _SIDES = ("", "_source", "_id", "_thought", "_outcome", "_severity")
@@ -45,7 +45,7 @@ class Said:
     texts: tuple[str, ...]
     """Hashes of the two answers of the item; empty where the labels came without their items."""
 
-    def places(self, pair: PreferencePair) -> tuple[Place, Place] | None:
+    def places(self, pair: PreferencePair) -> tuple[Position, Position] | None:
         """Places in the item of the pair's chosen and rejected answers; None where the pair has other answers.
 
         Args:
@@ -98,7 +98,7 @@ def _what_changed(before: PreferencePair, now: PreferencePair) -> list[str]:
     return [*found, "another outcome"] if after != outcomes else found
 
 
-def _changed(pair: PreferencePair, said: Said, places: tuple[Place, Place]) -> PreferencePair:
+def _changed(pair: PreferencePair, said: Said, places: tuple[Position, Position]) -> PreferencePair:
     """The pair with people's outcomes, its answers in the order that people prefer."""
     found = replace(pair, labelled_by=said.annotators, **_outcomes(pair, said, places))
     if said.verdict in ("undecided", "neither"):
@@ -107,7 +107,7 @@ def _changed(pair: PreferencePair, said: Said, places: tuple[Place, Place]) -> P
     return replace(found, labelled="kept") if preferred == places[0] else _swapped(found)
 
 
-def _outcomes(pair: PreferencePair, said: Said, places: tuple[Place, Place]) -> dict[str, Any]:
+def _outcomes(pair: PreferencePair, said: Said, places: tuple[Position, Position]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     graded = {"chosen": (pair.chosen_outcome, pair.chosen_severity),
               "rejected": (pair.rejected_outcome, pair.rejected_severity)}  # fmt: skip

@@ -56,7 +56,9 @@ CREATE TABLE annotators (
     created TEXT NOT NULL,
     start INTEGER NOT NULL DEFAULT 0       -- no item before this position is open to them
 ) WITHOUT ROWID;
-CREATE TABLE opted_out (annotator TEXT NOT NULL, category TEXT NOT NULL, PRIMARY KEY (annotator, category)) WITHOUT ROWID;
+CREATE TABLE opted_out (
+    annotator TEXT NOT NULL, category TEXT NOT NULL, PRIMARY KEY (annotator, category)
+) WITHOUT ROWID;
 CREATE TABLE leases (
     item_id TEXT NOT NULL,
     annotator TEXT NOT NULL,
@@ -131,7 +133,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
                         try_="wanted is a `review.sqlite` that `spavl review` made")  # fmt: skip
     if version != FORMAT:
         raise DataError(
-            f"This review is of version {version} of its tables, and this spavl reads version {FORMAT}", where=str(path),
+            f"This review is of version {version} of its tables, and this spavl reads version {FORMAT}",
+            where=str(path),
             try_="open it with the spavl that made it, and export its labels: `spavl labels export`",
         )  # fmt: skip
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

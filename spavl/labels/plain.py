@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -29,8 +29,8 @@ def plain_item(item: Item) -> dict[str, Any]:
         for turn in item.earlier
     ]
     answers = [{"text": one.text, "source": one.source, "outcome": one.outcome} for one in item.answers]
-    same = {field.name: getattr(item, field.name) for field in fields(Item)}
-    return same | {
+    plain: dict[str, Any] = asdict(item)
+    return plain | {
         "answers": answers, "images": list(item.images), "earlier": earlier, "about": dict(item.about),
     }  # fmt: skip
 
@@ -76,8 +76,7 @@ def plain_label(label: Label) -> dict[str, Any]:
     Args:
         label: the label.
     """
-    found = {field.name: getattr(label, field.name) for field in fields(Label)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(label).items()}
 
 
 def label_of(values: Mapping[str, Any], where: str) -> Label:

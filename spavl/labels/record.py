@@ -96,6 +96,43 @@ class Label:
         return tuple(None if outcome is None else outcome == "unsafe" for outcome in self.outcomes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotator:
+    """Somebody who labels."""
+
+    name: str
+    """The name; names that differ in capitals are of different people."""
+    token_hash: str = ""
+    """Hash of the person's own token; empty: none."""
+    opted_out: tuple[str, ...] = ()
+    """Subjects of any level whose items are not shown."""
+    created: str = ""
+    """When the person joined: ISO 8601, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an annotator is."""
+
+    labelled: int
+    """Items that the annotator judged."""
+    skipped: int
+    """Items that the annotator skipped."""
+    left: int
+    """Items that are still open to the annotator, those that others have before them too."""
+    finished: int
+    """Items of the whole review that nobody is wanted for any more, or that somebody labelled of those for all."""
+    items: int
+    """Items of the whole review."""
+    seconds: float | None
+    """Median time that the annotator's last labels took; None before the first."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that is still needed at this pace; None before the first label."""
+        return None if self.seconds is None else self.seconds * self.left
+
+
 def current_labels(labels: Iterable[Label]) -> list[Label]:
     """The last label of every annotator and item, without those withdrawn, in the order of their first labels.
 

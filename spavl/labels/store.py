@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -21,8 +21,9 @@ from typing import Any, Final, Literal, Self
 from spavl.atomic import atomic_write
 from spavl.errors import DataError, RunError
 from spavl.labels.database import EVERYBODY, connect, errors_named, lay_out
-from spavl.labels.plain import item_of, label_of, plain_item, plain_label
-from spavl.labels.record import Item, Label
+from spavl.labels.plain import item_of, label_of, plain_label
+from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, fill
+from spavl.labels.record import Annotator, Item, Label, Progress
 from spavl.rows import brief
 
 LEASE: Final = 15 * 60.0
@@ -31,64 +32,6 @@ RECENT: Final = 20
 """Labels that the time of the next ones is estimated from."""
 MOST_LETTERS: Final = 80
 """Letters of an annotator's name."""
-_OPEN = """
-SELECT i.position, i.item_id, i.given, i.wanted,
-    (SELECT count(*) FROM leases l WHERE l.item_id = i.item_id AND l.annotator <> :annotator AND l.until > :now)
-FROM items i WHERE i.position >= :start AND i.given < i.wanted
-"""
-_MINE = """
-    AND NOT EXISTS (
-        SELECT 1 FROM last_labels c
-        WHERE c.annotator = :annotator AND c.item_id = i.item_id AND c.status <> 'withdrawn'
-    )
-    AND NOT EXISTS (
-        SELECT 1 FROM opted_out o WHERE o.annotator = :annotator AND o.category IN (i.class1, i.class2, i.class3)
-    )
-"""
-_NEXT = f"{_OPEN} {_MINE} ORDER BY i.position"
-_LEFT = f"SELECT count(*) FROM items i WHERE i.position >= :start AND i.given < i.wanted {_MINE}"
-_LAST = """
-INSERT INTO last_labels (annotator, item_id, number, status) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET number = excluded.number, status = excluded.status
-"""
-_REOPEN = "UPDATE annotators SET start = min(start, ?)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotator:
-    """Somebody who labels."""
-
-    name: str
-    """The name; names that differ in capitals are of different people."""
-    token_hash: str = ""
-    """Hash of the person's own token; empty: none."""
-    opted_out: tuple[str, ...] = ()
-    """Subjects of any level whose items are not shown."""
-    created: str = ""
-    """When the person joined: ISO 8601, UTC."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far an annotator is."""
-
-    labelled: int
-    """Items that the annotator judged."""
-    skipped: int
-    """Items that the annotator skipped."""
-    left: int
-    """Items that are still open to the annotator, those that others have before them too."""
-    finished: int
-    """Items of the whole review that nobody is wanted for any more, or that somebody labelled of those for all."""
-    items: int
-    """Items of the whole review."""
-    seconds: float | None
-    """Median time that the annotator's last labels took; None before the first."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time that is still needed at this pace; None before the first label."""
-        return None if self.seconds is None else self.seconds * self.left
 
 
 class LabelStore:
@@ -136,7 +79,7 @@ class LabelStore:
         with atomic_write(path, what="The review") as tmp, errors_named(path):
             lay_out(tmp)
             with closing(sqlite3.connect(tmp)) as db:
-                count = _fill(db, items, overlap, EVERYBODY if annotators is None else annotators, path)
+                count = fill(db, items, overlap, EVERYBODY if annotators is None else annotators, path)
                 db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
                 db.commit()
             if not count:
@@ -146,7 +89,7 @@ class LabelStore:
     @property
     def made_from(self) -> str:
         """What its items were drawn from."""
-        return self._meta.get("made_from", "")
+        return str(self._meta.get("made_from", ""))
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -156,7 +99,7 @@ class LabelStore:
     @property
     def created(self) -> str:
         """When it was made: ISO 8601, UTC."""
-        return self._meta.get("created", "")
+        return str(self._meta.get("created", ""))
 
     def __len__(self) -> int:
         """The number of items."""
@@ -277,7 +220,7 @@ class LabelStore:
             start = self._one("SELECT start FROM annotators WHERE name = ?", annotator)
             first, found = None, None
             for position, item_id, given, wanted, leased in self._db.execute(
-                _NEXT, {"annotator": annotator, "now": now, "start": start}
+                NEXT, {"annotator": annotator, "now": now, "start": start}
             ):
                 first = position if first is None else first
                 if given + leased < wanted:
@@ -297,7 +240,7 @@ class LabelStore:
             self._rows("SELECT status, count(*) FROM last_labels WHERE annotator = ? GROUP BY status", annotator)
         )
         start = self._row("SELECT start FROM annotators WHERE name = ?", annotator) or (0,)
-        left = self._one(_LEFT, annotator=annotator, start=start[0])
+        left = self._one(LEFT, annotator=annotator, start=start[0])
         finished = self._one(
             f"SELECT count(*) FROM items WHERE given >= wanted OR (wanted = {EVERYBODY} AND given > 0)"
         )
@@ -395,13 +338,13 @@ class LabelStore:
             "INSERT INTO labels (item_id, annotator, status, key, payload) VALUES (?, ?, ?, ?, ?)",
             (label.item_id, label.annotator, label.status, key, payload),
         ).lastrowid
-        self._db.execute(_LAST, (label.annotator, label.item_id, number, label.status))
+        self._db.execute(LAST, (label.annotator, label.item_id, number, label.status))
         self._db.execute("DELETE FROM leases WHERE item_id = ? AND annotator = ?", (label.item_id, label.annotator))
         more = (label.status == "labelled") - (before is not None and before[0] == "labelled")
         self._db.execute("UPDATE items SET given = given + ? WHERE item_id = ?", (more, label.item_id))
         if more < 0 or label.status == "withdrawn":
             position = self._row("SELECT position FROM items WHERE item_id = ?", label.item_id)
-            self._db.execute(_REOPEN, position or (EVERYBODY,))
+            self._db.execute(REOPEN, position or (EVERYBODY,))
         return True
 
     def _bookkeep(self, annotator: str, start: int, first: int | None, found: Any, now: float) -> None:
@@ -444,25 +387,6 @@ class LabelStore:
 
     def _label(self, payload: str) -> Label:
         return label_of(json.loads(payload), where=str(self.path))
-
-
-def _fill(db: sqlite3.Connection, items: Iterable[Item], overlap: float, annotators: int, path: Path) -> int:
-    count = 0
-    for item in items:
-        several = int((count + 1) * overlap) > int(count * overlap)
-        classes = [item.about.get(level, "") for level in ("class1", "class2", "class3")]
-        row = (count, item.item_id, item.kind, item.stratum, *classes, annotators if several else 1)
-        try:
-            db.execute(
-                "INSERT INTO items (position, item_id, kind, stratum, class1, class2, class3, wanted)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row,
-            )  # fmt: skip
-        except sqlite3.IntegrityError:
-            raise DataError(f"Two items have the id {brief(item.item_id)}", where=str(path)) from None
-        payload = json.dumps(plain_item(item), ensure_ascii=False)
-        db.execute("INSERT INTO contents VALUES (?, ?)", (count, payload))
-        count += 1
-    return count
 
 
 def _now() -> str:

@@ -49,7 +49,6 @@ class ReviewSettings:
     """For `active`: an earlier review or its export, whose labels say where the guard errs."""
 
     @property
-    @property
     def is_random(self) -> bool:
         """Whether estimates of the whole may rest on the labels."""
         return self.order != "doubtful"

@@ -64,8 +64,8 @@ def pairs_of_run(
         DataError: there are no pairs.
         RunError: a table is missing or damaged.
     """
-    more = {"findings": findings} if findings else {}
-    drawn = draw(_rows("pair_id", "", findings), n, order=order, seed=seed, pairs=run.last_pairs, **more)
+    tables = {"pairs": run.last_pairs, **({"findings": findings} if findings else {})}
+    drawn = draw(_rows("pair_id", "", findings), n, order=order, seed=seed, errors=None, **tables)
     wanted = {one.key: one for one in drawn}
     found: dict[str, Item] = {}
     places: Places = {}
@@ -107,7 +107,8 @@ def _item_of_record(pair: PreferencePair, drawn: Drawn) -> Item:
                Answer(text=pair.rejected, source=pair.rejected_source, outcome=pair.rejected_outcome))  # fmt: skip
     return Item(
         item_id=pair.pair_id, kind="pair", stratum=drawn.stratum, question=pair.query.question, answers=answers,
-        images=tuple(ref.sha256 for ref in pair.query.images), earlier=by_key(pair.query.earlier), system=pair.query.system,
+        images=tuple(ref.sha256 for ref in pair.query.images), earlier=by_key(pair.query.earlier),
+        system=pair.query.system,
         flagged=pair.query.harmful or "unsafe" in (pair.chosen_outcome, pair.rejected_outcome), about=about,
         probability=drawn.probability,
     )  # fmt: skip
@@ -128,9 +129,9 @@ def pairs_of_dataset(
     Raises:
         DataError: there are no pairs, or two that are drawn have one id.
     """
-    more = {"findings": findings} if findings else {}
+    tables = {"pairs": dataset.rows, **({"findings": findings} if findings else {})}
     rows = _rows("number::VARCHAR", "WHERE malformed = ''", findings)
-    drawn = draw(rows, n, order=order, seed=seed, pairs=dataset.rows, **more)
+    drawn = draw(rows, n, order=order, seed=seed, errors=None, **tables)
     numbers = [int(one.key) for one in drawn]
     about = dict(_about_rows(dataset.rows, numbers))
     items, places = [], Places()

@@ -70,7 +70,7 @@ def draw(
     if order == "doubtful":
         found = query(_DOUBTFUL.format(rows=rows, seed=seed), [n], **tables)
         return [Drawn(key, stratum, NOT_RANDOM) for key, stratum in found]
-    sizes = dict(query(_STRATA.format(rows=rows), **tables))
+    sizes: dict[str, int] = dict(query(_STRATA.format(rows=rows), None, **tables))
     if not sizes:
         raise DataError("There is nothing to draw from", try_="build pairs, or evaluate models, first")
     draws = dict(zip(sizes, _allocation(order, errors or {}, list(sizes))(list(sizes.values()), n), strict=True))

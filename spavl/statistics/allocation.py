@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 
 SHARES = (0.5, 0.5)
-"""Pseudo-counts of an error and of none, so that a stratum without an error among its labels is not taken for certain."""
+"""Pseudo-counts of an error and of none, so that a stratum whose labels show no error is not taken for certain."""
 
 
 def proportional(sizes: Sequence[int], n: int) -> list[float]:
