@@ -94,6 +94,22 @@ def read_labels(path: Path) -> Labelled:
     return _read_rows((row.values, row.where) for row in rows_of(path))
 
 
+def database_of(review: Path) -> Path:
+    """The database of a review.
+
+    Args:
+        review: its folder, or the database itself.
+
+    Raises:
+        DataError: there is none.
+    """
+    path = review / DATABASE if review.is_dir() else review
+    if not path.is_file():
+        raise DataError("There is no review here", where=str(review),
+                        try_="name the folder of a review, such as RUN/review/first")  # fmt: skip
+    return path
+
+
 def _is_database(path: Path) -> bool:
     if not path.is_file():
         return False

@@ -6,11 +6,14 @@ Format: the project's documentation of its raw JSON of completed tasks, and of i
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, get_args
 
+from spavl.atomic import write_text
 from spavl.errors import DataError
 from spavl.labels.plain import label_of
 from spavl.labels.record import Item, Label
@@ -73,6 +76,29 @@ def tasks_of(items: Iterable[Item], *, pictures_at: str) -> Iterator[dict[str, A
             "item_id": item.item_id, "shown_first": "second" if order else "first", "conversation": "\n\n".join(said),
             "images": [f"{pictures_at}{key}" for key in keys], **dict(zip(_SIDES, shown, strict=False)),
         }}  # fmt: skip
+
+
+def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str) -> Path:
+    """Write items as tasks of Label Studio, and its page beside them. Returns the path of the page.
+
+    Args:
+        path: the JSON file of the tasks.
+        items: the items, of one kind.
+        pictures_at: address of the pictures, before their keys.
+
+    Raises:
+        DataError: there are no items, or they are of two kinds.
+        RunError: the disk is full.
+    """
+    every = list(items)
+    kinds = {item.kind for item in every}
+    if len(kinds) != 1:
+        what = "There are no items" if not kinds else "Pairs and answers cannot be of one project"
+        raise DataError(what, where=str(path), try_="name the folder of a review")
+    page = path.with_suffix(".xml")
+    write_text(path, json.dumps(list(tasks_of(every, pictures_at=pictures_at)), indent=1) + "\n")
+    write_text(page, page_of(kinds.pop()))
+    return page
 
 
 def is_task(values: Mapping[str, Any]) -> bool:

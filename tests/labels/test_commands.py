@@ -1,0 +1,58 @@
+"""`spavl labels export` and `spavl labels import`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spavl.cli.commands import app
+from spavl.errors import DataError
+from spavl.labels.store import LabelStore
+from tests.labels.some import label, pairs
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Path:
+    """The folder of a review of five pairs, two of them labelled."""
+    with LabelStore.create(tmp_path / "first" / "review.sqlite", pairs(5), made_from="run", settings={}) as store:
+        store.add_all([label(0), label(1, "ben", preference="tie")])
+    return tmp_path / "first"
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(app, ["labels", *words], env={"COLUMNS": "200"})
+    if done.exception:
+        raise done.exception
+    return " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.json", "labels.jsonl"])
+def test_labels_go_through_a_file_into_a_copy_of_the_review_and_again_add_none(
+    review: Path, tmp_path: Path, name: str
+) -> None:
+    assert "2 labels of 5 items" in run("export", str(review), str(tmp_path / name))
+    with LabelStore.create(tmp_path / "copy" / "review.sqlite", pairs(5), made_from="run", settings={}) as copy:
+        assert "2 labels added, 0 were there" in run("import", str(tmp_path / "copy"), str(tmp_path / name))
+        assert "0 labels added, 2 were there" in run("import", str(tmp_path / "copy"), str(tmp_path / name))
+        with LabelStore(review / "review.sqlite") as first:
+            assert copy.labels() == first.labels()
+
+
+def test_items_become_tasks_of_label_studio_with_their_page(review: Path, tmp_path: Path) -> None:
+    said = run("export", str(review), str(tmp_path / "tasks.json"), "--label-studio", "--pictures-at", "/p/")
+    tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
+    assert "5 tasks" in said and tasks[0]["data"]["images"] == ["/p/key-0"]
+    assert "<Pairwise" in (tmp_path / "tasks.xml").read_text("utf-8")
+
+
+def test_a_folder_without_a_review_and_labels_of_another_run_are_refused(review: Path, tmp_path: Path) -> None:
+    run("export", str(review), str(tmp_path / "labels.csv"))
+    with pytest.raises(DataError, match="no review"):
+        run("import", str(tmp_path), str(tmp_path / "labels.csv"))
+    LabelStore.create(tmp_path / "other" / "review.sqlite", pairs(2), made_from="other", settings={}).close()
+    with pytest.raises(DataError, match="another run"):
+        run("import", str(tmp_path / "other"), str(tmp_path / "labels.csv"))
+    assert "2 labels added" in run("import", str(tmp_path / "other"), str(tmp_path / "labels.csv"), "--of-another-run")
