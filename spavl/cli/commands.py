@@ -12,6 +12,7 @@ import typer
 from spavl import __version__
 from spavl.cli import INTERRUPTED, STOPPED
 from spavl.cli.agreement_command import agreement_app
+from spavl.cli.audit_command import audit_app
 from spavl.cli.bridge_commands import bridge_app
 from spavl.cli.export_command import export_app
 from spavl.cli.grade_command import grade_app
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 app.add_typer(look_app)
 app.add_typer(grade_app)
+app.add_typer(audit_app)
 app.add_typer(import_app)
 app.add_typer(export_app)
 app.add_typer(agreement_app)

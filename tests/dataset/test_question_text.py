@@ -31,6 +31,8 @@ def test_what_stands_around_a_question_is_taken_off_and_its_words_are_kept(
 ) -> None:
     if "*" in mark + label and "*" in outermost:
         outermost = "{}"  # `****` opens nothing
+    if "_" in question and "_" in mark:
+        mark = "{}"  # whose mark it is cannot be told
     assert read_question(outermost.format(label.format(mark.format(question)))) == question
 
 

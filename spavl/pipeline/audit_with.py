@@ -1,0 +1,50 @@
+"""An audit with the judges of a settings file, where probes ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from spavl.audit.probes import ProbeKind
+from spavl.config import Settings, load_settings
+from spavl.errors import SettingsError
+from spavl.pipeline.audit import Audited, AuditRequest, audit
+from spavl.pipeline.session import Session
+from spavl.progress import Progress
+
+
+def audit_source(
+    source: str, *, out: Path | None, limit: int | None, settings: Path | None, probes: Sequence[str], sample: int,
+    progress: Progress, allow_code: bool = False,
+) -> Audited:  # fmt: skip
+    """Audit a dataset.
+
+    Args:
+        source: a run folder, or pairs of any public form.
+        out: folder of the audit; None: the default.
+        limit: only the first so many pairs.
+        settings: file that names the judges which probes ask; None: the run's own.
+        probes: `necessity`, `wording`.
+        sample: pairs that a probe asks about.
+        progress: shows bars.
+        allow_code: run Python classes of the user's own that the settings name.
+
+    Raises:
+        SettingsError: a probe is not known, or no settings name a judge.
+        DataError: there are no pairs, or they cannot be read.
+        RunError: the folder holds something else.
+    """
+    kinds = tuple(kind for kind in get_args(ProbeKind) if kind in probes)
+    if strange := sorted(set(probes) - set(kinds)):
+        raise SettingsError(f"There is no probe {', '.join(strange)}", where="--probe",
+                            try_=f"one of {', '.join(get_args(ProbeKind))}")  # fmt: skip
+    request = AuditRequest(source=source, out=out, limit=limit, probes=kinds, sample=sample)
+    if not kinds:
+        return audit(request, progress)
+    named = settings or (request.run.folder / "settings.yaml" if request.run else None)
+    if named is None:
+        raise SettingsError("Probes ask judges, and no settings name any", where="--probe",
+                            try_="add --settings FILE, which names judges and models")  # fmt: skip
+    with Session(load_settings(Settings, named), progress, allow_code=allow_code) as session:
+        return audit(request, progress, session)
