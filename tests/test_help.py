@@ -7,7 +7,6 @@ import re
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -47,19 +46,30 @@ def test_no_word_of_a_help_text_is_lost_as_markup() -> None:
     assert len(texts) > 50 and [text for text in texts if Text.from_markup(text).plain != text] == []
 
 
-def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:
-    """Seconds of the processor, for the whole process; on a machine with nothing else to do they are those of a clock,
-    and other work on this machine is no reason to fail. It waits for nothing: the clock's own limit is wide."""
+BARE = """
+import typer
+app = typer.Typer(rich_markup_mode="rich", help="x")
+@app.callback()
+def main(): pass
+@app.command()
+def one(): "One [bold]command[/bold]."
+app()
+"""
 
-    def seconds() -> tuple[float, float]:
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run([sys.executable, "-m", "spavl", "--help"], capture_output=True, check=True)
-        after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ended - began
 
-    processor, clock = zip(*(seconds() for _ in range(5)), strict=True)
-    assert min(processor) < 0.3
-    assert min(clock) < 3
+def test_help_answers_hardly_later_than_that_of_an_app_without_commands() -> None:
+    """Seconds of the processor, side by side, so that neither the machine nor what else it does decides. On a quiet core
+    of today the whole takes less than 0.3 s."""
+
+    def seconds(*command: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *command, "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    both = [(seconds("-m", "spavl"), seconds("-c", BARE)) for _ in range(5)]
+    ours, bare = (min(times) for times in zip(*both, strict=True))
+    assert ours < 2 * bare
 
 
 def test_the_help_names_every_command() -> None:
