@@ -94,5 +94,5 @@ def _print(found: Contamination) -> None:
 def _row(one: Counts) -> list[str]:
     kinds = one.pairs_by_kind
     cells = (one.items, one.items_shared, one.pairs, kinds["exact"], kinds["near"], kinds["picture_same"],
-             kinds["picture_near"] + kinds["picture_crop"], one.pairs_both)  # fmt: skip
+             kinds["picture_near"], one.pairs_both)  # fmt: skip
     return [one.against, *(f"{cell:,}" for cell in cells)]

@@ -149,7 +149,7 @@ def shared_pictures(
     """
     with sqlite3.connect("", isolation_level=None) as found:
         found.execute("CREATE TABLE found (key TEXT, item TEXT, kind TEXT, similarity REAL, items INTEGER)")
-        found.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?)", _matches(hashes, into, on_progress))
+        found.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?)", matches(hashes, into, on_progress))
         found.execute("CREATE INDEX by_key ON found (key)")
         if found.execute("SELECT count(*) FROM found").fetchone()[0]:
             for number, pair_id, key in pictures_of_pairs(dataset):
@@ -158,10 +158,16 @@ def shared_pictures(
     found.close()
 
 
-def _matches(
+def matches(
     hashes: Path, into: OtherPictures, on_progress: OnProgress
 ) -> Iterator[tuple[str, str, str, float, int]]:
-    """Key, item, kind, similarity and items for each picture of a dataset that the other has."""
+    """Key, item, kind, similarity and items for each picture of a dataset that the other has.
+
+    Args:
+        hashes: of the dataset's pictures, from `picture_hashes`.
+        into: the pictures of the other.
+        on_progress: called with the pictures that are done.
+    """
     done = 0
     with pq.ParquetFile(hashes) as file:
         total = file.metadata.num_rows

@@ -17,9 +17,9 @@ SCHEMA: Final = pa.schema(
      ("kind", pa.string()), ("similarity", pa.float64()), ("items", pa.int64())]
 )  # fmt: skip
 """Columns: those of `Shared`."""
-KINDS: Final = ("exact", "near", "picture_same", "picture_near", "picture_crop")
-"""What may be shared: the text but for case and punctuation, most of the text, a picture's bytes, nearly the same
-picture, a part of a picture."""
+KINDS: Final = ("exact", "near", "picture_same", "picture_near")
+"""What may be shared: the text but for case and punctuation, most of the text, a picture's bytes, or nearly the same
+picture."""
 MOST: Final = 20
 """Most items that are named for one text or picture of a dataset: the most similar ones."""
 SLICE: Final = 10_000
@@ -41,7 +41,7 @@ class Shared:
     kind: str
     """One of `KINDS`."""
     similarity: float
-    """From 0 to 1: Jaccard's of texts, the share of equal bits of two hashes, or agreement of pixels."""
+    """From 0 to 1: Jaccard's of texts, or the share of equal bits of two hashes."""
     items: int
     """Items that have this very text or picture."""
 
