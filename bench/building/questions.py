@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 from bench.measures import Measure, run
 from spavl.dataset.near_duplicates import find_near_duplicates
-from spavl.similarity.texts import similarity
 from spavl.records import Query
+from spavl.similarity.texts import similarity
 from spavl.tables import schema_of, to_arrow, write_batches
 from spavl.tables.query import query
 from tests import samples

@@ -48,7 +48,9 @@ WEIGHTS: Final = list(accumulate(1 / (number + 3) for number in range(8_000)))
 
 def text(random: Random) -> str:
     """A question of 8 to 24 words."""
-    return " ".join([random.choice(OPENINGS), *random.choices(VOCABULARY, cum_weights=WEIGHTS, k=random.randint(5, 18))])
+    return " ".join(
+        [random.choice(OPENINGS), *random.choices(VOCABULARY, cum_weights=WEIGHTS, k=random.randint(5, 18))]
+    )
 
 
 def edited(question: str, random: Random) -> str:

@@ -158,9 +158,7 @@ def shared_pictures(
     found.close()
 
 
-def matches(
-    hashes: Path, into: OtherPictures, on_progress: OnProgress
-) -> Iterator[tuple[str, str, str, float, int]]:
+def matches(hashes: Path, into: OtherPictures, on_progress: OnProgress) -> Iterator[tuple[str, str, str, float, int]]:
     """Key, item, kind, similarity and items for each picture of a dataset that the other has.
 
     Args:

@@ -141,9 +141,7 @@ def test_benchmarks_of_the_settings_are_compared_without_a_guard(tmp_path: Path)
     assert [(one.against, one.pairs_both) for one in made.by_other] == [("mine", 1)]
 
 
-def test_the_command_says_what_is_shared_and_fails_where_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_says_what_is_shared_and_fails_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_dataset(Path("train.parquet"))
     write_questions(Path("q.jsonl"), {"question": question(2)})

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from spavl.dataset.near_duplicates import MOST_MISSED, find_near_duplicates, mark_near_duplicates
-from spavl.similarity.texts import rows_of, similarity
 from spavl.records import Query, QuestionType
+from spavl.similarity.texts import rows_of, similarity
 from spavl.tables import schema_of, to_arrow, write_batches
 from spavl.tables.query import query
 from tests import samples
