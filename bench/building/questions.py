@@ -14,8 +14,9 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from bench.measures import Measure, run
-from spavl.dataset.near_duplicates import find_near_duplicates, similarity
+from spavl.dataset.near_duplicates import find_near_duplicates
 from spavl.records import Query
+from spavl.similarity.texts import similarity
 from spavl.tables import schema_of, to_arrow, write_batches
 from spavl.tables.query import query
 from tests import samples

@@ -14,6 +14,7 @@ from spavl.cli import INTERRUPTED, STOPPED
 from spavl.cli.agreement_command import agreement_app
 from spavl.cli.audit_command import audit_app
 from spavl.cli.bridge_commands import bridge_app
+from spavl.cli.contamination_command import contamination_app
 from spavl.cli.export_command import export_app
 from spavl.cli.grade_command import grade_app
 from spavl.cli.import_command import import_app
@@ -43,6 +44,7 @@ app.add_typer(import_app)
 app.add_typer(export_app)
 app.add_typer(agreement_app)
 app.add_typer(labels_app, name="labels")
+app.add_typer(contamination_app)
 app.add_typer(store_app, name="store")
 app.add_typer(bridge_app, name="bridge")
 

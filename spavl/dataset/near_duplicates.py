@@ -7,12 +7,10 @@ with those alone that are kept.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import final
@@ -21,11 +19,10 @@ import pyarrow as pa
 
 import spavl
 from spavl.records import Query
+from spavl.similarity.texts import PERMUTATIONS, rows_of, shingles, similarity
 from spavl.tables import read_footer, slices_of, write_batches
 from spavl.tables.query import query
 
-PERMUTATIONS = 128
-"""Hash functions of a MinHash."""
 MOST_MISSED = 0.001
 """Largest probability to miss a pair just as similar as the threshold."""
 MOST_CHECKED = 100
@@ -80,38 +77,6 @@ def mark_near_duplicates(queries: Sequence[Query], duplicates: Path) -> list[Que
     ]  # fmt: skip
 
 
-def similarity(one: str, other: str) -> float:
-    """Jaccard similarity of two questions, from 0 to 1.
-
-    Args:
-        one: a question.
-        other: another.
-    """
-    a, b = shingles(one), shingles(other)
-    return len(a & b) / len(a | b) if a and b else float(one == other)
-
-
-def shingles(text: str) -> set[str]:
-    """The words of a text and its pairs of neighbouring words, without case and punctuation.
-
-    Args:
-        text: a question.
-    """
-    words = re.findall(r"\w+", text.casefold())
-    return {*words, *map(" ".join, pairwise(words))}
-
-
-def rows_of(threshold: float) -> int:
-    """Hash values in a band: as many as still find a pair just as similar as the threshold.
-
-    Args:
-        threshold: similarity.
-    """
-    return max(
-        (r for r in range(1, 17) if (1 - threshold**r) ** (PERMUTATIONS // r) <= MOST_MISSED), default=1
-    )  # fmt: skip
-
-
 @final
 class Bands:
     """The questions that are kept, by the bands of their MinHashes, on disk.
@@ -126,7 +91,7 @@ class Bands:
 
         self._empty = MinHash(num_perm=PERMUTATIONS, seed=1)
         self._threshold = threshold
-        self._rows = rows_of(threshold)
+        self._rows = rows_of(threshold, MOST_MISSED)
         self._database = sqlite3.connect(path, isolation_level=None)
         for line in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
             self._database.execute(f"PRAGMA {line}")

@@ -202,7 +202,7 @@ def _next(text: str, folder: Path) -> str:
 
 def _splits(request: ExportRequest) -> dict[str, PreferenceDataset]:
     """The train split, and beside it the held-out one where the source has it."""
-    source = _dataset_folder(request.source)
+    source = dataset_folder(request.source)
     found = {TRAIN: request.open(source)}
     heldout = Path(source) / "data" / f"{HELDOUT}.parquet"
     if heldout.is_file():
@@ -210,8 +210,15 @@ def _splits(request: ExportRequest) -> dict[str, PreferenceDataset]:
     return found
 
 
-def _dataset_folder(source: str) -> str:
-    """The dataset that a run has exported, where the source is a run folder."""
+def dataset_folder(source: str) -> str:
+    """The dataset that a run has exported, where the source is a run folder; else the source itself.
+
+    Args:
+        source: a dataset of any public form, or a run folder.
+
+    Raises:
+        RunError: the run has no dataset yet.
+    """
     run = Run(Path(source))
     if not (Path(source).is_dir() and run.manifest()):
         return source

@@ -72,6 +72,15 @@ class HashIndex:
             near |= zip(some[within].tolist(), distances[within].tolist(), strict=True)
         return sorted(near, key=lambda place: (near[place], place))
 
+    def distance(self, place: int, bands: NDArray[np.uint16]) -> int:
+        """Bits by which the hash at a place differs from another one.
+
+        Args:
+            place: from `add` or `near`.
+            bands: from `bits_of`.
+        """
+        return int(np.bitwise_count(self._hashes.rows[place] ^ bands).sum())
+
     def close(self) -> None:
         """Give the files up."""
         self._hashes.close()

@@ -25,6 +25,8 @@ class Source:
     """Its licence as published, such as `CC BY-NC 4.0`; `not stated` where none was found."""
     commercial: bool | None
     """Whether the licence allows commercial use; None where that is not known."""
+    training: bool = True
+    """Whether the licence says nothing against training on it; False: it forbids that."""
     counts: Mapping[str, int]
     """Published number of items by part; empty where it is not known."""
     sure: str = "seen"

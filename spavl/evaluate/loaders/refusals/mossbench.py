@@ -34,6 +34,7 @@ SOURCE = Source(
     title="MOSSBench", paper="arXiv 2406.17806",
     get="take the folders data and data_contrast of https://github.com/xirui-li/MOSSBench; or the Parquet files of "
     "AIcell/MOSSBench", licence="CC BY-SA 4.0; for testing alone, training on it is forbidden", commercial=True,
+    training=False,
     counts={"benign type 1": 100, "benign type 2": 100, "benign type 3": 100, "contrast type 1": 100,
             "contrast type 2": 44, "contrast type 3": 100},
 )  # fmt: skip
