@@ -58,8 +58,7 @@ app()
 
 
 def test_help_answers_hardly_later_than_that_of_an_app_without_commands() -> None:
-    """Seconds of the processor, side by side, so that neither the machine nor what else it does decides. On a quiet core
-    of today the whole takes less than 0.3 s."""
+    """Seconds of the processor, side by side, so that neither the machine nor what else it does decides."""
 
     def seconds(*command: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -49,8 +49,9 @@ def shared_texts(
         for numbers, ids, texts in _asked(dataset):
             for place, found in enumerate(block.index.near(texts)):
                 for near in found[:MOST]:
-                    yield Shared(numbers[place], ids[place], other.name, block.names[near.place],
-                                 "exact" if near.exact else "near", near.similarity, block.times[near.place])  # fmt: skip
+                    kind = "exact" if near.exact else "near"
+                    name, times = block.names[near.place], block.times[near.place]
+                    yield Shared(numbers[place], ids[place], other.name, name, kind, near.similarity, times)
             done += len(set(numbers))
             on_progress(min(done, len(dataset.pairs)), len(dataset.pairs))
 
