@@ -16,7 +16,7 @@ from spavl.tables.query import query
 KIND = "duplicate_pictures"
 LIMIT = 0.01
 """From which share of the pictures on it is a fault."""
-TOLD = 1000
+REPORTED = 1000
 """Pictures after which the bar moves."""
 Row = tuple[int, str, str, str, float]
 """A row of the table of findings."""
@@ -39,7 +39,7 @@ def duplicate_pictures(
         for done, (key, other, bits) in enumerate(_compared(hashes), start=1):
             if other:
                 earlier[key] = (other, bits)
-            if done % TOLD == 0 or done == total:
+            if done % REPORTED == 0 or done == total:
                 on_progress(done, total)
     rate = rate_of(len(earlier), total, level=level)
     fault = rate.low > LIMIT

@@ -15,6 +15,29 @@ if TYPE_CHECKING:
 contamination_app = typer.Typer()
 
 
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATH", help="Another dataset, a file or folder of questions, or a folder of pictures. Repeatable."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Folder of what is found.", show_default="RUN/contamination, or contamination-NAME"
+    ),
+]
+Text = Annotated[
+    float | None, typer.Option(min=0.2, max=1.0, help="Least similarity of nearly equal texts.", show_default="0.55")
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=64, help="Most bits of 256 by which the hashes of nearly equal pictures differ.", show_default="31"
+    ),
+]
+
+
 @contamination_app.command(
     epilog="Example: [bold]spavl contamination runs/first --settings my.yaml --clean data/clean[/bold]"
 )
@@ -22,31 +45,16 @@ def contamination(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A preference dataset of any public form, or a run folder.")
     ],
-    against: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="Another dataset, a file or folder of questions, or a folder of pictures. "
-                     "Repeatable."),
-    ] = None,
+    against: Against = None,
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A settings file: its `evaluate.benchmarks` are compared.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of what is found.",
-                     show_default="RUN/contamination, or contamination-NAME"),
-    ] = None,
+    out: Out = None,
     clean: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the pairs that share nothing there (Hub schema).")
     ] = None,
-    text: Annotated[
-        float | None,
-        typer.Option(min=0.2, max=1.0, help="Least similarity of nearly equal texts.", show_default="0.55"),
-    ] = None,
-    bits: Annotated[
-        int | None,
-        typer.Option(min=0, max=64, help="Most bits of 256 by which the hashes of nearly equal pictures differ.",
-                     show_default="31"),
-    ] = None,
+    text: Text = None,
+    bits: Bits = None,
     fail: Annotated[bool, typer.Option("--fail", help="End with status 4 where anything is shared.")] = False,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run benchmarks of your own code that the settings name.")
