@@ -1,4 +1,4 @@
-"""Overlap that was planted between 10,000 pairs and 2,000 benchmark items: how much is found, how much wrongly, how fast.
+"""Overlap planted between 10,000 pairs and 2,000 benchmark items: how much is found, how much wrongly, how fast.
 
 python -m bench.trusting.contamination --json FILE
 
@@ -40,7 +40,7 @@ PAIRS, ITEMS, PLANTED = 10_000, 2_000, 200
 KINDS: Final = ("exact", "edited", "same picture", "re-encoded", "cropped")
 """What is planted, each in 200 items of its own."""
 OPENINGS: Final = ("what is the best way to", "can you tell me how", "please describe what", "why does the person",
-                   "is it likely that the", "how many of the", "what would happen if the", "which of these")  # fmt: skip
+                   "is it likely that the", "how many of the", "what would happen if the", "which one is")  # fmt: skip
 LARGE, SMALL, LEAST = 100_000, 10_000, 180.0
 VOCABULARY: Final = [f"w{number:x}" for number in range(8_000)]
 WEIGHTS: Final = list(accumulate(1 / (number + 3) for number in range(8_000)))
@@ -169,7 +169,7 @@ def picture_seconds(folder: Path) -> tuple[float, float]:
         bits[generator.choice(256, int(generator.integers(0, 32)), replace=False)] ^= 1
         large[number * 100] = np.packbits(bits)
     rows = {"key": [f"a{n}" for n in range(LARGE)], "width": [9] * LARGE, "height": [9] * LARGE,
-            "pdq": [row.tobytes().hex() for row in large], "quality": [100] * LARGE, "fault": [None] * LARGE}  # fmt: skip
+            "pdq": [one.tobytes().hex() for one in large], "quality": [99] * LARGE, "fault": [None] * LARGE}  # fmt: skip
     write_batches(folder / "hashes.parquet", HASHES, [pa.table(rows, schema=HASHES)])
     start = time.perf_counter()
     with OtherPictures() as pictures:

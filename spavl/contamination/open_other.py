@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -79,8 +78,7 @@ def _files(folder: Path, ends: tuple[str, ...]) -> list[Path]:
 
 
 def _has_questions(path: Path) -> bool:
-    with closing(rows_of(path)) as rows:
-        first = next(rows, None)
+    first = next(rows_of(path), None)
     if first is None:
         raise DataError("This file has no rows", where=str(path))
     names = first.values.keys()
@@ -90,9 +88,9 @@ def _has_questions(path: Path) -> bool:
 def _questions(files: tuple[Path, ...]) -> Iterator[OtherItem]:
     key_of = cache(file_key)
     for path in files:
-        with closing(rows_of(path)) as rows:
-            for number, row in enumerate(rows, start=1):
-                yield _question(row, number, path, partial(picture_of, base=path.parent, key_of=key_of))
+        opened = partial(picture_of, base=path.parent, key_of=key_of)
+        for number, row in enumerate(rows_of(path), start=1):
+            yield _question(row, number, path, opened)
 
 
 def _question(row: Row, number: int, path: Path, opened: Any) -> OtherItem:
@@ -106,8 +104,8 @@ def _question(row: Row, number: int, path: Path, opened: Any) -> OtherItem:
 
 
 def _shown(values: Mapping[str, Any], opened: Any, where: str) -> Iterator[Picture]:
-    cells = (values[name] for name in IMAGES if values.get(name))
-    for cell in (one for cell in cells for one in (cell if isinstance(cell, list) else [cell])):
+    found = [values[name] for name in IMAGES if values.get(name)]
+    for cell in (one for value in found for one in (value if isinstance(value, list) else [value])):
         try:
             picture = opened(cell)
         except RowError as error:

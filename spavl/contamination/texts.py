@@ -12,7 +12,7 @@ from spavl.contamination.other import Other
 from spavl.contamination.table import MOST, Shared
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.progress import OnProgress
-from spavl.similarity.texts import TextIndex
+from spavl.similarity.texts import Near, TextIndex
 
 THRESHOLD: Final = 0.55
 """Least Jaccard similarity of texts that are nearly the same: one word of ten may be another."""
@@ -49,10 +49,14 @@ def shared_texts(
         for numbers, ids, texts in _asked(dataset):
             for place, found in enumerate(block.index.near(texts)):
                 for near in found[:MOST]:
-                    yield Shared(numbers[place], ids[place], other.name, block.names[near.place],
-                                 "exact" if near.exact else "near", near.similarity, block.times[near.place])  # fmt: skip
+                    yield _shared(numbers[place], ids[place], other.name, block, near)
             done += len(set(numbers))
             on_progress(min(done, len(dataset.pairs)), len(dataset.pairs))
+
+
+def _shared(number: int, pair_id: str, against: str, block: _Block, near: Near) -> Shared:
+    kind, item, times = "exact" if near.exact else "near", block.names[near.place], block.times[near.place]
+    return Shared(number, pair_id, against, item, kind, near.similarity, times)
 
 
 def _blocks(other: Other, threshold: float) -> Iterator[_Block]:

@@ -178,7 +178,7 @@ def _others(request: ContaminationRequest, session: Session | None) -> list[Othe
     found += [] if session is None else benchmarks_as_others(session)
     if not found:
         raise SettingsError("There is nothing to compare the dataset with", where="--against, --settings",
-                            try_="name a dataset, a file of questions or a folder of pictures by --against")  # fmt: skip
+                            try_="name a dataset, questions or a folder of pictures by --against")  # fmt: skip
     names = [other.name for other in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise SettingsError(f"Two that the dataset is compared with are called `{twice}`", where="--against",

@@ -91,8 +91,10 @@ def test_the_clean_dataset_lacks_what_is_shared_keeps_its_columns_and_shares_not
     rows = pq.read_table(tmp_path / "clean/data/train.parquet").to_pylist()
     assert [row["class1"] for row in rows] == [f"class {n}" for n in range(10) if n not in (2, 7)]
     assert rows[0]["image"]["bytes"] == png(0)
-    again = contamination(ContaminationRequest(source=str(tmp_path / "clean"), against=[str(file)],
-                                               out=tmp_path / "again", cache=tmp_path / "cache"), NoProgress())  # fmt: skip
+    request = ContaminationRequest(
+        source=str(tmp_path / "clean"), against=[str(file)], out=tmp_path / "again", cache=tmp_path / "cache"
+    )  # fmt: skip
+    again = contamination(request, NoProgress())
     assert (again.pairs, again.shared) == (8, 0)
 
 
