@@ -169,7 +169,7 @@ def picture_seconds(folder: Path) -> tuple[float, float]:
         bits[generator.choice(256, int(generator.integers(0, 32)), replace=False)] ^= 1
         large[number * 100] = np.packbits(bits)
     rows = {"key": [f"a{n}" for n in range(LARGE)], "width": [9] * LARGE, "height": [9] * LARGE,
-            "pdq": [one.tobytes().hex() for one in large], "quality": [99] * LARGE, "fault": [None] * LARGE}  # fmt: skip
+            "pdq": [one.tobytes().hex() for one in large], "quality": [99] * LARGE, "fault": [""] * LARGE}  # fmt: skip
     write_batches(folder / "hashes.parquet", HASHES, [pa.table(rows, schema=HASHES)])
     start = time.perf_counter()
     with OtherPictures() as pictures:
