@@ -1,4 +1,4 @@
-"""The commands `spavl labels export` and `spavl labels import`: labels in files of ours and of Label Studio."""
+"""The commands `spavl labels draw`, `export` and `import`: what people label, and what they said. Without logic."""
 
 from __future__ import annotations
 
@@ -7,8 +7,34 @@ from typing import Annotated
 
 import typer
 
+from spavl.cli.look_commands import RunFolder
+
 labels_app = typer.Typer(no_args_is_help=True, help="Labels of a review: written to files, and read from them.")
 Review = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review, such as RUN/review/first.")]
+
+
+@labels_app.command("draw", epilog="Example: [bold]spavl labels draw runs/first --n 500[/bold]")
+def draw(
+    folder: RunFolder,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many pairs or answers are drawn.")] = 500,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Draw answers of the evaluated models, by which guards are calibrated.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Name of the review.")] = "first",
+    overlap: Annotated[float, typer.Option(min=0, max=1, help="Share that several annotators label.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Draw a stratified sample for people to label: the same run and settings draw the same. No model is called."""
+    from spavl.cli.terminal import say
+    from spavl.review.make import REVIEWS, ReviewSettings, make_review
+    from spavl.run import Run
+
+    made = folder / REVIEWS / name
+    settings = ReviewSettings(kind="answers" if answers else "pairs", n=n, overlap=overlap, seed=seed)
+    with make_review(Run(folder), made, settings) as store:
+        say(f"{len(store):,} items: {made}\n"
+            f"Next:   `spavl labels export {made} tasks.json --label-studio`, label them there, and "
+            f"`spavl labels import {made} FILE`")  # fmt: skip
 
 
 @labels_app.command("export", epilog="Example: [bold]spavl labels export runs/first/review/first labels.csv[/bold]")

@@ -1,1 +1,1 @@
-"""The local web app in which people label pairs and answers."""
+"""What people are to label: pairs and answers of a run or a dataset, drawn by strata, and where their pictures are."""

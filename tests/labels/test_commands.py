@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
-from spavl.errors import DataError
+from spavl.errors import DataError, RunError
 from spavl.labels.store import LabelStore
 from tests.labels.some import label, pairs
+from tests.review.test_sample import run_of
 
 
 @pytest.fixture
@@ -56,3 +57,13 @@ def test_a_folder_without_a_review_and_labels_of_another_run_are_refused(review:
     with pytest.raises(DataError, match="another run"):
         run("import", str(tmp_path / "other"), str(tmp_path / "labels.csv"))
     assert "2 labels added" in run("import", str(tmp_path / "other"), str(tmp_path / "labels.csv"), "--of-another-run")
+
+
+def test_a_sample_is_drawn_from_a_run_once_and_again_it_is_the_same(tmp_path: Path) -> None:
+    run_of(tmp_path / "run")
+    said = run("draw", str(tmp_path / "run"), "--n", "4")
+    assert "4 items" in said and "--label-studio" in said
+    again = run("draw", str(tmp_path / "run"), "--n", "4")
+    assert again == said
+    with pytest.raises(RunError, match="other settings"):
+        run("draw", str(tmp_path / "run"), "--n", "3")
