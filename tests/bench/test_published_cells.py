@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,8 @@ def test_the_counts_found_by_hand_are_found(row: str, column: str, k: int):
 @given(st.sampled_from(COLUMNS), st.data())
 def test_a_rounded_count_is_found_again(column: str, data: st.DataObject):
     k = data.draw(st.integers(0, ITEMS[column]))
-    cell = Cell("", "", column, f"{100 * k / ITEMS[column]:.2f}")
+    percent = Decimal(100 * k) / ITEMS[column]
+    cell = Cell("", "", column, str(percent.quantize(Decimal("0.01"), ROUND_HALF_UP)))
     assert counted(cell).k == k
 
 

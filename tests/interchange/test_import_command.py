@@ -11,7 +11,7 @@ from tests.preferences.test_pairs import row
 
 
 def ran(*words):
-    return CliRunner().invoke(app, ["import", *map(str, words)], terminal_width=200, env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["import", *map(str, words)], terminal_width=500, env={"COLUMNS": "500"})
 
 
 def test_the_command_prints_what_was_left_out_and_what_comes_next(tmp_path):
