@@ -26,10 +26,6 @@ EXTRAS = {
     "usearch",
     "lmms_eval",
     "inspect_ai",
-    "sklearn",
-    "fastapi",
-    "starlette",
-    "uvicorn",
 }
 """Packages that only an extra installs."""
 

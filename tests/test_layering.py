@@ -59,19 +59,14 @@ HEAVY = {
     "inspect_ai": INSPECT,
     "anyio": INSPECT,
     "stamina": ("dataset/collect/download.py",),
-    "sklearn": ("audit/classifiers.py",),
-    "fastapi": ("review/app*.py",),
-    "starlette": ("review/app*.py",),
-    "uvicorn": ("review/serve.py",),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
     "ray", "rapidocr", "lmms_eval", "inspect_ai", "onnxruntime", "usearch",
-    "sklearn", "fastapi", "starlette", "uvicorn",
 )  # fmt: skip
 """Packages that the base install lacks."""
-OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py", "review/app*.py", "review/serve.py")
+OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py")
 """Modules that import one of them at once."""
 
 
