@@ -89,7 +89,9 @@ def killed(path: Path) -> tuple[int, int]:
     """
     confirmed: list[str] = []
     for _ in range(KILLS):
-        with subprocess.Popen([sys.executable, "-c", LABELLING, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", LABELLING, str(path)], stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout is not None, "it is a pipe"
             for number, line in enumerate(process.stdout):
                 confirmed.append(line.strip())
