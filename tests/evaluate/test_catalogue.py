@@ -49,9 +49,19 @@ def test_the_command_prints_a_table_and_json():
     assert shown.exit_code == 0 and "xstest" in shown.output and "github.com/xirui-li/MOSSBench" in shown.output
     assert "pope" not in shown.output
     listed = json.loads(CliRunner().invoke(app, ["benchmarks", "--json"]).output)
-    assert {"kind", "axis", "items", "title", "paper", "licence", "commercial", "get", "sure", "counts"} == set(
-        listed[0]
-    )
+    assert {
+        "kind",
+        "axis",
+        "items",
+        "title",
+        "paper",
+        "licence",
+        "commercial",
+        "training",
+        "get",
+        "sure",
+        "counts",
+    } == set(listed[0])
     assert next(one for one in listed if one["kind"] == "xstest")["items"] == 450
     wrong = CliRunner().invoke(app, ["benchmarks", "--axis", "beauty"])
     assert isinstance(wrong.exception, SettingsError) and "over-refusal" in wrong.exception.render()
