@@ -190,14 +190,12 @@ def _plain(made: Audited, dataset: PreferenceDataset) -> dict[str, Any]:
 
 
 def content_of(dataset: PreferenceDataset) -> str:
-    """Names the content of a dataset: equal for equal pairs in the same order.
+    """Names the content of a dataset: equal for equal rows in the same order, with all that they say.
 
     Args:
         dataset: an open dataset.
     """
-    (found,) = query(
-        "SELECT count(*) || '-' || coalesce(bit_xor(hash(number, pair_id, digest)), 0) FROM pairs", pairs=dataset.rows
-    )
+    (found,) = query("SELECT count(*) || '-' || coalesce(bit_xor(hash(pairs)), 0) FROM pairs", pairs=dataset.rows)
     return str(found[0])
 
 
