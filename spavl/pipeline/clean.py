@@ -59,7 +59,8 @@ def clean(request: AuditRequest, kinds: Sequence[str], out: Path, progress: Prog
     dataset = open_dataset(request.pairs, cache=CACHE, limit=request.limit)
     if content_of(dataset) != audited["audited"]:
         raise RunError("The pairs have changed since the audit", where=str(request.folder), try_="audit them again")
-    if out.resolve() == Path(request.source).resolve():
+    new, old = out.resolve(), Path(request.source).resolve()
+    if new.is_relative_to(old) or old.is_relative_to(new):
         raise RunError("The new dataset would replace the one it is made from", where=str(out), try_="name another")
     if out.exists() and not (out / NOTE).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError("This folder holds something else", where=str(out), try_="name another with --out")

@@ -106,6 +106,17 @@ def test_cleaning_needs_an_audit_of_these_very_pairs_and_a_kind_that_it_has() ->
     assert not Path("cleaned").exists()
 
 
+def test_a_cleaned_dataset_never_replaces_the_one_it_is_made_from() -> None:
+    audited(60, plant=planted.copied)
+    run("clean", "train.parquet", "--drop", "duplicates", "--out", "cleaned")
+    before = Path("cleaned/data/train.parquet").read_bytes()
+    for source in ("cleaned", "cleaned/data", "cleaned/data/train.parquet"):
+        run("audit", source, "--out", "again")
+        with pytest.raises(RunError, match="would replace"):
+            run("clean", source, "--audit", "again", "--drop", "duplicates", "--out", "cleaned")
+    assert Path("cleaned/data/train.parquet").read_bytes() == before
+
+
 def test_a_folder_with_other_files_is_never_written_into() -> None:
     planted.planted_dataset(Path("train.parquet"), 30, 1)
     Path("mine").mkdir()
