@@ -85,7 +85,7 @@ def refuse_nothing(people: People, where: Sequence[Path]) -> None:
         return
     gone = f"; {people.strangers:,} labels are of items that are in none of the reviews" if people.strangers else ""
     raise DataError(f"Nobody has judged an item yet{gone}", where=", ".join(map(str, where)),
-                    try_="`spavl review` opens the items; every label counts at once")  # fmt: skip
+                    try_="`spavl labels import` adds labels; every one counts at once")  # fmt: skip
 
 
 def _plain(shown: AgreementShown) -> dict[str, Any]:
