@@ -9,12 +9,12 @@ Every number is of the functions that `spavl agreement` and `spavl calibrate` ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from bench.evaluating.statistics import Found
 from bench.measures import Measure, run
 from spavl.labels.record import Answer, Item, Label
 from spavl.pipeline.agreement_biases import biases_of
@@ -43,16 +43,6 @@ ANSWERS, LABELS = 1000, 200
 """Answers of a model, and those that people label."""
 JUDGE = (0.8, 0.8)
 """Sensitivity and specificity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One setting's share of draws, and which setting it was."""
-
-    share: float
-    """Covered."""
-    setting: str
-    """In words."""
 
 
 def measures(simulations: int = SIMULATIONS, seed: int = SEED) -> list[Measure]:

@@ -85,8 +85,8 @@ def clean(
 
     kinds = [kind.strip() for several in drop for kind in several.split(",") if kind.strip()]
     made = cleaned(AuditRequest(source=source, out=audited, limit=limit), kinds, out, TerminalProgress(console))
-    for kind, count in made.dropped.items():
+    for kind, count in made.by_kind.items():
         say(f"dropped {count:,}: {kind}")
-    if made.unwritable:
-        say(f"left out {made.unwritable:,} rows that are no pairs, or whose picture is missing")
-    say(f"\n{made.kept:,} pairs: {out} (what was dropped: {DROPPED})\nNext:   `spavl align --pairs {out}`")
+    for reason, count in made.dataset.malformed.items():
+        say(f"left out {count:,}: {reason}")
+    say(f"\n{made.dataset.kept:,} pairs: {out} (what was dropped: {DROPPED})\nNext:   `spavl align --pairs {out}`")

@@ -1,5 +1,5 @@
 """What a preference dataset shares with benchmarks or with another dataset: texts and pictures.
 
 `other` (what a dataset is compared with), `open_other` (read from files), `texts` and `pictures` (what is shared),
-`table` (the rows that say so, and their counts), `clean` (the pairs that share nothing).
+`table` (the rows that say so, and their counts).
 """

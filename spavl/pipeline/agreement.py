@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -311,12 +310,3 @@ def position_biases(judges: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         judges: the entry `judges` of `run.json`.
     """
     return {name: of["position_bias"] for name, of in judges.items() if of.get("position_bias", {}).get("n")}
-
-
-def to_fix_file(folder: Path) -> Path:
-    """The table of pairs to fix in a review's folder.
-
-    Args:
-        folder: of the review.
-    """
-    return folder / "to-fix.csv"

@@ -13,8 +13,6 @@ from spavl.statistics.reliability import Reliability
 
 COEFFICIENTS = {"cohen": "Cohen's κ", "fleiss": "Fleiss' κ", "alpha": "Krippendorff's α"}
 """What each coefficient is called."""
-SHORT = {"cohen": "κ", "fleiss": "κ", "alpha": "α"}
-"""Its letter."""
 LEANINGS = {"position": "the answer on the left", "length": "the longer answer", "source": "answers of",
             "domain": "agreement in", "unsafe": "calling answers unsafe"}  # fmt: skip
 """To what a rater leans, in words."""

@@ -18,9 +18,10 @@ from spavl.audit.probes import ProbeKind
 from spavl.audit.shares import not_possible, share_findings
 from spavl.audit.source_outcome import source_findings
 from spavl.audit.suspects import suspect_findings, write_suspects
-from spavl.errors import DataError, RunError
+from spavl.errors import RunError
 from spavl.pipeline.audit_page import write_audit_page
 from spavl.pipeline.audit_probes import run_probes
+from spavl.pipeline.exports import CACHE, dataset_folder
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
@@ -29,8 +30,6 @@ from spavl.progress import Progress
 from spavl.run import Run
 from spavl.tables.query import query
 
-CACHE = Path(".spavl/pairs")
-"""Folder of converted pairs, as training has it."""
 FILE, FINDINGS, FOLDER = "audit.json", "findings.parquet", "audit"
 """Files of an audit, and its folder in a run folder."""
 MOST_SHOWN = 40
@@ -86,14 +85,9 @@ class AuditRequest:
         """What the pairs are read from.
 
         Raises:
-            DataError: the run has no dataset yet.
+            RunError: the run has no dataset yet.
         """
-        run = self.run
-        if run is None:
-            return self.source
-        if not run.dataset.is_dir():
-            raise DataError("This run has no dataset yet", where=str(run.folder), try_="run `spavl build`")
-        return str(run.dataset)
+        return dataset_folder(self.source)
 
     @property
     def folder(self) -> Path:
@@ -116,7 +110,7 @@ def audit(request: AuditRequest, progress: Progress, session: Session | None = N
         DataError: there are no pairs, or they cannot be read.
         RunError: the folder holds something else, or cannot be written.
     """
-    folder = _folder(request.folder)
+    folder = _folder(request.folder, request.pairs)
     dataset = open_dataset(request.pairs, cache=CACHE, limit=request.limit)
     hashes = picture_hashes(dataset, progress)
     pictures, rows = duplicate_pictures(dataset.rows, hashes, progress)
@@ -157,13 +151,14 @@ def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: one.weight != "fault"))
 
 
-def _folder(folder: Path) -> Path:
-    """The folder, made where it is missing; another folder's files are never written over."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE).is_file():
-        there = {one.name for one in folder.iterdir()}
-        if not there <= {FINDINGS, "pictures", "audit.html"}:
-            raise RunError("This folder holds something else than an audit", where=str(folder),
-                           try_="name another with --out")  # fmt: skip
+def _folder(folder: Path, source: str) -> Path:
+    """The folder, made where it is missing; what is not an audit of these pairs is never written over."""
+    there = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    if there and not there & {FILE, FINDINGS}:
+        raise RunError("This folder holds something else than an audit", where=str(folder),
+                       try_="name another with --out")  # fmt: skip
+    if FILE in there and (other := read_audit(folder).get("dataset")) != source:
+        raise RunError(f"This is the audit of other pairs: {other}", where=str(folder), try_="name another with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from spavl.atomic import atomic_write, write_json
-from spavl.errors import DataError, RunError, SettingsError
-from spavl.pipeline.audit import CACHE, FINDINGS, AuditRequest, content_of, read_audit
-from spavl.preferences.about import ABOUT
-from spavl.preferences.dataset import PreferenceDataset, open_dataset
-from spavl.preferences.hub_file import SCHEMA, batches_of, unwritable
-from spavl.preferences.pairs import Pair
+from spavl.errors import RunError, SettingsError
+from spavl.pipeline.audit import FINDINGS, AuditRequest, content_of, read_audit
+from spavl.pipeline.exports import CACHE
+from spavl.preferences.clean import Cleaned, check_free, write_clean
+from spavl.preferences.dataset import open_dataset
 from spavl.progress import Progress
-from spavl.tables import write_batches
-from spavl.tables.query import query
+from spavl.tables.query import literal, query
 
-DROPPED, NOTE = "dropped.parquet", "clean.json"
-"""Table of what was dropped, and what says how."""
-SLICE = 1024
-"""Pairs that are read at once."""
+DROPPED = "dropped.parquet"
+"""Table of what was dropped."""
 _WANTED = "SELECT DISTINCT number, pair_id, kind, detail, score FROM findings WHERE list_contains(?, kind) ORDER BY ALL"
+_BY_KIND = "SELECT kind, count(DISTINCT number) FROM findings WHERE list_contains(?, kind) GROUP BY kind ORDER BY kind"
 
 
-@dataclass(slots=True)
-class Cleaned:
+@dataclass(frozen=True, slots=True)
+class CleanedByKind:
     """What a cleaning wrote."""
 
-    folder: Path
+    dataset: Cleaned
     """The new dataset."""
-    kept: int = 0
-    """Pairs that it has."""
-    dropped: dict[str, int] = field(default_factory=dict)
+    by_kind: dict[str, int]
     """Pairs that it lacks, by kind of finding; one of several kinds counts in each."""
-    unwritable: int = 0
-    """Rows left out because they are no pairs, or a picture is missing."""
 
 
-def clean(request: AuditRequest, kinds: Sequence[str], out: Path, progress: Progress) -> Cleaned:
+def clean(request: AuditRequest, kinds: Sequence[str], out: Path, progress: Progress) -> CleanedByKind:
     """Write a dataset without the pairs of some kinds of findings.
 
     Args:
@@ -48,61 +40,29 @@ def clean(request: AuditRequest, kinds: Sequence[str], out: Path, progress: Prog
         progress: shows a bar.
 
     Raises:
-        SettingsError: the audit has no such kind.
-        RunError: there is no audit, it is of other pairs, or the folder is taken.
+        SettingsError: the audit has no such kind, or the folder is taken.
+        DataError: no pair would be left.
+        RunError: there is no audit, or it is of other pairs.
     """
-    audited = read_audit(request.folder)
+    audited, wanted = read_audit(request.folder), list(kinds)
     known = set(audited["suspects"])
-    if strange := sorted(set(kinds) - known):
+    if strange := sorted(set(wanted) - known):
         raise SettingsError(f"The audit has no findings of the kind {', '.join(strange)}", where="--drop",
                             try_=f"of {', '.join(sorted(known))}")  # fmt: skip
+    check_free(out, request.pairs)
     dataset = open_dataset(request.pairs, cache=CACHE, limit=request.limit)
     if content_of(dataset) != audited["audited"]:
         raise RunError("The pairs have changed since the audit", where=str(request.folder), try_="audit them again")
-    new, old = out.resolve(), Path(request.source).resolve()
-    if new.is_relative_to(old) or old.is_relative_to(new):
-        raise RunError("The new dataset would replace the one it is made from", where=str(out), try_="name another")
-    if out.exists() and not (out / NOTE).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise RunError("This folder holds something else", where=str(out), try_="name another with --out")
-    with atomic_write(out, what="The dataset") as tmp:
-        return replace(_written(dataset, request.folder / FINDINGS, list(kinds), tmp, progress), folder=out)
+    findings = request.folder / FINDINGS
+    by_kind = dict(query(_BY_KIND, [wanted], findings=findings))
+    numbers = {row[0] for row in query(_WANTED, [wanted], findings=findings)}
 
+    def write_dropped(folder: Path) -> None:
+        query(f"COPY ({_WANTED}) TO {literal(str(folder / DROPPED))} (FORMAT parquet)", [wanted], findings=findings)
 
-def _written(dataset: PreferenceDataset, findings: Path, kinds: list[str], tmp: Path, progress: Progress) -> Cleaned:
-    tmp.mkdir(parents=True, exist_ok=True)
-    query(f"COPY ({_WANTED}) TO '{str(tmp / DROPPED).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)", [kinds],
-          findings=findings)  # fmt: skip
-    made = Cleaned(tmp)
-    made.dropped = dict(query("SELECT kind, count(*) FROM dropped GROUP BY kind ORDER BY kind", dropped=tmp / DROPPED))
-    numbers = {row[0] for row in query("SELECT DISTINCT number FROM dropped", dropped=tmp / DROPPED)}
-    (tmp / "data").mkdir()
     with progress.bar("Writing pairs") as on_progress:
-
-        def kept() -> Iterator[Pair]:
-            for number, pair in enumerate(_pairs(dataset)):
-                if number % SLICE == 0:
-                    on_progress(number, len(dataset.pairs))
-                if number in numbers:
-                    continue
-                if unwritable(pair):
-                    made.unwritable += 1
-                    continue
-                made.kept += 1
-                yield pair
-
-        write_batches(tmp / "data" / "train.parquet", SCHEMA, batches_of(kept()))
-    if not made.kept:
-        raise DataError("No pair would be left", where=dataset.name, try_="drop fewer kinds")
-    write_json(tmp / NOTE, {"source": dataset.name, "dropped": made.dropped, "kept": made.kept,
-                            "left_out": made.unwritable, "kinds": kinds})  # fmt: skip
-    return made
-
-
-def _pairs(dataset: PreferenceDataset) -> Iterator[Pair]:
-    """All pairs, each with what its row says of it."""
-    for start in range(0, len(dataset.pairs), SLICE):
-        sql = f"SELECT {', '.join(ABOUT)} FROM pairs WHERE number BETWEEN ? AND ? ORDER BY number"
-        about = query(sql, [start, start + SLICE - 1], pairs=dataset.rows)
-        for place, values in enumerate(about):
-            said = {name: value for name, value in zip(ABOUT, values, strict=True) if value is not None}
-            yield replace(dataset.pairs[start + place], about=said)
+        made = write_clean(
+            dataset, numbers, out, note={"source": dataset.name, "by_kind": by_kind}, add_files=write_dropped,
+            on_progress=on_progress,
+        )  # fmt: skip
+    return CleanedByKind(made, by_kind)

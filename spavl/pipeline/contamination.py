@@ -12,7 +12,6 @@ from spavl import __version__
 from spavl.atomic import write_json
 from spavl.config import Settings, load_settings
 from spavl.config.benchmarks import MiniworldBenchmark
-from spavl.contamination.clean import Cleaned, check_free, write_clean
 from spavl.contamination.open_other import open_other
 from spavl.contamination.other import Other, OtherItem
 from spavl.contamination.pictures import OtherPictures, hashed_pictures, shared_pictures
@@ -29,6 +28,7 @@ from spavl.evaluate.tools import BenchmarkTools
 from spavl.pictures import Picture
 from spavl.pipeline.exports import CACHE, dataset_folder
 from spavl.pipeline.session import Session
+from spavl.preferences.clean import Cleaned, check_free, write_clean
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
 from spavl.preferences.picture_hashes import HASHES, picture_hashes
 from spavl.progress import Progress
@@ -93,7 +93,7 @@ def contamination(request: ContaminationRequest, progress: Progress, session: Se
         RunError: a folder cannot be written.
     """
     if request.clean is not None:
-        check_free(request.clean)
+        check_free(request.clean, dataset_folder(request.source))
     others = _others(request, session)
     dataset = open_dataset(dataset_folder(request.source), cache=request.cache)
     out = request.out or _out_of(request.source)
@@ -149,7 +149,7 @@ def _unread(dataset: PreferenceDataset) -> int:
 
 def _clean(dataset: PreferenceDataset, drop: Sequence[int], out: Path, others: Sequence[Other]) -> Cleaned:
     why = f"text or picture is shared with {', '.join(other.name for other in others)}"
-    return write_clean(dataset, drop, out, why=why)
+    return write_clean(dataset, drop, out, note={"why": why})
 
 
 def _summary(made: Contamination, request: ContaminationRequest) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -112,9 +114,39 @@ def test_a_cleaned_dataset_never_replaces_the_one_it_is_made_from() -> None:
     before = Path("cleaned/data/train.parquet").read_bytes()
     for source in ("cleaned", "cleaned/data", "cleaned/data/train.parquet"):
         run("audit", source, "--out", "again")
-        with pytest.raises(RunError, match="would replace"):
+        with pytest.raises(SettingsError, match="would replace"):
             run("clean", source, "--audit", "again", "--drop", "duplicates", "--out", "cleaned")
+        shutil.rmtree("again")
     assert Path("cleaned/data/train.parquet").read_bytes() == before
+
+
+def test_an_audit_of_other_pairs_of_the_same_name_is_not_written_over() -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        planted.planted_dataset(Path(folder) / "train.parquet", 30, 1)
+    run("audit", "a/train.parquet")
+    before = Path("audit-train/audit.json").read_bytes()
+    with pytest.raises(RunError, match=r"other pairs: a/train\.parquet"):
+        run("audit", "b/train.parquet")
+    assert Path("audit-train/audit.json").read_bytes() == before
+
+
+def test_an_audit_is_of_all_that_rows_say() -> None:
+    audited(60)
+    table = pq.read_table("train.parquet")
+    unsafe = pa.array([False] * table.num_rows)
+    place = table.column_names.index("chosen_safe")
+    pq.write_table(table.set_column(place, table.schema.field("chosen_safe"), unsafe), "train.parquet")
+    with pytest.raises(RunError, match="changed"):
+        run("clean", "train.parquet", "--drop", "unsafe_chosen", "--out", "cleaned")
+
+
+def test_a_file_is_no_folder_to_clean_into() -> None:
+    audited(60, plant=planted.copied)
+    Path("file").write_text("mine")
+    with pytest.raises(SettingsError, match="no cleaning made"):
+        run("clean", "train.parquet", "--drop", "duplicates", "--out", "file")
+    assert Path("file").read_text() == "mine"
 
 
 def test_a_folder_with_other_files_is_never_written_into() -> None:

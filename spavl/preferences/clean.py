@@ -1,11 +1,11 @@
-"""What is left of a dataset without the pairs that it shares with others, in the Hub schema."""
+"""What is left of a dataset without some of its pairs, in the Hub schema, pictures inside."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 
@@ -25,51 +25,64 @@ TOGETHER: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A dataset without what it shares."""
+    """A dataset without the pairs that were dropped."""
 
     folder: Path
     """Where it is."""
     kept: int
     """Its pairs."""
     dropped: int
-    """Pairs that are shared."""
+    """Pairs that were dropped."""
     malformed: dict[str, int]
     """Pairs that cannot be written, by the reason."""
 
 
-def check_free(out: Path) -> None:
-    """Refuse a folder that holds something which no cleaning made.
+def check_free(out: Path, source: str) -> None:
+    """Refuse a folder that holds something which no cleaning made, or the dataset that is cleaned.
 
     Args:
         out: the folder that is to be written.
+        source: the path or Hub id of that dataset.
 
     Raises:
         SettingsError: it is no such folder.
     """
+    new, old = out.resolve(), Path(source).resolve()
+    if new.is_relative_to(old) or old.is_relative_to(new):
+        raise SettingsError("The clean dataset would replace the one it is made from", where=str(out),
+                            try_="name another folder")  # fmt: skip
     if out.exists() and not (out.is_dir() and ((out / NOTE).is_file() or not any(out.iterdir()))):
         raise SettingsError("This holds something that no cleaning made", where=str(out), try_="name another folder")
 
 
-def write_clean(dataset: PreferenceDataset, drop: Collection[int], out: Path, *, why: str) -> Cleaned:
+def write_clean(
+    dataset: PreferenceDataset, drop: Collection[int], out: Path, *, note: Mapping[str, Any],
+    add_files: Callable[[Path], None] = lambda folder: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Cleaned:  # fmt: skip
     """Write the pairs of a dataset that are not dropped, all of them or no folder at all.
 
     Args:
         dataset: an open dataset.
         drop: numbers of the pairs that are dropped.
         out: the folder.
-        why: why they are, for the note.
+        note: what `clean.json` says beside the counts.
+        add_files: writes more files into the folder.
+        on_progress: is called with pairs read, and all of them.
 
     Raises:
         SettingsError: the folder holds something else.
         DataError: no pair is left, or a picture cannot be read.
         RunError: the folder cannot be written.
     """
-    check_free(out)
+    check_free(out, dataset.name)
     malformed: dict[str, int] = {}
     dropped = set(drop)
 
     def left() -> Iterator[Pair]:
         for number, pair in enumerate(_with_about(dataset)):
+            if number % TOGETHER == 0:
+                on_progress(number, len(dataset.pairs))
             if number in dropped:
                 continue
             if reason := unwritable(pair):
@@ -82,9 +95,9 @@ def write_clean(dataset: PreferenceDataset, drop: Collection[int], out: Path, *,
         (tmp / "data").mkdir(parents=True)
         kept = write_batches(tmp / TRAIN, SCHEMA, batches_of(left()))
         if not kept:
-            raise DataError("No pair is left", where=str(out), try_="look at contamination.parquet")
-        note = {"kept": kept, "dropped": len(dropped), "malformed": malformed, "why": why}
-        write_json(tmp / NOTE, note)
+            raise DataError("No pair is left", where=str(out), try_="drop fewer of them")
+        add_files(tmp)
+        write_json(tmp / NOTE, {"kept": kept, "dropped": len(dropped), "malformed": malformed, **note})
     return Cleaned(out, kept, len(dropped), malformed)
 
 
