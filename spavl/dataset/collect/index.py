@@ -25,6 +25,9 @@ PART_ROWS = 2**20
 """Rows in one graph, which is what is held in memory while it grows (about 0.5 GB with 256 numbers a vector)."""
 ADDED_ROWS = 16_384
 """Rows that are added to a graph at once."""
+FIRST_ROWS = 1024
+"""Rows up to which a graph grows on one thread: rows that several add to a small graph may not find each other, and are
+then found by no search."""
 CONNECTIVITY, EXPANSION_ADD = 16, 128
 """Neighbours of a node, and nodes that are looked at for them."""
 EXPANSION_SEARCH = 384
@@ -83,7 +86,8 @@ class VectorIndex:
         vectors = self._table.vectors()
         for first in range(start, stop, ADDED_ROWS):
             last = min(stop, first + ADDED_ROWS)
-            graph.add(np.arange(first, last), np.asarray(vectors[first:last], np.float32))
+            threads = 1 if len(graph) < FIRST_ROWS else 0
+            graph.add(np.arange(first, last), np.asarray(vectors[first:last], np.float32), threads=threads)
             on_progress(last, len(self._table))
         with atomic_write(path, what="The index of the vectors") as tmp:
             try:
