@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from spavl.audit.finding import Finding
-from spavl.statistics.intervals import LEVEL, rate_of
+from spavl.statistics.intervals import LEVEL, Rate, wilson
 from spavl.tables import write_batches
 from spavl.tables.query import query
 
@@ -42,6 +42,8 @@ class Suspicion:
     """From which share of all pairs on it is a fault."""
     try_: str = ""
     """What to do about it."""
+    together: int = 1
+    """How many pairs are suspected together, so that they count as one observation."""
 
 
 _ORDERED = """
@@ -73,7 +75,7 @@ SUSPICIONS = (
               "pairs b ON a.digest = b.swapped_digest WHERE a.malformed = '' AND b.malformed = '' AND "
               "a.chosen <> a.rejected GROUP BY a.number, a.pair_id",
               "{share} of pairs stand beside one that prefers the other answer", 0.005,
-              "clean with `--drop contradictions`"),
+              "clean with `--drop contradictions`", together=2),
     Suspicion("unsafe_chosen", _those("NOT chosen_safe")),
     Suspicion("flipped_labels", _those("NOT chosen_safe AND rejected_safe", "the unsafe answer is chosen")),
     Suspicion("refused_harmless", _those("benign AND chosen_outcome = 'refusal'")),
@@ -126,7 +128,7 @@ def suspect_findings(counts: dict[str, int], pairs: int, *, level: float = LEVEL
     for one in SUSPICIONS:
         if not one.what:
             continue
-        rate = rate_of(counts.get(one.kind, 0), pairs, level=level)
+        rate = _rate(counts.get(one.kind, 0), pairs, one.together, level)
         fault = rate.low > one.limit
         share = f"{100 * (rate.value or 0):.2f} %"
         found.append(Finding(
@@ -136,6 +138,12 @@ def suspect_findings(counts: dict[str, int], pairs: int, *, level: float = LEVEL
             try_=one.try_ if fault else "",
         ))  # fmt: skip
     return found
+
+
+def _rate(count: int, pairs: int, together: int, level: float) -> Rate:
+    """A share whose interval is that of as many observations as there are."""
+    low, high = wilson(count / together, pairs / together, level=level)
+    return Rate(count / pairs if pairs else None, low, high, pairs)
 
 
 def _table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
