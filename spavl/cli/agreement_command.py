@@ -64,19 +64,49 @@ def calibrate(
     more: Annotated[
         int | None, typer.Option("--next", min=1, help="Choose so many answers that should be labelled next.")
     ] = None,
+    review: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --next: make a review of them by this name, as `spavl labels draw`."),
+    ] = None,
 ) -> None:
     """How often guards err, by people's labels of the run's answers; rates corrected for it, and what to label next."""
     from spavl.cli.terminal import say
-    from spavl.pipeline.calibrate import calibrate_run, next_answers
+    from spavl.errors import SettingsError
+    from spavl.pipeline.calibrate import calibrate_run
 
+    if review is not None and more is None:
+        raise SettingsError("A review is made of the answers that are chosen, and none are to be", where="--review",
+                            try_=f"--next 100 --review {review}")  # fmt: skip
     made = calibrate_run(folder, name=name, files=labels or (), none_yet=more is not None)
     _print_calibrated(made)
     if more:
-        path = next_answers(folder, made, more)
-        say(f"\nNext {more:,}: {path}\nNext:   label them; then `spavl calibrate {folder}` again")
+        _choose(folder, made, more, review)
         return
     say(f"\nNext:   `spavl compare {folder}` and `spavl report {folder}` show the corrected rates; "
-        f"`spavl calibrate {folder} --next 100` chooses what to label next")  # fmt: skip
+        f"`spavl calibrate {folder} --next 100 --review second` makes a review of what to label next")  # fmt: skip
+
+
+def _choose(folder: Path, made: Calibrated, count: int, review: str | None) -> None:
+    """Choose what is labelled next: a file, or a review where one is named."""
+    from spavl.cli.labels_command import print_review
+    from spavl.cli.terminal import say
+    from spavl.pipeline.next_answers import next_answers, write_chosen
+    from spavl.review.make import ReviewSettings, make_review, review_folder
+    from spavl.run import Run
+
+    chosen = next_answers(folder, made, count)
+    if review is None:
+        path = write_chosen(folder, chosen)
+        say(f"\n{len(chosen):,} answers to label next: {path}\n"
+            f"Next:   add a column `label` (safe or unsafe), then `spavl calibrate {folder} --labels {path}`; "
+            "`--review NAME` makes a review of them instead")  # fmt: skip
+        return
+    run = Run(folder)
+    with make_review(run, review_folder(run, review), ReviewSettings(kind="answers", n=count, order="active"),
+                     chosen) as store:  # fmt: skip
+        say("")
+        print_review(store)
+    say(f"        then `spavl calibrate {folder}` again")
 
 
 def _print_calibrated(made: Calibrated) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spavl.cli.look_commands import RunFolder
+
+if TYPE_CHECKING:
+    from spavl.labels.store import LabelStore
 
 labels_app = typer.Typer(no_args_is_help=True, help="Labels of a review: written to files, and read from them.")
 Review = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review, such as RUN/review/first.")]
@@ -25,16 +28,28 @@ def draw(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
     """Draw a stratified sample for people to label: the same run and settings draw the same. No model is called."""
-    from spavl.cli.terminal import say
-    from spavl.review.make import REVIEWS, ReviewSettings, make_review
+    from spavl.review.make import ReviewSettings, make_review, review_folder
     from spavl.run import Run
 
-    made = folder / REVIEWS / name
+    run = Run(folder).found()
     settings = ReviewSettings(kind="answers" if answers else "pairs", n=n, overlap=overlap, seed=seed)
-    with make_review(Run(folder), made, settings) as store:
-        say(f"{len(store):,} items: {made}\n"
-            f"Next:   `spavl labels export {made} tasks.json --label-studio`, label them there, and "
-            f"`spavl labels import {made} FILE`")  # fmt: skip
+    with make_review(run, review_folder(run, name), settings) as store:
+        print_review(store)
+
+
+def print_review(store: LabelStore) -> None:
+    """Say what a review holds, and how people label it.
+
+    Args:
+        store: the review, open.
+    """
+    from spavl.cli.terminal import say
+
+    made, labels = store.path.parent, len(store.labels())
+    there = f", {labels:,} labels already" if labels else ""
+    say(f"{len(store):,} items{there}: {made}\n"
+        f"Next:   `spavl labels export {made} tasks.json --label-studio`, label them there, and "
+        f"`spavl labels import {made} FILE`")  # fmt: skip
 
 
 @labels_app.command("export", epilog="Example: [bold]spavl labels export runs/first/review/first labels.csv[/bold]")

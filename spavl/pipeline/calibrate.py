@@ -5,16 +5,11 @@ What `spavl evaluate` noted is corrected in place, so that `compare`, `gate` and
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from spavl.atomic import write_text
 from spavl.config import Settings, load_settings
 from spavl.errors import DataError, RunError
 from spavl.evaluate.score_table import check_scores
@@ -23,13 +18,13 @@ from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, labels_of_it
 from spavl.pipeline.calibrate_words import calibration_shown
 from spavl.pipeline.corrected import CorrectedRate, by_labels, labels_that_hold
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
-from spavl.pipeline.people import REVIEWS, read_people, review_folders, reviews_of
+from spavl.pipeline.people import read_people, review_folders, reviews_of
 from spavl.pipeline.report_tables import tables_of
 from spavl.pipeline.score_outcomes import Cluster
 from spavl.plural import plural
 from spavl.records import Outcome
 from spavl.run import Run
-from spavl.statistics.by_verdict import LabelsNeeded, VerdictGroup, allocate, labels_to_halve, verdict_groups
+from spavl.statistics.by_verdict import LabelsNeeded, labels_to_halve, verdict_groups
 from spavl.statistics.intervals import Outcome as Verdict
 from spavl.statistics.intervals import Rate, rate
 from spavl.tables.query import literal, query
@@ -38,10 +33,6 @@ AS_EVALUATED = "as evaluated"
 """Stands for the guard of the evaluation among those of `spavl grade`."""
 SOFT_REFUSAL = "soft refusal"
 """A refusal, as people say, that has none of the words of one."""
-NEXT = "next.csv"
-"""Answers to label next, in the folder of reviews."""
-SEED = 0
-"""Of the choice of answers to label next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,43 +253,3 @@ def _note(run: Run, manifest: Mapping[str, Any], made: Calibrated) -> None:
             plain = {**asdict(one.corrected), "line": one.corrected.line}
             corrected.setdefault(one.model, {})[one.metric] = plain
     run.replace(corrected=corrected, calibration=calibration_shown(made) if made.rates else None)
-
-
-def next_answers(folder: Path, made: Calibrated, count: int) -> Path:
-    """Choose the answers whose labels would make corrected rates surest, at random within each verdict.
-
-    Returns the file with their model, benchmark and id; their words stay in the run, and no verdict is there to lead
-    whoever labels. With a column `label` it is a file of labels.
-
-    Args:
-        folder: the run folder.
-        made: the calibration.
-        count: how many.
-
-    Raises:
-        DataError: all answers are labelled.
-    """
-    strata, of = [], []
-    for place, (key, own) in enumerate(made.open.items()):
-        for verdict, group in verdict_groups(own.verdicts, own.labels).items():
-            strata.append((key, own, verdict, group))
-            of.append(place)
-    groups: list[VerdictGroup] = [group for *_, group in strata]
-    if not any(group.answers > group.labels for group in groups):
-        raise DataError("All answers are labelled", where=str(folder), try_="more items in a benchmark")
-    metrics = Run(folder).found().manifest()["metrics"]
-    random, rows = np.random.default_rng(SEED), []
-    for (key, own, verdict, _), wanted in zip(strata, allocate(groups, count, of), strict=True):
-        free = [item for item, said, label in zip(own.ids, own.verdicts, own.labels, strict=True)
-                if said == verdict and label is None]  # fmt: skip
-        model, metric = key
-        for place in sorted(random.permutation(len(free))[:wanted].tolist()):
-            rows.append((model, metrics[metric]["benchmark"], free[place], wanted / len(free)))
-    path = folder / REVIEWS / NEXT
-    path.parent.mkdir(exist_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("model", "benchmark", "item_id", "probability"))
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-    return path

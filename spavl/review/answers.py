@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from spavl.errors import DataError
@@ -10,6 +11,7 @@ from spavl.evaluate.score_table import check_scores, outcome_column
 from spavl.evaluate.stored_answers import StoredAnswer, stored_answers
 from spavl.labels.record import Answer, Item
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
+from spavl.pipeline.next_answers import ChosenAnswer
 from spavl.pipeline.report_tables import tables_of
 from spavl.records import Outcome
 from spavl.review.pairs import Places, Sample, by_key, places_of
@@ -24,7 +26,9 @@ SELECT concat_ws('/', {model}, {benchmark}, item_id) AS key,
     concat_ws(' | ', {model}, {benchmark}, {verdict}) AS stratum, ({column} IS NULL)::INT AS doubt
 FROM {table} WHERE {column} IS NOT NULL OR list_contains(unread, {metric})
 """
-_VERDICT = "CASE WHEN {column} IS NULL THEN 'unread' WHEN {column} THEN '{yes}' ELSE '{no}' END"
+UNREAD = "unread"
+"""Stands for a verdict that could not be read."""
+_VERDICT = f"CASE WHEN {{column}} IS NULL THEN '{UNREAD}' WHEN {{column}} THEN '{{yes}}' ELSE '{{no}}' END"
 _WORDS = {"safety": ("unsafe", "safe"), "over-refusal": ("refusal", "answered")}
 OUTCOMES: Mapping[str, Outcome] = {"unsafe": "unsafe", "safe": "safe", "refusal": "refusal"}
 """What the verdicts are among the outcomes; others are unknown."""
@@ -61,13 +65,47 @@ def answers_of_run(
         DataError: no answer was graded.
         RunError: a table is missing or of another version.
     """
+    tables = _tables_of(run)
+    return _sample(run, tables, draw(tables.sql(), n, order=order, seed=seed, errors=errors, **tables.paths))
+
+
+def chosen_answers(run: Run, chosen: Sequence[ChosenAnswer]) -> Sample:
+    """Answers that were chosen elsewhere, in an order that tells nothing of them.
+
+    Args:
+        run: the run folder.
+        chosen: the answers.
+
+    Raises:
+        DataError: no answer was graded, or a chosen one is not among those that were.
+        RunError: a table is missing or of another version.
+    """
+    drawn = sorted(map(_drawn, chosen), key=lambda one: sha256(one.key.encode()).digest())
+    sample = _sample(run, _tables_of(run), drawn)
+    if missing := len(drawn) - len(sample.items):
+        raise DataError(f"{missing:,} of the chosen answers are not among the graded ones", where=str(run.folder),
+                        try_="run `spavl calibrate` again, which chooses anew")  # fmt: skip
+    return sample
+
+
+def _drawn(one: ChosenAnswer) -> Drawn:
+    yes, no = _WORDS["safety"]
+    verdict = UNREAD if one.verdict is None else yes if one.verdict else no
+    stratum = f"{one.model} | {one.benchmark} | {verdict}"
+    return Drawn(f"{one.model}/{one.benchmark}/{one.item_id}", stratum, one.probability)
+
+
+def _tables_of(run: Run) -> _Tables:
     manifest = run.manifest()
-    metrics = graded_metrics(manifest)
-    tables = _Tables(run, list(manifest.get("models", {})), metrics)
+    tables = _Tables(run, list(manifest.get("models", {})), graded_metrics(manifest))
     if not tables.paths:
         raise DataError("No answers of this run were graded for safety or over-refusal", where=str(run.folder),
                         try_="`spavl evaluate` asks a benchmark of safety")  # fmt: skip
-    drawn = draw(tables.sql(), n, order=order, seed=seed, errors=errors, **tables.paths)
+    return tables
+
+
+def _sample(run: Run, tables: _Tables, drawn: Sequence[Drawn]) -> Sample:
+    """What was drawn, as items."""
     wanted = {one.key: one for one in drawn}
     found: dict[str, Item] = {}
     places: Places = {}
@@ -116,12 +154,12 @@ def _item(stored: StoredAnswer, metric: MeasuredMetric, drawn: Drawn) -> Item:
     given, item = stored.answer, stored.answer.item
     said = next(iter(stored.outcomes.values()))
     yes, no = _WORDS[metric.axis]
-    verdict = "unread" if said is None else yes if said else no
+    verdict = UNREAD if said is None else yes if said else no
     about = {"model": given.model, "benchmark": given.benchmark, "item_id": item.item_id, "verdict": verdict,
              "class3": item.group, "metric": metric.name}  # fmt: skip
     return Item(
         item_id=drawn.key, kind="answer", stratum=drawn.stratum, question=item.question,
         answers=(Answer(text=given.text, source=given.model, outcome=OUTCOMES.get(verdict)),),
         images=tuple(ref.sha256 for ref in item.images), earlier=by_key(item.earlier), system=item.system,
-        flagged=item.harmful or verdict in ("unsafe", "unread"), about=about, probability=drawn.probability,
+        flagged=item.harmful or verdict in ("unsafe", UNREAD), about=about, probability=drawn.probability,
     )  # fmt: skip

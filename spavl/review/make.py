@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from spavl.errors import RunError
+from spavl.errors import RunError, SettingsError
 from spavl.labels.exchange import DATABASE, read_labels
 from spavl.labels.record import current_labels
 from spavl.labels.store import LabelStore
 from spavl.pictures import file_sha256
+from spavl.pipeline.next_answers import ChosenAnswer
 from spavl.preferences.dataset import PreferenceDataset
-from spavl.review.answers import answers_of_run
+from spavl.review.answers import answers_of_run, chosen_answers
 from spavl.review.pairs import Sample, pairs_of_dataset, pairs_of_run
 from spavl.review.pictures import PictureIndex
 from spavl.review.sample import Order
+from spavl.rows import brief
 from spavl.run import Run
 from spavl.tables import read_footer
 
 REVIEWS: Final = "review"
 """Folder of the reviews in a run folder."""
+_NAME: Final = re.compile(r"\w[\w.-]*(?<!\.)")
 Kind = Literal["pairs", "answers"]
 """What is reviewed."""
 
@@ -59,13 +63,32 @@ class ReviewSettings:
                 "annotators": self.annotators, "random": self.is_random}  # fmt: skip
 
 
-def make_review(source: Run | PreferenceDataset, folder: Path, settings: ReviewSettings) -> LabelStore:
+def review_folder(run: Run, name: str) -> Path:
+    """The folder of a review in a run folder.
+
+    Args:
+        run: the run folder.
+        name: of the review.
+
+    Raises:
+        SettingsError: it is no name of a folder.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"{brief(name)} cannot be the name of a review", where="--name",
+                            try_="letters, digits, `.`, `_` and `-`, such as `second`")  # fmt: skip
+    return run.folder / REVIEWS / name
+
+
+def make_review(
+    source: Run | PreferenceDataset, folder: Path, settings: ReviewSettings, chosen: Sequence[ChosenAnswer] = ()
+) -> LabelStore:  # fmt: skip
     """Draw a review, or open the one that was drawn so from the same pairs or answers before.
 
     Args:
         source: a run folder, or a dataset that is open.
         folder: of the review.
         settings: how its items are drawn.
+        chosen: answers of the run that were chosen already, as `settings` say; none: they are drawn here.
 
     Raises:
         DataError: there is nothing to draw from.
@@ -74,7 +97,7 @@ def make_review(source: Run | PreferenceDataset, folder: Path, settings: ReviewS
     made_from = fingerprint_of(source, settings.kind)
     if (folder / DATABASE).exists():
         return _again(folder / DATABASE, made_from, settings)
-    sample = _drawn(source, settings)
+    sample = _drawn(source, settings, chosen)
     PictureIndex.write(folder, sample.pictures)
     return LabelStore.create(
         folder / DATABASE, sample.items, made_from=made_from, settings=settings.as_plain_data(),
@@ -114,13 +137,15 @@ def fingerprint_of(source: Run | PreferenceDataset, kind: Kind) -> str:
     return f"pairs {(known.get('content') or file_sha256(source.last_pairs))[:32]}"
 
 
-def _drawn(source: Run | PreferenceDataset, settings: ReviewSettings) -> Sample:
-    chosen: dict[str, Any] = {"order": settings.order, "seed": settings.seed}
+def _drawn(source: Run | PreferenceDataset, settings: ReviewSettings, chosen: Sequence[ChosenAnswer]) -> Sample:
+    how: dict[str, Any] = {"order": settings.order, "seed": settings.seed}
     if isinstance(source, PreferenceDataset):
-        return pairs_of_dataset(source, settings.n, findings=settings.findings, **chosen)
+        return pairs_of_dataset(source, settings.n, findings=settings.findings, **how)
+    if chosen:
+        return chosen_answers(source, chosen)
     if settings.kind == "pairs":
-        return pairs_of_run(source, settings.n, findings=settings.findings, **chosen)
-    return answers_of_run(source, settings.n, errors=errors_by_stratum(settings.labels), **chosen)
+        return pairs_of_run(source, settings.n, findings=settings.findings, **how)
+    return answers_of_run(source, settings.n, errors=errors_by_stratum(settings.labels), **how)
 
 
 def errors_by_stratum(labels: Path | None) -> Mapping[str, tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
-from spavl.errors import DataError, RunError
+from spavl.errors import DataError, RunError, SettingsError
 from spavl.labels.store import LabelStore
 from tests.labels.some import label, pairs
 from tests.review.test_sample import run_of
@@ -60,10 +60,15 @@ def test_a_folder_without_a_review_and_labels_of_another_run_are_refused(review:
 
 
 def test_a_sample_is_drawn_from_a_run_once_and_again_it_is_the_same(tmp_path: Path) -> None:
-    run_of(tmp_path / "run")
+    with pytest.raises(RunError, match="no run in this folder"):
+        run("draw", str(tmp_path / "runn"))
+    run_of(tmp_path / "run").replace(pictures=400)
     said = run("draw", str(tmp_path / "run"), "--n", "4")
     assert "4 items" in said and "--label-studio" in said
     again = run("draw", str(tmp_path / "run"), "--n", "4")
     assert again == said
     with pytest.raises(RunError, match="other settings"):
         run("draw", str(tmp_path / "run"), "--n", "3")
+    for name in ("../first", "", ".", "a/b"):
+        with pytest.raises(SettingsError, match="cannot be the name of a review"):
+            run("draw", str(tmp_path / "run"), "--name", name)

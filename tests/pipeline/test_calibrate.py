@@ -13,21 +13,23 @@ from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.config.gate import GateSettings
-from spavl.errors import DataError, RunError
+from spavl.errors import DataError, RunError, SettingsError
 from spavl.evaluate import Benchmark, Rule
 from spavl.evaluate.metrics import unsafe_rate
 from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
 from spavl.pipeline import calibrate as calibrating
 from spavl.pipeline.answer_labels import AnswerLabels, labels_of_items, merged, read_answer_labels
-from spavl.pipeline.calibrate import SOFT_REFUSAL, Calibrated, calibrate_run, next_answers
+from spavl.pipeline.calibrate import SOFT_REFUSAL, Calibrated, calibrate_run
 from spavl.pipeline.calibrate_words import rows, style_rows
 from spavl.pipeline.compare import compare_runs
 from spavl.pipeline.compare_words import markdown
 from spavl.pipeline.gate import gate_run
+from spavl.pipeline.next_answers import ChosenAnswer, next_answers, write_chosen
 from spavl.pipeline.people import gathered
 from spavl.pipeline.run_agreement import agreements_shown
-from spavl.review.answers import answers_of_run
+from spavl.review.answers import answers_of_run, chosen_answers
+from spavl.review.make import ReviewSettings, make_review
 from spavl.review.sample import Order
 from spavl.run import Run
 from tests.pipeline.scored_runs import REFUSAL, benchmark, write_run
@@ -165,10 +167,9 @@ def test_the_next_labels_are_drawn_from_both_models_at_random_and_the_same_each_
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = calibrated(run, reviewed({"amber": list(range(60))}), monkeypatch)
-    path = next_answers(run.folder, made, 100)
-    text = path.read_text()
+    text = write_chosen(run.folder, next_answers(run.folder, made, 100)).read_text()
     chosen = list(csv.DictReader(text.splitlines()))
-    assert len(chosen) == 100 and text == next_answers(run.folder, made, 100).read_text()
+    assert len(chosen) == 100 and text == write_chosen(run.folder, next_answers(run.folder, made, 100)).read_text()
     models = [one["model"] for one in chosen]
     assert models.count("base") > models.count("amber") > 10, "nothing is known of the guard on the base's answers yet"
     assert not {one["item_id"] for one in chosen if one["model"] == "amber"} & {f"harm-{n}" for n in range(60)}
@@ -177,13 +178,13 @@ def test_the_next_labels_are_drawn_from_both_models_at_random_and_the_same_each_
     lines = [f"{','.join(one.values())},{'unsafe' if n % 3 else 'safe'}" for n, one in enumerate(chosen)]
     filled.write_text("\n".join(["model,benchmark,item_id,probability,label", *lines]))
     assert read_answer_labels(filled).by_design and read_answer_labels(filled).count == 100
-    assert len(next_answers(run.folder, made, 10_000).read_text().splitlines()) == 1 + 2 * COUNT - 60
+    assert len(next_answers(run.folder, made, 10_000)) == 2 * COUNT - 60
 
 
 def test_the_command_prints_the_tables_and_draws_the_first_labels_where_there_is_none(run: Run, tmp_path: Path) -> None:
     wide = {"COLUMNS": "250"}
     first = CliRunner().invoke(app, ["calibrate", str(run.folder), "--next", "40"], env=wide)
-    assert first.exit_code == 0 and "Next 40:" in first.output
+    assert first.exit_code == 0 and "40 answers to label next:" in first.output
     done = CliRunner().invoke(app, ["calibrate", str(run.folder), "--labels", str(plain_labels(tmp_path))], env=wide)
     told = " ".join(done.output.split())
     assert (
@@ -193,6 +194,41 @@ def test_the_command_prints_the_tables_and_draws_the_first_labels_where_there_is
     )
     shown = agreements_shown(run.manifest())
     assert [one.name for one in shown] == ["calibration"] and shown[0].tables[0].rows[0][0] == "base"
+
+
+def test_the_chosen_answers_become_a_review_whose_labels_calibrate(run: Run) -> None:
+    words = ["calibrate", str(run.folder), "--next", "200", "--review", "second"]
+    told = CliRunner().invoke(app, words, env={"COLUMNS": "250"})
+    folder = run.folder / "review" / "second"
+    assert told.exit_code == 0 and f"200 items: {folder}" in told.output and "then `spavl calibrate" in told.output
+    chosen = next_answers(run.folder, calibrate_run(run.folder, none_yet=True), 200)
+    with LabelStore(folder / "review.sqlite") as store:
+        items = list(store.items())
+        assert {item.item_id: item.probability for item in items} == {
+            f"{one.model}/harm/{one.item_id}": one.probability for one in chosen
+        }
+        models = [item.about["model"] for item in items]
+        assert models != sorted(models) and models != sorted(models, reverse=True), "their order tells nothing"
+        for item in items:
+            outcome = "unsafe" if truly_unsafe(item.answers[0].text) else "refusal"
+            store.add(Label(item_id=item.item_id, annotator="ann", outcomes=(outcome,)))  # type: ignore[arg-type]
+    again = CliRunner().invoke(app, words, env={"COLUMNS": "250"})
+    assert again.exit_code == 0 and "200 items, 200 labels already" in again.output
+    for one, truth in zip(calibrate_run(run.folder).rates, (0.5, 0.25), strict=True):
+        assert one.corrected.method == "by-verdict" and one.corrected.rate.low < truth < one.corrected.rate.high
+
+
+def test_a_review_of_chosen_answers_needs_how_many_and_a_name_of_its_own(run: Run) -> None:
+    with pytest.raises(SettingsError, match="none are to be"):
+        CliRunner().invoke(app, ["calibrate", str(run.folder), "--review", "second"], catch_exceptions=False)
+    make_review(run, run.folder / "review" / "second", ReviewSettings(kind="answers", n=10)).close()
+    with pytest.raises(RunError, match="other settings"):
+        CliRunner().invoke(
+            app, ["calibrate", str(run.folder), "--next", "5", "--review", "second"], catch_exceptions=False
+        )
+    gone = ChosenAnswer(model="amber", benchmark="harm", item_id="harm-9999", verdict=True, probability=1.0)
+    with pytest.raises(DataError, match="1 of the chosen answers are not among the graded ones"):
+        chosen_answers(run, [gone])
 
 
 def test_a_run_without_what_labels_correct_is_told_so(run: Run, tmp_path: Path) -> None:
