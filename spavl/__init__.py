@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spavl.api import PipelineRun, open_run
+    from spavl.api import PairSet, PipelineRun, import_pairs, open_pairs, open_run
     from spavl.config import Settings, load_settings
     from spavl.errors import SpavlError
     from spavl.evaluate import Answer, Benchmark, BenchmarkTools, Item, Metric, Rule, Scorer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "spavl.api": ("PipelineRun", "open_run"),
+    "spavl.api": ("PairSet", "PipelineRun", "import_pairs", "open_pairs", "open_run"),
     "spavl.config": ("Settings", "load_settings"),
     "spavl.errors": ("SpavlError",),
     "spavl.evaluate": ("Answer", "Benchmark", "BenchmarkTools", "Item", "Metric", "Rule", "Scorer"),
@@ -65,6 +65,7 @@ __all__ = [
     "Match",
     "Metric",
     "ModelUse",
+    "PairSet",
     "PairedComparison",
     "PipelineRun",
     "PreferencePair",
@@ -88,7 +89,9 @@ __all__ = [
     "Topic",
     "Turn",
     "__version__",
+    "import_pairs",
     "load_settings",
+    "open_pairs",
     "open_run",
     "read_table",
     "slices_of",

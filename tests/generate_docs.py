@@ -26,7 +26,8 @@ NOUNS = (
 )  # fmt: skip
 
 CLASSES = {
-    "api": ("PipelineRun",),
+    "api/pairs": ("PairSet",),
+    "api/run": ("PipelineRun",),
     "align/data/batches": ("PairDataset", "MicroBatch"),
     "preferences/pairs": ("Pair",),
     "align/data/schedule": ("ScheduledStep",),

@@ -24,9 +24,10 @@ FLOORS = {
     "dataset": 5, "align": 5, "evaluate": 5, "report": 5, "miniworld": 5,
     "audit": 5, "contamination": 5, "interchange": 5,
     "pipeline": 6,
-    "api": 7, "bridges": 7, "review": 7,
-    "cli": 8,
-    "__main__": 9,
+    "bridges": 7, "review": 7,
+    "api": 8,
+    "cli": 9,
+    "__main__": 10,
 }  # fmt: skip
 
 TORCH = (

@@ -20,6 +20,8 @@ from spavl.labels.record import Item, Label
 from spavl.records import Outcome
 from spavl.rows import brief
 
+LOCAL_FILES = "/data/local-files/?d="
+"""Where Label Studio serves files of its own disk."""
 CANCELLED = "skipped in Label Studio"
 """Reason of a label whose annotation was cancelled there."""
 _NO_ITEM = "tasks of Label Studio that name no item of ours (`data.item_id`)"
@@ -78,7 +80,7 @@ def tasks_of(items: Iterable[Item], *, pictures_at: str) -> Iterator[dict[str, A
         }}  # fmt: skip
 
 
-def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str) -> Path:
+def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str = LOCAL_FILES) -> Path:
     """Write items as tasks of Label Studio, and its page beside them. Returns the path of the page.
 
     Args:

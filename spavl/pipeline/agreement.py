@@ -107,11 +107,16 @@ class AgreementReport:
     level: float
     """Confidence level of all intervals."""
 
-    def as_plain_data(self) -> dict[str, Any]:
-        """All of it for machines, with the verdict sentence."""
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
         from spavl.pipeline.agreement_words import agreement_sentence
 
-        return {"verdict": agreement_sentence(self), **asdict(self)}
+        return agreement_sentence(self)
+
+    def as_plain_data(self) -> dict[str, Any]:
+        """All of it for machines, with the verdict sentence."""
+        return {"verdict": self.verdict, **asdict(self)}
 
 
 def agreement_of(

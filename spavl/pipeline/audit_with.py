@@ -35,10 +35,7 @@ def audit_source(
         DataError: there are no pairs, or they cannot be read.
         RunError: the folder holds something else.
     """
-    kinds = tuple(kind for kind in get_args(ProbeKind) if kind in probes)
-    if strange := sorted(set(probes) - set(kinds)):
-        raise SettingsError(f"There is no probe {', '.join(strange)}", where="--probe",
-                            try_=f"one of {', '.join(get_args(ProbeKind))}")  # fmt: skip
+    kinds = probe_kinds(probes)
     request = AuditRequest(source=source, out=out, limit=limit, probes=kinds, sample=sample)
     if not kinds:
         return audit(request, progress)
@@ -48,3 +45,20 @@ def audit_source(
                             try_="add --settings FILE, which names judges and models")  # fmt: skip
     with Session(load_settings(Settings, named), progress, allow_code=allow_code) as session:
         return audit(request, progress, session)
+
+
+def probe_kinds(names: Sequence[str]) -> tuple[ProbeKind, ...]:
+    """The probes of some names, in the order in which they are asked.
+
+    Args:
+        names: as a user typed them.
+
+    Raises:
+        SettingsError: there is no probe of a name.
+    """
+    known: tuple[ProbeKind, ...] = get_args(ProbeKind)
+    if strange := sorted(set(names) - set(known)):
+        raise SettingsError(
+            f"There is no probe {', '.join(strange)}", where="--probe", try_=f"one of {', '.join(known)}"
+        )
+    return tuple(kind for kind in known if kind in names)

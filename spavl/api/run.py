@@ -1,30 +1,31 @@
-"""The pipeline for a notebook or a script: `spavl.open_run("my.yaml")` gives a run whose methods make things.
-
-The commands of the command line are these methods, so both make the same things in the same folders.
-"""
+"""A run for a notebook or a script: `spavl.open_run("my.yaml")` gives a run whose methods make things."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spavl.config import Settings, load_settings
+from spavl.api.pairs import PairSet
+from spavl.api.settings import SettingsSource, loaded
+from spavl.config import Settings
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
 from spavl.threads import prepare_process
 
 if TYPE_CHECKING:
+    from spavl.labels.exchange import Imported as ImportedLabels
+    from spavl.labels.exchange import Labelled
+    from spavl.pipeline.calibrate import Calibrated
     from spavl.pipeline.check import RunPlan
+    from spavl.pipeline.next_answers import ChosenAnswer
     from spavl.pipeline.qualification import Qualification
     from spavl.pipeline.regrade import Regraded
+    from spavl.pipeline.run_agreement import RunAgreement
     from spavl.pipeline.scores import Scores
-    from spavl.pipeline.session import Session
+    from spavl.review.make import Kind, ReviewSettings
 
-SettingsSource = str | Path | Mapping[str, Any] | Settings
-"""Where settings come from: a YAML file, a mapping as such a file holds it, or settings that were loaded before."""
 R = TypeVar("R")
 
 
@@ -58,19 +59,11 @@ def open_run(
     given = {"out": None if out is None else str(out), "seed": seed, "limit": limit}
     # as JSON, which is YAML: a folder named `2024` stays text
     words = [f"{key}={dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]
-    file = Path(settings) if isinstance(settings, str | Path) else None
-    loaded = load_settings(Settings, file, [*overrides, *words], defaults=_tree(settings))
-    return PipelineRun(loaded, allow_code=allow_code, replay=replay, progress=progress or NoProgress())
+    checked = loaded(settings, [*overrides, *words])
+    return PipelineRun(checked, allow_code=allow_code, replay=replay, progress=progress or NoProgress())
 
 
-def _tree(settings: SettingsSource | None) -> dict[str, Any]:
-    """Settings that are given as such, as plain data that may be changed; empty where a file has them."""
-    if isinstance(settings, Settings):
-        return settings.model_dump()
-    return deepcopy(dict(settings)) if isinstance(settings, Mapping) else {}
-
-
-class PipelineRun:
+class PipelineRun(PairSet):
     """A run of the pipeline: its settings, its folder, and a method for each thing that can be made in it.
 
     Between two calls it holds nothing: no lock on the call store, no weights, no connection. After an error or an
@@ -84,10 +77,8 @@ class PipelineRun:
     """
 
     def __init__(self, settings: Settings, *, allow_code: bool, replay: bool = False, progress: Progress) -> None:
+        super().__init__(settings.out, settings, allow_code=allow_code, replay=replay, progress=progress)
         self.settings = settings
-        self._allow_code = allow_code
-        self._replay = replay
-        self._progress = progress
 
     @property
     def folder(self) -> Path:
@@ -220,6 +211,127 @@ class PipelineRun:
 
         return write_run_report(self.folder, out=Path(out) if out else None, examples=examples)
 
+    def draw_review(
+        self,
+        n: int = 500,
+        *,
+        name: str = "first",
+        answers: bool = False,
+        overlap: float = 0.1,
+        seed: int = 0,
+    ) -> Path:
+        """Draw a stratified sample for people to label; the same run and arguments draw the same. Returns its folder.
+
+        Args:
+            n: how many pairs or answers.
+            name: of the review, `RUN/review/NAME`.
+            answers: draw answers of the evaluated models, by which guards are calibrated, and no pairs.
+            overlap: share that several annotators label.
+            seed: of the draw.
+
+        Raises:
+            DataError: there is nothing to draw from.
+            SettingsError: nothing can be called by that name.
+            RunError: there is another review of that name.
+        """
+        from spavl.review.make import ReviewSettings
+
+        kind: Kind = "answers" if answers else "pairs"
+        return self._made_review(name, ReviewSettings(kind=kind, n=n, overlap=overlap, seed=seed))
+
+    def draw_next(
+        self, n: int = 100, *, name: str = "next", of: str | None = None, labels: Sequence[str | Path] = ()
+    ) -> Path:  # fmt: skip
+        """Make a review of the answers whose labels would make calibrated rates surest. Returns its folder.
+
+        Args:
+            n: how many answers.
+            name: of the new review.
+            of: review whose labels there are so far; None: all reviews of answers.
+            labels: files of further labels.
+
+        Raises:
+            DataError: all answers are labelled, or labels cannot be read.
+            SettingsError: nothing can be called by that name.
+            RunError: there is another review of that name, or nothing was evaluated yet.
+        """
+        from spavl.pipeline.calibrate import calibrate_run
+        from spavl.pipeline.next_answers import next_answers
+        from spavl.review.make import ReviewSettings
+
+        made = calibrate_run(self.folder, name=of, files=_paths(labels), none_yet=True)
+        chosen = next_answers(self.folder, made, n)
+        return self._made_review(name, ReviewSettings(kind="answers", n=n, order="active"), chosen)
+
+    def export_labels(self, file: str | Path, *, name: str = "first", label_studio: bool = False) -> Labelled:
+        """Write all labels of a review, with the items that they are of. Returns them.
+
+        Args:
+            file: one that ends with `.csv`, `.json` or `.jsonl`.
+            name: of the review.
+            label_studio: write the items as tasks of Label Studio, and its page beside them.
+
+        Raises:
+            DataError: there is no such review, or the ending is another.
+            RunError: the file cannot be written.
+        """
+        from spavl.labels.exchange import database_of, read_labels, write_labels
+        from spavl.labels.label_studio import write_tasks
+
+        found = read_labels(database_of(self._review(name)))
+        if label_studio:
+            write_tasks(Path(file), found.items)
+        else:
+            write_labels(Path(file), found)
+        return found
+
+    def import_labels(self, file: str | Path, *, name: str = "first", of_another: bool = False) -> ImportedLabels:
+        """Add the labels of a file to a review; done again, it adds none.
+
+        Args:
+            file: labels as CSV, JSON or JSON lines, or an export of Label Studio.
+            name: of the review.
+            of_another: take labels of another run too.
+
+        Raises:
+            DataError: there is no such review, the file cannot be read, or it is of another run.
+        """
+        from spavl.labels.exchange import database_of, import_labels
+        from spavl.labels.store import LabelStore
+
+        with LabelStore(database_of(self._review(name))) as store:
+            return import_labels(store, Path(file), of_another=of_another)
+
+    def agreement(self, name: str | None = None, *, labels: Sequence[str | Path] = ()) -> RunAgreement:
+        """How far people agree with the judges and with each other, who leans where, and which pairs are to be fixed.
+
+        Args:
+            name: of the review; None: the only one.
+            labels: files of further labels.
+
+        Raises:
+            RunError: there is no run, or no review.
+            DataError: labels cannot be read, or nobody has judged anything.
+        """
+        from spavl.pipeline.run_agreement import run_agreement
+
+        return run_agreement(self.folder, name=name, files=_paths(labels))
+
+    def calibrate(self, name: str | None = None, *, labels: Sequence[str | Path] = ()) -> Calibrated:
+        """How often guards err by people's labels of the run's answers; `run.json` keeps the rates corrected for it.
+
+        Args:
+            name: of the review; None: all reviews of answers.
+            labels: files of further labels.
+
+        Raises:
+            RunError: nothing was evaluated in the run yet, or no metric is one that labels correct.
+            DataError: labels cannot be read, or none is of an answer of the run.
+        """
+        from spavl.pipeline.calibrate import calibrate_run
+
+        return calibrate_run(self.folder, name=name, files=_paths(labels))
+
     def records(self, kind: type[R]) -> Iterator[R]:
         """The records of a kind as the last stage that makes them left them, one after the other.
 
@@ -246,9 +358,17 @@ class PipelineRun:
         """
         return Run(self.folder).manifest()
 
-    def _session(self, *, look_only: bool = False) -> Session:
-        from spavl.pipeline.session import Session
+    def _review(self, name: str) -> Path:
+        from spavl.review.make import review_folder
 
-        return Session(
-            self.settings, self._progress, allow_code=self._allow_code, replay=self._replay, look_only=look_only
-        )
+        return review_folder(Run(self.folder), name)
+
+    def _made_review(self, name: str, settings: ReviewSettings, chosen: Sequence[ChosenAnswer] = ()) -> Path:
+        from spavl.review.make import make_review
+
+        make_review(Run(self.folder).found(), self._review(name), settings, chosen).close()
+        return self._review(name)
+
+
+def _paths(files: Sequence[str | Path]) -> list[Path]:
+    return [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
