@@ -18,10 +18,9 @@ import pyarrow as pa
 from spavl.atomic import write_text
 from spavl.dataset.shortcuts import shortcuts
 from spavl.errors import DataError, RunError
+from spavl.preferences.card import CardFacts, CardSplit, contents_of, dataset_card
 from spavl.records import PreferencePair, Query
 from spavl.tables import read_footer, slices_of, write_batches
-from spavl.tables.query import query
-from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 
 _TURN = {name: {"dtype": "string", "_type": "Value"} for name in ("role", "text")}
 IMAGE_MARK = "<image>\n"
@@ -60,35 +59,15 @@ GROUP_ROWS = 100
 GROUP_BYTES = 64 * 2**20
 """Picture bytes after which a row group ends."""
 
-
-TOPICS = f"SELECT {TOP_NAME} AS name, count(*) FROM pairs GROUP BY name ORDER BY count(*) DESC, name"
-LEVEL = f"SELECT {TOP_LEVEL} FROM pairs"
-LICENSES = "SELECT DISTINCT license FROM pairs ORDER BY license"
-_CARD = """---
-{{ card_data }}
----
-# Safety preference pairs
-
-{{ "{:,}".format(pairs) }} rows of (image, question, chosen, rejected), made with spavl. Load with
-`datasets.load_dataset("PATH_OF_THIS_FOLDER")`.
-
-| {{ level }} | pairs |
-|---|---|
-{% for name, count in topics -%}
-| {{ name }} | {{ "{:,}".format(count) }} |
-{% endfor %}
-- Chosen answers graded unsafe by the guard: {{ "{:,}".format(unsafe) }} of {{ "{:,}".format(pairs) }}; without a
-  verdict: {{ "{:,}".format(ungraded) }}. `rejected` means *less preferred*, not harmful: the label mixes harmlessness
-  and helpfulness.
-- Every pair was judged in both reading orders; only agreeing verdicts are here. `judges_for` and `judges_against` name
-  the judges that preferred the chosen answer and the other one; `reason_ab` and `reason_ba` are what the first of them
-  said in the two orders (the published rationales call these reason1 and reason2), and may quote harmful answers.
-- What tells chosen from rejected answers, as the probability that a chosen one ranks above a rejected one (0.50 tells
-  nothing): length alone {{ length_auc }}, the responder alone {{ source_auc }}. The chosen answer is the longer one in
-  {{ longer }} of the pairs.
-- Licences of the pictures: {{ licenses }}. The columns `license` and `image_sha256` name each one.
-- Intended for making vision-language models safer, and for research on that.
-"""
+_FORM = "the published dataset `sqrti/SPA-VL`"
+_NOTES = (
+    "Every pair was judged in both reading orders; only agreeing verdicts are here. `judges_for` and `judges_against` "
+    "name the judges that preferred the chosen answer and the other one; `reason_ab` and `reason_ba` are what the "
+    "first of them said in the two orders (the published rationales call these reason1 and reason2), and may quote "
+    "harmful answers.",
+    "The columns `license` and `image_sha256` name the licence and the bytes of each picture.",
+)
+"""What the card says beside numbers."""
 
 
 def export(pairs: Path, *, folder: Path, out: Path, made_from: str) -> dict[str, int]:
@@ -196,30 +175,8 @@ def _earlier(asked: Query) -> list[dict[str, str]] | None:
 
 
 def _card(pairs: Path, splits: Mapping[str, int]) -> str:
-    """The dataset card: metadata by which the Hub and `datasets` find the splits, then what is in them."""
-    from huggingface_hub import DatasetCard, DatasetCardData
-
-    files = [{"split": split, "path": f"data/{split}.parquet"} for split in splits]
-    metadata = DatasetCardData(
-        task_categories=["image-text-to-text"], tags=["safety", "preference", "dpo", "spa-vl"],
-        configs=[{"config_name": "default", "data_files": files}],
-    )  # fmt: skip
-    measured = shortcuts(pairs)
-    card = DatasetCard.from_template(
-        metadata,
-        template_str=_CARD,
-        pairs=sum(splits.values()),
-        level=query(LEVEL, pairs=pairs)[0][0],
-        topics=query(TOPICS, pairs=pairs),
-        unsafe=query("SELECT count(*) FROM pairs WHERE NOT chosen_safe", pairs=pairs)[0][0],
-        ungraded=query("SELECT count(*) FROM pairs WHERE chosen_safe IS NULL", pairs=pairs)[0][0],
-        longer="–" if measured["chosen_longer"] is None else f"{100 * measured['chosen_longer']:.1f} %",
-        length_auc=_auc(measured["length_auc"]),
-        source_auc=_auc(measured["source_auc"]),
-        licenses=", ".join(row[0] for row in query(LICENSES, pairs=pairs)) or "unknown",
-    )
-    return f"{card}\n"
-
-
-def _auc(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
+    return dataset_card(CardFacts(
+        form=_FORM, command="build", splits={name: CardSplit(f"data/{name}.parquet", n) for name, n in splits.items()},
+        schema=SCHEMA, next='datasets.load_dataset("FOLDER")', measured=shortcuts(pairs), contents=contents_of(pairs),
+        counted=" and ".join(f"`{name}`" for name in splits), notes=_NOTES,
+    ))  # fmt: skip

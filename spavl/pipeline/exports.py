@@ -17,7 +17,6 @@ from spavl.atomic import atomic_write, remove_abandoned, write_json, write_text
 from spavl.config.align import PairForm, Preference
 from spavl.dataset.shortcuts import shortcuts
 from spavl.errors import DataError, RunError, SettingsError
-from spavl.interchange.card import CardFacts, dataset_card, licenses_of, topics_of
 from spavl.interchange.push import NOTE, check_push, push
 from spavl.interchange.writers import guard_rows
 from spavl.interchange.writers.cells import FOLDER
@@ -25,6 +24,7 @@ from spavl.interchange.writers.forms import EXPORTS, ExportForm
 from spavl.interchange.writers.row import Holdings, export_rows, holdings
 from spavl.interchange.writers.write import TRAIN, Written, write_dataset_info, write_rows
 from spavl.plural import plural
+from spavl.preferences.card import CardFacts, CardSplit, contents_of, dataset_card
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
 from spavl.preferences.pairs import Reading
 from spavl.progress import Progress
@@ -45,7 +45,7 @@ CACHE = Path(".spavl/pairs")
 AUDIT = "audit.json"
 """File of an audit, beside the dataset or in its run folder."""
 _MEASURED = (
-    "pair_id", "chosen", "rejected", "class1", "class3", "license", "chosen_source", "rejected_source",
+    "pair_id", "chosen", "rejected", "class1", "class2", "class3", "license", "chosen_source", "rejected_source",
     "chosen_outcome", "rejected_outcome", "chosen_safe", "rejected_safe",
 )  # fmt: skip
 """Columns that the card is measured on."""
@@ -184,11 +184,16 @@ def _export(request: ExportRequest, folder: Path, progress: Progress) -> Exporte
     next_ = _next(form.next, request.out)
     lost, unread = form.lost(held), _unread(form, held)
     facts = CardFacts(
-        form=form.what, splits=splits, schema=form.schema(held), next=_next(form.next, Path("FOLDER")), lost=lost,
-        unread=unread, verdict=_verdict(request), **_measured(sources[TRAIN], splits[TRAIN]),
+        form=form.what, command="export", splits=_card_splits(splits), schema=form.schema(held),
+        next=_next(form.next, Path("FOLDER")), lost=lost, unread=unread, verdict=_verdict(request),
+        **_measured(sources[TRAIN], splits[TRAIN]),
     )  # fmt: skip
     write_text(folder / "README.md", dataset_card(facts))
     return Exported(folder=request.out, form=request.form, splits=splits, lost=lost, unread=unread, next=next_)
+
+
+def _card_splits(splits: Mapping[str, Written]) -> dict[str, CardSplit]:
+    return {name: CardSplit(split.file, split.rows, split.refused) for name, split in splits.items()}
 
 
 def _unread(form: ExportForm, held: Holdings) -> tuple[str, ...]:
@@ -238,7 +243,7 @@ def _measured(dataset: PreferenceDataset, written: Written) -> dict[str, Any]:
         sources = measured["largest_source"]["chosen"]
         if sources is None or sources["name"] is None:
             measured["source_auc"] = None
-        return {"measured": measured, "topics": topics_of(kept), "licenses": licenses_of(kept)}
+        return {"measured": measured, "contents": contents_of(kept)}
 
 
 def _kept(table: pq.ParquetFile, mask: np.ndarray) -> Iterator[pa.Table]:
@@ -279,7 +284,7 @@ def _guard_export(request: ExportRequest, folder: Path, progress: Progress) -> E
             graded = guard_rows.graded_of_pairs(export_rows(dataset, holdings([dataset]).about))
         written = guard_rows.write_graded(graded, folder, total=total, on_progress=on_progress)
     facts = CardFacts(
-        form=FORMS[GUARD], splits={TRAIN: written}, schema=guard_rows.SCHEMA,
+        form=FORMS[GUARD], command="export", splits=_card_splits({TRAIN: written}), schema=guard_rows.SCHEMA,
         next=_next(guard_rows.NEXT, Path("FOLDER")),
     )  # fmt: skip
     write_text(folder / "README.md", dataset_card(facts))

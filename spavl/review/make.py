@@ -15,6 +15,7 @@ from spavl.labels.record import current_labels
 from spavl.labels.store import LabelStore
 from spavl.pictures import file_sha256
 from spavl.pipeline.next_answers import ChosenAnswer
+from spavl.pipeline.people import REVIEWS
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.review.answers import answers_of_run, chosen_answers
 from spavl.review.pairs import Sample, pairs_of_dataset, pairs_of_run
@@ -24,8 +25,6 @@ from spavl.rows import brief
 from spavl.run import Run
 from spavl.tables import read_footer
 
-REVIEWS: Final = "review"
-"""Folder of the reviews in a run folder."""
 _NAME: Final = re.compile(r"\w[\w.-]*(?<!\.)")
 Kind = Literal["pairs", "answers"]
 """What is reviewed."""

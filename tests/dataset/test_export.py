@@ -114,7 +114,7 @@ def test_a_grade_that_is_not_known_stays_unknown(tmp_path: Path) -> None:
     run = tmp_path / "run"
     exporting([samples.pair(samples.query(record(run, 0)), chosen_outcome=None)], folder=run, out=run / "dataset")
     assert opened(run / "dataset", tmp_path / "cache")["train"][0]["chosen_safe"] is None
-    assert "verdict: 1." in (run / "dataset" / "README.md").read_text("utf-8")
+    assert "Without a verdict: 1 chosen, 0 rejected." in (run / "dataset" / "README.md").read_text("utf-8")
 
 
 def test_a_harmless_question_about_a_harmful_picture_is_benign_and_its_system_turn_is_kept(tmp_path: Path) -> None:
@@ -134,8 +134,10 @@ def test_the_card_has_yaml_metadata_and_says_what_is_in_the_dataset(tmp_path: Pa
     assert [f["split"] for f in head["configs"][0]["data_files"]] == ["train", "heldout"]
     assert "5 rows" in card
     assert "| Malicious Use | 5 |" in card
-    assert "graded unsafe by the guard: 1 of 5; without a\n  verdict: 0." in card
-    assert "CC0" in card
+    assert "| domain | pairs of `train` and `heldout` |" in card
+    assert "with a verdict: chosen 20.0 %, rejected 100.0 %. Without a verdict: 0 chosen, 0 rejected." in card
+    assert "CC0 (5)" in card and "may quote harmful answers" in card and "written by `spavl build`" in card
+    assert "- `image`: picture (bytes, path)\n- `question`: string" in card
     assert str(tmp_path) not in card
 
 

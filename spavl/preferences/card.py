@@ -1,4 +1,4 @@
-"""The dataset card of an export: what is in it, by measured numbers, what is not, and what it is for."""
+"""The card of a dataset: what is in it, by measured numbers, what is not, and what it is for."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from typing import Any
 
 import pyarrow as pa
 
-from spavl.interchange.writers.write import Written
 from spavl.plural import plural
 from spavl.tables.query import query
+from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 from spavl.visible_text import visible
 
-DOMAINS = 30
-"""Most subjects of the table."""
-_SUBJECT = "coalesce(nullif(class1, ''), nullif(class3, ''), 'without a class')"
-_TOPICS = f"SELECT {_SUBJECT} AS name, count(*) FROM pairs GROUP BY name ORDER BY count(*) DESC, name LIMIT {DOMAINS}"
-_LICENSES = "SELECT coalesce(license, 'unknown'), count(*) FROM pairs GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT 20"
+MOST_SUBJECTS, MOST_LICENSES = 60, 20
+"""Most rows of the table of subjects, and most licences that are named."""
+_TOPICS = f"""
+SELECT coalesce(nullif({TOP_NAME}, ''), 'without a class') AS name, count(*) FROM pairs
+GROUP BY name ORDER BY count(*) DESC, name LIMIT {MOST_SUBJECTS}
+"""
+_COUNTS = f"SELECT {TOP_LEVEL}, count(*) - count(chosen_safe), count(*) - count(rejected_safe) FROM pairs"
+_LICENSES = f"""
+SELECT coalesce(nullif(license, ''), 'unknown') AS name, count(*) FROM pairs
+GROUP BY name ORDER BY count(*) DESC, name LIMIT {MOST_LICENSES}
+"""
 _CARD = """---
 {{ card_data }}
 ---
 # Safety preference pairs
 
-{{ "{:,}".format(rows) }} rows in the form of {{ form }}, written by `spavl export`. The questions and answers may be
-harmful: that is what the data are about.
+{{ "{:,}".format(rows) }} rows in the form of {{ form }}, written by `spavl {{ command }}`. The questions and
+answers may be harmful: that is what the data are about.
 
 | split | rows | file |
 |---|--:|---|
@@ -35,7 +41,7 @@ harmful: that is what the data are about.
 | {{ name }} | {{ "{:,}".format(split.rows) }} | `{{ split.file }}` |
 {% endfor %}
 {% if topics -%}
-| domain | pairs of `train` |
+| {{ level }} | pairs of {{ subjects_of }} |
 |---|--:|
 {% for name, count in topics -%}
 | {{ name }} | {{ "{:,}".format(count) }} |
@@ -64,13 +70,41 @@ _GATE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class CardSplit:
+    """A split of the dataset."""
+
+    file: str
+    """Path of the file, relative to the card."""
+    rows: int
+    """Its rows."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Rows that are not in it, by the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is in a table of pairs, counted."""
+
+    level: str
+    """What the subjects are: domains, categories or subcategories."""
+    topics: Sequence[tuple[str, int]]
+    """Subjects with their numbers of pairs, the most first."""
+    licenses: Sequence[tuple[str, int]]
+    """Licences of pictures with their numbers of pairs, the most first."""
+    ungraded: tuple[int, int]
+    """Chosen and rejected answers without a verdict of a guard."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
     """What a card says."""
 
     form: str
     """Whose form the rows are in."""
-    splits: Mapping[str, Written]
+    command: str
+    """The command that wrote them."""
+    splits: Mapping[str, CardSplit]
     """By name."""
     schema: pa.Schema
     """Columns of the files."""
@@ -78,10 +112,12 @@ class CardFacts:
     """How the rows are used."""
     measured: Mapping[str, Any] = field(default_factory=dict)
     """Shares and AUCs of the pairs, as `spavl.dataset.shortcuts` gives them; empty where the rows are no pairs."""
-    topics: Sequence[tuple[str, int]] = ()
-    """Subjects with their numbers of pairs."""
-    licenses: Sequence[tuple[str, int]] = ()
-    """Licences of pictures with their numbers of pairs."""
+    contents: Contents | None = None
+    """What is in them; None where the rows are no pairs."""
+    counted: str = "`train`"
+    """Which splits these two are of."""
+    notes: Sequence[str] = ()
+    """What else is to be said of the rows, a sentence or more each."""
     lost: Sequence[str] = ()
     """Fields that the form has no room for."""
     unread: Sequence[str] = ()
@@ -90,22 +126,15 @@ class CardFacts:
     """The sentence of `spavl audit` on the pairs; empty where there was no audit."""
 
 
-def topics_of(pairs: Path) -> list[tuple[str, int]]:
-    """The domains of a table of pairs with their numbers, the most first.
+def contents_of(pairs: Path) -> Contents:
+    """What is in a table of pairs, counted.
 
     Args:
-        pairs: table with `class1` and `class3`.
+        pairs: table with the three classes, `license`, `chosen_safe` and `rejected_safe`.
     """
-    return [(str(name), int(count)) for name, count in query(_TOPICS, pairs=pairs)]
-
-
-def licenses_of(pairs: Path) -> list[tuple[str, int]]:
-    """The licences of a table of pairs with their numbers, the most first.
-
-    Args:
-        pairs: table with `license`.
-    """
-    return [(str(name), int(count)) for name, count in query(_LICENSES, pairs=pairs)]
+    ((level, *ungraded),) = query(_COUNTS, pairs=pairs)
+    topics, licenses = (query(sql, pairs=pairs) for sql in (_TOPICS, _LICENSES))
+    return Contents(level=level, topics=topics, licenses=licenses, ungraded=(ungraded[0], ungraded[1]))
 
 
 def dataset_card(facts: CardFacts) -> str:
@@ -124,22 +153,26 @@ def dataset_card(facts: CardFacts) -> str:
     )  # fmt: skip
     card = DatasetCard.from_template(
         metadata, template_str=_CARD, rows=sum(split.rows for split in facts.splits.values()), form=facts.form,
-        splits=facts.splits, topics=[(_inert(name), count) for name, count in facts.topics],
-        lines=_lines(facts), next=facts.next,
+        command=facts.command, splits=facts.splits, subjects_of=facts.counted, next=facts.next, lines=_lines(facts),
+        level=facts.contents.level if facts.contents else "",
+        topics=[(_inert(name), count) for name, count in facts.contents.topics] if facts.contents else [],
         columns=[(one.name, _kind(one.type)) for one in facts.schema],
     )  # fmt: skip
     return f"{card}\n"
 
 
 def _lines(facts: CardFacts) -> list[str]:
-    found = _measured_lines(facts.measured) if facts.measured else []
-    if facts.licenses:
-        found.append(
-            "Licences of the pictures: " + ", ".join(f"{_inert(name)} ({n:,})" for name, n in facts.licenses) + "."
-        )
+    found: list[str] = []
+    if facts.contents:
+        found += _measured_lines(facts.measured, facts.contents.ungraded)
+        named = ", ".join(f"{_inert(name)} ({n:,})" for name, n in facts.contents.licenses)
+        found.append(f"Licences of the pictures: {named or 'unknown'}.")
+    found += facts.notes
     if facts.verdict:
         found.append(f"`spavl audit` says: {_inert(facts.verdict)}")
-    refused: Counter[str] = sum((split.refused for split in facts.splits.values()), start=Counter())
+    refused = Counter[str]()
+    for split in facts.splits.values():
+        refused.update(split.refused)
     found += [f"Left out, {plural(count, 'row')}: {reason}." for reason, count in refused.most_common()]
     if facts.lost:
         found.append(f"Not in this form, though the source has them: {', '.join(facts.lost)}.")
@@ -148,12 +181,13 @@ def _lines(facts: CardFacts) -> list[str]:
     return found
 
 
-def _measured_lines(measured: Mapping[str, Any]) -> list[str]:
+def _measured_lines(measured: Mapping[str, Any], ungraded: tuple[int, int]) -> list[str]:
     chosen, rejected = _share(measured["chosen_unsafe"]), _share(measured["rejected_unsafe"])
     length, source = _auc(measured["length_auc"]), _auc(measured["source_auc"])
     return [
-        f"Answers graded unsafe by the guard, of those with a verdict: chosen {chosen}, rejected {rejected}. "
-        "`rejected` means *less preferred*, not harmful.",
+        f"Answers graded unsafe by the guard, of those with a verdict: chosen {chosen}, rejected {rejected}. Without a "
+        f"verdict: {ungraded[0]:,} chosen, {ungraded[1]:,} rejected. `rejected` means *less preferred*, not harmful: "
+        "the label mixes harmlessness and helpfulness.",
         "What tells chosen from rejected answers, as the probability that a chosen one ranks above a rejected one "
         f"(0.50 tells nothing): length alone {length}, the source of the answer alone {source}. The chosen answer is "
         f"the longer one in {_share(measured['chosen_longer'])} of the pairs.",
