@@ -108,15 +108,22 @@ def run(measures: Callable[[], Sequence[Measure]], arguments: Sequence[str] | No
     raise SystemExit(int(any(row["holds"] is False for row in rows)))
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]], on: dict[str, Any] | None = None) -> None:
+def write(
+    path: Path, rows: Sequence[dict[str, Any]], on: dict[str, Any] | None = None,
+    on_each: Mapping[str, dict[str, Any]] | None = None,
+) -> None:  # fmt: skip
     """Write the JSON file of one benchmark, or of all of them; one that is stopped meanwhile leaves the old file.
 
     Args:
         path: the file; its folder is made.
         rows: as `Measure.row` gives them.
         on: the machine that measured them; None: this one.
+        on_each: in place of it the machine of each part, by the part's name.
     """
-    content = {"machine": machine() if on is None else on, "measures": list(rows)}
+    each = dict(on_each or {"": machine() if on is None else on})
+    first = next(iter(each.values()))
+    where = {"machine": first} if all(one == first for one in each.values()) else {"machines": each}
+    content = {**where, "measures": list(rows)}
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -3,7 +3,10 @@
 python -m bench.table [NAME …] [--json FILE]
 
 Each benchmark runs in a process of its own; those that take hours only where they are named. One that breaks is a row
-that does not hold; the others still run.
+that does not hold; the others still run. What was measured apart becomes one file:
+
+python -m bench.trust people probes --keep --json FILE         # measures these; the file's other rows stay
+python -m bench.trust --take audit=A.json --keep --json FILE   # takes what `python -m bench.trusting.audit` wrote
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measures import table, write
+from bench.measures import machine, table, write
 
 FOLDER = Path(__file__).resolve().parent
 NOT_BENCHMARKS = (
@@ -39,16 +43,61 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"which benchmarks; all but {', '.join(LONG)} unless named")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measures there")
+    parser.add_argument("--keep", action="store_true", help="leave rows of other benchmarks in FILE as they are")
+    parser.add_argument("--take", action="append", default=[], metavar="NAME=FILE",
+                        help="take what a benchmark wrote with a --json of its own; repeatable")  # fmt: skip
     options = parser.parse_args(arguments)
     known = benchmarks(folder)
-    unknown = [name for name in options.names if name not in known]
+    taken = dict(one.partition("=")[::2] for one in options.take)
+    unknown = [name for name in (*options.names, *taken) if name not in known]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}; there is {', '.join(known) or 'none'}")
-    rows = [row for name in options.names or [n for n in known if n not in LONG] for row in measured(folder, name)]
+    parts = {name: read(Path(file), name) for name, file in taken.items()}
+    for name in options.names or ([] if taken else [n for n in known if n not in LONG]):
+        parts[name] = Part(measured(folder, name), machine())
     if options.json:
-        write(options.json, rows)
+        there = parts_of(options.json, known) if options.keep else {}
+        merged = {name: part for name, part in sorted({**there, **parts}.items()) if part.rows}
+        rows = [row for part in merged.values() for row in part.rows]
+        write(options.json, rows, on_each={name: part.machine for name, part in merged.items()})
+    rows = [row for part in parts.values() for row in part.rows]
     print(table(rows))
     return int(any(row["holds"] is False for row in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one benchmark measured."""
+
+    rows: list[dict[str, Any]]
+    """Its rows, each with its name."""
+    machine: dict[str, Any]
+    """Where it was measured."""
+
+
+def read(file: Path, name: str) -> Part:
+    """What a benchmark wrote with a `--json` of its own.
+
+    Args:
+        file: that it wrote.
+        name: of the benchmark.
+    """
+    tree = json.loads(file.read_text("utf-8"))
+    return Part([{**row, "bench": name} for row in tree["measures"]], tree["machine"])
+
+
+def parts_of(file: Path, known: Sequence[str]) -> dict[str, Part]:
+    """The parts of a file of several benchmarks; none where there is no file.
+
+    Args:
+        file: the file.
+        known: benchmarks that there are; rows of others are dropped.
+    """
+    if not file.exists():
+        return {}
+    tree = json.loads(file.read_text("utf-8"))
+    rows = {name: [row for row in tree["measures"] if row["bench"] == name] for name in known}
+    return {name: Part(own, tree.get("machines", {}).get(name, tree.get("machine", {}))) for name, own in rows.items()}
 
 
 def benchmarks(folder: Path) -> list[str]:

@@ -1,8 +1,14 @@
-"""What makes a dataset trustworthy against its floors, each part in a process of its own.
+"""What makes a dataset trustworthy against its floors, each part in a process of its own; an hour and a half.
 
-python -m bench.trust [PART …] [--json FILE]
+python -m bench.trust [PART …] [--keep] [--json FILE]
 
-Each part can be run alone, as `python -m bench.trusting.audit --json FILE`.
+Each part can be run alone, as `python -m bench.trusting.audit --json FILE`. `bench/results/trust.json` is measured part
+after part: with `--keep` the parts that are named are measured anew, and the rows of all others stay, each with the
+machine that measured it.
+
+python -m bench.trust audit contamination --keep --json bench/results/trust.json
+python -m bench.trust --take audit=audit.json --keep --json bench/results/trust.json
+make docs
 """
 
 from __future__ import annotations

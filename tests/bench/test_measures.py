@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measures import write
+from bench.measures import Measure, machine, write
 
 FOLDER = Path(__file__).parents[2] / "bench"
 
@@ -125,3 +125,30 @@ def test_a_file_of_measures_is_replaced_whole_and_names_its_machine(tmp_path):
     write(file, [])
     assert json.loads(before.read_text())["machine"] == {"gpu": "another"}, "what was there is not written into"
     assert json.loads(file.read_text())["machine"]["cores"] > 0
+
+
+def test_parts_that_are_measured_apart_become_one_file(tmp_path: Path) -> None:
+    folder, out = tmp_path / "parts", tmp_path / "all.json"
+    folder.mkdir()
+    for name in ("one", "two", "three"):
+        write_bench(folder, name, [(name, 1, 1, "", "higher", "counted")])
+    at_first = tmp_path / "three.json"
+    write(at_first, [Measure("three", 9, 1, "", "higher", "counted").row()], {**machine(), "cores": 99})
+
+    def measured(*words: object) -> list[tuple[str, int]]:
+        script = "from sys import argv, exit; from pathlib import Path; from bench.table import main\n"
+        script += "exit(main(argv[2:], Path(argv[1])))"
+        done = run("-c", script, folder, *words, "--json", out, at=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return [(row["bench"], row["value"]) for row in json.loads(out.read_text())["measures"]]
+
+    assert measured("two") == [("two", 1)]
+    assert measured("one", "--keep") == [("one", 1), ("two", 1)]
+    assert "machine" in json.loads(out.read_text()), "one machine measured all"
+    assert measured("--take", f"three={at_first}", "--keep") == [("one", 1), ("three", 9), ("two", 1)]
+    machines = json.loads(out.read_text())["machines"]
+    assert {name: one["cores"] == 99 for name, one in machines.items()} == {"one": False, "three": True, "two": False}
+    assert measured("three", "--keep") == [("one", 1), ("three", 1), ("two", 1)]
+    write_bench(folder, "two", [])
+    assert measured("two", "--keep") == [("one", 1), ("three", 1)], "a part that measures nothing now has no rows"
+    assert measured("one") == [("one", 1)], "without --keep the file is written anew"
