@@ -53,10 +53,11 @@ def agreement(
     if json_file:
         write_text(json_file, (made.folder / FILE).read_text("utf-8"))
     say(f"\nNumbers: {made.folder / FILE}\nTo fix:  {made.folder / TO_FIX}\n"
-        f"Next:    `spavl report {folder}` shows it; a build uses labels as its settings say")  # fmt: skip
+        f"Next:    `spavl report {folder}` shows it; `spavl build SETTINGS build.labels={made.folder}` lets labels of "
+        "pairs decide")  # fmt: skip
 
 
-@agreement_app.command(epilog="Example: [bold]spavl calibrate runs/first --next 100[/bold]")
+@agreement_app.command(epilog="Example: [bold]spavl calibrate runs/first --next 100 --review second[/bold]")
 def calibrate(
     folder: RunFolder,
     name: Annotated[str | None, typer.Option(help="Name of the review. Default: all reviews of answers.")] = None,
@@ -106,7 +107,8 @@ def _choose(folder: Path, made: Calibrated, count: int, review: str | None) -> N
                      chosen) as store:  # fmt: skip
         say("")
         print_review(store)
-    say(f"        then `spavl calibrate {folder}` again")
+        again = "; `--review` with another name chooses further ones" if store.labels() else ""
+    say(f"        Labelled, they count in `spavl calibrate {folder}`{again}")
 
 
 def _print_calibrated(made: Calibrated) -> None:

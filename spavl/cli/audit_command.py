@@ -17,7 +17,10 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A run folder, or 
 @audit_app.command(epilog="Example: [bold]spavl audit runs/first[/bold]")
 def audit(
     source: Source,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The folder of the audit.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The folder of the audit.", show_default="RUN/audit, or audit-NAME"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many pairs.")] = None,
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings that name the judges which probes ask.")
@@ -46,11 +49,23 @@ def audit(
     else:
         _print_audited(made)
         say(f"\nAudit:  {made.folder / 'audit.html'} ({FILE} and findings.parquet beside it)\n"
-            f"Next:   `spavl clean {source} --drop KIND --out FOLDER` leaves suspected pairs out")  # fmt: skip
+            f"Next:   {_next(source, made, out)}")  # fmt: skip
     if made.failed:
         raise typer.Exit(3)
     if fail and made.faults:
         raise typer.Exit(4)
+
+
+def _next(source: str, made: Audited, out: Path | None) -> str:
+    """What may follow: the suspected pairs left out, or training."""
+    suspected = sorted(made.suspects, key=lambda kind: -made.suspects[kind])
+    if not suspected or not made.suspects[suspected[0]]:
+        return f"train on it, or `spavl export {source} --as FORM --out FOLDER`"
+    named = f" --audit {out}" if out else ""
+    return (
+        f"`spavl clean {source} --drop {suspected[0]}{named} --out cleaned` leaves those suspected pairs out; "
+        "`--drop` takes any kind of them, or several"
+    )
 
 
 def _print_audited(made: Audited) -> None:
@@ -85,8 +100,8 @@ def clean(
 
     kinds = [kind.strip() for several in drop for kind in several.split(",") if kind.strip()]
     made = cleaned(AuditRequest(source=source, out=audited, limit=limit), kinds, out, TerminalProgress(console))
-    for kind, count in made.by_kind.items():
-        say(f"dropped {count:,}: {kind}")
+    for kind in dict.fromkeys(kinds):
+        say(f"dropped {made.by_kind.get(kind, 0):,}: {kind}")
     for reason, count in made.dataset.malformed.items():
         say(f"left out {count:,}: {reason}")
     say(f"\n{made.dataset.kept:,} pairs: {out} (what was dropped: {DROPPED})\nNext:   `spavl align --pairs {out}`")

@@ -48,8 +48,8 @@ def print_review(store: LabelStore) -> None:
     made, labels = store.path.parent, len(store.labels())
     there = f", {labels:,} labels already" if labels else ""
     say(f"{len(store):,} items{there}: {made}\n"
-        f"Next:   `spavl labels export {made} tasks.json --label-studio`, label them there, and "
-        f"`spavl labels import {made} FILE`")  # fmt: skip
+        f"Next:   `spavl review {made}` opens the page on which people label them; for Label Studio, "
+        f"`spavl labels export {made} tasks.json --label-studio`")  # fmt: skip
 
 
 @labels_app.command("export", epilog="Example: [bold]spavl labels export runs/first/review/first labels.csv[/bold]")
@@ -77,8 +77,13 @@ def export_labels(
     write_labels(out, found)
     for line in found.remarks:
         say(line)
-    say(f"{len(found.labels):,} labels of {len(found.items):,} items: {out}\n"
-        f"Next:   `build.labels={out}` lets them decide pairs on the next build")  # fmt: skip
+    say(f"{len(found.labels):,} labels of {len(found.items):,} items: {out}")
+    if not found.labels:
+        say(f"Next:   nobody has labelled an item yet: `spavl review {review}`")
+    elif any(item.kind == "answer" for item in found.items):
+        say(f"Next:   `spavl calibrate RUN --labels {out}`")
+    else:
+        say(f"Next:   `build.labels={out}` lets them decide pairs on the next build")
 
 
 @labels_app.command("import", epilog="Example: [bold]spavl labels import runs/first/review/first labels.csv[/bold]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spavl.pipeline.agreement import AgreementReport, HumanAgreement, JudgeAgreement
-from spavl.pipeline.agreement_biases import Bias
+from spavl.pipeline.agreement_biases import JUDGES, PEOPLE, Bias
 from spavl.plural import plural
 from spavl.report.agreement import AgreementShown, AgreementTable
 from spavl.statistics.intervals import Rate
@@ -94,7 +94,8 @@ def bias_words(one: Bias) -> str:
     """
     found = one.found
     way = "more" if (found.value or 0.0) > 0 else "less"
-    return f"{one.who} lean {way} than {one.against} to {_to(one)} ({_points(one)} points, {p_words(one.p_corrected)})"
+    leans = f"{one.who} {'lean' if one.who in (JUDGES, PEOPLE) else 'leans'}"
+    return f"{leans} {way} than {one.against} to {_to(one)} ({_points(one)} points, {p_words(one.p_corrected)})"
 
 
 def p_words(p: float) -> str:

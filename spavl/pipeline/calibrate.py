@@ -160,6 +160,9 @@ def _metrics(manifest: Mapping[str, Any], folder: Path) -> list[MeasuredMetric]:
 
 
 def _labels(run: Run, name: str | None, files: Sequence[Path], none_yet: bool) -> AnswerLabels:
+    if not (name or files or none_yet or reviews_of(run)):
+        raise RunError("Nobody has labelled an answer of this run yet", where=str(run.folder),
+                       try_=f"`spavl calibrate {run.folder} --next 100 --review first` chooses some")  # fmt: skip
     wanted = name is not None or reviews_of(run) or not (files or none_yet)
     reviews = read_people(review_folders(run, name)).items if wanted else ()
     return merged([labels_of_items(reviews), *(read_answer_labels(path) for path in files)])

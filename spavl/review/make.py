@@ -62,11 +62,11 @@ class ReviewSettings:
                 "annotators": self.annotators, "random": self.is_random}  # fmt: skip
 
 
-def review_folder(run: Run, name: str) -> Path:
-    """The folder of a review in a run folder.
+def review_folder(above: Run | Path, name: str) -> Path:
+    """The folder of a review.
 
     Args:
-        run: the run folder.
+        above: the run folder that it lies in, or the folder of a dataset's reviews.
         name: of the review.
 
     Raises:
@@ -75,7 +75,7 @@ def review_folder(run: Run, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{brief(name)} cannot be the name of a review", where="--name",
                             try_="letters, digits, `.`, `_` and `-`, such as `second`")  # fmt: skip
-    return run.folder / REVIEWS / name
+    return (above.folder / REVIEWS if isinstance(above, Run) else above) / name
 
 
 def make_review(

@@ -64,7 +64,7 @@ def test_a_sample_is_drawn_from_a_run_once_and_again_it_is_the_same(tmp_path: Pa
         run("draw", str(tmp_path / "runn"))
     run_of(tmp_path / "run").replace(pictures=400)
     said = run("draw", str(tmp_path / "run"), "--n", "4")
-    assert "4 items" in said and "--label-studio" in said
+    assert "4 items" in said and f"spavl review {tmp_path / 'run/review/first'}" in said and "--label-studio" in said
     again = run("draw", str(tmp_path / "run"), "--n", "4")
     assert again == said
     with pytest.raises(RunError, match="other settings"):

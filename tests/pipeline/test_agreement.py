@@ -56,7 +56,7 @@ def test_one_who_follows_the_left_and_one_who_follows_length_are_each_found() ->
     assert lengths["bob", ""] < 0.01 and lengths["cem", ""] > 0.001
     found = next(one for one in report.biases if (one.leaning, one.who) == ("position", "ann"))
     assert found.found.low < 0.4 < found.found.high
-    assert "ann lean more than even shares to the answer on the left" in agreement_sentence(report)
+    assert "ann leans more than even shares to the answer on the left" in agreement_sentence(report)
 
 
 def test_judges_who_like_length_a_source_or_err_in_a_domain_are_found() -> None:

@@ -200,7 +200,11 @@ def test_the_chosen_answers_become_a_review_whose_labels_calibrate(run: Run) -> 
     words = ["calibrate", str(run.folder), "--next", "200", "--review", "second"]
     told = CliRunner().invoke(app, words, env={"COLUMNS": "250"})
     folder = run.folder / "review" / "second"
-    assert told.exit_code == 0 and f"200 items: {folder}" in told.output and "then `spavl calibrate" in told.output
+    assert (
+        told.exit_code == 0
+        and f"200 items: {folder}" in told.output
+        and "they count in `spavl calibrate" in told.output
+    )
     chosen = next_answers(run.folder, calibrate_run(run.folder, none_yet=True), 200)
     with LabelStore(folder / "review.sqlite") as store:
         items = list(store.items())
@@ -238,6 +242,12 @@ def test_a_run_without_what_labels_correct_is_told_so(run: Run, tmp_path: Path) 
     run.replace(models={})
     with pytest.raises(RunError, match="Nothing was evaluated"):
         calibrate_run(run.folder)
+
+
+def test_a_run_without_labels_is_told_which_command_chooses_answers(run: Run) -> None:
+    with pytest.raises(RunError, match="Nobody has labelled an answer") as error:
+        calibrate_run(run.folder)
+    assert "--next 100 --review first" in error.value.try_
 
 
 @pytest.mark.parametrize("order", ["equal", "proportional"])
