@@ -81,7 +81,7 @@ def _settings(source: str, answers: bool, said: dict[str, Any]) -> ReviewSetting
 
 def _serve(started: Started, host: str, port: int | None, people: list[str]) -> None:
     from spavl.cli.terminal import say
-    from spavl.review.access import address
+    from spavl.review.access import address, name_of
     from spavl.review.app import create_app
     from spavl.review.serve import LOCAL, listen, serve
 
@@ -91,12 +91,12 @@ def _serve(started: Started, host: str, port: int | None, people: list[str]) -> 
     if started.remark:
         say(started.remark)
     for person in people:
-        say(f"{person}:  {address(host, at, review.token, started.personal_link(person))}")
+        say(f"{person}:  {address(name_of(host), at, review.token, started.personal_link(person))}")
     if host != LOCAL:
         say(
             "Other machines can reach this page, and what they send is not encrypted: let only a trusted network do so."
         )
-    shown = address("localhost" if host in (LOCAL, "0.0.0.0", "::") else host, at, review.token)
+    shown = address(name_of(host), at, review.token)
     serve(create_app(review, host=host), listening, on_start=lambda: say(
         f"{len(review.store):,} items: {review.folder}\nOpen:    {shown}\n"
         "Ctrl-C ends the page; every label is kept at once."))  # fmt: skip

@@ -88,6 +88,15 @@ def address(host: str, port: int, token: str, personal: str = "") -> str:
     return f"http://{named}:{port}/?{urlencode({'token': token} | ({'me': personal} if personal else {}))}"
 
 
+def name_of(host: str) -> str:
+    """What others call a server that listens at an address: of one that listens everywhere, the machine's name.
+
+    Args:
+        host: name or number of the address.
+    """
+    return socket.gethostname() if host in ("0.0.0.0", "::", "") else host
+
+
 def known_hosts(host: str) -> frozenset[str]:
     """Names by which the server may be called; numbers are always right, for no page can make one its own.
 

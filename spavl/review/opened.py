@@ -114,14 +114,14 @@ class OpenReview:
         Raises:
             RunError: the disk is full; nothing was written.
         """
-        item = self.store.at(_number(form.get("item")))
+        item = self.store.at(_number(form.get("position")))
         if item is None:
             return self.work(annotator, notice=GONE)
         try:
             label = label_of_form(form, item, annotator, self.order(item, annotator), subjects=self.subjects.names)
         except FormError as error:
             return self._work(annotator, item, form, problem=str(error), field=error.field)
-        written = self.store.add(label, key=f"label/{_number(form.get('item'))}/{_number(form.get('number'))}")
+        written = self.store.add(label, key=f"label/{_number(form.get('position'))}/{_number(form.get('number'))}")
         if written:
             self.breaks.note(annotator)
         return self.work(annotator, notice="" if written else AGAIN)
