@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -129,9 +130,20 @@ def settings_page() -> str:
 
 def commands_page() -> str:
     """Every command's own help."""
-    commands = re.findall(r"^│ (\w+) ", _help(), re.M)
-    parts = [f"## spavl {command}\n\n```text\n{_help(command).strip()}\n```\n" for command in commands]
+    parts = [part for command in _commands_in(_help()) for part in _help_of(command)]
     return "# Commands\n\nWritten by `make docs` from the commands themselves.\n\n" + "\n".join(parts)
+
+
+def _help_of(*words: str) -> Iterator[str]:
+    """Help of a command, and after it of those that it has."""
+    text = _help(*words)
+    yield f"## spavl {' '.join(words)}\n\n```text\n{text.strip()}\n```\n"
+    for command in _commands_in(text):
+        yield from _help_of(*words, command)
+
+
+def _commands_in(text: str) -> list[str]:
+    return re.findall(r"^│ (\w+) ", text, re.M)
 
 
 def nouns_page() -> str:
