@@ -81,11 +81,13 @@ def import_labels(
     from spavl.labels.exchange import database_of
     from spavl.labels.exchange import import_labels as added
     from spavl.labels.store import LabelStore
+    from spavl.plural import plural
 
     with LabelStore(database_of(review)) as store:
         made = added(store, file, of_another=of_another)
     for line in made.remarks:
         say(line)
     if made.strangers:
-        say(f"{made.strangers:,} are of items that the review does not have: kept, and counted in no estimate")
-    say(f"{made.new:,} labels added, {made.there:,} were there already\nNext:   `spavl agreement` or `spavl calibrate`")
+        say(f"Of items that the review does not have: {made.strangers:,}, kept, and counted in no estimate")
+    say(f"{plural(made.new, 'label')} added, {made.there:,} were there already\n"
+        "Next:   `spavl agreement RUN` or `spavl calibrate RUN`")  # fmt: skip
