@@ -48,8 +48,8 @@ def agreement(
                 for one in report.to_fix[:MOST_SHOWN]]  # fmt: skip
         table("\nPairs to fix, the surest first", ["pair", "people say", "annotators", "domain"], rows)
     say(f"{report.disagreed:,} of {report.overlap:,} items that several annotators judged have different labels")
-    if report.strangers:
-        say(f"{report.strangers:,} labels are of items that are in none of the reviews; they count nowhere")
+    for note in made.notes:
+        say(note)
     if json_file:
         write_text(json_file, (made.folder / FILE).read_text("utf-8"))
     say(f"\nNumbers: {made.folder / FILE}\nTo fix:  {made.folder / TO_FIX}\n"
