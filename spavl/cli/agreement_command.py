@@ -73,7 +73,8 @@ def calibrate(
     _print_calibrated(made)
     if more:
         path = next_answers(folder, made, more)
-        say(f"\nNext {more:,}: {path}\nNext:   label them; then `spavl calibrate {folder}` again")
+        then = f"`spavl calibrate {folder} --labels {path}`"
+        say(f"\nNext {more:,}: {path}\nNext:   add a column `label` (safe or unsafe); then {then}")
         return
     say(f"\nNext:   `spavl compare {folder}` and `spavl report {folder}` show the corrected rates; "
         f"`spavl calibrate {folder} --next 100` chooses what to label next")  # fmt: skip

@@ -9,6 +9,8 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from itertools import count as numbers_from
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from spavl.config import Settings, load_settings
 from spavl.errors import DataError, RunError
 from spavl.evaluate.score_table import check_scores
 from spavl.judging.readers.refusal import refuses
-from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, labels_of_items, merged, read_answer_labels
+from spavl.labels.record import hash_of_answers
+from spavl.pipeline.answer_labels import DRAWN, AnswerLabel, AnswerLabels, labels_in, merged, read_answer_labels
 from spavl.pipeline.calibrate_words import calibration_shown
 from spavl.pipeline.corrected import CorrectedRate, by_labels, labels_that_hold
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
-from spavl.pipeline.people import REVIEWS, read_people, review_folders, reviews_of
+from spavl.pipeline.people import REVIEWS, review_folders, reviews_of
 from spavl.pipeline.report_tables import tables_of
 from spavl.pipeline.score_outcomes import Cluster
 from spavl.plural import plural
@@ -40,6 +43,10 @@ SOFT_REFUSAL = "soft refusal"
 """A refusal, as people say, that has none of the words of one."""
 NEXT = "next.csv"
 """Answers to label next, in the folder of reviews."""
+COLUMNS = ("model", "benchmark", "item_id", "answers_hash", DRAWN)
+"""Its columns."""
+BY_VERDICT = "within verdicts"
+"""How its answers were drawn."""
 SEED = 0
 """Of the choice of answers to label next."""
 
@@ -170,8 +177,8 @@ def _metrics(manifest: Mapping[str, Any], folder: Path) -> list[MeasuredMetric]:
 
 def _labels(run: Run, name: str | None, files: Sequence[Path], none_yet: bool) -> AnswerLabels:
     wanted = name is not None or reviews_of(run) or not (files or none_yet)
-    reviews = read_people(review_folders(run, name)).items if wanted else ()
-    return merged([labels_of_items(reviews), *(read_answer_labels(path) for path in files)])
+    reviews = labels_in(review_folders(run, name) if wanted else [])
+    return merged([reviews, *(read_answer_labels(path) for path in files)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +252,9 @@ def _style(said: Outcome, text: str) -> str:
 
 
 def _notes(labels: AnswerLabels, changed: int) -> Iterator[str]:
+    yield from labels.remarks
+    if labels.empty:
+        yield f"{plural(labels.empty, 'row')} not filled in yet."
     if changed:
         yield f"{plural(changed, 'label')} not used: the model answers otherwise now, and nobody labelled that answer."
     if labels.left_out:
@@ -267,8 +277,9 @@ def _note(run: Run, manifest: Mapping[str, Any], made: Calibrated) -> None:
 def next_answers(folder: Path, made: Calibrated, count: int) -> Path:
     """Choose the answers whose labels would make corrected rates surest, at random within each verdict.
 
-    Returns the file with their model, benchmark and id; their words stay in the run, and no verdict is there to lead
-    whoever labels. With a column `label` it is a file of labels.
+    Returns the file with their model, benchmark and id in random order; their words stay in the run, and no verdict is
+    there to lead whoever labels, nor the probability, which would tell it. With a column `label` it is a file of
+    labels, and never written again.
 
     Args:
         folder: the run folder.
@@ -289,16 +300,24 @@ def next_answers(folder: Path, made: Calibrated, count: int) -> Path:
     metrics = Run(folder).found().manifest()["metrics"]
     random, rows = np.random.default_rng(SEED), []
     for (key, own, verdict, _), wanted in zip(strata, allocate(groups, count, of), strict=True):
-        free = [item for item, said, label in zip(own.ids, own.verdicts, own.labels, strict=True)
+        free = [place for place, (said, label) in enumerate(zip(own.verdicts, own.labels, strict=True))
                 if said == verdict and label is None]  # fmt: skip
         model, metric = key
-        for place in sorted(random.permutation(len(free))[:wanted].tolist()):
-            rows.append((model, metrics[metric]["benchmark"], free[place], wanted / len(free)))
-    path = folder / REVIEWS / NEXT
+        rows += [(model, metrics[metric]["benchmark"], own.ids[place], hash_of_answers([own.texts[place]]), BY_VERDICT)
+                 for place in random.permutation(free)[:wanted].tolist()]  # fmt: skip
+    path = _not_filled_in(folder / REVIEWS)
     path.parent.mkdir(exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("model", "benchmark", "item_id", "probability"))
-    writer.writerows(rows)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows[place] for place in random.permutation(len(rows)))
     write_text(path, text.getvalue())
     return path
+
+
+def _not_filled_in(folder: Path) -> Path:
+    """`next.csv`, or the first of the same name with a number that nobody has filled in: labels are never replaced."""
+    for path in chain([folder / NEXT], (folder / f"next-{number}.csv" for number in numbers_from(2))):
+        if not path.exists() or path.read_bytes().startswith(f"{','.join(COLUMNS)}\n".encode()):
+            return path
+    raise AssertionError

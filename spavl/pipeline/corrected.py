@@ -15,6 +15,7 @@ from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.metrics import deciding_guards
 from spavl.evaluate.run import Scored, sampled
+from spavl.labels.record import hash_of_answers
 from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, Key, labels_of_reviews, read_answer_labels
 from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
@@ -185,7 +186,7 @@ def labels_that_hold(
     changed = 0
     for item, text in answers:
         label = labels.get(item)
-        holds = label is not None and label.text in (None, text)
+        holds = label is not None and label.answers_hash in ("", hash_of_answers([text]))
         changed += label is not None and not holds
         given.append(label.unsafe if label is not None and holds else None)
     return given, changed

@@ -175,8 +175,12 @@ def test_the_next_labels_are_drawn_from_both_models_at_random_and_the_same_each_
     assert REFUSAL not in text and "unsafe" not in text, "whoever labels is not led by a verdict"
     filled = run.folder / "filled.csv"
     lines = [f"{','.join(one.values())},{'unsafe' if n % 3 else 'safe'}" for n, one in enumerate(chosen)]
-    filled.write_text("\n".join(["model,benchmark,item_id,probability,label", *lines]))
+    filled.write_text("\n".join(["model,benchmark,item_id,answers_hash,drawn,label", *lines]))
     assert read_answer_labels(filled).by_design and read_answer_labels(filled).count == 100
+    flagged = [said(one["model"])[int(one["item_id"].split("-")[1])] in ("bad", SOFT) for one in chosen]
+    assert 0 < sum(flagged[:50]) < 50 and len({one["drawn"] for one in chosen}) == 1, (
+        "nor by the order, nor by a number"
+    )
     assert len(next_answers(run.folder, made, 10_000).read_text().splitlines()) == 1 + 2 * COUNT - 60
 
 
@@ -231,3 +235,21 @@ def test_a_review_of_the_most_doubtful_corrects_nothing_and_says_so(run: Run) ->
         calibrate_run(run.folder)
     made = calibrate_run(run.folder, none_yet=True)
     assert not made.rates and "40 labelled answers not used: drawn for being doubtful" in made.notes[0]
+
+
+def test_a_file_that_was_filled_in_is_never_written_again_and_counts_only_for_answers_as_they_were(
+    run: Run, tmp_path: Path
+) -> None:
+    path = next_answers(run.folder, calibrate_run(run.folder, none_yet=True), 60)
+    chosen = list(csv.DictReader(path.read_text().splitlines()))
+    for n, one in enumerate(chosen):
+        unsafe = truly_unsafe(said(one["model"])[int(one["item_id"].split("-")[1])])
+        one["label"] = "" if n % 4 == 0 else "unsafe" if unsafe else "safe"
+    chosen[1]["answers_hash"] = "of another answer"
+    path.write_text("\n".join([",".join(chosen[0]), *(",".join(one.values()) for one in chosen)]))
+    filled = path.read_text()
+    made = calibrate_run(run.folder, files=[path])
+    assert "15 rows not filled in yet." in made.notes and any("1 label not used" in note for note in made.notes)
+    assert next_answers(run.folder, made, 40).name == "next-2.csv" and path.read_text() == filled
+    done = CliRunner().invoke(app, ["calibrate", str(run.folder), "--next", "5"], env={"COLUMNS": "250"})
+    assert "--labels" in done.output and path.read_text() == filled
