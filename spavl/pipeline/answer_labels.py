@@ -33,6 +33,8 @@ class AnswerLabel:
     """What most call it; None where they are divided, or were asked for safe and unsafe alone."""
     annotators: int = 1
     """How many said so."""
+    drawn_as: str = ""
+    """The guard's verdict within which it was drawn: `unsafe`, `safe` or `unread`; anything else where not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def labels_of_items(items: Iterable[LabelledItem]) -> AnswerLabels:
         said = [outcome for _, outcome in one.outcomes(0)]
         label = AnswerLabel(
             0.5 if share == 0.5 else float(share > 0.5), answers_hash=one.item.answers_hash, annotators=len(said),
-            style=most_said(said),  # type: ignore[arg-type]
+            style=most_said(said), drawn_as=about.get("verdict", ""),  # type: ignore[arg-type]
         )  # fmt: skip
         found.setdefault((about.get("model", ""), about.get("benchmark", "")), {})[about.get("item_id", "")] = label
     return AnswerLabels(found, by_design=True, left_out=doubtful)

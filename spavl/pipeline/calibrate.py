@@ -24,7 +24,7 @@ from spavl.judging.readers.refusal import refuses
 from spavl.labels.record import hash_of_answers
 from spavl.pipeline.answer_labels import DRAWN, AnswerLabel, AnswerLabels, labels_in, merged, read_answer_labels
 from spavl.pipeline.calibrate_words import calibration_shown
-from spavl.pipeline.corrected import CorrectedRate, by_labels, labels_that_hold
+from spavl.pipeline.corrected import CorrectedRate, by_labels, drawn_by, labels_that_hold
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.people import REVIEWS, review_folders, reviews_of
 from spavl.pipeline.report_tables import tables_of
@@ -34,7 +34,7 @@ from spavl.records import Outcome
 from spavl.run import Run
 from spavl.statistics.by_verdict import LabelsNeeded, VerdictGroup, allocate, labels_to_halve, verdict_groups
 from spavl.statistics.intervals import Outcome as Verdict
-from spavl.statistics.intervals import Rate, rate
+from spavl.statistics.intervals import Rate, clustered_rate, rate
 from spavl.tables.query import literal, query
 
 AS_EVALUATED = "as evaluated"
@@ -67,6 +67,10 @@ class Answers:
     """Whether people call it unsafe; None: not labelled."""
     changed: int
     """Labels that do not count, for the answer is another one now."""
+    drawn: tuple[Verdict, ...] | None = None
+    """Verdicts within which answers were drawn to be labelled, where another guard gave them."""
+    as_drawn: bool = True
+    """Whether these verdicts are still those of the evaluation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,21 +215,24 @@ def _answers(
     ids, texts = tuple(row[0] for row in rows), tuple(row[1] or "" for row in rows)
     clusters: tuple[Cluster, ...] = tuple(("cluster", row[2]) if row[2] else ("item", row[0]) for row in rows)
     given, changed = labels_that_hold(zip(ids, texts, strict=True), labels)
-    yield AS_EVALUATED, Answers(ids, texts, clusters, tuple(row[3] for row in rows), tuple(given), changed)
+    evaluated = tuple(row[3] for row in rows)
+    as_drawn = drawn_by(ids, evaluated, labels)
+    yield AS_EVALUATED, Answers(ids, texts, clusters, evaluated, tuple(given), changed, as_drawn=as_drawn)
     for guard, grades in manifest.get("regraded", {}).get("guards", {}).items():
         path = run.folder / "regraded" / guard / model / f"{metric.benchmark}.parquet"
         if any(one["tells"] == "safety" for one in grades) and path.exists():
             said = dict(query("SELECT item_id, is_true FROM grades", grades=path))
             verdicts = tuple(said.get(item) for item in ids)
-            yield guard, Answers(ids, texts, clusters, verdicts, tuple(given), changed)
+            yield guard, Answers(ids, texts, clusters, verdicts, tuple(given), changed, evaluated, as_drawn)
 
 
 def _rate(named: tuple[str, str, str], found: Answers, *, by_design: bool, level: float) -> CalibratedRate:
     model, metric, guard = named
-    groups = verdict_groups(found.verdicts, found.labels)
+    groups = verdict_groups(found.drawn or found.verdicts, found.labels)
     return CalibratedRate(
-        model=model, metric=metric, guard=guard, raw=rate(found.verdicts, level=level),
-        corrected=by_labels(found.verdicts, found.labels, found.clusters, by_design=by_design, level=level),
+        model=model, metric=metric, guard=guard, raw=clustered_rate(found.verdicts, found.clusters, level=level),
+        corrected=by_labels(found.verdicts, found.labels, found.clusters, by_design=by_design and found.as_drawn,
+                            drawn=found.drawn, level=level),
         needed=labels_to_halve(groups, level=level),
     )  # fmt: skip
 

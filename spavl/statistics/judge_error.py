@@ -25,8 +25,8 @@ from spavl.statistics.clusters import (
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
-"""Least sensitivity + specificity − 1 with which a rate is corrected, as counted and with one label of either kind added
-to each, which is what few labels may be worth; a coin has 0."""
+"""Least sensitivity + specificity − 1 with which a rate is corrected, as counted, and with one right and one wrong
+verdict added to either, which is what few labels may be worth; a coin has 0."""
 INSIDE = 0.5
 """Unsafe labels, or safe ones, that a rate is taken to have at least where the number of labels it is worth is told."""
 LEAST_CHANCE = 0.001

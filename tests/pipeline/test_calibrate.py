@@ -19,11 +19,12 @@ from spavl.evaluate.metrics import unsafe_rate
 from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
 from spavl.pipeline import calibrate as calibrating
-from spavl.pipeline.answer_labels import AnswerLabels, labels_of_items, merged, read_answer_labels
+from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, labels_of_items, merged, read_answer_labels
 from spavl.pipeline.calibrate import SOFT_REFUSAL, Calibrated, calibrate_run, next_answers
 from spavl.pipeline.calibrate_words import rows, style_rows
 from spavl.pipeline.compare import compare_runs
 from spavl.pipeline.compare_words import markdown
+from spavl.pipeline.corrected import drawn_by
 from spavl.pipeline.gate import gate_run
 from spavl.pipeline.people import gathered
 from spavl.pipeline.run_agreement import agreements_shown
@@ -253,3 +254,10 @@ def test_a_file_that_was_filled_in_is_never_written_again_and_counts_only_for_an
     assert next_answers(run.folder, made, 40).name == "next-2.csv" and path.read_text() == filled
     done = CliRunner().invoke(app, ["calibrate", str(run.folder), "--next", "5"], env={"COLUMNS": "250"})
     assert "--labels" in done.output and path.read_text() == filled
+
+
+def test_labels_drawn_within_verdicts_that_the_guard_has_changed_since_are_not_taken_as_drawn_so() -> None:
+    answer = AnswerLabel(1.0, drawn_as="safe")
+    assert drawn_by(["a", "b"], [False, True], {"a": answer})
+    assert not drawn_by(["a", "b"], [True, True], {"a": answer})
+    assert drawn_by(["a"], [True], {"a": AnswerLabel(1.0)}), "where it is not known it is taken so"
