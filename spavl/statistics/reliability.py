@@ -50,7 +50,7 @@ def reliability(
 
     The interval leaves out one cluster after the other (jackknife), and takes the variance as that of a rate of
     disagreement among so many yes/no items: Wilson's interval of that rate, over the disagreement expected by chance,
-    holds near 1, where a bootstrap has only ones to draw from. Each item, or cluster, is taken as drawn at random. These
+    holds near 1, where a bootstrap has only ones to draw from. Each item, or cluster, is taken as drawn at random. They
     are never more items than their weights make of them (Kish 1965), for the few that count for much may by chance be
     all alike.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spavl.errors import DataError
+from spavl.errors import DataError, RunError
 from spavl.labels.exchange import Labelled, import_labels, read_labels, write_labels
 from spavl.labels.label_studio import tasks_of
 from spavl.labels.record import Item, Label, current_labels
@@ -165,3 +165,23 @@ def test_reviews_of_two_versions_of_an_item_keep_their_labels_apart(tmp_path: Pa
     people = read_people([tmp_path / "b", tmp_path / "a"])
     found = {one.item.answers[0].text: [x.preference for x in one.labels] for one in people.items}
     assert found == {"answer 1": ["first"], "another answer": ["second"]}
+
+
+def test_a_review_in_a_folder_that_cannot_be_written_is_read_and_says_why_it_takes_no_label(
+    review: LabelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review.add(label(1))
+    review.close()
+    monkeypatch.setattr("spavl.labels.database.os.access", lambda *_: False)
+    assert len(read_labels(review.path).labels) == 1 and not list(review.path.parent.glob("*-shm"))
+    with LabelStore(review.path) as store, pytest.raises(RunError, match="can be read here and not written"):
+        store.add(label(2))
+
+
+@pytest.mark.parametrize("size", [0.2, 0.6, 0.99])
+def test_a_review_that_was_cut_off_is_called_damaged(review: LabelStore, size: float) -> None:
+    review.close()
+    whole = review.path.read_bytes()
+    review.path.write_bytes(whole[: int(size * len(whole))])
+    with pytest.raises(DataError, match="damaged"):
+        read_labels(review.path)
