@@ -156,7 +156,7 @@ class LabelStore(Annotators):
 
     def subjects(self) -> dict[tuple[str, str, str], int]:
         """Number of items by domain, category and subcategory, which are empty where they are not known."""
-        rows = self._rows("SELECT class1, class2, class3, count(*) FROM items GROUP BY ALL ORDER BY ALL")
+        rows = self._rows("SELECT class1, class2, class3, count(*) FROM items GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
         return {(one, two, three): count for one, two, three, count in rows}
 
     def last_number(self, annotator: str, item_id: str | None = None) -> int:
