@@ -156,7 +156,11 @@ def together(several: Iterable[Labelled]) -> Labelled:
     for one in found:
         left_out.update(one.left_out)
     labels = _without_twice((label for one in found for label in one.labels), left_out)
-    items = {(item.item_id, item.answers_hash): item for one in found for item in one.items}
+    items: dict[tuple[str, str], Item] = {}
+    for item in (item for one in found for item in one.items):
+        before = items.get((item.item_id, item.answers_hash))
+        if before is None or before.probability <= item.probability:  # what was drawn at random once stands for others
+            items[item.item_id, item.answers_hash] = item
     made_from = tuple(dict.fromkeys(name for one in found for name in one.made_from))
     unread = tuple(dict.fromkeys(name for one in found for name in one.unread))
     return Labelled(labels=labels, items=tuple(items.values()), made_from=made_from, left_out=dict(left_out),
@@ -228,12 +232,13 @@ def write_labels(path: Path, labelled: Labelled) -> None:
         labelled: what is written.
 
     Raises:
-        DataError: the ending is another.
+        DataError: the ending is another, or the file is there and holds anything else than some of these labels.
         RunError: the disk is full.
     """
     if path.suffix not in FORMS:
         raise DataError(f"Labels are not written as {brief(path.suffix)}", where=str(path),
                         try_=f"a file that ends with {', '.join(FORMS)}")  # fmt: skip
+    refuse_loss(path, labelled)
     rows = list(_rows(labelled))
     if path.suffix == ".csv":
         write_text(path, _as_csv(rows))
@@ -241,6 +246,34 @@ def write_labels(path: Path, labelled: Labelled) -> None:
         write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     else:
         write_text(path, json.dumps(rows, indent=1) + "\n")
+
+
+def refuse_loss(path: Path, labelled: Labelled) -> None:
+    """Refuse to write in the place of labels that would be lost, or of what is no file of labels.
+
+    Args:
+        path: the file that is to be written.
+        labelled: what will be there, or is kept elsewhere.
+
+    Raises:
+        DataError: it is there and holds anything else.
+    """
+    if not path.exists():
+        return
+    try:
+        there = read_labels(path)
+    except DataError as error:
+        raise DataError("There is another file here, which holds no labels", where=str(path),
+                        try_="name a file that is not there yet") from error  # fmt: skip
+    kept = set(map(_said, labelled.labels))
+    if lost := sum(_said(label) not in kept for label in there.labels):
+        raise DataError(f"This file holds {plural(lost, 'label')} that the review does not", where=str(path),
+                        try_="`spavl labels import` it first, or name another file")  # fmt: skip
+
+
+def _said(label: Label) -> Label:
+    """A label without what a file may leave out."""
+    return replace(label, created="", seconds=0.0, answers_hash="", shown_first=None)
 
 
 def _rows(labelled: Labelled) -> Iterator[dict[str, Any]]:

@@ -87,7 +87,7 @@ def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str) -> Path:
         pictures_at: address of the pictures, before their keys.
 
     Raises:
-        DataError: there are no items, or they are of two kinds.
+        DataError: there are no items, they are of two kinds, or another file is in the place of the page.
         RunError: the disk is full.
     """
     every = list(items)
@@ -96,6 +96,9 @@ def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str) -> Path:
         what = "There are no items" if not kinds else "Pairs and answers cannot be of one project"
         raise DataError(what, where=str(path), try_="name the folder of a review")
     page = path.with_suffix(".xml")
+    if page.exists() and not page.read_bytes().startswith(_PAGE.partition("\n")[0].encode()):
+        raise DataError("There is another file in the place of the page", where=str(page),
+                        try_="name the file of the tasks otherwise")  # fmt: skip
     write_text(path, json.dumps(list(tasks_of(every, pictures_at=pictures_at)), indent=1) + "\n")
     write_text(page, page_of(kinds.pop()))
     return page
