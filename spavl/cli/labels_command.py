@@ -26,13 +26,14 @@ def draw(
 ) -> None:
     """Draw a stratified sample for people to label: the same run and settings draw the same. No model is called."""
     from spavl.cli.terminal import say
-    from spavl.review.make import REVIEWS, ReviewSettings, make_review
+    from spavl.plural import plural
+    from spavl.review.make import ReviewSettings, folder_of, make_review
     from spavl.run import Run
 
-    made = folder / REVIEWS / name
+    made = folder_of(folder, name)
     settings = ReviewSettings(kind="answers" if answers else "pairs", n=n, overlap=overlap, seed=seed)
     with make_review(Run(folder), made, settings) as store:
-        say(f"{len(store):,} items: {made}\n"
+        say(f"{plural(len(store), 'item')}: {made}\n"
             f"Next:   `spavl labels export {made} tasks.json --label-studio`, label them there, and "
             f"`spavl labels import {made} FILE`")  # fmt: skip
 
@@ -52,6 +53,7 @@ def export_labels(
     from spavl.cli.terminal import say
     from spavl.labels.exchange import read_labels, refuse_loss, write_labels
     from spavl.labels.label_studio import write_tasks
+    from spavl.plural import plural
 
     found = read_labels(review)
     if label_studio:
@@ -63,8 +65,10 @@ def export_labels(
     write_labels(out, found)
     for line in found.remarks:
         say(line)
-    say(f"{len(found.labels):,} labels of {len(found.items):,} items: {out}\n"
-        f"Next:   `build.labels={out}` lets them decide pairs on the next build")  # fmt: skip
+    pairs = any(item.kind == "pair" for item in found.items)
+    then = f"`build.labels={out}` lets them decide pairs on the next build"
+    then = then if pairs else f"`evaluate.labels={out}` corrects rates by them; `spavl calibrate RUN` does it now"
+    say(f"{plural(len(found.labels), 'label')} of {plural(len(found.items), 'item')}: {out}\nNext:   {then}")
 
 
 @labels_app.command("import", epilog="Example: [bold]spavl labels import runs/first/review/first labels.csv[/bold]")

@@ -11,6 +11,7 @@ from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.labelled import LABELS
 from spavl.evaluate.loaders.read_files import text_of
 from spavl.pipeline.people import LabelledItem, most_said, read_people, reviews_of
+from spavl.plural import plural
 from spavl.records import Outcome
 from spavl.rows import brief, rows_of
 from spavl.run import Run
@@ -69,7 +70,7 @@ def read_answer_labels(path: Path) -> AnswerLabels:
     Raises:
         DataError: it cannot be read, rows are wrong, or it holds no label of an answer.
     """
-    if path.is_dir() or path.suffix == ".sqlite" or not _is_plain(path):
+    if not is_plain(path):
         found = labels_in([path])
         if not found.count and not found.left_out:
             raise DataError("No answer of a model is labelled there", where=str(path),
@@ -101,7 +102,10 @@ def labels_in(paths: Sequence[Path]) -> AnswerLabels:
         DataError: one cannot be read.
     """
     people = read_people(paths)
-    return replace(labels_of_items(people.items), remarks=people.remarks)
+    remarks = list(people.remarks)
+    if gone := people.strangers:
+        remarks.append(f"Of items that are in none of the reviews, and counted nowhere: {plural(gone, 'label')}.")
+    return replace(labels_of_items(people.items), remarks=tuple(remarks))
 
 
 def labels_of_items(items: Iterable[LabelledItem]) -> AnswerLabels:
@@ -144,8 +148,14 @@ def merged(parts: Sequence[AnswerLabels]) -> AnswerLabels:
     )  # fmt: skip
 
 
-def _is_plain(path: Path) -> bool:
-    """Whether a file has the columns of plain labels; one that cannot be read so is read as an export."""
+def is_plain(path: Path) -> bool:
+    """Whether a path is a file with the columns of plain labels; one that cannot be read so is read as an export.
+
+    Args:
+        path: of labels.
+    """
+    if path.is_dir() or path.suffix == ".sqlite":
+        return False
     try:
         return not {"annotator", "annotations", "outcomes", "status"} & _first(path)
     except DataError:

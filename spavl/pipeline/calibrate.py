@@ -22,7 +22,15 @@ from spavl.errors import DataError, RunError
 from spavl.evaluate.score_table import check_scores
 from spavl.judging.readers.refusal import refuses
 from spavl.labels.record import hash_of_answers
-from spavl.pipeline.answer_labels import DRAWN, AnswerLabel, AnswerLabels, labels_in, merged, read_answer_labels
+from spavl.pipeline.answer_labels import (
+    DRAWN,
+    AnswerLabel,
+    AnswerLabels,
+    is_plain,
+    labels_in,
+    merged,
+    read_answer_labels,
+)
 from spavl.pipeline.calibrate_words import calibration_shown
 from spavl.pipeline.corrected import CorrectedRate, by_labels, drawn_by, labels_that_hold
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
@@ -181,8 +189,10 @@ def _metrics(manifest: Mapping[str, Any], folder: Path) -> list[MeasuredMetric]:
 
 def _labels(run: Run, name: str | None, files: Sequence[Path], none_yet: bool) -> AnswerLabels:
     wanted = name is not None or reviews_of(run) or not (files or none_yet)
-    reviews = labels_in(review_folders(run, name) if wanted else [])
-    return merged([reviews, *(read_answer_labels(path) for path in files)])
+    plain = [path for path in files if is_plain(path)]
+    others = [path for path in files if path not in plain]
+    reviewed = labels_in([*others, *(review_folders(run, name) if wanted else [])])
+    return merged([reviewed, *map(read_answer_labels, plain)])
 
 
 @dataclass(frozen=True, slots=True)

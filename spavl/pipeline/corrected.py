@@ -21,7 +21,7 @@ from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.rows import listed
-from spavl.statistics.by_verdict import corrected_by_verdict, errors_by_verdict
+from spavl.statistics.by_verdict import LEAST_LABELS, corrected_by_verdict, errors_by_verdict
 from spavl.statistics.clusters import effective_size
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, rate
 from spavl.statistics.judge_error import Calibration, Corrected, not_drawn_at_random, prediction_powered, rogan_gladen
@@ -222,7 +222,9 @@ def by_labels(
     """
     both = [(label, verdict) for label, verdict in zip(given, said, strict=True) if label is not None]
     within = said if drawn is None or not by_design else drawn
-    refusal = not_drawn_at_random(within, given, clusters)
+    least = min(LEAST_LABELS, len(said))
+    too_few = f"there are too few labels: {least - len(both)} more are needed" if len(both) < least else ""
+    refusal = not_drawn_at_random(within, given, clusters) or too_few
     found = corrected_by_verdict(within, given, clusters, level=level) if by_design else None
     if found is not None and (refusal or not found.refusal):
         unsafe, safe = errors_by_verdict(said, given, None if within is said else within, level=level)

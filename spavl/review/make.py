@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from spavl.errors import RunError
+from spavl.errors import RunError, SettingsError
 from spavl.labels.exchange import DATABASE, read_labels
 from spavl.labels.record import current_labels
 from spavl.labels.store import LabelStore
@@ -18,6 +18,7 @@ from spavl.review.answers import answers_of_run
 from spavl.review.pairs import Sample, pairs_of_dataset, pairs_of_run
 from spavl.review.pictures import PictureIndex
 from spavl.review.sample import Order
+from spavl.rows import brief
 from spavl.run import Run
 from spavl.tables import read_footer
 
@@ -57,6 +58,21 @@ class ReviewSettings:
         """The settings, as the review keeps them."""
         return {"kind": self.kind, "n": self.n, "order": self.order, "seed": self.seed, "overlap": self.overlap,
                 "annotators": self.annotators, "random": self.is_random}  # fmt: skip
+
+
+def folder_of(run: Path, name: str) -> Path:
+    """The folder of a review in a run folder.
+
+    Args:
+        run: the run folder.
+        name: of the review.
+
+    Raises:
+        SettingsError: the name is that of no folder just below the reviews.
+    """
+    if not name.strip() or Path(name).name != name or name == ".." or not name.isprintable():
+        raise SettingsError(f"{brief(name)} is no name of a review", where="--name", try_="a word, such as `first`")
+    return run / REVIEWS / name
 
 
 def make_review(source: Run | PreferenceDataset, folder: Path, settings: ReviewSettings) -> LabelStore:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
-from spavl.errors import DataError, RunError
+from spavl.errors import DataError, RunError, SettingsError
 from spavl.labels.exchange import Labelled, together
 from spavl.labels.store import LabelStore
 from tests.labels.some import label, pair, pairs
@@ -94,3 +94,10 @@ def test_an_export_replaces_no_labels_that_the_review_does_not_have_and_no_other
 def test_what_was_drawn_at_random_once_stands_for_others_though_it_was_drawn_for_doubt_too(tmp_path: Path) -> None:
     made = [Labelled(labels=(), items=(pair(0, probability=share),)) for share in (0.25, 0.0)]
     assert [together(order).items[0].probability for order in (made, made[::-1])] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", "..", "."])
+def test_a_review_lies_in_the_folder_of_reviews_and_nowhere_else(tmp_path: Path, name: str) -> None:
+    run_of(tmp_path / "run")
+    with pytest.raises(SettingsError, match="is no name of a review"):
+        run("draw", str(tmp_path / "run"), "--name", name)

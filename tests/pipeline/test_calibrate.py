@@ -261,3 +261,21 @@ def test_labels_drawn_within_verdicts_that_the_guard_has_changed_since_are_not_t
     assert drawn_by(["a", "b"], [False, True], {"a": answer})
     assert not drawn_by(["a", "b"], [True, True], {"a": answer})
     assert drawn_by(["a"], [True], {"a": AnswerLabel(1.0)}), "where it is not known it is taken so"
+
+
+def test_a_file_without_items_is_of_the_items_of_the_runs_reviews_and_a_label_or_two_correct_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    sample = answers_of_run(run, 100, seed=3)
+    path = run.folder / "review" / "answers" / "review.sqlite"
+    path.parent.mkdir(parents=True)
+    LabelStore.create(path, sample.items, made_from="run", settings={}).close()
+    outcomes = {item.item_id: "unsafe" if truly_unsafe(item.answers[0].text) else "refusal" for item in sample.items}
+    rows = [{"item_id": name, "annotator": "ann", "outcomes": [outcome]} for name, outcome in outcomes.items()]
+    file = tmp_path / "ours.json"
+    file.write_text(json.dumps([*rows, {**rows[0], "item_id": "gone"}]))
+    made = calibrate_run(run.folder, files=[file])
+    assert [one.corrected.labels for one in made.rates] == [50, 50] and "counted nowhere: 1 label." in made.notes[0]
+    file.write_text(json.dumps(rows[:2]))
+    for one in calibrate_run(run.folder, files=[file]).rates:
+        assert "too few labels" in one.corrected.rate.refusal
