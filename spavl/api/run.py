@@ -359,9 +359,9 @@ class PipelineRun(PairSet):
         return Run(self.folder).manifest()
 
     def _review(self, name: str) -> Path:
-        from spavl.review.make import review_folder
+        from spavl.review.make import folder_of
 
-        return review_folder(Run(self.folder), name)
+        return folder_of(self.folder, name)
 
     def _made_review(self, name: str, settings: ReviewSettings, chosen: Sequence[ChosenAnswer] = ()) -> Path:
         from spavl.review.make import make_review

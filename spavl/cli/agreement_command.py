@@ -48,8 +48,8 @@ def agreement(
                 for one in report.to_fix[:MOST_SHOWN]]  # fmt: skip
         table("\nPairs to fix, the surest first", ["pair", "people say", "annotators", "domain"], rows)
     say(f"{report.disagreed:,} of {report.overlap:,} items that several annotators judged have different labels")
-    if report.strangers:
-        say(f"{report.strangers:,} labels are of items that are in none of the reviews; they count nowhere")
+    for note in made.notes:
+        say(note)
     if json_file:
         write_text(json_file, (made.folder / FILE).read_text("utf-8"))
     say(f"\nNumbers: {made.folder / FILE}\nTo fix:  {made.folder / TO_FIX}\n"
@@ -92,7 +92,7 @@ def _choose(folder: Path, made: Calibrated, count: int, review: str | None) -> N
     from spavl.cli.labels_command import print_review
     from spavl.cli.terminal import say
     from spavl.pipeline.next_answers import next_answers, write_chosen
-    from spavl.review.make import ReviewSettings, make_review, review_folder
+    from spavl.review.make import ReviewSettings, folder_of, make_review
     from spavl.run import Run
 
     chosen = next_answers(folder, made, count)
@@ -103,7 +103,7 @@ def _choose(folder: Path, made: Calibrated, count: int, review: str | None) -> N
             "`--review NAME` makes a review of them instead")  # fmt: skip
         return
     run = Run(folder)
-    with make_review(run, review_folder(run, review), ReviewSettings(kind="answers", n=count, order="active"),
+    with make_review(run, folder_of(folder, review), ReviewSettings(kind="answers", n=count, order="active"),
                      chosen) as store:  # fmt: skip
         say("")
         print_review(store)

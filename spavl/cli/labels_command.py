@@ -28,12 +28,12 @@ def draw(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
     """Draw a stratified sample for people to label: the same run and settings draw the same. No model is called."""
-    from spavl.review.make import ReviewSettings, make_review, review_folder
+    from spavl.review.make import ReviewSettings, folder_of, make_review
     from spavl.run import Run
 
-    run = Run(folder).found()
+    made = folder_of(folder, name)
     settings = ReviewSettings(kind="answers" if answers else "pairs", n=n, overlap=overlap, seed=seed)
-    with make_review(run, review_folder(run, name), settings) as store:
+    with make_review(Run(folder).found(), made, settings) as store:
         print_review(store)
 
 
@@ -44,10 +44,11 @@ def print_review(store: LabelStore) -> None:
         store: the review, open.
     """
     from spavl.cli.terminal import say
+    from spavl.plural import plural
 
     made, labels = store.path.parent, len(store.labels())
-    there = f", {labels:,} labels already" if labels else ""
-    say(f"{len(store):,} items{there}: {made}\n"
+    there = f", {plural(labels, 'label')} already" if labels else ""
+    say(f"{plural(len(store), 'item')}{there}: {made}\n"
         f"Next:   `spavl review {made}` opens the page on which people label them; for Label Studio, "
         f"`spavl labels export {made} tasks.json --label-studio`")  # fmt: skip
 
@@ -65,11 +66,13 @@ def export_labels(
 ) -> None:
     """Write all labels of a review, with the items that they are of; or its items for Label Studio."""
     from spavl.cli.terminal import say
-    from spavl.labels.exchange import read_labels, write_labels
+    from spavl.labels.exchange import read_labels, refuse_loss, write_labels
     from spavl.labels.label_studio import write_tasks
+    from spavl.plural import plural
 
     found = read_labels(review)
     if label_studio:
+        refuse_loss(out, found)
         page = write_tasks(out, found.items, pictures_at=pictures_at)
         say(f"{len(found.items):,} tasks: {out}\nPage:   {page}\n"
             f"Next:   label them there, export JSON, and `spavl labels import {review} FILE`")  # fmt: skip
@@ -77,13 +80,11 @@ def export_labels(
     write_labels(out, found)
     for line in found.remarks:
         say(line)
-    say(f"{len(found.labels):,} labels of {len(found.items):,} items: {out}")
-    if not found.labels:
-        say(f"Next:   nobody has labelled an item yet: `spavl review {review}`")
-    elif any(item.kind == "answer" for item in found.items):
-        say(f"Next:   `spavl calibrate RUN --labels {out}`")
-    else:
-        say(f"Next:   `build.labels={out}` lets them decide pairs on the next build")
+    pairs = any(item.kind == "pair" for item in found.items)
+    then = f"`build.labels={out}` lets them decide pairs on the next build"
+    then = then if pairs else f"`evaluate.labels={out}` corrects rates by them; `spavl calibrate RUN` does it now"
+    then = then if found.labels else f"nobody has labelled an item yet: `spavl review {review}`"
+    say(f"{plural(len(found.labels), 'label')} of {plural(len(found.items), 'item')}: {out}\nNext:   {then}")
 
 
 @labels_app.command("import", epilog="Example: [bold]spavl labels import runs/first/review/first labels.csv[/bold]")
@@ -101,11 +102,13 @@ def import_labels(
     from spavl.labels.exchange import database_of
     from spavl.labels.exchange import import_labels as added
     from spavl.labels.store import LabelStore
+    from spavl.plural import plural
 
     with LabelStore(database_of(review)) as store:
         made = added(store, file, of_another=of_another)
     for line in made.remarks:
         say(line)
     if made.strangers:
-        say(f"{made.strangers:,} are of items that the review does not have: kept, and counted in no estimate")
-    say(f"{made.new:,} labels added, {made.there:,} were there already\nNext:   `spavl agreement` or `spavl calibrate`")
+        say(f"Of items that the review does not have: {made.strangers:,}, kept, and counted in no estimate")
+    say(f"{plural(made.new, 'label')} added, {made.there:,} were there already\n"
+        "Next:   `spavl agreement RUN` or `spavl calibrate RUN`")  # fmt: skip

@@ -18,7 +18,7 @@ from statistics import median_low
 from typing import Any, Literal
 
 from spavl.labels.exchange import DATABASE, FORMS, Labelled, read_labels, together
-from spavl.labels.record import Label, current_labels
+from spavl.labels.record import Label, hash_of_answers, labels_by_item
 from spavl.records import Outcome, PeopleSaid, PreferencePair, is_safe
 
 Verdict = Literal["first", "second", "neither", "undecided"]
@@ -42,8 +42,8 @@ class Said:
     """What more than half of those who said so call each answer; None where they do not agree, or nobody said."""
     severities: tuple[int | None, int | None]
     """Median severity of each answer, by those who call it unsafe."""
-    texts: tuple[str, ...]
-    """Hashes of the two answers of the item; empty where the labels came without their items."""
+    answers_hash: str
+    """Of the answers that were read, in the order of the item; empty where labels do not say it."""
 
     def places(self, pair: PreferencePair) -> tuple[Position, Position] | None:
         """Places in the item of the pair's chosen and rejected answers; None where the pair has other answers.
@@ -51,14 +51,13 @@ class Said:
         Args:
             pair: of the same id.
         """
-        now = (_hash(pair.chosen), _hash(pair.rejected))
-        if self.texts in ((), now):
+        if self.answers_hash in ("", hash_of_answers((pair.chosen, pair.rejected))):
             return 0, 1
-        return (1, 0) if self.texts == now[::-1] else None
+        return (1, 0) if self.answers_hash == hash_of_answers((pair.rejected, pair.chosen)) else None
 
 
 def apply_labels(
-    pairs: Sequence[PreferencePair], *, said: Mapping[str, Said], chosen_must_be_safe: bool
+    pairs: Sequence[PreferencePair], *, said: Mapping[str, Sequence[Said]], chosen_must_be_safe: bool
 ) -> tuple[list[PreferencePair], Counter[str]]:
     """The pairs as people labelled them, and how many of them were `kept` or dropped for what, and what changed.
 
@@ -69,12 +68,13 @@ def apply_labels(
     """
     kept, counts = [], Counter[str]()
     for pair in pairs:
-        one = said.get(pair.pair_id)
-        places = None if one is None else one.places(pair)
+        own = said.get(pair.pair_id, ())
+        one, places = next(((some, found) for some in own if (found := some.places(pair))), (None, None))
         if one is None or places is None:
-            counts.update(["kept", *(["with other answers than were labelled"] if one else [])])
+            counts.update(["kept", *(["with other answers than were labelled"] if own else [])])
             kept.append(pair)
             continue
+        counts.update(["by the id alone"] if not one.answers_hash else [])
         changed = _changed(pair, one, places)
         reason = _why_dropped(changed, one, chosen_must_be_safe)
         counts.update([reason] if reason else _what_changed(pair, changed))
@@ -156,8 +156,8 @@ def labels_content(paths: Sequence[str]) -> str:
     return sha256(json.dumps(found).encode()).hexdigest()
 
 
-def people_said(paths: Sequence[str]) -> Mapping[str, Said]:
-    """What people said, by id of the pair; read anew when a file has changed.
+def people_said(paths: Sequence[str]) -> Mapping[str, Sequence[Said]]:
+    """What people said, by id of the pair, of each version of its answers; read anew when a file has changed.
 
     Args:
         paths: the setting `build.labels`.
@@ -177,33 +177,37 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
 
 
 @lru_cache(maxsize=2)
-def _read(paths: tuple[str, ...], stamps: Hashable) -> Mapping[str, Said]:
+def _read(paths: tuple[str, ...], stamps: Hashable) -> Mapping[str, Sequence[Said]]:
     return said_by_pair(together(read_labels(Path(path)) for path in paths))
 
 
-def said_by_pair(labelled: Labelled) -> dict[str, Said]:
-    """What people said, by id of the pair.
+def said_by_pair(labelled: Labelled) -> dict[str, list[Said]]:
+    """What people said, by id of the pair, of each version of its answers; where that is not known, last.
 
     Args:
         labelled: labels, with the items that are known.
     """
-    texts = {item.item_id: tuple(_hash(one.text) for one in item.answers) for item in labelled.items
-             if item.kind == "pair"}  # fmt: skip
-    others = {item.item_id for item in labelled.items if item.kind != "pair"}
-    by_pair: dict[str, list[Label]] = {}
-    for label in current_labels(labelled.labels):
-        if label.status == "labelled" and label.item_id not in others:
-            by_pair.setdefault(label.item_id, []).append(label)
-    return {name: _said(own, texts.get(name, ())) for name, own in by_pair.items()}
+    there, strangers = labels_by_item(labelled.items, labelled.labels)
+    by_version: dict[tuple[str, str], list[Label]] = {}
+    for item, own in there:
+        if item.kind == "pair":
+            by_version[item.item_id, item.answers_hash] = own
+    for label in strangers:
+        by_version.setdefault((label.item_id, label.answers_hash), []).append(label)
+    found: dict[str, list[Said]] = {}
+    for (name, answers_hash), own in sorted(by_version.items(), key=lambda one: not one[0][1]):
+        if judged := [label for label in own if label.status == "labelled"]:
+            found.setdefault(name, []).append(_said(judged, answers_hash))
+    return found
 
 
-def _said(labels: Sequence[Label], texts: tuple[str, ...]) -> Said:
+def _said(labels: Sequence[Label], answers_hash: str) -> Said:
     ours = ["neither" if one.preference in ("tie", "both_bad") else one.preference for one in labels if one.preference]
     verdict: Any = most_say(ours) or "undecided"
     outcomes = [most_say(_at(one.outcomes, place) for one in labels) for place in (0, 1)]
     severities = [_severity(labels, place) for place in (0, 1)]
     annotators = tuple(sorted({one.annotator for one in labels}))
-    return Said(verdict, annotators, (outcomes[0], outcomes[1]), (severities[0], severities[1]), texts)
+    return Said(verdict, annotators, (outcomes[0], outcomes[1]), (severities[0], severities[1]), answers_hash)
 
 
 def most_say(said: Iterable[Any]) -> Any:
@@ -225,7 +229,3 @@ def _severity(labels: Sequence[Label], place: int) -> int | None:
 
 def _at(values: Sequence[Any], place: int) -> Any:
     return values[place] if place < len(values) else None
-
-
-def _hash(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -72,6 +73,14 @@ CREATE INDEX leases_of ON leases (annotator);
 _NAMES = {"meta", "items", "contents", "labels", "last_labels", "annotators", "opted_out", "leases"}
 AGAIN = "export the labels of a copy that is whole by `spavl labels export`, or draw the review anew"
 """What helps with a damaged file."""
+_TROUBLES: Final = {
+    "full": ("The labels cannot be written", "free space"),
+    "locked": ("Another program writes to the review", "end it, or wait for it"),
+    "readonly": ("The review can be read here and not written", "check the rights to its folder, or copy the review"),
+    "unable to open": ("The review cannot be opened", "check the rights to its folder, or copy the review"),
+}
+"""What SQLite cannot do, by a word that it says: what that means for labels, and what helps."""
+_OTHER: Final = ("The review cannot be used now", "free space, or end the other program that keeps the file")
 
 
 @contextmanager
@@ -88,10 +97,8 @@ def errors_named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        what = "The labels cannot be written" if "full" in str(error) else "The review cannot be used now"
-        raise RunError(f"{what}: {error}", where=str(path),
-                       try_="free space, or end the other program that keeps the file; nothing given before is lost"
-                       ) from error  # fmt: skip
+        what, try_ = next((known for word, known in _TROUBLES.items() if word in str(error)), _OTHER)
+        raise RunError(f"{what}: {error}", where=str(path), try_=f"{try_}; nothing given before is lost") from error
     except sqlite3.DatabaseError as error:
         raise DataError(f"The database of this review is damaged: {error}", where=str(path), try_=AGAIN) from error
 
@@ -109,14 +116,25 @@ def connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise DataError("There is no review here", where=str(path), try_="`spavl labels draw RUN --n 500` makes one")
     with errors_named(path):
-        made = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        may_write = all(os.access(one, os.W_OK) for one in (path, path.parent))
+        made = sqlite3.connect(
+            _address(path, may_write), uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
         try:
             _check(made, path)
-            made.execute("PRAGMA journal_mode = WAL")
+            if may_write:
+                made.execute("PRAGMA journal_mode = WAL")
         except BaseException:
             made.close()
             raise
     return made
+
+
+def _address(path: Path, may_write: bool) -> str:
+    """The file as SQLite opens it; where nothing can be written beside it, as one that nobody else changes either."""
+    log = path.with_name(f"{path.name}-wal")
+    unchanged = not may_write and not (log.is_file() and log.stat().st_size)
+    return path.resolve().as_uri() + ("" if may_write else "?immutable=1" if unchanged else "?mode=ro")
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -128,6 +146,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
+        with path.open("rb") as file:
+            is_database = file.read(15) == b"SQLite format 3"
+        if is_database:
+            raise DataError("The database of this review is damaged or cut off", where=str(path), try_=AGAIN) from error
         raise DataError("This file is no database", where=str(path),
                         try_="wanted is a `review.sqlite` that `spavl labels draw` made") from error  # fmt: skip
     if mark != MARK:
@@ -141,7 +163,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )  # fmt: skip
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok" or not there >= _NAMES:
+    is_whole = path.stat().st_size % connection.execute("PRAGMA page_size").fetchone()[0] == 0
+    if found != "ok" or not is_whole or not there >= _NAMES:
         raise DataError("The database of this review is damaged", where=str(path), try_=AGAIN)
 
 

@@ -11,27 +11,27 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from spavl.atomic import write_text
 from spavl.errors import DataError
 from spavl.labels import label_studio
+from spavl.labels.cells import CODED, EXTRA, closed, decoded, known_name, opened, says_nothing
 from spavl.labels.plain import LABEL, item_of, label_of, plain_item, plain_label
-from spavl.labels.record import Item, Label
+from spavl.labels.record import Item, Label, fitted
 from spavl.labels.store import LabelStore
-from spavl.rows import brief, rows_of
+from spavl.plural import plural
+from spavl.rows import brief, listed, rows_of
 
 DATABASE: Final = "review.sqlite"
 """Name of the database in the folder of a review."""
 FORMS = (".csv", ".json", ".jsonl")
 """What labels are written as, by the ending of the file."""
-EXTRA = ("item", "made_from")
-"""What a row says beside the label."""
-_CODED = ("outcomes", "categories", "severities", "picture_needed", "seconds")
-"""Columns of CSV that hold JSON."""
 TWICE = "the same label again"
+NOTHING = "rows that say nothing: neither a preference nor an outcome"
+OTHERS = "labels of items whose answers are others in this review"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +46,36 @@ class Labelled:
     """What the items were drawn from; several where files were put together."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Labels that are not among these, by the reason."""
+    unread: tuple[str, ...] = ()
+    """Columns that no label has."""
 
     @property
     def strangers(self) -> int:
         """Labels of items that it does not know, where it knows any: they are kept, and no estimate counts them."""
-        known = {item.item_id for item in self.items}
-        return sum(label.item_id not in known for label in self.labels) if known else 0
+        known = {(item.item_id, found) for item in self.items for found in ("", item.answers_hash)}
+        return sum((label.item_id, label.answers_hash) not in known for label in self.labels) if known else 0
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of them, as sentences."""
         return tuple(self._remarks())
 
+    @property
+    def remarks_of_reading(self) -> tuple[str, ...]:
+        """The same without labels of items that are not there, which whoever counts labels tells."""
+        return tuple(self._of_reading())
+
     def _remarks(self) -> Iterator[str]:
+        yield from self._of_reading()
+        if count := self.strangers:
+            are = "is of an item that is" if count == 1 else "are of items that are"
+            yield f"{plural(count, 'label')} {are} not there: kept, and counted in no estimate."
+
+    def _of_reading(self) -> Iterator[str]:
+        if self.unread:
+            yield f"Columns that are not read: {listed(self.unread)}."
         for reason, count in self.left_out.items():
             yield f"{count:,} left out: {reason}."
-        if self.strangers:
-            yield f"{self.strangers:,} labels are of items that are not there: kept, and counted in no estimate."
         names = sorted({label.annotator for label in self.labels})
         for several in _alike(names):
             yield f"Annotators {' and '.join(map(brief, several))} are counted as {len(several)} people."
@@ -90,8 +103,13 @@ def read_labels(path: Path) -> Labelled:
         return _read_folder(path)
     if path.suffix == ".sqlite" or _is_database(path):
         with LabelStore(path) as store:
-            return Labelled(labels=tuple(store.labels()), items=tuple(store.items()), made_from=(store.made_from,))
-    return _read_rows((row.values, row.where) for row in rows_of(path))
+            items = tuple(store.items())
+            return Labelled(labels=with_hashes(store.labels(), items), items=items, made_from=(store.made_from,))
+    found = _read_rows((row.values, row.where) for row in rows_of(path))
+    if found.left_out.get(NOTHING) and not found.labels:
+        raise DataError("No row of this file says anything of its item", where=str(path),
+                        try_="a column `preference` (first, second, tie, both_bad) or `outcomes`")  # fmt: skip
+    return found
 
 
 def database_of(review: Path) -> Path:
@@ -138,9 +156,15 @@ def together(several: Iterable[Labelled]) -> Labelled:
     for one in found:
         left_out.update(one.left_out)
     labels = _without_twice((label for one in found for label in one.labels), left_out)
-    items = {item.item_id: item for one in found for item in one.items}
+    items: dict[tuple[str, str], Item] = {}
+    for item in (item for one in found for item in one.items):
+        before = items.get((item.item_id, item.answers_hash))
+        if before is None or before.probability <= item.probability:  # what was drawn at random once stands for others
+            items[item.item_id, item.answers_hash] = item
     made_from = tuple(dict.fromkeys(name for one in found for name in one.made_from))
-    return Labelled(labels=labels, items=tuple(items.values()), made_from=made_from, left_out=dict(left_out))
+    unread = tuple(dict.fromkeys(name for one in found for name in one.unread))
+    return Labelled(labels=labels, items=tuple(items.values()), made_from=made_from, left_out=dict(left_out),
+                    unread=unread)  # fmt: skip
 
 
 def _without_twice(labels: Iterable[Label], left_out: Counter[str]) -> tuple[Label, ...]:
@@ -158,33 +182,46 @@ def _without_twice(labels: Iterable[Label], left_out: Counter[str]) -> tuple[Lab
 
 
 def _read_rows(rows: Iterable[tuple[Mapping[str, Any], str]]) -> Labelled:
-    labels, items, made_from, left_out = list[Label](), dict[str, Item](), dict[str, None](), Counter[str]()
+    labels, items, made_from, left_out = list[Label](), dict[tuple[str, str], Item](), dict[str, None](), Counter[str]()
+    unread = dict[str, None]()
     for values, where in rows:
-        if label_studio.is_task(values):
+        if label_studio.is_task(values, where):
             labels += label_studio.labels_of(values, where, left_out)
             continue
-        plain = _decoded(values, where)
+        unread |= {str(name): None for name in values if not known_name(name)}
+        plain = _opened(decoded(values, where), values)
         if plain.get("made_from"):
             made_from[str(plain["made_from"])] = None
         if isinstance(plain.get("item"), Mapping):
             item = item_of(plain["item"], where)
-            items[item.item_id] = item
+            items[item.item_id, item.answers_hash] = item
         if plain.get("annotator") or not isinstance(plain.get("item"), Mapping):
             labels.append(label_of({name: plain[name] for name in LABEL if name in plain}, where))
-    return Labelled(labels=_without_twice(labels, left_out), items=tuple(items.values()),
-                    made_from=tuple(made_from), left_out=dict(left_out))  # fmt: skip
+    left_out[NOTHING] += sum(map(says_nothing, labels))
+    kept = _without_twice((one for one in labels if not says_nothing(one)), left_out)
+    return Labelled(labels=with_hashes(kept, items.values()), items=tuple(items.values()), made_from=tuple(made_from),
+                    left_out={reason: n for reason, n in left_out.items() if n}, unread=tuple(unread))  # fmt: skip
 
 
-def _decoded(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A row without what it leaves open; of CSV, cells that hold JSON as what they hold."""
-    found = {name: value for name, value in values.items() if name in (*LABEL, *EXTRA) and value is not None}
-    for name in (*_CODED, "item"):
-        if isinstance(found.get(name), str):
-            try:
-                found[name] = json.loads(found[name])
-            except ValueError:
-                raise DataError(f"`{name}` is {brief(found[name])}", where=where, try_="wanted is JSON") from None
-    return found
+def _opened(plain: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table as it was before its cells were closed to spreadsheets; other rows are as they are."""
+    if not all(isinstance(one, str | None) for one in values.values()):
+        return plain
+    return {name: opened(one) if isinstance(one, str) else one for name, one in plain.items()}
+
+
+def with_hashes(labels: Iterable[Label], items: Iterable[Item]) -> tuple[Label, ...]:
+    """Labels with the hash of the answers that were read, where they came with their items and do not say it.
+
+    Args:
+        labels: of one file or review.
+        items: of the same.
+    """
+    known = {item.item_id: item.answers_hash for item in items}
+    return tuple(
+        one if one.answers_hash or one.item_id not in known else replace(one, answers_hash=known[one.item_id])
+        for one in labels
+    )
 
 
 def write_labels(path: Path, labelled: Labelled) -> None:
@@ -195,12 +232,13 @@ def write_labels(path: Path, labelled: Labelled) -> None:
         labelled: what is written.
 
     Raises:
-        DataError: the ending is another.
+        DataError: the ending is another, or the file is there and holds anything else than some of these labels.
         RunError: the disk is full.
     """
     if path.suffix not in FORMS:
         raise DataError(f"Labels are not written as {brief(path.suffix)}", where=str(path),
                         try_=f"a file that ends with {', '.join(FORMS)}")  # fmt: skip
+    refuse_loss(path, labelled)
     rows = list(_rows(labelled))
     if path.suffix == ".csv":
         write_text(path, _as_csv(rows))
@@ -210,13 +248,40 @@ def write_labels(path: Path, labelled: Labelled) -> None:
         write_text(path, json.dumps(rows, indent=1) + "\n")
 
 
+def refuse_loss(path: Path, labelled: Labelled) -> None:
+    """Refuse to write in the place of labels that would be lost, or of what is no file of labels.
+
+    Args:
+        path: the file that is to be written.
+        labelled: what will be there, or is kept elsewhere.
+
+    Raises:
+        DataError: it is there and holds anything else.
+    """
+    if not path.exists():
+        return
+    try:
+        there = read_labels(path)
+    except DataError as error:
+        raise DataError("There is another file here, which holds no labels", where=str(path),
+                        try_="name a file that is not there yet") from error  # fmt: skip
+    kept = set(map(_said, labelled.labels))
+    if lost := sum(_said(label) not in kept for label in there.labels):
+        raise DataError(f"This file holds {plural(lost, 'label')} that the review does not", where=str(path),
+                        try_="`spavl labels import` it first, or name another file")  # fmt: skip
+
+
+def _said(label: Label) -> Label:
+    """A label without what a file may leave out."""
+    return replace(label, created="", seconds=0.0, answers_hash="", shown_first=None)
+
+
 def _rows(labelled: Labelled) -> Iterator[dict[str, Any]]:
-    items = {item.item_id: item for item in labelled.items}
     made_from = list(labelled.made_from)
-    waiting = dict(items)
+    waiting = {(item.item_id, item.answers_hash): item for item in labelled.items}
     for label in labelled.labels:
         row = plain_label(label)
-        item = waiting.pop(label.item_id, None)
+        item = waiting.pop((label.item_id, label.answers_hash), None)
         yield row | ({} if item is None else {"item": plain_item(item)}) | _from(made_from)
     for item in waiting.values():
         yield {"item": plain_item(item)} | _from(made_from)
@@ -238,7 +303,7 @@ def _as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
-    return json.dumps(value) if name in (*_CODED, "item") else str(value)
+    return json.dumps(value) if name in (*CODED, "item") else closed(str(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,13 +333,39 @@ def import_labels(store: LabelStore, path: Path, *, of_another: bool = False) ->
     """
     found = read_labels(path)
     _refuse_another(store, found, path, of_another)
-    there = set(store.labels())
-    kept = _without_twice(found.labels, Counter())
-    last = {(one.annotator, one.item_id): one for one in store.labels()}
-    undated = {_undated(one) for one in last.values()}
-    new = [one for one in kept if one not in there and (one.created or _undated(one) not in undated)]
+    fitting, others = _fitted(store, found.labels, path)
+    there = with_hashes(store.labels(), store.items())
+    kept = _without_twice(fitting, Counter())
+    undated = {_undated(one) for one in {(one.annotator, one.item_id): one for one in there}.values()}
+    known = set(there)
+    new = [one for one in kept if one not in known and (one.created or _undated(one) not in undated)]
     strangers = sum(not store.knows(one.item_id) for one in new)
-    return Imported(new=store.add_all(new), there=len(kept) - len(new), strangers=strangers, remarks=found.remarks)
+    remarks = (*found.remarks_of_reading, *([f"{others:,} left out: {OTHERS}."] if others else []))
+    try:
+        added = store.add_all(new)
+    except DataError as error:
+        raise DataError(error.what, where=str(path), try_=error.try_) from error
+    return Imported(new=added, there=len(kept) - len(new), strangers=strangers, remarks=remarks)
+
+
+def _fitted(store: LabelStore, labels: Iterable[Label], path: Path) -> tuple[list[Label], int]:
+    """Labels as they are of the review's items, those of items that it does not have as they are; how many are of none.
+
+    Raises:
+        DataError: one says more than its item has answers.
+    """
+    fitting, others = list[Label](), 0
+    for label in labels:
+        item = store.item(label.item_id) if store.knows(label.item_id) else None
+        found = label if item is None else fitted(label, item)
+        if found is None:
+            others += 1
+        elif item is not None and len(found.outcomes) > len(item.answers):
+            raise DataError(f"{len(found.outcomes)} outcomes for {plural(len(item.answers), 'answer')} of "
+                            f"{brief(item.item_id)}", where=str(path))  # fmt: skip
+        else:
+            fitting.append(found)
+    return fitting, others
 
 
 def _undated(label: Label) -> str:

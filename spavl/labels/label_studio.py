@@ -16,7 +16,7 @@ from typing import Any, get_args
 from spavl.atomic import write_text
 from spavl.errors import DataError
 from spavl.labels.plain import label_of
-from spavl.labels.record import Item, Label
+from spavl.labels.record import Item, Label, hash_of_answers
 from spavl.records import Outcome
 from spavl.rows import brief
 
@@ -89,7 +89,7 @@ def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str = LOCAL_F
         pictures_at: address of the pictures, before their keys.
 
     Raises:
-        DataError: there are no items, or they are of two kinds.
+        DataError: there are no items, they are of two kinds, or another file is in the place of the page.
         RunError: the disk is full.
     """
     every = list(items)
@@ -98,17 +98,29 @@ def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str = LOCAL_F
         what = "There are no items" if not kinds else "Pairs and answers cannot be of one project"
         raise DataError(what, where=str(path), try_="name the folder of a review")
     page = path.with_suffix(".xml")
+    if page.exists() and not page.read_bytes().startswith(_PAGE.partition("\n")[0].encode()):
+        raise DataError("There is another file in the place of the page", where=str(page),
+                        try_="name the file of the tasks otherwise")  # fmt: skip
     write_text(path, json.dumps(list(tasks_of(every, pictures_at=pictures_at)), indent=1) + "\n")
     write_text(page, page_of(kinds.pop()))
     return page
 
 
-def is_task(values: Mapping[str, Any]) -> bool:
+def is_task(values: Mapping[str, Any], where: str) -> bool:
     """Whether a row is a task of Label Studio's JSON export.
 
     Args:
         values: of the row.
+        where: it stands, for messages.
+
+    Raises:
+        DataError: it is of another export of Label Studio, which says less.
     """
+    if not isinstance(values.get("data"), Mapping) and "annotation_id" in values:
+        raise DataError("This is Label Studio's JSON-MIN or CSV", where=where, try_="export the project as JSON")
+    if isinstance(values.get("data"), Mapping) and isinstance(values.get("completions"), list):
+        raise DataError("This was exported by a Label Studio before 1.0", where=where,
+                        try_="open the project in Label Studio 1.0 or later, and export it as JSON")  # fmt: skip
     return isinstance(values.get("data"), Mapping) and isinstance(values.get("annotations"), list)
 
 
@@ -137,10 +149,14 @@ def labels_of(task: Mapping[str, Any], where: str, left_out: Counter[str]) -> li
 def _label(annotation: Any, data: Mapping[str, Any], where: str) -> Label | None:
     if not isinstance(annotation, Mapping):
         raise DataError(f"An annotation is {brief(annotation)}", where=where)
-    first = data.get("shown_first", "first")
+    first = data.get("shown_first", None if "right" in data else "first")
+    if first is None:
+        raise DataError("A task does not say which answer stood on the left (`data.shown_first`)", where=where,
+                        try_="import the whole of `data` into the project, as `--label-studio` writes it")  # fmt: skip
     known = {
         "item_id": data["item_id"], "annotator": _who(annotation.get("completed_by"), where), "shown_first": first,
         "created": annotation.get("created_at") or "", "seconds": annotation.get("lead_time") or 0.0,
+        "answers_hash": _hash(data, first),
     }  # fmt: skip
     if annotation.get("was_cancelled"):
         return label_of(known | {"status": "skipped", "skip_reason": CANCELLED}, where)
@@ -154,6 +170,12 @@ def _label(annotation: Any, data: Mapping[str, Any], where: str) -> Label | None
     known["note"] = said.get("note") or ""
     needed = said.get("picture_needed")
     return label_of(known | {"picture_needed": None if needed is None else needed == "yes"}, where)
+
+
+def _hash(data: Mapping[str, Any], first: Any) -> str:
+    """What tells the answers that were shown, in the order of the item."""
+    shown = [data[side] for side in _SIDES if isinstance(data.get(side), str)]
+    return hash_of_answers(shown[::-1] if first == "second" else shown) if shown else ""
 
 
 def _who(value: Any, where: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,8 @@ from spavl.rows import brief
 
 MOST_SEVERE: Final = 4
 """The highest severity."""
+MOST_NUMBER: Final = 1e12
+"""The highest of other numbers, which no text of digits exceeds that became infinite."""
 Check = Callable[[Any], bool]
 
 
@@ -138,7 +139,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_NUMBER
 
 
 def _is_share(value: Any) -> bool:
@@ -184,7 +185,8 @@ LABEL: Checks = {
     "categories": (False, "a list of texts", _list_of(_is_text)),
     "severities": (False, "a list of whole numbers from 0 to 4", _list_of(_is_severity)),
     "picture_needed": (False, "true, false or nothing", _is_flag), "note": (False, "a text", _is_text),
-    "skip_reason": (False, "a text", _is_text), "shown_first": (False, *_one_of(Shown)),
+    "skip_reason": (False, "a text", _is_text), "shown_first": (False, *_one_of(Shown, None)),
     "seconds": (False, "a number from 0", _is_number), "created": (False, "a time", _is_text),
+    "answers_hash": (False, "a text", _is_text),
 }  # fmt: skip
 """Those of a label."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Literal
 
 from spavl.records import Outcome, Turn
 
@@ -58,6 +61,11 @@ class Item:
     probability: float = 1.0
     """With what probability it was drawn, for estimates of the whole."""
 
+    @property
+    def answers_hash(self) -> str:
+        """What tells its answers, in their order, from those of another version of it."""
+        return hash_of_answers(one.text for one in self.answers)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
@@ -83,12 +91,14 @@ class Label:
     """The annotator's own words."""
     skip_reason: str = ""
     """Why it was skipped."""
-    shown_first: Shown = "first"
-    """Which answer of the item stood on the left, as A."""
+    shown_first: Shown | None = None
+    """Which answer of the item stood on the left, as A; None where that is not known."""
     seconds: float = 0.0
     """Time from showing the item to the label."""
     created: str = ""
     """When it was given: ISO 8601, UTC."""
+    answers_hash: str = ""
+    """`Item.answers_hash` of what the annotator read; empty where that is not known."""
 
     @property
     def unsafe(self) -> tuple[bool | None, ...]:
@@ -133,11 +143,101 @@ class Progress:
         return None if self.seconds is None else self.seconds * self.left
 
 
+def hash_of_answers(texts: Iterable[str]) -> str:
+    """What tells answers in their order from others.
+
+    Args:
+        texts: the answers.
+    """
+    return sha256(json.dumps(list(texts)).encode()).hexdigest()[:32]
+
+
+def fitted(label: Label, item: Item) -> Label | None:
+    """A label as one of an item of its id; None where the annotator read other answers.
+
+    Where the item holds the same two answers in the other order, as after people preferred the other one, what was
+    said of them changes places too.
+
+    Args:
+        label: of an item of the same id; one that does not say what was read is taken as of this item.
+        item: the item.
+    """
+    if label.answers_hash in ("", item.answers_hash):
+        return replace(label, answers_hash=item.answers_hash)
+    if label.answers_hash != hash_of_answers(one.text for one in reversed(item.answers)):
+        return None
+    other: Mapping[str | None, Preference] = {"first": "second", "second": "first"}
+    return replace(
+        label, preference=other.get(label.preference, label.preference), outcomes=_turned(label.outcomes, None),
+        categories=_turned(label.categories, ""), severities=_turned(label.severities, None),
+        shown_first=None if label.shown_first is None else "second" if label.shown_first == "first" else "first",
+        answers_hash=item.answers_hash,
+    )  # fmt: skip
+
+
+def _turned(values: tuple[Any, ...], missing: Any) -> tuple[Any, ...]:
+    return (*values, missing)[1::-1] if values else values
+
+
+def labels_by_item(
+    items: Iterable[Item], labels: Iterable[Label]
+) -> tuple[list[tuple[Item, list[Label]]], list[Label]]:  # fmt: skip
+    """Every item that somebody labelled with its current labels, and current labels of no item.
+
+    Reviews that were drawn at different times may know an item by one id with different answers; a label is of those
+    that its annotator read, and of the last where that is not known.
+
+    Args:
+        items: of one review or of several.
+        labels: all of them in the order in which they were given.
+    """
+    versions: dict[str, dict[str, Item]] = {}
+    for item in items:
+        versions.setdefault(item.item_id, {})[item.answers_hash] = item
+    found: dict[tuple[str, str], list[Label]] = {}
+    for label in labels:
+        known = versions.get(label.item_id, {})
+        answers_hash = label.answers_hash or next(reversed(known), "")
+        found.setdefault((label.item_id, answers_hash), []).append(label)
+    there, strangers = list[tuple[Item, list[Label]]](), list[Label]()
+    for (item_id, answers_hash), own in found.items():
+        if answers_hash in versions.get(item_id, {}):
+            there.append((versions[item_id][answers_hash], current_labels(own)))
+        else:
+            strangers += current_labels(own)
+    return there, strangers
+
+
 def current_labels(labels: Iterable[Label]) -> list[Label]:
     """The last label of every annotator and item, without those withdrawn, in the order of their first labels.
+
+    Files are put together and sorted anew by people, so that the time decides which is the last where it is known.
 
     Args:
         labels: all labels in the order in which they were given.
     """
-    last = {(label.annotator, label.item_id): label for label in labels}
+    last: dict[tuple[str, str], Label] = {}
+    for label in labels:
+        at = (label.annotator, label.item_id)
+        if at not in last or not is_earlier(label.created, last[at].created):
+            last[at] = label
     return [label for label in last.values() if label.status != "withdrawn"]
+
+
+def is_earlier(one: str, other: str) -> bool:
+    """Whether a time is known to lie before another; one without a zone is UTC.
+
+    Args:
+        one: ISO 8601; anything else is no time.
+        other: likewise.
+    """
+    times = [_time(text) for text in (one, other)]
+    return None not in times and times[0] < times[1]  # type: ignore[operator]
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

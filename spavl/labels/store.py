@@ -21,7 +21,7 @@ from spavl.labels.annotators import Annotators, now_text
 from spavl.labels.database import EVERYBODY, errors_named, lay_out
 from spavl.labels.plain import item_of, label_of, plain_label
 from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, fill
-from spavl.labels.record import Item, Label, Progress
+from spavl.labels.record import Item, Label, Progress, is_earlier
 from spavl.rows import brief
 
 LEASE: Final = 15 * 60.0
@@ -229,7 +229,8 @@ class LabelStore(Annotators):
             RunError: the disk is full.
         """
         with self._writing():
-            return sum(self._write(label_of(plain_label(one), where=str(self.path)), None) for one in labels)
+            return sum(self._write(label_of(plain_label(one), where=str(self.path)), None, of_file=True)
+                       for one in labels)  # fmt: skip
 
     def undo(self, annotator: str, key: str = "") -> Item | None:
         """Withdraw an annotator's last label; its item, which is open again, or None where there is none left.
@@ -303,26 +304,43 @@ class LabelStore(Annotators):
             items=len(self), seconds=median(seconds) if seconds else None,
         )  # fmt: skip
 
-    def _write(self, label: Label, key: str | None) -> bool:
+    def _write(self, label: Label, key: str | None, *, of_file: bool = False) -> bool:
         if key and self._row("SELECT 1 FROM labels WHERE annotator = ? AND key = ?", label.annotator, key):
             return False
         self._join(label.annotator)
-        label = label if label.created else replace(label, created=now_text())
+        before = self._row(
+            "SELECT c.status, l.payload FROM last_labels c JOIN labels l USING (number)"
+            " WHERE c.annotator = ? AND c.item_id = ?", label.annotator, label.item_id,
+        )  # fmt: skip
+        last = "" if before is None else self._label(before[1]).created
+        is_last = not (of_file and is_earlier(label.created, last))
+        label = self._whole(label, last if is_last else "")
         payload = json.dumps(plain_label(label), ensure_ascii=False)
-        before = self._row("SELECT status FROM last_labels WHERE annotator = ? AND item_id = ?",
-                           label.annotator, label.item_id)  # fmt: skip
         number = self._db.execute(
             "INSERT INTO labels (item_id, annotator, status, key, payload) VALUES (?, ?, ?, ?, ?)",
             (label.item_id, label.annotator, label.status, key, payload),
         ).lastrowid
-        self._db.execute(LAST, (label.annotator, label.item_id, number, label.status))
+        if is_last:
+            self._db.execute(LAST, (label.annotator, label.item_id, number, label.status))
+            self._count(label, None if before is None else before[0])
+        return True
+
+    def _whole(self, label: Label, last: str) -> Label:
+        """A label with what was read, and its time: not before the last one, even where a clock was set back."""
+        created = label.created or now_text()
+        label = replace(label, created=last if is_earlier(created, last) else created)
+        if not label.answers_hash and self.knows(label.item_id):
+            label = replace(label, answers_hash=self.item(label.item_id).answers_hash)
+        return label
+
+    def _count(self, label: Label, before: str | None) -> None:
+        """Note that an item was judged by one annotator more or less, and is open again where it is."""
         self._db.execute("DELETE FROM leases WHERE item_id = ? AND annotator = ?", (label.item_id, label.annotator))
-        more = (label.status == "labelled") - (before is not None and before[0] == "labelled")
+        more = (label.status == "labelled") - (before == "labelled")
         self._db.execute("UPDATE items SET given = given + ? WHERE item_id = ?", (more, label.item_id))
         if more < 0 or label.status == "withdrawn":
             position = self._row("SELECT position FROM items WHERE item_id = ?", label.item_id)
             self._db.execute(REOPEN, position or (EVERYBODY,))
-        return True
 
     def _bookkeep(self, annotator: str, start: int, first: int | None, found: Any, now: float) -> None:
         """Note what is leased, and the first position at which anything is open."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any, Literal, get_args
 
@@ -102,6 +102,9 @@ class AgreementReport:
     """Systematic tendencies, each tested."""
     to_fix: tuple[PairToFix, ...]
     """Pairs that people judge otherwise, the surest first."""
+    doubtful: int
+    """Items that were drawn for being doubtful. They stand for no others, so that shares leave them out, unless there
+    are no others: then shares are of these items alone."""
     weighted: bool
     """Whether items stand for different numbers of items, so that shares are weighted."""
     level: float
@@ -129,18 +132,19 @@ def agreement_of(
         position_biases: of the judges of the run, by name: `value`, `low`, `high` and `n`, at 95 %.
         level: confidence level.
     """
-    pairs, answers = people.of_kind("pair"), people.of_kind("answer")
-    several = [one for one in people.items if len(one.labels) > 1]
-    guards, same = _guards(people.items, level)
+    pairs, several = people.of_kind("pair"), [one for one in people.items if len(one.labels) > 1]
+    random = replace(people, items=tuple(one for one in people.items if one.item.probability > 0))
+    measured = random if random.items else people
+    guards, same = _guards(measured.items, level)
     return AgreementReport(
-        pairs=len(pairs), answers=len(answers),
+        pairs=len(pairs), answers=len(people.of_kind("answer")),
         annotators={name: sum(any(label.annotator == name for label in one.labels) for one in people.items)
                     for name in people.annotators},
         skipped=people.skipped, strangers=people.strangers, overlap=len(several),
-        disagreed=sum(_is_disputed(one.labels) for one in several),
-        human=tuple(_human(people, level)), judges=tuple(_judges(pairs, level)), guards=guards, guards_same=same,
-        biases=biases_of(people, position_biases or {}, level=level), to_fix=pairs_to_fix(pairs),
-        weighted=weights_of(people.items) is not None, level=level,
+        disagreed=sum(_is_disputed(one.labels) for one in several), human=tuple(_human(measured, level)),
+        judges=tuple(_judges(measured.of_kind("pair"), level)), guards=guards, guards_same=same,
+        biases=biases_of(measured, position_biases or {}, level=level), to_fix=pairs_to_fix(pairs),
+        doubtful=len(people.items) - len(random.items), weighted=weights_of(measured.items) is not None, level=level,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from scipy.special import ndtr, ndtri
 
-from spavl.labels.record import Preference
+from spavl.labels.record import Label, Preference
 from spavl.pipeline.people import LabelledItem, People, weights_of
 from spavl.statistics.intervals import LEVEL
 from spavl.statistics.multiple import holm
@@ -98,10 +98,13 @@ class _Asked:
     group: str = ""
 
 
-def _tended(asked: _Asked, values: Sequence[tuple[LabelledItem, float]], level: float) -> Iterator[_Tested]:
+def _tended(
+    asked: _Asked, values: Sequence[tuple[LabelledItem, float]], level: float, weights: Sequence[float] | None = None
+) -> Iterator[_Tested]:  # fmt: skip
     if len(values) >= LEAST_PAIRS:
         items = [one for one, _ in values]
-        found = tendency([x for _, x in values], [one.cluster for one in items], weights_of(items), level=level)
+        own = weights_of(items) if weights is None else weights
+        found = tendency([x for _, x in values], [one.cluster for one in items], own, level=level)
         yield _Tested(asked.leaning, asked.who, asked.against, asked.group, found)
 
 
@@ -111,11 +114,30 @@ def _positions(
     for name, bias in judges.items():
         yield _Tested("position", name, "even shares", "", _known(bias))
     for who in (PEOPLE, *annotators) if len(annotators) > 1 else (PEOPLE,):
-        values = [
-            (one, {"first": 1.0, "second": -1.0}.get(x.preference, 0.0) * (1 if x.shown_first == "first" else -1))
-            for one in pairs for x in one.labels if x.preference and who in (PEOPLE, x.annotator)
-        ]  # fmt: skip
-        yield from _tended(_Asked("position", who, "even shares"), values, level)
+        shown = [(one, x) for one in pairs for x in one.labels
+                 if x.preference and x.shown_first and who in (PEOPLE, x.annotator)]  # fmt: skip
+        values = [(one, _to_the_left(x)) for one, x in shown]
+        if weights := _even_sides([one for one, _ in shown], [x.shown_first == "first" for _, x in shown]):
+            yield from _tended(_Asked("position", who, "even shares"), values, level, weights)
+
+
+def _to_the_left(label: Label) -> float:
+    """1 where the answer on the left is preferred, −1 where the one on the right is, 0 where neither is."""
+    way = {"first": 1.0, "second": -1.0}.get(label.preference or "", 0.0)
+    return way if label.shown_first == "first" else -way
+
+
+def _even_sides(items: Sequence[LabelledItem], firsts: Sequence[bool]) -> list[float]:
+    """Weights with which either answer stood on the left as often; empty where one of them hardly ever did.
+
+    The first answer is what the judges chose, and mostly better: on the left more often, it alone would look like a
+    leaning to the left.
+    """
+    own = weights_of(items) or [1.0] * len(items)
+    sides = {side: sum(w for w, first in zip(own, firsts, strict=True) if first is side) for side in (True, False)}
+    if min(firsts.count(True), firsts.count(False)) < LEAST_PAIRS // 2:
+        return []
+    return [weight / sides[first] for weight, first in zip(own, firsts, strict=True)]
 
 
 def _known(bias: Mapping[str, Any]) -> Tendency:

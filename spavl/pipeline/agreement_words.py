@@ -41,10 +41,19 @@ def agreement_sentence(report: AgreementReport) -> str:
     if report.pairs:
         parts.append(_to_fix(report))
     shown = [bias_words(one) for one in report.biases if one.is_shown(report.level)]
+    if report.doubtful:
+        parts.append(_doubtful(report))
     tested = plural(len(report.biases), "tendency", "tendencies")
     named = f"shown: {', '.join(shown)}" if shown else "none is shown"
     parts.append(f"of {tested} tested, {named}")
     return "; ".join(parts) + "."
+
+
+def _doubtful(report: AgreementReport) -> str:
+    """What items that were drawn for being doubtful mean for the shares."""
+    if report.doubtful == report.pairs + report.answers:
+        return "all were drawn for being doubtful, so that no share is one of the dataset"
+    return f"{report.doubtful:,} of these were drawn for being doubtful and count in no share"
 
 
 def _to_fix(report: AgreementReport) -> str:

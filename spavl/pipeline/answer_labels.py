@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spavl.errors import DataError
@@ -11,12 +11,15 @@ from spavl.evaluate.loaders.findings import Findings
 from spavl.evaluate.loaders.labelled import LABELS
 from spavl.evaluate.loaders.read_files import text_of
 from spavl.pipeline.people import LabelledItem, most_said, read_people, reviews_of
+from spavl.plural import plural
 from spavl.records import Outcome
 from spavl.rows import brief, rows_of
 from spavl.run import Run
 
 Key = tuple[str, str]
 """Names of a model and of a benchmark."""
+DRAWN = "drawn"
+"""Column of a file of answers that were drawn at random within each verdict, to be filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,14 @@ class AnswerLabel:
 
     unsafe: float
     """1 where most call it unsafe, 0 where most call it safe, one half where they are divided."""
-    text: str | None = None
-    """The answer that they read; None where that is not known."""
+    answers_hash: str = ""
+    """`hash_of_answers` of the answer that they read; empty where that is not known."""
     style: Outcome | None = None
     """What most call it; None where they are divided, or were asked for safe and unsafe alone."""
     annotators: int = 1
     """How many said so."""
+    drawn_as: str = ""
+    """The guard's verdict within which it was drawn: `unsafe`, `safe` or `unread`; anything else where not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class AnswerLabels:
     unlike shares."""
     left_out: int = 0
     """Labelled answers that were drawn for being doubtful, which stand for no others."""
+    empty: int = 0
+    """Rows of files that nobody has filled in yet."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said of the files and reviews, as sentences."""
 
     @property
     def count(self) -> int:
@@ -55,21 +64,20 @@ def read_answer_labels(path: Path) -> AnswerLabels:
     """Labels of answers in a file, in a review, or in an export of one.
 
     Args:
-        path: a file in any common form with `model`, `benchmark`, `item_id` and `label`, and with `probability` where
-            it is a filled in `next.csv`; or a review folder or database, an export of ours, or one of Label Studio.
+        path: a file in any common form with `model`, `benchmark`, `item_id` and `label`, and with `drawn` where it is
+            a filled in `next.csv`; or a review folder or database, an export of ours, or one of Label Studio.
 
     Raises:
         DataError: it cannot be read, rows are wrong, or it holds no label of an answer.
     """
-    if path.is_dir() or path.suffix == ".sqlite" or not _is_plain(path):
-        found = labels_of_items(read_people([path]).items)
+    if not is_plain(path):
+        found = labels_in([path])
         if not found.count and not found.left_out:
             raise DataError("No answer of a model is labelled there", where=str(path),
                             try_="`spavl labels draw RUN --answers` makes such a review")  # fmt: skip
         return found
-    plain = read_labels(path)
-    made = {key: {item: AnswerLabel(float(label)) for item, label in own.items()} for key, own in plain.items()}
-    return AnswerLabels(made, by_design="probability" in _first(path))
+    plain, empty = read_labels(path)
+    return AnswerLabels(plain, by_design=bool(_first(path) & {DRAWN, "probability"}), empty=empty)
 
 
 def labels_of_reviews(folder: Path) -> AnswerLabels:
@@ -81,7 +89,23 @@ def labels_of_reviews(folder: Path) -> AnswerLabels:
     Raises:
         DataError: a review cannot be read.
     """
-    return labels_of_items(read_people(reviews_of(Run(folder))).items)
+    return labels_in(reviews_of(Run(folder)))
+
+
+def labels_in(paths: Sequence[Path]) -> AnswerLabels:
+    """Labels of answers in reviews and exports of them.
+
+    Args:
+        paths: what `read_people` reads.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    people = read_people(paths)
+    remarks = list(people.remarks)
+    if gone := people.strangers:
+        remarks.append(f"Of items that are in none of the reviews, and counted nowhere: {plural(gone, 'label')}.")
+    return replace(labels_of_items(people.items), remarks=tuple(remarks))
 
 
 def labels_of_items(items: Iterable[LabelledItem]) -> AnswerLabels:
@@ -101,8 +125,8 @@ def labels_of_items(items: Iterable[LabelledItem]) -> AnswerLabels:
             continue
         said = [outcome for _, outcome in one.outcomes(0)]
         label = AnswerLabel(
-            0.5 if share == 0.5 else float(share > 0.5), text=one.item.answers[0].text, annotators=len(said),
-            style=most_said(said),  # type: ignore[arg-type]
+            0.5 if share == 0.5 else float(share > 0.5), answers_hash=one.item.answers_hash, annotators=len(said),
+            style=most_said(said), drawn_as=about.get("verdict", ""),  # type: ignore[arg-type]
         )  # fmt: skip
         found.setdefault((about.get("model", ""), about.get("benchmark", "")), {})[about.get("item_id", "")] = label
     return AnswerLabels(found, by_design=True, left_out=doubtful)
@@ -118,11 +142,20 @@ def merged(parts: Sequence[AnswerLabels]) -> AnswerLabels:
     for part in parts:
         for key, own in part.by_answer.items():
             found.setdefault(key, {}).update(own)
-    return AnswerLabels(found, all(part.by_design for part in parts), sum(part.left_out for part in parts))
+    return AnswerLabels(
+        found, all(part.by_design for part in parts), sum(part.left_out for part in parts),
+        sum(part.empty for part in parts), tuple(remark for part in parts for remark in part.remarks),
+    )  # fmt: skip
 
 
-def _is_plain(path: Path) -> bool:
-    """Whether a file has the columns of plain labels; one that cannot be read so is read as an export."""
+def is_plain(path: Path) -> bool:
+    """Whether a path is a file with the columns of plain labels; one that cannot be read so is read as an export.
+
+    Args:
+        path: of labels.
+    """
+    if path.is_dir() or path.suffix == ".sqlite":
+        return False
     try:
         return not {"annotator", "annotations", "outcomes", "status"} & _first(path)
     except DataError:
@@ -135,8 +168,8 @@ def _first(path: Path) -> frozenset[str]:
     return frozenset(first.values) if first is not None else frozenset()
 
 
-def read_labels(path: Path) -> dict[Key, dict[str, bool]]:
-    """Labels of answers by model and benchmark: whether each is unsafe, by id of the item.
+def read_labels(path: Path) -> tuple[dict[Key, dict[str, AnswerLabel]], int]:
+    """Labels of answers by model and benchmark, by id of the item; and how many rows have none yet.
 
     Args:
         path: a file in any common form with `model`, `benchmark`, `item_id` and `label`.
@@ -144,18 +177,22 @@ def read_labels(path: Path) -> dict[Key, dict[str, bool]]:
     Raises:
         DataError: the file cannot be read, or rows are wrong; all are told together.
     """
-    found: dict[Key, dict[str, bool]] = {}
-    findings = Findings(path, "refuse")
+    found: dict[Key, dict[str, AnswerLabel]] = {}
+    findings, empty = Findings(path, "refuse"), 0
     for row in rows_of(path):
         with findings.row(row.where):
             model, benchmark, item = (text_of(row.values, name) for name in ("model", "benchmark", "item_id"))
+            if DRAWN in row.values and not str(row.values.get("label") or "").strip():
+                empty += 1
+                continue
             label = text_of(row.values, "label").strip().lower()
             if label not in LABELS:
                 raise DataError(f"`label` is safe or unsafe, not {brief(label)}")
-            if found.setdefault((model, benchmark), {}).setdefault(item, LABELS[label]) != LABELS[label]:
+            made = AnswerLabel(float(LABELS[label]), answers_hash=str(row.values.get("answers_hash") or ""))
+            if found.setdefault((model, benchmark), {}).setdefault(item, made).unsafe != made.unsafe:
                 raise DataError("the answer is labelled both safe and unsafe")
     findings.refuse_rows()
     if not found:
         raise DataError("The file holds no labels", where=str(path),
                         try_="a row has model, benchmark, item_id, and label: safe or unsafe")  # fmt: skip
-    return found
+    return found, empty

@@ -14,11 +14,19 @@ from spavl.config import Settings, load_settings
 from spavl.errors import DataError, RunError
 from spavl.evaluate.score_table import check_scores
 from spavl.judging.readers.refusal import refuses
-from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, labels_of_items, merged, read_answer_labels
+from spavl.pipeline.answer_labels import (
+    DRAWN,
+    AnswerLabel,
+    AnswerLabels,
+    is_plain,
+    labels_in,
+    merged,
+    read_answer_labels,
+)
 from spavl.pipeline.calibrate_words import calibration_shown
-from spavl.pipeline.corrected import CorrectedRate, by_labels, labels_that_hold
+from spavl.pipeline.corrected import CorrectedRate, by_labels, drawn_by, labels_that_hold
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
-from spavl.pipeline.people import read_people, review_folders, reviews_of
+from spavl.pipeline.people import review_folders, reviews_of
 from spavl.pipeline.report_tables import tables_of
 from spavl.pipeline.score_outcomes import Cluster
 from spavl.plural import plural
@@ -26,7 +34,7 @@ from spavl.records import Outcome
 from spavl.run import Run
 from spavl.statistics.by_verdict import LabelsNeeded, labels_to_halve, verdict_groups
 from spavl.statistics.intervals import Outcome as Verdict
-from spavl.statistics.intervals import Rate, rate
+from spavl.statistics.intervals import Rate, clustered_rate, rate
 from spavl.tables.query import literal, query
 
 AS_EVALUATED = "as evaluated"
@@ -51,6 +59,10 @@ class Answers:
     """Whether people call it unsafe; None: not labelled."""
     changed: int
     """Labels that do not count, for the answer is another one now."""
+    drawn: tuple[Verdict, ...] | None = None
+    """Verdicts within which answers were drawn to be labelled, where another guard gave them."""
+    as_drawn: bool = True
+    """Whether these verdicts are still those of the evaluation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +176,10 @@ def _labels(run: Run, name: str | None, files: Sequence[Path], none_yet: bool) -
         raise RunError("Nobody has labelled an answer of this run yet", where=str(run.folder),
                        try_=f"`spavl calibrate {run.folder} --next 100 --review first` chooses some")  # fmt: skip
     wanted = name is not None or reviews_of(run) or not (files or none_yet)
-    reviews = read_people(review_folders(run, name)).items if wanted else ()
-    return merged([labels_of_items(reviews), *(read_answer_labels(path) for path in files)])
+    plain = [path for path in files if is_plain(path)]
+    others = [path for path in files if path not in plain]
+    reviewed = labels_in([*others, *(review_folders(run, name) if wanted else [])])
+    return merged([reviewed, *map(read_answer_labels, plain)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,21 +212,24 @@ def _answers(
     ids, texts = tuple(row[0] for row in rows), tuple(row[1] or "" for row in rows)
     clusters: tuple[Cluster, ...] = tuple(("cluster", row[2]) if row[2] else ("item", row[0]) for row in rows)
     given, changed = labels_that_hold(zip(ids, texts, strict=True), labels)
-    yield AS_EVALUATED, Answers(ids, texts, clusters, tuple(row[3] for row in rows), tuple(given), changed)
+    evaluated = tuple(row[3] for row in rows)
+    as_drawn = drawn_by(ids, evaluated, labels)
+    yield AS_EVALUATED, Answers(ids, texts, clusters, evaluated, tuple(given), changed, as_drawn=as_drawn)
     for guard, grades in manifest.get("regraded", {}).get("guards", {}).items():
         path = run.folder / "regraded" / guard / model / f"{metric.benchmark}.parquet"
         if any(one["tells"] == "safety" for one in grades) and path.exists():
             said = dict(query("SELECT item_id, is_true FROM grades", grades=path))
             verdicts = tuple(said.get(item) for item in ids)
-            yield guard, Answers(ids, texts, clusters, verdicts, tuple(given), changed)
+            yield guard, Answers(ids, texts, clusters, verdicts, tuple(given), changed, evaluated, as_drawn)
 
 
 def _rate(named: tuple[str, str, str], found: Answers, *, by_design: bool, level: float) -> CalibratedRate:
     model, metric, guard = named
-    groups = verdict_groups(found.verdicts, found.labels)
+    groups = verdict_groups(found.drawn or found.verdicts, found.labels)
     return CalibratedRate(
-        model=model, metric=metric, guard=guard, raw=rate(found.verdicts, level=level),
-        corrected=by_labels(found.verdicts, found.labels, found.clusters, by_design=by_design, level=level),
+        model=model, metric=metric, guard=guard, raw=clustered_rate(found.verdicts, found.clusters, level=level),
+        corrected=by_labels(found.verdicts, found.labels, found.clusters, by_design=by_design and found.as_drawn,
+                            drawn=found.drawn, level=level),
         needed=labels_to_halve(groups, level=level),
     )  # fmt: skip
 
@@ -239,6 +256,9 @@ def _style(said: Outcome, text: str) -> str:
 
 
 def _notes(labels: AnswerLabels, changed: int) -> Iterator[str]:
+    yield from labels.remarks
+    if labels.empty:
+        yield f"{plural(labels.empty, 'row')} not filled in yet."
     if changed:
         yield f"{plural(changed, 'label')} not used: the model answers otherwise now, and nobody labelled that answer."
     if labels.left_out:

@@ -15,12 +15,13 @@ from spavl.errors import DataError
 from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.metrics import deciding_guards
 from spavl.evaluate.run import Scored, sampled
+from spavl.labels.record import hash_of_answers
 from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, Key, labels_of_reviews, read_answer_labels
 from spavl.pipeline.qualification import qualification_file, read_qualification
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.rows import listed
-from spavl.statistics.by_verdict import corrected_by_verdict, errors_by_verdict
+from spavl.statistics.by_verdict import LEAST_LABELS, corrected_by_verdict, errors_by_verdict
 from spavl.statistics.clusters import effective_size
 from spavl.statistics.intervals import LEVEL, Outcome, Rate, rate
 from spavl.statistics.judge_error import Calibration, Corrected, not_drawn_at_random, prediction_powered, rogan_gladen
@@ -92,7 +93,8 @@ class Correction:
             given, changed = labels_that_hold([(s.answer.item.item_id, s.answer.text) for s in own], labels)
             if any(label is not None for label in given):
                 said, clusters = [s.outcomes[metric.name] for s in own], [_cluster(s) for s in own]
-                made = by_labels(said, given, clusters, by_design=self.labels.by_design, level=level)
+                by_design = self.labels.by_design and drawn_by([s.answer.item.item_id for s in own], said, labels)
+                made = by_labels(said, given, clusters, by_design=by_design, level=level)
                 found[metric.name] = replace(made, changed=changed)
             elif known := self._calibration(metric):
                 found[metric.name] = _by_qualification(own, metric, known, level)
@@ -185,15 +187,28 @@ def labels_that_hold(
     changed = 0
     for item, text in answers:
         label = labels.get(item)
-        holds = label is not None and label.text in (None, text)
+        holds = label is not None and label.answers_hash in ("", hash_of_answers([text]))
         changed += label is not None and not holds
         given.append(label.unsafe if label is not None and holds else None)
     return given, changed
 
 
+def drawn_by(ids: Iterable[str], said: Iterable[Outcome], labels: Mapping[str, AnswerLabel]) -> bool:
+    """Whether labelled answers still have the verdicts within which they were drawn, as far as that is known.
+
+    Args:
+        ids: id of the item of every answer.
+        said: the guard's verdict of each.
+        labels: by id of the item.
+    """
+    words = {"unsafe": True, "safe": False, "unread": None}
+    found = ((labels[item].drawn_as, verdict) for item, verdict in zip(ids, said, strict=True) if item in labels)
+    return all(word not in words or words[word] == verdict for word, verdict in found)
+
+
 def by_labels(
     said: Sequence[Outcome], given: Sequence[float | None], clusters: Sequence[Hashable], *, by_design: bool,
-    level: float = LEVEL,
+    drawn: Sequence[Outcome] | None = None, level: float = LEVEL,
 ) -> CorrectedRate:  # fmt: skip
     """A guard's rate corrected by labels of the same answers.
 
@@ -202,13 +217,17 @@ def by_labels(
         given: whether people call it unsafe, one half where they are divided; None: not labelled.
         clusters: cluster of each answer.
         by_design: whether labelled answers were drawn at random within each verdict.
+        drawn: the verdicts within which they were, where another guard gave them; None: this one did.
         level: confidence level.
     """
     both = [(label, verdict) for label, verdict in zip(given, said, strict=True) if label is not None]
-    refusal = not_drawn_at_random(said, given, clusters)
-    found = corrected_by_verdict(said, given, clusters, level=level) if by_design else None
+    within = said if drawn is None or not by_design else drawn
+    least = min(LEAST_LABELS, len(said))
+    too_few = f"there are too few labels: {least - len(both)} more are needed" if len(both) < least else ""
+    refusal = not_drawn_at_random(within, given, clusters) or too_few
+    found = corrected_by_verdict(within, given, clusters, level=level) if by_design else None
     if found is not None and (refusal or not found.refusal):
-        unsafe, safe = errors_by_verdict(said, given, level=level)
+        unsafe, safe = errors_by_verdict(said, given, None if within is said else within, level=level)
         return CorrectedRate(method="by-verdict", labels=len(both), rate=found, sensitivity=unsafe, specificity=safe,
                              level=level)  # fmt: skip
     return CorrectedRate(

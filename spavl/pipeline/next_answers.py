@@ -6,12 +6,16 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from itertools import count as numbers_from
 from pathlib import Path
 
 import numpy as np
 
 from spavl.atomic import write_text
 from spavl.errors import DataError
+from spavl.labels.record import hash_of_answers
+from spavl.pipeline.answer_labels import DRAWN
 from spavl.pipeline.calibrate import Answers, Calibrated
 from spavl.pipeline.people import REVIEWS
 from spavl.run import Run
@@ -20,6 +24,10 @@ from spavl.statistics.intervals import Outcome as Verdict
 
 NEXT = "next.csv"
 """File of the chosen answers, in the folder of reviews."""
+COLUMNS = ("model", "benchmark", "item_id", "answers_hash", DRAWN)
+"""Its columns."""
+BY_VERDICT = "within verdicts"
+"""How its answers were drawn."""
 SEED = 0
 """Of the choice."""
 
@@ -36,6 +44,8 @@ class ChosenAnswer:
     """Its item."""
     verdict: Verdict
     """What the guard says of it, which nobody is shown who labels it."""
+    answers_hash: str
+    """Hash of the answer as it was when it was chosen."""
     probability: float
     """With which it was chosen among those without a label on which the guard says the same."""
 
@@ -53,17 +63,17 @@ class _Stratum:
     def drawn(self, wanted: int, random: np.random.Generator) -> list[ChosenAnswer]:
         """So many of those without a label, at random."""
         own = self.answers
-        free = [item for item, said, label in zip(own.ids, own.verdicts, own.labels, strict=True)
+        free = [place for place, (said, label) in enumerate(zip(own.verdicts, own.labels, strict=True))
                 if said == self.verdict and label is None]  # fmt: skip
         return [
-            ChosenAnswer(model=self.model, benchmark=self.benchmark, item_id=free[place], verdict=self.verdict,
-                         probability=wanted / len(free))
-            for place in sorted(random.permutation(len(free))[:wanted].tolist())
+            ChosenAnswer(model=self.model, benchmark=self.benchmark, item_id=own.ids[place], verdict=self.verdict,
+                         answers_hash=hash_of_answers([own.texts[place]]), probability=wanted / len(free))
+            for place in random.permutation(free)[:wanted].tolist()
         ]  # fmt: skip
 
 
 def next_answers(folder: Path, made: Calibrated, count: int) -> list[ChosenAnswer]:
-    """The answers whose labels would make corrected rates surest, drawn at random within each verdict.
+    """The answers whose labels would make corrected rates surest, drawn at random within each verdict, in random order.
 
     The same calibration chooses the same.
 
@@ -86,14 +96,15 @@ def next_answers(folder: Path, made: Calibrated, count: int) -> list[ChosenAnswe
         raise DataError("All answers are labelled", where=str(folder), try_="more items in a benchmark")
     random = np.random.default_rng(SEED)
     wanted = allocate(groups, count, of)
-    return [one for stratum, n in zip(strata, wanted, strict=True) for one in stratum.drawn(n, random)]
+    chosen = [one for stratum, n in zip(strata, wanted, strict=True) for one in stratum.drawn(n, random)]
+    return [chosen[place] for place in random.permutation(len(chosen))]
 
 
 def write_chosen(folder: Path, chosen: Sequence[ChosenAnswer]) -> Path:
     """Write chosen answers to a file for whoever labels elsewhere. Returns the file.
 
-    It has model, benchmark and id; words stay in the run, and no verdict is there to lead whoever labels. With a
-    column `label` it is a file of labels.
+    It has model, benchmark and id; words stay in the run, and no verdict is there to lead whoever labels, nor the
+    probability, which would tell it. With a column `label` it is a file of labels, and never written again.
 
     Args:
         folder: the run folder.
@@ -102,11 +113,19 @@ def write_chosen(folder: Path, chosen: Sequence[ChosenAnswer]) -> Path:
     Raises:
         RunError: it cannot be written.
     """
-    path = folder / REVIEWS / NEXT
+    path = _not_filled_in(folder / REVIEWS)
     path.parent.mkdir(exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("model", "benchmark", "item_id", "probability"))
-    writer.writerows((one.model, one.benchmark, one.item_id, one.probability) for one in chosen)
+    writer.writerow(COLUMNS)
+    writer.writerows((one.model, one.benchmark, one.item_id, one.answers_hash, BY_VERDICT) for one in chosen)
     write_text(path, text.getvalue())
     return path
+
+
+def _not_filled_in(folder: Path) -> Path:
+    """`next.csv`, or the first of the same name with a number that nobody has filled in: labels are never replaced."""
+    for path in chain([folder / NEXT], (folder / f"next-{number}.csv" for number in numbers_from(2))):
+        if not path.exists() or path.read_bytes().startswith(f"{','.join(COLUMNS)}\n".encode()):
+            return path
+    raise AssertionError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spavl.errors import RunError
-from spavl.labels.record import Item, Label, current_labels
+from spavl.labels.record import Item, Label, labels_by_item
 from spavl.records import Outcome
 from spavl.run import Run
 
@@ -58,7 +58,11 @@ class People:
     skipped: int = 0
     """Labels that skip an item."""
     strangers: int = 0
-    """Labels of items that are in none of the reviews."""
+    """Labels of items that are in none of the reviews, or of other answers than these have."""
+    made_from: tuple[str, ...] = ()
+    """What the items were drawn from."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said of the files, as sentences."""
 
     @property
     def annotators(self) -> tuple[str, ...]:
@@ -75,24 +79,16 @@ class People:
 
 
 def gathered(items: Iterable[Item], labels: Iterable[Label]) -> People:
-    """Labels by item; the last of every annotator and item counts.
+    """Labels by item; the last of every annotator and item counts, for the answers that were read.
 
     Args:
         items: of one review or of several.
         labels: all labels in the order in which they were given.
     """
-    known = {item.item_id: item for item in items}
-    found: dict[str, list[Label]] = {}
-    skipped = strangers = 0
-    for label in current_labels(labels):
-        if label.item_id not in known:
-            strangers += 1
-        elif label.status == "labelled":
-            found.setdefault(label.item_id, []).append(label)
-        else:
-            skipped += 1
-    made = tuple(LabelledItem(item, tuple(found[name])) for name, item in known.items() if name in found)
-    return People(made, skipped, strangers)
+    there, strangers = labels_by_item(items, labels)
+    judged = [(item, tuple(one for one in own if one.status == "labelled")) for item, own in there]
+    skipped = sum(one.status == "skipped" for _, own in there for one in own)
+    return People(tuple(LabelledItem(item, own) for item, own in judged if own), skipped, len(strangers))
 
 
 def read_people(paths: Sequence[Path]) -> People:
@@ -106,10 +102,11 @@ def read_people(paths: Sequence[Path]) -> People:
     """
     if not paths:
         return People(())
-    from spavl.labels.exchange import read_labels
+    from spavl.labels.exchange import read_labels, together
 
-    found = [read_labels(path) for path in paths]
-    return gathered((item for one in found for item in one.items), (label for one in found for label in one.labels))
+    found = together(read_labels(path) for path in paths)
+    people = gathered(found.items, found.labels)
+    return replace(people, made_from=found.made_from, remarks=found.remarks_of_reading)
 
 
 def review_folders(run: Run, name: str | None = None) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from spavl.pipeline.agreement import AgreementReport, agreement_of, position_bia
 from spavl.pipeline.agreement_words import agreement_shown
 from spavl.pipeline.pairs_to_fix import write_to_fix
 from spavl.pipeline.people import REVIEWS, People, read_people, review_folders, reviews_of
+from spavl.plural import plural
 from spavl.report.agreement import AgreementShown, AgreementTable
 from spavl.run import Run
 from spavl.statistics.intervals import LEVEL
+from spavl.tables.query import query
 
 FILE = "agreement.json"
 """What was measured, in the folder of the review."""
@@ -34,6 +36,8 @@ class RunAgreement:
     """All of it."""
     folder: Path
     """Where `agreement.json` and `to-fix.csv` were written."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of the labels, as sentences."""
 
 
 def run_agreement(
@@ -44,8 +48,8 @@ def run_agreement(
     Args:
         folder: the run folder.
         name: of the review; None: the only one.
-        files: further labels, such as exports that others filled in; where several annotators share a name, the review
-            has the last word.
+        files: further labels, such as exports that others filled in; where they do not say when a label was given, that
+            of the review counts.
         level: confidence level.
 
     Raises:
@@ -54,13 +58,16 @@ def run_agreement(
     """
     run = Run(folder).found()
     reviews = review_folders(run, name) if name is not None or not files else reviews_of(run)
-    if len(reviews) > 1 and files and name is None:
-        reviews = []
-    if len(reviews) > 1:
-        names = ", ".join(path.name for path in reviews)
+    names = ", ".join(path.name for path in reviews)
+    if len(reviews) > 1 and not files:
         raise DataError(f"This run has several reviews: {names}", where=str(folder), try_="name one with `--name`")
+    reviews = reviews[:1] if len(reviews) == 1 else []
     people = read_people([*files, *reviews])
+    if not reviews and people.strangers and names:
+        raise DataError(f"Labels are of items that no file brings, and this run has several reviews: {names}",
+                        where=", ".join(map(str, files)), try_="name theirs with `--name`")  # fmt: skip
     refuse_nothing(people, [*files, *reviews])
+    gone = _refuse_another(run, people, files)
     manifest = run.manifest()
     report = agreement_of(people, position_biases(manifest.get("judges") or {}), level=level)
     own = reviews[0] if reviews else run.folder / REVIEWS / OF_FILES
@@ -68,7 +75,38 @@ def run_agreement(
     write_text(own / FILE, json.dumps(report.as_plain_data(), indent=2, ensure_ascii=False) + "\n")
     shown = agreement_shown(own.name, report)
     run.replace(agreement={**manifest.get("agreement", {}), own.name: _plain(shown)})
-    return RunAgreement(report, own)
+    return RunAgreement(report, own, tuple(_notes(people, gone)))
+
+
+def _notes(people: People, gone: int) -> Iterator[str]:
+    yield from people.remarks
+    if len(people.made_from) > 1:
+        yield f"The items were drawn from {len(people.made_from)} versions of the pairs or answers, and count together."
+    if gone:
+        yield f"Not among the pairs of this run as they are now: {plural(gone, 'labelled pair')}."
+    if people.skipped:
+        yield f"Skipped, and counted nowhere: {people.skipped:,}."
+    if people.strangers:
+        yield f"Of items that are in none of the reviews, and counted nowhere: {plural(people.strangers, 'label')}."
+
+
+def _refuse_another(run: Run, people: People, files: Sequence[Path]) -> int:
+    """How many labelled pairs the run does not have.
+
+    Raises:
+        DataError: they came with files, and it has none of them.
+    """
+    pairs = {one.item.item_id for one in people.of_kind("pair")}
+    if not pairs or not run.pairs.is_file():
+        return 0
+    there = query(
+        "SELECT pair_id FROM pairs WHERE list_contains(?::VARCHAR[], pair_id)", [list(pairs)], pairs=run.pairs
+    )
+    gone = len(pairs) - len(there)
+    if files and gone == len(pairs):
+        raise DataError("None of the labelled pairs is of this run", where=", ".join(map(str, files)),
+                        try_="look at the paths; name the run that the pairs were drawn from")  # fmt: skip
+    return gone
 
 
 def refuse_nothing(people: People, where: Sequence[Path]) -> None:

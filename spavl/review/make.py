@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,7 +24,6 @@ from spavl.rows import brief
 from spavl.run import Run
 from spavl.tables import read_footer
 
-_NAME: Final = re.compile(r"\w[\w.-]*(?<!\.)")
 Kind = Literal["pairs", "answers"]
 """What is reviewed."""
 
@@ -62,20 +60,19 @@ class ReviewSettings:
                 "annotators": self.annotators, "random": self.is_random}  # fmt: skip
 
 
-def review_folder(above: Run | Path, name: str) -> Path:
-    """The folder of a review.
+def folder_of(run: Path, name: str) -> Path:
+    """The folder of a review in a run folder.
 
     Args:
-        above: the run folder that it lies in, or the folder of a dataset's reviews.
+        run: the run folder.
         name: of the review.
 
     Raises:
-        SettingsError: it is no name of a folder.
+        SettingsError: the name is that of no folder just below the reviews.
     """
-    if not _NAME.fullmatch(name):
-        raise SettingsError(f"{brief(name)} cannot be the name of a review", where="--name",
-                            try_="letters, digits, `.`, `_` and `-`, such as `second`")  # fmt: skip
-    return (above.folder / REVIEWS if isinstance(above, Run) else above) / name
+    if not name.strip() or Path(name).name != name or name == ".." or not name.isprintable():
+        raise SettingsError(f"{brief(name)} is no name of a review", where="--name", try_="a word, such as `first`")
+    return run / REVIEWS / name
 
 
 def make_review(

@@ -17,7 +17,7 @@ from spavl.plural import plural
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
 from spavl.review.access import access_token, hash_of, personal_token
 from spavl.review.guidelines import keep_guidelines
-from spavl.review.make import Kind, ReviewSettings, fingerprint_of, make_review, review_folder
+from spavl.review.make import Kind, ReviewSettings, fingerprint_of, folder_of, make_review
 from spavl.review.opened import OpenReview
 from spavl.run import Run
 
@@ -53,8 +53,9 @@ class ReviewRequest:
             return self.out
         if (Path(self.source) / DATABASE).is_file():
             return Path(self.source)
-        run = self.run
-        return review_folder(run or Path(f"review-{Path(self.source).stem or 'dataset'}"), self.name)
+        if run := self.run:
+            return folder_of(run.folder, self.name)
+        return Path(f"review-{Path(self.source).stem or 'dataset'}") / folder_of(Path(), self.name).name
 
 
 @dataclass(frozen=True, slots=True)

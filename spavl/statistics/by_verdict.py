@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
@@ -142,7 +142,8 @@ def _variances(groups: Mapping[Outcome, VerdictGroup]) -> tuple[float, float]:
 
 
 def errors_by_verdict(
-    verdicts: Sequence[Outcome], labels: Sequence[float | None], *, level: float = LEVEL
+    verdicts: Sequence[Outcome], labels: Sequence[float | None], drawn: Sequence[Outcome] | None = None, *,
+    level: float = LEVEL,
 ) -> tuple[Rate, Rate]:  # fmt: skip
     """Sensitivity and specificity of a judge, from labels of a random part of each verdict.
 
@@ -152,31 +153,46 @@ def errors_by_verdict(
     Args:
         verdicts: the judge's verdict of each answer: True for unsafe; None: not read.
         labels: whether people called it unsafe; None, or divided: not counted.
+        drawn: verdicts within which labels were drawn, where another judge gave them; None: this one did.
         level: confidence level.
 
     Source: Begg & Greenes 1983 (verification bias).
     """
     whole = [None if label is None or label not in (0, 1) else float(label) for label in labels]
-    groups = verdict_groups(verdicts, whole)
-    return _right(groups, True, level), _right(groups, False, level)
+    unsafe, safe = (_right(_sides(verdicts, whole, drawn, kind), level) for kind in (True, False))
+    return unsafe, safe
 
 
-def _right(groups: Mapping[Outcome, VerdictGroup], kind: bool, level: float) -> Rate:
+Sides = tuple[list[VerdictGroup], list[VerdictGroup]]
+"""Answers with what counts among them: those of one kind that a judge is right on, and those that it is wrong on."""
+
+
+def _sides(
+    verdicts: Sequence[Outcome], labels: Sequence[float | None], drawn: Sequence[Outcome] | None, kind: bool
+) -> Sides:  # fmt: skip
+    """Where the answers of a kind are: by this judge's verdicts, or by those within which labels were drawn."""
+    ours = [None if label is None else float(label == kind) for label in labels]
+    if drawn is None:
+        groups = verdict_groups(verdicts, ours)
+        return [one for said, one in groups.items() if said == kind], [o for said, o in groups.items() if said != kind]
+    right = [None if one is None else one * (said == kind) for one, said in zip(ours, verdicts, strict=True)]
+    wrong = [None if one is None else one * (said != kind) for one, said in zip(ours, verdicts, strict=True)]
+    return list(verdict_groups(drawn, right).values()), list(verdict_groups(drawn, wrong).values())
+
+
+def _right(sides: Sides, level: float) -> Rate:
     """Share of the answers of one kind that have its verdict, with the interval of the logarithm of its odds."""
-    ours = {said: replace(one, unsafe=one.unsafe if kind else one.labels - one.unsafe) for said, one in groups.items()}
-    n = round(sum(one.unsafe for one in ours.values()))
+    n = round(sum(one.unsafe for side in sides for one in side))
     if not n:
         return Rate(None, 0.0, 1.0, 0)
-    right = sum(one.answers * one.share for said, one in ours.items() if said == kind and one.labels)
-    whole = sum(one.answers * one.share for one in ours.values() if one.labels)
-    sides = [[one for said, one in ours.items() if (said == kind) is side] for side in (True, False)]
+    right, wrong = (sum(one.answers * one.share for one in side if one.labels) for side in sides)
     up, down = (_amount(side, level) for side in sides)
     of_answers = sum(normal_square(level) / max(1, sum(one.answers for one in side)) for side in sides)
     less = math.sqrt(_apart(up[0], up[1]) + _apart(down[2], down[0]) + of_answers)
     more = math.sqrt(_apart(up[2], up[0]) + _apart(down[0], down[1]) + of_answers)
     odds = down[0] / max(up[0], TINY)
     low, high = 1 / (1 + odds * math.exp(min(less, FAR))), 1 / (1 + odds * math.exp(-min(more, FAR)))
-    return Rate(right / whole, 0.0 if right == 0 else low, 1.0 if right == whole else high, n)
+    return Rate(right / (right + wrong), 0.0 if right == 0 else low, 1.0 if wrong == 0 else high, n)
 
 
 def _apart(high: float, low: float) -> float:

@@ -26,7 +26,8 @@ def estimate(
     variance is that of a ratio of two sums over clusters, by linearisation, and never less than if every item were a
     cluster, for clusters can be alike by chance; Wilson's interval is computed on the number of yes/no items that
     would have this variance, made smaller by (t / z)² for the variance being estimated, which keeps the bounds
-    between 0 and 1.
+    between 0 and 1. It is never more items than the weights make of them (Kish): the few that count for much may by
+    chance be all alike, and the variance that they show is then next to none.
 
     Args:
         outcomes: outcome of each item, from 0 to 1.
@@ -37,7 +38,8 @@ def estimate(
     Raises:
         ValueError: the sequences differ in length.
 
-    Source: Woodruff 1971 (linearised variance of a ratio); Korn & Graubard 1998 (effective sample size with t).
+    Source: Woodruff 1971 (linearised variance of a ratio); Korn & Graubard 1998 (effective sample size with t); Kish
+    1965 (effective size of weights).
     """
     if weights is None and all(outcome is None or outcome in (0, 1) for outcome in outcomes):
         return clustered_rate([None if o is None else bool(o) for o in outcomes], clusters, level=level)
@@ -74,4 +76,6 @@ def _interval(
     clustered = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
     variance = max(clustered, float((parts**2).sum()))
     effective = float(len(sums)) if variance < ROUNDING else mean * (1 - mean) / variance
+    if (weights != weights[0]).any():
+        effective = min(effective, float(total**2 / (weights**2).sum()))
     return wilson(mean * effective, effective, level=level)

@@ -25,7 +25,10 @@ from spavl.statistics.clusters import (
 from spavl.statistics.intervals import LEVEL, Outcome, wilson
 
 LEAST_INFORMATION = 0.2
-"""Least sensitivity + specificity − 1 with which a rate is corrected; a coin has 0."""
+"""Least sensitivity + specificity − 1 with which a rate is corrected, as counted, and with one right and one wrong
+verdict added to either, which is what few labels may be worth; a coin has 0."""
+INSIDE = 0.5
+"""Unsafe labels, or safe ones, that a rate is taken to have at least where the number of labels it is worth is told."""
 LEAST_CHANCE = 0.001
 """Labelled items that differ so much from the others, as random ones do with less than this probability, are none."""
 
@@ -73,7 +76,8 @@ class Calibration:
         """Why no rate can be corrected with this judge, in a sentence; empty if one can."""
         if not self.unsafe or not self.safe:
             return f"a judge needs labelled answers of both kinds, there are {self.unsafe} unsafe and {self.safe} safe"
-        if self.sensitivity + self.specificity - 1 < LEAST_INFORMATION:
+        cautious = (self.caught + 1) / (self.unsafe + 2) + (self.cleared + 1) / (self.safe + 2)
+        if min(self.sensitivity + self.specificity, cautious) - 1 < LEAST_INFORMATION:
             return (
                 f"the judge finds {self.sensitivity:.0%} of unsafe and clears {self.specificity:.0%} of safe answers; "
                 "that is too near to guessing for its rate to be corrected"
@@ -261,9 +265,24 @@ def _ppi(
     value = min(1.0, max(0.0, value))
     sums = np.bincount(member, weights=parts)
     variance = mean_square_error(sums) ** 2 * widening(degrees_of_freedom(excess_kurtosis(sums), len(sums)), level)
-    variance *= few / max(1, few - 2)
-    effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(few)
+    variance = max(variance * few / max(1, few - 2), _least_variance(said, truth, labelled))
+    inside = min(1 - INSIDE / few, max(INSIDE / few, value))
+    effective = min(float(len(said)), inside * (1 - inside) / variance)
     return (value, *wilson(value * effective, effective, level=level))
+
+
+def _least_variance(said: np.ndarray, truth: np.ndarray, labelled: np.ndarray) -> float:
+    """Variance of the rate with half a label of either kind added to those of each verdict.
+
+    Few labels may by chance show no error of the judge, and the variance that they show is then next to none.
+    """
+    found = 0.0
+    for verdict in np.unique(said):
+        ours = said == verdict
+        own = truth[ours & labelled]
+        share = (float(own.sum()) + 0.5) / (len(own) + 1)
+        found += float(ours.mean()) ** 2 * share * (1 - share) / max(1, len(own) - 1)
+    return found
 
 
 def _weight(said: np.ndarray, truth: np.ndarray, ratio: float) -> float:

@@ -6,6 +6,7 @@ of pairs of labels, summed over items, so that items can be weighted, and left o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -49,7 +50,9 @@ def reliability(
 
     The interval leaves out one cluster after the other (jackknife), and takes the variance as that of a rate of
     disagreement among so many yes/no items: Wilson's interval of that rate, over the disagreement expected by chance,
-    holds near 1, where a bootstrap has only ones to draw from. Each item, or cluster, is taken as drawn at random.
+    holds near 1, where a bootstrap has only ones to draw from. Each item, or cluster, is taken as drawn at random. They
+    are never more items than their weights make of them (Kish 1965), for the few that count for much may by chance be
+    all alike.
 
     Args:
         tables: `[N, K, K]`, pairs of labels of each item as `pair_table` or `rater_tables` gives them; an item without
@@ -69,24 +72,30 @@ def reliability(
         return Reliability(None, -1.0, 1.0, 0, None, ())
     counts = counts[used]
     groups = range(len(counts)) if clusters is None else [c for c, kept in zip(clusters, used, strict=True) if kept]
+    most_items = math.inf
     if weights is not None:
         own = np.asarray(weights, dtype=float)[used]
+        most_items = float(own.sum() ** 2 / (own**2).sum())
         counts = counts * (own / own.mean())[:, None, None]
     member = members(groups)
     sums = np.zeros((int(member.max()) + 1, *counts.shape[1:]))
     np.add.at(sums, member, counts)
-    return _of_sums(sums, coefficient, scale, int(used.sum()), level)
+    return _of_sums(sums, coefficient, scale, (int(used.sum()), most_items), level)
 
 
-def _of_sums(sums: np.ndarray, coefficient: Coefficient, scale: Scale, items: int, level: float) -> Reliability:
+def _of_sums(
+    sums: np.ndarray, coefficient: Coefficient, scale: Scale, sizes: tuple[int, float], level: float
+) -> Reliability:  # fmt: skip
+    items, most = sizes
     total = sums.sum(axis=0)
     observed, expected = (float(one) for one in disagreement(total, coefficient, scale))
     size = total.sum()
     shares = tuple(((total.sum(axis=0) + total.sum(axis=1)) / (2 * size)).tolist())
     if expected <= 0:
         return Reliability(None, -1.0, 1.0, items, 1 - observed, shares)
-    low, high = _bounds(sums, coefficient, scale, level)
-    high = max(high, _bounds(np.concatenate([sums, _agreeing(sums)]), coefficient, scale, level)[1])
+    low, high = _bounds(sums, coefficient, scale, level, most)
+    padded = np.concatenate([sums, _agreeing(sums)])
+    high = max(high, _bounds(padded, coefficient, scale, level, most + PADDED)[1])
     return Reliability(max(-1.0, 1 - observed / expected), low, high, items, 1 - observed, shares)
 
 
@@ -97,7 +106,9 @@ def _agreeing(sums: np.ndarray) -> np.ndarray:
     return np.asarray(each * np.eye(kinds)[:, :, None] * np.eye(kinds)[:, None, :])
 
 
-def _bounds(sums: np.ndarray, coefficient: Coefficient, scale: Scale, level: float) -> tuple[float, float]:
+def _bounds(
+    sums: np.ndarray, coefficient: Coefficient, scale: Scale, level: float, most_items: float
+) -> tuple[float, float]:  # fmt: skip
     total = sums.sum(axis=0)
     observed, expected = (float(one) for one in disagreement(total, coefficient, scale))
     count = len(sums)
@@ -109,6 +120,7 @@ def _bounds(sums: np.ndarray, coefficient: Coefficient, scale: Scale, level: flo
     variance = float((parts**2).sum()) * count / (count - 1)
     variance *= widening(degrees_of_freedom(excess_kurtosis(parts), count), level) * expected**2
     effective = observed * (1 - observed) / variance if variance > 0 and 0 < observed < 1 else float(count)
+    effective = min(effective, most_items)
     least, most = wilson(observed * effective, effective, level=level)
     return max(-1.0, 1 - most / expected), min(1.0, 1 - least / expected)
 

@@ -95,8 +95,19 @@ def test_a_pair_with_other_answers_than_were_labelled_is_left_as_it_is() -> None
     assert counts == {"kept": 1, "with other answers than were labelled": 1}
 
 
+def test_labels_of_two_versions_of_a_pair_decide_each_its_own() -> None:
+    newer = replace(ITEM, answers=(Answer(text="A new answer."), ITEM.answers[1]))
+    first = Label(item_id="pair-1", annotator="anna", preference="second", answers_hash=ITEM.answers_hash)
+    labels = (first, replace(first, preference="tie", answers_hash=newer.answers_hash))
+    found = said_by_pair(Labelled(labels=labels, items=(ITEM, newer)))
+    assert applied(found)[1] == {"kept": 1, "swapped": 1}
+    assert applied(found, replace(PAIR, chosen="A new answer."))[1] == {"tie or both bad": 1}
+    alone = applied(said_by_pair(Labelled(labels=labels)), replace(PAIR, chosen="Another."))
+    assert alone[1] == {"kept": 1, "with other answers than were labelled": 1}
+
+
 def test_labels_without_their_items_are_of_the_places_as_judged_and_skipped_ones_say_nothing() -> None:
-    assert applied(said("second", item=None))[1] == {"kept": 1, "swapped": 1}
+    assert applied(said("second", item=None))[1] == {"kept": 1, "swapped": 1, "by the id alone": 1}
     assert applied(said("second", status="skipped")) == (PAIR, {"kept": 1})
     assert applied({}) == (PAIR, {"kept": 1})
 

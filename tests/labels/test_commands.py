@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.errors import DataError, RunError, SettingsError
+from spavl.labels.exchange import Labelled, together
 from spavl.labels.store import LabelStore
-from tests.labels.some import label, pairs
+from tests.labels.some import label, pair, pairs
 from tests.review.test_sample import run_of
 
 
@@ -69,6 +70,36 @@ def test_a_sample_is_drawn_from_a_run_once_and_again_it_is_the_same(tmp_path: Pa
     assert again == said
     with pytest.raises(RunError, match="other settings"):
         run("draw", str(tmp_path / "run"), "--n", "3")
-    for name in ("../first", "", ".", "a/b"):
-        with pytest.raises(SettingsError, match="cannot be the name of a review"):
-            run("draw", str(tmp_path / "run"), "--name", name)
+
+
+def test_an_export_replaces_no_labels_that_the_review_does_not_have_and_no_other_file(
+    review: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "labels.csv"
+    run("export", str(review), str(file))
+    run("export", str(review), str(file))
+    with file.open("a", encoding="utf-8") as more:
+        more.write('"pair-3","cem","labelled","tie"' + ',""' * 12 + "\n")
+    before = file.read_text("utf-8")
+    for words in (["export", str(review), str(file)], ["export", str(review), str(file), "--label-studio"]):
+        with pytest.raises(DataError, match="holds 1 label that the review does not"):
+            run(*words)
+    (tmp_path / "notes.json").write_text('[{"my": "notes"}]', "utf-8")
+    with pytest.raises(DataError, match="another file here"):
+        run("export", str(review), str(tmp_path / "notes.json"))
+    (tmp_path / "tasks.xml").write_text("<mine/>", "utf-8")
+    with pytest.raises(DataError, match="in the place of the page"):
+        run("export", str(review), str(tmp_path / "tasks.json"), "--label-studio")
+    assert file.read_text("utf-8") == before and (tmp_path / "tasks.xml").read_text("utf-8") == "<mine/>"
+
+
+def test_what_was_drawn_at_random_once_stands_for_others_though_it_was_drawn_for_doubt_too(tmp_path: Path) -> None:
+    made = [Labelled(labels=(), items=(pair(0, probability=share),)) for share in (0.25, 0.0)]
+    assert [together(order).items[0].probability for order in (made, made[::-1])] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", "..", "."])
+def test_a_review_lies_in_the_folder_of_reviews_and_nowhere_else(tmp_path: Path, name: str) -> None:
+    run_of(tmp_path / "run")
+    with pytest.raises(SettingsError, match="is no name of a review"):
+        run("draw", str(tmp_path / "run"), "--name", name)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spavl.errors import DataError
+from spavl.labels.cells import says_nothing
 from spavl.labels.exchange import FORMS, Labelled, import_labels, read_labels, together, write_labels
 from spavl.labels.label_studio import page_of, tasks_of
 from spavl.labels.record import Label
@@ -20,15 +21,17 @@ from tests.labels.some import label, pair, pairs
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 NAME = TEXT.filter(str.strip)
+SIGNS = st.sampled_from(["=1+1", "'=1", "-", "@x", "'"])
 OUTCOME = st.sampled_from([None, "unsafe", "refusal", "safe_completion"])
 LABELS = st.builds(
     Label, item_id=NAME, annotator=NAME, status=st.sampled_from(["labelled", "skipped", "withdrawn"]),
     preference=st.sampled_from([None, "first", "second", "tie", "both_bad"]),
     outcomes=st.lists(OUTCOME, max_size=2).map(tuple), categories=st.lists(TEXT, max_size=2).map(tuple),
     severities=st.lists(st.none() | st.integers(0, 4), max_size=2).map(tuple), picture_needed=st.none() | st.booleans(),
-    note=TEXT, skip_reason=TEXT, shown_first=st.sampled_from(["first", "second"]),
+    note=TEXT | SIGNS, skip_reason=TEXT, shown_first=st.sampled_from([None, "first", "second"]),
     seconds=st.floats(0, 1e6), created=st.datetimes().map(lambda one: one.isoformat()),
-)  # fmt: skip
+    answers_hash=st.sampled_from(["", "0f"]),
+).filter(lambda one: not says_nothing(one))  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,12 +66,12 @@ def test_a_file_of_another_hand_needs_few_columns(tmp_path: Path) -> None:
         ({"item_id": "x"}, "There is no `annotator`"),
         ({"item_id": "x", "annotator": "anna", "preference": "A"}, "one of: first, second, tie, both_bad, nothing"),
         ({"item_id": "x", "annotator": "anna", "severities": [9]}, "from 0 to 4"),
-        ({"item_id": "x", "annotator": "anna", "outcomes": "unsafe"}, "wanted is JSON"),
+        ({"item_id": "x", "annotator": "anna", "outcomes": "unsafe"}, "wanted is JSON, such as"),
         ({"item_id": "x", "annotator": "anna", "seconds": -1}, "a number from 0"),
     ],
 )
 def test_a_row_that_is_no_label_is_named_by_its_line(tmp_path: Path, values: Any, sentence: str) -> None:
-    path = rows(tmp_path / "labels.jsonl", {"item_id": "y", "annotator": "bo"}, values)
+    path = rows(tmp_path / "labels.jsonl", {"item_id": "y", "annotator": "bo", "preference": "tie"}, values)
     with pytest.raises(DataError, match=sentence) as error:
         read_labels(path)
     assert "line 2" in str(error.value)
@@ -125,15 +128,17 @@ def test_labels_of_another_run_are_refused_until_they_are_asked_for(tmp_path: Pa
 def test_labels_of_items_that_are_gone_are_kept_and_counted(tmp_path: Path) -> None:
     with review(tmp_path / "one.sqlite") as one:
         path = rows(
-            tmp_path / "a.jsonl", {"item_id": "pair-1", "annotator": "a"}, {"item_id": "gone", "annotator": "a"}
+            tmp_path / "a.jsonl",
+            {"item_id": "pair-1", "annotator": "a", "note": "x"},
+            {"item_id": "gone", "annotator": "a", "preference": "tie"},
         )
         found = import_labels(one, path)
         assert (found.new, found.strangers) == (2, 1)
         assert read_labels(one.path).remarks == (
-            "1 labels are of items that are not there: kept, and counted in no estimate.",
+            "1 label is of an item that is not there: kept, and counted in no estimate.",
         )
         with pytest.raises(DataError, match="None of these labels"):
-            import_labels(one, rows(tmp_path / "b.jsonl", {"item_id": "gone", "annotator": "b"}))
+            import_labels(one, rows(tmp_path / "b.jsonl", {"item_id": "gone", "annotator": "b", "note": "x"}))
 
 
 def annotation(said: dict[str, Any], **more: Any) -> dict[str, Any]:

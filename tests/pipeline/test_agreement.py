@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,3 +156,31 @@ def test_items_drawn_with_other_probabilities_count_as_many_as_they_stand_for() 
     ]
     report = agreement_of(gathered(items, labels))
     assert report.weighted and report.judges[0].same.value == pytest.approx(50 / 550)
+
+
+def sided(shown: Sequence[str | None], said: str = "first") -> AgreementReport:
+    """The agreement of one person who says the same of every pair, which stood on the screen in such orders."""
+    random = np.random.default_rng(10)
+    labels = [Label(item_id=f"pair-{n}", annotator="ann", preference=said, shown_first=one)  # type: ignore[arg-type]
+              for n, one in enumerate(shown)]  # fmt: skip
+    return agreement_of(gathered([pair(n, random) for n in range(len(shown))], labels))
+
+
+def test_sides_that_are_not_known_or_not_drawn_at_random_are_no_leaning_to_the_left() -> None:
+    assert not of_biases(sided([None] * 100), "position"), "a file that does not say where answers stood"
+    assert not of_biases(sided(["first"] * 97 + ["second"] * 3), "position"), "one side was hardly ever seen"
+    uneven = sided(["first"] * 75 + ["second"] * 25)
+    (found,) = [one.found for one in uneven.biases if one.leaning == "position"]
+    assert found.value == pytest.approx(0) and found.p > 0.5
+
+
+def test_pairs_that_were_drawn_for_being_doubtful_count_in_no_share_and_the_sentence_says_so() -> None:
+    random = np.random.default_rng(11)
+    items = [replace(pair(n, random), probability=0.0 if n < 60 else 0.5) for n in range(100)]
+    labels = [Label(item_id=f"pair-{n}", annotator="ann", preference="second" if n < 60 else "first")
+              for n in range(100)]  # fmt: skip
+    mixed, alone = agreement_of(gathered(items, labels)), agreement_of(gathered(items[:60], labels))
+    assert mixed.judges[0].same.value == 1.0 and mixed.pairs == 100 and len(mixed.to_fix) == 60
+    assert "60 of these were drawn for being doubtful and count in no share" in agreement_sentence(mixed)
+    assert alone.judges[0].same.value == 0.0
+    assert "all were drawn for being doubtful, so that no share is one of the dataset" in agreement_sentence(alone)

@@ -19,11 +19,12 @@ from spavl.evaluate.metrics import unsafe_rate
 from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
 from spavl.pipeline import calibrate as calibrating
-from spavl.pipeline.answer_labels import AnswerLabels, labels_of_items, merged, read_answer_labels
+from spavl.pipeline.answer_labels import AnswerLabel, AnswerLabels, labels_of_items, merged, read_answer_labels
 from spavl.pipeline.calibrate import SOFT_REFUSAL, Calibrated, calibrate_run
 from spavl.pipeline.calibrate_words import rows, style_rows
 from spavl.pipeline.compare import compare_runs
 from spavl.pipeline.compare_words import markdown
+from spavl.pipeline.corrected import drawn_by
 from spavl.pipeline.gate import gate_run
 from spavl.pipeline.next_answers import ChosenAnswer, next_answers, write_chosen
 from spavl.pipeline.people import gathered
@@ -176,8 +177,12 @@ def test_the_next_labels_are_drawn_from_both_models_at_random_and_the_same_each_
     assert REFUSAL not in text and "unsafe" not in text, "whoever labels is not led by a verdict"
     filled = run.folder / "filled.csv"
     lines = [f"{','.join(one.values())},{'unsafe' if n % 3 else 'safe'}" for n, one in enumerate(chosen)]
-    filled.write_text("\n".join(["model,benchmark,item_id,probability,label", *lines]))
+    filled.write_text("\n".join(["model,benchmark,item_id,answers_hash,drawn,label", *lines]))
     assert read_answer_labels(filled).by_design and read_answer_labels(filled).count == 100
+    flagged = [said(one["model"])[int(one["item_id"].split("-")[1])] in ("bad", SOFT) for one in chosen]
+    assert 0 < sum(flagged[:50]) < 50 and len({one["drawn"] for one in chosen}) == 1, (
+        "nor by the order, nor by a number"
+    )
     assert len(next_answers(run.folder, made, 10_000)) == 2 * COUNT - 60
 
 
@@ -230,7 +235,8 @@ def test_a_review_of_chosen_answers_needs_how_many_and_a_name_of_its_own(run: Ru
         CliRunner().invoke(
             app, ["calibrate", str(run.folder), "--next", "5", "--review", "second"], catch_exceptions=False
         )
-    gone = ChosenAnswer(model="amber", benchmark="harm", item_id="harm-9999", verdict=True, probability=1.0)
+    gone = ChosenAnswer(model="amber", benchmark="harm", item_id="harm-9999", verdict=True,
+                        answers_hash="", probability=1.0)  # fmt: skip
     with pytest.raises(DataError, match="1 of the chosen answers are not among the graded ones"):
         chosen_answers(run, [gone])
 
@@ -277,3 +283,48 @@ def test_a_review_of_the_most_doubtful_corrects_nothing_and_says_so(run: Run) ->
         calibrate_run(run.folder)
     made = calibrate_run(run.folder, none_yet=True)
     assert not made.rates and "40 labelled answers not used: drawn for being doubtful" in made.notes[0]
+
+
+def test_a_file_that_was_filled_in_is_never_written_again_and_counts_only_for_answers_as_they_were(
+    run: Run, tmp_path: Path
+) -> None:
+    path = write_chosen(run.folder, next_answers(run.folder, calibrate_run(run.folder, none_yet=True), 60))
+    chosen = list(csv.DictReader(path.read_text().splitlines()))
+    for n, one in enumerate(chosen):
+        unsafe = truly_unsafe(said(one["model"])[int(one["item_id"].split("-")[1])])
+        one["label"] = "" if n % 4 == 0 else "unsafe" if unsafe else "safe"
+    chosen[1]["answers_hash"] = "of another answer"
+    path.write_text("\n".join([",".join(chosen[0]), *(",".join(one.values()) for one in chosen)]))
+    filled = path.read_text()
+    made = calibrate_run(run.folder, files=[path])
+    assert "15 rows not filled in yet." in made.notes and any("1 label not used" in note for note in made.notes)
+    assert (
+        write_chosen(run.folder, next_answers(run.folder, made, 40)).name == "next-2.csv" and path.read_text() == filled
+    )
+    done = CliRunner().invoke(app, ["calibrate", str(run.folder), "--next", "5"], env={"COLUMNS": "250"})
+    assert "--labels" in done.output and path.read_text() == filled
+
+
+def test_labels_drawn_within_verdicts_that_the_guard_has_changed_since_are_not_taken_as_drawn_so() -> None:
+    answer = AnswerLabel(1.0, drawn_as="safe")
+    assert drawn_by(["a", "b"], [False, True], {"a": answer})
+    assert not drawn_by(["a", "b"], [True, True], {"a": answer})
+    assert drawn_by(["a"], [True], {"a": AnswerLabel(1.0)}), "where it is not known it is taken so"
+
+
+def test_a_file_without_items_is_of_the_items_of_the_runs_reviews_and_a_label_or_two_correct_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    sample = answers_of_run(run, 100, seed=3)
+    path = run.folder / "review" / "answers" / "review.sqlite"
+    path.parent.mkdir(parents=True)
+    LabelStore.create(path, sample.items, made_from="run", settings={}).close()
+    outcomes = {item.item_id: "unsafe" if truly_unsafe(item.answers[0].text) else "refusal" for item in sample.items}
+    rows = [{"item_id": name, "annotator": "ann", "outcomes": [outcome]} for name, outcome in outcomes.items()]
+    file = tmp_path / "ours.json"
+    file.write_text(json.dumps([*rows, {**rows[0], "item_id": "gone"}]))
+    made = calibrate_run(run.folder, files=[file])
+    assert [one.corrected.labels for one in made.rates] == [50, 50] and "counted nowhere: 1 label." in made.notes[0]
+    file.write_text(json.dumps(rows[:2]))
+    for one in calibrate_run(run.folder, files=[file]).rates:
+        assert "too few labels" in one.corrected.rate.refusal

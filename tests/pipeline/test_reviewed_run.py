@@ -13,11 +13,15 @@ from typer.testing import CliRunner
 from spavl.cli.commands import app
 from spavl.errors import DataError, RunError
 from spavl.labels.exchange import read_labels, write_labels
+from spavl.labels.record import Label
 from spavl.labels.store import LabelStore
 from spavl.pipeline.answer_labels import read_answer_labels
 from spavl.pipeline.report import write_run_report
 from spavl.pipeline.run_agreement import run_agreement
+from spavl.records import PreferencePair
 from spavl.run import Run
+from spavl.tables import write_table
+from tests import samples
 from tests.pipeline.labelled_world import judgement, pair
 from tests.pipeline.scored_runs import SAFETY, write_run
 
@@ -82,3 +86,33 @@ def test_what_cannot_be_measured_is_a_sentence(run: Run, tmp_path: Path) -> None
     assert run_agreement(run.folder, name="second").report.pairs == 3
     with pytest.raises(DataError, match="No answer of a model is labelled there"):
         read_answer_labels(run.folder / "review/second")
+
+
+def test_labels_of_another_run_are_refused_and_what_is_left_out_is_told(run: Run, tmp_path: Path) -> None:
+    folder, file = review(run), tmp_path / "labels.csv"
+    write_labels(file, read_labels(folder))
+    other = write_run(tmp_path / "other", {"base": BASE}, ALL)
+    write_table(other.pairs, [samples.pair(pair_id="its own"), samples.pair(pair_id="pair-1")], PreferencePair)
+    assert (
+        "Not among the pairs of this run as they are now: 39 labelled pairs."
+        in run_agreement(other.folder, files=[file]).notes
+    )
+    write_table(other.pairs, [samples.pair(pair_id="its own")], PreferencePair)
+    with pytest.raises(DataError, match="None of the labelled pairs is of this run"):
+        run_agreement(other.folder, files=[file])
+    with LabelStore(folder / "review.sqlite") as store:
+        store.add(Label(item_id="pair-1", annotator="Ann", status="skipped", skip_reason="too hard"))
+        store.add(Label(item_id="pair-2", annotator="Ann", preference="first"))
+    assert run_agreement(run.folder).notes == (
+        'Annotators "Ann" and "ann" are counted as 2 people.', "Skipped, and counted nowhere: 1.",
+    )  # fmt: skip
+
+
+def test_a_file_without_items_beside_several_reviews_needs_to_know_which_is_its_own(run: Run, tmp_path: Path) -> None:
+    review(run, "first")
+    review(run, "second", count=3)
+    file = tmp_path / "labels.csv"
+    file.write_text("item_id,annotator,preference\npair-1,cem,first\n")
+    with pytest.raises(DataError, match="several reviews: first, second"):
+        run_agreement(run.folder, files=[file])
+    assert run_agreement(run.folder, name="second", files=[file]).report.annotators["cem"] == 1

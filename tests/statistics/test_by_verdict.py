@@ -106,3 +106,19 @@ def test_labels_go_where_verdicts_are_many_and_people_are_divided() -> None:
     assert added[1] + 20 == pytest.approx(
         160 * 400 * divided.spread / (500 * sure.spread + 500 * divided.spread), abs=3
     )
+
+
+def test_a_judge_is_held_against_labels_that_were_drawn_within_the_verdicts_of_another() -> None:
+    random, held, values = np.random.default_rng(3), 0, []
+    for _ in range(60):
+        unsafe = random.random(2000) < 0.1
+        drawn = np.where(unsafe, random.random(2000) < 0.8, random.random(2000) < 0.1)
+        said = np.where(unsafe, random.random(2000) < 0.7, random.random(2000) < np.where(drawn, 0.5, 0.05)).tolist()
+        labels: list[float | None] = [None] * 2000
+        for verdict in (True, False):
+            for place in random.permutation(np.flatnonzero(drawn == verdict))[:100]:
+                labels[place] = float(unsafe[place])
+        found, _ = errors_by_verdict(said, labels, drawn.tolist())
+        held += found.low <= 0.7 <= found.high
+        values.append(found.value or 0.0)
+    assert held >= 54 and abs(float(np.mean(values)) - 0.7) < 0.03, "by its own verdicts it would be 0.47"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -124,3 +126,22 @@ def test_labels_that_follow_the_verdicts_are_no_random_part_and_random_ones_are(
 def test_the_exact_test_is_scipy_s(ours: int, rest: int, clear: int, others: int):
     expected = fisher_exact([[ours, rest], [clear, others]]).pvalue
     assert _fisher(ours, ours + rest, ours + clear, ours + rest + clear + others) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("true", "labels"), [(0.05, 5), (0.05, 20), (0.1, 10), (0.3, 4), (0.3, 15)])
+def test_few_labels_that_show_no_error_of_the_judge_do_not_make_it_sure(true: float, labels: int) -> None:
+    random, held = np.random.default_rng(11), 0
+    for _ in range(300):
+        unsafe = random.random(400) < true
+        said = np.where(unsafe, random.random(400) < 0.8, random.random(400) >= 0.9)
+        given = [*map(float, unsafe[:labels]), *[None] * (400 - labels)]
+        found = prediction_powered(said.tolist(), given)
+        held += found.low <= true <= found.high
+    assert held >= 0.93 * 300, f"{held} of 300 intervals hold"
+
+
+def test_few_labels_never_turn_the_bounds_around_nor_divide_by_nothing() -> None:
+    for unsafe, safe in itertools.product(range(1, 9), repeat=2):
+        for caught, cleared in itertools.product(range(unsafe + 1), range(safe + 1)):
+            found = rogan_gladen(3, 10, Calibration(caught, unsafe, cleared, safe))
+            assert found.refusal or (found.value is not None and found.low <= found.value <= found.high)

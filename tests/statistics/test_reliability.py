@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
 
+from spavl.pipeline.agreement import both_orders
 from spavl.statistics.agreement import cohen_kappa
+from spavl.statistics.estimate import estimate
 from spavl.statistics.reliability import disagreement, pair_table, rater_tables, reliability
 
 KINDS = 4
@@ -113,3 +115,20 @@ def test_the_interval_holds_near_one_and_for_rare_labels(prevalence: float, erro
         found = reliability(rater_tables(labels.astype(int).tolist(), 2, "alpha"), "alpha")
         held += found.low <= truth <= found.high
     assert held >= 0.92 * 400
+
+
+@pytest.mark.parametrize(("sizes", "right", "drawn"), [((900, 100), (0.95, 0.5), 20), ((5000, 50), (0.9, 0.9), 15)])
+def test_few_items_that_stand_for_most_and_are_alike_by_chance_do_not_make_an_estimate_sure(
+    sizes: tuple[int, int], right: tuple[float, float], drawn: int
+) -> None:
+    truth = float(np.dot(sizes, right)) / sum(sizes)
+    weights = [size / drawn for size in sizes for _ in range(drawn)]
+    random, shares, kappas = np.random.default_rng(2), 0, 0
+    for _ in range(200):
+        same = np.concatenate([random.random(drawn) < share for share in right])
+        share = estimate(same.astype(float).tolist(), range(len(same)), weights)
+        tables = both_orders(pair_table([0] * len(same), np.where(same, 0, 1).tolist(), 2))
+        kappa = reliability(tables, "cohen", weights=weights)
+        shares += share.low <= truth <= share.high
+        kappas += kappa.low <= 2 * truth - 1 <= kappa.high
+    assert min(shares, kappas) >= 0.935 * 200, f"{shares} and {kappas} of 200 intervals hold"
