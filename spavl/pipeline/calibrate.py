@@ -15,7 +15,6 @@ from spavl.errors import DataError, RunError
 from spavl.evaluate.score_table import check_scores
 from spavl.judging.readers.refusal import refuses
 from spavl.pipeline.answer_labels import (
-    DRAWN,
     AnswerLabel,
     AnswerLabels,
     is_plain,

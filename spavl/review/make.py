@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from spavl.errors import RunError, SettingsError
 from spavl.labels.exchange import DATABASE, read_labels
