@@ -153,8 +153,8 @@ def dataset_card(facts: CardFacts) -> str:
     )  # fmt: skip
     card = DatasetCard.from_template(
         metadata, template_str=_CARD, rows=sum(split.rows for split in facts.splits.values()),
-        form=facts.form.replace("<", "&lt;"), command=facts.command, splits=facts.splits, subjects_of=facts.counted, next=facts.next,
-        lines=_lines(facts),
+        form=facts.form.replace("<", "&lt;"), command=facts.command, splits=facts.splits, subjects_of=facts.counted,
+        next=facts.next, lines=_lines(facts),
         level=facts.contents.level if facts.contents else "",
         topics=[(_inert(name), count) for name, count in facts.contents.topics] if facts.contents else [],
         columns=[(one.name, _kind(one.type)) for one in facts.schema],
