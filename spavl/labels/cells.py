@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, get_args
 
 from spavl.errors import DataError
@@ -32,6 +33,8 @@ _SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 def decoded(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A row without what it leaves open and what no label has; cells of CSV that hold JSON as what they hold.
 
+    Spreadsheets cut long cells off: a label stands though its item is cut.
+
     Args:
         values: of the row.
         where: it stands, for messages.
@@ -47,6 +50,12 @@ def decoded(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         if known in found:
             raise DataError(f"Two columns are called `{known}`", where=where, try_="leave one of them out")
         found[known] = _value(known, value, where)
+    if isinstance(found.get("item"), str):
+        if not found.get("annotator"):
+            raise DataError(
+                f"`item` is {brief(found['item'])}", where=where, try_="wanted is JSON; a program cut it off"
+            )
+        del found["item"]
     return found
 
 
@@ -65,7 +74,10 @@ def _folded(text: str) -> str:
 
 
 def _value(name: str, value: Any, where: str) -> Any:
-    if isinstance(value, str) and name in (*CODED, "item"):
+    if isinstance(value, str) and name == "item":
+        with suppress(ValueError):
+            return parsed(value)
+    if isinstance(value, str) and name in CODED:
         value = _of_json(name, value, where)
     if isinstance(value, list):
         return [_word(name, one) for one in value]
@@ -84,8 +96,8 @@ def _of_json(name: str, text: str, where: str) -> Any:
     try:
         return parsed(text.replace(",", ".") if name == "seconds" else text)
     except ValueError as error:
-        wanted = f"JSON, such as {_EXAMPLES[name]}" if name in _EXAMPLES else "JSON; cells that a program cut are lost"
-        raise DataError(f"`{name}` is {brief(text)}", where=where, try_=f"wanted is {wanted}") from error
+        wanted = f"wanted is JSON, such as {_EXAMPLES[name]}"
+        raise DataError(f"`{name}` is {brief(text)}", where=where, try_=wanted) from error
 
 
 def says_nothing(label: Label) -> bool:

@@ -20,7 +20,7 @@ from spavl.errors import DataError
 from spavl.labels import label_studio
 from spavl.labels.cells import CODED, EXTRA, closed, decoded, known_name, opened, says_nothing
 from spavl.labels.plain import LABEL, item_of, label_of, plain_item, plain_label
-from spavl.labels.record import Item, Label, fitted
+from spavl.labels.record import Item, Label, fitted, is_time
 from spavl.labels.store import LabelStore
 from spavl.plural import plural
 from spavl.rows import brief, listed, rows_of
@@ -31,6 +31,7 @@ FORMS = (".csv", ".json", ".jsonl")
 """What labels are written as, by the ending of the file."""
 TWICE = "the same label again"
 NOTHING = "rows that say nothing: neither a preference nor an outcome"
+CUT = "items whose cells a program cut off, though not their labels"
 OTHERS = "labels of items whose answers are others in this review"
 
 
@@ -192,6 +193,9 @@ def _read_rows(rows: Iterable[tuple[Mapping[str, Any], str]]) -> Labelled:
         plain = _opened(decoded(values, where), values)
         if plain.get("made_from"):
             made_from[str(plain["made_from"])] = None
+        left_out[CUT] += "item" not in plain and any(
+            known_name(k) == "item" and v is not None for k, v in values.items()
+        )
         if isinstance(plain.get("item"), Mapping):
             item = item_of(plain["item"], where)
             items[item.item_id, item.answers_hash] = item
@@ -338,7 +342,7 @@ def import_labels(store: LabelStore, path: Path, *, of_another: bool = False) ->
     kept = _without_twice(fitting, Counter())
     undated = {_undated(one) for one in {(one.annotator, one.item_id): one for one in there}.values()}
     known = set(there)
-    new = [one for one in kept if one not in known and (one.created or _undated(one) not in undated)]
+    new = [one for one in kept if one not in known and (is_time(one.created) or _undated(one) not in undated)]
     strangers = sum(not store.knows(one.item_id) for one in new)
     remarks = (*found.remarks_of_reading, *([f"{others:,} left out: {OTHERS}."] if others else []))
     try:

@@ -235,6 +235,15 @@ def is_earlier(one: str, other: str) -> bool:
     return None not in times and times[0] < times[1]  # type: ignore[operator]
 
 
+def is_time(text: str) -> bool:
+    """Whether a text is ISO 8601, which spreadsheets may have made something else of.
+
+    Args:
+        text: a time, or anything else.
+    """
+    return _time(text) is not None
+
+
 def _time(text: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)

@@ -121,6 +121,8 @@ def correction_of(session: Session, models: Iterable[str], benchmarks: Sequence[
     """
     settings = session.settings.evaluate
     labels = read_answer_labels(Path(settings.labels)) if settings.labels else labels_of_reviews(session.run.folder)
+    for remark in labels.remarks:
+        session.progress.log(remark)
     strange = _strangers(labels.by_answer, set(models), benchmarks) if settings.labels else []
     if strange and len(strange) == labels.count:
         raise DataError(

@@ -16,6 +16,7 @@ from spavl.pictures import file_sha256
 from spavl.pipeline.next_answers import ChosenAnswer
 from spavl.pipeline.people import REVIEWS
 from spavl.preferences.dataset import PreferenceDataset
+from spavl.records import Outcome
 from spavl.review.answers import answers_of_run, chosen_answers
 from spavl.review.pairs import Sample, pairs_of_dataset, pairs_of_run
 from spavl.review.pictures import PictureIndex
@@ -160,9 +161,18 @@ def errors_by_stratum(labels: Path | None) -> Mapping[str, tuple[int, int]]:
     counts: dict[str, tuple[int, int]] = {}
     for label in current_labels(found.labels):
         item = items.get(label.item_id)
-        if item is None or not label.unsafe or label.unsafe[0] is None or item.answers[0].outcome is None:
-            continue
-        wrong, of = counts.get(item.stratum, (0, 0))
-        differs = label.unsafe[0] != (item.answers[0].outcome == "unsafe")
-        counts[item.stratum] = (wrong + differs, of + 1)
+        differs = (
+            None if item is None or not label.outcomes else _differs(label.outcomes[0], item.about.get("verdict", ""))
+        )
+        if item is not None and differs is not None:
+            wrong, of = counts.get(item.stratum, (0, 0))
+            counts[item.stratum] = (wrong + differs, of + 1)
     return counts
+
+
+def _differs(said: Outcome | None, verdict: str) -> bool | None:
+    """Whether a person says otherwise than the guard; None where either says nothing."""
+    asked: dict[str, Outcome] = {"unsafe": "unsafe", "safe": "unsafe", "refusal": "refusal", "answered": "refusal"}
+    if said is None or verdict not in asked:
+        return None
+    return (said == asked[verdict]) != (verdict == asked[verdict])

@@ -51,6 +51,19 @@ def test_rows_that_say_nothing_are_left_out_and_told(review: LabelStore, tmp_pat
     assert made.new == 1 and "1 left out: rows that say nothing: neither a preference nor an outcome." in made.remarks
 
 
+def test_a_label_stands_though_a_spreadsheet_cut_its_item_off_or_wrote_its_time_otherwise(
+    review: LabelStore, tmp_path: Path
+) -> None:
+    review.add(label(1))
+    review.add(label(2, created="2026-01-01T00:00:00Z"))
+    write_labels(tmp_path / "labels.csv", read_labels(review.path))
+    said = (tmp_path / "labels.csv").read_text("utf-8").replace("2026-01-01T00:00:00Z", "01.01.2026 00:00")
+    path = text(tmp_path / "labels.csv", said.replace('""kind"": ""pair""', '""kind"": ""pa', 1))
+    made = import_labels(review, path)
+    assert made.new == 0 and made.there == 2
+    assert "1 left out: items whose cells a program cut off, though not their labels." in made.remarks
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
@@ -59,7 +72,7 @@ def test_rows_that_say_nothing_are_left_out_and_told(review: LabelStore, tmp_pat
         ({"outcomes": '["unsafe", "safe", "safe"]'}, '3 outcomes for 2 answers of "pair-1"'),
         ({"annotator": "an\nna"}, "no name of an annotator"),
         ({"Preference": "first"}, "Two columns are called `preference`"),
-        ({"item": '{"item_id": "pair-1", "ki'}, "cells that a program cut"),
+        ({"annotator": "", "item": '{"item_id": "pair-1", "ki'}, "it was cut off"),
     ],
 )
 def test_what_cannot_be_is_a_sentence_with_its_file_and_nothing_is_added(
