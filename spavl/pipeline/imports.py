@@ -39,7 +39,7 @@ ImportForm = PairForm | Literal["vlguard", "beavertails-v", "align-anything", "r
 """What a source may be read as."""
 PAIRS, LABELLED, CARD, NOTE = "data/train.parquet", "labelled.parquet", "README.md", "import.json"
 """Files of the folder."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the folder."""
 EVERY = 512
 """Rows between two reports of progress."""
