@@ -8,7 +8,7 @@ A form turns a row's values into a `Conversation`; what pictures are and where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -112,9 +112,14 @@ def pictures_of(values: Values) -> list[Any]:
         RowError: a column of pictures holds what is neither one nor a list.
     """
     for names in (PICTURES, PATHS):
-        if found := [one for name in names for one in several(values.get(name)) if one is not None]:
+        if found := [one for name in names for one in several(values.get(name)) if not _is_nothing(one)]:
             return found
     return []
+
+
+def _is_nothing(cell: Any) -> bool:
+    """Whether a cell names no picture: None, or a struct of nothing else."""
+    return cell is None or (isinstance(cell, Mapping) and all(one is None for one in cell.values()))
 
 
 # ---- which form

@@ -38,6 +38,8 @@ from spavl.rows import Row, brief
 if TYPE_CHECKING:
     from spavl.models.trees.pack import Row as TreeRow
 
+PICTURE_HASH = "image_sha256"
+"""Column of our own files with the hash of the first picture, which is computed anew."""
 FIRST = 64
 """Rows of a file that its form is looked for in: the first of them may lack a column."""
 REMEMBERED = 4096
@@ -210,7 +212,7 @@ def read_rows(
         if found is None:
             continue
         form, first = found
-        read = dict.fromkeys((*SHARED, *form.columns, *ABOUT))
+        read = dict.fromkeys((*SHARED, *form.columns, *ABOUT, PICTURE_HASH))
         unread = dict.fromkeys(name for name in first.values if name not in read)
         on_form(table.name, form, unread.keys())
         picture = _picture_opener(table, key_of)

@@ -34,6 +34,8 @@ GONE = "missing:"
 """How the key of a picture begins whose file is not there; the reason follows."""
 OUTSIDE = "outside:"
 """How the key of a picture begins whose path leads out of the file's folder."""
+NOT_THERE = "the file of a picture is not there"
+"""Why most missing pictures are not to be had."""
 _REMOTE = "is an address, and pictures are not downloaded"
 KeyOf = Callable[[Path], str]
 """The key of the picture in a file."""
@@ -166,7 +168,7 @@ def why_missing(picture: Picture) -> str:
         return "the path of a picture leads out of the folder of pictures"
     if picture.key.endswith(_REMOTE):
         return "a picture is an address, and none is downloaded"
-    return "the file of a picture is not there"
+    return NOT_THERE
 
 
 @lru_cache(REMEMBERED)

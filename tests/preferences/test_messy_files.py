@@ -1,4 +1,4 @@
-"""Files as people have them: rows that lack something, values of any kind, pictures that are none, paths to anything."""
+"""Files as people have them: rows that lack something, values of any kind, pictures that are none, any path."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ FORMS = {
     "spa-vl": {**ASKED, "images": [], "earlier": [], "weight": 1, "image": None, "image_path": "a.png"},
     "trl": {"prompt": "request 1", "chosen": "answer a", "rejected": "answer b"},
     "implicit": {name: [{"role": "user", "content": "request 1"}, MESSAGE] for name in ("chosen", "rejected")},
-    "hh-rlhf": {name: "\n\nHuman: request 1\n\nAssistant: answer a" for name in ("chosen", "rejected")},
+    "hh-rlhf": dict.fromkeys(("chosen", "rejected"), "\n\nHuman: request 1\n\nAssistant: answer a"),
     "sharegpt": {"conversations": [{"from": "human", "value": "request 1"}], "chosen": MESSAGE, "rejected": MESSAGE},
     "alpaca": {"instruction": "request 1", "input": "", "history": [], "chosen": "answer a", "rejected": "answer b"},
     "ms-swift": {"messages": [{"role": "user", "content": "request 1"}, MESSAGE], "rejected_response": "answer b",
