@@ -104,6 +104,8 @@ def _print_imported(found: Imported) -> None:
     if found.passed_over:
         more = f" and {len(found.passed_over) - MOST_NAMES:,} more" if len(found.passed_over) > MOST_NAMES else ""
         say(f"Not read: {', '.join(found.passed_over[:MOST_NAMES])}{more} (no split for training)")
+    if found.repeated_ids:
+        say(f"With the `pair_id` of an earlier pair: {plural(found.repeated_ids, 'pair')}")
     were = " (as before: no file has changed)" if found.was_there else ""
     made = plural(found.rows, "labelled request" if found.labelled else "pair")
     say(f"\n{made} of {plural(found.read, 'row')} read, in {found.folder}{were}")

@@ -109,8 +109,13 @@ class ExportRequest:
 
         Raises:
             DataError: there are no pairs, or they cannot be read.
+            SettingsError: an opinion is preferred of which the source knows nothing.
         """
-        return open_dataset(source, cache=self.cache, reading=self.reading)
+        found = open_dataset(source, cache=self.cache, reading=self.reading)
+        if self.reading.prefer is not None and not any(form.several_opinions for form in found.forms):
+            raise SettingsError("This source has no opinion but one on which answer is better", where="--prefer",
+                                try_="leave it out")  # fmt: skip
+        return found
 
 
 def reading_of(form: str | None, prefer: str | None) -> Reading:

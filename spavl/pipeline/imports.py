@@ -30,6 +30,7 @@ from spavl.preferences.picture_values import NOT_THERE
 from spavl.preferences.sources import PairSource, find_pairs
 from spavl.progress import NoProgress, Progress
 from spavl.tables import read_footer, write_batches
+from spavl.tables.query import query
 
 VLGUARD: Final = "vlguard"
 """The form of VLGuard, of which no pairs are made."""
@@ -44,6 +45,7 @@ FORMAT: Final = 2
 """Version of the folder."""
 EVERY = 512
 """Rows between two reports of progress."""
+_REPEATED = "SELECT count(*) - count(DISTINCT pair_id) FROM pairs"
 _CARD = """---
 configs:
 - config_name: default
@@ -84,6 +86,8 @@ class Imported:
     """How each file was read."""
     left_out: tuple[LeftOut, ...]
     """What was left out, the commonest reason first."""
+    repeated_ids: int
+    """Pairs with the id of an earlier one."""
     passed_over: tuple[str, ...]
     """Files and splits of the source that may hold pairs and were not read."""
     joined: Joined | None
@@ -233,7 +237,7 @@ def _from_note(out: Path, note: Mapping[str, Any], *, was_there: bool) -> Import
         folder=out, rows=note["rows"], read=note["read"], labelled=note["labelled"], was_there=was_there,
         read_as=tuple(ReadAs(one["file"], one["form"], tuple(one["unread"])) for one in note["read_as"]),
         left_out=tuple(LeftOut(one["reason"], one["rows"], tuple(one["places"])) for one in note["left_out"]),
-        passed_over=tuple(note["passed_over"]),
+        repeated_ids=note["repeated_ids"], passed_over=tuple(note["passed_over"]),
         joined=None if joined is None else Joined(joined["pairs"], joined["found"], joined["empty"]),
     )  # fmt: skip
 
@@ -259,6 +263,7 @@ def _describe(tmp: Path, made: _Made, source: str, made_from: Mapping[str, Any],
         "made_from": made_from, "labelled": made.labelled, "rows": made.tally.kept, "read": read,
         "read_as": [asdict(one) for one in made.read_as], "left_out": [one.as_json() for one in left_out],
         "joined": made.joined.as_json() if made.joined else None, "passed_over": list(passed_over),
+        "repeated_ids": 0 if made.labelled else query(_REPEATED, pairs=tmp / PAIRS)[0][0],
     }  # fmt: skip
     write_json(tmp / NOTE, note)
     reasons = "; ".join(f"{one.rows:,} ({one.reason})" for one in left_out) or "nothing"
@@ -297,6 +302,9 @@ def _write_pairs(found: PairSource, tmp: Path, choices: ImportChoices, progress:
     tally, forms = Tally(), list[tuple[str, Form, Collection[str]]]()
 
     def note_form(file: str, form: Form, unread: Collection[str]) -> None:
+        if choices.prefer is not None and not form.several_opinions:
+            raise SettingsError("This source has no opinion but one on which answer is better", where="--prefer",
+                                try_="leave it out")  # fmt: skip
         forms.append((file, form, unread))
 
     def write(pairs: Iterator[Pair]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from spavl.preferences.about import ABOUT, FIELDS
+from spavl.preferences.forms import FORMS, Form
 from spavl.preferences.pairs import Reading
 from spavl.preferences.table import PairTable, open_pairs
 from spavl.tables import write_batches
@@ -63,6 +64,12 @@ class PreferenceDataset:
     def folder(self) -> Path:
         """Folder of all that is kept of it; it may be deleted when nobody has it open."""
         return self.pairs.folder
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of its files, each once."""
+        named = {file["form"] for file in self.pairs.read_as()}
+        return tuple(form for form in FORMS if form.name in named)
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ class Form:
     """The columns that are read beside `SHARED`."""
     unmarked: Literal["first", "last"] = "first"
     """The user turn that pictures of the row belong to where no placeholder says so."""
+    several_opinions: bool = False
+    """Whether its rows may say which answer is safer, and which is more helpful."""
 
     def read(self, values: Values, prefer: Preference | None = None) -> Conversation:
         """The conversation of a row.
@@ -190,12 +192,12 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         "two-responses", "response_1, response_2 and safer_response_id, more_helpful_response_id or overall_response "
-        "(BeaverTails-V, align-anything)", two_answers.fits, two_answers.COLUMNS, unmarked="last",
+        "(BeaverTails-V, align-anything)", two_answers.fits, two_answers.COLUMNS, unmarked="last", several_opinions=True,
     ),
     Form("rlhf-v", "text, a JSON object of question, chosen, rejected (RLHF-V)", _fits_in_json, ("text", ORIGIN),
          unmarked="last"),
     Form("vlfeedback", "prompt, completions with ratings (VLFeedback)", rated_answers.fits, rated_answers.COLUMNS,
-         unmarked="last"),
+         unmarked="last", several_opinions=True),
 )  # fmt: skip
 """All forms."""
 
