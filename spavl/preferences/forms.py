@@ -192,7 +192,8 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         "two-responses", "response_1, response_2 and safer_response_id, more_helpful_response_id or overall_response "
-        "(BeaverTails-V, align-anything)", two_answers.fits, two_answers.COLUMNS, unmarked="last", several_opinions=True,
+        "(BeaverTails-V, align-anything)", two_answers.fits, two_answers.COLUMNS, unmarked="last",
+        several_opinions=True,
     ),
     Form("rlhf-v", "text, a JSON object of question, chosen, rejected (RLHF-V)", _fits_in_json, ("text", ORIGIN),
          unmarked="last"),

@@ -91,7 +91,7 @@ class HashIndex:
         self._before.close()
 
     def _alike(self, bands: NDArray[np.uint16]) -> NDArray[np.int32]:
-        """Places of all hashes that differ in a band in at most one bit; of all hashes where too many agree in a band."""
+        """Places of all hashes that differ in a band in at most one bit; of all, where too many agree in one."""
         before = self._before.rows
         band, at = _TRIED_BANDS, self._last[_TRIED_BANDS, (bands[:, None] ^ _ONE_BIT).reshape(-1)]
         found: list[NDArray[np.int32]] = []

@@ -193,9 +193,9 @@ class TextIndex:
     def _alike(self, asked: _Signed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of what is asked and places of the index that share a band and enough hash values.
 
-        Of each text no more than `MOST_COMPARED`, those that share the most, and of each band no more than `MOST_IN_BAND`:
-        there may be a hundred thousand texts that say the same but for a word, and comparing all of them with all
-        others would never end. Texts of the same words are looked up by all of them.
+        Of each text no more than `MOST_COMPARED`, those that share the most, and of each band no more than
+        `MOST_IN_BAND`: there may be a hundred thousand texts that say the same but for a word, and comparing all of
+        them with all others would never end. Texts of the same words are looked up by all of them.
         """
         places = self._joined()
         asked_keys = np.concatenate([asked.bands, asked.whole[:, None]], axis=1)

@@ -55,11 +55,11 @@ def test_other_files_are_not_vlguard(tmp_path):
 
 def test_an_id_that_stands_twice_and_a_number_as_id_reach_qualify(tmp_path):
     source = vlguard(tmp_path / "in")
-    first = json.loads(source.read_text())[0]
-    write_json(source, [first, first, {**first, "id": 0}, {**first, "id": None}, {**first, "id": [1]}, {
-        **first, "id": "none", "instr-resp": []}])  # fmt: skip
+    first, second, *_ = json.loads(source.read_text())
+    more = [{**first, "id": name} for name in (0, None, [1])]
+    write_json(source, [first, first, *more, {**first, "instr-resp": []}, second])
     found = import_pairs(str(source), tmp_path / "out")
-    assert (found.rows, found.read) == (4, 6)
+    assert (found.rows, found.read) == (6, 8)
     assert {one.reason for one in found.left_out} == {"`id` is a list, not a text", "a row has no requests"}
     examples = labelled_examples(tmp_path / "out" / "labelled.parquet", tmp_path / "pictures", "request")
-    assert [one.item.item_id for one in examples] == ["one-0", "one#2-0", "0-0", "row3-0"]
+    assert [one.item.item_id for one in examples] == ["one-0", "one#2-0", "0-0", "row3-0", "two-0", "two-1"]
