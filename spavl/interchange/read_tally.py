@@ -8,7 +8,7 @@ from typing import Any, final
 
 from spavl.preferences.hub_file import unwritable
 from spavl.preferences.pairs import Pair
-from spavl.preferences.reasons import told_apart
+from spavl.preferences.reasons import bounded
 
 PLACES = 3
 """Places that are named for a reason."""
@@ -47,7 +47,7 @@ class Tally:
             reason: why, in words that are the same for all such rows.
             where: file and line or row.
         """
-        reason = told_apart(reason, self._rows)
+        reason = bounded(reason, self._rows)
         self._rows[reason] = self._rows.get(reason, 0) + 1
         places = self._places.setdefault(reason, [])
         if len(places) < PLACES:

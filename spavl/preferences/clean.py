@@ -16,7 +16,7 @@ from spavl.preferences.about import ABOUT
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.preferences.hub_file import SCHEMA, batches_of, unwritable
 from spavl.preferences.pairs import Pair
-from spavl.preferences.reasons import told_apart
+from spavl.preferences.reasons import bounded
 from spavl.tables import write_batches
 
 TRAIN, NOTE = "data/train.parquet", "clean.json"
@@ -106,7 +106,7 @@ def write_clean(
             if number in dropped:
                 continue
             if reason := unwritable(pair):
-                reason = told_apart(reason, malformed)
+                reason = bounded(reason, malformed)
                 malformed[reason] = malformed.get(reason, 0) + 1
             else:
                 yield pair

@@ -11,7 +11,7 @@ OTHER: Final = "other reasons"
 """What the rest is called."""
 
 
-def told_apart(reason: str, known: Collection[str]) -> str:
+def bounded(reason: str, known: Collection[str]) -> str:
     """The reason itself, or `OTHER` where as many as are told apart are known already.
 
     Args:
