@@ -96,7 +96,9 @@ def clean(
     from spavl.pipeline.audit import AuditRequest
     from spavl.pipeline.clean import DROPPED
     from spavl.pipeline.clean import clean as cleaned
+    from spavl.plural import plural
     from spavl.progress import TerminalProgress
+    from spavl.rows import listed
 
     kinds = [kind.strip() for several in drop for kind in several.split(",") if kind.strip()]
     made = cleaned(AuditRequest(source=source, out=audited, limit=limit), kinds, out, TerminalProgress(console))
@@ -104,4 +106,7 @@ def clean(
         say(f"dropped {made.by_kind.get(kind, 0):,}: {kind}")
     for reason, count in made.dataset.malformed.items():
         say(f"left out {count:,}: {reason}")
-    say(f"\n{made.dataset.kept:,} pairs: {out} (what was dropped: {DROPPED})\nNext:   `spavl align --pairs {out}`")
+    if made.dataset.unread:
+        say(f"Not read, and not in the new dataset: {listed(made.dataset.unread)}")
+    say(f"\n{plural(made.dataset.kept, 'pair')}: {out} (what was dropped: {DROPPED})\n"
+        f"Next:   `spavl align SETTINGS --pairs {out}`")  # fmt: skip

@@ -82,11 +82,16 @@ def export(
 def _print_exported(found: Exported) -> None:
     from spavl.cli.terminal import say
     from spavl.plural import plural
+    from spavl.rows import listed
 
     for name, split in found.splits.items():
         say(f"{name}: {plural(split.rows, 'row')} in {found.folder / split.file}")
         for reason, count in split.refused.most_common(MOST_REASONS):
             say(f"  left out, {plural(count, 'row')}: {reason} (such as {', '.join(split.examples[reason])})")
+        if (others := len(split.refused) - MOST_REASONS) > 0:
+            say(f"  left out for {plural(others, 'other reason')}: see export.json")
+    if found.unknown:
+        say(f"Not read from the source: {listed(found.unknown)}.")
     if found.lost:
         say(f"Not in this form: {', '.join(found.lost)}.")
     if found.unread:

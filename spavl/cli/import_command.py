@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from spavl.pipeline.imports import Imported
 
 import_app = typer.Typer()
-MOST_COLUMNS = 8
-"""Most columns that are named of those that were not read."""
+MOST_NAMES = 8
+"""Most columns and files that are named of those that were not read."""
 
 
 class SourceForm(StrEnum):
@@ -101,9 +101,14 @@ def _print_imported(found: Imported) -> None:
         table("From the meta files", ["what", "pairs"], rows)
         if found.joined.empty:
             table("Left empty", ["why", "count"], [[why, f"{n:,}"] for why, n in found.joined.empty.items()])
+    if found.passed_over:
+        more = f" and {len(found.passed_over) - MOST_NAMES:,} more" if len(found.passed_over) > MOST_NAMES else ""
+        say(f"Not read: {', '.join(found.passed_over[:MOST_NAMES])}{more} (no split for training)")
+    if found.repeated_ids:
+        say(f"With the `pair_id` of an earlier pair: {plural(found.repeated_ids, 'pair')}")
     were = " (as before: no file has changed)" if found.was_there else ""
     made = plural(found.rows, "labelled request" if found.labelled else "pair")
-    say(f"\n{made} of {found.read:,} rows read, in {found.folder}{were}")
+    say(f"\n{made} of {plural(found.read, 'row')} read, in {found.folder}{were}")
     if found.labelled:
         say("No pairs: each request has one answer, and none is made up.")
         say(f"Next:   `spavl qualify SETTINGS --guard NAME --examples {found.folder / 'labelled.parquet'}`")
@@ -114,5 +119,5 @@ def _print_imported(found: Imported) -> None:
 def _some(names: tuple[str, ...]) -> str:
     from spavl.rows import listed
 
-    more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
-    return f"{listed(names[:MOST_COLUMNS])}{more}" if names else "–"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{listed(names[:MOST_NAMES])}{more}" if names else "–"

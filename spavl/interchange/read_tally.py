@@ -8,11 +8,10 @@ from typing import Any, final
 
 from spavl.preferences.hub_file import unwritable
 from spavl.preferences.pairs import Pair
+from spavl.preferences.reasons import bounded
 
 PLACES = 3
 """Places that are named for a reason."""
-REASONS, OTHER = 40, "other reasons"
-"""Most reasons that are told apart, since some name a value of the row, and what the rest is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ class Tally:
             reason: why, in words that are the same for all such rows.
             where: file and line or row.
         """
-        if reason not in self._rows and len(self._rows) >= REASONS:
-            reason = OTHER
+        reason = bounded(reason, self._rows)
         self._rows[reason] = self._rows.get(reason, 0) + 1
         places = self._places.setdefault(reason, [])
         if len(places) < PLACES:

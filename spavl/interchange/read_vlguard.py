@@ -9,6 +9,7 @@ they are kept in `meta` and graded by none. `spavl qualify` measures a guard of 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
@@ -83,6 +84,7 @@ def labelled_requests(file: Path, tally: Tally, *, images: Path | None, limit: i
 
 def _requests(rows: Iterable[Row], images: Path, tally: Tally) -> Iterator[dict[str, Any]]:
     key_of = cache(file_key)
+    times: Counter[str] = Counter()
     for number, row in enumerate(rows):
         try:
             picture = picture_of(row.values.get("image"), images, key_of)
@@ -90,6 +92,7 @@ def _requests(rows: Iterable[Row], images: Path, tally: Tally) -> Iterator[dict[
                 raise RowError("there is no picture" if picture is None else missing)
             requests = _parts(row.values)
             cell = picture_cell(picture)
+            named = _id(row.values.get("id"), number, times)
         except RowError as error:
             tally.read += 1
             tally.leave_out(error.reason, row.where)
@@ -97,12 +100,20 @@ def _requests(rows: Iterable[Row], images: Path, tally: Tally) -> Iterator[dict[
         for place, (name, request) in enumerate(requests):
             tally.read += 1
             try:
-                made = _row(f"{row.values.get('id') or f'row{number}'}-{place}", name, request, row.values, cell)
+                made = _row(f"{named}-{place}", name, request, row.values, cell)
             except RowError as error:
                 tally.leave_out(error.reason, row.where)
                 continue
             tally.kept += 1
             yield made
+
+
+def _id(value: Any, number: int, times: Counter[str]) -> str:
+    """The id of a row, told apart from earlier rows of the same id: VLGuard's `train.json` has one twice."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    named = (str(value) if whole else text_of(value, "id")) or f"row{number}"
+    times[named] += 1
+    return named if times[named] == 1 else f"{named}#{times[named]}"
 
 
 def _parts(values: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -115,6 +126,8 @@ def _parts(values: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
             raise RowError(f"`{REQUESTS}` is no JSON") from None
     if not isinstance(requests, list) or not all(isinstance(one, Mapping) for one in requests):
         raise RowError(f"`{REQUESTS}` is no list of requests")
+    if not requests:
+        raise RowError("a row has no requests")
     return [(next((name for name in LABELS if one.get(name) is not None), ""), one) for one in requests]
 
 

@@ -24,7 +24,7 @@ from spavl.pipeline.audit_probes import run_probes
 from spavl.pipeline.exports import CACHE, dataset_folder
 from spavl.pipeline.session import Session
 from spavl.plural import plural
-from spavl.preferences.dataset import PreferenceDataset, open_dataset
+from spavl.preferences.dataset import PreferenceDataset, content_of, open_dataset
 from spavl.preferences.picture_hashes import picture_hashes
 from spavl.progress import Progress
 from spavl.run import Run
@@ -182,16 +182,6 @@ def _plain(made: Audited, dataset: PreferenceDataset) -> dict[str, Any]:
         "findings": [asdict(one) for one in made.findings], "not_possible": list(made.not_possible),
         "suspects": dict(made.suspects),
     }  # fmt: skip
-
-
-def content_of(dataset: PreferenceDataset) -> str:
-    """Names the content of a dataset: equal for equal rows in the same order, with all that they say.
-
-    Args:
-        dataset: an open dataset.
-    """
-    (found,) = query("SELECT count(*) || '-' || coalesce(bit_xor(hash(pairs)), 0) FROM pairs", pairs=dataset.rows)
-    return str(found[0])
 
 
 def _suspected(folder: Path) -> dict[int, str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spavl.errors import RunError, SettingsError
-from spavl.pipeline.audit import FINDINGS, AuditRequest, content_of, read_audit
+from spavl.pipeline.audit import FINDINGS, AuditRequest, read_audit
 from spavl.pipeline.exports import CACHE
 from spavl.preferences.clean import Cleaned, check_free, write_clean
-from spavl.preferences.dataset import open_dataset
+from spavl.preferences.dataset import content_of, open_dataset
 from spavl.progress import Progress
 from spavl.tables.query import literal, query
 
@@ -45,6 +45,9 @@ def clean(request: AuditRequest, kinds: Sequence[str], out: Path, progress: Prog
         RunError: there is no audit, or it is of other pairs.
     """
     audited, wanted = read_audit(request.folder), list(kinds)
+    if not wanted:
+        raise SettingsError("No kind of finding is named", where="--drop",
+                            try_=f"of {', '.join(sorted(audited['suspects']))}")  # fmt: skip
     known = set(audited["suspects"])
     if strange := sorted(set(wanted) - known):
         raise SettingsError(f"The audit has no findings of the kind {', '.join(strange)}", where="--drop",

@@ -22,10 +22,10 @@ from spavl.interchange.writers import guard_rows
 from spavl.interchange.writers.cells import FOLDER
 from spavl.interchange.writers.forms import EXPORTS, ExportForm
 from spavl.interchange.writers.row import Holdings, export_rows, holdings
-from spavl.interchange.writers.write import TRAIN, Written, write_dataset_info, write_rows
+from spavl.interchange.writers.write import TRAIN, Written, file_of, write_dataset_info, write_rows
 from spavl.plural import plural
 from spavl.preferences.card import CardFacts, CardSplit, contents_of, dataset_card
-from spavl.preferences.dataset import PreferenceDataset, open_dataset
+from spavl.preferences.dataset import PreferenceDataset, content_of, open_dataset
 from spavl.preferences.pairs import Reading
 from spavl.progress import Progress
 from spavl.records import Response
@@ -65,6 +65,8 @@ class Exported:
     """What the dataset holds and the form does not keep."""
     unread: tuple[str, ...] = ()
     """What is kept, and not read by the trainer of this form."""
+    unknown: tuple[str, ...] = ()
+    """Columns of the source that nothing here reads, and that no form keeps."""
     next: str = ""
     """What to do with the files."""
     address: str = ""
@@ -107,8 +109,13 @@ class ExportRequest:
 
         Raises:
             DataError: there are no pairs, or they cannot be read.
+            SettingsError: an opinion is preferred of which the source knows nothing.
         """
-        return open_dataset(source, cache=self.cache, reading=self.reading)
+        found = open_dataset(source, cache=self.cache, reading=self.reading)
+        if self.reading.prefer is not None and not any(form.several_opinions for form in found.forms):
+            raise SettingsError("This source has no opinion but one on which answer is better", where="--prefer",
+                                try_="leave it out")  # fmt: skip
+        return found
 
 
 def reading_of(form: str | None, prefer: str | None) -> Reading:
@@ -183,13 +190,16 @@ def _export(request: ExportRequest, folder: Path, progress: Progress) -> Exporte
     write_dataset_info(folder, form, request.out.resolve().name, splits[TRAIN], held)
     next_ = _next(form.next, request.out)
     lost, unread = form.lost(held), _unread(form, held)
+    unknown = tuple(dict.fromkeys(name for one in sources.values() for name in one.unread))
     facts = CardFacts(
         form=form.what, command="export", splits=_card_splits(splits), schema=form.schema(held),
-        next=_next(form.next, Path("FOLDER")), lost=lost, unread=unread, verdict=_verdict(request),
+        next=_next(form.next, Path("FOLDER")), lost=lost, unread=unread, unknown=unknown,
+        verdict=_verdict(request, sources[TRAIN]),
         **_measured(sources[TRAIN], splits[TRAIN]),
     )  # fmt: skip
     write_text(folder / "README.md", dataset_card(facts))
-    return Exported(folder=request.out, form=request.form, splits=splits, lost=lost, unread=unread, next=next_)
+    return Exported(folder=request.out, form=request.form, splits=splits, lost=lost, unread=unread,
+                    unknown=unknown, next=next_)  # fmt: skip
 
 
 def _card_splits(splits: Mapping[str, Written]) -> dict[str, CardSplit]:
@@ -209,9 +219,10 @@ def _splits(request: ExportRequest) -> dict[str, PreferenceDataset]:
     """The train split, and beside it the held-out one where the source has it."""
     source = dataset_folder(request.source)
     found = {TRAIN: request.open(source)}
-    heldout = Path(source) / "data" / f"{HELDOUT}.parquet"
-    if heldout.is_file():
-        found[HELDOUT] = request.open(heldout)
+    files = dict.fromkeys(file_of(form, HELDOUT) for form in EXPORTS.values())
+    there = next((Path(source) / file for file in files if (Path(source) / file).is_file()), None)
+    if there is not None:
+        found[HELDOUT] = request.open(there)
     return found
 
 
@@ -254,18 +265,23 @@ def _kept(table: pq.ParquetFile, mask: np.ndarray) -> Iterator[pa.Table]:
         start += rows.num_rows
 
 
-def _verdict(request: ExportRequest) -> str:
-    """The sentence of an audit beside the source; empty where there is none."""
+def _verdict(request: ExportRequest, dataset: PreferenceDataset) -> str:
+    """The sentence of an audit of just these pairs, beside the source or where `spavl audit` puts it; empty: none."""
     source = Path(request.source)
-    for folder in (source, source.parent):
-        file = folder / AUDIT
-        if file.is_file():
-            try:
-                found = json.loads(file.read_text("utf-8")).get("verdict", "")
-            except (OSError, ValueError, AttributeError) as error:
-                raise DataError("This audit cannot be read", where=str(file), try_="spavl audit") from error
-            return found if isinstance(found, str) else ""
+    for folder in (source / "audit", source, source.parent, Path(f"audit-{source.stem}")):
+        said = _said(folder / AUDIT)
+        if said and said.get("audited") == content_of(dataset):
+            return str(said.get("verdict", ""))
     return ""
+
+
+def _said(audit: Path) -> Mapping[str, Any]:
+    """What a file of that name says, if it is an audit: any program may have one."""
+    try:
+        said = json.loads(audit.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 # ---- rows for guards
@@ -297,13 +313,19 @@ def _guard_export(request: ExportRequest, folder: Path, progress: Progress) -> E
 def _write_note(folder: Path, made: Exported) -> None:
     """What the export is, and by which files it is known as ours."""
     write_json(folder / NOTE, {
-        "form": made.form, "lost": made.lost, "entries": sorted([one.name for one in folder.iterdir()] + [NOTE]),
+        "form": made.form, "lost": made.lost, "unknown": made.unknown, "files": sorted(_files(folder) | {NOTE}),
         "pictures": _pictures(folder),
         "splits": {
             name: {"file": split.file, "rows": split.rows, "refused": split.refused, "examples": split.examples}
             for name, split in made.splits.items()
         },
     })  # fmt: skip
+
+
+def _files(folder: Path) -> set[str]:
+    """The files of an export but for its pictures."""
+    every = (one.relative_to(folder) for one in folder.rglob("*") if not one.is_dir())
+    return {one.as_posix() for one in every if one.parts[0] != FOLDER}
 
 
 def _pictures(folder: Path) -> int:
@@ -331,10 +353,10 @@ def _strange(out: Path) -> str:
         return "a file" if out.is_file() else plural(len(list(out.iterdir())), "entry", "entries")
     try:
         note = json.loads((out / NOTE).read_text("utf-8"))
-        entries, pictures = set(note["entries"]), int(note["pictures"])
+        files, pictures = set(note["files"]), int(note["pictures"])
     except (OSError, ValueError, KeyError, TypeError):
         return NOTE
-    others: Sequence[str] = sorted({one.name for one in out.iterdir()} - entries)
+    others: Sequence[str] = sorted(_files(out) - files)
     if others:
         return ", ".join(others[:3])
     return "further pictures" if _pictures(out) > pictures else ""

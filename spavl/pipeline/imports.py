@@ -8,7 +8,7 @@ import again finds it there. VLGuard, which has one answer a request, becomes `l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from spavl.interchange.read_vlguard import is_vlguard, labelled_requests
 from spavl.preferences.forms import Form
 from spavl.preferences.hub_file import SCHEMA, batches_of
 from spavl.preferences.pairs import Pair, Reading, read_rows
+from spavl.preferences.picture_values import NOT_THERE
 from spavl.preferences.sources import PairSource, find_pairs
 from spavl.progress import NoProgress, Progress
 from spavl.tables import read_footer, write_batches
+from spavl.tables.query import query
 
 VLGUARD: Final = "vlguard"
 """The form of VLGuard, of which no pairs are made."""
@@ -39,10 +41,11 @@ ImportForm = PairForm | Literal["vlguard", "beavertails-v", "align-anything", "r
 """What a source may be read as."""
 PAIRS, LABELLED, CARD, NOTE = "data/train.parquet", "labelled.parquet", "README.md", "import.json"
 """Files of the folder."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the folder."""
 EVERY = 512
 """Rows between two reports of progress."""
+_REPEATED = "SELECT count(*) - count(DISTINCT pair_id) FROM pairs"
 _CARD = """---
 configs:
 - config_name: default
@@ -83,6 +86,10 @@ class Imported:
     """How each file was read."""
     left_out: tuple[LeftOut, ...]
     """What was left out, the commonest reason first."""
+    repeated_ids: int
+    """Pairs with the id of an earlier one."""
+    passed_over: tuple[str, ...]
+    """Files and splits of the source that may hold pairs and were not read."""
     joined: Joined | None
     """What SPA-VL's meta files said; None: they were not joined."""
     labelled: bool
@@ -129,6 +136,9 @@ def import_pairs(
         SettingsError: something is asked for that the source does not have.
         RunError: the folder holds something else, or cannot be written.
     """
+    if Path(source).exists() and Path(source).resolve().is_relative_to(out.resolve()):
+        raise SettingsError("The import would take the place of its own source", where=str(out),
+                            try_="name another folder")  # fmt: skip
     if Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
         raise SettingsError("The folder of the import lies in the source, and would be read as a part of it",
                             where=str(out), try_="name a folder outside of the source")  # fmt: skip
@@ -141,14 +151,16 @@ def import_pairs(
         raise SettingsError("VLGuard has neither two answers nor meta files", where="--prefer, --meta",
                             try_="leave them out")  # fmt: skip
     made_from = _made_from(source, found, choices)
-    there = _already(out, made_from)
+    there = _already(out, made_from, again=again)
     if there is not None and not again:
         return there
     with atomic_write(out, what="The imported dataset", try_=CHECK_PATH) as tmp:
         remove_abandoned(out)
         tmp.mkdir()
         write = _write_requests if labelled else _write_pairs
-        _describe(tmp, write(found, tmp, choices, progress), str(source), made_from)
+        _describe(
+            tmp, write(found, tmp, choices, progress), str(source), made_from, _passed_over(source, found, choices)
+        )
     return _from_note(out, json.loads((out / NOTE).read_text("utf-8")), was_there=False)
 
 
@@ -177,7 +189,7 @@ def _stamps(files: Iterable[Path]) -> list[list[Any]]:
 # ---- the folder
 
 
-def _already(out: Path, made_from: Mapping[str, Any]) -> Imported | None:
+def _already(out: Path, made_from: Mapping[str, Any], *, again: bool) -> Imported | None:
     """What the folder holds if it is of this very import; an error where it is not ours."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
@@ -187,6 +199,9 @@ def _already(out: Path, made_from: Mapping[str, Any]) -> Imported | None:
     if note is None or strange:
         what = f", such as {strange[0]}" if note is not None else ""
         raise RunError(f"This holds something that no import made{what}", where=str(out), try_="name another folder")
+    if note["made_from"]["source"] != made_from["source"] and not again:
+        raise RunError(f"This folder holds an import of {note['made_from']['source']}", where=str(out),
+                       try_="name another folder, or say --again to put this one in its place")  # fmt: skip
     footer = _footer(out / (LABELLED if note["labelled"] else PAIRS))
     if note["made_from"] != made_from or footer is None or footer["rows"] != note["rows"]:
         return None
@@ -198,7 +213,8 @@ def _note(out: Path) -> dict[str, Any] | None:
         found = json.loads((out / NOTE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and {"made_from", "labelled", "rows"} <= set(found) else None
+    whole = isinstance(found, dict) and {"made_from", "labelled", "rows"} <= set(found)
+    return found if whole and isinstance(found["made_from"], dict) and "source" in found["made_from"] else None
 
 
 def _footer(path: Path) -> dict[str, Any] | None:
@@ -221,6 +237,7 @@ def _from_note(out: Path, note: Mapping[str, Any], *, was_there: bool) -> Import
         folder=out, rows=note["rows"], read=note["read"], labelled=note["labelled"], was_there=was_there,
         read_as=tuple(ReadAs(one["file"], one["form"], tuple(one["unread"])) for one in note["read_as"]),
         left_out=tuple(LeftOut(one["reason"], one["rows"], tuple(one["places"])) for one in note["left_out"]),
+        repeated_ids=note["repeated_ids"], passed_over=tuple(note["passed_over"]),
         joined=None if joined is None else Joined(joined["pairs"], joined["found"], joined["empty"]),
     )  # fmt: skip
 
@@ -235,17 +252,18 @@ class _Made:
     labelled: bool
 
 
-def _describe(tmp: Path, made: _Made, source: str, made_from: Mapping[str, Any]) -> None:
+def _describe(tmp: Path, made: _Made, source: str, made_from: Mapping[str, Any], passed_over: Sequence[str]) -> None:
     """Write the note and the card; an error where nothing was kept."""
     left_out, read = made.tally.left_out(), made.tally.read
     if not made.tally.kept:
         why = "; ".join(f"{one.reason}: {one.rows:,} (first {one.places[0]})" for one in left_out)
         raise DataError(f"no row of {read:,} can be used: {why}" if read else "the source holds no rows", where=source,
-                        try_="look at the named places; `--image-folder` says where pictures lie")  # fmt: skip
+                        try_=_advice(left_out))  # fmt: skip
     note = {
         "made_from": made_from, "labelled": made.labelled, "rows": made.tally.kept, "read": read,
         "read_as": [asdict(one) for one in made.read_as], "left_out": [one.as_json() for one in left_out],
-        "joined": made.joined.as_json() if made.joined else None,
+        "joined": made.joined.as_json() if made.joined else None, "passed_over": list(passed_over),
+        "repeated_ids": 0 if made.labelled else query(_REPEATED, pairs=tmp / PAIRS)[0][0],
     }  # fmt: skip
     write_json(tmp / NOTE, note)
     reasons = "; ".join(f"{one.rows:,} ({one.reason})" for one in left_out) or "nothing"
@@ -253,6 +271,21 @@ def _describe(tmp: Path, made: _Made, source: str, made_from: Mapping[str, Any])
     forms = ", ".join(dict.fromkeys(one.form for one in made.read_as))
     write_text(tmp / CARD, _CARD.format(file=LABELLED if made.labelled else PAIRS, what=what, rows=made.tally.kept,
                                         source=_public(source), read=read, forms=forms, left_out=reasons))  # fmt: skip
+
+
+def _advice(left_out: Sequence[LeftOut]) -> str:
+    if not left_out:
+        return "name the file that holds the pairs"
+    gone = any(one.reason == NOT_THERE for one in left_out)
+    return f"look at the named places{'; `--image-folder` says where pictures lie' if gone else ''}"
+
+
+def _passed_over(source: str, found: PairSource, choices: ImportChoices) -> list[str]:
+    """What may hold pairs and is not read; the meta files are."""
+    if choices.meta is None:
+        return list(found.passed_over)
+    meta, root = choices.meta.resolve(), Path(source).resolve()
+    return [one for one in found.passed_over if not (root / one).is_relative_to(meta)]
 
 
 def _public(source: str) -> str:
@@ -269,6 +302,9 @@ def _write_pairs(found: PairSource, tmp: Path, choices: ImportChoices, progress:
     tally, forms = Tally(), list[tuple[str, Form, Collection[str]]]()
 
     def note_form(file: str, form: Form, unread: Collection[str]) -> None:
+        if choices.prefer is not None and not form.several_opinions:
+            raise SettingsError("This source has no opinion but one on which answer is better", where="--prefer",
+                                try_="leave it out")  # fmt: skip
         forms.append((file, form, unread))
 
     def write(pairs: Iterator[Pair]) -> None:

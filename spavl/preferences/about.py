@@ -81,7 +81,7 @@ def _names(value: Any) -> list[str] | None:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     return value if isinstance(value, list) and all(isinstance(one, str) and _is_whole(one) for one in value) else None
 

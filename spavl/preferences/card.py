@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from spavl.plural import plural
+from spavl.rows import listed
 from spavl.tables.query import query
 from spavl.taxonomy import TOP_LEVEL, TOP_NAME
 from spavl.visible_text import visible
@@ -122,6 +123,8 @@ class CardFacts:
     """Fields that the form has no room for."""
     unread: Sequence[str] = ()
     """Fields that are kept, and that the trainer does not read."""
+    unknown: Sequence[str] = ()
+    """Columns of the source that nothing here reads."""
     verdict: str = ""
     """The sentence of `spavl audit` on the pairs; empty where there was no audit."""
 
@@ -177,6 +180,8 @@ def _lines(facts: CardFacts) -> list[str]:
     found += [f"Left out, {plural(count, 'row')}: {reason}." for reason, count in refused.most_common()]
     if facts.lost:
         found.append(f"Not in this form, though the source has them: {', '.join(facts.lost)}.")
+    if facts.unknown:
+        found.append(f"Not read, though the source has them: {_inert(listed(facts.unknown))}.")
     if facts.unread:
         found.append(f"Kept in columns of their own, which the trainer does not read: {', '.join(facts.unread)}.")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from spavl.preferences.about import ABOUT
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.preferences.hub_file import SCHEMA, batches_of, unwritable
 from spavl.preferences.pairs import Pair
+from spavl.preferences.reasons import bounded
 from spavl.tables import write_batches
 
 TRAIN, NOTE = "data/train.parquet", "clean.json"
@@ -35,6 +37,8 @@ class Cleaned:
     """Pairs that were dropped."""
     malformed: dict[str, int]
     """Pairs that cannot be written, by the reason."""
+    unread: tuple[str, ...] = ()
+    """Columns of the source that nothing here reads, and that are gone."""
 
 
 def check_free(out: Path, source: str) -> None:
@@ -51,8 +55,24 @@ def check_free(out: Path, source: str) -> None:
     if new.is_relative_to(old) or old.is_relative_to(new):
         raise SettingsError("The clean dataset would replace the one it is made from", where=str(out),
                             try_="name another folder")  # fmt: skip
-    if out.exists() and not (out.is_dir() and ((out / NOTE).is_file() or not any(out.iterdir()))):
-        raise SettingsError("This holds something that no cleaning made", where=str(out), try_="name another folder")
+    if not out.exists():
+        return
+    strange = sorted(_files(out) - _written(out)) if out.is_dir() else [out.name]
+    if strange:
+        raise SettingsError(f"This holds something that no cleaning made: {', '.join(strange[:3])}", where=str(out),
+                            try_="name another folder")  # fmt: skip
+
+
+def _files(folder: Path) -> set[str]:
+    return {one.relative_to(folder).as_posix() for one in folder.rglob("*") if not one.is_dir()}
+
+
+def _written(out: Path) -> set[str]:
+    """The files that a cleaning put into a folder; none: it is of no cleaning."""
+    try:
+        return {str(one) for one in json.loads((out / NOTE).read_text("utf-8"))["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def write_clean(
@@ -86,6 +106,7 @@ def write_clean(
             if number in dropped:
                 continue
             if reason := unwritable(pair):
+                reason = bounded(reason, malformed)
                 malformed[reason] = malformed.get(reason, 0) + 1
             else:
                 yield pair
@@ -97,8 +118,11 @@ def write_clean(
         if not kept:
             raise DataError("No pair is left", where=str(out), try_="drop fewer of them")
         add_files(tmp)
-        write_json(tmp / NOTE, {"kept": kept, "dropped": len(dropped), "malformed": malformed, **note})
-    return Cleaned(out, kept, len(dropped), malformed)
+        write_json(tmp / NOTE, {
+            "kept": kept, "dropped": len(dropped), "malformed": malformed, "unread": dataset.unread, **note,
+            "files": sorted({NOTE, *_files(tmp)}),
+        })  # fmt: skip
+    return Cleaned(out, kept, len(dropped), malformed, dataset.unread)
 
 
 def _with_about(dataset: PreferenceDataset) -> Iterator[Pair]:

@@ -20,9 +20,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from spavl.preferences.about import ABOUT, FIELDS
+from spavl.preferences.forms import FORMS, Form
 from spavl.preferences.pairs import Reading
 from spavl.preferences.table import PairTable, open_pairs
 from spavl.tables import write_batches
+from spavl.tables.query import query
 
 ROWS, PICTURES = "rows.parquet", "pictures.parquet"
 """Files that are added to the folder of a table of pairs."""
@@ -64,6 +66,17 @@ class PreferenceDataset:
         return self.pairs.folder
 
     @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of its files, each once."""
+        named = {file["form"] for file in self.pairs.read_as()}
+        return tuple(form for form in FORMS if form.name in named)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns of its files that nothing here reads."""
+        return tuple(dict.fromkeys(name for file in self.pairs.read_as() for name in file["unread"]))
+
+    @property
     def rows(self) -> Path:
         """Table with one row a pair."""
         return self.folder / ROWS
@@ -95,6 +108,16 @@ def open_dataset(
             write_batches(found.pictures, PICTURE_SCHEMA, _pictures(found.pairs))
             write_batches(found.rows, SCHEMA, _rows(found.pairs))
     return found
+
+
+def content_of(dataset: PreferenceDataset) -> str:
+    """Names the content of a dataset: equal for equal rows in the same order, with all that they say.
+
+    Args:
+        dataset: an open dataset.
+    """
+    (found,) = query("SELECT count(*) || '-' || coalesce(bit_xor(hash(pairs)), 0) FROM pairs", pairs=dataset.rows)
+    return str(found[0])
 
 
 def _pictures(pairs: PairTable) -> Iterator[pa.Table]:

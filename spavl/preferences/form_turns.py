@@ -9,7 +9,7 @@ from typing import Any
 
 from spavl.config.align import PairForm, Preference
 from spavl.preferences import rated_answers, two_answers
-from spavl.preferences.messages import RowError, Turn, is_messages, messages_of, text_of, transcript_of
+from spavl.preferences.messages import RowError, Turn, answer_text, is_messages, messages_of, text_of, transcript_of
 from spavl.rows import brief
 
 Values = Mapping[str, Any]
@@ -35,6 +35,8 @@ def _asked(name: str) -> Callable[[Values, Preference | None], Found]:
         if prompt is None and before:
             return before, chosen, rejected
         if not before:
+            if name not in values:
+                raise RowError(f"there is no `{name}`")
             return [*_earlier(values), Turn("user", text)], chosen, rejected
         if text not in [turn.text for turn in before if turn.role == "user"]:
             raise RowError(f"`{name}` is none of the user's turns in `chosen`")
@@ -69,7 +71,7 @@ def _answers(chosen: Any, rejected: Any) -> tuple[list[Turn], Turn, Turn]:
 def _answer(value: Any, name: str) -> tuple[list[Turn], Turn]:
     """The turns before an answer that a column has too, and the answer."""
     if not is_messages(value):
-        return [], Turn("assistant", text_of(value, name))
+        return [], Turn("assistant", answer_text(value, name))
     turns = messages_of(value, name)
     if not turns or turns[-1].role != "assistant":
         raise RowError(f"the last turn of `{name}` is not the assistant's")
@@ -116,7 +118,7 @@ def _instruction(values: Values, _prefer: Preference | None) -> Found:
 def _history(values: Values) -> list[Turn]:
     """Turns of the column `history`: pairs of a question and its answer."""
     history = values.get("history") or []
-    if not all(isinstance(one, list) and len(one) == 2 for one in history):
+    if not isinstance(history, list) or not all(isinstance(one, list) and len(one) == 2 for one in history):
         raise RowError("`history` is not a list of questions with their answers")
     return [
         Turn(role, text_of(text, "history"))
@@ -130,7 +132,7 @@ def _swift(values: Values, _prefer: Preference | None) -> Found:
         before, chosen = _answer(values["messages"], "messages")
     else:
         before = [*_history(values), Turn("user", text_of(values["query"], "query"))]
-        chosen = Turn("assistant", text_of(values["response"], "response"))
+        chosen = Turn("assistant", answer_text(values["response"], "response"))
     if values.get("rejected_images") not in (None, [], values.get("images")):
         raise RowError("the rejected answer is about other pictures (`rejected_images`)")
     if values.get("rejected_messages") is not None:
@@ -138,7 +140,7 @@ def _swift(values: Values, _prefer: Preference | None) -> Found:
         if other != before:
             raise RowError("`messages` and `rejected_messages` differ before their last turn")
         return before, chosen, rejected
-    return before, chosen, Turn("assistant", text_of(values.get("rejected_response"), "rejected_response"))
+    return before, chosen, Turn("assistant", answer_text(values.get("rejected_response"), "rejected_response"))
 
 
 def _in_json(values: Values, prefer: Preference | None) -> Found:
@@ -216,7 +218,7 @@ def several(value: Any) -> list[Any]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [value]
     if value is None or value == "":
         return []

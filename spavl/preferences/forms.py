@@ -8,9 +8,9 @@ A form turns a row's values into a `Conversation`; what pictures are and where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from spavl.config.align import PairForm, Preference
 from spavl.errors import DataError
@@ -32,7 +32,7 @@ from spavl.rows import listed
 PICTURES = ("image", "images")
 """Columns of pictures: one, or a list; those of `images` follow that of `image`."""
 PATHS = ("image_path", "image_paths", "img_path")
-"""Columns of pictures where there is none of `PICTURES`."""
+"""Columns of pictures where `PICTURES` are empty or not there."""
 SHARED = (*PICTURES, *PATHS, "pair_id", "system", "weight")
 """Columns that are read in every form."""
 
@@ -65,6 +65,8 @@ class Form:
     """The columns that are read beside `SHARED`."""
     unmarked: Literal["first", "last"] = "first"
     """The user turn that pictures of the row belong to where no placeholder says so."""
+    several_opinions: bool = False
+    """Whether its rows may say which answer is safer, and which is more helpful."""
 
     def read(self, values: Values, prefer: Preference | None = None) -> Conversation:
         """The conversation of a row.
@@ -86,9 +88,10 @@ class Form:
             raise RowError("an answer has a picture")
         users = [number for number, turn in enumerate(turns) if turn.role == "user"]
         unmarked = users[0] if self.unmarked == "first" else users[-1]
-        return Conversation(
-            system, tuple(place_pictures(turns, pictures_of(values), unmarked=unmarked)), chosen, rejected
-        )
+        placed = place_pictures(turns, pictures_of(values), unmarked=unmarked)
+        if not (placed[-1].text or placed[-1].pictures):
+            raise RowError("nothing is asked: the last turn has neither a text nor a picture")
+        return Conversation(system, tuple(placed), chosen, rejected)
 
 
 def _system_of(turns: Sequence[Turn], named: str) -> tuple[str, Sequence[Turn]]:
@@ -110,8 +113,15 @@ def pictures_of(values: Values) -> list[Any]:
     Raises:
         RowError: a column of pictures holds what is neither one nor a list.
     """
-    names = PICTURES if any(name in values for name in PICTURES) else PATHS
-    return [one for name in names for one in several(values.get(name)) if one is not None]
+    for names in (PICTURES, PATHS):
+        if found := [one for name in names for one in several(values.get(name)) if not _is_nothing(one)]:
+            return found
+    return []
+
+
+def _is_nothing(cell: Any) -> bool:
+    """Whether a cell names no picture: None, or a struct of nothing else."""
+    return cell is None or (isinstance(cell, Mapping) and all(one is None for one in cell.values()))
 
 
 # ---- which form
@@ -183,13 +193,19 @@ FORMS: tuple[Form, ...] = (
     Form(
         "two-responses", "response_1, response_2 and safer_response_id, more_helpful_response_id or overall_response "
         "(BeaverTails-V, align-anything)", two_answers.fits, two_answers.COLUMNS, unmarked="last",
+        several_opinions=True,
     ),
     Form("rlhf-v", "text, a JSON object of question, chosen, rejected (RLHF-V)", _fits_in_json, ("text", ORIGIN),
          unmarked="last"),
     Form("vlfeedback", "prompt, completions with ratings (VLFeedback)", rated_answers.fits, rated_answers.COLUMNS,
-         unmarked="last"),
+         unmarked="last", several_opinions=True),
 )  # fmt: skip
 """All forms."""
+
+
+@final
+class NoForm(DataError):
+    """A row is in none of the forms, or not in the one that is named."""
 
 
 def form_of(
@@ -200,23 +216,24 @@ def form_of(
     prefer: Preference | None = None,
     strict: bool = True,
 ) -> Form:
-    """The form of a file, told by its first row.
+    """The form of a file, told by a row.
 
     Args:
-        values: of the first row.
+        values: of the row.
         where: names the file, for errors.
         name: the form that the settings name, if they do.
         prefer: which answer is preferred, if the settings say so.
         strict: whether the row must be in the form `name`; else that decides only where the row fits several.
 
     Raises:
-        DataError: the row is in none of the forms, or in several.
+        NoForm: the row is in none of the forms, or not in the one that is named.
+        DataError: it is in several, or says not which answer is preferred.
     """
     named = [form for form in FORMS if form.name == name and (strict or form.fits(values))]
     found = named or [form for form in FORMS if form.fits(values)]
     columns = listed(values) or "none"
     if not found:
-        raise DataError(
+        raise NoForm(
             f"no form of preference pairs has these columns: {columns}", where=where,
             try_="one of: " + "; ".join(form.what for form in FORMS),
         )  # fmt: skip
@@ -232,8 +249,8 @@ def form_of(
 def _check_choice(form: Form, values: Values, where: str, prefer: Preference | None) -> None:
     """Refuse a form with columns that it lacks, or with a preference that nobody has stated."""
     if not form.fits(values):
-        raise DataError(
-            f"not in the form {form.name}, which needs {form.what}; there are: {', '.join(values)}", where=where,
+        raise NoForm(
+            f"not in the form {form.name}, which needs {form.what}; there are: {listed(values)}", where=where,
             try_="leave align.data.form (`--as` of an import) out, or name another",
         )  # fmt: skip
     if form.fits is two_answers.fits:

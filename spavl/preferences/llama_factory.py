@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl.errors import DataError
+from spavl.preferences.picture_values import is_there
 from spavl.rows import Row, rows_of
 
 INFO = "dataset_info.json"
@@ -70,7 +71,7 @@ class Renaming:
     def _messages(self, value: Any) -> Any:
         """A message, or a list of them, with `role` and `content`; what is neither is left as it is."""
         if isinstance(value, list):
-            return [self._messages(one) for one in value]
+            return [self._messages(one) if isinstance(one, Mapping) else one for one in value]
         if not isinstance(value, Mapping):
             return value
         said_by = value.get(self.tags["role_tag"])
@@ -89,7 +90,7 @@ def renaming_of(file: Path) -> Renaming | None:
         DataError: that file is no JSON object, or two of its entries differ on the file.
     """
     for folder in (file.parent, file.parent.parent):
-        entries = [one for one in _rankings(folder) if (folder / one["file_name"]).resolve() == file.resolve()]
+        entries = [one for one in _rankings(folder) if _is_the_file(folder / one["file_name"], file)]
         found = [_renaming(folder, one) for one in entries]
         if any(one != found[0] for one in found):
             raise DataError(
@@ -110,7 +111,11 @@ def listed_files(folder: Path) -> list[Path]:
         DataError: that file is no JSON object.
     """
     named = dict.fromkeys(folder / one["file_name"] for one in _rankings(folder))
-    return [file for file in named if file.is_file() and file.resolve().is_relative_to(folder.resolve())]
+    return [file for file in named if is_there(file) and file.resolve().is_relative_to(folder.resolve())]
+
+
+def _is_the_file(named: Path, file: Path) -> bool:
+    return is_there(named) and named.samefile(file)
 
 
 def renamed_rows(file: Path, renaming: Renaming, columns: Collection[str] | None) -> Generator[Row]:
@@ -146,7 +151,7 @@ def _rankings(folder: Path) -> list[Mapping[str, Any]]:
 
 def _renaming(folder: Path, entry: Mapping[str, Any]) -> Renaming:
     formatting = entry.get("formatting", "alpaca")
-    if formatting not in _NAMES:
+    if not isinstance(formatting, str) or formatting not in _NAMES:
         raise DataError(
             f"an entry of {INFO} has a `formatting` that is neither {' nor '.join(_NAMES)}",
             where=str(folder / INFO), try_="mend it, or move the file away",
@@ -156,4 +161,6 @@ def _renaming(folder: Path, entry: Mapping[str, Any]) -> Renaming:
         raise DataError(f"`columns` of an entry of {INFO} is no object", where=str(folder / INFO), try_="mend it")
     columns = {names[theirs]: name for theirs, name in given.items() if theirs in names and isinstance(name, str)}
     tags = entry.get("tags") if formatting == "sharegpt" else None
-    return Renaming(folder, columns, {**_TAGS, **tags} if isinstance(tags, dict) else {})
+    if not isinstance(tags, dict):
+        return Renaming(folder, columns, {})
+    return Renaming(folder, columns, {**_TAGS, **{tag: word for tag, word in tags.items() if isinstance(word, str)}})

@@ -78,6 +78,21 @@ def text_of(value: Any, name: str) -> str:
     return value
 
 
+def answer_text(value: Any, name: str) -> str:
+    """The text of an answer, which may be empty, and may not be absent: nobody has preferred nothing to something.
+
+    Args:
+        value: from a file.
+        name: of the column, for errors.
+
+    Raises:
+        RowError: it is absent, or no text.
+    """
+    if value is None:
+        raise RowError(f"there is no `{name}`")
+    return text_of(value, name)
+
+
 def is_messages(value: Any) -> bool:
     """Whether a value is a message or a list of them, also where it is JSON in a text.
 
@@ -144,6 +159,8 @@ def _turn(message: Mapping[str, Any], name: str) -> Turn:
     thought = text_of(message.get("reasoning_content") or message.get("thinking"), "reasoning_content")
     if isinstance(content, list):
         return _mixed_turn(role, content, name, thought)
+    if content is None:
+        raise RowError(f"a message of `{name}` has no text")
     return Turn(role, text_of(content, name), (), thought)
 
 

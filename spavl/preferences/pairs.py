@@ -13,10 +13,11 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from io import BytesIO
+from itertools import islice
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -27,7 +28,7 @@ from spavl.models.thought import END, START
 from spavl.pictures import Picture, file_sha256, grey_picture
 from spavl.preferences.about import ABOUT, about_of
 from spavl.preferences.form_about import said_by_form
-from spavl.preferences.forms import SHARED, Conversation, Form, form_of
+from spavl.preferences.forms import SHARED, Conversation, Form, NoForm, form_of
 from spavl.preferences.messages import RowError, Turn, text_of
 from spavl.preferences.picture_values import LONGEST, KeyOf, picture_of
 from spavl.preferences.sources import PairFile, PairSource
@@ -37,6 +38,10 @@ from spavl.rows import Row, brief
 if TYPE_CHECKING:
     from spavl.models.trees.pack import Row as TreeRow
 
+PICTURE_HASH = "image_sha256"
+"""Column of our own files with the hash of the first picture, which is computed anew."""
+FIRST = 64
+"""Rows of a file that its form is looked for in: the first of them may lack a column."""
 REMEMBERED = 4096
 """Paths of pictures that are remembered while a file is read."""
 Thought = Literal["drop", "train"]
@@ -171,7 +176,10 @@ def file_key(path: Path) -> str:
     Args:
         path: of the file, which need not be there.
     """
-    return file_sha256(path) if path.is_file() else f"missing:{path}"
+    with suppress(OSError):  # a file that may not be read is none
+        if path.is_file():
+            return file_sha256(path)
+    return f"missing:{path}"
 
 
 def read_rows(
@@ -200,12 +208,11 @@ def read_rows(
     key_of = key_of or cache(file_key)
     number = 0
     for table in source.tables:
-        with closing(table.rows(None)) as rows:
-            first = next(rows, None)
-        if first is None:
+        found = _first(table, reading)
+        if found is None:
             continue
-        form = form_of(first.values, table.name, name=reading.form, prefer=reading.prefer, strict=reading.strict)
-        read = dict.fromkeys((*SHARED, *form.columns, *ABOUT))
+        form, first = found
+        read = dict.fromkeys((*SHARED, *form.columns, *ABOUT, PICTURE_HASH))
         unread = dict.fromkeys(name for name in first.values if name not in read)
         on_form(table.name, form, unread.keys())
         picture = _picture_opener(table, key_of)
@@ -215,6 +222,24 @@ def read_rows(
             unread.update(dict.fromkeys(row.values.keys() - read.keys()))
             yield _pair(row, number, form, picture, reading)
             number += 1
+
+
+def _first(table: PairFile, reading: Reading) -> tuple[Form, Row] | None:
+    """The form of a file and the first row that has it: the first rows of all may lack a column. None: no rows."""
+    refused: NoForm | None = None
+    with closing(table.rows(None)) as rows:
+        for row in islice(rows, FIRST):
+            try:
+                form = form_of(
+                    row.values, table.name, name=reading.form, prefer=reading.prefer, strict=reading.strict
+                )  # fmt: skip
+            except NoForm as error:
+                refused = refused or error
+                continue
+            return form, row
+    if refused is not None:
+        raise refused
+    return None
 
 
 def _picture_opener(table: PairFile, key_of: KeyOf) -> Callable[[Any], Picture | None]:
@@ -233,7 +258,7 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
     try:
         found = form.read(row.values, reading.prefer)
         pair = _of_conversation(found, picture, reading.thought)
-        named, weight = text_of(row.values.get("pair_id"), "pair_id"), _weight(row.values.get("weight"))
+        named, weight = _id(row.values.get("pair_id")), _weight(row.values.get("weight"))
         about = _about(found, row.values, form, reading)
     except RowError as error:
         name = row.where.rpartition("/")[2]
@@ -241,6 +266,11 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
     name = named or _made_id(pair, number)
     return Pair(name, pair.pictures, pair.question, pair.chosen, pair.rejected, pair.earlier, pair.system, weight, "",
                 about, row.where)  # fmt: skip
+
+
+def _id(value: Any) -> str:
+    """The id of a pair; a whole number is one too."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text_of(value, "pair_id")
 
 
 def _made_id(pair: Pair, number: int) -> str:
@@ -260,7 +290,7 @@ def _weight(value: Any) -> float:
     """The weight of a pair: 1 where none is given."""
     try:
         weight = 1.0 if value is None else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0):
         raise RowError(f"the `weight` {brief(value)} is not a number of 0 or more")

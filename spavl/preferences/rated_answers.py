@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from spavl.config.align import Preference
-from spavl.preferences.messages import RowError, Turn, text_of
+from spavl.preferences.messages import RowError, Turn, answer_text, text_of
 
 Values = Mapping[str, Any]
 """A row of a file: value by column."""
@@ -78,7 +78,7 @@ def read(values: Values, prefer: Preference | None) -> tuple[list[Turn], Turn, T
         RowError: fewer than two answers are rated, or all are rated alike.
     """
     best, worst = _best_and_worst(values, prefer)
-    chosen, rejected = (Turn("assistant", text_of(one.text, "response")) for one in (best, worst))
+    chosen, rejected = (Turn("assistant", answer_text(one.text, "response")) for one in (best, worst))
     return [Turn("user", text_of(values["prompt"], "prompt"))], chosen, rejected
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from spavl.errors import DataError
-from spavl.preferences.llama_factory import INFO, Renaming, listed_files, renamed_rows, renaming_of
+from spavl.preferences.folder_files import files_of
+from spavl.preferences.llama_factory import INFO, Renaming, renamed_rows, renaming_of
 from spavl.rows import Row, rows_of
 
-SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
-"""Ends of the names of files that a folder is searched for, each also before `.gz`."""
 TRAIN = "train"
 """The split that is read where none is named."""
-ABOUT_DATASETS = (INFO, "dataset_infos.json", "import.json")
-"""Files that lie beside pairs and hold none."""
-_TRAIN_FILE = re.compile(r"^train(-\d+-of-\d+)?$")
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w. -]+|\*)(?:/([\w.-]+))?)?")
 ALL = "*"
 """Stands for every config of a dataset on the Hub."""
@@ -47,17 +47,18 @@ class PairSource:
     """The files that hold them, beside the pictures that they name."""
     tables: tuple[PairFile, ...]
     """Their rows, in order."""
+    passed_over: tuple[str, ...] = ()
+    """Files and splits beside them that may hold pairs and are not read, relative to the source."""
 
 
 def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
     """A file of pairs, a folder of them, a `datasets` folder, or a dataset on the Hub, to be read.
 
     In a folder only files named `train…` count, so held-out splits next to them are never trained on; of a folder
-    without any, the files that lie directly in it are read, or those of preferences that LLaMA-Factory's
-    `dataset_info.json` names. Of the Hub `OWNER/NAME` is the train split,
-    `OWNER/NAME:CONFIG` that of a config or its only split, `OWNER/NAME:CONFIG/SPLIT` one of several, and
-    `OWNER/NAME:*` every config. Where LLaMA-Factory's `dataset_info.json` lies beside a file, its columns are renamed
-    as it says.
+    without any, those that lie directly in it and are no held-out split (`spavl.preferences.folder_files`). Of the Hub
+    `OWNER/NAME` is the train split, `OWNER/NAME:CONFIG` that of a config or its only split, `OWNER/NAME:CONFIG/SPLIT`
+    one of several, and `OWNER/NAME:*` every config. Where LLaMA-Factory's `dataset_info.json` lies beside a file, its
+    columns are renamed as it says.
 
     Args:
         source: a path or a Hub id.
@@ -76,23 +77,28 @@ def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
 
 
 def _find(source: str | Path) -> PairSource:
+    if not str(source).strip():
+        raise DataError("no source is named", try_="a file, a folder, or OWNER/NAME of the Hub")
     path = Path(source)
     if path.is_file():
         return _of_files([path])
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         files = tuple(sorted(file for file in path.rglob("*") if file.is_file()))
-        return PairSource(files, (PairFile(str(path), path, partial(_saved_dataset, path)),))
+        table = PairFile(str(path), path, partial(_saved_dataset, path))
+        return PairSource(files, (table,), tuple(sorted(one for one in _splits(path) if one != TRAIN)))
     if path.is_dir():
-        return _of_files(_train_files(path))
-    if found := _HUB_ID.fullmatch(str(source)):
-        name, config, split = found.groups()
+        found = files_of(path)
+        others = tuple(str(file.relative_to(path)) for file in found.passed_over)
+        return replace(_of_files(found.train), passed_over=others)
+    if named := _HUB_ID.fullmatch(str(source)):
+        name, config, split = named.groups()
         return _of_hub(_hub_datasets(name, config, split))
     raise DataError(
         "there are no pairs here", where=str(source), try_="a Parquet file, a folder with data/train.parquet"
     )
 
 
-def _of_files(files: list[Path]) -> PairSource:
+def _of_files(files: Sequence[Path]) -> PairSource:
     renamings = {file: renaming for file in files if (renaming := renaming_of(file)) is not None}
     infos = dict.fromkeys(renaming.folder / INFO for renaming in renamings.values())
     return PairSource((*files, *infos), tuple(_pair_file(file, renamings.get(file)) for file in files))
@@ -108,37 +114,42 @@ def _rows(file: Path, columns: Collection[str] | None) -> Generator[Row]:
     yield from rows_of(file, columns=columns)
 
 
-def _train_files(folder: Path) -> list[Path]:
-    every = sorted(file for file in folder.rglob("*") if _suffix(file) in SUFFIXES and file.is_file())
-    every = [file for file in every if file.name not in ABOUT_DATASETS]
-    train = [file for file in every if _TRAIN_FILE.match(file.name.partition(".")[0])]
-    if not train:
-        train = listed_files(folder) or [file for file in every if file.parent == folder]
-    kinds = {_suffix(file) for file in train}
-    if len(kinds) > 1:
-        raise DataError(
-            f"files of several kinds: {', '.join(file.name for file in train[:5])}", where=str(folder),
-            try_="name the one that holds the pairs",
-        )  # fmt: skip
-    if not train:
-        found = ", ".join(str(file.relative_to(folder)) for file in every[:5]) or "no file of pairs at all"
-        raise DataError(f"no train split, but {found}", where=str(folder), try_="name the file itself")
-    return train
-
-
-def _suffix(file: Path) -> str:
-    return (Path(file.stem) if file.suffix == ".gz" else file).suffix
-
-
 def _saved_dataset(folder: Path, columns: Collection[str] | None) -> Generator[Row]:
     import datasets
 
-    loaded = datasets.load_from_disk(str(folder))
+    with _readable(folder):
+        loaded = datasets.load_from_disk(str(folder))
     if isinstance(loaded, datasets.DatasetDict):
         if TRAIN not in loaded:
             raise DataError(f"no train split, but {', '.join(loaded)}", where=str(folder))
         loaded = loaded[TRAIN]
-    yield from _rows_of_dataset(loaded, columns)
+    rows = _rows_of_dataset(loaded, columns)
+    while True:
+        with _readable(folder):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Turn what `datasets` raises over a damaged folder into a sentence."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        what = " ".join(str(error).split())[:160]
+        raise DataError(f"This saved dataset cannot be read: {what}", where=str(folder),
+                        try_="save it anew, or name its Parquet files") from error  # fmt: skip
+
+
+def _splits(folder: Path) -> list[str]:
+    """Names of the splits of a saved dataset; none where it is one split alone."""
+    try:
+        found = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def _of_hub(loaded: Mapping[str, Any]) -> PairSource:
@@ -157,9 +168,10 @@ def _hub_datasets(name: str, config: str | None, split: str | None) -> dict[str,
             every = datasets.get_dataset_config_names(name)
             return {f"{name}:{one}": _hub_split(name, one, split) for one in every}
         return {source: _hub_split(name, config, split)}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        what = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(
-            f"neither a path here nor a dataset that can be loaded: {str(error).splitlines()[0]}",
+            f"neither a path here nor a dataset that can be loaded: {what}",
             where=source,
             try_="the path of a Parquet file or folder; of a dataset with configs OWNER/NAME:CONFIG, or OWNER/NAME:* "
             "for all of them",

@@ -23,7 +23,7 @@ from spavl.preferences.forms import Form
 from spavl.preferences.pairs import Pair, Reading, file_key, read_rows
 from spavl.preferences.sources import PairSource
 
-FORMAT = 5
+FORMAT = 6
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
 NOTE, READ_AS = "made-from.json", "read-as.json"

@@ -5,11 +5,12 @@ BeaverTails-V, PKU-SafeRLHF and align-anything have such rows. What they say of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from spavl.config.align import Preference
-from spavl.preferences.messages import RowError, Turn, text_of
+from spavl.preferences.messages import RowError, Turn, answer_text, text_of
 
 Values = Mapping[str, Any]
 """A row of a file: value by column."""
@@ -26,6 +27,8 @@ SAFE: Mapping[str, bool] = {"yes": True, "no": False, "true": True, "false": Fal
 """What files say of whether an answer is safe, beside true and false."""
 CATEGORY = "category"
 """Column of the subject (BeaverTails-V)."""
+_ANSWER = re.compile(r"\s*([012])(?:\.0*)?\s*")
+"""The number of an answer; pandas writes `1.0` in a column with an empty cell."""
 _OF_ANSWER = ("is_response_{}_safe", "response_{}_harmless_rate", "response_{}_severity_level", "response_{}_from",
               "response_{}_source")  # fmt: skip
 COLUMNS = (
@@ -76,7 +79,8 @@ def read(values: Values, prefer: Preference | None) -> tuple[list[Turn], Turn, T
     asked = "question" if "question" in values else "prompt"
     better, other = _numbers(values, prefer)
     chosen, rejected = (
-        Turn("assistant", text_of(values.get(f"response_{number}"), f"response_{number}")) for number in (better, other)
+        Turn("assistant", answer_text(values.get(f"response_{number}"), f"response_{number}"))
+        for number in (better, other)
     )
     return [Turn("user", text_of(values[asked], asked))], chosen, rejected
 
@@ -137,9 +141,10 @@ def _ids(values: Values) -> tuple[int, int]:
 def _marked(values: Values, names: tuple[str, ...]) -> int | None:
     """The number in the first of some columns that is there."""
     mark = next((values[name] for name in names if name in values), None)
-    if isinstance(mark, str) and mark.strip().isdecimal():
-        return int(mark)
-    return int(mark) if isinstance(mark, (int, float)) and not isinstance(mark, bool) and mark == int(mark) else None
+    if isinstance(mark, bool) or not isinstance(mark, (str, int, float)):
+        return None
+    found = _ANSWER.fullmatch(str(mark) if isinstance(mark, (str, float)) or mark in (0, 1, 2) else "")
+    return int(found[1]) if found else None
 
 
 def _safe(value: Any) -> bool | None:

@@ -349,12 +349,24 @@ def _parquet(file: io.BufferedReader[Any], path: Path, columns: Collection[str] 
         try:
             table = pq.ParquetFile(unpacked if unpacked.tell() else file, pre_buffer=False)
             names = table.schema_arrow.names
+            if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+                raise DataError(f"Two columns are called {brief(twice)}", where=str(path), try_="give one another name")
             wanted = None if columns is None else [name for name in names if name in columns]
             number = 0
             for batch in table.iter_batches(batch_size=TOGETHER, columns=wanted, use_threads=False):
-                for values in batch.to_pylist():
+                for values in _plain(batch):
                     number += 1
                     yield Row(values, f"{path}, row {number}")
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             what = " ".join(str(error).split())[:160]
             raise DataError(f"This Parquet file is damaged or cut off: {what}", where=str(path)) from error
+
+
+def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch; dates and times that Python has no room for are texts, as Arrow writes them."""
+    try:
+        return batch.to_pylist()
+    except (OverflowError, ValueError):
+        columns = [one.cast(pa.string()) if pa.types.is_temporal(one.type) else one for one in batch.columns]
+        rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+        return rows

@@ -15,6 +15,10 @@ MOST_INDEXED: Final = 2 * BANDS - 1
 """Hashes that differ in at most so many bits agree in a band, or differ there in a single bit."""
 BLOCK: Final = 16_384
 """Hashes that are compared in one step: half a megabyte, which stays in a processor's cache."""
+MOST_STEPS: Final = 64
+"""Hashes that agree in a band which are followed one after the other; random ones are a few."""
+PER_STEP: Final = 10_000
+"""For so many hashes one more: to compare so many takes as long as a step."""
 _ONE_BIT: Final = np.array([0, *(1 << bit for bit in range(16))], np.uint16)
 _EVERY_BAND: Final = np.arange(BANDS)
 _TRIED_BANDS: Final = np.repeat(_EVERY_BAND, len(_ONE_BIT))
@@ -87,7 +91,7 @@ class HashIndex:
         self._before.close()
 
     def _alike(self, bands: NDArray[np.uint16]) -> NDArray[np.int32]:
-        """Places of all hashes that differ in a band in at most one bit."""
+        """Places of all hashes that differ in a band in at most one bit; of all, where too many agree in one."""
         before = self._before.rows
         band, at = _TRIED_BANDS, self._last[_TRIED_BANDS, (bands[:, None] ^ _ONE_BIT).reshape(-1)]
         found: list[NDArray[np.int32]] = []
@@ -97,6 +101,8 @@ class HashIndex:
             if not at.size:
                 return np.concatenate(found) if found else at
             found.append(at)
+            if len(found) > MOST_STEPS + len(before) // PER_STEP:
+                return np.arange(len(before), dtype=np.int32)
             at = before[at, band]
 
 

@@ -35,6 +35,12 @@ TOGETHER: Final = 256
 """Texts whose signatures are made at once: some 10 MB for each 40 words that they have."""
 MOST_SHINGLES: Final = 40_000
 """Shingles whose hash values are made at once."""
+MOST_SHARED: Final = 1_000_000
+"""Bands that texts share with others of which the texts are looked at, at once: some 50 MB."""
+MOST_IN_BAND: Final = 1_000
+"""Texts of one hash that are looked at, the first ones: where there are more, it tells nothing."""
+MOST_COMPARED: Final = 100
+"""Texts of an index that a text is compared with by its shingles, and so the most that are found near it."""
 MOST_WORDS: Final = 2_000
 """Words of a text that count: its first ones, and its whole is compared exactly."""
 KNOWN_WORDS: Final = 200_000
@@ -117,6 +123,18 @@ class _Signed:
     """Hash of each band, `[N, bands]`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The texts of an index, and where each is found."""
+
+    kept: _Signed
+    """All texts."""
+    keys: Hashes
+    """Hashes of the bands and of all words of every text, sorted."""
+    places: NDArray[np.int64]
+    """Place of the text that each is of."""
+
+
 @final
 class TextIndex:
     """Texts in which nearly equal ones are looked for; about a kilobyte a text.
@@ -130,7 +148,7 @@ class TextIndex:
         self._rows = rows_of(threshold, MOST_MISSED)
         self._least = threshold - SPREADS * (threshold * (1 - threshold) / PERMUTATIONS) ** 0.5
         self._parts: list[_Signed] = []
-        self._all: tuple[_Signed, Hashes, NDArray[np.int64]] | None = None
+        self._all: _Places | None = None
 
     def __len__(self) -> int:
         return sum(len(part.whole) for part in self._parts)
@@ -149,6 +167,8 @@ class TextIndex:
     def near(self, texts: Sequence[str]) -> list[list[Near]]:
         """For each of some texts those that are nearly the same, the most similar first, of equal ones the first.
 
+        Of more than `MOST_COMPARED` such texts those are found whose hash values agree most.
+
         Args:
             texts: any texts.
         """
@@ -160,7 +180,7 @@ class TextIndex:
         return found
 
     def _near(self, asked: _Signed) -> list[list[Near]]:
-        kept, _, _ = self._joined()
+        kept = self._joined().kept
         found: list[list[Near]] = [[] for _ in asked.whole]
         rows, places = self._alike(asked)
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
@@ -171,35 +191,60 @@ class TextIndex:
         return [sorted(one, key=lambda near: (not near.exact, -near.similarity, near.place)) for one in found]
 
     def _alike(self, asked: _Signed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of what is asked and places of the index that share a band and enough hash values."""
-        kept, keys, places = self._joined()
-        wanted = asked.bands.reshape(-1)
-        first, last = np.searchsorted(keys, wanted, "left"), np.searchsorted(keys, wanted, "right")
-        counts = last - first
-        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        there = places[np.repeat(first, counts) + offsets]
-        rows = np.repeat(np.arange(wanted.size) // asked.bands.shape[1], counts)
-        one, other = np.divmod(np.unique(rows * len(kept.whole) + there), len(kept.whole))
-        alike = np.zeros(one.size, bool)
-        for start in range(0, one.size, MOST_SHINGLES):
-            some = slice(start, start + MOST_SHINGLES)
-            equal = (asked.values[one[some]] == kept.values[other[some]]).mean(axis=1)
-            alike[some] = equal >= self._least
-        alike &= (asked.whole[one] != 0) & (kept.whole[other] != 0)
-        return one[alike], other[alike]
+        """Rows of what is asked and places of the index that share a band and enough hash values.
 
-    def _joined(self) -> tuple[_Signed, Hashes, NDArray[np.int64]]:
-        """All texts, the bands of all in order, and the place of the text that each is of."""
+        Of each text no more than `MOST_COMPARED`, those that share the most, and of each band no more than
+        `MOST_IN_BAND`: there may be a hundred thousand texts that say the same but for a word, and comparing all of
+        them with all others would never end. Texts of the same words are looked up by all of them.
+        """
+        places = self._joined()
+        asked_keys = np.concatenate([asked.bands, asked.whole[:, None]], axis=1)
+        first, last = (np.searchsorted(places.keys, asked_keys, side) for side in ("left", "right"))
+        last = np.minimum(last, first + MOST_IN_BAND)
+        ends = np.cumsum((last - first).sum(axis=1))
+        found, start = [], 0
+        while start < len(ends):  # as many texts at once as share `MOST_SHARED` bands with others
+            done = int(ends[start - 1]) if start else 0
+            end = max(start + 1, int(np.searchsorted(ends, done + MOST_SHARED, "right")))
+            found.append(self._alike_rows(asked, first, last, slice(start, end)))
+            start = end
+        rows, places = (np.concatenate(some) for some in zip(*found, strict=True))
+        return rows, places
+
+    def _alike_rows(
+        self, asked: _Signed, first: NDArray[np.int64], last: NDArray[np.int64], some: slice
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`_alike` of some of the rows that are asked."""
+        kept, places = self._joined().kept, self._joined().places
+        begins, counts = first[some].reshape(-1), (last - first)[some].reshape(-1)
+        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        there = places[np.repeat(begins, counts) + offsets]
+        rows = np.repeat(np.arange(counts.size) // first.shape[1] + some.start, counts)
+        one, other = np.divmod(np.unique(rows * len(kept.whole) + there), len(kept.whole))
+        equal = np.empty(one.size)
+        for start in range(0, one.size, MOST_SHINGLES):
+            part = slice(start, start + MOST_SHINGLES)
+            equal[part] = (asked.values[one[part]] == kept.values[other[part]]).mean(axis=1)
+        equal[asked.whole[one] == kept.whole[other]] = 2.0  # the same words come before all others
+        alike = (equal >= self._least) & (asked.whole[one] != 0) & (kept.whole[other] != 0)
+        one, other, equal = one[alike], other[alike], equal[alike]
+        order = np.lexsort((other, -equal, one))
+        one, other = one[order], other[order]
+        rank = np.arange(one.size) - np.searchsorted(one, one, "left")
+        return one[rank < MOST_COMPARED], other[rank < MOST_COMPARED]
+
+    def _joined(self) -> _Places:
+        """All texts, and where each is found."""
         if self._all is None:
             parts = self._parts
-            bands = np.concatenate([part.bands for part in parts])
-            order = np.argsort(bands, axis=None, kind="stable")
             kept = _Signed(
                 np.concatenate([part.whole for part in parts]), [one for part in parts for one in part.shingles],
-                np.concatenate([part.values for part in parts]), bands,
+                np.concatenate([part.values for part in parts]), np.concatenate([part.bands for part in parts]),
             )  # fmt: skip
             self._parts = [kept]
-            self._all = kept, bands.reshape(-1)[order], order // bands.shape[1]
+            every = np.concatenate([kept.bands, kept.whole[:, None]], axis=1)
+            order = np.argsort(every, axis=None, kind="stable")
+            self._all = _Places(kept, every.reshape(-1)[order], order // every.shape[1])
         return self._all
 
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.interchange.read_tally import Tally
 from spavl.pictures import Picture
+from spavl.pipeline.exports import ExportRequest, export
 from spavl.pipeline.imports import ImportChoices, import_pairs
 from spavl.preferences.dataset import open_dataset
 from spavl.preferences.hub_file import SCHEMA, batches_of, unwritable
 from spavl.preferences.pairs import Pair, Reading, read_rows
 from spavl.preferences.sources import find_pairs
+from spavl.progress import NoProgress
 from spavl.tables import write_batches
 from tests.interchange.import_files import beavertails, vlfeedback, write_json
 from tests.preferences.public_forms import WRITERS, Talk
@@ -294,3 +296,52 @@ def test_reasons_that_all_differ_do_not_fill_the_memory():
         tally.leave_out(f"reason {n}", "place")
     found = tally.left_out()
     assert len(found) <= 41 and sum(one.rows for one in found) == 1000 and found[0].reason == "other reasons"
+
+
+def test_a_folder_of_another_import_is_replaced_only_where_that_is_said(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"question": name, "chosen": "x", "rejected": "y"}))
+    out = tmp_path / "out"
+    import_pairs(str(tmp_path / "a.jsonl"), out)
+    with pytest.raises(RunError, match=r"holds an import of .*a\.jsonl"):
+        import_pairs(str(tmp_path / "b.jsonl"), out)
+    for source in (out / "data" / "train.parquet", out):
+        with pytest.raises(SettingsError, match="its own source"):
+            import_pairs(str(source), out, again=True)
+    assert not import_pairs(str(tmp_path / "b.jsonl"), out, again=True).was_there
+
+
+def test_splits_that_are_not_read_are_named_also_where_the_import_was_there(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.jsonl").write_text(json.dumps({"question": name, "chosen": "x", "rejected": "y"}))
+    for there in (False, True):
+        found = import_pairs(str(tmp_path / "in"), tmp_path / "out")
+        assert (found.passed_over, found.was_there) == (("test.jsonl",), there)
+
+
+def test_an_import_of_nothing_says_what_helps(tmp_path):
+    (tmp_path / "a.jsonl").write_text("")
+    with pytest.raises(DataError, match="the source holds no rows") as error:
+        import_pairs(str(tmp_path / "a.jsonl"), tmp_path / "out")
+    assert "--image-folder" not in str(error.value)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"question": "q", "chosen": "x", "rejected": "y", "image": "b.png"}))
+    with pytest.raises(DataError, match="--image-folder"):
+        import_pairs(str(tmp_path / "a.jsonl"), tmp_path / "out")
+
+
+def test_ids_on_several_rows_are_counted(tmp_path):
+    rows = [{"question": f"q{n}", "chosen": "x", "rejected": "y", "pair_id": name} for n, name in enumerate("aabaa")]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert import_pairs(str(tmp_path / "a.jsonl"), tmp_path / "out").repeated_ids == 3
+
+
+def test_an_opinion_that_the_source_does_not_have_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"question": "q", "chosen": "x", "rejected": "y"}))
+    with pytest.raises(SettingsError, match="no opinion but one"):
+        import_pairs(str(tmp_path / "a.jsonl"), tmp_path / "out", ImportChoices(prefer="safer"))
+    request = ExportRequest(source=str(tmp_path / "a.jsonl"), form="csv", out=tmp_path / "csv",
+                            cache=tmp_path / "cache", reading=Reading(prefer="safer"))  # fmt: skip
+    with pytest.raises(SettingsError, match="no opinion but one"):
+        export(request, NoProgress())
+    assert not (tmp_path / "out").exists() and not (tmp_path / "csv").exists()

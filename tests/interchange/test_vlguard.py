@@ -1,5 +1,7 @@
 """VLGuard has one answer a request: it becomes labelled requests, and no pair is made up."""
 
+import json
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -49,3 +51,15 @@ def test_other_files_are_not_vlguard(tmp_path):
     write_json(tmp_path / "a.json", [{"question": "q", "chosen": "x", "rejected": "y"}])
     (tmp_path / "b.png").write_bytes(b"\x89PNG")
     assert not is_vlguard(tmp_path / "a.json") and not is_vlguard(tmp_path / "b.png")
+
+
+def test_an_id_that_stands_twice_and_a_number_as_id_reach_qualify(tmp_path):
+    source = vlguard(tmp_path / "in")
+    first, second, *_ = json.loads(source.read_text())
+    more = [{**first, "id": name} for name in (0, None, [1])]
+    write_json(source, [first, first, *more, {**first, "instr-resp": []}, second])
+    found = import_pairs(str(source), tmp_path / "out")
+    assert (found.rows, found.read) == (6, 8)
+    assert {one.reason for one in found.left_out} == {"`id` is a list, not a text", "a row has no requests"}
+    examples = labelled_examples(tmp_path / "out" / "labelled.parquet", tmp_path / "pictures", "request")
+    assert [one.item.item_id for one in examples] == ["one-0", "one#2-0", "0-0", "row3-0", "two-0", "two-1"]

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from spavl.cli.commands import app
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.pipeline.exports import FORMS, Exported, ExportRequest, export, reading_of
-from spavl.preferences.dataset import open_dataset
+from spavl.preferences.dataset import content_of, open_dataset
 from spavl.progress import NoProgress
 from spavl.records import ImageRef, Response, Turn
 from spavl.run import Run
@@ -71,8 +71,9 @@ def test_datasets_loads_every_form_without_a_warning(
 
 
 def test_the_card_says_what_was_measured_and_what_is_lost(tmp_path: Path) -> None:
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "audit.json").write_text(json.dumps({"verdict": "No fault was found."}))
+    source = open_dataset(source_of(tmp_path / "source"), cache=tmp_path / "cache")
+    said = {"verdict": "No fault was found.", "audited": content_of(source)}
+    (tmp_path / "source" / "audit.json").write_text(json.dumps(said))
     found = made(tmp_path, "spa-vl")
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert found.lost == ("weight", "pair_id", "class1", "chosen_source", "rejected_source", "license", "chosen_safe",
@@ -263,3 +264,45 @@ def test_a_dataset_of_ours_with_earlier_turns_and_held_out_pairs_goes_to_every_f
             "train": (6, {}), "heldout": (2, {}),
         }  # fmt: skip
         assert found.lost == ()
+
+
+def test_columns_that_nothing_reads_are_named_and_so_is_no_verdict_on_other_pairs(tmp_path: Path) -> None:
+    row = {"question": "q", "chosen": "a", "rejected": "b", "images": [], "score": 3, "<b>": 1}
+    source = write_source(tmp_path / "source", [row])
+    (tmp_path / "source" / "audit.json").write_text(json.dumps({"verdict": "All is well.", "audited": "another"}))
+    found = made(tmp_path, "csv", source)
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert found.unknown == ("score", "<b>")
+    assert "Not read, though the source has them: score, &lt;b>." in card and "All is well." not in card
+
+
+def test_a_file_of_another_in_a_folder_of_the_export_is_not_touched(tmp_path: Path) -> None:
+    made(tmp_path, "parquet")
+    (tmp_path / "out" / "data" / "mine.parquet").write_bytes(b"mine")
+    with pytest.raises(SettingsError, match=r"data/mine\.parquet"):
+        made(tmp_path, "parquet", tmp_path / "source" / "train.jsonl")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "spa-vl", "ms-swift", "parquet"])
+def test_held_out_pairs_of_an_export_are_exported_again(form: str, tmp_path: Path) -> None:
+    source = source_of(tmp_path / "source")
+    (source.parent / "heldout.jsonl").write_bytes(source.read_bytes())
+    for out, of in (("first", source.parent), ("second", tmp_path / "first")):
+        request = ExportRequest(source=str(of), form=form, out=tmp_path / out, cache=tmp_path / "cache")
+        assert {name: split.rows for name, split in export(request, NoProgress()).splits.items()} == {
+            "train": 6, "heldout": 6}  # fmt: skip
+
+
+def test_an_empty_answer_is_no_absent_one_and_stands_in_no_csv(tmp_path: Path) -> None:
+    rows = [{"question": "q", "chosen": text, "rejected": "b", "images": []} for text in ("a", "")]
+    source = write_source(tmp_path / "source", rows)
+    found = made(tmp_path, "csv", source).splits["train"]
+    assert found.rows == 1 and list(found.refused) == ["an answer of it is empty, which CSV does not tell from none"]
+    assert made(tmp_path, "jsonl", source).rows == 2
+
+
+def test_no_more_than_some_reasons_are_told_apart(tmp_path: Path) -> None:
+    said = [[{"role": f"role{n}", "content": "q"}] for n in range(60)]
+    rows = [{"question": "q", "chosen": one, "rejected": "b", "images": []} for one in ["a", *said]]
+    found = made(tmp_path, "jsonl", write_source(tmp_path / "source", rows)).splits["train"]
+    assert found.rows == 1 and len(found.refused) == 41 and found.refused["other reasons"] == 20

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spavl.similarity import texts
 from spavl.similarity.texts import TextIndex, similarity, words_of
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -82,3 +83,24 @@ def test_a_text_of_a_million_words_is_compared_by_its_first_ones() -> None:
     index = TextIndex(0.6)
     index.add(["word " * 1_000_000, " ".join(map(str, range(100_000)))])
     assert [near.exact for near in index.near([" ".join(map(str, range(100_000)))])[0]] == [True]
+
+
+def test_texts_that_differ_in_a_word_are_not_all_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "MOST_IN_BAND", 50)
+    monkeypatch.setattr(texts, "MOST_SHARED", 300)
+    said = [f"is there a thing{number} in the image" for number in range(400)]
+    index = TextIndex(0.5)
+    index.add(said)
+    for place, found in enumerate(index.near(said)):
+        assert found[0].place == place and found[0].exact and 50 <= len(found) <= texts.MOST_COMPARED
+
+
+def test_the_best_of_many_are_found_whatever_is_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(5)
+    said = [sentence(random) for _ in range(300)]
+    index = TextIndex(0.4)
+    index.add(said)
+    asked = [" ".join([*text.split()[:-2], "other", "words"]) for text in said]
+    before = index.near(asked)
+    monkeypatch.setattr(texts, "MOST_SHARED", 1)
+    assert index.near(asked) == before

@@ -71,6 +71,8 @@ def refuse_misread(values: Mapping[str, Any], row: ExportRow, form: ExportForm) 
     """
     if form.kind == "csv" and any(isinstance(cell, str) and "\0" in cell for cell in values.values()):
         raise Refused("a text of it holds a NUL, and no CSV file does")
+    if form.kind == "csv" and not (row.pair.chosen and row.pair.rejected):
+        raise Refused("an answer of it is empty, which CSV does not tell from none")
     if [one.name for one in FORMS if one.fits(values)] != [form.read_as]:
         raise Refused("a text of it looks like another form of file")
     reader = next(one for one in FORMS if one.name == form.read_as)

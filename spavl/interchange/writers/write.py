@@ -17,6 +17,7 @@ from spavl.interchange.writers.refusals import refuse_misread, refuse_unfit, tri
 from spavl.interchange.writers.row import ExportRow, Holdings, export_rows
 from spavl.interchange.writers.tables import Write, as_read, table_writer
 from spavl.preferences.dataset import PreferenceDataset
+from spavl.preferences.reasons import bounded
 from spavl.progress import OnProgress
 from spavl.rows import is_short
 
@@ -49,6 +50,7 @@ class Written:
             pair_id: names the row.
             number: its place in the dataset.
         """
+        reason = bounded(reason, self.refused)
         self.refused[reason] += 1
         self.numbers.append(number)
         ids = self.examples.setdefault(reason, [])
