@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from spavl.statistics.clusters import TooFewClusters, effective_size, members
+from spavl.statistics.clusters import TooFewClusters, effective_size, effective_size_of, members
 
 Outcome = float | None
 """True, False, or a score from 0 to 1 where something is graded; None for a verdict that could not be read."""
@@ -126,6 +126,23 @@ def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *,
     if plain.unreadable:
         _, high = _effective_wilson([o is not False for o in outcomes], clusters, level)
     return Rate(value=plain.value, low=low, high=high, n=plain.n, unreadable=plain.unreadable)
+
+
+def clustered_rate_of(counts: Iterable[tuple[int, int, int]], *, level: float = LEVEL) -> Rate:
+    """`clustered_rate` of items that were all read, from counts: many clusters of few items have few different ones.
+
+    Args:
+        counts: (items of a cluster, those that are True, how many clusters are like this).
+        level: confidence level.
+    """
+    table = np.array(list(counts), dtype=int).reshape(-1, 3)
+    sizes, trues = (np.repeat(table[:, column], table[:, 2]) for column in (0, 1))
+    true, n = int(trues.sum()), int(sizes.sum())
+    if len(sizes) == n:
+        return rate_of(true, n, level=level)
+    effective = effective_size_of(sizes, trues, level=level)
+    low, high = wilson(true / n * effective, effective, level=level)
+    return Rate(value=true / n, low=low, high=high, n=n)
 
 
 def _effective_wilson(values: Sequence[bool], clusters: Sequence[Hashable], level: float) -> tuple[float, float]:
