@@ -14,7 +14,7 @@ PICTURES = "coalesce(image_id, nullif(array_to_string(images, ' '), ''), context
 WHOLE = "malformed = ''"
 """SQL: the row is a pair."""
 _COUNTED = """
-SELECT grp, items, hits, count(*) FROM (
+SELECT grp, items, hits, 0, count(*) FROM (
     SELECT grp, count(*) AS items, count(*) FILTER (hit) AS hits
     FROM (SELECT {by} AS grp, {pictures} AS cluster, ({of})::BOOLEAN AS hit FROM pairs WHERE {where})
     WHERE hit IS NOT NULL AND grp IS NOT NULL GROUP BY grp, cluster

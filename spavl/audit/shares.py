@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from spavl.audit.by_picture import PICTURES, rate_by, rates_by
@@ -63,7 +64,7 @@ SHARES = (
 )  # fmt: skip
 """All shares."""
 _SIDES = f"""
-SELECT source, items, won, count(*) FROM (
+SELECT source, items, won, 0, count(*) FROM (
     SELECT source, count(*) AS items, count(*) FILTER (won) AS won FROM (
         SELECT chosen_source AS source, {PICTURES} AS cluster, TRUE AS won FROM pairs
         WHERE malformed = '' AND chosen_source <> rejected_source
@@ -102,11 +103,8 @@ def _of_share(share: Share, rows: Path, settings: AuditSettings) -> Iterator[Fin
 
 
 def _always_chosen(rows: Path, settings: AuditSettings) -> Iterator[Finding]:
-    counts: dict[str, list[tuple[int, int, int]]] = {}
-    for source, *count in query(_SIDES, pairs=rows):
-        counts.setdefault(source, []).append((count[0], count[1], count[2]))
-    for source, own in counts.items():
-        rate = clustered_rate_of(own, level=settings.level)
+    for source, own in groupby(query(_SIDES, pairs=rows), key=lambda row: row[0]):
+        rate = clustered_rate_of([row[1:] for row in own], level=settings.level)
         if rate.n >= settings.least_pairs:
             yield Finding(
                 kind="source_always_chosen", subject=source, rate=rate, limit=settings.limits.source_always_chosen,

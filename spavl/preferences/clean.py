@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from spavl.atomic import atomic_write, remove_abandoned, write_json
@@ -56,7 +57,7 @@ def check_free(out: Path, source: str) -> None:
 
 
 def write_clean(
-    dataset: PreferenceDataset, drop: Collection[int], out: Path, *, note: Mapping[str, Any],
+    dataset: PreferenceDataset, drop: np.ndarray, out: Path, *, note: Mapping[str, Any],
     add_files: Callable[[Path], None] = lambda folder: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cleaned:  # fmt: skip
@@ -64,7 +65,7 @@ def write_clean(
 
     Args:
         dataset: an open dataset.
-        drop: numbers of the pairs that are dropped.
+        drop: whether each pair is dropped, `[pairs]`.
         out: the folder.
         note: what `clean.json` says beside the counts.
         add_files: writes more files into the folder.
@@ -77,13 +78,12 @@ def write_clean(
     """
     check_free(out, dataset.name)
     malformed: dict[str, int] = {}
-    dropped = set(drop)
 
     def left() -> Iterator[Pair]:
         for number, pair in enumerate(_with_about(dataset)):
             if number % TOGETHER == 0:
                 on_progress(number, len(dataset.pairs))
-            if number in dropped:
+            if drop[number]:
                 continue
             if reason := unwritable(pair):
                 malformed[reason] = malformed.get(reason, 0) + 1
@@ -97,8 +97,8 @@ def write_clean(
         if not kept:
             raise DataError("No pair is left", where=str(out), try_="drop fewer of them")
         add_files(tmp)
-        write_json(tmp / NOTE, {"kept": kept, "dropped": len(dropped), "malformed": malformed, **note})
-    return Cleaned(out, kept, len(dropped), malformed)
+        write_json(tmp / NOTE, {"kept": kept, "dropped": int(drop.sum()), "malformed": malformed, **note})
+    return Cleaned(out, kept, int(drop.sum()), malformed)
 
 
 def _with_about(dataset: PreferenceDataset) -> Iterator[Pair]:

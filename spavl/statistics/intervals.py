@@ -128,21 +128,29 @@ def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *,
     return Rate(value=plain.value, low=low, high=high, n=plain.n, unreadable=plain.unreadable)
 
 
-def clustered_rate_of(counts: Iterable[tuple[int, int, int]], *, level: float = LEVEL) -> Rate:
-    """`clustered_rate` of items that were all read, from counts: many clusters of few items have few different ones.
+def clustered_rate_of(counts: Iterable[tuple[int, int, int, int]], *, level: float = LEVEL) -> Rate:
+    """`clustered_rate` from counts: many clusters of few items have few different ones.
 
     Args:
-        counts: (items of a cluster, those that are True, how many clusters are like this).
+        counts: (items of a cluster, True ones, unread ones, how many clusters are like this).
         level: confidence level.
     """
-    table = np.array(list(counts), dtype=int).reshape(-1, 3)
-    sizes, trues = (np.repeat(table[:, column], table[:, 2]) for column in (0, 1))
-    true, n = int(trues.sum()), int(sizes.sum())
+    table = np.array(list(counts), dtype=int).reshape(-1, 4)
+    sizes, trues, unread = (np.repeat(table[:, column], table[:, 3]) for column in range(3))
+    true, lost, n = int(trues.sum()), int(unread.sum()), int(sizes.sum())
+    plain = rate_of(true, n, lost, level=level)
     if len(sizes) == n:
-        return rate_of(true, n, level=level)
+        return plain
+    low, high = _wilson_of(sizes, trues, level)
+    if lost:
+        _, high = _wilson_of(sizes, trues + unread, level)
+    return Rate(value=plain.value, low=low, high=high, n=n, unreadable=lost)
+
+
+def _wilson_of(sizes: np.ndarray, trues: np.ndarray, level: float) -> tuple[float, float]:
+    """Wilson's interval of the share of True on the effective number of items."""
     effective = effective_size_of(sizes, trues, level=level)
-    low, high = wilson(true / n * effective, effective, level=level)
-    return Rate(value=true / n, low=low, high=high, n=n)
+    return wilson(min(1.0, trues.sum() / sizes.sum()) * effective, effective, level=level)
 
 
 def _effective_wilson(values: Sequence[bool], clusters: Sequence[Hashable], level: float) -> tuple[float, float]:
