@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from spavl.statistics.intervals import Rate, clustered_rate_of
 from spavl.tables.query import query
@@ -14,40 +15,41 @@ PICTURES = "coalesce(image_id, nullif(array_to_string(images, ' '), ''), context
 WHOLE = "malformed = ''"
 """SQL: the row is a pair."""
 _COUNTED = """
-SELECT grp, items, hits, 0, count(*) FROM (
+SELECT '{place}' AS place, grp, items, hits, 0, count(*) FROM (
     SELECT grp, count(*) AS items, count(*) FILTER (hit) AS hits
     FROM (SELECT {by} AS grp, {pictures} AS cluster, ({of})::BOOLEAN AS hit FROM pairs WHERE {where})
     WHERE hit IS NOT NULL AND grp IS NOT NULL GROUP BY grp, cluster
-) GROUP BY ALL ORDER BY ALL
+) GROUP BY ALL
 """
 
 
-def rates_by(
-    rows: Path, of: str, by: str, *, level: float, where: str = WHOLE, **tables: Path
-) -> dict[Any, Rate]:
-    """A share of every group, in order of their names.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A share that is wanted."""
+
+    of: str
+    """SQL of what is counted; None where a pair does not say."""
+    by: str = "''"
+    """SQL of the group; None where a pair is in none."""
+    where: str = WHOLE
+    """SQL of the rows that count."""
+
+
+def rates_of(rows: Path, wanted: Sequence[Counted], *, level: float, **tables: Path) -> list[dict[str, Rate]]:
+    """Of every share that is wanted the rates of its groups, in order of their names.
 
     Args:
         rows: the table of an opened dataset.
-        of: SQL of what is counted; None where a pair does not say.
-        by: SQL of the group; None where a pair is in none.
+        wanted: the shares.
         level: confidence level.
-        where: SQL of the rows that count.
-        tables: other Parquet files that `of` speaks of.
+        tables: other Parquet files that the shares speak of.
     """
-    sql = _COUNTED.format(by=by, of=of, pictures=PICTURES, where=where)
-    counted = groupby(query(sql, None, pairs=rows, **tables), key=lambda row: row[0])
-    return {grp: clustered_rate_of([row[1:] for row in own], level=level) for grp, own in counted}
-
-
-def rate_by(rows: Path, of: str, *, level: float, where: str = WHOLE, **tables: Path) -> Rate | None:
-    """A share of the whole dataset; None where no pair says.
-
-    Args:
-        rows: the table of an opened dataset.
-        of: SQL of what is counted; None where a pair does not say.
-        level: confidence level.
-        where: SQL of the rows that count.
-        tables: other Parquet files that `of` speaks of.
-    """
-    return rates_by(rows, of, "''", level=level, where=where, **tables).get("")
+    parts = [
+        _COUNTED.format(place=place, by=one.by, of=one.of, pictures=PICTURES, where=one.where)
+        for place, one in enumerate(wanted)
+    ]  # fmt: skip
+    found: list[dict[str, Rate]] = [{} for _ in wanted]
+    rows_found = query(f"{' UNION ALL '.join(parts)} ORDER BY ALL", None, pairs=rows, **tables) if parts else ()
+    for (place, grp), own in groupby(rows_found, key=lambda row: (row[0], row[1])):
+        found[int(place)][grp] = clustered_rate_of([row[2:] for row in own], level=level)
+    return found

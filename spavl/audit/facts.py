@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spavl.audit.by_picture import rates_by
+from spavl.audit.by_picture import Counted, rates_of
 from spavl.audit.finding import Finding, percent
 from spavl.config import AuditSettings
 from spavl.plural import plural
@@ -152,10 +152,11 @@ def coverage_of(rows: Path) -> Coverage | None:
 def _unsafe(rows: Path, level: float) -> dict[str, tuple[Rate | None, Rate | None]]:
     """Of every domain, and last of all together."""
     found: dict[str, list[Rate | None]] = {}
-    for by in ("coalesce(class1, 'no domain')", "'all'"):
-        for side, column in enumerate(("chosen_safe", "rejected_safe")):
-            for name, rate in rates_by(rows, f"NOT {column}", by, level=level).items():
-                found.setdefault(name, [None, None])[side] = rate
+    bys = ("coalesce(class1, 'no domain')", "'all'")
+    wanted = [Counted(f"NOT {side}_safe", by) for by in bys for side in ("chosen", "rejected")]
+    for place, groups in enumerate(rates_of(rows, wanted, level=level)):
+        for name, rate in groups.items():
+            found.setdefault(name, [None, None])[place % 2] = rate
     if len(found) == 2:
         found.pop("all")
     return {name: (chosen, rejected) for name, (chosen, rejected) in found.items()}

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix, hstack, vstack
 
-from spavl.audit.by_picture import rate_by
+from spavl.audit.by_picture import Counted, rates_of
 from spavl.audit.finding import Finding, percent
 from spavl.audit.suspects import write_kind
 from spavl.audit.words import FOLDS, Features, probability, slices, taught_weights, write_features
@@ -185,8 +185,7 @@ def _told(kind: str, rows: Path, folder: Path, settings: AuditSettings) -> Findi
                f"and {settings.least_discrimination:.2f} is needed"  # fmt: skip
     write_kind(kind, _DOUBTFUL.format(on=on, off=off), path, scores=scores)
     of = "CASE WHEN number IN (SELECT number FROM scores) THEN number IN (SELECT number FROM found) END"
-    rate = rate_by(rows, of, level=settings.level, found=path, scores=scores)
-    assert rate is not None, "some pair was scored"
+    rate = rates_of(rows, [Counted(of)], level=settings.level, found=path, scores=scores)[0][""]
     what = "the rejected answer is better" if kind == MISLABELS else "an answer is graded wrongly"
     return Finding(
         kind=kind, rate=rate, limit=settings.limits.of(kind), pairs=rate.count,

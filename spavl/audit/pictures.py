@@ -27,10 +27,10 @@ _NEAR_SCHEMA = pa.schema([("place", pa.int64()), ("earlier", pa.int64()), ("bits
 _PAIRS = """
 WITH placed AS (SELECT key, row_number() OVER () - 1 AS place FROM hashes),
 keys AS (
-    SELECT one.key, other.key AS earlier, bits FROM near JOIN placed one USING (place)
+    SELECT one.key, other.key AS first, bits FROM near JOIN placed one USING (place)
     JOIN placed other ON other.place = near.earlier
 )
-SELECT number, pair_id, 'as picture ' || left(earlier, 12), 1 - bits / 256 FROM pairs JOIN keys ON pairs.images[1] = key
+SELECT number, pair_id, 'as picture ' || left(first, 12), 1 - bits / 256 FROM pairs JOIN keys ON pairs.images[1] = key
 WHERE malformed = ''
 """
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from spavl.audit.by_picture import PICTURES, rate_by, rates_by
+from spavl.audit.by_picture import PICTURES, Counted, rates_of
 from spavl.audit.finding import Finding, percent
 from spavl.config import AuditSettings
 from spavl.plural import plural
@@ -31,7 +31,7 @@ class Share:
     try_: str = ""
     """What to do about it."""
     by: str = ""
-    """Column of the groups that are looked at alone too; empty: none."""
+    """SQL of the groups that are looked at alone too; empty: none."""
     below: bool = False
     """Whether it is a fault below its limit."""
 
@@ -39,7 +39,7 @@ class Share:
 _UNEQUAL = "CASE WHEN length(chosen) <> length(rejected) THEN length(chosen) {sign} length(rejected) END"
 SHARES = (
     Share("unsafe_chosen", "NOT chosen_safe", "{share} of chosen answers are unsafe",
-          "clean with `--drop unsafe_chosen`, or `build.pair.chosen_must_be_safe`", by="class1"),
+          "clean with `--drop unsafe_chosen`, or `build.pair.chosen_must_be_safe`", by="nullif(class1, '')"),
     Share("safe_rejected", "rejected_safe", "{share} of rejected answers are safe",
           "clean with `--drop` and other kinds, or compare a safe with an unsafe answer: `build.match`"),
     Share("both_unsafe", "NOT chosen_safe AND NOT rejected_safe", "In {share} of pairs both answers are unsafe",
@@ -84,22 +84,22 @@ def share_findings(rows: Path, settings: AuditSettings) -> list[Finding]:
         rows: the table of an opened dataset.
         settings: of the audit.
     """
-    found = [one for share in SHARES for one in _of_share(share, rows, settings)]
+    wanted = [(share, Counted(share.of, by or "''")) for share in SHARES for by in dict.fromkeys(("", share.by))]
+    rates = rates_of(rows, [one for _, one in wanted], level=settings.level)
+    found = [
+        _finding(share, name, rate, settings)
+        for (share, _), groups in zip(wanted, rates, strict=True) for name, rate in groups.items()
+        if not name or rate.n >= settings.least_pairs
+    ]  # fmt: skip
     return [*found, *_always_chosen(rows, settings), *_one_sided(rows, settings)]
 
 
-def _of_share(share: Share, rows: Path, settings: AuditSettings) -> Iterator[Finding]:
-    whole = rate_by(rows, share.of, level=settings.level)
-    groups = {"": whole} if whole else {}
-    if share.by and whole:
-        by_name = rates_by(rows, share.of, share.by, level=settings.level)
-        groups |= {name: rate for name, rate in by_name.items() if name and rate.n >= settings.least_pairs}
-    for name, rate in groups.items():
-        yield Finding(
-            kind=share.kind, subject=name, rate=rate, limit=settings.limits.of(share.kind), below=share.below,
-            what=f"{share.said.format(share=percent(rate))} ({rate.count:,} of {rate.n:,}).",
-            try_=share.try_, grouped=bool(name),
-        )  # fmt: skip
+def _finding(share: Share, group: str, rate: Rate, settings: AuditSettings) -> Finding:
+    return Finding(
+        kind=share.kind, subject=group, rate=rate, limit=settings.limits.of(share.kind), below=share.below,
+        what=f"{share.said.format(share=percent(rate))} ({rate.count:,} of {rate.n:,}).",
+        try_=share.try_, grouped=bool(group),
+    )  # fmt: skip
 
 
 def _always_chosen(rows: Path, settings: AuditSettings) -> Iterator[Finding]:
@@ -117,7 +117,7 @@ def _always_chosen(rows: Path, settings: AuditSettings) -> Iterator[Finding]:
 def _one_sided(rows: Path, settings: AuditSettings) -> Iterator[Finding]:
     """Of all two sources that meet often enough, those that meet most one-sidedly."""
     first = "least(chosen_source, rejected_source) = chosen_source"
-    met = {names: rate for names, rate in rates_by(rows, first, _MET, level=settings.level).items()
+    met = {names: rate for names, rate in rates_of(rows, [Counted(first, _MET)], level=settings.level)[0].items()
            if rate.n >= settings.least_pairs}  # fmt: skip
     if met:
         names, rate = max(met.items(), key=lambda one: max(one[1].low, 1 - one[1].high))

@@ -7,14 +7,14 @@ pairs become findings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from spavl.audit.by_picture import PICTURES, WHOLE, rate_by
-from spavl.audit.finding import Finding
+from spavl.audit.by_picture import PICTURES, WHOLE, Counted, rates_of
+from spavl.audit.finding import Finding, percent
 from spavl.config import AuditSettings
 from spavl.tables.query import literal, query
 
@@ -117,13 +117,14 @@ def write_suspects(rows: Path, hashes: Path, folder: Path, settings: AuditSettin
         RunError: a table is damaged, or the disk is full.
     """
     values = {"$same_words": str(settings.same_words), "$most": str(settings.most_per_picture or "NULL")}
-    found = {}
+    found = {suspicion.kind: folder / f"{suspicion.kind}.parquet" for suspicion in SUSPICIONS}
+    copies = []
     for suspicion in SUSPICIONS:
         sql = suspicion.sql
         for name, value in values.items():
             sql = sql.replace(name, value)
-        found[suspicion.kind] = folder / f"{suspicion.kind}.parquet"
-        write_kind(suspicion.kind, sql, found[suspicion.kind], pairs=rows, hashes=hashes)
+        copies.append(_copy(suspicion.kind, sql, found[suspicion.kind]))
+    query(";".join(copies), None, pairs=rows, hashes=hashes)
     return found
 
 
@@ -136,9 +137,13 @@ def write_kind(kind: str, sql: str, path: Path, **tables: Path) -> None:
         path: the table that is written.
         tables: what the query reads.
     """
+    query(_copy(kind, sql, path), None, **tables)
+
+
+def _copy(kind: str, sql: str, path: Path) -> str:
     typed = f"SELECT number::BIGINT AS number, pair_id, '{kind}' AS kind, detail::VARCHAR AS detail, score::DOUBLE " \
             f"AS score FROM ({sql}) suspects(number, pair_id, detail, score)"  # fmt: skip
-    query(f"COPY ({typed}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)", None, **tables)
+    return f"COPY ({typed}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
 
 
 def join_suspects(kinds: Mapping[str, Path], out: Path) -> dict[str, int]:
@@ -167,16 +172,17 @@ def suspect_findings(rows: Path, kinds: Mapping[str, Path], settings: AuditSetti
         kinds: from `write_suspects`.
         settings: of the audit.
     """
-    named: Sequence[Suspicion] = [one for one in SUSPICIONS if one.what]
+    named = [one for one in SUSPICIONS if one.what]
+    wanted = [
+        Counted(f"number IN (SELECT number FROM {one.kind})", where="TRUE" if one.kind == "malformed" else WHOLE)
+        for one in named
+    ]  # fmt: skip
+    rates = rates_of(rows, wanted, level=settings.level, **{one.kind: kinds[one.kind] for one in named})
     found = []
-    for one in named:
-        where = "TRUE" if one.kind == "malformed" else WHOLE
-        of = "number IN (SELECT number FROM found)"
-        rate = rate_by(rows, of, level=settings.level, where=where, found=kinds[one.kind])
-        if rate is not None:
-            share = f"{100 * (rate.value or 0):.2f} %"
+    for one, groups in zip(named, rates, strict=True):
+        for rate in groups.values():
             found.append(Finding(
                 kind=one.kind, rate=rate, limit=settings.limits.of(one.kind), pairs=rate.count, try_=one.try_,
-                what=f"{one.what.format(share=share)} ({rate.count:,} of {rate.n:,}).",
+                what=f"{one.what.format(share=percent(rate, 2))} ({rate.count:,} of {rate.n:,}).",
             ))  # fmt: skip
     return found
