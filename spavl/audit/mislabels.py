@@ -1,8 +1,9 @@
-"""Labels that the words of a dataset speak against as surely as elsewhere for them: the likeliest mislabels first.
+"""Labels that the words of a dataset speak against: the likeliest mislabels first.
 
 Confident learning (Northcutt, Jiang & Chuang 2021): a classifier is taught by four fifths of the pictures and asked
-about the last one. A label is doubtful where the probability of the other label is at least the mean probability that
-examples of that other label get. Two labels are looked at: which answer is preferred, by the difference of the words of
+about the last one. Of every label it counts how many examples are surely of the other one (its probability is at least
+the mean that examples of that label get) and how many are surely right; their share is the estimated rate of wrong
+labels, and so many of the examples that it speaks against most are doubtful. Two labels are looked at: which answer is preferred, by the difference of the words of
 both answers; and whether an answer is safe, by the words of question and answer.
 
 Where words do not tell a label out of fold (Tjur's coefficient of discrimination, 2009), nothing is said of it.
@@ -29,6 +30,8 @@ from spavl.tables.query import query
 
 MISLABELS, OUTCOMES = "likely_mislabels", "doubtful_outcomes"
 """Their kinds."""
+SCATTER = 2_654_435_761
+"""Multiplied by it, numbers of pairs have bits without an order (Knuth, TAOCP 3, §6.4)."""
 Weights = Mapping[int, np.ndarray]
 """By fold: what the other folds taught."""
 _SCORES = pa.schema([("number", pa.int64()), ("pair_id", pa.string()), ("detail", pa.string()),
@@ -36,9 +39,17 @@ _SCORES = pa.schema([("number", pa.int64()), ("pair_id", pa.string()), ("detail"
 """Columns of a table of labels with the probability of the label 1, out of fold."""
 _MEANS = "SELECT avg(p) FILTER (label), avg(1 - p) FILTER (NOT label), count(*) FROM scores"
 _DOUBTFUL = """
-SELECT number, min(pair_id), string_agg(detail, ' and ' ORDER BY detail), max(other) FROM (
-    SELECT *, CASE WHEN label THEN 1 - p ELSE p END AS other, CASE WHEN label THEN {off} ELSE {on} END AS least FROM scores
-) WHERE other >= least AND other > 0.5 GROUP BY number
+WITH seen AS (
+    SELECT *, CASE WHEN label THEN 1 - p ELSE p END AS other, CASE WHEN label THEN {off} ELSE {on} END AS sure_other,
+        CASE WHEN label THEN {on} ELSE {off} END AS sure_own FROM scores
+), rates AS (
+    SELECT label, count(*) AS n, count(*) FILTER (other >= sure_other) AS wrong,
+        count(*) FILTER (other < sure_other AND 1 - other >= sure_own) AS good FROM seen GROUP BY label
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY label ORDER BY other DESC, number, detail) AS place FROM seen
+)
+SELECT number, min(pair_id), string_agg(detail, ' and ' ORDER BY detail), max(other) FROM placed JOIN rates USING (label)
+WHERE other > 0.5 AND place <= round(n * wrong / greatest(1, wrong + good)) GROUP BY number
 """
 
 
@@ -103,8 +114,8 @@ class Examples:
 
 
 def _preferences(some: Features) -> Examples:
-    """Which answer is preferred: every second pair the other way round, so that both labels are as frequent."""
-    sign = np.where(some.number % 2 == 0, 1.0, -1.0)
+    """Which answer is preferred: half of the pairs the other way round, so that both labels are as frequent."""
+    sign = np.where(some.number * SCATTER >> 16 & 1, 1.0, -1.0)
     difference = some.answers[0] - some.answers[1]
     rows = csr_matrix(difference.multiply(sign[:, None]))
     count = len(sign)
@@ -186,10 +197,10 @@ def _told(kind: str, rows: Path, folder: Path, settings: AuditSettings) -> Findi
     write_kind(kind, _DOUBTFUL.format(on=on, off=off), path, scores=scores)
     of = "CASE WHEN number IN (SELECT number FROM scores) THEN number IN (SELECT number FROM found) END"
     rate = rates_of(rows, [Counted(of)], level=settings.level, found=path, scores=scores)[0][""]
-    what = "the rejected answer is better" if kind == MISLABELS else "an answer is graded wrongly"
+    what = "the rejected answer is the better one" if kind == MISLABELS else "an answer is graded wrongly"
     return Finding(
         kind=kind, rate=rate, limit=settings.limits.of(kind), pairs=rate.count,
-        what=f"In {percent(rate)} of pairs words say, as surely as they say it elsewhere, that {what} "
-        f"({rate.count:,} of {rate.n:,}; {count:,} labels, out of fold, discrimination {told:.2f}).",
+        what=f"In {percent(rate)} of pairs words say that {what} ({rate.count:,} of {rate.n:,}; confident learning on "
+        f"{count:,} labels, out of fold, discrimination {told:.2f}).",
         try_=f"look at the surest in the table of findings, then clean with `--drop {kind}`",
     )  # fmt: skip

@@ -33,8 +33,10 @@ SLICE = 4_096
 """Pairs that are held at once."""
 LOOSENESS = 10.0
 """Weight of the data against that of the ridge on the weights."""
-MOST_STEPS = 30
+MOST_STEPS = 20
 """Most Newton steps."""
+ENOUGH = 1e-2
+"""Mean change of a weight by which the steps end."""
 _CUT = f"""
 regexp_extract_all(lower(left({{text}}, {MOST_CHARACTERS})), '[\\p{{{{Han}}}}\\p{{{{Hiragana}}}}\\p{{{{Katakana}}}}]|[\\p{{{{L}}}}\\p{{{{N}}}}]+')
 """
@@ -158,7 +160,7 @@ def taught_weights(rows: csr_matrix, labels: np.ndarray) -> np.ndarray:
         return np.asarray(turned @ (LOOSENESS * p * (1 - p) * (whole @ along)) + along)
 
     found = minimize(loss, np.zeros(whole.shape[1]), jac=True, hessp=curved, method="Newton-CG",
-                     options={"maxiter": MOST_STEPS, "xtol": 1e-4}).x  # fmt: skip
+                     options={"maxiter": MOST_STEPS, "xtol": ENOUGH}).x  # fmt: skip
     weights = np.zeros(rows.shape[1] + 1)
     weights[used], weights[-1] = found[:-1], found[-1]
     return weights

@@ -64,9 +64,9 @@ class AuditLimits(Section):
     empty_cells: Limit = None
     """Subcategories by types of questions that have no pair."""
     likely_mislabels: Limit = None
-    """Pairs whose words say, as surely as elsewhere, that the rejected answer is better."""
+    """Pairs whose words say that the rejected answer is better (confident learning)."""
     doubtful_outcomes: Limit = None
-    """Pairs with an answer that is graded safe or unsafe, and whose words say the opposite as surely as elsewhere."""
+    """Pairs with an answer that is graded safe or unsafe, and whose words say the opposite."""
     disputed: Limit = None
     """Pairs with a judge against the chosen answer."""
     unreadable_verdicts: Limit = 0.2
