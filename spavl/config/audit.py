@@ -111,6 +111,6 @@ class AuditSettings(Section):
     """Words of the opening of a refusal."""
     least_taught: PositiveInt = 200
     """Fewest pairs that a classifier of words is taught by, so that it can say which labels are doubtful."""
-    least_discrimination: Annotated[float, Field(ge=0, le=1)] = 0.2
+    least_discrimination: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Least discrimination of that classifier out of fold (Tjur's: the mean probability of the right label less that of
     the wrong one), below which it says nothing."""

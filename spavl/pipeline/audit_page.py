@@ -17,6 +17,7 @@ from spavl.report.audit import render_audit
 from spavl.report.audit_data import AuditShown, CellsShown, FindingShown, Suspect, UnsafeShown, Wins
 from spavl.statistics.intervals import LEVEL
 from spavl.tables.query import query
+from spavl.taxonomy import load_taxonomy
 
 MOST_SUSPECTS = 24
 """Most examples on the page."""
@@ -71,7 +72,10 @@ def shown_findings(findings: Sequence[Finding]) -> tuple[FindingShown, ...]:
 
 
 def _unsafe(facts: Facts) -> tuple[UnsafeShown, ...]:
-    return tuple(UnsafeShown(domain=name, chosen=one, rejected=other) for name, (one, other) in facts.unsafe.items())
+    shown = load_taxonomy().display
+    return tuple(
+        UnsafeShown(domain=shown(name), chosen=one, rejected=other) for name, (one, other) in facts.unsafe.items()
+    )  # fmt: skip
 
 
 def _wins(facts: Facts) -> Wins | None:

@@ -36,8 +36,10 @@ def audit_view(shown: AuditShown) -> dict[str, Any]:
     Args:
         shown: what the page shows.
     """
+    notes = shown.of_weight("note")
     return {
-        "audit": shown, "faults": shown.of_weight("fault"), "notes": shown.of_weight("note"),
+        "audit": shown, "faults": shown.of_weight("fault"), "notes": [one for one in notes if not one.nowhere],
+        "nowhere": [one for one in notes if one.nowhere],
         "suspects": _suspects(shown.suspects, shown.picture_pixels),
     }  # fmt: skip
 

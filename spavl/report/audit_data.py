@@ -40,6 +40,11 @@ class FindingShown:
         return self.kind.replace("_", " ")
 
     @property
+    def nowhere(self) -> bool:
+        """Whether it was looked for in the whole dataset and is not there."""
+        return self.rate is not None and self.rate.value == 0 and not self.subject and self.limit is not None
+
+    @property
     def left(self) -> float:
         """Where the band of the interval begins, in percent of the scale."""
         return 0.0 if self.rate is None else 100 * max(0.0, min(self.rate.low, 1 - FEWEST / 100))

@@ -58,7 +58,8 @@ def test_where_words_tell_nothing_no_label_is_doubted(tmp_path: Path) -> None:
 def test_outcomes_that_are_not_graded_and_few_pairs_are_not_possible(tmp_path: Path) -> None:
     found, flipped, _ = labelled(tmp_path, 200, graded=False)
     assert set(found.not_possible) == {OUTCOMES} and "graded safe or unsafe" in found.not_possible[OUTCOMES]
-    assert set(pq.read_table(found.tables[MISLABELS])["number"].to_pylist()) >= flipped
+    doubted = set(pq.read_table(found.tables[MISLABELS])["number"].to_pylist())
+    assert len(doubted & flipped) >= 0.75 * len(flipped) and doubted <= flipped
     few, _, _ = labelled(tmp_path, 20)
     assert set(few.not_possible) == {MISLABELS, OUTCOMES} and "100 pairs" in few.not_possible[MISLABELS]
 
