@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,10 @@ def _made(
     request: AuditRequest, dataset: PreferenceDataset, looked: _Looked, counts: Mapping[str, int], probes: Probes | None
 ) -> Audited:
     every = [*looked.findings, *(probes.findings if probes else ())]
-    findings = weighed(every, level=request.settings.level)
+    findings = [
+        one if one.pairs or one.subject else replace(one, pairs=counts.get(one.kind, 0))
+        for one in weighed(every, level=request.settings.level)
+    ]  # fmt: skip
     reasons = not_possible(dataset.rows, {one.kind for one in every}, looked.reasons)
     return Audited(
         folder=request.folder, findings=_sorted(findings), not_possible=reasons, suspects=counts,

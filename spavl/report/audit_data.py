@@ -42,7 +42,7 @@ class FindingShown:
     @property
     def nowhere(self) -> bool:
         """Whether it was looked for in the whole dataset and is not there."""
-        return self.rate is not None and self.rate.value == 0 and not self.subject and self.limit is not None
+        return self.rate is not None and self.rate.value == 0 and not self.subject
 
     @property
     def left(self) -> float:
