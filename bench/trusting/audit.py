@@ -95,10 +95,12 @@ def faults() -> list[Measure]:
             covered += within
             floor = least_covered(count, rows)
             how = f"{how}; fewer than {floor} of {count} is no chance for intervals of 95 %"
-            found.append(Measure(f"{kind}: its share within the interval", within / count, floor / count, "", "higher", how))
+            found.append(
+                Measure(f"{kind}: its share within the interval", within / count, floor / count, "", "higher", how)
+            )
     every = (rows - 1) * count
-    found.append(Measure("planted shares within their intervals, all kinds", round(covered / every, 3),
-                         least_covered(every, rows) / every, "", "higher", f"{covered} of {every} intervals"))  # fmt: skip
+    floor, how = least_covered(every, rows) / every, f"{covered} of {every} intervals"
+    found.append(Measure("planted shares within their intervals, all kinds", covered / every, floor, "", "higher", how))
     raised = [one.kind for seed in SETS for one in audited(seed, None).faults]
     how = f"{count} datasets; {', '.join(raised) or 'none'} raised"
     return [*found, Measure("faults raised by clean datasets", len(raised), 0, "", "lower", how)]

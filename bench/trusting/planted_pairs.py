@@ -145,7 +145,10 @@ def one_opening(row: Row, noise: random.Random) -> list[Row]:
 
 def telling(row: Row, noise: random.Random) -> list[Row]:
     """Answers whose words say which is better, one pair in twenty the wrong way round."""
-    named = row | {"chosen": f"{row['chosen']} kind{noise.randrange(5)}", "rejected": f"{row['rejected']} rude{noise.randrange(5)}"}
+    named = row | {
+        "chosen": f"{row['chosen']} kind{noise.randrange(5)}",
+        "rejected": f"{row['rejected']} rude{noise.randrange(5)}",
+    }
     wrong = noise.random() < 0.05
     return [swapped(named) | {"pair_id": f"{row['pair_id']}-wrong"} if wrong else named]
 

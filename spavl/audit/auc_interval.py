@@ -34,7 +34,9 @@ def influence_of(counts: Mapping[V, tuple[float, int, int]]) -> Influence[V] | N
 
     Source: DeLong, DeLong & Clarke-Pearson 1988 (structural components).
     """
-    score, chosen, rejected = (np.array(column) for column in zip(*counts.values(), strict=True)) if counts else ((),) * 3
+    score, chosen, rejected = (
+        (np.array(column) for column in zip(*counts.values(), strict=True)) if counts else ((),) * 3
+    )
     positives, negatives = int(np.sum(chosen)), int(np.sum(rejected))
     if not positives or not negatives:
         return None
@@ -42,7 +44,9 @@ def influence_of(counts: Mapping[V, tuple[float, int, int]]) -> Influence[V] | N
     lower, higher = (_below(place, weights) / weights.sum() for weights in (rejected, chosen))
     auc = float((chosen * lower).sum() / positives)
     up, down = (lower - auc) / positives, (1 - higher - auc) / negatives
-    return Influence(auc, positives + negatives, dict(zip(counts, zip(up.tolist(), down.tolist(), strict=True), strict=True)))
+    return Influence(
+        auc, positives + negatives, dict(zip(counts, zip(up.tolist(), down.tolist(), strict=True), strict=True))
+    )
 
 
 def _below(place: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from spavl.taxonomy import load_taxonomy
 
 SAMPLE = 20_000
 """Refusals whose openings are counted."""
-OPENINGS_TOLD = 5
+OPENINGS_NAMED = 5
 """Most openings that are kept."""
 CELLS_NAMED = 6
 """Most empty cells that a finding names; the facts hold all."""
@@ -99,7 +99,7 @@ class Facts:
                        for name, (chosen, rejected) in self.unsafe.items()],
             "outcomes": dict(self.outcomes),
             "refusal_openings": {"different": len(self.openings), "entropy_bits": self.entropy,
-                                 "most_frequent": [list(one) for one in self.openings[:OPENINGS_TOLD]]},
+                                 "most_frequent": [list(one) for one in self.openings[:OPENINGS_NAMED]]},
         }  # fmt: skip
 
 
@@ -145,7 +145,9 @@ def coverage_of(rows: Path) -> Coverage | None:
         return None
     here = sorted({kind for _, kind in found})
     types = dict.fromkeys([*(QUESTION_TYPES if set(here) & set(QUESTION_TYPES) else ()), *here])
-    whole = dict.fromkeys([*((topic.class3 for topic in taxonomy.topics) if ours else ()), *sorted(n for n, _ in found)])
+    whole = dict.fromkeys(
+        [*((topic.class3 for topic in taxonomy.topics) if ours else ()), *sorted(n for n, _ in found)]
+    )
     return Coverage(types=tuple(types), counts={n: tuple(found.get((n, kind), 0) for kind in types) for n in whole})
 
 

@@ -1,4 +1,4 @@
-"""A finding of an audit, and which findings are faults: of all that have a limit, those that chance does not explain."""
+"""A finding of an audit, and which findings are faults: of all with a limit, those that chance does not explain."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Finding:
 
 
 def weighed(findings: Sequence[Finding], *, level: float = LEVEL) -> list[Finding]:
-    """The findings with their weights; those of a group that are no fault are left out, and advice where none is needed.
+    """The findings with their weights; those of a group that are no fault are left out, and advice that none needs.
 
     A finding is a fault where its share lies beyond its limit by more than chance explains. The p-values of all limits
     of an audit are corrected together (Holm), so that a dataset within all of them has any fault in at most 5 % of

@@ -104,7 +104,8 @@ def _bias(name: str, category: str, verdicts: Verdicts, settings: AuditSettings)
         kind="position_bias", subject=f"{name}{of}", rate=share, limit=settings.limits.position_bias,
         what=f"The judge `{name}`{of} follows the position in {percent(share)} of {plural(bias.n, 'comparison')}: the "
              f"answer shown {side} gains.",
-        try_="keep asking in both orders, and drop what changes: `build.pair`; or another judge", grouped=bool(category),
+        try_="keep asking in both orders, and drop what changes: `build.pair`; or another judge",
+        grouped=bool(category),
     )  # fmt: skip
 
 

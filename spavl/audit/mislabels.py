@@ -3,8 +3,9 @@
 Confident learning (Northcutt, Jiang & Chuang 2021): a classifier is taught by four fifths of the pictures and asked
 about the last one. Of every label it counts how many examples are surely of the other one (its probability is at least
 the mean that examples of that label get) and how many are surely right; their share is the estimated rate of wrong
-labels, and so many of the examples that it speaks against most are doubtful. Two labels are looked at: which answer is preferred, by the difference of the words of
-both answers; and whether an answer is safe, by the words of question and answer.
+labels, and so many of the examples that it speaks against most are doubtful. Two labels are looked at: which answer is
+preferred, by the difference of the words of both answers; and whether an answer is safe, by the words of question and
+answer.
 
 Where words do not tell a label out of fold (Tjur's coefficient of discrimination, 2009), nothing is said of it.
 """
@@ -48,7 +49,8 @@ WITH seen AS (
 ), placed AS (
     SELECT *, row_number() OVER (PARTITION BY label ORDER BY other DESC, number, detail) AS place FROM seen
 )
-SELECT number, min(pair_id), string_agg(detail, ' and ' ORDER BY detail), max(other) FROM placed JOIN rates USING (label)
+SELECT number, min(pair_id), string_agg(detail, ' and ' ORDER BY detail), max(other) FROM placed
+JOIN rates USING (label)
 WHERE other > 0.5 AND place <= round(n * wrong / greatest(1, wrong + good)) GROUP BY number
 """
 
@@ -93,9 +95,9 @@ def doubts(rows: Path, folder: Path, progress: Progress, settings: AuditSettings
         weights = {kind: _weights(label, taught) for kind, label in wanted.items()}
         del taught
         _write_scores(features, weights, folder, lambda done: on_progress(done, pairs))
-    told = {kind: _told(kind, rows, folder, settings) for kind in wanted}
-    findings = tuple(one for one in told.values() if isinstance(one, Finding))
-    not_possible |= {kind: one for kind, one in told.items() if isinstance(one, str)}
+    found = {kind: _finding(kind, rows, folder, settings) for kind in wanted}
+    findings = tuple(one for one in found.values() if isinstance(one, Finding))
+    not_possible |= {kind: one for kind, one in found.items() if isinstance(one, str)}
     return Doubts(findings, not_possible, {one.kind: folder / f"{one.kind}.parquet" for one in findings})
 
 
@@ -148,7 +150,10 @@ def _taught(path: Path) -> list[Features]:
 def _weights(label: Callable[[Features], Examples], taught: list[Features]) -> Weights:
     """A classifier for every fold; none where the others have but one label."""
     examples = [(label(some), some.fold) for some in taught]
-    rows, labels = vstack([one.rows for one, _ in examples], format="csr"), np.concatenate([o.labels for o, _ in examples])
+    rows, labels = (
+        vstack([one.rows for one, _ in examples], format="csr"),
+        np.concatenate([o.labels for o, _ in examples]),
+    )
     folds = np.concatenate([fold[one.place] for one, fold in examples])
     found = {}
     for fold in range(FOLDS):
@@ -180,19 +185,19 @@ def _scored(some: Features, examples: Examples, weights: Weights) -> pa.Table:
         p[here] = probability(examples.rows[here], own)
     known = np.flatnonzero(~np.isnan(p))
     places = examples.place[known]
-    return pa.table([some.number[places], [some.pair_id[place] for place in places], [examples.detail[k] for k in known],
-                     examples.labels[known] > 0, p[known]], schema=_SCORES)  # fmt: skip
+    ids, details = ([names[k] for k in at] for names, at in ((some.pair_id, places), (examples.detail, known)))
+    return pa.table([some.number[places], ids, details, examples.labels[known] > 0, p[known]], schema=_SCORES)
 
 
-def _told(kind: str, rows: Path, folder: Path, settings: AuditSettings) -> Finding | str:
+def _finding(kind: str, rows: Path, folder: Path, settings: AuditSettings) -> Finding | str:
     """What is found of a kind, or why nothing can be said."""
     scores, path = folder / f"{kind}_scores.parquet", folder / f"{kind}.parquet"
     on, off, count = query(_MEANS, scores=scores)[0]
     if on is None or off is None:
         return "all answers have the same label"
-    told = on + off - 1
-    if told < settings.least_discrimination:
-        return f"words tell the label too little: out of fold their discrimination is {max(0.0, told):.2f} (Tjur), " \
+    discrimination = on + off - 1
+    if discrimination < settings.least_discrimination:
+        return f"words tell the label too little: out of fold their discrimination is {max(0.0, discrimination):.2f} (Tjur), " \
                f"and {settings.least_discrimination:.2f} is needed"  # fmt: skip
     write_kind(kind, _DOUBTFUL.format(on=on, off=off), path, scores=scores)
     of = "CASE WHEN number IN (SELECT number FROM scores) THEN number IN (SELECT number FROM found) END"
@@ -201,6 +206,6 @@ def _told(kind: str, rows: Path, folder: Path, settings: AuditSettings) -> Findi
     return Finding(
         kind=kind, rate=rate, limit=settings.limits.of(kind), pairs=rate.count,
         what=f"In {percent(rate)} of pairs words say that {what} ({rate.count:,} of {rate.n:,}; confident learning on "
-        f"{count:,} labels, out of fold, discrimination {told:.2f}).",
+        f"{count:,} labels, out of fold, discrimination {discrimination:.2f}).",
         try_=f"look at the surest in the table of findings, then clean with `--drop {kind}`",
     )  # fmt: skip

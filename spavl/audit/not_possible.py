@@ -61,8 +61,12 @@ def not_possible(rows: Path, found: Collection[str], also: Mapping[str, str]) ->
         elif kind not in found and kind not in GROUPED:
             reasons[kind] = "no pair is of the kind that it speaks of"
     judged = set(JUDGES) & set(found)
-    reasons |= {kind: "no verdicts of judges in both reading orders come with the pairs" for kind in JUDGES if not judged}
+    reasons |= {
+        kind: "no verdicts of judges in both reading orders come with the pairs" for kind in JUDGES if not judged
+    }
     if TOGETHER not in found:
-        reasons[TOGETHER] = "the verdicts of two judges are needed" if judged else "no verdicts of judges come with the pairs"
+        reasons[TOGETHER] = (
+            "the verdicts of two judges are needed" if judged else "no verdicts of judges come with the pairs"
+        )
     reasons |= {kind: f"no judge was asked: `--probe {name}`" for kind, name in PROBES.items() if kind not in found}
     return dict(sorted(reasons.items()))

@@ -58,7 +58,9 @@ def duplicate_pictures(
             for some, read in _compared(hashes):
                 done += read
                 on_progress(done, total)
-                yield pa.table([list(column) for column in zip(*some, strict=True)] or [[], [], []], schema=_NEAR_SCHEMA)
+                yield pa.table(
+                    [list(column) for column in zip(*some, strict=True)] or [[], [], []], schema=_NEAR_SCHEMA
+                )
 
         alike = write_batches(near, _NEAR_SCHEMA, tables())
     write_kind(KIND, _PAIRS, path, pairs=rows, hashes=hashes, near=near)

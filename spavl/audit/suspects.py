@@ -41,7 +41,9 @@ class Suspicion:
     """What to do about it."""
 
 
-_WORDS = r"list_distinct(regexp_extract_all(lower({text}), '[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]|[\p{{L}}\p{{N}}]+'))"
+_WORDS = (
+    r"list_distinct(regexp_extract_all(lower({text}), '[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]|[\p{{L}}\p{{N}}]+'))"
+)
 _PAIRS = f"FROM pairs WHERE {WHOLE}"
 
 

@@ -37,9 +37,9 @@ MOST_STEPS = 20
 """Most Newton steps."""
 ENOUGH = 1e-2
 """Mean change of a weight by which the steps end."""
-_CUT = f"""
-regexp_extract_all(lower(left({{text}}, {MOST_CHARACTERS})), '[\\p{{{{Han}}}}\\p{{{{Hiragana}}}}\\p{{{{Katakana}}}}]|[\\p{{{{L}}}}\\p{{{{N}}}}]+')
-"""
+_WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{N}]+"
+"""A word; in Chinese and Japanese a character."""
+_CUT = f"regexp_extract_all(lower(left({{text}}, {MOST_CHARACTERS})), '{{word}}')"
 _HASHED = """
 list_distinct([(hash(word) % {features})::INTEGER for word in list_concat({words},
     [{words}[place] || ' ' || {words}[place + 1] for place in range(1, len({words}))])])
@@ -100,7 +100,7 @@ def write_features(rows: Path, path: Path) -> None:
     Raises:
         RunError: the table is damaged, or the disk is full.
     """
-    cut = ", ".join(f"{_CUT.format(text=name)} AS {name}_words" for name in _TEXTS)
+    cut = ", ".join(f"{_CUT.format(text=name, word=_WORD)} AS {name}_words" for name in _TEXTS)
     hashed = ", ".join(f"{_HASHED.format(words=f'{name}_words', features=FEATURES)} AS {name}" for name in _TEXTS)
     query(_COPY.format(pictures=PICTURES, cut=cut, where=WHOLE, folds=FOLDS, taught=TAUGHT, hashed=hashed,
                        path=literal(str(path)), slice=SLICE), None, pairs=rows)  # fmt: skip

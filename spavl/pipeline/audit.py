@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class AuditRequest:
     """What is asked of the judges."""
     sample: int = 200
     """Pairs that a probe asks about."""
-    settings: AuditSettings = AuditSettings()
+    settings: AuditSettings = field(default_factory=AuditSettings)
     """From where on a finding is a fault."""
 
     @property
@@ -172,18 +172,18 @@ def _made(
     )  # fmt: skip
 
 
-def verdict_of(findings: Sequence[Finding], pairs: int, not_told: int = 0) -> str:
+def verdict_of(findings: Sequence[Finding], pairs: int, unanswered: int = 0) -> str:
     """One sentence: how many faults there are, and which; or that there is none, and by how many checks.
 
     Args:
         findings: of the audit.
         pairs: rows of the dataset.
-        not_told: kinds of findings for which the dataset does not say enough.
+        unanswered: kinds of findings for which the dataset does not say enough.
     """
     kinds = list(dict.fromkeys(one.kind for one in findings if one.weight == "fault"))
     looked = len({one.kind for one in findings})
     if not kinds:
-        more = f"; {not_told:,} more need what is not told" if not_told else ""
+        more = f"; {unanswered:,} more need what is not told" if unanswered else ""
         return f"No fault was found in {pairs:,} pairs by {plural(looked, 'check')}{more}."
     named = ", ".join(kind.replace("_", " ") for kind in kinds)
     return f"{plural(len(kinds), 'kind')} of faults in {pairs:,} pairs: {named}."

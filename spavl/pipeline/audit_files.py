@@ -81,7 +81,11 @@ def commit(folder: Path, findings: Path, made: Callable[[], tuple[Mapping[str, A
     Raises:
         RunError: the folder cannot be written.
     """
-    with atomic_write(folder / FILE) as file, atomic_write(folder / PAGE) as page, atomic_write(folder / FINDINGS) as to:
+    with (
+        atomic_write(folder / FILE) as file,
+        atomic_write(folder / PAGE) as page,
+        atomic_write(folder / FINDINGS) as to,
+    ):
         plain, html = made()
         file.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", "utf-8")
         page.write_text(html, "utf-8")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pyarrow.parquet as pq
 
-from spavl.audit.facts import OPENINGS_TOLD, Facts
+from spavl.audit.facts import OPENINGS_NAMED, Facts
 from spavl.audit.finding import Finding
 from spavl.pictures import FileSlice, Picture
 from spavl.preferences.dataset import PreferenceDataset
@@ -54,7 +54,7 @@ def audit_page(
         dataset=Path(dataset.name).name or dataset.name, verdict=verdict, pairs=len(dataset.pairs),
         findings=shown_findings(findings), unsafe=_unsafe(facts), wins=_wins(facts), cells=_cells(facts),
         suspects=tuple(_suspects(dataset, suspected)), facts=_facts(dataset, facts), level=level, blur=blur,
-        not_told=_not_told(not_possible),
+        unanswered=_unanswered(not_possible),
     ))  # fmt: skip
 
 
@@ -107,11 +107,11 @@ def _facts(dataset: PreferenceDataset, facts: Facts) -> dict[str, str]:
         found |= {name: f"{count:,} ({100 * count / graded:.1f} %)" for name, count in facts.outcomes.items()}
     if facts.openings:
         found["openings of refusals"] = f"{len(facts.openings):,}, {facts.entropy:.1f} bits"
-        found["most frequent openings"] = "; ".join(f"{text} … ({n:,})" for text, n in facts.openings[:OPENINGS_TOLD])
+        found["most frequent openings"] = "; ".join(f"{text} … ({n:,})" for text, n in facts.openings[:OPENINGS_NAMED])
     return found
 
 
-def _not_told(not_possible: Mapping[str, str]) -> dict[str, str]:
+def _unanswered(not_possible: Mapping[str, str]) -> dict[str, str]:
     """Kinds by the reason that they share."""
     found: dict[str, list[str]] = {}
     for kind, why in not_possible.items():

@@ -69,7 +69,8 @@ def clean(request: AuditRequest, kinds: Sequence[str], out: Path, progress: Prog
 
     with progress.bar("Writing pairs") as on_progress:
         made = write_clean(
-            dataset, _dropped(findings, wanted, len(dataset.pairs)), out, note={"source": dataset.name, "by_kind": by_kind}, add_files=write_dropped,
+            dataset, _dropped(findings, wanted, len(dataset.pairs)), out, add_files=write_dropped,
+            note={"source": dataset.name, "by_kind": by_kind},
             on_progress=on_progress,
         )  # fmt: skip
     return CleanedByKind(made, by_kind)

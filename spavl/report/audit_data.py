@@ -151,7 +151,7 @@ class AuditShown:
     """Examples of suspected pairs."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else is known, by its name, such as how many were asked about."""
-    not_told: Mapping[str, str] = field(default_factory=dict)
+    unanswered: Mapping[str, str] = field(default_factory=dict)
     """What the dataset lacks, and names of the checks that need it."""
     level: float = LEVEL
     """Confidence level of the intervals."""

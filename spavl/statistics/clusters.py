@@ -106,9 +106,7 @@ def effective_of(parts: Parts, level: float | None) -> float:
     if effect <= 1 or level is None:
         return n / max(1.0, effect)
     own = (parts.fourth * n / parts.square**2 - 3) * count / n
-    degrees = min(
-        degrees_of_freedom(excess_kurtosis(parts.sums) - own, count), max(1.0, PER_CLUSTER * parts.events)
-    )
+    degrees = min(degrees_of_freedom(excess_kurtosis(parts.sums) - own, count), max(1.0, PER_CLUSTER * parts.events))
     wider, ramp = widening(degrees, level), RAMP if parts.events > FEW else 0.0
     cautious = effect * wider
     if effect < 1 + ramp:

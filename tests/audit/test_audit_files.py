@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -30,7 +29,9 @@ def test_a_folder_holds_three_files_and_nothing_of_the_way(tmp_path: Path) -> No
     left.mkdir(parents=True)
     (Path("audit-train") / FINDINGS).write_bytes(b"an old one")
     audit(AuditRequest(source="train.parquet"), NoProgress())
-    assert {one.name for one in Path("audit-train").iterdir()} == {FILE, FINDINGS, PAGE}, "what a killed one left is gone"
+    assert {one.name for one in Path("audit-train").iterdir()} == {FILE, FINDINGS, PAGE}, (
+        "what a killed one left is gone"
+    )
     told = read_audit(Path("audit-train"))
     assert sum(told["suspects"].values()) == pq.read_metadata(Path("audit-train") / FINDINGS).num_rows
     assert told["facts"]["coverage"]["empty"] and told["facts"]["unsafe"][0]["chosen"]["n"] > 0
@@ -69,7 +70,7 @@ def test_a_page_that_cannot_be_made_leaves_the_old_audit(tmp_path: Path) -> None
 
     with pytest.raises(ValueError):
         commit(folder, tmp_path / "new.parquet", breaks)
-    assert read_audit(folder) == {"verdict": "old"} and os.listdir(folder) == [FILE]
+    assert read_audit(folder) == {"verdict": "old"} and [one.name for one in folder.iterdir()] == [FILE]
 
 
 def test_limits_are_settings_and_a_fault_is_one_beyond_its_own(tmp_path: Path) -> None:
@@ -97,5 +98,7 @@ def test_pairs_of_several_kinds_are_dropped_once_and_counted_in_each(tmp_path: P
     request = AuditRequest(source="train.parquet", settings=AuditSettings(limits=AuditLimits(same_answers=None)))
     audit(request, NoProgress())
     made = clean(request, ["same_answers", "duplicates"], Path("cleaned"), NoProgress())
-    assert made.by_kind == {"duplicates": 3, "same_answers": 6} and made.dataset.dropped == 6 and made.dataset.kept == 57
+    assert (
+        made.by_kind == {"duplicates": 3, "same_answers": 6} and made.dataset.dropped == 6 and made.dataset.kept == 57
+    )
     assert json.loads(Path("cleaned/clean.json").read_text())["dropped"] == 6

@@ -14,7 +14,6 @@ from tests import samples
 from tests.audit.test_judge_tables import judged, table, world_matches
 
 
-
 def judge_findings(tables: list[Path]) -> list[Finding]:
     """The findings of judges that are all of an audit."""
     return weighed(not_yet_weighed(tables))

@@ -19,14 +19,20 @@ from tests.audit.pairs import dataset, row
 FEW = AuditSettings(least_taught=100)
 
 
-def labelled(folder: Path, count: int, *, telling: bool = True, graded: bool = True) -> tuple[Doubts, set[int], set[int]]:
+def labelled(
+    folder: Path, count: int, *, telling: bool = True, graded: bool = True
+) -> tuple[Doubts, set[int], set[int]]:
     """What is doubted of pairs whose answers say by their words which is better, and the pairs with wrong labels."""
     rng = random.Random(3)
     noise = [f"word{n}" for n in range(200)]
     flipped, graded_wrongly, rows = set(), set(), []
     for n in range(count):
-        chosen, rejected = (" ".join([*rng.choices(noise, k=8), word if telling else "same"]) for word in ("kind", "rude"))
-        said = {"chosen_safe": True, "rejected_safe": False} if graded else dict.fromkeys(("chosen_safe", "rejected_safe"))
+        chosen, rejected = (
+            " ".join([*rng.choices(noise, k=8), word if telling else "same"]) for word in ("kind", "rude")
+        )
+        said = (
+            {"chosen_safe": True, "rejected_safe": False} if graded else dict.fromkeys(("chosen_safe", "rejected_safe"))
+        )
         if n % 20 == 0:
             flipped.add(n)
             chosen, rejected = rejected, chosen
@@ -45,7 +51,9 @@ def test_planted_wrong_labels_are_the_doubtful_ones(tmp_path: Path) -> None:
         ranked = [one["number"] for one in sorted(table, key=lambda one: -one["score"])]
         assert len(planted & set(ranked[: len(planted)])) >= 0.75 * len(planted), kind
         (finding,) = (one for one in found.findings if one.kind == kind)
-        assert finding.rate is not None and finding.rate.low <= 0.05 <= finding.rate.high and finding.pairs == len(ranked)
+        assert (
+            finding.rate is not None and finding.rate.low <= 0.05 <= finding.rate.high and finding.pairs == len(ranked)
+        )
     assert found.not_possible == {}
 
 
@@ -73,5 +81,5 @@ def test_weights_are_those_of_a_ridge_logistic_regression() -> None:
     theirs.fit(np.hstack([rows, np.ones((80, 1))]), labels)
     ours = taught_weights(csr_matrix(rows), labels)
     assert ours == pytest.approx(theirs.coef_[0], abs=0.02)
-    assert probability(csr_matrix(rows), ours)[0] == pytest.approx(theirs.predict_proba(np.append(rows[0], 1.0)[None])[0, 1],
-                                                                   abs=0.01)  # fmt: skip
+    sure = theirs.predict_proba(np.append(rows[0], 1.0)[None])[0, 1]
+    assert probability(csr_matrix(rows), ours)[0] == pytest.approx(sure, abs=0.01)

@@ -18,7 +18,7 @@ from spavl.progress import NoProgress
 from spavl.taxonomy import load_taxonomy
 from tests.audit.pairs import dataset, row
 
-WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def suspects(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> dict[str, list[int]]:
@@ -39,7 +39,8 @@ def test_answers_of_nearly_the_same_words_are_suspected_and_equal_ones_are_anoth
     rows = [
         row(0, chosen=text, rejected=text + " more"), row(1, chosen=text, rejected=text),
         row(2, chosen=text, rejected=" ".join(WORDS[:6])), row(3, chosen="yes", rejected="no"),
-        row(4, chosen=text.upper(), rejected=text + "!"), row(5, chosen="一二三四五六七八九十", rejected="一二三四五六七八九"),
+        row(4, chosen=text.upper(), rejected=text + "!"),
+        row(5, chosen="一二三四五六七八九十", rejected="一二三四五六七八九"),
     ]  # fmt: skip
     found = suspects(tmp_path, rows)
     assert found["near_identical"] == [4, 0, 5] and found["same_answers"] == [1]
@@ -58,7 +59,10 @@ def test_the_surest_of_a_kind_stand_first(tmp_path: Path) -> None:
         names = [f"judge {n}" for n in range(out_of)]
         return {"judges_against": names[:against], "judges_for": names[against:]}
 
-    assert suspects(tmp_path, [row(0, **judged(1, 3)), row(1, **judged(0, 3)), row(2, **judged(2, 3))])["disputed"] == [2, 0]
+    assert suspects(tmp_path, [row(0, **judged(1, 3)), row(1, **judged(0, 3)), row(2, **judged(2, 3))])["disputed"] == [
+        2,
+        0,
+    ]
 
 
 def facts(folder: Path, rows: list[dict[str, Any]]) -> tuple[Facts, dict[str, str]]:
@@ -70,13 +74,17 @@ def facts(folder: Path, rows: list[dict[str, Any]]) -> tuple[Facts, dict[str, st
 
 def test_a_dataset_of_the_taxonomy_covers_all_its_subcategories_and_names_what_is_empty(tmp_path: Path) -> None:
     names = [topic.class3 for topic in load_taxonomy().topics]
-    rows = [row(n, class3=name, question_type=kind) for n, (name, kind) in enumerate(
-        (name, kind) for name in names[:-1] for kind in ("easy_question", "hard_question", "hard_statement"))][1:]  # fmt: skip
+    types = ("easy_question", "hard_question", "hard_statement")
+    cells = [(name, kind) for name in names[:-1] for kind in types]
+    rows = [row(n, class3=name, question_type=kind) for n, (name, kind) in enumerate(cells)][1:]
     found, said = facts(tmp_path, rows)
     assert found.coverage is not None and found.coverage.cells == 53 * 3
     assert found.coverage.empty == [f"{names[0]} / easy_question", *(
         f"{names[-1]} / {kind}" for kind in ("easy_question", "hard_question", "hard_statement"))]  # fmt: skip
-    assert f"4 of 159 cells (53 subcategories × 3 types of questions) have no pair: {names[0]} / easy" in said["empty_cells"]
+    assert (
+        f"4 of 159 cells (53 subcategories × 3 types of questions) have no pair: {names[0]} / easy"
+        in said["empty_cells"]
+    )
 
 
 def test_a_dataset_of_other_subcategories_covers_its_own(tmp_path: Path) -> None:
@@ -118,4 +126,7 @@ def test_every_kind_that_needs_what_a_dataset_lacks_is_told_in_a_sentence(tmp_pa
     rows = dataset(tmp_path, [row(n, **bare) for n in range(3)]).rows
     told = not_possible(rows, {"malformed"}, {"doubtful_outcomes": "few"})
     assert set(told) >= {*NEEDS, "position_bias", "judge_agreement", "text_only", "doubtful_outcomes"}
-    assert told["flipped_labels"].count("graded safe or unsafe") == 2 and told["duplicate_pictures"] == "no pair shows a picture"
+    assert (
+        told["flipped_labels"].count("graded safe or unsafe") == 2
+        and told["duplicate_pictures"] == "no pair shows a picture"
+    )
