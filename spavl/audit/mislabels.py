@@ -197,8 +197,8 @@ def _finding(kind: str, rows: Path, folder: Path, settings: AuditSettings) -> Fi
         return "all answers have the same label"
     discrimination = on + off - 1
     if discrimination < settings.least_discrimination:
-        return f"words tell the label too little: out of fold their discrimination is {max(0.0, discrimination):.2f} (Tjur), " \
-               f"and {settings.least_discrimination:.2f} is needed"  # fmt: skip
+        needed = f"{settings.least_discrimination:.2f} is needed"
+        return f"words tell the label too little: {max(0.0, discrimination):.2f} out of fold (Tjur's), and {needed}"
     write_kind(kind, _DOUBTFUL.format(on=on, off=off), path, scores=scores)
     of = "CASE WHEN number IN (SELECT number FROM scores) THEN number IN (SELECT number FROM found) END"
     rate = rates_of(rows, [Counted(of)], level=settings.level, found=path, scores=scores)[0][""]
