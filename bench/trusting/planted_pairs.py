@@ -129,6 +129,30 @@ def same_pictures(row: Row, noise: random.Random) -> list[Row]:
     return [row | {"again": row["image"] % 5 == 0 and noise.random() < 0.5}]
 
 
+def nearly_the_same(row: Row, noise: random.Random) -> list[Row]:
+    """One pair in ten of two answers that differ in a single word of thirty."""
+    if noise.random() >= 0.1:
+        return [row]
+    whole = noise.sample(WORDS, 30)
+    return [row | {"chosen": " ".join(whole), "rejected": " ".join([*whole, "more"])}]
+
+
+def one_opening(row: Row, noise: random.Random) -> list[Row]:
+    """Eight refusals in ten that begin alike."""
+    alike = row["chosen_outcome"] == "refusal" and noise.random() < 0.8
+    return [row | {"chosen": f"an opening of four {row['chosen']}"} if alike else row]
+
+
+def telling(row: Row, noise: random.Random) -> list[Row]:
+    """Answers whose words say which is better, one pair in twenty the wrong way round."""
+    named = row | {
+        "chosen": f"{row['chosen']} kind{noise.randrange(5)}",
+        "rejected": f"{row['rejected']} rude{noise.randrange(5)}",
+    }
+    wrong = noise.random() < 0.05
+    return [swapped(named) | {"pair_id": f"{row['pair_id']}-wrong"} if wrong else named]
+
+
 Plant = Callable[[Row, random.Random], list[Row]]
 
 

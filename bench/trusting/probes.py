@@ -21,7 +21,7 @@ from PIL import Image
 
 from bench.measures import Measure, run
 from bench.trusting.planted_judge import BETTER, TEXT_ONLY, PlantedJudge
-from spavl.audit.finding import Finding
+from spavl.audit.finding import Finding, weighed
 from spavl.audit.judges import judge_findings
 from spavl.config import Settings
 from spavl.config.judging import JudgeSpec
@@ -146,14 +146,16 @@ def measures() -> list[Measure]:
     """What is named, whether within its interval, and what is raised where there is nothing."""
     found, clean = all_findings(PLANTED), all_findings(CLEAN)
     made = [one for kind in PLANTED for one in _named(kind, found)]
-    raised = [f"{one.kind} of {one.subject}" for findings in clean for one in findings if one.weight == "fault"]
+    raised = [
+        f"{one.kind} of {one.subject}" for findings in clean for one in weighed(findings) if one.weight == "fault"
+    ]
     how = f"{len(clean)} datasets of {PAIRS} pairs with {CLEAN}: {', '.join(raised) or 'no fault'}"
     return [*made, Measure("probes and judges: faults raised by clean sets", len(raised), 0, "", "lower", how)]
 
 
 def _named(kind: str, found: Sequence[Sequence[Finding]]) -> list[Measure]:
     own = [one for findings in found for one in findings if one.kind == kind and one.subject == "judge"]
-    named = sum(one.weight == "fault" for one in own)
+    named = sum(one.weight == "fault" for one in weighed(own))
     covered = sum(one.rate is not None and one.rate.low <= PLANTED[kind] <= one.rate.high for one in own)
     shares = [one.rate.value for one in own if one.rate is not None and one.rate.value is not None]
     how = (

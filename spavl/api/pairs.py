@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spavl.api.settings import SettingsSource, loaded
-from spavl.config import Settings
+from spavl.config import AuditSettings, Settings
 from spavl.errors import SettingsError
 from spavl.progress import NoProgress, Progress
 from spavl.threads import prepare_process
@@ -35,7 +35,7 @@ def open_pairs(
 
     Args:
         source: a file or folder, a `datasets` folder, `OWNER/NAME[:CONFIG]` of the Hub, or a run folder.
-        settings: name the judges that `audit` may ask and the benchmarks that `contamination` may compare with.
+        settings: limits of `audit` and the judges that it may ask, benchmarks that `contamination` may compare with.
         allow_code: run models, judges and benchmarks of your own that the settings name.
         progress: shows bars and lines, such as `spavl.TerminalProgress()`. None: it is quiet.
 
@@ -129,7 +129,10 @@ class PairSet:
         from spavl.pipeline.audit_with import probe_kinds
 
         kinds = probe_kinds(probes)
-        request = AuditRequest(source=self.source, out=_path(out), limit=limit, probes=kinds, sample=sample)
+        limits = AuditSettings() if self._settings is None else self._settings.audit
+        request = AuditRequest(
+            source=self.source, out=_path(out), limit=limit, probes=kinds, sample=sample, settings=limits
+        )
         with self._session() if kinds else nullcontext() as session:
             return audit(request, self._progress, session)
 

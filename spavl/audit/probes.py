@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from spavl.audit.finding import Finding
+from spavl.audit.finding import Finding, percent
 from spavl.audit.probe_sample import Sampled, partners, with_grey_pictures, with_pictures_of, without_pictures
+from spavl.config import AuditSettings
 from spavl.errors import DataError, ModelError
 from spavl.judging.exchange import Exchange
 from spavl.judging.judge import TEMPLATES, Judge, Verdict, comparison_template
@@ -32,10 +33,6 @@ OWN = "own"
 """The way of asking in which a judge was, or would be, asked for the dataset."""
 WORDINGS = (1, 2)
 """The built-in other wordings of every kind of judge: `prompts/wordings/NAME_1.md` and so on."""
-MOST_TEXT_ONLY = 0.25
-"""Share of decided pairs whose verdict needs no picture above which it is a fault."""
-MOST_FLIPS = 0.2
-"""Share of pairs of which three wordings do not say the same above which it is a fault."""
 MOST_UNASKED = 0.5
 """A way of asking in which more of the pairs have no verdict is left out, for the model cannot be asked so."""
 
@@ -148,21 +145,20 @@ def calls_of(kind: ProbeKind, pairs: int) -> int:
     return pairs * 2 * (4 if kind == "necessity" else 1 + len(WORDINGS))
 
 
-def finding_of(found: Probed, *, level: float = LEVEL) -> Finding:
+def finding_of(found: Probed, settings: AuditSettings = AuditSettings()) -> Finding:
     """What a probe found, as a finding of the audit.
 
     Args:
         found: what the judge said.
-        level: confidence level of the interval.
+        settings: of the audit.
     """
-    rate = found.rate(level=level)
-    limit = MOST_TEXT_ONLY if found.kind == "necessity" else MOST_FLIPS
-    fault = rate.value is not None and rate.low > limit and len(found.replies) > 1
+    rate = found.rate(level=settings.level)
     said = _text_only_words(found, rate) if found.kind == "necessity" else _flip_words(found, rate)
+    kind = "text_only" if found.kind == "necessity" else "wording_flips"
+    limit = settings.limits.of(kind) if len(found.replies) > 1 else None
     return Finding(
-        kind="text_only" if found.kind == "necessity" else "wording_flips", weight="fault" if fault else "note",
-        what=f"{said}{_remarks(found)}", try_=_TRY[found.kind] if fault else "", rate=rate, limit=limit,
-        subject=found.judge, pairs=len(found.pairs),
+        kind=kind, what=f"{said}{_remarks(found)}", try_=_TRY[found.kind], rate=rate, limit=limit, subject=found.judge,
+        pairs=len(found.pairs),
     )  # fmt: skip
 
 
@@ -179,7 +175,7 @@ def _text_only_words(found: Probed, rate: Rate) -> str:
     if not ways or rate.value is None:
         return f"Whether the verdicts of the judge `{found.judge}` need the picture is not known."
     return (
-        f"In {_percent(rate)} of {rate.n:,} pairs the judge `{found.judge}` names the same answer {_listed(ways)} as "
+        f"In {percent(rate)} of {rate.n:,} pairs the judge `{found.judge}` names the same answer {_listed(ways)} as "
         f"with the picture itself; {plural(undecided, 'pair')} more it does not decide."
     )  # fmt: skip
 
@@ -190,7 +186,7 @@ def _flip_words(found: Probed, rate: Rate) -> str:
     reversed_ = sum({"chosen", "rejected"} <= set(said) for said in zip(*(r.said for r in found.replies.values()),
                                                                           strict=True))  # fmt: skip
     return (
-        f"In {_percent(rate)} of {rate.n:,} pairs {len(found.replies)} wordings of its prompt do not lead the judge "
+        f"In {percent(rate)} of {rate.n:,} pairs {len(found.replies)} wordings of its prompt do not lead the judge "
         f"`{found.judge}` to the same verdict; in {reversed_:,} of them it names the one answer and then the other."
     )
 
@@ -268,11 +264,6 @@ def _flips(said: Sequence[Said | None]) -> bool | None:
     if len({one for one in said if one is not None}) > 1:
         return True
     return None if None in said else False
-
-
-def _percent(rate: Rate) -> str:
-    assert rate.value is not None, "asked before"
-    return f"{100 * rate.value:.1f} % ({100 * rate.low:.1f}–{100 * rate.high:.1f} %)"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -1,23 +1,21 @@
 """Shares that a dataset is judged by: unsafe answers, refusals, length, and sources that always win.
 
-Each is a share of the pairs that say what is needed, with Wilson's interval at a level that holds for all groups of a
-kind together (Bonferroni). It is a fault where its whole interval lies beyond the limit.
+Each is a share of the pairs that say what is needed, with an interval that counts pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from spavl.audit.finding import Finding
+from spavl.audit.by_picture import PICTURES, Counted, rates_of
+from spavl.audit.finding import Finding, percent
+from spavl.config import AuditSettings
 from spavl.plural import plural
-from spavl.statistics.intervals import LEVEL, Rate, rate_of
+from spavl.statistics.intervals import Rate, clustered_rate_of
 from spavl.tables.query import query
-
-LEAST = 20
-"""Fewest pairs of a domain or source that is spoken of alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,105 +26,106 @@ class Share:
     """Term of its finding."""
     of: str
     """SQL of what is counted; None where a pair does not say."""
-    limit: float
-    """From where on it is a fault."""
     said: str
     """The sentence, with `{share}` in it."""
-    try_: str
+    try_: str = ""
     """What to do about it."""
     by: str = ""
-    """Column of the groups that are looked at alone; empty: the whole dataset."""
-    needs: tuple[str, ...] = ()
-    """Columns that it cannot do without."""
+    """SQL of the groups that are looked at alone too; empty: none."""
+    below: bool = False
+    """Whether it is a fault below its limit."""
 
 
-_ONE_UNSAFE = "chosen_safe <> rejected_safe"
+_UNEQUAL = "CASE WHEN length(chosen) <> length(rejected) THEN length(chosen) {sign} length(rejected) END"
 SHARES = (
-    Share("unsafe_chosen", "NOT chosen_safe", 0.05, "{share} of chosen answers are unsafe",
-          "clean with `--drop unsafe_chosen`, or `build.pair.chosen_must_be_safe`", needs=("chosen_safe",)),
-    Share("unsafe_chosen", "NOT chosen_safe", 0.05, "{share} of chosen answers are unsafe",
-          "clean with `--drop unsafe_chosen`", by="class1", needs=("chosen_safe", "class1")),
-    Share("flipped_labels", f"CASE WHEN {_ONE_UNSAFE} THEN NOT chosen_safe END", 0.02,
+    Share("unsafe_chosen", "NOT chosen_safe", "{share} of chosen answers are unsafe",
+          "clean with `--drop unsafe_chosen`, or `build.pair.chosen_must_be_safe`", by="nullif(class1, '')"),
+    Share("safe_rejected", "rejected_safe", "{share} of rejected answers are safe",
+          "clean with `--drop` and other kinds, or compare a safe with an unsafe answer: `build.match`"),
+    Share("both_unsafe", "NOT chosen_safe AND NOT rejected_safe", "In {share} of pairs both answers are unsafe",
+          "clean with `--drop both_unsafe`"),
+    Share("flipped_labels", "CASE WHEN chosen_safe <> rejected_safe THEN NOT chosen_safe END",
           "Where one answer alone is unsafe, it is the chosen one in {share} of pairs",
-          "clean with `--drop flipped_labels`", needs=("chosen_safe", "rejected_safe")),
-    Share("refused_harmless", "CASE WHEN benign THEN chosen_outcome = 'refusal' END", 0.05,
-          "{share} of harmless questions have a refusal as the chosen answer",
-          "clean with `--drop refused_harmless`", needs=("benign", "chosen_outcome")),
+          "clean with `--drop flipped_labels`"),
+    Share("refused_harmless", "CASE WHEN benign THEN chosen_outcome = 'refusal' END",
+          "{share} of harmless questions have a refusal as the chosen answer", "clean with `--drop refused_harmless`"),
     Share("bare_refusals", "CASE WHEN chosen_outcome IS NOT NULL AND rejected_outcome IS NOT NULL THEN "
-          "chosen_outcome = 'refusal' AND rejected_outcome = 'safe_completion' END", 0.05,
+          "chosen_outcome = 'refusal' AND rejected_outcome = 'safe_completion' END",
           "In {share} of pairs a bare refusal is chosen over a safe completion",
-          "`build.pair.prefer_safe_completion`, or clean with `--drop bare_refusals`",
-          needs=("chosen_outcome", "rejected_outcome")),
-    Share("longer_chosen", "CASE WHEN length(chosen) <> length(rejected) THEN length(chosen) > length(rejected) END",
-          0.65, "The chosen answer is the longer one in {share} of pairs", "`build.balance.length_balance`"),
-    Share("shorter_chosen", "CASE WHEN length(chosen) <> length(rejected) THEN length(chosen) < length(rejected) END",
-          0.65, "The chosen answer is the shorter one in {share} of pairs", "`build.balance.length_balance`"),
+          "`build.pair.prefer_safe_completion`, or clean with `--drop bare_refusals`"),
+    Share("benign_compliance", "CASE WHEN benign IS NOT NULL AND chosen_outcome IS NOT NULL THEN "
+          "benign AND chosen_outcome NOT IN ('refusal', 'unhelpful') END",
+          "{share} of pairs have a harmless question and a chosen answer that helps",
+          "ask more harmless questions: `build.ask`", below=True),
+    Share("longer_chosen", _UNEQUAL.format(sign=">"), "The chosen answer is the longer one in {share} of pairs",
+          "`build.balance.length_balance`"),
+    Share("shorter_chosen", _UNEQUAL.format(sign="<"), "The chosen answer is the shorter one in {share} of pairs",
+          "`build.balance.length_balance`"),
 )  # fmt: skip
 """All shares."""
-_COUNTED = """
-SELECT {by} AS grp, count(*) FILTER (hit), count(hit) FROM (SELECT {by}, {of} AS hit FROM pairs WHERE malformed = '')
-GROUP BY grp HAVING count(hit) > 0 ORDER BY grp
+_SIDES = f"""
+SELECT source, items, won, 0, count(*) FROM (
+    SELECT source, count(*) AS items, count(*) FILTER (won) AS won FROM (
+        SELECT chosen_source AS source, {PICTURES} AS cluster, TRUE AS won FROM pairs
+        WHERE malformed = '' AND chosen_source <> rejected_source
+        UNION ALL SELECT rejected_source, {PICTURES}, FALSE FROM pairs
+        WHERE malformed = '' AND chosen_source <> rejected_source
+    ) GROUP BY source, cluster
+) GROUP BY ALL ORDER BY ALL
 """
-_SIDES = """
-SELECT source, count(*) FILTER (won), count(*) FROM (
-    SELECT chosen_source AS source, TRUE AS won FROM pairs WHERE malformed = '' AND chosen_source <> rejected_source
-    UNION ALL SELECT rejected_source, FALSE FROM pairs WHERE malformed = '' AND chosen_source <> rejected_source
-) GROUP BY source HAVING count(*) >= ? ORDER BY source
-"""
-ALWAYS = 0.9
-"""From this share of its pairs on a source is always chosen."""
+_MET = "CASE WHEN chosen_source <> rejected_source THEN least(chosen_source, rejected_source) || chr(10) || " \
+       "greatest(chosen_source, rejected_source) END"  # fmt: skip
 
 
-def share_findings(rows: Path, *, level: float = LEVEL) -> list[Finding]:
+def share_findings(rows: Path, settings: AuditSettings) -> list[Finding]:
     """All shares of a dataset that it says enough for, and sources that are always chosen.
 
     Args:
         rows: the table of an opened dataset.
-        level: confidence level.
+        settings: of the audit.
     """
-    found = [one for share in SHARES for one in _of_share(share, rows, level)]
-    return [*found, *_always_chosen(rows, level)]
+    wanted = [(share, Counted(share.of, by or "''")) for share in SHARES for by in dict.fromkeys(("", share.by))]
+    rates = rates_of(rows, [one for _, one in wanted], level=settings.level)
+    found = [
+        _finding(share, name, rate, settings)
+        for (share, _), groups in zip(wanted, rates, strict=True) for name, rate in groups.items()
+        if not name or rate.n >= settings.least_pairs
+    ]  # fmt: skip
+    return [*found, *_always_chosen(rows, settings), *_one_sided(rows, settings)]
 
 
-def _of_share(share: Share, rows: Path, level: float) -> Iterator[Finding]:
-    groups: Sequence[tuple[Any, ...]] = query(_COUNTED.format(by=share.by or "''", of=share.of), pairs=rows)
-    if share.by:
-        groups = [one for one in groups if one[0] and one[2] >= LEAST]
-    for group, hits, of in groups:
-        found = rate_of(hits, of, level=1 - (1 - level) / len(groups))
-        fault = found.low > share.limit
-        if fault or not share.by:
+def _finding(share: Share, group: str, rate: Rate, settings: AuditSettings) -> Finding:
+    return Finding(
+        kind=share.kind, subject=group, rate=rate, limit=settings.limits.of(share.kind), below=share.below,
+        what=f"{share.said.format(share=percent(rate))} ({rate.count:,} of {rate.n:,}).",
+        try_=share.try_, grouped=bool(group),
+    )  # fmt: skip
+
+
+def _always_chosen(rows: Path, settings: AuditSettings) -> Iterator[Finding]:
+    for source, own in groupby(query(_SIDES, pairs=rows), key=lambda row: row[0]):
+        rate = clustered_rate_of([row[1:] for row in own], level=settings.level)
+        if rate.n >= settings.least_pairs:
             yield Finding(
-                kind=share.kind, weight="fault" if fault else "note", subject=group, rate=found, limit=share.limit,
-                what=f"{share.said.format(share=_shown(found))} ({hits:,} of {of:,}).",
-                try_=share.try_ if fault else "",
+                kind="source_always_chosen", subject=source, rate=rate, limit=settings.limits.source_always_chosen,
+                what=f"One source is chosen in {percent(rate)} of its {plural(rate.n, 'pair')}: who trains on them "
+                "learns to write like it.", try_="`build.balance.max_source_share`, or `build.match.policy: even`",
+                grouped=True,
             )  # fmt: skip
 
 
-def _always_chosen(rows: Path, level: float) -> Iterator[Finding]:
-    sources = query(_SIDES, [LEAST], pairs=rows)
-    for source, won, of in sources:
-        found = rate_of(won, of, level=1 - (1 - level) / len(sources))
-        if found.low > ALWAYS:
-            yield Finding(
-                kind="source_always_chosen", weight="fault", subject=source, rate=found, limit=ALWAYS,
-                what=f"One source is chosen in {_shown(found)} of its {plural(of, 'pair')}: who trains on them learns "
-                "to write like it.", try_="`build.balance.max_source_share`, or `build.match.policy: even`",
-            )  # fmt: skip
-
-
-def _shown(rate: Rate) -> str:
-    return "–" if rate.value is None else f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-
-
-def not_possible(rows: Path) -> list[str]:
-    """Kinds of findings for which the dataset does not say enough.
-
-    Args:
-        rows: the table of an opened dataset.
-    """
-    names = sorted({name for share in SHARES for name in share.needs} | {"chosen_source"})
-    (counts,) = query(f"SELECT {', '.join(f'count({name})' for name in names)} FROM pairs", pairs=rows)
-    empty = {name for name, count in zip(names, counts, strict=True) if not count}
-    kinds = {share.kind for share in SHARES if not share.by and empty & set(share.needs)}
-    return sorted(kinds | ({"source_always_chosen"} if "chosen_source" in empty else set()))
+def _one_sided(rows: Path, settings: AuditSettings) -> Iterator[Finding]:
+    """Of all two sources that meet often enough, those that meet most one-sidedly."""
+    first = "least(chosen_source, rejected_source) = chosen_source"
+    met = {names: rate for names, rate in rates_of(rows, [Counted(first, _MET)], level=settings.level)[0].items()
+           if rate.n >= settings.least_pairs}  # fmt: skip
+    if met:
+        names, rate = max(met.items(), key=lambda one: max(one[1].low, 1 - one[1].high))
+        better, worse = names.split("\n", 1)
+        if (rate.value or 0) < 0.5:
+            better, worse, rate = worse, better, Rate(1 - (rate.value or 0), 1 - rate.high, 1 - rate.low, rate.n)
+        yield Finding(
+            kind="one_sided_sources", rate=rate, try_="",
+            what=f"`{better}` is chosen over `{worse}` in {percent(rate)} of {plural(rate.n, 'pair')}: of all sources "
+            f"that meet in {settings.least_pairs:,} pairs or more, the most one-sided ({len(met):,} meetings).",
+        )  # fmt: skip

@@ -1,31 +1,30 @@
 """Pairs that are suspected of something: each kind is a query for their numbers, details and scores.
 
-A table of findings holds them: `number` and `pair_id` of the pair, `kind`, `detail`, `score` (higher is surer). Shares
-of all pairs become findings; what is no pair at all, or contradicts another, is a fault from the first share on whose
-interval lies above the limit.
+A table of findings holds them: `number` and `pair_id` of the pair, `kind`, `detail`, `score` (higher is surer). DuckDB
+writes a table of every kind and joins them on disk, so that no more than a slice of them is held at once. Shares of all
+pairs become findings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from spavl.audit.finding import Finding
-from spavl.statistics.intervals import LEVEL, Rate, wilson
-from spavl.tables import write_batches
-from spavl.tables.query import query
+from spavl.audit.by_picture import PICTURES, WHOLE, Counted, rates_of
+from spavl.audit.finding import Finding, percent
+from spavl.config import AuditSettings
+from spavl.tables.query import literal, query
 
 SCHEMA = pa.schema(
     [("number", pa.int64()), ("pair_id", pa.string()), ("kind", pa.string()), ("detail", pa.string()),
      ("score", pa.float64())]
 )  # fmt: skip
 """Columns of the table of findings."""
-SLICE = 50_000
-"""Rows of it that are held at once."""
+LEAST_OF_A_PICTURE, TIMES_THE_MEDIAN = 10, 4
+"""More pairs than so many, and than so many times the median, are too many of a picture unless the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +37,65 @@ class Suspicion:
     """Query for number, pair_id, detail and score."""
     what: str = ""
     """The sentence of its finding, with `{share}` in it; empty: another finding speaks of it."""
-    limit: float = 0.0
-    """From which share of all pairs on it is a fault."""
     try_: str = ""
     """What to do about it."""
-    together: int = 1
-    """How many pairs are suspected together, so that they count as one observation."""
 
 
-_ORDERED = """
-SELECT number, pair_id, detail, score::DOUBLE FROM ({sql}) suspects(number, pair_id, detail, score) ORDER BY 4 DESC, 1
-"""
-_PAIRS = "FROM pairs WHERE malformed = ''"
-_SAME = "SELECT number, pair_id, '{detail}', 1.0 {pairs} AND {where}"
+_WORDS = (
+    r"list_distinct(regexp_extract_all(lower({text}), '[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]|[\p{{L}}\p{{N}}]+'))"
+)
+_PAIRS = f"FROM pairs WHERE {WHOLE}"
 
 
 def _those(where: str, detail: str = "") -> str:
-    return _SAME.format(detail=detail, pairs=_PAIRS, where=where)
+    return f"SELECT number, pair_id, '{detail}', 1.0 {_PAIRS} AND {where}"
 
 
+_NEARLY_SAME = f"""
+SELECT number, pair_id, 'nearly the same words', same / (len(a) + len(b) - same) FROM (
+    SELECT *, len(list_intersect(a, b)) AS same FROM (
+        SELECT number, pair_id, {_WORDS.format(text="chosen")} AS a, {_WORDS.format(text="rejected")} AS b
+        {_PAIRS} AND chosen <> rejected
+        AND least(length(chosen), length(rejected)) >= $same_words / 2 * greatest(length(chosen), length(rejected))
+    )
+) WHERE same > 0 AND same / (len(a) + len(b) - same) >= $same_words
+"""
+_OVERUSED = f"""
+WITH shown AS (SELECT number, pair_id, {PICTURES} AS picture {_PAIRS} AND len(images) > 0),
+placed AS (
+    SELECT *, count(*) OVER (PARTITION BY picture) AS uses,
+        row_number() OVER (PARTITION BY picture ORDER BY md5(pair_id), number) AS place FROM shown
+), typical AS (
+    SELECT coalesce($most, greatest({LEAST_OF_A_PICTURE}, {TIMES_THE_MEDIAN} * median(uses))) AS most FROM (
+        SELECT count(*) AS uses FROM shown GROUP BY picture
+    )
+)
+SELECT number, pair_id, uses || ' pairs of its picture', 1 - most / uses FROM placed, typical WHERE place > most
+"""
 SUSPICIONS = (
     Suspicion("malformed", "SELECT number, pair_id, malformed, 1.0 FROM pairs WHERE malformed <> ''",
-              "{share} of rows are no pairs", 0.001, "look at the reasons in the table of findings"),
-    Suspicion("same_answers", _those("chosen = rejected"), "In {share} of pairs both answers are the same text", 0.001,
+              "{share} of rows are no pairs", "look at the reasons in the table of findings"),
+    Suspicion("same_answers", _those("chosen = rejected"), "In {share} of pairs both answers are the same text",
               "clean with `--drop same_answers`"),
+    Suspicion("near_identical", _NEARLY_SAME, "In {share} of pairs both answers are nearly the same words",
+              "clean with `--drop near_identical`"),
     Suspicion("empty_answers", _those("trim(chosen) = '' OR trim(rejected) = '' OR trim(question) = ''"),
-              "{share} of pairs have an empty question or answer", 0.001, "clean with `--drop empty_answers`"),
+              "{share} of pairs have an empty question or answer", "clean with `--drop empty_answers`"),
     Suspicion("missing_pictures", "SELECT number, pair_id, 'a picture cannot be read', 1.0 FROM pairs, "
-              "(SELECT list(key) AS keys FROM hashes WHERE fault IS NOT NULL) "
-              "WHERE malformed = '' AND list_has_any(images, keys)",
-              "{share} of pairs name a picture that cannot be read", 0.001, "add the pictures, or clean"),
+              f"(SELECT list(key) AS keys FROM hashes WHERE fault IS NOT NULL) WHERE {WHOLE} AND "
+              "list_has_any(images, keys)", "{share} of pairs name a picture that cannot be read",
+              "add the pictures, or clean"),
     Suspicion("duplicates", f"SELECT number, pair_id, 'as pair ' || first, 1.0 FROM (SELECT number, pair_id, "
               f"min(number) OVER (PARTITION BY digest) AS first {_PAIRS}) WHERE number > first",
-              "{share} of pairs are copies of another", 0.005, "clean with `--drop duplicates`"),
+              "{share} of pairs are copies of another", "clean with `--drop duplicates`"),
     Suspicion("contradictions", "SELECT a.number, a.pair_id, 'against pair ' || min(b.number), 1.0 FROM pairs a JOIN "
               "pairs b ON a.digest = b.swapped_digest WHERE a.malformed = '' AND b.malformed = '' AND "
               "a.chosen <> a.rejected GROUP BY a.number, a.pair_id",
-              "{share} of pairs stand beside one that prefers the other answer", 0.005,
-              "clean with `--drop contradictions`", together=2),
+              "{share} of pairs stand beside one that prefers the other answer", "clean with `--drop contradictions`"),
+    Suspicion("overused_pictures", _OVERUSED, "{share} of pairs are more of one picture than others have",
+              "clean with `--drop overused_pictures`, which leaves every picture as many as `audit.most_per_picture`"),
     Suspicion("unsafe_chosen", _those("NOT chosen_safe")),
+    Suspicion("both_unsafe", _those("NOT chosen_safe AND NOT rejected_safe", "both answers are unsafe")),
     Suspicion("flipped_labels", _those("NOT chosen_safe AND rejected_safe", "the unsafe answer is chosen")),
     Suspicion("refused_harmless", _those("benign AND chosen_outcome = 'refusal'")),
     Suspicion("bare_refusals", _those("chosen_outcome = 'refusal' AND rejected_outcome = 'safe_completion'")),
@@ -87,64 +106,85 @@ SUSPICIONS = (
 """All kinds whose pairs a query finds."""
 
 
-def write_suspects(rows: Path, hashes: Path, out: Path, *, more: Sequence[tuple[Any, ...]] = ()) -> dict[str, int]:
-    """Write the table of findings, the surest of each kind first. Returns its rows by kind.
+def write_suspects(rows: Path, hashes: Path, folder: Path, settings: AuditSettings) -> dict[str, Path]:
+    """Write a table of the suspected pairs of every kind that a query finds. Returns the tables by kind.
 
     Args:
         rows: the table of an opened dataset.
         hashes: of its pictures.
-        out: the table that is written.
-        more: rows that other parts of the audit found.
+        folder: of the tables.
+        settings: of the audit.
 
     Raises:
         RunError: a table is damaged, or the disk is full.
     """
-    counts: dict[str, int] = {}
-
-    def tables() -> Iterator[pa.Table]:
-        for suspicion in SUSPICIONS:
-            sql = _ORDERED.format(sql=suspicion.sql)
-            found = query(sql, None, pairs=rows, hashes=hashes)
-            counts[suspicion.kind] = len(found)
-            for start in range(0, len(found), SLICE):
-                yield _table([(n, i, suspicion.kind, detail, s) for n, i, detail, s in found[start : start + SLICE]])
-        for row in more:
-            counts[row[2]] = counts.get(row[2], 0) + 1
-        yield _table(list(more))
-
-    write_batches(out, SCHEMA, tables())
-    return counts
-
-
-def suspect_findings(counts: dict[str, int], pairs: int, *, level: float = LEVEL) -> list[Finding]:
-    """A finding of every kind of suspected pairs that speaks for itself.
-
-    Args:
-        counts: from `write_suspects`.
-        pairs: rows of the dataset.
-        level: confidence level.
-    """
-    found = []
-    for one in SUSPICIONS:
-        if not one.what:
-            continue
-        rate = _rate(counts.get(one.kind, 0), pairs, one.together, level)
-        fault = rate.low > one.limit
-        share = f"{100 * (rate.value or 0):.2f} %"
-        found.append(Finding(
-            kind=one.kind, weight="fault" if fault else "note", rate=rate, limit=one.limit,
-            pairs=counts.get(one.kind, 0),
-            what=f"{one.what.format(share=share)} ({counts.get(one.kind, 0):,} of {pairs:,}).",
-            try_=one.try_ if fault else "",
-        ))  # fmt: skip
+    values = {"$same_words": str(settings.same_words), "$most": str(settings.most_per_picture or "NULL")}
+    found = {suspicion.kind: folder / f"{suspicion.kind}.parquet" for suspicion in SUSPICIONS}
+    copies = []
+    for suspicion in SUSPICIONS:
+        sql = suspicion.sql
+        for name, value in values.items():
+            sql = sql.replace(name, value)
+        copies.append(_copy(suspicion.kind, sql, found[suspicion.kind]))
+    query(";".join(copies), None, pairs=rows, hashes=hashes)
     return found
 
 
-def _rate(count: int, pairs: int, together: int, level: float) -> Rate:
-    """A share whose interval is that of as many observations as there are."""
-    low, high = wilson(count / together, pairs / together, level=level)
-    return Rate(count / pairs if pairs else None, low, high, pairs)
+def write_kind(kind: str, sql: str, path: Path, **tables: Path) -> None:
+    """Write the suspected pairs of a kind.
+
+    Args:
+        kind: its term.
+        sql: query for number, pair_id, detail and score.
+        path: the table that is written.
+        tables: what the query reads.
+    """
+    query(_copy(kind, sql, path), None, **tables)
 
 
-def _table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    return pa.table([list(column) for column in zip(*rows, strict=True)] or [[] for _ in SCHEMA], schema=SCHEMA)
+def _copy(kind: str, sql: str, path: Path) -> str:
+    typed = f"SELECT number::BIGINT AS number, pair_id, '{kind}' AS kind, detail::VARCHAR AS detail, score::DOUBLE " \
+            f"AS score FROM ({sql}) suspects(number, pair_id, detail, score)"  # fmt: skip
+    return f"COPY ({typed}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+
+
+def join_suspects(kinds: Mapping[str, Path], out: Path) -> dict[str, int]:
+    """Write the table of findings: kind after kind, the surest of each first. Returns its rows by kind.
+
+    Args:
+        kinds: tables of suspected pairs by kind.
+        out: the table that is written.
+
+    Raises:
+        RunError: a table is damaged, or the disk is full.
+    """
+    tables = {f"kind{place}": path for place, path in enumerate(kinds.values())}
+    joined = " UNION ALL ".join(f"SELECT {place} AS place, * FROM {name}" for place, name in enumerate(tables))
+    sql = f"SELECT * EXCLUDE (place) FROM ({joined}) ORDER BY place, score DESC, number"
+    query(f"COPY ({sql}) TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)", None, **tables)
+    counted = dict(query("SELECT kind, count(*) FROM findings GROUP BY kind", findings=out))
+    return {kind: counted.get(kind, 0) for kind in kinds}
+
+
+def suspect_findings(rows: Path, kinds: Mapping[str, Path], settings: AuditSettings) -> list[Finding]:
+    """A finding of every kind of suspected pairs that speaks for itself.
+
+    Args:
+        rows: the table of an opened dataset.
+        kinds: from `write_suspects`.
+        settings: of the audit.
+    """
+    named = [one for one in SUSPICIONS if one.what]
+    wanted = [
+        Counted(f"number IN (SELECT number FROM {one.kind})", where="TRUE" if one.kind == "malformed" else WHOLE)
+        for one in named
+    ]  # fmt: skip
+    rates = rates_of(rows, wanted, level=settings.level, **{one.kind: kinds[one.kind] for one in named})
+    found = []
+    for one, groups in zip(named, rates, strict=True):
+        for rate in groups.values():
+            found.append(Finding(
+                kind=one.kind, rate=rate, limit=settings.limits.of(one.kind), pairs=rate.count, try_=one.try_,
+                what=f"{one.what.format(share=percent(rate, 2))} ({rate.count:,} of {rate.n:,}).",
+            ))  # fmt: skip
+    return found

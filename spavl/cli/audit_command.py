@@ -23,7 +23,7 @@ def audit(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many pairs.")] = None,
     settings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings that name the judges which probes ask.")
+        Path | None, typer.Option(metavar="FILE", help="Settings: limits (`audit:`), and the judges which probes ask.")
     ] = None,
     probe: Annotated[
         list[str] | None, typer.Option(help="Ask the judges too: necessity (of pictures) or wording. Repeatable.")
@@ -38,7 +38,7 @@ def audit(
     """What is wrong with a preference dataset: a sentence, findings with intervals, a page, and the pairs concerned."""
     from spavl.cli.terminal import out as console
     from spavl.cli.terminal import print_json, say
-    from spavl.pipeline.audit import FILE, read_audit
+    from spavl.pipeline.audit_files import FILE, read_audit
     from spavl.pipeline.audit_with import audit_source
     from spavl.progress import TerminalProgress
 
@@ -73,8 +73,11 @@ def _print_audited(made: Audited) -> None:
 
     rows = [["fault" if one.weight == "fault" else "", one.kind, one.subject, one.what] for one in made.findings]
     table("Findings", ["", "kind", "of", "what"], rows, right=4)
-    if made.not_possible:
-        say(f"Not told by this dataset: {', '.join(made.not_possible)}")
+    reasons: dict[str, list[str]] = {}
+    for kind, why in made.not_possible.items():
+        reasons.setdefault(why, []).append(kind)
+    for why, kinds in reasons.items():
+        say(f"Not told ({', '.join(kinds)}): {why}")
     if suspects := {kind: count for kind, count in made.suspects.items() if count}:
         say("Suspected pairs: " + ", ".join(f"{kind} {count:,}" for kind, count in suspects.items()))
     say(made.verdict, style="bold")

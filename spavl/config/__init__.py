@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import PositiveInt, field_validator, model_validator
 
 from spavl.config.align import AlignSettings
+from spavl.config.audit import AuditLimits, AuditSettings
 from spavl.config.base import Section, refuse_twice
 from spavl.config.build import BuildSettings
 from spavl.config.ceilings import CeilingSettings
@@ -18,6 +19,8 @@ from spavl.config.runner import RaySettings
 
 __all__ = [
     "AlignSettings",
+    "AuditLimits",
+    "AuditSettings",
     "BuildSettings",
     "CeilingSettings",
     "EndpointSpec",
@@ -68,6 +71,8 @@ class Settings(Section):
     """Judges with a prompt, sampling or kind of their own."""
     build: BuildSettings = BuildSettings()
     """From pictures to preference pairs."""
+    audit: AuditSettings = AuditSettings()
+    """What is wrong with the pairs, and from where on it is a fault."""
     align: AlignSettings = AlignSettings()
     """From pairs to an aligned checkpoint."""
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import spavl
-from spavl.atomic import write_json
-from spavl.audit.facts import diversity_findings, facts_of
-from spavl.audit.finding import Finding
+from spavl.audit.facts import Facts, diversity_findings, facts_of
+from spavl.audit.finding import Finding, weighed
 from spavl.audit.judges import judge_findings
-from spavl.audit.pictures import duplicate_pictures
+from spavl.audit.mislabels import doubts
+from spavl.audit.not_possible import not_possible
+from spavl.audit.pictures import KIND, duplicate_pictures
 from spavl.audit.probes import ProbeKind
-from spavl.audit.shares import not_possible, share_findings
-from spavl.audit.source_outcome import source_findings
-from spavl.audit.suspects import suspect_findings, write_suspects
-from spavl.errors import RunError
-from spavl.pipeline.audit_page import write_audit_page
-from spavl.pipeline.audit_probes import run_probes
+from spavl.audit.shares import share_findings
+from spavl.audit.source_outcome import alone_findings
+from spavl.audit.suspects import join_suspects, suspect_findings, write_suspects
+from spavl.config import AuditSettings
+from spavl.pipeline.audit_files import FINDINGS, FOLDER, claimed_folder, commit, parts_of
+from spavl.pipeline.audit_page import audit_page
+from spavl.pipeline.audit_probes import Probes, run_probes
 from spavl.pipeline.exports import CACHE, dataset_folder
 from spavl.pipeline.session import Session
 from spavl.plural import plural
@@ -30,8 +31,6 @@ from spavl.progress import Progress
 from spavl.run import Run
 from spavl.tables.query import query
 
-FILE, FINDINGS, FOLDER = "audit.json", "findings.parquet", "audit"
-"""Files of an audit, and its folder in a run folder."""
 MOST_SHOWN = 40
 """Most suspected pairs that the page shows."""
 
@@ -46,8 +45,8 @@ class Audited:
     """One sentence."""
     findings: tuple[Finding, ...]
     """Faults first."""
-    not_possible: tuple[str, ...]
-    """Kinds of findings for which the dataset does not say enough."""
+    not_possible: Mapping[str, str]
+    """Kinds of findings for which the dataset does not say enough, and what it lacks."""
     suspects: Mapping[str, int]
     """Suspected pairs by kind, as the table of findings has them."""
     failed: int = 0
@@ -73,6 +72,8 @@ class AuditRequest:
     """What is asked of the judges."""
     sample: int = 200
     """Pairs that a probe asks about."""
+    settings: AuditSettings = field(default_factory=AuditSettings)
+    """From where on a finding is a fault."""
 
     @property
     def run(self) -> Run | None:
@@ -98,6 +99,20 @@ class AuditRequest:
         return run.folder / FOLDER if run else Path(f"audit-{Path(self.source).stem or 'dataset'}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What every part of an audit brought."""
+
+    findings: Sequence[Finding]
+    """Not yet weighed."""
+    tables: Mapping[str, Path]
+    """Suspected pairs by kind."""
+    reasons: Mapping[str, str]
+    """Kinds that nothing can be said of, and why."""
+    facts: Facts
+    """What else is known."""
+
+
 def audit(request: AuditRequest, progress: Progress, session: Session | None = None) -> Audited:
     """Audit a dataset: files of findings, a page, and a verdict.
 
@@ -110,61 +125,72 @@ def audit(request: AuditRequest, progress: Progress, session: Session | None = N
         DataError: there are no pairs, or they cannot be read.
         RunError: the folder holds something else, or cannot be written.
     """
-    folder = _folder(request.folder, request.pairs)
+    folder = claimed_folder(request.folder, request.pairs)
     dataset = open_dataset(request.pairs, cache=CACHE, limit=request.limit)
-    hashes = picture_hashes(dataset, progress)
-    pictures, rows = duplicate_pictures(dataset.rows, hashes, progress)
-    counts = write_suspects(dataset.rows, hashes, folder / FINDINGS, more=rows)
     probes = run_probes(session, dataset, request.probes, count=request.sample, folder=folder) if session else None
-    findings = [
-        *suspect_findings(counts, len(dataset.pairs)), *share_findings(dataset.rows), pictures,
-        *diversity_findings(dataset.rows), *source_findings(dataset.rows), *judge_findings(_judgments(request.run)),
-        *(probes.findings if probes else ()),
-    ]  # fmt: skip
-    made = Audited(
-        folder=folder, findings=_sorted(findings), not_possible=tuple(not_possible(dataset.rows)), suspects=counts,
-        verdict=verdict_of(findings, len(dataset.pairs)), failed=probes.failed if probes else 0,
-    )  # fmt: skip
-    facts = facts_of(dataset.rows)
-    asked = {"probes": probes.plain()} if probes else {}
-    write_json(folder / FILE, {**_plain(made, dataset), "facts": facts, **asked})
-    write_audit_page(dataset, made.findings, folder, verdict=made.verdict, suspected=_suspected(folder), facts={})
+    with parts_of(folder) as parts:
+        looked = _looked(request, dataset, parts, progress)
+        counts = join_suspects(looked.tables, parts / FINDINGS)
+        made = _made(request, dataset, looked, counts, probes)
+        suspected = _suspected(parts / FINDINGS)
+        asked = {"probes": probes.plain()} if probes else {}
+        plain = {**_plain(made, dataset), "facts": looked.facts.plain(), **asked}
+        commit(folder, parts / FINDINGS, lambda: (plain, audit_page(dataset, made.findings, looked.facts, **_shown(
+            made, request.settings), suspected=suspected)))  # fmt: skip
     return made
 
 
-def verdict_of(findings: Sequence[Finding], pairs: int) -> str:
-    """One sentence: how many faults there are, and which.
+def _looked(request: AuditRequest, dataset: PreferenceDataset, parts: Path, progress: Progress) -> _Looked:
+    """All that is found without asking a model."""
+    settings, rows = request.settings, dataset.rows
+    hashes = picture_hashes(dataset, progress)
+    tables = write_suspects(rows, hashes, parts, settings)
+    tables[KIND] = parts / f"{KIND}.parquet"
+    alike = duplicate_pictures(rows, hashes, tables[KIND], progress, settings)
+    doubted = doubts(rows, parts, progress, settings)
+    facts = facts_of(rows, settings)
+    findings = [
+        *suspect_findings(rows, tables, settings), *share_findings(rows, settings), *([alike] if alike else ()),
+        *doubted.findings, *diversity_findings(rows, facts, settings), *alone_findings(rows, settings),
+        *judge_findings(_judgments(request.run), settings),
+    ]  # fmt: skip
+    return _Looked(findings=findings, tables={**tables, **doubted.tables}, reasons=doubted.not_possible, facts=facts)
+
+
+def _made(
+    request: AuditRequest, dataset: PreferenceDataset, looked: _Looked, counts: Mapping[str, int], probes: Probes | None
+) -> Audited:
+    every = [*looked.findings, *(probes.findings if probes else ())]
+    findings = [
+        one if one.pairs or one.subject else replace(one, pairs=counts.get(one.kind, 0))
+        for one in weighed(every, level=request.settings.level)
+    ]  # fmt: skip
+    reasons = not_possible(dataset.rows, {one.kind for one in every}, looked.reasons)
+    return Audited(
+        folder=request.folder, findings=_sorted(findings), not_possible=reasons, suspects=counts,
+        verdict=verdict_of(findings, len(dataset.pairs), len(reasons)), failed=probes.failed if probes else 0,
+    )  # fmt: skip
+
+
+def verdict_of(findings: Sequence[Finding], pairs: int, unanswered: int = 0) -> str:
+    """One sentence: how many faults there are, and which; or that there is none, and by how many checks.
 
     Args:
         findings: of the audit.
         pairs: rows of the dataset.
+        unanswered: kinds of findings for which the dataset does not say enough.
     """
     kinds = list(dict.fromkeys(one.kind for one in findings if one.weight == "fault"))
     looked = len({one.kind for one in findings})
     if not kinds:
-        return f"No fault was found in {pairs:,} pairs by {plural(looked, 'check')}."
+        more = f"; {unanswered:,} more need what is not told" if unanswered else ""
+        return f"No fault was found in {pairs:,} pairs by {plural(looked, 'check')}{more}."
     named = ", ".join(kind.replace("_", " ") for kind in kinds)
     return f"{plural(len(kinds), 'kind')} of faults in {pairs:,} pairs: {named}."
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: one.weight != "fault"))
-
-
-def _folder(folder: Path, source: str) -> Path:
-    """The folder, made where it is missing; what is not an audit of these pairs is never written over."""
-    there = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
-    if there and not there & {FILE, FINDINGS}:
-        raise RunError("This folder holds something else than an audit", where=str(folder),
-                       try_="name another with --out")  # fmt: skip
-    if FILE in there and (other := read_audit(folder).get("dataset")) != source:
-        raise RunError(f"This is the audit of other pairs: {other}", where=str(folder), try_="name another with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"The folder of the audit cannot be made: {error.strerror}", where=str(folder),
-                       try_="name another with --out") from error  # fmt: skip
-    return folder
 
 
 def _judgments(run: Run | None) -> list[Path]:
@@ -179,31 +205,21 @@ def _plain(made: Audited, dataset: PreferenceDataset) -> dict[str, Any]:
     return {
         "verdict": made.verdict, "pairs": len(dataset.pairs), "dataset": dataset.name,
         "audited": content_of(dataset), "made_by": f"spavl {spavl.__version__}",
-        "findings": [asdict(one) for one in made.findings], "not_possible": list(made.not_possible),
+        "findings": [asdict(one) for one in made.findings], "not_possible": dict(made.not_possible),
         "suspects": dict(made.suspects),
     }  # fmt: skip
 
 
-def _suspected(folder: Path) -> dict[int, str]:
+def _shown(made: Audited, settings: AuditSettings) -> dict[str, Any]:
+    """What the page is given beside findings and facts."""
+    return {"verdict": made.verdict, "not_possible": made.not_possible, "level": settings.level}
+
+
+def _suspected(findings: Path) -> dict[int, str]:
     """The surest suspects of every kind, by number of the pair."""
     placed = "SELECT *, row_number() OVER (PARTITION BY kind ORDER BY score DESC, number) AS place FROM findings"
-    sql = f"SELECT number, kind FROM ({placed}) ORDER BY place, kind LIMIT {MOST_SHOWN}"  # fmt: skip
+    sql = f"SELECT number, kind FROM ({placed}) WHERE place <= {MOST_SHOWN} ORDER BY place, kind LIMIT {MOST_SHOWN}"
     found: dict[int, str] = {}
-    for number, kind in query(sql, findings=folder / FINDINGS):
+    for number, kind in query(sql, findings=findings):
         found.setdefault(number, kind.replace("_", " "))
     return found
-
-
-def read_audit(folder: Path) -> dict[str, Any]:
-    """What `audit.json` of an audit says.
-
-    Args:
-        folder: of the audit.
-
-    Raises:
-        RunError: there is none, or it is damaged.
-    """
-    try:
-        return dict(json.loads((folder / FILE).read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise RunError(f"There is no audit here: {error}", where=str(folder), try_="run `spavl audit`") from error

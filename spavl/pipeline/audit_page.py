@@ -4,71 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+import pyarrow.parquet as pq
+
+from spavl.audit.facts import OPENINGS_NAMED, Facts
 from spavl.audit.finding import Finding
 from spavl.pictures import FileSlice, Picture
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.preferences.pairs import Pair
-from spavl.report.audit import write_audit
+from spavl.report.audit import render_audit
 from spavl.report.audit_data import AuditShown, CellsShown, FindingShown, Suspect, UnsafeShown, Wins
-from spavl.statistics.intervals import LEVEL, Outcome, Rate, clustered_rate
+from spavl.statistics.intervals import LEVEL
 from spavl.tables.query import query
+from spavl.taxonomy import load_taxonomy
 
-PAGE = "audit.html"
-"""Name of the page, beside `audit.json`."""
 MOST_SUSPECTS = 24
 """Most examples on the page."""
 MOST_SOURCES = 20
 """Most responders of the table of wins: those with most answers."""
 
-_UNSAFE = """
-SELECT coalesce(class1, 'no domain'), NOT chosen_safe, NOT rejected_safe,
-    dense_rank() OVER (ORDER BY coalesce(image_id, context))
-FROM pairs WHERE malformed = '' AND (chosen_safe IS NOT NULL OR rejected_safe IS NOT NULL)
-"""
-_WINS = """
-SELECT chosen_source, rejected_source, count(*) FROM pairs
-WHERE malformed = '' AND chosen_source IS NOT NULL AND rejected_source IS NOT NULL GROUP BY ALL
-"""
-_CELLS = """
-SELECT class3, coalesce(question_type, 'any'), count(*) FROM pairs
-WHERE malformed = '' AND class3 IS NOT NULL GROUP BY ALL
-"""
 _ABOUT = "SELECT number, class3, benign FROM pairs WHERE number IN (SELECT unnest(?::BIGINT[]))"
 
 
-def write_audit_page(
+def audit_page(
     dataset: PreferenceDataset,
     findings: Sequence[Finding],
-    folder: Path,
+    facts: Facts,
     *,
     verdict: str,
     suspected: Mapping[int, str],
-    facts: Mapping[str, str],
+    not_possible: Mapping[str, str] = MappingProxyType({}),
     level: float = LEVEL,
     blur: bool = True,
-) -> Path:
-    """Write the page beside `audit.json`. Returns its path.
+) -> str:
+    """The page of an audit as HTML.
 
     Args:
         dataset: that was audited.
         findings: of the audit.
-        folder: of the audit.
+        facts: what else is known.
         verdict: one sentence.
         suspected: of what a pair is suspected, by its number, the most doubtful first.
-        facts: what else is known, by its name.
+        not_possible: kinds of findings that nothing can be said of, and why.
         level: confidence level.
         blur: blur pictures that are not known to be harmless.
-
-    Raises:
-        RunError: the page cannot be written.
     """
-    shown = AuditShown(
+    return render_audit(AuditShown(
         dataset=Path(dataset.name).name or dataset.name, verdict=verdict, pairs=len(dataset.pairs),
-        findings=shown_findings(findings), unsafe=tuple(_unsafe(dataset, level)), wins=_wins(dataset),
-        cells=_cells(dataset), suspects=tuple(_suspects(dataset, suspected)), facts=facts, level=level, blur=blur,
-    )  # fmt: skip
-    return write_audit(shown, folder / PAGE)
+        findings=shown_findings(findings), unsafe=_unsafe(facts), wins=_wins(facts), cells=_cells(facts),
+        suspects=tuple(_suspects(dataset, suspected)), facts=_facts(dataset, facts), level=level, blur=blur,
+        unanswered=_unanswered(not_possible),
+    ))  # fmt: skip
 
 
 def shown_findings(findings: Sequence[Finding]) -> tuple[FindingShown, ...]:
@@ -84,29 +71,16 @@ def shown_findings(findings: Sequence[Finding]) -> tuple[FindingShown, ...]:
     )  # fmt: skip
 
 
-def _unsafe(dataset: PreferenceDataset, level: float) -> Iterator[UnsafeShown]:
-    """Of every domain, and last of all together."""
-    rows = query(_UNSAFE, pairs=dataset.rows)
-    by_domain: dict[str, list[tuple[Outcome, Outcome, int]]] = {}
-    for domain, chosen, rejected, cluster in rows:
-        by_domain.setdefault(domain, []).append((chosen, rejected, cluster))
-    for domain in sorted(by_domain):
-        yield _shares(domain, by_domain[domain], level)
-    if len(by_domain) > 1:
-        yield _shares("all", [row[1:] for row in rows], level)
+def _unsafe(facts: Facts) -> tuple[UnsafeShown, ...]:
+    shown = load_taxonomy().display
+    return tuple(
+        UnsafeShown(domain=shown(name), chosen=one, rejected=other) for name, (one, other) in facts.unsafe.items()
+    )  # fmt: skip
 
 
-def _shares(domain: str, rows: Sequence[tuple[Outcome, Outcome, int]], level: float) -> UnsafeShown:
-    def share(side: int) -> Rate | None:
-        graded = [(row[side], row[2]) for row in rows if row[side] is not None]
-        return clustered_rate([one for one, _ in graded], [at for _, at in graded], level=level) if graded else None
-
-    return UnsafeShown(domain=domain, chosen=share(0), rejected=share(1))
-
-
-def _wins(dataset: PreferenceDataset) -> Wins | None:
+def _wins(facts: Facts) -> Wins | None:
     """The table of the responders with most answers; None where fewer than two are told."""
-    counts = {(one, other): n for one, other, n in query(_WINS, pairs=dataset.rows) if one != other}
+    counts = {(one, other): n for one, other, n in facts.wins if one != other}
     met: dict[str, list[int]] = {}
     for (one, other), n in counts.items():
         for place, name in enumerate((one, other)):
@@ -118,11 +92,31 @@ def _wins(dataset: PreferenceDataset) -> Wins | None:
     return Wins(sources=tuple(order), counts=tuple(tuple(counts.get((a, b), 0) for b in order) for a in order))
 
 
-def _cells(dataset: PreferenceDataset) -> CellsShown | None:
-    found = {(name, kind): n for name, kind, n in query(_CELLS, pairs=dataset.rows)}
-    names, kinds = sorted({name for name, _ in found}), sorted({kind for _, kind in found})
-    rows = tuple((name, tuple(found.get((name, kind), 0) for kind in kinds)) for name in names)
-    return CellsShown(columns=tuple(kind.replace("_", " ") for kind in kinds), rows=rows) if found else None
+def _cells(facts: Facts) -> CellsShown | None:
+    if facts.coverage is None:
+        return None
+    columns = tuple(kind.replace("_", " ") for kind in facts.coverage.types)
+    return CellsShown(columns=columns, rows=tuple(facts.coverage.counts.items()))
+
+
+def _facts(dataset: PreferenceDataset, facts: Facts) -> dict[str, str]:
+    """What else is known, by its name."""
+    found = {"pictures": f"{pq.read_metadata(dataset.pictures).num_rows:,}"}
+    graded = sum(facts.outcomes.values())
+    if graded:
+        found |= {name: f"{count:,} ({100 * count / graded:.1f} %)" for name, count in facts.outcomes.items()}
+    if facts.openings:
+        found["openings of refusals"] = f"{len(facts.openings):,}, {facts.entropy:.1f} bits"
+        found["most frequent openings"] = "; ".join(f"{text} … ({n:,})" for text, n in facts.openings[:OPENINGS_NAMED])
+    return found
+
+
+def _unanswered(not_possible: Mapping[str, str]) -> dict[str, str]:
+    """Kinds by the reason that they share."""
+    found: dict[str, list[str]] = {}
+    for kind, why in not_possible.items():
+        found.setdefault(why, []).append(kind.replace("_", " "))
+    return {why: ", ".join(kinds) for why, kinds in found.items()}
 
 
 def _suspects(dataset: PreferenceDataset, suspected: Mapping[int, str]) -> Iterator[Suspect]:

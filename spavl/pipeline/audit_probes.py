@@ -80,7 +80,7 @@ def run_probes(
             raise DataError(f"The probe `{kind}` has no pair{shown} to ask about", where=dataset.name,
                             try_="look at what was read with `spavl show`")  # fmt: skip
         found += [_probe(session, kind, judge, sample, folder) for judge in judges]
-    return Probes(tuple(found), tuple(finding_of(one) for one in found))
+    return Probes(tuple(found), tuple(finding_of(one, session.settings.audit) for one in found))
 
 
 def _probe(session: Session, kind: ProbeKind, judge: Judge, sample: Sequence[Sampled], folder: Path) -> Probed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +25,7 @@ def audit_source(
         source: a run folder, or pairs of any public form.
         out: folder of the audit; None: the default.
         limit: only the first so many pairs.
-        settings: file that names the judges which probes ask; None: the run's own.
+        settings: file with limits of findings, and the judges which probes ask; None: the run's own.
         probes: `necessity`, `wording`.
         sample: pairs that a probe asks about.
         progress: shows bars.
@@ -37,13 +38,17 @@ def audit_source(
     """
     kinds = probe_kinds(probes)
     request = AuditRequest(source=source, out=out, limit=limit, probes=kinds, sample=sample)
-    if not kinds:
-        return audit(request, progress)
-    named = settings or (request.run.folder / "settings.yaml" if request.run else None)
-    if named is None:
+    named = settings or _own_settings(request)
+    if kinds and named is None:
         raise SettingsError("Probes ask judges, and no settings name any", where="--probe",
                             try_="add --settings FILE, which names judges and models")  # fmt: skip
-    with Session(load_settings(Settings, named), progress, allow_code=allow_code) as session:
+    if named is None:
+        return audit(request, progress)
+    found = load_settings(Settings, named)
+    request = replace(request, settings=found.audit)
+    if not kinds:
+        return audit(request, progress)
+    with Session(found, progress, allow_code=allow_code) as session:
         return audit(request, progress, session)
 
 
@@ -62,3 +67,9 @@ def probe_kinds(names: Sequence[str]) -> tuple[ProbeKind, ...]:
             f"There is no probe {', '.join(strange)}", where="--probe", try_=f"one of {', '.join(known)}"
         )
     return tuple(kind for kind in known if kind in names)
+
+
+def _own_settings(request: AuditRequest) -> Path | None:
+    """The settings of the run that is audited; None where it is no run, or an old one without any."""
+    path = request.run.folder / "settings.yaml" if request.run else None
+    return path if path is not None and path.is_file() else None

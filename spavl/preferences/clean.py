@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from spavl.atomic import atomic_write, remove_abandoned, write_json
@@ -76,7 +77,7 @@ def _written(out: Path) -> set[str]:
 
 
 def write_clean(
-    dataset: PreferenceDataset, drop: Collection[int], out: Path, *, note: Mapping[str, Any],
+    dataset: PreferenceDataset, drop: np.ndarray, out: Path, *, note: Mapping[str, Any],
     add_files: Callable[[Path], None] = lambda folder: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cleaned:  # fmt: skip
@@ -84,7 +85,7 @@ def write_clean(
 
     Args:
         dataset: an open dataset.
-        drop: numbers of the pairs that are dropped.
+        drop: whether each pair is dropped, `[pairs]`.
         out: the folder.
         note: what `clean.json` says beside the counts.
         add_files: writes more files into the folder.
@@ -97,13 +98,12 @@ def write_clean(
     """
     check_free(out, dataset.name)
     malformed: dict[str, int] = {}
-    dropped = set(drop)
 
     def left() -> Iterator[Pair]:
         for number, pair in enumerate(_with_about(dataset)):
             if number % TOGETHER == 0:
                 on_progress(number, len(dataset.pairs))
-            if number in dropped:
+            if drop[number]:
                 continue
             if reason := unwritable(pair):
                 reason = bounded(reason, malformed)
@@ -119,10 +119,10 @@ def write_clean(
             raise DataError("No pair is left", where=str(out), try_="drop fewer of them")
         add_files(tmp)
         write_json(tmp / NOTE, {
-            "kept": kept, "dropped": len(dropped), "malformed": malformed, "unread": dataset.unread, **note,
+            "kept": kept, "dropped": int(drop.sum()), "malformed": malformed, "unread": dataset.unread, **note,
             "files": sorted({NOTE, *_files(tmp)}),
         })  # fmt: skip
-    return Cleaned(out, kept, len(dropped), malformed, dataset.unread)
+    return Cleaned(out, kept, int(drop.sum()), malformed, dataset.unread)
 
 
 def _with_about(dataset: PreferenceDataset) -> Iterator[Pair]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from spavl.atomic import write_text
 from spavl.report.audit_data import AuditShown, Suspect
 from spavl.report.page import environment
 from spavl.report.pictures import Inlined, inline
@@ -21,20 +19,6 @@ class SuspectView:
     """The pair."""
     pictures: tuple[Inlined, ...]
     """Decoded and encoded anew."""
-
-
-def write_audit(shown: AuditShown, path: Path) -> Path:
-    """Write the page as one self-contained HTML file, atomically. Returns its path.
-
-    Args:
-        shown: what it shows.
-        path: the file.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    write_text(path, render_audit(shown))
-    return path
 
 
 def render_audit(shown: AuditShown) -> str:
@@ -52,8 +36,10 @@ def audit_view(shown: AuditShown) -> dict[str, Any]:
     Args:
         shown: what the page shows.
     """
+    notes = shown.of_weight("note")
     return {
-        "audit": shown, "faults": shown.of_weight("fault"), "notes": shown.of_weight("note"),
+        "audit": shown, "faults": shown.of_weight("fault"), "notes": [one for one in notes if not one.nowhere],
+        "nowhere": [one for one in notes if one.nowhere],
         "suspects": _suspects(shown.suspects, shown.picture_pixels),
     }  # fmt: skip
 

@@ -40,6 +40,11 @@ class FindingShown:
         return self.kind.replace("_", " ")
 
     @property
+    def nowhere(self) -> bool:
+        """Whether it was looked for in the whole dataset and is not there."""
+        return self.rate is not None and self.rate.value == 0 and not self.subject
+
+    @property
     def left(self) -> float:
         """Where the band of the interval begins, in percent of the scale."""
         return 0.0 if self.rate is None else 100 * max(0.0, min(self.rate.low, 1 - FEWEST / 100))
@@ -146,6 +151,8 @@ class AuditShown:
     """Examples of suspected pairs."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else is known, by its name, such as how many were asked about."""
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+    """What the dataset lacks, and names of the checks that need it."""
     level: float = LEVEL
     """Confidence level of the intervals."""
     blur: bool = True

@@ -71,7 +71,7 @@ def swap_agreement_of(counts: Mapping[tuple[Winner | None, Winner | None], int],
     return Agreement(*rates)
 
 
-def position_bias(counts: Mapping[tuple[Winner | None, Winner | None], int], *, level: float = LEVEL) -> PositionBias:
+def position_bias(counts: Mapping[tuple[Winner | None, Winner | None], float], *, level: float = LEVEL) -> PositionBias:
     """The position bias of a judge, from its verdicts in both reading orders.
 
     Take a judge that follows the position in a share of its comparisons, and in the others says what it would say

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -53,21 +54,64 @@ def effective_size(values: Sequence[float], clusters: Sequence[Hashable], *, lev
     if count in (1, n):
         return float(count)
     residual = np.asarray(values, dtype=float) - np.mean(values)
-    independent = float((residual**2).sum())
-    if independent == 0:
+    parts = Parts(np.bincount(member, weights=residual), np.bincount(member), float((residual**2).sum()),
+                  float((residual**4).sum()), _with_events(np.asarray(values), member))  # fmt: skip
+    return effective_of(parts, level)
+
+
+def effective_size_of(sizes: np.ndarray, trues: np.ndarray, *, level: float | None = None) -> float:
+    """`effective_size` of yes/no items by the counts of each cluster, in any order.
+
+    Args:
+        sizes: items of each cluster, at least one.
+        trues: those that are True.
+        level: confidence level of the interval that it is for; None: of none.
+    """
+    count, n, true = len(sizes), int(sizes.sum()), int(trues.sum())
+    if count in (1, n):
         return float(count)
-    sums = np.bincount(member, weights=residual)
-    effect = float((sums**2).sum()) * count / (count - 1) / independent
+    mean = true / n
+    events = min(int((trues > 0).sum()), int((trues < sizes).sum())) if 0 < true < n else 0
+    square, fourth = (true * (1 - mean) ** power + (n - true) * mean**power for power in (2, 4))
+    return effective_of(Parts(trues - sizes * mean, sizes, square, fourth, events), level)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the design effect of clustered items is made from."""
+
+    sums: np.ndarray
+    """Of each cluster: the sum of what its items differ from the mean."""
+    sizes: np.ndarray
+    """Of each cluster: how many items it has."""
+    square: float
+    """Sum of the squares of what all items differ from the mean."""
+    fourth: float
+    """Sum of the fourth powers."""
+    events: int
+    """Clusters that hold another value than the usual one."""
+
+
+def effective_of(parts: Parts, level: float | None) -> float:
+    """`effective_size` from its parts.
+
+    Args:
+        parts: of more clusters than one, some of several items.
+        level: confidence level of the interval that it is for; None: of none.
+    """
+    count, n = len(parts.sums), int(parts.sizes.sum())
+    if parts.square == 0:
+        return float(count)
+    effect = float((parts.sums**2).sum()) * count / (count - 1) / parts.square
     if effect <= 1 or level is None:
         return n / max(1.0, effect)
-    own = (float((residual**4).sum()) * n / independent**2 - 3) * count / n
-    events = _with_events(np.asarray(values), member)
-    degrees = min(degrees_of_freedom(excess_kurtosis(sums) - own, count), max(1.0, PER_CLUSTER * events))
-    wider, ramp = widening(degrees, level), RAMP if events > FEW else 0.0
+    own = (parts.fourth * n / parts.square**2 - 3) * count / n
+    degrees = min(degrees_of_freedom(excess_kurtosis(parts.sums) - own, count), max(1.0, PER_CLUSTER * parts.events))
+    wider, ramp = widening(degrees, level), RAMP if parts.events > FEW else 0.0
     cautious = effect * wider
     if effect < 1 + ramp:
         cautious = 1 + (effect - 1) * ((1 + ramp) * wider - 1) / ramp
-    copies = n * n / float((np.bincount(member).astype(float) ** 2).sum())
+    copies = n * n / float((parts.sizes.astype(float) ** 2).sum())
     return min(float(n), max(n / cautious, min(n / effect, copies)))
 
 

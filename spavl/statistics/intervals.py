@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from spavl.statistics.clusters import TooFewClusters, effective_size, members
+from spavl.statistics.clusters import TooFewClusters, effective_size, effective_size_of, members
 
 Outcome = float | None
 """True, False, or a score from 0 to 1 where something is graded; None for a verdict that could not be read."""
@@ -126,6 +126,31 @@ def clustered_rate(outcomes: Sequence[Outcome], clusters: Sequence[Hashable], *,
     if plain.unreadable:
         _, high = _effective_wilson([o is not False for o in outcomes], clusters, level)
     return Rate(value=plain.value, low=low, high=high, n=plain.n, unreadable=plain.unreadable)
+
+
+def clustered_rate_of(counts: Iterable[tuple[int, int, int, int]], *, level: float = LEVEL) -> Rate:
+    """`clustered_rate` from counts: many clusters of few items have few different ones.
+
+    Args:
+        counts: (items of a cluster, True ones, unread ones, how many clusters are like this).
+        level: confidence level.
+    """
+    table = np.array(list(counts), dtype=int).reshape(-1, 4)
+    sizes, trues, unread = (np.repeat(table[:, column], table[:, 3]) for column in range(3))
+    true, lost, n = int(trues.sum()), int(unread.sum()), int(sizes.sum())
+    plain = rate_of(true, n, lost, level=level)
+    if len(sizes) == n:
+        return plain
+    low, high = _wilson_of(sizes, trues, level)
+    if lost:
+        _, high = _wilson_of(sizes, trues + unread, level)
+    return Rate(value=plain.value, low=low, high=high, n=n, unreadable=lost)
+
+
+def _wilson_of(sizes: np.ndarray, trues: np.ndarray, level: float) -> tuple[float, float]:
+    """Wilson's interval of the share of True on the effective number of items."""
+    effective = effective_size_of(sizes, trues, level=level)
+    return wilson(min(1.0, trues.sum() / sizes.sum()) * effective, effective, level=level)
 
 
 def _effective_wilson(values: Sequence[bool], clusters: Sequence[Hashable], level: float) -> tuple[float, float]:

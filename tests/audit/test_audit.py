@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.trusting import planted_pairs as planted
+from spavl.audit.not_possible import JUDGES, PROBES, TOGETHER
 from spavl.cli.commands import app
 from spavl.errors import RunError, SettingsError, SpavlError
 from spavl.pipeline.audit import AuditRequest, audit
@@ -50,7 +51,8 @@ def test_a_planted_fault_is_named_by_its_own_finding_within_its_interval(kind: s
     plant, share = FAULTS[kind]
     found = audited(plant=plant)
     own = [one for one in found.faults if one.kind == kind]
-    follows = {"flipped_labels": {"unsafe_chosen", "bare_refusals"}, "contradictions": {"flipped_labels"}}
+    follows = {"flipped_labels": {"unsafe_chosen", "bare_refusals"}, "contradictions": {"flipped_labels"},
+               "longer_chosen": {"length_alone"}, "source_always_chosen": {"source_alone"}}  # fmt: skip
     assert own and {one.kind for one in found.faults} <= {kind, *follows.get(kind, ())}
     assert share is None or (own[0].rate.low <= share <= own[0].rate.high)
     assert kind.replace("_", " ") in found.verdict
@@ -59,7 +61,9 @@ def test_a_planted_fault_is_named_by_its_own_finding_within_its_interval(kind: s
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_a_clean_dataset_has_no_fault(seed: int) -> None:
     found = audited(seed=seed)
-    assert found.faults == () and found.verdict.startswith("No fault") and found.not_possible == ()
+    assert found.faults == () and found.verdict.startswith("No fault")
+    words, judges = {"likely_mislabels", "doubtful_outcomes"}, {*JUDGES, *PROBES, TOGETHER, "disputed"}
+    assert set(found.not_possible) == words | judges, "words and judges say nothing here; the rest was looked at"
 
 
 def test_what_a_dataset_does_not_say_is_told_and_is_no_fault() -> None:
@@ -67,7 +71,8 @@ def test_what_a_dataset_does_not_say_is_told_and_is_no_fault() -> None:
     Path("bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = audit(AuditRequest(source="bare.jsonl"), NoProgress())
     assert {"unsafe_chosen", "flipped_labels", "source_always_chosen", "bare_refusals"} <= set(found.not_possible)
-    assert {one.kind for one in found.faults} == {"longer_chosen"}
+    assert "chosen_safe" in found.not_possible["flipped_labels"] and "--probe" in found.not_possible["text_only"]
+    assert {one.kind for one in found.faults} == {"longer_chosen", "length_alone"}
 
 
 def test_rows_that_are_no_pairs_and_pictures_that_are_not_there_are_counted_and_named() -> None:

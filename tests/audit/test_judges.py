@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from spavl.audit.finding import Finding
-from spavl.audit.judges import judge_findings
+from spavl.audit.finding import Finding, weighed
+from spavl.audit.judges import judge_findings as not_yet_weighed
 from spavl.records import Judgment, Winner
 from tests import samples
 from tests.audit.test_judge_tables import judged, table, world_matches
+
+
+def judge_findings(tables: list[Path]) -> list[Finding]:
+    """The findings of judges that are all of an audit."""
+    return weighed(not_yet_weighed(tables))
 
 
 def of_kind(findings: list[Finding], kind: str) -> Finding:

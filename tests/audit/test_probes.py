@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from spavl.audit.finding import Finding, weighed
 from spavl.audit.probe_sample import Sampled, partners, sampled_pairs
-from spavl.audit.probes import OWN, Probed, ProbeKind, finding_of, probed
+from spavl.audit.probes import OWN, Probed, ProbeKind, probed
+from spavl.audit.probes import finding_of as not_yet_weighed
 from spavl.errors import DataError
 from spavl.models.base import Prompt, Reply
 from tests.audit.pairs import Says, asking, dataset, judge, row, verdict
+
+
+def finding_of(probe: Probed) -> Finding:
+    """The finding of a probe that is all of an audit."""
+    (found,) = weighed([not_yet_weighed(probe)])
+    return found
 
 
 def found(folder: Path, kind: ProbeKind, says: Says, *, count: int = 60, judged: str = "combined") -> Probed:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from spavl.audit.source_outcome import Tells, source_findings, what_tells
+from spavl.audit.finding import Finding, weighed
+from spavl.audit.source_outcome import Tells, alone_findings, what_tells
+from spavl.config import AuditSettings
 from tests.audit.pairs import dataset, row
 
 
@@ -16,6 +18,12 @@ def tells(folder: Path, rows: list[dict[str, Any]]) -> Tells:
     """What is told of the pairs of harmful questions."""
     (found,) = (one for one in what_tells(dataset(folder, rows).rows) if one.group == "harmful")
     return found
+
+
+def alone(folder: Path, rows: list[dict[str, Any]]) -> dict[tuple[str, str], Finding]:
+    """The findings by kind and questions, weighed."""
+    found = weighed(alone_findings(dataset(folder, rows).rows, AuditSettings()))
+    return {(one.kind, one.subject): one for one in found}
 
 
 def of_unsafe_responders(count: int, favourite: float = 0.5) -> list[dict[str, Any]]:
@@ -37,8 +45,8 @@ def test_a_source_that_tells_by_being_unsafe_tells_nothing_in_pairs_of_equal_out
     assert found.source is not None and found.source > 0.75
     assert found.unsafe_rate == pytest.approx(found.source, abs=0.02), "all of it is who is unsafe"
     assert found.alike == 150 and found.source_alike == pytest.approx(0.5, abs=0.08)
-    (finding,) = source_findings(dataset(tmp_path, of_unsafe_responders(600)).rows)
-    assert finding.weight == "note" and "in 150 pairs of equal outcomes" in finding.what
+    finding = alone(tmp_path, of_unsafe_responders(600))["source_alone", "harmful questions"]
+    assert finding.weight == "fault" and "in 150 pairs of equal outcomes" in finding.what
 
 
 def test_preference_for_a_source_is_left_where_outcomes_are_equal(tmp_path: Path) -> None:
@@ -56,7 +64,10 @@ def test_a_source_and_a_length_by_chance_tell_nothing(tmp_path: Path) -> None:
     found = tells(tmp_path, rows)
     for auc in (found.source, found.length, found.length_bands):
         assert auc is not None and abs(auc - 0.5) < 0.07
-    assert source_findings(dataset(tmp_path, rows).rows) == []
+    known = alone(tmp_path, rows)
+    assert set(known) == {("length_alone", "harmful questions"), ("source_alone", "harmful questions")}
+    for one in known.values():
+        assert one.weight == "note" and one.rate is not None and one.rate.low <= 0.5 <= one.rate.high
 
 
 def test_shorter_answers_that_are_better_are_told_as_well_as_longer_ones(tmp_path: Path) -> None:
