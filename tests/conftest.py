@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import jaxtyping
@@ -13,6 +17,8 @@ from spavl.threads import let_waiting_threads_sleep
 from tests.shapes import CHECKED
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of every process: there are as many that test as there are cores
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process that a test starts compiles all of spavl again
+sys.dont_write_bytecode = False
 let_waiting_threads_sleep()
 # how long an example takes says what else the machine does, and nothing of what is tested
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,3 +32,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import tiny_llava
 
     return tiny_llava(tmp_path_factory.mktemp("tiny-llava"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
+    """Import the tests, of several workers each from another one on, so that they share the work of compiling them."""
+    name, workers = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if name and workers > 1:
+        here = Path(__file__).parent
+        files = sorted(here.rglob("test_*.py"))
+        first = len(files) * int(name.removeprefix("gw")) // workers
+        for file in files[first:] + files[:first]:
+            with suppress(BaseException):  # collecting it says what is wrong with it
+                importlib.import_module(".".join(file.relative_to(here.parent).with_suffix("").parts))
+    return (yield)
