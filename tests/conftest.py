@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -46,3 +47,9 @@ def pytest_collection() -> Iterator[None]:
             with suppress(BaseException):  # collecting it says what is wrong with it
                 importlib.import_module(".".join(file.relative_to(here.parent).with_suffix("").parts))
     return (yield)
+
+
+def pytest_collection_finish() -> None:
+    """Let no later collection of garbage look through what is there now, and stays: modules and thousands of tests."""
+    gc.collect()
+    gc.freeze()
