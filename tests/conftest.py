@@ -27,6 +27,21 @@ settings.load_profile("suite")
 jaxtyping.install_import_hook(list(CHECKED), "beartype.beartype")
 
 
+LONG = (
+    "pipeline/test_ray_runner.py", "end_to_end/test_demo.py", "align/dpo/test_train.py", "align/ppo/test_train.py",
+    "end_to_end/test_pay_once.py", "pipeline/test_trainings.py", "align/test_sharded.py", "align/test_launches.py",
+    "align/test_mixed_pairs.py", "models/backends/test_local_trees.py", "pipeline/test_real_demo.py",
+    "end_to_end/test_kill_training.py",
+)  # fmt: skip
+"""Files that take half a minute or more, the longest first: begun last, one of them would be waited for by the rest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first."""
+    place = {Path(__file__).parent / file: number for number, file in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random LLaVA of a few thousand weights; not to be written into."""
