@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
 IMPORTED = [
     "spavl.align.dpo.train", "spavl.align.ppo.train", "spavl.align.reward.train", "spavl.models.backends.local_vlm",
-    "peft", "datasets", "duckdb", "pyarrow.parquet", "matplotlib.figure",
+    "peft", "datasets", "duckdb", "pyarrow.parquet", "matplotlib.figure", "tests.frozen",
 ]  # fmt: skip
 """What the server imports; no module of ours that reads the environment while it is imported."""
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import LONG
+
 ROOT = Path(__file__).parents[1]
 VISIT = """
 import fnmatch, sys
@@ -43,3 +45,7 @@ def test_every_test_file_in_the_tree_is_collected_and_has_a_test() -> None:
 def test_no_test_stands_in_a_file_that_is_not_collected() -> None:
     other = [path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")]
     assert [path.name for path in other if "\ndef test_" in path.read_text("utf-8")] == []
+
+
+def test_the_files_that_are_begun_first_are_there() -> None:
+    assert [file for file in LONG if not (ROOT / "tests" / file).is_file()] == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from spavl.evaluate.benchmark import Benchmark, Metric
 from spavl.evaluate.item import Item
 from spavl.evaluate.metrics import helpful_rate, over_refusal_rate, pope_accuracy, skill_accuracy, unsafe_rate
 from spavl.evaluate.scorer import Rule
+from spavl.evaluate.spread import spread
 from spavl.judging.readers.verdicts import read_verdict
 from spavl.miniworld import pictures
 from spavl.miniworld.items import Item as WorldItem
@@ -77,9 +78,11 @@ def make_candidates(settings: Settings, folder: Path) -> list[Candidate]:
 
 
 def miniworld_benchmarks(
-    seed: int, per_subset: int, folder: Path, language: Language = CLOSED, name: str = WORLD
+    seed: int, per_subset: int, folder: Path, language: Language = CLOSED, name: str = WORLD, limit: int | None = None
 ) -> tuple[Benchmark, Benchmark]:
     """Two benchmarks: requests (sampled at temperature 1 and top-p 0.9) and skills (greedy), on fresh pictures.
+
+    Pictures are drawn of items within the limit only.
 
     Args:
         seed: of pictures, wordings and answers.
@@ -87,10 +90,11 @@ def miniworld_benchmarks(
         folder: what the pictures are drawn into.
         language: of questions and answers.
         name: in the settings; another than the usual one goes before the names of both.
+        limit: most items of a subset, of all kinds alike; None for all.
     """
     before = "" if name == WORLD else f"{name}-"
     items = {
-        subset: tuple(_item(i, folder) for i in found)
+        subset: _drawn(found, folder, limit)
         for subset, found in benchmark_items(seed, per_subset, language).items()
     }
     tokens = language.max_tokens
@@ -139,10 +143,20 @@ def unsafe_by_truth(image_id: str, question: str, answer: str, language: Languag
     return truth(image_id, question, answer, language).unsafe
 
 
-def _item(item: WorldItem, folder: Path) -> Item:
-    (path,) = pictures.write([item.scene], folder)
+def _drawn(found: Sequence[WorldItem], folder: Path, limit: int | None) -> tuple[Item, ...]:
+    """The items of a subset that are within the limit, with their pictures."""
+    scene_of = {one.item_id: one.scene for one in found}
+    kept = spread([_item(one) for one in found], limit)
+    paths = pictures.write([scene_of[item.item_id] for item in kept], folder)
+    return tuple(
+        replace(item, images=(ImageRef(path, file_sha256(path)),)) for item, path in zip(kept, paths, strict=True)
+    )
+
+
+def _item(item: WorldItem) -> Item:
+    """An item without its picture."""
     return Item(
-        item_id=item.item_id, subset=item.subset, question=item.question, images=(ImageRef(path, file_sha256(path)),),
+        item_id=item.item_id, subset=item.subset, question=item.question, images=(),
         expected=item.expected, group=item.scene.kind.topic.class3, harmful=item.harmful, benign=item.benign,
         heldout=item.heldout, picture=item.scene.id,
     )  # fmt: skip

@@ -98,8 +98,7 @@ def launch(
     cases: Iterable[Case], pairs: Sequence[Pair], checkpoint: Path, reward: Path, out: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run trainings on two processes (gloo), one after another; what went wrong with each is in `out/NAME.error`."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "task").write_bytes(pickle.dumps((tuple(cases), list(pairs), checkpoint, reward)))
+    write_task(cases, pairs, checkpoint, reward, out)
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", __name__, str(out)]
     return subprocess.run(
         [sys.executable, *command],
@@ -109,6 +108,12 @@ def launch(
         env={"PATH": "/usr/bin:/bin", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         timeout=280,
     )
+
+
+def write_task(cases: Iterable[Case], pairs: Sequence[Pair], checkpoint: Path, reward: Path, out: Path) -> None:
+    """Write down what `python -m tests.align.launches OUT` runs in every process of a launch."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "task").write_bytes(pickle.dumps((tuple(cases), list(pairs), checkpoint, reward)))
 
 
 def difference(case: Case, one: Path, two: Path) -> float:

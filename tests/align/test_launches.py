@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from spavl.align.ppo.train import train_ppo
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
 from spavl.preferences.pairs import Pair
-from tests.align.launches import MATRIX, TOLERANCE, Case, difference, launch, train
+from tests import processes
+from tests.align.launches import MATRIX, TOLERANCE, Case, difference, launch, train, write_task
 
 SHORT = tuple(c for c in MATRIX if c.freeze != "vision" and (c.dtype == "float32" or c.method == "dpo"))
 """What the default suite trains; the rest is slow."""
@@ -32,19 +32,13 @@ def reward(pairs: list[Pair], checkpoint: Path, tmp_path_factory: pytest.TempPat
 def one_and_two(
     pairs: list[Pair], checkpoint: Path, reward: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    return trained(SHORT, pairs, checkpoint, reward, tmp_path_factory.mktemp("both"), FEW_PICTURES)
-
-
-def trained(
-    cases: Sequence[Case], pairs: list[Pair], checkpoint: Path, reward: Path, folder: Path, *by_two_alone: Case
-) -> tuple[Path, Path]:
-    """Folders of trainings by one process and by two; the two run them in one launch, so torch is imported once."""
+    """Folders of trainings by one process and by two, which are forked where torch is imported."""
+    folder = tmp_path_factory.mktemp("both")
     one, two = folder / "one", folder / "two"
-    for case in cases:
+    for case in SHORT:
         train(case, pairs, checkpoint, reward, one)
-    done = launch((*cases, *by_two_alone), pairs, checkpoint, reward, two)
-    errors = {path.stem: path.read_text("utf-8") for path in two.glob("*.error")}
-    assert done.returncode == 0, errors or done.stderr[-3000:]
+    write_task((*SHORT, FEW_PICTURES), pairs, checkpoint, reward, two)
+    processes.launch("-m", "tests.align.launches", str(two))
     return one, two
 
 
@@ -58,7 +52,12 @@ def test_two_processes_have_the_losses_of_one_in_the_rest_of_the_matrix(
     pairs: list[Pair], checkpoint: Path, reward: Path, tmp_path: Path
 ) -> None:
     rest = [case for case in MATRIX if case not in SHORT]
-    folders = trained(rest, pairs, checkpoint, reward, tmp_path)
+    folders = tmp_path / "one", tmp_path / "two"
+    for case in rest:
+        train(case, pairs, checkpoint, reward, folders[0])
+    done = launch(rest, pairs, checkpoint, reward, folders[1])
+    errors = {path.stem: path.read_text("utf-8") for path in folders[1].glob("*.error")}
+    assert done.returncode == 0, errors or done.stderr[-3000:]
     assert {c.name: d for c in rest if (d := difference(c, *folders)) > TOLERANCE[c.dtype]} == {}
 
 

@@ -44,7 +44,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "import spavl, sys; assert 'site' in spavl.__file__, spavl.__file__; from spavl.__main__ import main; main()"
     )
     env = {**environment(), "PYTHONPATH": str(folder / "site")}
-    command = [sys.executable, "-c", where, "demo", "--limit", "40", "--seed", "5"]
+    command = [sys.executable, "-c", where, "demo", "--limit", "16", "--seed", "5"]
     done = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "runs/demo/report.html" in done.stdout
@@ -57,7 +57,7 @@ def test_the_summary_has_every_model_and_metric_with_its_interval_and_n(demo: Pa
     for rates in summary["models"].values():
         assert set(rates) == METRICS
         for rate in rates.values():
-            assert rate["low"] <= rate["value"] <= rate["high"] and rate["n"] >= 40
+            assert rate["low"] <= rate["value"] <= rate["high"] and rate["n"] >= 16
     assert set(summary["paired"]) == METRICS == set(summary["paired_by_model"]["ppo"])
     assert {"fixed", "broken", "p"} <= set(summary["paired"]["unsafe_rate"])
     assert summary["seed"] == 5 and summary["wall_seconds"] > 0 and summary["peak_rss_mb"] > 0

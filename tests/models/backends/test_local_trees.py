@@ -100,7 +100,7 @@ def test_sampled_words_are_those_of_plain_generate(world: World, pictures: list[
 
 
 def test_an_answer_does_not_depend_on_its_batch(world: World, pictures: list[ImageRef]) -> None:
-    requests = mixed(pictures, Sampling(temperature=0.8, max_tokens=20))
+    requests = mixed(pictures, Sampling(temperature=0.8, max_tokens=8))
     together = words(world.trees.answer(requests))
     assert [words(world.trees.answer([request]))[0] for request in requests] == together
 
