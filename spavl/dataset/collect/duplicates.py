@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spavl.dataset.collect.alignment import AGREES, agreement, thumbnail
+from spavl.similarity.alignment import AGREES, agreement, thumbnail
 from spavl.dataset.collect.candidate import Unusable
 from spavl.dataset.collect.inspect import Inspected
 from spavl.pictures import open_upright
