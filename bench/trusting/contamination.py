@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from bench.measures import Measure, run
-from spavl.contamination.pictures import OtherPictures, matches
+from spavl.contamination.other_pictures import OtherPictures
+from spavl.contamination.pictures import matches
 from spavl.pictures import Picture
 from spavl.pipeline.contamination import ContaminationRequest, contamination
 from spavl.preferences.hub_file import SCHEMA

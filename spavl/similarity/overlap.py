@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from spavl.similarity.alignment import AGREES
 from spavl.similarity.keypoint_index import Placed
 
+AGREES: Final = 0.9
+"""Least share of the variation of the shared part that is equal in both; small parts, encoded again, lose some."""
 SMALL: Final = 128
 """Longest side in pixels of the copies that are compared."""
 LEAST_SHARED: Final = 0.5
