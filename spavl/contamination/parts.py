@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from spavl.contamination.other_pictures import OtherPictures
-from spavl.contamination.table import MOST
 from spavl.errors import DataError
 from spavl.pictures import Picture
 from spavl.progress import OnProgress
@@ -60,12 +59,11 @@ def _of_batch(
     """What is found of some pictures of the dataset, of which the first is at a place."""
     asked = [np.frombuffer(points or b"", DTYPE) for points in rows["keypoints"]]
     for number, placed in groupby(index.placed(asked), attrgetter("asked")):
-        best = sorted(placed, key=attrgetter("matches"), reverse=True)[:MOST]
-        yield from _confirmed(rows["key"][number], picture_of(first + number), best, numbers, into)
+        yield from _confirmed(rows["key"][number], picture_of(first + number), placed, numbers, into)
 
 
 def _confirmed(
-    key: str, picture: Picture, placed: Sequence[Placed], numbers: Sequence[int], into: OtherPictures
+    key: str, picture: Picture, placed: Iterable[Placed], numbers: Sequence[int], into: OtherPictures
 ) -> Iterator[Found]:
     """The pictures of the other that one has a part in common with by its pixels too."""
     try:

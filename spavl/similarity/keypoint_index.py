@@ -15,6 +15,8 @@ CROWDED: Final = 512
 """Keypoints from which on a code is so common that it is not looked up."""
 MOST_MATCHES: Final = 32
 """Matches of two pictures that are compared with each other."""
+MOST_PLACED: Final = 20
+"""Pictures of the index that one is placed in at most, those with most matches."""
 LEAST_MATCHES: Final = 3
 """Matches of two pictures that must agree on where one lies in the other."""
 LEAST_APART: Final = 0.03
@@ -64,7 +66,7 @@ class KeypointIndex:
         np.cumsum(np.bincount(codes, minlength=1 << BITS), out=self._starts[1:])
 
     def placed(self, asked: Sequence[Keypoints]) -> Iterator[Placed]:
-        """Where pictures may lie in those of the index; each two of them once, in order.
+        """Where pictures may lie in those of the index, in the order in which they are asked; each two of them once.
 
         Args:
             asked: keypoints of each picture.
@@ -76,7 +78,8 @@ class KeypointIndex:
         several = np.bincount(both, minlength=1)[both] >= LEAST_MATCHES
         order = np.flatnonzero(several)[np.argsort(both[several], kind="stable")]
         both, here, there = both[order], geometry_of(points)[mine[order]], self._geometry[other[order]]
-        for first, last in _segments(both, _agree_with_another(both, here, there)):
+        agree = _agree_with_another(both, here, there)
+        for first, last in _likely(both, both // max(self._count, 1), agree):
             found = _fitted(here[first:last], there[first:last])
             if found is not None:
                 yield Placed(*map(int, divmod(both[first], self._count)), *found)
@@ -115,14 +118,21 @@ def _agree_with_another(both: Numbers, here: Numbers, there: Numbers) -> NDArray
     return agree
 
 
-def _segments(both: Numbers, agree: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """First and last of the matches of each two pictures of which enough agree with another one."""
+def _likely(both: Numbers, of: Numbers, agree: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """First and last of the matches of each two pictures of which enough agree with another one.
+
+    Of the pictures that one may lie in, those come first with which most matches agree, and at most `MOST_PLACED`.
+    """
     if not len(both):
         return
     starts = np.flatnonzero(np.diff(both, prepend=both[0] - 1))
-    enough = np.add.reduceat(agree, starts, dtype=np.int64) >= LEAST_MATCHES
-    for first, last in zip(starts[enough], np.append(starts[1:], len(both))[enough], strict=True):
-        yield int(first), int(min(last, first + MOST_MATCHES))
+    ends, counts = np.append(starts[1:], len(both)), np.add.reduceat(agree, starts, dtype=np.int64)
+    enough = np.flatnonzero(counts >= LEAST_MATCHES)
+    order = enough[np.lexsort((-counts[enough], of[starts[enough]]))]
+    asked = of[starts[order]]
+    rank = np.arange(len(asked)) - np.searchsorted(asked, asked)
+    for one in order[rank < MOST_PLACED]:
+        yield int(starts[one]), int(min(ends[one], starts[one] + MOST_MATCHES))
 
 
 def _fitted(here: Numbers, there: Numbers) -> tuple[float, float, float, int] | None:

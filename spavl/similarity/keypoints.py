@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, minimum_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 SIDE: Final = 256
 """Longest side in pixels of the copy in which keypoints are looked for."""
@@ -125,11 +125,9 @@ def _blurred(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _extrema(change: NDArray[np.float32]) -> tuple[Numbers, Numbers]:
     """Scale, row and column of each blob, `[K, 3]`, and its signed contrast."""
-    most, least = maximum_filter(change, 3) == change, minimum_filter(change, 3) == change
-    there = (most & (change > CONTRAST)) | (least & (change < -CONTRAST))
-    for axis in range(3):
-        np.moveaxis(there, axis, 0)[[0, -1]] = False
-    at = np.stack(np.nonzero(there), 1)
+    inner = change[1:-1, 1:-1, 1:-1]
+    most, least = (_of_neighbours(change, choose) == inner for choose in (np.maximum, np.minimum))
+    at = np.stack(np.nonzero((most & (inner > CONTRAST)) | (least & (inner < -CONTRAST))), 1) + 1
     value = change[tuple(at.T)]
     first, second = zip(*(_slopes(change, at, axis) for axis in range(3)), strict=True)
     mixed = sum(sign * change[at[:, 0], at[:, 1] + down, at[:, 2] + right] / 4
@@ -141,6 +139,14 @@ def _extrema(change: NDArray[np.float32]) -> tuple[Numbers, Numbers]:
                         (mixed * first[1] - second[1] * first[2]) / area], 1)  # fmt: skip
     off = np.clip(np.nan_to_num(off), -MOST_OFF, MOST_OFF)
     return (at + off)[blob], value[blob]
+
+
+def _of_neighbours(change: NDArray[np.float32], choose: np.ufunc) -> NDArray[np.float32]:
+    """The largest, or the least, of each number and its neighbours along all axes; the outermost are left out."""
+    for axis in range(3):
+        along = np.moveaxis(change, axis, 0)
+        change = np.moveaxis(choose(choose(along[:-2], along[2:]), along[1:-1]), 0, axis)
+    return change
 
 
 def _slopes(change: NDArray[np.float32], at: Numbers, axis: int) -> tuple[Numbers, Numbers]:

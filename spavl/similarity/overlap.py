@@ -8,10 +8,13 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from spavl.similarity.alignment import AGREES
 from spavl.similarity.keypoint_index import Placed
 
-AGREES: Final = 0.9
-"""Least share of the variation of the shared part that is equal in both; small parts, encoded again, lose some."""
+SURE_MATCHES: Final = 6
+"""Matches of keypoints from which on two pictures are likely to share something."""
+AGREES_SURELY: Final = 0.9
+"""Least agreement of pixels then; a small part that is encoded again loses some."""
 SMALL: Final = 128
 """Longest side in pixels of the copies that are compared."""
 LEAST_SHARED: Final = 0.5
@@ -45,11 +48,14 @@ class Overlap:
     """Share of the first picture's area that is in the other."""
     of_other: float
     """Share of the other's area that is in the first."""
+    matches: int
+    """Keypoints that say so."""
 
     @property
     def same(self) -> bool:
         """Whether one is a part of the other, or a large part of one is."""
-        return self.agreement >= AGREES and max(self.of_one, self.of_other) >= LEAST_SHARED
+        least = AGREES if self.matches < SURE_MATCHES else AGREES_SURELY
+        return self.agreement >= least and max(self.of_one, self.of_other) >= LEAST_SHARED
 
     @property
     def whole(self) -> bool:
@@ -87,7 +93,7 @@ def overlap(one: Image.Image, other: Image.Image, placed: Placed) -> Overlap:
             best, box = better, moved
         else:
             step /= 2
-    return Overlap(best, *_shares(one, other, box))
+    return Overlap(best, *_shares(one, other, box), placed.matches)
 
 
 def _moved(box: Box, step: float) -> list[Box]:
