@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -22,10 +23,25 @@ def drawn(number: int) -> Image.Image:
     return Image.fromarray(picture(number))
 
 
+def detailed(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture with details of every size."""
+    generator = np.random.default_rng(seed)
+    pixels = sum(
+        np.asarray(Image.fromarray(generator.integers(0, 256, (2**n, 2**n, 3), np.uint8)).resize(size), float)
+        for n in range(1, 7)
+    )  # fmt: skip
+    return Image.fromarray((pixels / 6).astype(np.uint8))
+
+
 def png(number: int) -> bytes:
     """A picture as the bytes of a file."""
+    return png_of(drawn(number))
+
+
+def png_of(image: Image.Image) -> bytes:
+    """A picture as the bytes of a file."""
     out = BytesIO()
-    drawn(number).save(out, "PNG")
+    image.save(out, "PNG")
     return out.getvalue()
 
 

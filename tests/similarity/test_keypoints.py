@@ -14,22 +14,10 @@ from spavl.similarity import keypoint_index
 from spavl.similarity.keypoint_index import KeypointIndex, Placed
 from spavl.similarity.keypoints import BITS, DTYPE, UNSURE, codes_of, keypoints
 from spavl.similarity.overlap import overlap, small_copy
+from tests.contamination.dataset import detailed
 
 COUNT = 8
-SIZE = (320, 240)
-
-
-def noisy(seed: int) -> Image.Image:
-    """A picture with details of every size."""
-    generator = np.random.default_rng(seed)
-    pixels = sum(
-        np.asarray(Image.fromarray(generator.integers(0, 256, (2**n, 2**n, 3), np.uint8)).resize(SIZE), float)
-        for n in range(1, 7)
-    )  # fmt: skip
-    return Image.fromarray((pixels / 6).astype(np.uint8))
-
-
-WHOLE = [noisy(seed) for seed in range(COUNT)]
+WHOLE = [detailed(seed) for seed in range(COUNT)]
 INDEX = KeypointIndex([keypoints(one) for one in WHOLE])
 
 
