@@ -99,7 +99,8 @@ def _kinds(drop: list[str] | None) -> list[str] | None:
 def _print(found: Contamination, request: ContaminationRequest) -> None:
     from spavl.cli.terminal import say, table
 
-    head = ["compared with", "items", "shared", "pairs", "text", "near text", "picture", "near picture", "cropped", "both"]
+    kinds = ["text", "near text", "picture", "near picture", "cropped picture"]
+    head = ["compared with", "items", "shared", "pairs", *kinds, "both"]
     table("What the dataset shares", head, [_row(one) for one in found.by_other], right=1)
     for one in found.by_other:
         if one.note:

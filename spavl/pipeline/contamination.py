@@ -161,9 +161,7 @@ def _unread(dataset: PreferenceDataset) -> int:
     return int(count)
 
 
-def _clean(
-    dataset: PreferenceDataset, table: Path, request: ContaminationRequest, others: Sequence[Other]
-) -> Cleaned:
+def _clean(dataset: PreferenceDataset, table: Path, request: ContaminationRequest, others: Sequence[Other]) -> Cleaned:
     assert request.clean is not None
     why = f"text or picture is shared with {', '.join(other.name for other in others)}"
     drop = flagged(table, request.drop)
@@ -174,7 +172,8 @@ def _summary(made: Contamination, request: ContaminationRequest) -> dict[str, An
     cleaned = made.cleaned
     return {
         "spavl": __version__, "source": Path(request.source).name, "threshold": request.threshold,
-        "distance": request.distance, "crops": request.crops, "not_compared": list(made.not_compared), "pairs": made.pairs, "shared": made.shared, "unread": made.unread,
+        "distance": request.distance, "crops": request.crops, "not_compared": list(made.not_compared),
+        "pairs": made.pairs, "shared": made.shared, "unread": made.unread,
         "against": [asdict(one) for one in made.by_other],
         "cleaned": None if cleaned is None else {**asdict(cleaned), "folder": str(cleaned.folder)},
     }  # fmt: skip

@@ -15,7 +15,7 @@ from PIL import Image
 from spavl.errors import DataError
 from spavl.pictures import Picture
 from spavl.preferences.dataset import PreferenceDataset
-from spavl.progress import OnProgress, Progress
+from spavl.progress import Progress
 from spavl.similarity.keypoints import keypoints
 from spavl.similarity.pdq import pdq
 from spavl.tables import write_batches
@@ -36,7 +36,7 @@ Hashed = tuple[str, int | None, int | None, str | None, int | None, str | None]
 
 
 def picture_hashes(dataset: PreferenceDataset, progress: Progress) -> Path:
-    """The table of the hashes of all distinct pictures, made now unless it is there. Columns: those of `SCHEMA`, or more.
+    """The table of the hashes of all distinct pictures, made now unless it is there. Columns: at least `SCHEMA`.
 
     Args:
         dataset: an open dataset.

@@ -98,13 +98,14 @@ class KeypointIndex:
 
 def _agree(here: Numbers, there: Numbers, here_too: Numbers, there_too: Numbers) -> NDArray[np.bool_]:
     """Whether two matches agree on how large one picture is in the other, by left, top and scale of each keypoint."""
-    one, other = here_too[..., :2] - here[..., :2], there_too[..., :2] - there[..., :2]
-    long, long_there = np.hypot(one[..., 0], one[..., 1]), np.hypot(other[..., 0], other[..., 1])
+    across, across_there = here_too[..., :2] - here[..., :2], there_too[..., :2] - there[..., :2]
+    long, long_there = np.linalg.norm(across, axis=-1), np.linalg.norm(across_there, axis=-1)
     apart = np.minimum(long, long_there) >= LEAST_APART
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.log2(long_there / long)
-    same = [np.abs(size - np.log2(b[..., 2] / a[..., 2])) <= SAME_SCALE for a, b in ((here, there), (here_too, there_too))]
-    upright = (one * other).sum(axis=-1) >= UPRIGHT * long * long_there
+    same = [np.abs(size - np.log2(other[..., 2] / one[..., 2])) <= SAME_SCALE
+            for one, other in ((here, there), (here_too, there_too))]  # fmt: skip
+    upright = (across * across_there).sum(axis=-1) >= UPRIGHT * long * long_there
     agree: NDArray[np.bool_] = apart & upright & same[0] & same[1]
     return agree
 

@@ -1,8 +1,8 @@
 """Keypoints of a picture, each with a code of what is around it: a picture and a part of it have many in common.
 
-Keypoints are blobs, the extrema of differences of Gaussians over place and scale (Lowe, "Distinctive Image Features from
-Scale-Invariant Keypoints", 2004). A code is the signs of low frequencies of the surroundings, so that codes are looked
-up and never compared one by one; the frequencies whose signs are least certain are noted with it.
+Keypoints are blobs, the extrema of differences of Gaussians over place and scale (Lowe, "Distinctive Image Features
+from Scale-Invariant Keypoints", 2004). A code is the signs of low frequencies of the surroundings, so that codes are
+looked up and never compared one by one; the frequencies whose signs are least certain are noted with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether two pictures show the same where one lies over the other, by their pixels: keypoints propose, this decides."""
+"""Whether two pictures show the same where one lies over the other, by pixels: keypoints propose, this decides."""
 
 from __future__ import annotations
 

@@ -67,3 +67,14 @@ def write_questions(path: Path, *rows: dict[str, Any]) -> Path:
     """A file of questions."""
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     return path
+
+
+def write_shown(path: Path, *pictures: Image.Image) -> Path:
+    """A dataset with a pair for each picture."""
+    rows = [
+        {"image": {"bytes": png_of(shown), "path": None}, "question": question(number), "chosen": "an answer",
+         "rejected": "another"}
+        for number, shown in enumerate(pictures)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -15,7 +14,7 @@ from spavl.cli.commands import app
 from spavl.errors import DataError, SettingsError
 from spavl.pipeline.contamination import Contamination, ContaminationRequest, contamination, settings_session
 from spavl.progress import NoProgress
-from tests.contamination.dataset import detailed, drawn, png, png_of, question, write_dataset, write_questions
+from tests.contamination.dataset import detailed, drawn, png, question, write_dataset, write_questions, write_shown
 
 
 def found(folder: Path, *against: Path, **changes: Any) -> tuple[Contamination, list[dict[str, Any]]]:
@@ -65,9 +64,7 @@ def test_cropped_pictures_are_found_whichever_is_the_part_and_not_where_nobody_a
     folder.mkdir()
     whole = [detailed(seed) for seed in range(4)]
     parts = [one.crop((80, 20, 300, 200)) for one in whole]
-    rows = [{"image": {"bytes": png_of(shown), "path": None}, "question": question(number), "chosen": "an answer",
-             "rejected": "another"} for number, shown in enumerate((parts[0], whole[1], whole[2], detailed(9)))]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    write_shown(tmp_path / "train.parquet", parts[0], whole[1], whole[2], detailed(9))
     whole[0].save(folder / "around.png")
     parts[1].resize((330, 270)).save(folder / "part.jpg", quality=60)
     whole[3].save(folder / "other.png")
@@ -84,9 +81,7 @@ def test_cropped_pictures_are_found_whichever_is_the_part_and_not_where_nobody_a
 def test_pictures_that_are_found_by_their_hashes_are_not_named_again_as_cropped(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     again = detailed(1).crop((2, 2, 318, 238)).resize((160, 120))
-    rows = [{"image": {"bytes": png_of(detailed(1)), "path": None}, "question": question(1), "chosen": "an answer",
-             "rejected": "another"}]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    write_shown(tmp_path / "train.parquet", detailed(1))
     again.save(tmp_path / "pictures/again.jpg", quality=80)
     _, found_rows = found(tmp_path, tmp_path / "pictures")
     assert kinds(found_rows) == {(0, "again.jpg", "picture_near")}
@@ -181,8 +176,8 @@ def test_benchmarks_of_the_settings_are_compared_without_a_guard(tmp_path: Path)
     file = write_questions(tmp_path / "q.jsonl", {"id": "a", "question": question(3), "image": "shown.png",
                                                   "harmful": True})  # fmt: skip
     settings = tmp_path / "my.yaml"
-    mine: list[dict[str, str]] = [{"kind": "file", "name": "mine", "path": str(file)}, {"kind": "miniworld", "name": "drawn"}]
-    settings.write_text(json.dumps({"evaluate": {"benchmarks": mine}}))
+    benchmarks = [{"kind": "file", "name": "mine", "path": str(file)}, {"kind": "miniworld", "name": "drawn"}]
+    settings.write_text(json.dumps({"evaluate": {"benchmarks": benchmarks}}))
     write_dataset(tmp_path / "train.parquet")
     request = ContaminationRequest(source=str(tmp_path / "train.parquet"), out=tmp_path / "found",
                                    cache=tmp_path / "cache")  # fmt: skip
