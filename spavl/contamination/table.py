@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,9 +17,9 @@ SCHEMA: Final = pa.schema(
      ("kind", pa.string()), ("similarity", pa.float64()), ("items", pa.int64())]
 )  # fmt: skip
 """Columns: those of `Shared`."""
-KINDS: Final = ("exact", "near", "picture_same", "picture_near")
-"""What may be shared: the text but for case and punctuation, most of the text, a picture's bytes, or nearly the same
-picture."""
+KINDS: Final = ("exact", "near", "picture_same", "picture_near", "picture_cropped")
+"""What may be shared: the text but for case and punctuation, most of the text, a picture's bytes, nearly the same
+picture, or a picture of which one is a part of the other."""
 MOST: Final = 20
 """Most items that are named for one text or picture of a dataset: the most similar ones."""
 SLICE: Final = 10_000
@@ -41,7 +41,7 @@ class Shared:
     kind: str
     """One of `KINDS`."""
     similarity: float
-    """From 0 to 1: Jaccard's of texts, or the share of equal bits of two hashes."""
+    """From 0 to 1: Jaccard's of texts, the share of equal bits of two hashes, or of the variation of equal pixels."""
     items: int
     """Items that have this very text or picture."""
 
@@ -104,10 +104,12 @@ def counted(table: Path, against: str) -> dict[str, int]:
     return {**dict(rows), "pairs": pairs, "both": both, "items": items}
 
 
-def flagged(table: Path) -> list[int]:
-    """Numbers of the pairs that share something with any other, in order.
+def flagged(table: Path, kinds: Sequence[str] = KINDS) -> list[int]:
+    """Numbers of the pairs that share something of some kinds with any other, in order.
 
     Args:
         table: of what is shared.
+        kinds: some of `KINDS`.
     """
-    return [number for (number,) in query("SELECT DISTINCT number FROM shared ORDER BY number", shared=table)]
+    found = "SELECT DISTINCT number FROM shared WHERE list_contains(?, kind) ORDER BY number"
+    return [number for (number,) in query(found, [list(kinds)], shared=table)]

@@ -14,7 +14,8 @@ from spavl.config import Settings, load_settings
 from spavl.config.benchmarks import MiniworldBenchmark
 from spavl.contamination.open_other import open_other
 from spavl.contamination.other import Other, OtherItem
-from spavl.contamination.pictures import OtherPictures, hashed_pictures, shared_pictures
+from spavl.contamination.other_pictures import OtherPictures, hashed_pictures
+from spavl.contamination.pictures import shared_pictures
 from spavl.contamination.table import KINDS, SCHEMA, Counts, Shared, counted, flagged, tables_of
 from spavl.contamination.texts import THRESHOLD, shared_texts
 from spavl.errors import SettingsError
@@ -30,7 +31,7 @@ from spavl.pipeline.exports import CACHE, dataset_folder
 from spavl.pipeline.session import Session
 from spavl.preferences.clean import Cleaned, check_free, write_clean
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
-from spavl.preferences.picture_hashes import HASHES, picture_hashes
+from spavl.preferences.picture_hashes import hashes_of, picture_hashes, picture_keypoints
 from spavl.progress import Progress
 from spavl.run import Run
 from spavl.similarity.pdq import NEAR
@@ -52,11 +53,15 @@ class ContaminationRequest:
     out: Path | None = None
     """Folder of what is found; None: beside the run, or named after the source."""
     clean: Path | None = None
-    """Folder of the pairs that share nothing; None: it is not written."""
+    """Folder of the pairs that are kept; None: it is not written."""
+    drop: Sequence[str] = KINDS
+    """Kinds of what is shared whose pairs are not kept."""
     threshold: float = THRESHOLD
     """Least Jaccard similarity of texts that are nearly the same."""
     distance: int = NEAR
     """Most bits by which the PDQ hashes of nearly equal pictures differ."""
+    crops: bool = True
+    """Whether pictures of which one is a part of the other are looked for."""
     cache: Path = CACHE
     """Folder of converted pairs."""
 
@@ -75,6 +80,8 @@ class Contamination:
     """What it shares with each."""
     unread: int
     """Pictures of the dataset that cannot be read."""
+    not_compared: tuple[str, ...] = ()
+    """Benchmarks of the settings that were not compared: their items are drawn when they are evaluated."""
     cleaned: Cleaned | None = None
     """The clean dataset, where it was asked for."""
 
@@ -92,8 +99,7 @@ def contamination(request: ContaminationRequest, progress: Progress, session: Se
         DataError: a dataset or another cannot be read.
         RunError: a folder cannot be written.
     """
-    if request.clean is not None:
-        check_free(request.clean, dataset_folder(request.source))
+    _check(request)
     others = _others(request, session)
     dataset = open_dataset(dataset_folder(request.source), cache=request.cache)
     out = request.out or _out_of(request.source)
@@ -101,15 +107,23 @@ def contamination(request: ContaminationRequest, progress: Progress, session: Se
     found = (shared for other in others for shared in _shared(dataset, other, request, progress, unread))
     write_batches(out / TABLE, SCHEMA, tables_of(found))
     counts = tuple(_counts(out / TABLE, other, *unread[other.name]) for other in others)
-    drop = flagged(out / TABLE)
     made = Contamination(
-        folder=out, pairs=len(dataset.pairs), shared=len(drop), by_other=counts, unread=_unread(dataset)
+        folder=out, pairs=len(dataset.pairs), shared=len(flagged(out / TABLE)), by_other=counts,
+        unread=_unread(dataset), not_compared=_not_compared(session),
     )  # fmt: skip
     write_json(out / SUMMARY, _summary(made, request))
     if request.clean is not None:
-        made = replace(made, cleaned=_clean(dataset, drop, request.clean, others))
+        made = replace(made, cleaned=_clean(dataset, out / TABLE, request, others))
         write_json(out / SUMMARY, _summary(made, request))
     return made
+
+
+def _check(request: ContaminationRequest) -> None:
+    if request.clean is not None:
+        check_free(request.clean, dataset_folder(request.source))
+    if strange := sorted(set(request.drop) - set(KINDS)):
+        raise SettingsError(f"Nothing that is shared is of the kind {', '.join(strange)}", where="--drop",
+                            try_=f"some of {', '.join(KINDS)}")  # fmt: skip
 
 
 def _shared(
@@ -121,12 +135,12 @@ def _shared(
         yield from shared_texts(dataset, other, on_progress, threshold=request.threshold)
     with OtherPictures(request.distance) as pictures:
         with progress.bar(f"{other.name}: hashing pictures") as on_progress:
-            items = hashed_pictures(other, pictures, on_progress)
+            items = hashed_pictures(other, pictures, on_progress, parts=request.crops)
         unread[other.name] = items, pictures.unread
         if len(pictures):
-            hashes = picture_hashes(dataset, progress)
+            hashes = picture_keypoints(dataset, progress) if request.crops else picture_hashes(dataset, progress)
             with progress.bar(f"{other.name}: pictures") as on_progress:
-                yield from shared_pictures(dataset, hashes, other.name, pictures, on_progress)
+                yield from shared_pictures(dataset, hashes, other.name, pictures, on_progress, parts=request.crops)
 
 
 def _counts(table: Path, other: Other, items: int, unread: int) -> Counts:
@@ -140,23 +154,26 @@ def _counts(table: Path, other: Other, items: int, unread: int) -> Counts:
 
 def _unread(dataset: PreferenceDataset) -> int:
     """Pictures of the dataset that cannot be read; none where nothing has pictures to compare them with."""
-    hashes = dataset.folder / HASHES
-    if not hashes.is_file():
+    hashes = hashes_of(dataset)
+    if hashes is None:
         return 0
     ((count,),) = query("SELECT count(*) FROM hashes WHERE fault IS NOT NULL", hashes=hashes)
     return int(count)
 
 
-def _clean(dataset: PreferenceDataset, drop: Sequence[int], out: Path, others: Sequence[Other]) -> Cleaned:
+def _clean(dataset: PreferenceDataset, table: Path, request: ContaminationRequest, others: Sequence[Other]) -> Cleaned:
+    assert request.clean is not None
     why = f"text or picture is shared with {', '.join(other.name for other in others)}"
-    return write_clean(dataset, drop, out, note={"why": why})
+    drop = flagged(table, request.drop)
+    return write_clean(dataset, drop, request.clean, note={"why": why, "kinds": list(request.drop)})
 
 
 def _summary(made: Contamination, request: ContaminationRequest) -> dict[str, Any]:
     cleaned = made.cleaned
     return {
         "spavl": __version__, "source": Path(request.source).name, "threshold": request.threshold,
-        "distance": request.distance, "pairs": made.pairs, "shared": made.shared, "unread": made.unread,
+        "distance": request.distance, "crops": request.crops, "not_compared": list(made.not_compared),
+        "pairs": made.pairs, "shared": made.shared, "unread": made.unread,
         "against": [asdict(one) for one in made.by_other],
         "cleaned": None if cleaned is None else {**asdict(cleaned), "folder": str(cleaned.folder)},
     }  # fmt: skip
@@ -203,6 +220,12 @@ def benchmarks_as_others(session: Session) -> list[Other]:
                             try_="name one: `spavl settings evaluate` explains them")  # fmt: skip
     opened = [(open_benchmark(spec, _tools(session, spec.name), allow_code=session.allow_code), spec) for spec in specs]
     return [_of_benchmark(benchmark, source_of(spec)) for benchmark, spec in opened]
+
+
+def _not_compared(session: Session | None) -> tuple[str, ...]:
+    """Benchmarks whose items come from no file."""
+    specs = [] if session is None else session.settings.evaluate.benchmarks
+    return tuple(spec.name for spec in specs if isinstance(spec, MiniworldBenchmark))
 
 
 def _tools(session: Session, name: str) -> BenchmarkTools:

@@ -120,6 +120,14 @@ class PairTable(Sequence[Pair]):
         """Every distinct picture, one by one."""
         return map(self._picture, range(self._pictures.num_rows))
 
+    def picture(self, number: int) -> Picture:
+        """A distinct picture.
+
+        Args:
+            number: its place among `pictures`.
+        """
+        return self._picture(number)
+
     def read_as(self) -> list[dict[str, Any]]:
         """Of each file of the source its name, its `form`, and the columns that were `unread`."""
         return list(json.loads((self.folder / READ_AS).read_text("utf-8")))

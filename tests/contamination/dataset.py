@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -22,10 +23,25 @@ def drawn(number: int) -> Image.Image:
     return Image.fromarray(picture(number))
 
 
+def detailed(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture with details of every size."""
+    generator = np.random.default_rng(seed)
+    pixels = sum(
+        np.asarray(Image.fromarray(generator.integers(0, 256, (2**n, 2**n, 3), np.uint8)).resize(size), float)
+        for n in range(1, 7)
+    )  # fmt: skip
+    return Image.fromarray((pixels / 6).astype(np.uint8))
+
+
 def png(number: int) -> bytes:
     """A picture as the bytes of a file."""
+    return png_of(drawn(number))
+
+
+def png_of(image: Image.Image) -> bytes:
+    """A picture as the bytes of a file."""
     out = BytesIO()
-    drawn(number).save(out, "PNG")
+    image.save(out, "PNG")
     return out.getvalue()
 
 
@@ -50,4 +66,15 @@ def write_dataset(path: Path, **changes: Any) -> Path:
 def write_questions(path: Path, *rows: dict[str, Any]) -> Path:
     """A file of questions."""
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+def write_shown(path: Path, *pictures: Image.Image) -> Path:
+    """A dataset with a pair for each picture."""
+    rows = [
+        {"image": {"bytes": png_of(shown), "path": None}, "question": question(number), "chosen": "an answer",
+         "rejected": "another"}
+        for number, shown in enumerate(pictures)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), path)
     return path

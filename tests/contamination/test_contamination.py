@@ -14,7 +14,7 @@ from spavl.cli.commands import app
 from spavl.errors import DataError, SettingsError
 from spavl.pipeline.contamination import Contamination, ContaminationRequest, contamination, settings_session
 from spavl.progress import NoProgress
-from tests.contamination.dataset import drawn, png, question, write_dataset, write_questions
+from tests.contamination.dataset import detailed, drawn, png, question, write_dataset, write_questions, write_shown
 
 
 def found(folder: Path, *against: Path, **changes: Any) -> tuple[Contamination, list[dict[str, Any]]]:
@@ -59,6 +59,36 @@ def test_the_same_and_resized_pictures_are_found_and_others_are_not(tmp_path: Pa
     assert made.by_other[0].unread == 1
 
 
+def test_cropped_pictures_are_found_whichever_is_the_part_and_not_where_nobody_asks(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    whole = [detailed(seed) for seed in range(4)]
+    parts = [one.crop((80, 20, 300, 200)) for one in whole]
+    write_shown(tmp_path / "train.parquet", parts[0], whole[1], whole[2], detailed(9))
+    whole[0].save(folder / "around.png")
+    parts[1].resize((330, 270)).save(folder / "part.jpg", quality=60)
+    whole[3].save(folder / "other.png")
+    parts[2].save(folder / "read.png")
+    made, found_rows = found(tmp_path, folder)
+    cropped = {(0, "around.png", "picture_cropped"), (1, "part.jpg", "picture_cropped"),
+               (2, "read.png", "picture_cropped")}  # fmt: skip
+    assert kinds(found_rows) == cropped
+    assert all(0.9 <= row["similarity"] <= 1 for row in found_rows)
+    assert made.by_other[0].pairs_by_kind["picture_cropped"] == 3
+    assert kinds(found(tmp_path, folder, crops=False)[1]) == set()
+
+
+def test_pictures_that_are_found_by_their_hashes_are_not_named_again_as_cropped(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    again = detailed(1).crop((2, 2, 318, 238)).resize((160, 120))
+    write_shown(tmp_path / "train.parquet", detailed(1))
+    again.save(tmp_path / "pictures/again.jpg", quality=80)
+    _, found_rows = found(tmp_path, tmp_path / "pictures")
+    assert kinds(found_rows) == {(0, "again.jpg", "picture_near")}
+    _, found_rows = found(tmp_path, tmp_path / "pictures", distance=0)
+    assert kinds(found_rows) == {(0, "again.jpg", "picture_near")}, "by its pixels"
+
+
 def test_text_and_picture_of_one_item_are_counted_together(tmp_path: Path) -> None:
     (tmp_path / "shown.png").write_bytes(png(3))
     file = write_questions(tmp_path / "q.jsonl", {"id": "a", "question": question(3), "image": "shown.png"},
@@ -98,6 +128,18 @@ def test_the_clean_dataset_lacks_what_is_shared_keeps_its_columns_and_shares_not
     assert (again.pairs, again.shared) == (8, 0)
 
 
+def test_the_clean_dataset_lacks_the_kinds_that_are_named_and_no_others(tmp_path: Path) -> None:
+    edited = question(4).replace("stand", "lie")
+    file = write_questions(tmp_path / "q.jsonl", {"question": question(2)}, {"question": edited})
+    made, _ = found(tmp_path, file, clean=tmp_path / "clean", drop=["exact", "picture_cropped"])
+    assert made.shared == 2
+    assert made.cleaned is not None
+    assert (made.cleaned.kept, made.cleaned.dropped) == (9, 1)
+    assert json.loads((tmp_path / "clean/clean.json").read_text())["kinds"] == ["exact", "picture_cropped"]
+    with pytest.raises(SettingsError, match="of the kind cropped"):
+        found(tmp_path, file, clean=tmp_path / "clean", drop=["cropped"])
+
+
 def test_nothing_is_written_over_what_no_cleaning_made(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine")
@@ -134,13 +176,18 @@ def test_benchmarks_of_the_settings_are_compared_without_a_guard(tmp_path: Path)
     file = write_questions(tmp_path / "q.jsonl", {"id": "a", "question": question(3), "image": "shown.png",
                                                   "harmful": True})  # fmt: skip
     settings = tmp_path / "my.yaml"
-    settings.write_text(json.dumps({"evaluate": {"benchmarks": [{"kind": "file", "name": "mine", "path": str(file)}]}}))
+    benchmarks = [{"kind": "file", "name": "mine", "path": str(file)}, {"kind": "miniworld", "name": "drawn"}]
+    settings.write_text(json.dumps({"evaluate": {"benchmarks": benchmarks}}))
     write_dataset(tmp_path / "train.parquet")
     request = ContaminationRequest(source=str(tmp_path / "train.parquet"), out=tmp_path / "found",
                                    cache=tmp_path / "cache")  # fmt: skip
     with settings_session(settings, NoProgress()) as session:
         made = contamination(request, NoProgress(), session)
     assert [(one.against, one.pairs_both) for one in made.by_other] == [("mine", 1)]
+    assert made.not_compared == ("drawn",)
+    result = CliRunner().invoke(app, ["contamination", request.source, "--settings", str(settings), "--out",
+                                      str(tmp_path / "found")])  # fmt: skip
+    assert "Not compared: drawn. Items of a miniature world" in " ".join(result.output.split())
 
 
 def test_the_command_says_what_is_shared_and_fails_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,5 +200,7 @@ def test_the_command_says_what_is_shared_and_fails_where_asked(tmp_path: Path, m
     assert "1 of 10 pairs share something" in result.output
     summary = json.loads(Path("contamination-train/contamination.json").read_text())
     assert summary["against"][0]["pairs_by_kind"]["exact"] == 1
+    clean = CliRunner().invoke(app, [*words[:-1], "--clean", "clean", "--drop", "exact,near", "--no-crops"])
+    assert "9 are written, without the 1 that share exact, near (`--drop` chooses)" in " ".join(clean.output.split())
     write_questions(Path("q.jsonl"), {"question": "nothing of this"})
     assert CliRunner().invoke(app, words).exit_code == 0

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 
 from spavl.config.filters import FilterSettings
 from spavl.dataset.collect import Candidate, Filters, Rejected, collect, store
-from spavl.dataset.collect.alignment import AGREES, agreement, thumbnail
 from spavl.dataset.collect.inspect import Checks
 from spavl.dataset.collect.tools import EncoderTool
+from spavl.similarity.alignment import AGREES, agreement, thumbnail
 from spavl.similarity.disk_rows import FIRST_ROWS, DiskRows
 from spavl.similarity.hamming import HashIndex, bits_of
 from tests import samples

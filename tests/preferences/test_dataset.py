@@ -6,7 +6,7 @@ import pytest
 
 from spavl.preferences.about import about_of
 from spavl.preferences.dataset import open_dataset
-from spavl.preferences.picture_hashes import picture_hashes
+from spavl.preferences.picture_hashes import picture_hashes, picture_keypoints
 from spavl.progress import NoProgress
 from spavl.tables.query import query
 from tests.preferences.test_pairs import hub_parquet, png, row
@@ -64,6 +64,11 @@ def test_every_picture_is_hashed_once_and_a_missing_one_has_a_reason(tmp_path):
     rows = query("SELECT width, height, pdq IS NULL, fault IS NULL FROM hashes ORDER BY 1 NULLS LAST", hashes=hashes)
     assert rows == [(6, 4, False, True), (None, None, True, False)]
     assert picture_hashes(dataset, NoProgress()) == hashes
+    keypoints = picture_keypoints(dataset, NoProgress())
+    both = "SELECT count(*) FROM hashes JOIN keypoints USING (key) WHERE hashes.pdq IS NOT DISTINCT FROM keypoints.pdq"
+    assert query(both, hashes=hashes, keypoints=keypoints) == [(2,)]
+    assert query("SELECT keypoints IS NULL FROM keypoints ORDER BY 1", keypoints=keypoints) == [(False,), (True,)]
+    assert picture_hashes(dataset, NoProgress()) == picture_keypoints(dataset, NoProgress()) == keypoints
 
 
 def test_a_dataset_that_has_not_changed_is_not_converted_again(tmp_path):

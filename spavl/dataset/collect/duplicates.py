@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spavl.dataset.collect.alignment import AGREES, agreement, thumbnail
 from spavl.dataset.collect.candidate import Unusable
 from spavl.dataset.collect.inspect import Inspected
 from spavl.pictures import open_upright
 from spavl.records import ImageRecord
+from spavl.similarity.alignment import AGREES, agreement, thumbnail
 from spavl.similarity.disk_rows import DiskRows
 from spavl.similarity.hamming import HashIndex, bits_of
 from spavl.similarity.pdq import LEAST_QUALITY
