@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spavl import __version__
 from spavl.atomic import write_json
 from spavl.config import Settings, load_settings
@@ -164,7 +166,8 @@ def _unread(dataset: PreferenceDataset) -> int:
 def _clean(dataset: PreferenceDataset, table: Path, request: ContaminationRequest, others: Sequence[Other]) -> Cleaned:
     assert request.clean is not None
     why = f"text or picture is shared with {', '.join(other.name for other in others)}"
-    drop = flagged(table, request.drop)
+    drop = np.zeros(len(dataset.pairs), dtype=bool)
+    drop[flagged(table, request.drop)] = True
     return write_clean(dataset, drop, request.clean, note={"why": why, "kinds": list(request.drop)})
 
 
