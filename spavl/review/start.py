@@ -11,7 +11,8 @@ from spavl.errors import MissingExtra, RunError
 from spavl.labels.exchange import DATABASE
 from spavl.labels.record import current_labels
 from spavl.labels.store import LabelStore
-from spavl.pipeline.audit import FINDINGS, AuditRequest
+from spavl.pipeline.audit import AuditRequest
+from spavl.pipeline.audit_files import FINDINGS
 from spavl.pipeline.exports import CACHE
 from spavl.plural import plural
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
