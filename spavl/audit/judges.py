@@ -137,7 +137,7 @@ def _of_two(one: str, other: str, places: Mapping[str, Path], settings: AuditSet
     return Finding(
         kind="judge_agreement", subject=f"{one} and {other}", what=what, rate=same if rows else None,
         limit=settings.limits.judge_agreement, below=True,
-        try_="see whom people agree with: `spavl labels draw` and `spavl agreement`",
+        try_="see whom people agree with: `spavl review` and `spavl agreement`",
     )  # fmt: skip
 
 
