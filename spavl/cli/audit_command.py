@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +47,8 @@ def audit(
     else:
         _print_audited(made)
         say(f"\nAudit:  {made.folder / 'audit.html'} ({FILE} and findings.parquet beside it)\n"
-            f"Next:   `spavl clean {source} --drop KIND --out FOLDER` leaves suspected pairs out")  # fmt: skip
+            f"Next:   `spavl clean {shlex.quote(source)} --drop KIND --out FOLDER` leaves suspected pairs "
+            "out")  # fmt: skip
     if made.failed:
         raise typer.Exit(3)
     if fail and made.faults:
@@ -94,4 +96,4 @@ def clean(
     if made.dataset.unread:
         say(f"Not read, and not in the new dataset: {listed(made.dataset.unread)}")
     say(f"\n{plural(made.dataset.kept, 'pair')}: {out} (what was dropped: {DROPPED})\n"
-        f"Next:   `spavl align SETTINGS --pairs {out}`")  # fmt: skip
+        f"Next:   `spavl align SETTINGS --pairs {shlex.quote(str(out))}`")  # fmt: skip
