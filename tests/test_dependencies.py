@@ -26,6 +26,9 @@ EXTRAS = {
     "usearch",
     "lmms_eval",
     "inspect_ai",
+    "fastapi",
+    "uvicorn",
+    "markdown_it",
 }
 """Packages that only an extra installs."""
 
@@ -54,7 +57,7 @@ def test_every_base_dependency_is_imported_by_the_package() -> None:
     assert not unused, "a dependency that nothing imports is left out"
 
 
-IMPORTED_EXTRAS = ("report", "local", "align", "ray", "ocr", "search", "lmms", "inspect")
+IMPORTED_EXTRAS = ("report", "local", "align", "ray", "ocr", "search", "lmms", "inspect", "review")
 """Extras whose packages the package itself imports."""
 
 

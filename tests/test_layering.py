@@ -58,15 +58,20 @@ HEAVY = {
     "lmms_eval": ("bridges/lmms/model.py",),
     "inspect_ai": INSPECT,
     "anyio": INSPECT,
+    "fastapi": ("review/app.py",),
+    "starlette": ("review/app.py",),
+    "uvicorn": ("review/serve.py",),
+    "markdown_it": ("review/guidelines.py",),
     "stamina": ("dataset/collect/download.py",),
 }
 """Where a heavy library may be imported, even inside a function; others import that module late."""
 OPTIONAL = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping", "datasets", "matplotlib",
     "ray", "rapidocr", "lmms_eval", "inspect_ai", "onnxruntime", "usearch",
+    "fastapi", "starlette", "uvicorn", "python_multipart",
 )  # fmt: skip
 """Packages that the base install lacks."""
-OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py")
+OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py", "review/app.py", "review/serve.py")
 """Modules that import one of them at once."""
 
 

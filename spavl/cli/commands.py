@@ -20,6 +20,7 @@ from spavl.cli.grade_command import grade_app
 from spavl.cli.import_command import import_app
 from spavl.cli.labels_command import labels_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
+from spavl.cli.review_command import review_app
 from spavl.cli.store_commands import store_app
 from spavl.errors import NothingMade, SpavlError
 
@@ -44,6 +45,7 @@ app.add_typer(import_app)
 app.add_typer(export_app)
 app.add_typer(agreement_app)
 app.add_typer(labels_app, name="labels")
+app.add_typer(review_app)
 app.add_typer(contamination_app)
 app.add_typer(store_app, name="store")
 app.add_typer(bridge_app, name="bridge")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from threading import RLock
+from types import TracebackType
+from typing import Any, Final, Literal, Self
 
 from spavl.errors import DataError, RunError
 
@@ -105,7 +107,7 @@ def connect(path: Path) -> sqlite3.Connection:
         RunError: it cannot be opened.
     """
     if not path.is_file():
-        raise DataError("There is no review here", where=str(path), try_="`spavl labels draw RUN --n 500` makes one")
+        raise DataError("There is no review here", where=str(path), try_="`spavl review RUN --n 500` makes one")
     with errors_named(path):
         made = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
@@ -127,10 +129,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise
     except sqlite3.DatabaseError as error:
         raise DataError("This file is no database", where=str(path),
-                        try_="wanted is a `review.sqlite` that `spavl labels draw` made") from error  # fmt: skip
+                        try_="wanted is a `review.sqlite` that `spavl review` made") from error  # fmt: skip
     if mark != MARK:
         raise DataError("This database is of another program, and holds no review", where=str(path),
-                        try_="wanted is a `review.sqlite` that `spavl labels draw` made")  # fmt: skip
+                        try_="wanted is a `review.sqlite` that `spavl review` made")  # fmt: skip
     if version != FORMAT:
         raise DataError(
             f"This review is of version {version} of its tables, and this spavl reads version {FORMAT}",
@@ -153,3 +155,59 @@ def lay_out(path: Path) -> None:
         made.executescript(TABLES)
         made.execute(f"PRAGMA application_id = {MARK}")
         made.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+class Database:
+    """The file of a review that is open, used by several threads in turn; a context manager.
+
+    Args:
+        path: the database.
+
+    Raises:
+        DataError: it is missing, of another program or version, or damaged.
+        RunError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = RLock()
+        self._db = connect(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock, suppress(sqlite3.Error):
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    @contextmanager
+    def _writing(self, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Iterator[None]:
+        """A transaction; after one that is FULL all that was written before is durable too."""
+        with self._lock, errors_named(self.path):
+            self._db.execute(f"PRAGMA synchronous = {synchronous}")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
+        with self._lock, errors_named(self.path):
+            return self._db.execute(sql, named or values).fetchall()
+
+    def _row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        return next(iter(self._rows(sql, *values)), None)
+
+    def _one(self, sql: str, *values: Any, **named: Any) -> Any:
+        return self._rows(sql, *values, **named)[0][0]

@@ -9,32 +9,28 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from threading import RLock
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final
 
 from spavl.atomic import atomic_write
 from spavl.errors import DataError, RunError
-from spavl.labels.database import EVERYBODY, connect, errors_named, lay_out
+from spavl.labels.annotators import Annotators, now_text
+from spavl.labels.database import EVERYBODY, errors_named, lay_out
 from spavl.labels.plain import item_of, label_of, plain_label
-from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, fill
-from spavl.labels.record import Annotator, Item, Label, Progress
+from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, SECONDS, fill
+from spavl.labels.record import Item, Label, Progress
 from spavl.rows import brief
 
 LEASE: Final = 15 * 60.0
 """Seconds for which an item that is shown to one annotator is kept from others."""
 RECENT: Final = 20
 """Labels that the time of the next ones is estimated from."""
-MOST_LETTERS: Final = 80
-"""Letters of an annotator's name."""
 
 
-class LabelStore:
+class LabelStore(Annotators):
     """A review that is open; a context manager.
 
     Args:
@@ -46,11 +42,8 @@ class LabelStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = RLock()
-        self._db = connect(path)
-        with errors_named(path):
-            self._meta = dict(self._db.execute("SELECT name, value FROM meta"))
+        super().__init__(path)
+        self._meta = dict(self._rows("SELECT name, value FROM meta"))
 
     @classmethod
     def create(
@@ -75,7 +68,7 @@ class LabelStore:
             raise RunError(
                 "There is a review here already", where=str(path), try_="open it, or give the new one a name"
             )
-        meta = {"made_from": made_from, "settings": json.dumps(settings), "created": _now()}
+        meta = {"made_from": made_from, "settings": json.dumps(settings), "created": now_text()}
         with atomic_write(path, what="The review") as tmp, errors_named(path):
             lay_out(tmp)
             with closing(sqlite3.connect(tmp)) as db:
@@ -137,6 +130,62 @@ class LabelStore:
     def labels(self) -> list[Label]:
         """All labels in the order in which they were given, those too that others have replaced or withdrawn."""
         return [self._label(payload) for (payload,) in self._rows("SELECT payload FROM labels ORDER BY number")]
+
+    def place(self, item_id: str) -> int:
+        """The position of an item in the order in which items are shown, from 0: a name of it that says nothing.
+
+        Args:
+            item_id: its id.
+
+        Raises:
+            DataError: there is none of that id.
+        """
+        row = self._row("SELECT position FROM items WHERE item_id = ?", item_id)
+        if row is None:
+            raise DataError(f"The review has no item {brief(item_id)}", where=str(self.path))
+        return int(row[0])
+
+    def at(self, position: int) -> Item | None:
+        """The item at a position; None where there is none.
+
+        Args:
+            position: from 0.
+        """
+        row = self._row("SELECT payload FROM contents WHERE position = ?", position)
+        return None if row is None else self._item(row[0])
+
+    def subjects(self) -> dict[tuple[str, str, str], int]:
+        """Number of items by domain, category and subcategory, which are empty where they are not known."""
+        rows = self._rows("SELECT class1, class2, class3, count(*) FROM items GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+        return {(one, two, three): count for one, two, three, count in rows}
+
+    def last_number(self, annotator: str, item_id: str | None = None) -> int:
+        """Number of an annotator's last label, withdrawn ones too; 0 before the first.
+
+        Args:
+            annotator: the name.
+            item_id: of this item alone; None: of all.
+        """
+        if item_id is None:
+            return int(self._one("SELECT coalesce(max(number), 0) FROM last_labels WHERE annotator = ?", annotator))
+        row = self._row("SELECT number FROM last_labels WHERE annotator = ? AND item_id = ?", annotator, item_id)
+        return 0 if row is None else int(row[0])
+
+    def withdrawn(self, annotator: str, item_id: str) -> Label | None:
+        """What an annotator had said of an item before it was withdrawn; None where nothing was withdrawn last.
+
+        Args:
+            annotator: the name.
+            item_id: the item.
+        """
+        row = self._row("SELECT status FROM last_labels WHERE annotator = ? AND item_id = ?", annotator, item_id)
+        if row is None or row[0] != "withdrawn":
+            return None
+        row = self._row(
+            "SELECT payload FROM labels WHERE annotator = ? AND item_id = ? AND status <> 'withdrawn'"
+            " ORDER BY number DESC LIMIT 1", annotator, item_id,
+        )  # fmt: skip
+        return None if row is None else self._label(row[0])
 
     def label(self, annotator: str, item_id: str) -> Label | None:
         """An annotator's last label of an item; None where there is none, or it was withdrawn.
@@ -244,93 +293,17 @@ class LabelStore:
         finished = self._one(
             f"SELECT count(*) FROM items WHERE given >= wanted OR (wanted = {EVERYBODY} AND given > 0)"
         )
-        recent = self._rows(
-            "SELECT payload FROM labels WHERE annotator = ? AND status = 'labelled' ORDER BY number DESC LIMIT ?",
-            annotator, RECENT,
-        )  # fmt: skip
-        seconds = [self._label(payload).seconds for (payload,) in recent]
+        seconds = [found for (found,) in self._rows(SECONDS, annotator, RECENT)]
         return Progress(
             labelled=counts.get("labelled", 0), skipped=counts.get("skipped", 0), left=left, finished=finished,
             items=len(self), seconds=median(seconds) if seconds else None,
         )  # fmt: skip
 
-    def join(self, name: str, *, token_hash: str = "", opted_out: Iterable[str] = ()) -> Annotator:
-        """Let somebody label; who has joined before keeps what was set then.
-
-        Args:
-            name: of the person.
-            token_hash: hash of the person's own token.
-            opted_out: subjects of any level whose items are not to be shown.
-
-        Raises:
-            DataError: that is no name.
-        """
-        with self._writing():
-            if self._join(name, token_hash):
-                self._opt_out(name, opted_out)
-        return self.annotator(name) or Annotator(name=name)
-
-    def opt_out(self, name: str, categories: Iterable[str]) -> None:
-        """Set the subjects whose items an annotator is not shown.
-
-        Args:
-            name: of the annotator.
-            categories: subjects of any level, in place of those before.
-        """
-        with self._writing():
-            self._join(name)
-            self._opt_out(name, categories)
-
-    def annotator(self, name: str) -> Annotator | None:
-        """Somebody who has joined; None for a stranger.
-
-        Args:
-            name: of the person.
-        """
-        row = self._row("SELECT token_hash, created FROM annotators WHERE name = ?", name)
-        if row is None:
-            return None
-        out = self._rows("SELECT category FROM opted_out WHERE annotator = ? ORDER BY category", name)
-        return Annotator(name=name, token_hash=row[0], created=row[1], opted_out=tuple(one for (one,) in out))
-
-    def annotators(self) -> list[str]:
-        """Names of all who have joined, by alphabet."""
-        return [name for (name,) in self._rows("SELECT name FROM annotators ORDER BY name")]
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock, suppress(sqlite3.Error):
-            self._db.close()
-
-    def __enter__(self) -> Self:
-        """The store itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
-
-    @contextmanager
-    def _writing(self, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Iterator[None]:
-        """A transaction; after one that is FULL all that was written before is durable too."""
-        with self._lock, errors_named(self.path):
-            self._db.execute(f"PRAGMA synchronous = {synchronous}")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-
     def _write(self, label: Label, key: str | None) -> bool:
         if key and self._row("SELECT 1 FROM labels WHERE annotator = ? AND key = ?", label.annotator, key):
             return False
         self._join(label.annotator)
-        label = label if label.created else replace(label, created=_now())
+        label = label if label.created else replace(label, created=now_text())
         payload = json.dumps(plain_label(label), ensure_ascii=False)
         before = self._row("SELECT status FROM last_labels WHERE annotator = ? AND item_id = ?",
                            label.annotator, label.item_id)  # fmt: skip
@@ -355,39 +328,8 @@ class LabelStore:
         if found is not None:
             self._db.execute("INSERT INTO leases VALUES (?, ?, ?)", (found[1], annotator, now + LEASE))
 
-    def _join(self, name: str, token_hash: str = "") -> bool:
-        """Whether the name is new."""
-        if self._row("SELECT 1 FROM annotators WHERE name = ?", name):
-            return False
-        if not name.strip() or len(name) > MOST_LETTERS or not name.isprintable():
-            raise DataError(f"{brief(name)} is no name of an annotator",
-                            try_=f"letters, digits and blanks, {MOST_LETTERS} at most")  # fmt: skip
-        self._db.execute("INSERT INTO annotators (name, token_hash, created) VALUES (?, ?, ?)",
-                         (name, token_hash, _now()))  # fmt: skip
-        return True
-
-    def _opt_out(self, name: str, categories: Iterable[str]) -> None:
-        self._db.execute("DELETE FROM opted_out WHERE annotator = ?", (name,))
-        wanted = sorted({one for one in categories if one})
-        self._db.executemany("INSERT INTO opted_out VALUES (?, ?)", [(name, one) for one in wanted])
-        self._db.execute("UPDATE annotators SET start = 0 WHERE name = ?", (name,))
-
-    def _rows(self, sql: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
-        with self._lock, errors_named(self.path):
-            return self._db.execute(sql, named or values).fetchall()
-
-    def _row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
-        return next(iter(self._rows(sql, *values)), None)
-
-    def _one(self, sql: str, *values: Any, **named: Any) -> Any:
-        return self._rows(sql, *values, **named)[0][0]
-
     def _item(self, payload: str) -> Item:
         return item_of(json.loads(payload), where=str(self.path))
 
     def _label(self, payload: str) -> Label:
         return label_of(json.loads(payload), where=str(self.path))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,316 @@
+"""The web app of a review: what each address answers. All work is done by `opened`, all HTML is made by `pages`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from urllib.parse import quote, unquote
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from spavl.errors import DataError, SpavlError
+from spavl.review.access import hash_of, is_known_host, is_own_page, is_same, known_hosts, personal_token
+from spavl.review.form import FormError
+from spavl.review.guidelines import GUIDELINES, shown_guidelines
+from spavl.review.opened import OpenReview, Work
+from spavl.review.pages import render, static_file
+from spavl.review.served_picture import NO_PICTURE, served_picture
+
+MOST_BYTES: Final = 128 * 1024
+"""Bytes of a form."""
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+}  # fmt: skip
+"""Headers of every answer: no script, style or picture from elsewhere, and no other page around this one."""
+YEAR: Final = 365 * 24 * 3600
+"""Seconds for which a device stays known."""
+
+
+class Refused(Exception):
+    """A request that may not see the review.
+
+    Args:
+        what: a sentence that says why, and what to do.
+        status: of the answer.
+    """
+
+    def __init__(self, what: str, status: int = 403) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+class NameMissing(Exception):
+    """Somebody with the token who has not said a name yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """The cookies of one review, named by it: other reviews on other ports of this machine have theirs."""
+
+    access: str
+    """Holds the token of the review."""
+    person: str
+    """Holds the token of the person."""
+
+    def sign_in(self, answer: Response, token: str, personal: str = "") -> None:
+        """Have a device known from now on.
+
+        Args:
+            answer: that sets the cookies.
+            token: of the review.
+            personal: of the person; empty: not known yet.
+        """
+        for name, value in ((self.access, token), (self.person, personal)):
+            if value:
+                answer.set_cookie(name, quote(value), max_age=YEAR, httponly=True, samesite="lax", path="/")
+
+
+def create_app(review: OpenReview, *, host: str = "127.0.0.1") -> FastAPI:
+    """The app of a review.
+
+    Args:
+        review: that is open.
+        host: that the server listens at.
+    """
+    app = FastAPI(title="spavl review", docs_url=None, redoc_url=None, openapi_url=None)
+    cookies = Cookies(f"spavl_{review.name}", f"spavl_{review.name}_me")
+    _guard(app, known_hosts(host))
+    _refusals(app, review)
+    _add_static(app)
+    people = _People(review, cookies)
+    _add_entrance(app, people)
+    _add_joining(app, people)
+    _add_labelling(app, people)
+    _add_about(app, people)
+    return app
+
+
+def _guard(app: FastAPI, known: frozenset[str]) -> None:
+    @app.middleware("http")
+    async def guarded(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = _refusal(request, known) or await following(request)
+        for name, value in HEADERS.items():
+            answer.headers[name] = value
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+
+def _refusal(request: Request, known: frozenset[str]) -> Response | None:
+    """What a request is refused with before anything is read of it."""
+    if not is_known_host(request.headers.get("host", ""), known):
+        return HTMLResponse(_notice("This server is not called by that name.", "Open the printed address."), 421)
+    if request.method not in ("GET", "HEAD", "POST"):
+        return HTMLResponse(_notice("There is nothing to do that way here."), 405)
+    if request.method == "POST":
+        if not is_own_page(request.headers):
+            return HTMLResponse(_notice("Forms are taken from the review's own pages alone."), 403)
+        length = request.headers.get("content-length", "")
+        if not length.isdigit() or int(length) > MOST_BYTES:
+            return HTMLResponse(_notice("That form is too large."), 413)
+    return None
+
+
+def _notice(what: str, try_: str = "") -> str:
+    return render("notice.html.j2", what=what, try_=try_)
+
+
+def _refusals(app: FastAPI, review: OpenReview) -> None:
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        return HTMLResponse(_notice(str(error), "Open the address that `spavl review` printed."), error.status)
+
+    @app.exception_handler(NameMissing)
+    async def nameless(request: Request, error: NameMissing) -> Response:
+        return _to("/name", request)
+
+    @app.exception_handler(SpavlError)
+    async def unusable(request: Request, error: SpavlError) -> Response:
+        return HTMLResponse(_notice(error.what, error.try_), 503)
+
+    @app.exception_handler(404)
+    async def unknown(request: Request, error: Exception) -> Response:
+        return HTMLResponse(_notice("There is no such page here."), 404)
+
+
+def _to(path: str, request: Request) -> Response:
+    """Go to another page; a part of a page that htmx asked for makes the whole page go there."""
+    if "hx-request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": path})
+    return RedirectResponse(path, 303)
+
+
+def _add_static(app: FastAPI) -> None:
+    @app.get("/static/{name}")
+    def static(name: str) -> Response:
+        try:
+            text, kind = static_file(name)
+        except KeyError:
+            raise Refused("There is no such file here.", 404) from None
+        return Response(text, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form as texts; files in it are left out."""
+    try:
+        return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    except Exception as error:
+        raise Refused("That is no form of this page.", 400) from error
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Who a request is of."""
+
+    review: OpenReview
+    cookies: Cookies
+
+    def check(self, request: Request) -> None:
+        """Refuse a request without the token of the review."""
+        given = unquote(request.cookies.get(self.cookies.access, ""))
+        if not is_same(given, self.review.token):
+            raise Refused("This review opens with its whole address, token included.")
+
+    def name(self, request: Request) -> str:
+        """The annotator of a request."""
+        self.check(request)
+        found = self.review.store.annotator_of(self.person(request))
+        if found is None:
+            raise NameMissing
+        return found.name
+
+    def person(self, request: Request) -> str:
+        """Hash of the personal token that a request brings; empty where it brings none."""
+        given = request.cookies.get(self.cookies.person, "")
+        return hash_of(unquote(given)) if given else ""
+
+
+def _add_entrance(app: FastAPI, people: _People) -> None:
+    review = people.review
+
+    @app.get("/")
+    def entrance(request: Request, token: str = "", me: str = "") -> Response:
+        if not token:
+            return HTMLResponse(_work_page(review, review.work(people.name(request))))
+        if not is_same(token, review.token):
+            raise Refused("The token in this address is not the one of this review.")
+        if me and review.store.annotator_of(hash_of(me)) is None:
+            raise Refused("That personal link is no longer valid; ask whoever runs the review for a new one.")
+        answer = RedirectResponse("/", 303)
+        people.cookies.sign_in(answer, token, me)
+        return answer
+
+    @app.post("/leave")
+    def leave(request: Request) -> Response:
+        people.check(request)
+        answer = RedirectResponse("/name", 303)
+        answer.delete_cookie(people.cookies.person)
+        return answer
+
+
+def _add_joining(app: FastAPI, people: _People) -> None:
+    review = people.review
+
+    @app.get("/name")
+    def name_page(request: Request) -> Response:
+        people.check(request)
+        return HTMLResponse(render("name.html.j2", review=review, name="", problem=""))
+
+    @app.post("/name")
+    def join(request: Request, form: Form) -> Response:
+        people.check(request)
+        name, personal = " ".join(form.get("name", "").split()), personal_token()
+        try:
+            _join(review, name, hash_of(personal))
+            review.store.opt_out(name, _chosen(form, review))
+        except (DataError, FormError) as error:
+            problem = error.what if isinstance(error, DataError) else str(error)
+            return HTMLResponse(render("name.html.j2", review=review, name=name, problem=problem), 422)
+        answer = RedirectResponse("/", 303)
+        people.cookies.sign_in(answer, review.token, personal)
+        return answer
+
+
+def _join(review: OpenReview, name: str, token_hash: str) -> None:
+    """Let somebody label under a name that nobody has."""
+    if not name:
+        raise FormError("Say your name, or any name that is yours alone", "name")
+    if (there := review.store.annotator(name)) is not None and there.token_hash:
+        raise FormError(
+            f"Somebody labels as {name} already. If that is you on another device, use the link on its page About"
+            " you, or ask whoever runs the review for one.", "name",
+        )  # fmt: skip
+    review.store.set_token(name, token_hash)
+
+
+def _chosen(form: Mapping[str, str], review: OpenReview) -> list[str]:
+    """Subjects that a form opts out of: its fields are named by them."""
+    return sorted(name for name in review.subjects.optional if f"out/{name}" in form)
+
+
+def _add_labelling(app: FastAPI, people: _People) -> None:
+    review = people.review
+
+    def answer(request: Request, work: Work) -> Response:
+        status = 422 if work.problem else 200
+        if "hx-request" in request.headers:
+            return HTMLResponse(render("work.html.j2", review=review, work=work), status)
+        if work.problem or work.notice or (work.shown and work.shown.form):
+            return HTMLResponse(_work_page(review, work), status)
+        return RedirectResponse("/", 303)
+
+    @app.post("/labels")
+    def save(request: Request, form: Form) -> Response:
+        return answer(request, review.save(people.name(request), form))
+
+    @app.post("/undo")
+    def undo(request: Request, form: Form) -> Response:
+        return answer(request, review.undo(people.name(request), form))
+
+    @app.get("/pictures/{key}")
+    def shown(request: Request, key: str) -> Response:
+        people.check(request)
+        try:
+            picture = review.pictures.picture_of(key)
+        except DataError as error:
+            raise Refused(error.what, 404) from None
+        body, kind = served_picture(picture)
+        kept = "no-store" if kind == NO_PICTURE else f"private, max-age={YEAR}, immutable"
+        return Response(body, media_type=kind, headers={"Cache-Control": kept})
+
+
+def _work_page(review: OpenReview, work: Work) -> str:
+    return render("page.html.j2", review=review, work=work)
+
+
+def _add_about(app: FastAPI, people: _People) -> None:
+    review = people.review
+
+    def about(request: Request, name: str, said: str = "") -> Response:
+        personal = unquote(request.cookies.get(people.cookies.person, ""))
+        link = f"{request.url.scheme}://{request.url.netloc}/?token={quote(review.token)}&me={quote(personal)}"
+        values: dict[str, Any] = {"annotator": review.store.annotator(name), "link": link, "said": said}
+        return HTMLResponse(render("about.html.j2", review=review, progress=review.store.progress(name), **values))
+
+    @app.get("/about")
+    def about_page(request: Request) -> Response:
+        return about(request, people.name(request))
+
+    @app.post("/about")
+    def change(request: Request, form: Form) -> Response:
+        name = people.name(request)
+        review.store.opt_out(name, _chosen(form, review))
+        return about(request, name, "Kept. Items of the subjects that you ticked are not shown to you.")
+
+    @app.get("/guidelines")
+    def guidelines(request: Request) -> Response:
+        people.check(request)
+        return HTMLResponse(render("guidelines.html.j2", review=review,
+                                   text=shown_guidelines(review.folder / GUIDELINES)))  # fmt: skip

@@ -1,0 +1,49 @@
+"""Pictures as the page gets them: decoded, scaled down and encoded anew, so that no byte of a file is passed on."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Final
+
+from spavl.errors import DataError
+from spavl.pictures import Picture
+
+LONGEST: Final = 1600
+"""Most pixels of a picture's longer side."""
+SHARP_BELOW: Final = 96
+"""Pictures whose longer side has fewer pixels are enlarged without smoothing."""
+MISSING: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200" role="img">
+<rect width="320" height="200" fill="#e6e3da"/><text x="160" y="95" text-anchor="middle" font-family="sans-serif"
+ font-size="15" fill="#45505c">This picture cannot be shown:</text><text x="160" y="118" text-anchor="middle"
+ font-family="sans-serif" font-size="15" fill="#45505c">its file is missing or broken.</text></svg>"""
+"""What stands for a picture that cannot be read."""
+NO_PICTURE: Final = "image/svg+xml"
+"""Its media type."""
+
+
+def served_picture(picture: Picture) -> tuple[bytes, str]:
+    """Bytes and media type of a picture; a drawing that says so where its file is missing or broken.
+
+    Args:
+        picture: of an item.
+    """
+    try:
+        return _encoded(picture)
+    except DataError:
+        return MISSING.encode(), NO_PICTURE
+
+
+@lru_cache(maxsize=32)
+def _encoded(picture: Picture) -> tuple[bytes, str]:
+    if picture.missing:
+        raise DataError("There is no file of this picture")
+    image = picture.load()
+    image.thumbnail((LONGEST, LONGEST))
+    buffer = io.BytesIO()
+    if max(image.size) < SHARP_BELOW:
+        scale = max(1, 256 // max(image.size))
+        image.resize((image.width * scale, image.height * scale), 0).save(buffer, "PNG")
+        return buffer.getvalue(), "image/png"
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue(), "image/jpeg"
