@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def audit(
     else:
         _print_audited(made)
         say(f"\nAudit:  {made.folder / 'audit.html'} ({FILE} and findings.parquet beside it)\n"
-            f"Next:   {_next(source, made, out)}")  # fmt: skip
+            f"Next:   {_next(shlex.quote(source), made, out)}")  # fmt: skip
     if made.failed:
         raise typer.Exit(3)
     if fail and made.faults:
@@ -61,7 +62,7 @@ def _next(source: str, made: Audited, out: Path | None) -> str:
     suspected = sorted(made.suspects, key=lambda kind: -made.suspects[kind])
     if not suspected or not made.suspects[suspected[0]]:
         return f"train on it, or `spavl export {source} --as FORM --out FOLDER`"
-    named = f" --audit {out}" if out else ""
+    named = f" --audit {shlex.quote(str(out))}" if out else ""
     return (
         f"`spavl clean {source} --drop {suspected[0]}{named} --out cleaned` leaves those suspected pairs out; "
         "`--drop` takes any kind of them, or several"
@@ -112,4 +113,4 @@ def clean(
     if made.dataset.unread:
         say(f"Not read, and not in the new dataset: {listed(made.dataset.unread)}")
     say(f"\n{plural(made.dataset.kept, 'pair')}: {out} (what was dropped: {DROPPED})\n"
-        f"Next:   `spavl align SETTINGS --pairs {out}`")  # fmt: skip
+        f"Next:   `spavl align SETTINGS --pairs {shlex.quote(str(out))}`")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,11 +110,12 @@ def _print_imported(found: Imported) -> None:
     were = " (as before: no file has changed)" if found.was_there else ""
     made = plural(found.rows, "labelled request" if found.labelled else "pair")
     say(f"\n{made} of {plural(found.read, 'row')} read, in {found.folder}{were}")
+    folder = shlex.quote(str(found.folder))
     if found.labelled:
         say("No pairs: each request has one answer, and none is made up.")
-        say(f"Next:   `spavl qualify SETTINGS --guard NAME --examples {found.folder / 'labelled.parquet'}`")
+        say(f"Next:   `spavl qualify SETTINGS --guard NAME --examples {folder}/labelled.parquet`")
         return
-    say(f"Next:   `spavl audit {found.folder}`, or `spavl align SETTINGS --pairs {found.folder}`")
+    say(f"Next:   `spavl audit {folder}`, or `spavl align SETTINGS --pairs {folder}`")
 
 
 def _some(names: tuple[str, ...]) -> str:

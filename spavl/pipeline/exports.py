@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from spavl.plural import plural
 from spavl.preferences.card import CardFacts, CardSplit, contents_of, dataset_card
 from spavl.preferences.dataset import PreferenceDataset, content_of, open_dataset
 from spavl.preferences.pairs import Reading
+from spavl.preferences.sources import check_source
 from spavl.progress import Progress
 from spavl.records import Response
 from spavl.run import Run
@@ -153,6 +155,7 @@ def export(request: ExportRequest, progress: Progress) -> Exported:
                             try_="--push OWNER/NAME --public")  # fmt: skip
     if request.repo is not None:
         check_push(request.repo)
+    check_source(request.source)
     _refuse_out(request)
     remove_abandoned(request.out)
     with atomic_write(request.out, what="The export") as tmp:
@@ -212,7 +215,7 @@ def _unread(form: ExportForm, held: Holdings) -> tuple[str, ...]:
 
 
 def _next(text: str, folder: Path) -> str:
-    return text.format(folder=folder, name=folder.name)
+    return text.format(folder=folder, quoted=shlex.quote(str(folder)), name=folder.name)
 
 
 def _splits(request: ExportRequest) -> dict[str, PreferenceDataset]:
@@ -233,8 +236,10 @@ def dataset_folder(source: str) -> str:
         source: a dataset of any public form, or a run folder.
 
     Raises:
+        DataError: it can be no path.
         RunError: the run has no dataset yet.
     """
+    check_source(source)
     run = Run(Path(source))
     if not (Path(source).is_dir() and run.manifest()):
         return source

@@ -27,7 +27,7 @@ from spavl.preferences.forms import Form
 from spavl.preferences.hub_file import SCHEMA, batches_of
 from spavl.preferences.pairs import Pair, Reading, read_rows
 from spavl.preferences.picture_values import NOT_THERE
-from spavl.preferences.sources import PairSource, find_pairs
+from spavl.preferences.sources import PairSource, check_source, find_pairs
 from spavl.progress import NoProgress, Progress
 from spavl.tables import read_footer, write_batches
 from spavl.tables.query import query
@@ -136,6 +136,7 @@ def import_pairs(
         SettingsError: something is asked for that the source does not have.
         RunError: the folder holds something else, or cannot be written.
     """
+    check_source(source)
     if Path(source).exists() and Path(source).resolve().is_relative_to(out.resolve()):
         raise SettingsError("The import would take the place of its own source", where=str(out),
                             try_="name another folder")  # fmt: skip

@@ -16,11 +16,14 @@ import pyarrow as pa
 from spavl.errors import DataError
 from spavl.preferences.folder_files import files_of
 from spavl.preferences.llama_factory import INFO, Renaming, renamed_rows, renaming_of
-from spavl.rows import Row, rows_of
+from spavl.preferences.picture_values import LONGEST
+from spavl.rows import Row, brief, rows_of
 
 TRAIN = "train"
 """The split that is read where none is named."""
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w. -]+|\*)(?:/([\w.-]+))?)?")
+MOST_LETTERS = 4_000
+"""Letters of the longest path."""
 ALL = "*"
 """Stands for every config of a dataset on the Hub."""
 
@@ -76,9 +79,24 @@ def find_pairs(source: str | Path, *, images: Path | None = None) -> PairSource:
     return replace(found, tables=tuple(replace(table, base=images, tails=True) for table in found.tables))
 
 
-def _find(source: str | Path) -> PairSource:
-    if not str(source).strip():
+def check_source(source: str | Path) -> None:
+    """Refuse what can be no path, before a file of that name is looked for.
+
+    Args:
+        source: what a user typed.
+
+    Raises:
+        DataError: it is empty, or longer than any path.
+    """
+    text = str(source)
+    if not text.strip():
         raise DataError("no source is named", try_="a file, a folder, or OWNER/NAME of the Hub")
+    if len(text) > MOST_LETTERS or any(len(part.encode("utf-8", "replace")) > LONGEST for part in text.split("/")):
+        raise DataError(f"{brief(text)} is no path and no dataset of the Hub", try_="the path of a file or a folder")
+
+
+def _find(source: str | Path) -> PairSource:
+    check_source(source)
     path = Path(source)
     if path.is_file():
         return _of_files([path])

@@ -364,9 +364,10 @@ def _parquet(file: io.BufferedReader[Any], path: Path, columns: Collection[str] 
 
 def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """The rows of a batch; dates and times that Python has no room for are texts, as Arrow writes them."""
+    rows: list[dict[str, Any]]
     try:
-        return batch.to_pylist()
+        rows = batch.to_pylist()
     except (OverflowError, ValueError):
         columns = [one.cast(pa.string()) if pa.types.is_temporal(one.type) else one for one in batch.columns]
-        rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
-        return rows
+        rows = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+    return rows

@@ -197,9 +197,9 @@ class TextIndex:
         `MOST_IN_BAND`: there may be a hundred thousand texts that say the same but for a word, and comparing all of
         them with all others would never end. Texts of the same words are looked up by all of them.
         """
-        places = self._joined()
+        keys = self._joined().keys
         asked_keys = np.concatenate([asked.bands, asked.whole[:, None]], axis=1)
-        first, last = (np.searchsorted(places.keys, asked_keys, side) for side in ("left", "right"))
+        first, last = (np.searchsorted(keys, asked_keys, side) for side in ("left", "right"))
         last = np.minimum(last, first + MOST_IN_BAND)
         ends = np.cumsum((last - first).sum(axis=1))
         found, start = [], 0

@@ -7,6 +7,8 @@ import datasets
 import pytest
 
 from spavl.errors import DataError
+from spavl.pipeline.exports import dataset_folder
+from spavl.pipeline.imports import import_pairs
 from spavl.preferences.sources import find_pairs
 from tests.preferences.test_pairs import read_pairs
 
@@ -77,6 +79,11 @@ def test_the_other_splits_of_a_saved_dataset_are_named_and_a_damaged_one_is_a_se
             read_pairs(tmp_path / folder)
 
 
-def test_no_source_is_not_the_folder_where_one_stands():
-    with pytest.raises(DataError, match="no source is named"):
-        find_pairs(" ")
+@pytest.mark.parametrize(("source", "what"), [
+    (" ", "no source is named"), ("a" * 5000, "base64 is no path"), ("a b c d " * 60, "a text of 480 letters is no"),
+    ("a/" * 3000, "is no path"),
+])  # fmt: skip
+def test_what_can_be_no_path_is_refused(source, what, tmp_path):
+    for use in (find_pairs, dataset_folder, lambda text: import_pairs(text, tmp_path / "out")):
+        with pytest.raises(DataError, match=what):
+            use(source)

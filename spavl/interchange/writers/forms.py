@@ -65,7 +65,8 @@ class ExportForm:
     marks: tuple[str, ...] = ()
     """Words that its trainer takes for places of something else."""
     next: str = ""
-    """What to do with the files; `{folder}` stands for their folder, `{name}` for the dataset's name."""
+    """What to do with the files; `{folder}` stands for their folder, `{quoted}` for it in a shell, `{name}` for the
+    dataset's name."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -149,7 +150,7 @@ EXPORTS: Mapping[str, ExportForm] = {
     "ms-swift": ExportForm(
         what="ms-swift: messages and rejected_response", read_as="ms-swift", layout=layouts.swift,
         earlier="alternating", system="message", unequal=True, marks=SWIFT_MARKS,
-        next="ROOT_IMAGE_DIR={folder} swift rlhf --rlhf_type dpo --model MODEL --dataset {folder}/train.parquet",
+        next="ROOT_IMAGE_DIR={quoted} swift rlhf --rlhf_type dpo --model MODEL --dataset {quoted}/train.parquet",
         columns=lambda picture: {
             "messages": _MESSAGES, "rejected_response": TEXT, "images": pa.list_(picture),
         },
@@ -168,17 +169,17 @@ EXPORTS: Mapping[str, ExportForm] = {
     ),
     "jsonl": ExportForm(
         what="our own columns as JSON lines", read_as="spa-vl", layout=layouts.own, kind="jsonl", unread=False,
-        next="spavl align SETTINGS --pairs {folder}",
+        next="spavl align SETTINGS --pairs {quoted}",
         columns=lambda picture: {**_answers(question=TEXT), "images": pa.list_(picture), "earlier": _turns(picture)},
     ),
     "csv": ExportForm(
         what="our own columns as CSV", read_as="spa-vl", layout=layouts.flat, kind="csv", earlier="none",
-        unread=False, next="spavl align SETTINGS --pairs {folder}",
+        unread=False, next="spavl align SETTINGS --pairs {quoted}",
         columns=lambda picture: {**_answers(question=TEXT), "images": pa.list_(picture)},
     ),
     "parquet": ExportForm(
         what="the Hub schema of SPA-VL with all that we know of a pair", read_as="spa-vl", layout=layouts.hub,
-        inside=True, unread=False, next="spavl align SETTINGS --pairs {folder}",
+        inside=True, unread=False, next="spavl align SETTINGS --pairs {quoted}",
         columns=lambda picture: {
             "image": picture, **_answers(question=TEXT), "images": pa.list_(picture), "earlier": _turns(picture),
         },
