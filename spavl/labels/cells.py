@@ -52,9 +52,7 @@ def decoded(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         found[known] = _value(known, value, where)
     if isinstance(found.get("item"), str):
         if not found.get("annotator"):
-            raise DataError(
-                f"`item` is {brief(found['item'])}", where=where, try_="wanted is JSON; a program cut it off"
-            )
+            raise DataError(f"`item` is {brief(found['item'])}", where=where, try_="wanted is JSON; it was cut off")
         del found["item"]
     return found
 
