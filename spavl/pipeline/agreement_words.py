@@ -45,7 +45,7 @@ def agreement_sentence(report: AgreementReport) -> str:
         parts.append(_doubtful(report))
     tested = plural(len(report.biases), "tendency", "tendencies")
     named = f"shown: {', '.join(shown)}" if shown else "none is shown"
-    parts.append(f"of {tested} tested, {named}")
+    parts.append(f"of {tested} tested, {named}" if report.biases else "there is too little to test any tendency")
     return "; ".join(parts) + "."
 
 
@@ -103,7 +103,10 @@ def bias_words(one: Bias) -> str:
     """
     found = one.found
     way = "more" if (found.value or 0.0) > 0 else "less"
-    return f"{one.who} lean {way} than {one.against} to {_to(one)} ({_points(one)} points, {p_words(one.p_corrected)})"
+    far = f"({_points(one)} points, {p_words(one.p_corrected)})"
+    if one.leaning == "domain":
+        return f"people agree with the judges {way} in {one.group} than in the other domains {far}"
+    return f"{one.who} lean {way} than {one.against} to {_to(one)} {far}"
 
 
 def p_words(p: float) -> str:
