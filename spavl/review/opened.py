@@ -114,7 +114,7 @@ class OpenReview:
         Raises:
             RunError: the disk is full; nothing was written.
         """
-        item = self.store.at(_number(form.get("item")))
+        item = self.store.at(_number(form.get("position")))
         if item is None:
             return self.work(annotator, notice=GONE)
         try:

@@ -161,11 +161,11 @@
   });
 
   // What is filled in lives through a reload of the page, and is forgotten when it is sent.
-  const draft = () => form() && `draft/${byId("work").dataset.review}/${form().elements.item.value}/${form().elements.number.value}`;
+  const draft = () => form() && `draft/${byId("work").dataset.review}/${form().elements.position.value}/${form().elements.number.value}`;
 
   function keep() {
     const data = new FormData(form());
-    sessionStorage.setItem(draft(), JSON.stringify([...data].filter(([name]) => !["item", "number", "seconds"].includes(name))));
+    sessionStorage.setItem(draft(), JSON.stringify([...data].filter(([name]) => !["position", "number", "seconds"].includes(name))));
   }
 
   function restore() {
