@@ -267,12 +267,12 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
         return RedirectResponse("/", 303)
 
     @app.post("/labels")
-    def save(request: Request, form: Form) -> Response:
-        return answer(request, review.save(people.name(request), form))
+    def save(request: Request, form: Form, page: str = "") -> Response:
+        return answer(request, review.save(people.name(request), form, page))
 
     @app.post("/undo")
-    def undo(request: Request, form: Form) -> Response:
-        return answer(request, review.undo(people.name(request), form))
+    def undo(request: Request, form: Form, page: str = "") -> Response:
+        return answer(request, review.undo(people.name(request), form, page))
 
     @app.get("/pictures/{key}")
     def picture(request: Request, key: str) -> Response:

@@ -161,7 +161,7 @@
   });
 
   // What is filled in lives through a reload of the page, and is forgotten when it is sent.
-  const draft = () => form() && `draft/${byId("work").dataset.review}/${form().elements.position.value}/${form().elements.number.value}`;
+  const draft = () => form() && `draft/${byId("work").dataset.page}/${form().elements.position.value}/${form().elements.number.value}`;
 
   function keep() {
     const data = new FormData(form());

@@ -1,0 +1,106 @@
+"""Pages of a review that somebody left open: of another person, another review, or an item that is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from spavl.labels.record import Answer, Item
+from spavl.labels.store import LabelStore
+from spavl.review.access import access_token
+from spavl.review.app import create_app
+from spavl.review.guidelines import keep_guidelines
+from spavl.review.opened import OpenReview
+from spavl.review.pictures import PictureIndex
+
+HOST = "127.0.0.1:8765"
+OURS = {"host": HOST, "origin": f"http://{HOST}", "sec-fetch-site": "same-origin"}
+HTMX = OURS | {"hx-request": "true"}
+JUDGED = {"outcome_left": "refusal", "outcome_right": "unsafe", "preference": "left", "seconds": "3"}
+
+
+def items_of(count: int) -> list[Item]:
+    answers = (Answer(text="first answer"), Answer(text="second answer"))
+    return [Item(item_id=f"pair-{n}", kind="pair", stratum="all", question=f"request {n}", answers=answers)
+            for n in range(count)]  # fmt: skip
+
+
+def review_in(folder: Path, items: list[Item], made_from: str = "a run") -> OpenReview:
+    folder.mkdir(parents=True, exist_ok=True)
+    LabelStore.create(folder / "review.sqlite", items, made_from=made_from, settings={}, overlap=1.0).close()
+    keep_guidelines(folder, None)
+    return OpenReview.of(LabelStore(folder / "review.sqlite"), folder, title="a run", token=access_token(folder))
+
+
+def device(review: OpenReview) -> TestClient:
+    client = TestClient(create_app(review), base_url=f"http://{HOST}", headers=OURS)
+    client.get("/", params={"token": review.token}, follow_redirects=False)
+    return client
+
+
+def join(client: TestClient, name: str) -> Response:
+    fields = {"name": name, "key": re.findall(r'name="key" value="([^"]+)"', client.get("/name").text)[-1:] or ""}
+    return client.post("/name", data=fields)
+
+
+def form_in(html: str) -> tuple[str, dict[str, str]]:
+    """Where the form of an item goes, and what stands in it."""
+    found = re.search(r'<form id="label"[^>]* action="([^"]+)"', html)
+    assert found is not None, html
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html.split('id="undo"')[0]))
+    checked = re.findall(r'<input type="radio" name="([^"]+)" value="([^"]*)" checked', html)
+    return found[1].replace("&amp;", "&"), fields | dict(checked)
+
+
+def send(client: TestClient, html: str, answers: Mapping[str, str] = JUDGED, htmx: bool = True) -> Response:
+    to, fields = form_in(html)
+    return client.post(to, data=fields | dict(answers), headers=HTMX if htmx else OURS)
+
+
+def test_a_page_that_another_person_left_open_labels_nothing(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(3))
+    client = device(review)
+    page = join(client, "ana").text
+    client.post("/leave")
+    join(client, "ben")
+    answer = send(client, page)
+    assert "another person or another review" in answer.text and review.store.labels() == []
+    send(client, answer.text)
+    assert [label.annotator for label in review.store.labels()] == ["ben"]
+
+
+def test_a_page_of_another_review_at_the_same_port_labels_nothing(tmp_path: Path) -> None:
+    one, other = (review_in(tmp_path / name, items_of(3), made_from=name) for name in ("one", "other"))
+    client = device(one)
+    page = join(client, "ana").text
+    there = device(other)
+    join(there, "ana")
+    assert "another person or another review" in send(there, page).text
+    assert one.store.labels() == other.store.labels() == []
+
+
+def test_an_undo_of_a_page_of_another_person_takes_nothing_back(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(3))
+    client = device(review)
+    page = send(client, join(client, "ana").text).text
+    to = re.findall(r'action="(/undo[^"]*)"', page)[0].replace("&amp;", "&")
+    client.post("/leave")
+    join(client, "ben")
+    client.post(to, data={"number": "1"}, headers=HTMX)
+    assert [label.status for label in review.store.labels()] == ["labelled"]
+
+
+def test_every_item_of_a_page_is_written_once_and_the_next_one_follows(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(4))
+    client = device(review)
+    page = join(client, "ana").text
+    for _ in range(4):
+        following = send(client, page).text
+        assert "labelled that item already" not in following
+        assert "labelled that item already" in send(client, page).text
+        page = following
+    assert [label.item_id for label in review.store.labels()] == [f"pair-{n}" for n in range(4)]
