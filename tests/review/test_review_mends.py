@@ -104,3 +104,32 @@ def test_every_item_of_a_page_is_written_once_and_the_next_one_follows(tmp_path:
         assert "labelled that item already" in send(client, page).text
         page = following
     assert [label.item_id for label in review.store.labels()] == [f"pair-{n}" for n in range(4)]
+
+
+def test_begin_pressed_twice_is_one_person_even_where_the_first_answer_never_arrives(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(2))
+    page = device(review).get("/name").text
+    key = re.findall(r'name="key" value="([^"]+)"', page)[0]
+    for _ in range(2):
+        answer = device(review).post("/name", data={"name": "ana", "key": key}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "Somebody labels as ana already" in join(device(review), "ana").text
+    other = device(review)
+    other.post("/name", data={"name": "ben", "key": key})
+    assert "ben" in other.get("/about").text, "a token is of one person alone"
+
+
+def test_a_device_that_is_known_says_no_second_name(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(2))
+    client = device(review)
+    join(client, "ana")
+    assert client.get("/name").url.path == "/"
+    assert client.post("/name", data={"name": " ana "}).url.path == "/"
+    assert "This device labels as ana" in client.post("/name", data={"name": "ben"}).text
+    assert review.store.annotators() == ["ana"]
+
+
+def test_a_name_written_with_other_letters_for_the_same_accent_is_the_same_name(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(2))
+    join(device(review), "Zo\u00eb")
+    assert "already" in join(device(review), "Zoe\u0308").text
