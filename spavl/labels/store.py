@@ -297,7 +297,7 @@ class LabelStore(Annotators):
             "SELECT payload FROM labels WHERE annotator = ? AND status = 'labelled' ORDER BY number DESC LIMIT ?",
             annotator, RECENT,
         )  # fmt: skip
-        seconds = [self._label(payload).seconds for (payload,) in recent]
+        seconds = [took for (payload,) in recent if (took := self._label(payload).seconds)]  # 0: it was not measured
         return Progress(
             labelled=counts.get("labelled", 0), skipped=counts.get("skipped", 0), left=left, finished=finished,
             items=len(self), seconds=median(seconds) if seconds else None,

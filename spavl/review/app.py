@@ -16,7 +16,7 @@ from spavl.review.form import FormError
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
 from spavl.review.pages import render, static_file
-from spavl.review.served_picture import served_picture
+from spavl.review.served_picture import DRAWING, served_picture
 
 MOST_BYTES: Final = 128 * 1024
 """Bytes of a form."""
@@ -27,6 +27,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
 }  # fmt: skip
 """Headers of every answer: no script, style or picture from elsewhere, and no other page around this one."""
+HOUR: Final = 3600
+"""Seconds for which a browser keeps a picture: for undo and reload, not as a collection of harm."""
 YEAR: Final = 365 * 24 * 3600
 """Seconds for which a device stays known."""
 
@@ -131,6 +133,12 @@ def _refusals(app: FastAPI, review: OpenReview) -> None:
     @app.exception_handler(SpavlError)
     async def unusable(request: Request, error: SpavlError) -> Response:
         return HTMLResponse(_notice(error.what, error.try_), 503)
+
+    @app.exception_handler(405)
+    async def form_address(request: Request, error: Exception) -> Response:
+        if request.method == "GET":  # the address of a form's answer, opened again
+            return RedirectResponse("/", 303)
+        return HTMLResponse(_notice("There is nothing to do that way here."), 405)
 
     @app.exception_handler(404)
     async def unknown(request: Request, error: Exception) -> Response:
@@ -299,7 +307,8 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
             body, kind = served_picture(review.pictures, key)
         except DataError as error:
             raise Refused(error.what, 404) from None
-        return Response(body, media_type=kind, headers={"Cache-Control": f"private, max-age={YEAR}, immutable"})
+        kept = "no-store" if kind == DRAWING else f"private, max-age={HOUR}"
+        return Response(body, media_type=kind, headers={"Cache-Control": kept})
 
 
 def _work_page(review: OpenReview, work: Work) -> str:

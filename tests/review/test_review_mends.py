@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
+from PIL import Image
 
 from spavl.labels.record import Answer, Item
 from spavl.labels.store import LabelStore
@@ -133,3 +135,34 @@ def test_a_name_written_with_other_letters_for_the_same_accent_is_the_same_name(
     review = review_in(tmp_path, items_of(2))
     join(device(review), "Zo\u00eb")
     assert "already" in join(device(review), "Zoe\u0308").text
+
+
+def test_a_picture_that_is_missing_now_is_asked_for_again_later(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(1))
+    path = tmp_path / "late.png"
+    PictureIndex.write(tmp_path, {"late": [str(path)]})
+    client = device(OpenReview.of(review.store, tmp_path, title="a run", token=review.token))
+    missing = client.get("/pictures/late")
+    assert (missing.headers["content-type"], missing.headers["cache-control"]) == ("image/svg+xml", "no-store")
+    Image.new("RGB", (200, 100), "teal").save(path)
+    there = client.get("/pictures/late")
+    assert there.headers["content-type"] == "image/jpeg" and "max-age=3600" in there.headers["cache-control"]
+
+
+def test_the_address_of_a_form_opened_again_is_the_page_and_nothing_hangs_on_other_methods(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(2))
+    client = device(review)
+    page = join(client, "ana").text
+    assert send(client, page, {"outcome_left": "refusal"}, htmx=False).status_code == 422
+    assert client.get("/labels").url.path == client.get("/undo?page=x").url.path == "/"
+    assert client.head("/", follow_redirects=False).status_code == 405
+    assert client.delete("/labels").status_code == 405
+
+
+def test_a_page_without_script_measures_no_time_and_spoils_no_estimate(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(6))
+    client = device(review)
+    page = join(client, "ana").text
+    for seconds in ("0", "0", "40"):
+        page = send(client, page, JUDGED | {"seconds": seconds}).text
+    assert review.store.progress("ana").seconds == 40
