@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from spavl.errors import DataError, SpavlError
 from spavl.review.access import hash_of, is_known_host, is_own_page, is_same, known_hosts, name_said, personal_token
-from spavl.review.form import FormError
+from spavl.review.form import FormError, field_name
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
 from spavl.review.pages import render, static_file
@@ -278,7 +278,7 @@ def _join(review: OpenReview, name: str, token_hash: str) -> None:
 
 def _chosen(form: Mapping[str, str], review: OpenReview) -> list[str]:
     """Subjects that a form opts out of: its fields are named by them."""
-    return sorted(name for name in review.subjects.optional if f"out/{name}" in form)
+    return sorted(name for name in review.subjects.optional if f"out/{field_name(name)}" in form)
 
 
 def _add_labelling(app: FastAPI, people: _People) -> None:

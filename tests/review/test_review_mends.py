@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
 from PIL import Image
 
 from spavl.labels.record import Answer, Item
@@ -44,22 +45,22 @@ def device(review: OpenReview) -> TestClient:
     return client
 
 
-def join(client: TestClient, name: str) -> Response:
+def join(client: TestClient, name: str) -> Any:
     fields = {"name": name, "key": re.findall(r'name="key" value="([^"]+)"', client.get("/name").text)[-1:] or ""}
     return client.post("/name", data=fields)
 
 
-def form_in(html: str) -> tuple[str, dict[str, str]]:
+def form_in(page: str) -> tuple[str, dict[str, str]]:
     """Where the form of an item goes, and what stands in it."""
-    found = re.search(r'<form id="label"[^>]* action="([^"]+)"', html)
-    assert found is not None, html
-    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html.split('id="undo"')[0]))
-    checked = re.findall(r'<input type="radio" name="([^"]+)" value="([^"]*)" checked', html)
+    found = re.search(r'<form id="label"[^>]* action="([^"]+)"', page)
+    assert found is not None, page
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.split('id="undo"')[0]))
+    checked = re.findall(r'<input type="radio" name="([^"]+)" value="([^"]*)" checked', page)
     return found[1].replace("&amp;", "&"), fields | dict(checked)
 
 
-def send(client: TestClient, html: str, answers: Mapping[str, str] = JUDGED, htmx: bool = True) -> Response:
-    to, fields = form_in(html)
+def send(client: TestClient, page: str, answers: Mapping[str, str] = JUDGED, htmx: bool = True) -> Any:
+    to, fields = form_in(page)
     return client.post(to, data=fields | dict(answers), headers=HTMX if htmx else OURS)
 
 
@@ -166,3 +167,19 @@ def test_a_page_without_script_measures_no_time_and_spoils_no_estimate(tmp_path:
     for seconds in ("0", "0", "40"):
         page = send(client, page, JUDGED | {"seconds": seconds}).text
     assert review.store.progress("ana").seconds == 40
+
+
+def test_a_subject_of_any_letters_can_be_opted_out_of_and_chosen(tmp_path: Path) -> None:
+    odd = "what \u202e turns\nround "
+    items = [
+        replace(one, about={"class1": "harm", "class3": odd if n else "plain"}) for n, one in enumerate(items_of(3))
+    ]
+    review = review_in(tmp_path, items)
+    client = device(review)
+    page = join(client, "ana").text
+    field = html.unescape(re.findall(r'<option value="(what[^"]*)"', page)[0])
+    assert send(client, page, JUDGED | {"category_right": field}).status_code == 200
+    assert odd in review.store.labels()[0].categories
+    client.post("/about", data={"out/" + field: "on"})
+    assert review.store.annotator("ana").opted_out == (odd,)  # type: ignore[union-attr]
+    assert "Nothing more for you" in client.get("/").text
