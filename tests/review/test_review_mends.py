@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from spavl.labels.record import Answer, Item
+from spavl.errors import RunError
+from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
 from spavl.review.access import access_token
 from spavl.review.app import create_app
@@ -183,3 +185,18 @@ def test_a_subject_of_any_letters_can_be_opted_out_of_and_chosen(tmp_path: Path)
     client.post("/about", data={"out/" + field: "on"})
     assert review.store.annotator("ana").opted_out == (odd,)  # type: ignore[union-attr]
     assert "Nothing more for you" in client.get("/").text
+
+
+def test_two_processes_that_draw_at_once_never_replace_the_review_of_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "review.sqlite"
+
+    def slowly() -> Iterator[Item]:
+        yield items_of(1)[0]
+        with LabelStore.create(path, items_of(1), made_from="a run", settings={}) as first:
+            first.add(Label(item_id="pair-0", annotator="ana", preference="first", outcomes=("refusal", "refusal")))
+
+    with pytest.raises(RunError, match="already"):
+        LabelStore.create(path, slowly(), made_from="a run", settings={})
+    with LabelStore(path) as store:
+        assert len(store.labels()) == 1
+    assert [one.name for one in tmp_path.glob("*.tmp")] == []
