@@ -13,13 +13,8 @@ from spavl.review.form import OUTCOMES, SIDES, Order, form_of_label, label_of_fo
 from spavl.review.shown import shown_answers
 
 SUBJECTS = frozenset({"one subject", "another"})
-PAIR = Item(
-    item_id="pair",
-    kind="pair",
-    stratum="all",
-    question="request",
-    answers=(Answer(text="first"), Answer(text="second")),
-)
+TEXTS = (Answer(text="first"), Answer(text="second"))
+PAIR = Item(item_id="pair", kind="pair", stratum="all", question="request", answers=TEXTS)
 SINGLE = Item(item_id="answer", kind="answer", stratum="all", question="request", answers=TEXTS[:1])
 
 
