@@ -114,7 +114,7 @@ def connect(path: Path) -> sqlite3.Connection:
         RunError: it cannot be opened.
     """
     if not path.is_file():
-        raise DataError("There is no review here", where=str(path), try_="`spavl labels draw RUN --n 500` makes one")
+        raise DataError("There is no review here", where=str(path), try_="`spavl review RUN --n 500` makes one")
     with errors_named(path):
         may_write = all(os.access(one, os.W_OK) for one in (path, path.parent))
         made = sqlite3.connect(
@@ -151,10 +151,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         if is_database:
             raise DataError("The database of this review is damaged or cut off", where=str(path), try_=AGAIN) from error
         raise DataError("This file is no database", where=str(path),
-                        try_="wanted is a `review.sqlite` that `spavl labels draw` made") from error  # fmt: skip
+                        try_="wanted is a `review.sqlite` that `spavl review` made") from error  # fmt: skip
     if mark != MARK:
         raise DataError("This database is of another program, and holds no review", where=str(path),
-                        try_="wanted is a `review.sqlite` that `spavl labels draw` made")  # fmt: skip
+                        try_="wanted is a `review.sqlite` that `spavl review` made")  # fmt: skip
     if version != FORMAT:
         raise DataError(
             f"This review is of version {version} of its tables, and this spavl reads version {FORMAT}",

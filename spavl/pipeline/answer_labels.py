@@ -74,7 +74,7 @@ def read_answer_labels(path: Path) -> AnswerLabels:
         found = labels_in([path])
         if not found.count and not found.left_out:
             raise DataError("No answer of a model is labelled there", where=str(path),
-                            try_="`spavl labels draw RUN --answers` makes such a review")  # fmt: skip
+                            try_="`spavl review RUN --answers` makes such a review")  # fmt: skip
         return found
     plain, empty = read_labels(path)
     return AnswerLabels(plain, by_design=bool(_first(path) & {DRAWN, "probability"}), empty=empty)
