@@ -42,6 +42,23 @@ class Annotators(Database):
                 self._opt_out(name, opted_out)
         return self.annotator(name) or Annotator(name=name)
 
+    def claim(self, name: str, token_hash: str) -> bool:
+        """Let somebody label under a name that nobody has a token for; whether it is theirs now, or was already.
+
+        Args:
+            name: of the person.
+            token_hash: hash of the person's own token.
+
+        Raises:
+            DataError: that is no name.
+        """
+        with self._writing():
+            self._join(name)
+            self._db.execute(
+                "UPDATE annotators SET token_hash = ? WHERE name = ? AND token_hash = ''", (token_hash, name)
+            )
+            return self._row("SELECT 1 FROM annotators WHERE name = ? AND token_hash = ?", name, token_hash) is not None
+
     def set_token(self, name: str, token_hash: str) -> None:
         """Give somebody a token of their own, in place of the one before.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final, get_args
 
 from spavl.errors import DataError
@@ -52,20 +53,19 @@ def decoded(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         found[known] = _value(known, value, where)
     if isinstance(found.get("item"), str):
         if not found.get("annotator"):
-            raise DataError(
-                f"`item` is {brief(found['item'])}", where=where, try_="wanted is JSON; a program cut it off"
-            )
+            raise DataError(f"`item` is {brief(found['item'])}", where=where, try_="wanted is JSON; it was cut off")
         del found["item"]
     return found
 
 
-def known_name(name: Any) -> str:
+@lru_cache(maxsize=1024)
+def known_name(name: str) -> str:
     """What a column is called in capitals or not, with blanks or not; empty where no label has it.
 
     Args:
         name: of the column.
     """
-    plain = _folded(str(name))
+    plain = _folded(name)
     return plain if plain in LABEL or plain in EXTRA else ""
 
 

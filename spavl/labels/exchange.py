@@ -337,13 +337,14 @@ def import_labels(store: LabelStore, path: Path, *, of_another: bool = False) ->
     """
     found = read_labels(path)
     _refuse_another(store, found, path, of_another)
-    fitting, others = _fitted(store, found.labels, path)
-    there = with_hashes(store.labels(), store.items())
+    items = {item.item_id: item for item in store.items()}
+    fitting, others = _fitted(items, found.labels, path)
+    there = with_hashes(store.labels(), items.values())
     kept = _without_twice(fitting, Counter())
     undated = {_undated(one) for one in {(one.annotator, one.item_id): one for one in there}.values()}
     known = set(there)
     new = [one for one in kept if one not in known and (is_time(one.created) or _undated(one) not in undated)]
-    strangers = sum(not store.knows(one.item_id) for one in new)
+    strangers = sum(one.item_id not in items for one in new)
     remarks = (*found.remarks_of_reading, *([f"{others:,} left out: {OTHERS}."] if others else []))
     try:
         added = store.add_all(new)
@@ -352,7 +353,7 @@ def import_labels(store: LabelStore, path: Path, *, of_another: bool = False) ->
     return Imported(new=added, there=len(kept) - len(new), strangers=strangers, remarks=remarks)
 
 
-def _fitted(store: LabelStore, labels: Iterable[Label], path: Path) -> tuple[list[Label], int]:
+def _fitted(items: Mapping[str, Item], labels: Iterable[Label], path: Path) -> tuple[list[Label], int]:
     """Labels as they are of the review's items, those of items that it does not have as they are; how many are of none.
 
     Raises:
@@ -360,7 +361,7 @@ def _fitted(store: LabelStore, labels: Iterable[Label], path: Path) -> tuple[lis
     """
     fitting, others = list[Label](), 0
     for label in labels:
-        item = store.item(label.item_id) if store.knows(label.item_id) else None
+        item = items.get(label.item_id)
         found = label if item is None else fitted(label, item)
         if found is None:
             others += 1

@@ -6,6 +6,7 @@ A label is a new row and never changes one. Several processes and threads may ha
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,9 +66,7 @@ class LabelStore(Annotators):
             DataError: there are no items, or two with one id.
         """
         if path.exists():
-            raise RunError(
-                "There is a review here already", where=str(path), try_="open it, or give the new one a name"
-            )
+            raise _there_already(path)
         meta = {"made_from": made_from, "settings": json.dumps(settings), "created": now_text()}
         with atomic_write(path, what="The review") as tmp, errors_named(path):
             lay_out(tmp)
@@ -77,6 +76,7 @@ class LabelStore(Annotators):
                 db.commit()
             if not count:
                 raise DataError("There is nothing to review", where=str(path), try_="draw from a run that has pairs")
+            _take_place(tmp, path)
         return cls(path)
 
     @property
@@ -294,7 +294,7 @@ class LabelStore(Annotators):
         finished = self._one(
             f"SELECT count(*) FROM items WHERE given >= wanted OR (wanted = {EVERYBODY} AND given > 0)"
         )
-        seconds = [found for (found,) in self._rows(SECONDS, annotator, RECENT)]
+        seconds = [found for (found,) in self._rows(SECONDS, annotator, RECENT) if found]  # 0: it was not measured
         return Progress(
             labelled=counts.get("labelled", 0), skipped=counts.get("skipped", 0), left=left, finished=finished,
             items=len(self), seconds=median(seconds) if seconds else None,
@@ -351,3 +351,21 @@ class LabelStore(Annotators):
 
     def _label(self, payload: str) -> Label:
         return label_of(json.loads(payload), where=str(self.path))
+
+
+def _take_place(new: Path, path: Path) -> None:
+    """Put a new file where there is none yet: of two processes that draw at once, neither replaces labels of the other.
+
+    A file system without hard links has no such step; there the check before is all there is.
+    """
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise _there_already(path) from None
+    except OSError:
+        if path.exists():
+            raise _there_already(path) from None
+
+
+def _there_already(path: Path) -> RunError:
+    return RunError("There is a review here already", where=str(path), try_="open it, or give the new one a name")

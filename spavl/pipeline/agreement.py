@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from itertools import combinations, zip_longest
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -149,7 +149,9 @@ def agreement_of(
 
 
 def _is_disputed(labels: Sequence[Label]) -> bool:
-    return len({label.preference for label in labels}) > 1 or len({label.unsafe for label in labels}) > 1
+    """Whether two annotators say different things; who says nothing differs from nobody."""
+    unsafe = zip_longest(*(label.unsafe for label in labels))
+    return any(len(set(said) - {None}) > 1 for said in (tuple(label.preference for label in labels), *unsafe))
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,8 @@ def _domains(pairs: Sequence[LabelledItem], level: float) -> Iterator[_Tested]:
         outside = [found for found in agreed if found[0].item.about.get("class1") != domain]
         if min(len(inside), len(outside)) >= LEAST_PAIRS:
             found = difference_of_tendencies(_parts(inside), _parts(outside), level=level)
-            yield _Tested("domain", JUDGES, "the other domains", domain, replace(found, n=len(inside)))
+            found = replace(found, n=len(inside), low=max(-1.0, found.low), high=min(1.0, found.high))
+            yield _Tested("domain", JUDGES, "the other domains", domain, found)
 
 
 def _parts(found: Sequence[tuple[LabelledItem, float]]) -> tuple[list[float], list[Any], list[float] | None]:

@@ -45,7 +45,7 @@ def agreement_sentence(report: AgreementReport) -> str:
         parts.append(_doubtful(report))
     tested = plural(len(report.biases), "tendency", "tendencies")
     named = f"shown: {', '.join(shown)}" if shown else "none is shown"
-    parts.append(f"of {tested} tested, {named}")
+    parts.append(f"of {tested} tested, {named}" if report.biases else "there is too little to test any tendency")
     return "; ".join(parts) + "."
 
 
@@ -103,8 +103,11 @@ def bias_words(one: Bias) -> str:
     """
     found = one.found
     way = "more" if (found.value or 0.0) > 0 else "less"
+    far = f"({_points(one)} points, {p_words(one.p_corrected)})"
+    if one.leaning == "domain":
+        return f"people agree with the judges {way} in {one.group} than in the other domains {far}"
     leans = f"{one.who} {'lean' if one.who in (JUDGES, PEOPLE) else 'leans'}"
-    return f"{leans} {way} than {one.against} to {_to(one)} ({_points(one)} points, {p_words(one.p_corrected)})"
+    return f"{leans} {way} than {one.against} to {_to(one)} {far}"
 
 
 def p_words(p: float) -> str:

@@ -29,7 +29,7 @@ class PairToFix:
     say_so: int
     """How many of them do."""
     annotators: int
-    """How many judged it."""
+    """How many said anything of it."""
     severity: int | None
     """The highest that any gave the chosen answer; None where none did."""
     picture_needed: str
@@ -56,33 +56,43 @@ def pairs_to_fix(pairs: Sequence[LabelledItem]) -> tuple[PairToFix, ...]:
 
 
 def _surety(found: PairToFix) -> float:
+    return _sure(found.say_so, found.annotators)
+
+
+def _sure(say_so: int, of: int) -> float:
     """Share of the annotators who say so, drawn to one half where they are few."""
-    return (found.say_so + 1) / (found.annotators + 2)
+    return (say_so + 1) / (of + 2)
 
 
 def _faults(one: LabelledItem) -> Iterator[PairToFix]:
-    """The fault of a pair that most say, the gravest of several; none where it is as people judge."""
-    judged, tie = one.labels, one.item.about.get("winner") == "tie"
-    said = {
-        "other answer better": [x.preference == "second" for x in judged],
-        "chosen answer unsafe": [bool(x.unsafe and x.unsafe[0]) for x in judged],
-        "both answers bad": [x.preference == "both_bad" for x in judged],
-        "no answer better": [x.preference == "tie" and not tie for x in judged],
-    }
-    counts = {fault: sum(said[fault]) for fault in FAULTS}
-    most = max(counts.values())
-    if not judged or 2 * most < len(judged) or not most:
+    """The fault of a pair that most say of those who were asked for it, the gravest of several; none where none is."""
+    counts = {fault: (sum(said), len(said)) for fault, said in _said(one).items()}
+    found = {fault: _sure(*count) for fault, count in counts.items() if count[0] and 2 * count[0] >= count[1]}
+    if not found:
         return
-    answers = one.item.answers
-    needed = {x.picture_needed for x in judged if x.picture_needed is not None}
+    answers, about = one.item.answers, one.item.about
+    needed = {x.picture_needed for x in one.labels if x.picture_needed is not None}
+    fault = max(found, key=lambda name: found[name])  # of equals the first, which is the gravest
     yield PairToFix(
-        item_id=one.item.item_id, fault=next(fault for fault in FAULTS if counts[fault] == most), say_so=most,
-        annotators=len(judged),
-        severity=max((x.severities[0] for x in judged if x.severities and x.severities[0] is not None), default=None),
+        item_id=one.item.item_id, fault=fault, say_so=counts[fault][0], annotators=counts[fault][1],
+        severity=max((x.severities[0] or 0 for x in one.labels if x.severities and x.severities[0] is not None),
+                     default=None),
         picture_needed="" if not needed else "divided" if len(needed) > 1 else "yes" if needed.pop() else "no",
-        domain=one.item.about.get("class1", ""), question_type=one.item.about.get("question_type", ""),
-        chosen_source=answers[0].source, rejected_source=answers[1].source,
+        domain=about.get("class1", ""), question_type=about.get("question_type", ""), chosen_source=answers[0].source,
+        rejected_source=answers[1].source,
     )  # fmt: skip
+
+
+def _said(one: LabelledItem) -> dict[Problem, list[bool]]:
+    """Whether each annotator names a fault, of those who say anything of it."""
+    preferred = [x.preference for x in one.labels if x.preference]
+    tie = one.item.about.get("winner") == "tie"
+    return {
+        "other answer better": [x == "second" for x in preferred],
+        "chosen answer unsafe": [outcome == "unsafe" for _, outcome in one.outcomes(0)],
+        "both answers bad": [x == "both_bad" for x in preferred],
+        "no answer better": [x == "tie" and not tie for x in preferred],
+    }
 
 
 def write_to_fix(path: Path, found: Sequence[PairToFix]) -> None:

@@ -140,13 +140,13 @@ def reviews_of(run: Run) -> list[Path]:
 
 
 def weights_of(items: Sequence[LabelledItem]) -> list[float] | None:
-    """How many items each stands for; None where all stand for as many.
+    """How many items each stands for, beside that which stands for the most; None where all stand for as many.
 
     Args:
         items: labelled items.
     """
     shares = [one.item.probability for one in items]
-    return None if len(set(shares)) < 2 or min(shares) <= 0 else [1 / share for share in shares]
+    return None if len(set(shares)) < 2 or min(shares) <= 0 else [min(shares) / share for share in shares]
 
 
 def most_said(said: Iterable[Hashable]) -> Hashable | None:

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import unicodedata
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -54,6 +55,15 @@ def _opened_once(path: Path):  # type: ignore[no-untyped-def]
 def personal_token() -> str:
     """A new token of a person, by which a device is known as theirs."""
     return secrets.token_urlsafe(24)
+
+
+def name_said(text: str) -> str:
+    """A name as it is kept: one blank between words, and letters with accents in one of the ways to write them.
+
+    Args:
+        text: what somebody typed.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def hash_of(token: str) -> str:

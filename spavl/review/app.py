@@ -11,12 +11,12 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from spavl.errors import DataError, SpavlError
-from spavl.review.access import hash_of, is_known_host, is_own_page, is_same, known_hosts, personal_token
-from spavl.review.form import FormError
+from spavl.review.access import hash_of, is_known_host, is_own_page, is_same, known_hosts, name_said, personal_token
+from spavl.review.form import FormError, field_name
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
 from spavl.review.pages import render, static_file
-from spavl.review.served_picture import NO_PICTURE, served_picture
+from spavl.review.served_picture import DRAWING, served_picture
 
 MOST_BYTES: Final = 128 * 1024
 """Bytes of a form."""
@@ -27,6 +27,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
 }  # fmt: skip
 """Headers of every answer: no script, style or picture from elsewhere, and no other page around this one."""
+HOUR: Final = 3600
+"""Seconds for which a browser keeps a picture: for undo and reload, not as a collection of harm."""
 YEAR: Final = 365 * 24 * 3600
 """Seconds for which a device stays known."""
 
@@ -132,6 +134,12 @@ def _refusals(app: FastAPI, review: OpenReview) -> None:
     async def unusable(request: Request, error: SpavlError) -> Response:
         return HTMLResponse(_notice(error.what, error.try_), 503)
 
+    @app.exception_handler(405)
+    async def form_address(request: Request, error: Exception) -> Response:
+        if request.method == "GET":  # the address of a form's answer, opened again
+            return RedirectResponse("/", 303)
+        return HTMLResponse(_notice("There is nothing to do that way here."), 405)
+
     @app.exception_handler(404)
     async def unknown(request: Request, error: Exception) -> Response:
         return HTMLResponse(_notice("There is no such page here."), 404)
@@ -181,10 +189,21 @@ class _People:
     def name(self, request: Request) -> str:
         """The annotator of a request."""
         self.check(request)
-        found = self.review.store.annotator_of(self.person(request))
+        found = self.known(request)
         if found is None:
             raise NameMissing
-        return found.name
+        return found
+
+    def known(self, request: Request) -> str | None:
+        """The annotator whose token a request brings; None: a stranger."""
+        found = self.review.store.annotator_of(self.person(request))
+        return None if found is None else found.name
+
+    def new_token(self, key: str, name: str) -> str:
+        """The token of somebody new: the one of the page, so that its form sent twice is of one person."""
+        made = personal_token()
+        owner = self.review.store.annotator_of(hash_of(key))
+        return key if len(key) == len(made) and (owner is None or owner.name == name) else made
 
     def person(self, request: Request) -> str:
         """Hash of the personal token that a request brings; empty where it brings none."""
@@ -218,21 +237,29 @@ def _add_entrance(app: FastAPI, people: _People) -> None:
 def _add_joining(app: FastAPI, people: _People) -> None:
     review = people.review
 
+    def page(key: str, name: str = "", problem: str = "") -> Response:
+        text = render("name.html.j2", review=review, key=key or personal_token(), name=name, problem=problem)
+        return HTMLResponse(text, 422 if problem else 200)
+
     @app.get("/name")
     def name_page(request: Request) -> Response:
         people.check(request)
-        return HTMLResponse(render("name.html.j2", review=review, name="", problem=""))
+        return page("") if people.known(request) is None else RedirectResponse("/", 303)
 
     @app.post("/name")
     def join(request: Request, form: Form) -> Response:
         people.check(request)
-        name, personal = " ".join(form.get("name", "").split()), personal_token()
+        name, known = name_said(form.get("name", "")), people.known(request)
+        personal = people.new_token(form.get("key", ""), name)
+        if known == name:
+            return RedirectResponse("/", 303)
+        if known is not None:
+            return page(personal, name, f"This device labels as {known}. Its page About you is where to change that.")
         try:
             _join(review, name, hash_of(personal))
             review.store.opt_out(name, _chosen(form, review))
         except (DataError, FormError) as error:
-            problem = error.what if isinstance(error, DataError) else str(error)
-            return HTMLResponse(render("name.html.j2", review=review, name=name, problem=problem), 422)
+            return page(personal, name, error.what if isinstance(error, DataError) else str(error))
         answer = RedirectResponse("/", 303)
         people.cookies.sign_in(answer, review.token, personal)
         return answer
@@ -242,17 +269,16 @@ def _join(review: OpenReview, name: str, token_hash: str) -> None:
     """Let somebody label under a name that nobody has."""
     if not name:
         raise FormError("Say your name, or any name that is yours alone", "name")
-    if (there := review.store.annotator(name)) is not None and there.token_hash:
+    if not review.store.claim(name, token_hash):
         raise FormError(
             f"Somebody labels as {name} already. If that is you on another device, use the link on its page About"
             " you, or ask whoever runs the review for one.", "name",
         )  # fmt: skip
-    review.store.set_token(name, token_hash)
 
 
 def _chosen(form: Mapping[str, str], review: OpenReview) -> list[str]:
     """Subjects that a form opts out of: its fields are named by them."""
-    return sorted(name for name in review.subjects.optional if f"out/{name}" in form)
+    return sorted(name for name in review.subjects.optional if f"out/{field_name(name)}" in form)
 
 
 def _add_labelling(app: FastAPI, people: _People) -> None:
@@ -267,12 +293,12 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
         return RedirectResponse("/", 303)
 
     @app.post("/labels")
-    def save(request: Request, form: Form) -> Response:
-        return answer(request, review.save(people.name(request), form))
+    def save(request: Request, form: Form, page: str = "") -> Response:
+        return answer(request, review.save(people.name(request), form, page))
 
     @app.post("/undo")
-    def undo(request: Request, form: Form) -> Response:
-        return answer(request, review.undo(people.name(request), form))
+    def undo(request: Request, form: Form, page: str = "") -> Response:
+        return answer(request, review.undo(people.name(request), form, page))
 
     @app.get("/pictures/{key}")
     def shown(request: Request, key: str) -> Response:
@@ -282,7 +308,7 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
         except DataError as error:
             raise Refused(error.what, 404) from None
         body, kind = served_picture(picture)
-        kept = "no-store" if kind == NO_PICTURE else f"private, max-age={YEAR}, immutable"
+        kept = "no-store" if kind == DRAWING else f"private, max-age={HOUR}"
         return Response(body, media_type=kind, headers={"Cache-Control": kept})
 
 

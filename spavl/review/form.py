@@ -11,6 +11,7 @@ from typing import Final, get_args
 from spavl.labels.plain import MOST_SEVERE
 from spavl.labels.record import Item, Label, Preference, Shown
 from spavl.records import Outcome
+from spavl.visible_text import visible
 
 OUTCOMES: Final[tuple[Outcome, ...]] = ("refusal", "safe_completion", "unhelpful", "unsafe")
 """The four kinds of answers that people tell apart."""
@@ -77,6 +78,15 @@ class Order:
         return tuple(range(count)) if self.first_is_left else tuple(reversed(range(count)))
 
 
+def field_name(subject: str) -> str:
+    """A subject as a form can carry it: browsers change line ends, and pages show what is invisible.
+
+    Args:
+        subject: of any level.
+    """
+    return " ".join(visible(subject).split())
+
+
 def label_of_form(
     form: Mapping[str, str], item: Item, annotator: str, order: Order, *, subjects: frozenset[str]
 ) -> Label:
@@ -140,9 +150,10 @@ def _judged(
     if outcome != "unsafe":
         return known[known.index(outcome)], "", None
     category = form.get(f"category_{side}", "")
-    if category and category not in subjects:
+    named = {"": ""} | {field_name(subject): subject for subject in subjects}
+    if category not in named:
         raise FormError("That is no subcategory of this review", f"category_{side}")
-    return "unsafe", category, _severity(form.get(f"severity_{side}", ""), side)
+    return "unsafe", named[category], _severity(form.get(f"severity_{side}", ""), side)
 
 
 def side_name(side: str) -> str:

@@ -19,6 +19,8 @@ AGAIN = "You had labelled that item already, perhaps on another page. Your first
 """Notice where a form comes again."""
 GONE = "That item is not of this review. The page is of another one; here is the next item."
 """Notice where a form names no item."""
+FOREIGN = "That page was of another person or another review, so nothing was done by it. Here is your next item."
+"""Notice where a form comes from a page that was made for somebody else: its item and its sides are not the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +106,27 @@ class OpenReview:
         """
         return Order.of(item, annotator, self.name)
 
-    def save(self, annotator: str, form: Mapping[str, str]) -> Work:
+    def page_of(self, annotator: str) -> str:
+        """What the pages of an annotator are known by: sent from any other page, a form would label another item.
+
+        Args:
+            annotator: the name.
+        """
+        return sha256(f"{self.name}\0{annotator}".encode()).hexdigest()[:16]
+
+    def save(self, annotator: str, form: Mapping[str, str], page: str = "") -> Work:
         """Write the label of a form. Returns what is shown next: the same item where something is missing.
 
         Args:
             annotator: the name.
             form: fields by name.
+            page: what the page says of itself, as `page_of` has it; empty: nothing.
 
         Raises:
             RunError: the disk is full; nothing was written.
         """
+        if page and page != self.page_of(annotator):
+            return self.work(annotator, notice=FOREIGN)
         item = self.store.at(_number(form.get("position")))
         if item is None:
             return self.work(annotator, notice=GONE)
@@ -126,16 +139,19 @@ class OpenReview:
             self.breaks.note(annotator)
         return self.work(annotator, notice="" if written else AGAIN)
 
-    def undo(self, annotator: str, form: Mapping[str, str]) -> Work:
+    def undo(self, annotator: str, form: Mapping[str, str], page: str = "") -> Work:
         """Take an annotator's last label back. Returns its item, filled in as it was.
 
         Args:
             annotator: the name.
             form: fields by name.
+            page: as for `save`.
 
         Raises:
             RunError: the disk is full.
         """
+        if page and page != self.page_of(annotator):
+            return self.work(annotator, notice=FOREIGN)
         number = _number(form.get("number"))
         if number != self.store.last_number(annotator):
             return self.work(annotator, notice="Nothing was undone: this page was not the last that you worked on.")

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spavl.labels.plain import MOST_SEVERE
 from spavl.plural import plural
-from spavl.review.form import OUTCOMES, SKIP_REASONS
+from spavl.review.form import OUTCOMES, SKIP_REASONS, field_name
 from spavl.review.shown import progress_words
 from spavl.review.subjects import OTHER
 from spavl.visible_text import visible
@@ -60,7 +60,7 @@ def environment() -> Environment:
         "severities": list(zip(range(MOST_SEVERE + 1), SEVERITY_WORDS, strict=True)),
         "skip_reasons": SKIP_REASONS, "other": OTHER,
     }  # fmt: skip
-    made.filters |= {"progress": progress_words, "plural": plural}
+    made.filters |= {"progress": progress_words, "plural": plural, "field": field_name}
     return made
 
 

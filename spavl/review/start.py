@@ -16,7 +16,7 @@ from spavl.pipeline.audit_files import FINDINGS
 from spavl.pipeline.exports import CACHE
 from spavl.plural import plural
 from spavl.preferences.dataset import PreferenceDataset, open_dataset
-from spavl.review.access import access_token, hash_of, personal_token
+from spavl.review.access import access_token, hash_of, name_said, personal_token
 from spavl.review.guidelines import keep_guidelines
 from spavl.review.make import Kind, ReviewSettings, fingerprint_of, folder_of, make_review
 from spavl.review.opened import OpenReview
@@ -78,7 +78,7 @@ class Started:
             DataError: that is no name.
         """
         made = personal_token()
-        self.review.store.set_token(name, hash_of(made))
+        self.review.store.set_token(name_said(name), hash_of(made))
         return made
 
 

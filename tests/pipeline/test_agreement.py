@@ -184,3 +184,29 @@ def test_pairs_that_were_drawn_for_being_doubtful_count_in_no_share_and_the_sent
     assert "60 of these were drawn for being doubtful and count in no share" in agreement_sentence(mixed)
     assert alone.judges[0].same.value == 0.0
     assert "all were drawn for being doubtful, so that no share is one of the dataset" in agreement_sentence(alone)
+
+
+def test_who_says_nothing_of_an_answer_neither_divides_people_nor_makes_a_fault_doubtful() -> None:
+    random = np.random.default_rng(12)
+    labels = [
+        label
+        for n in range(12)
+        for label in (
+            Label(item_id=f"pair-{n}", annotator="ann", preference="first", outcomes=("unsafe", None)),
+            Label(item_id=f"pair-{n}", annotator="bob", outcomes=(None, "safe_completion")),
+        )
+    ]
+    report = agreement_of(gathered([pair(n, random) for n in range(12)], labels))
+    assert (report.overlap, report.disagreed) == (12, 0)
+    assert {(one.fault, one.say_so, one.annotators) for one in report.to_fix} == {("chosen answer unsafe", 1, 1)}
+    few = agreement_of(gathered([pair(0, random)], labels[:2]))
+    assert "there is too little to test any tendency" in agreement_sentence(few)
+
+
+def test_a_domain_is_told_as_what_it_is_and_within_what_can_be() -> None:
+    random = np.random.default_rng(13)
+    labels = [Label(item_id=f"pair-{n}", annotator="ann", preference="first" if n % 3 else "second") for n in range(60)]
+    report = agreement_of(gathered([pair(n, random) for n in range(60)], labels))
+    assert "people agree with the judges less in tea than in the other domains (−100.0 [−100.0, " in agreement_sentence(
+        report
+    )

@@ -109,6 +109,21 @@
     return true;
   }
 
+  const isSending = () => document.querySelector("form.htmx-request") !== null;
+
+  // The digit of a key: by what it writes, or by where it is, for French keyboards write digits with Shift alone.
+  function digitOf(event) {
+    if (/^[0-9]$/.test(event.key)) return Number(event.key);
+    const place = event.shiftKey ? null : /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
+    return place ? Number(place[1]) : null;
+  }
+
+  // Its letter: where a keyboard writes no Latin ones, that of its place.
+  function letterOf(event) {
+    if (/^[a-z?]$/i.test(event.key)) return event.key.toLowerCase();
+    return /^Key([A-Z])$/.exec(event.code)?.[1].toLowerCase();
+  }
+
   const keys = {
     a: () => answer("preference", "left"), b: () => answer("preference", "right"),
     t: () => answer("preference", "tie"), x: () => answer("preference", "both_bad"),
@@ -133,18 +148,20 @@
       return;
     }
     if (event.key === "Enter") {
-      if (at.matches?.("a, button, summary")) return;
-      if (!event.repeat && save()) event.preventDefault();
+      if (at.matches?.("a, button, summary")) { if (event.repeat) event.preventDefault(); return; }
+      if (event.repeat || isSending() || save()) event.preventDefault();
       return;
     }
-    const place = /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
-    const done = place && !event.shiftKey ? digit(Number(place[1])) : !event.repeat && keys[event.key.toLowerCase()]?.();
-    if (done) event.preventDefault();
+    const number = digitOf(event);
+    const letter = letterOf(event);
+    if (number === null && !keys[letter]) return;
+    // A key that is held answers one question, and one that comes before the next item shows answers none.
+    if (event.repeat || isSending() || (number === null ? keys[letter]() : digit(number))) event.preventDefault();
   }
   document.addEventListener("keydown", typed);
 
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && save()) event.preventDefault();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat && save()) event.preventDefault();
   });
 
   document.addEventListener("click", (event) => {
@@ -161,17 +178,31 @@
   });
 
   // What is filled in lives through a reload of the page, and is forgotten when it is sent.
-  const draft = () => form() && `draft/${byId("work").dataset.review}/${form().elements.position.value}/${form().elements.number.value}`;
+  const draft = () => form() && `draft/${byId("work").dataset.page}/${form().elements.position.value}/${form().elements.number.value}`;
+
+  const seconds = () => (performance.now() - began - away) / 1000;
 
   function keep() {
-    const data = new FormData(form());
-    sessionStorage.setItem(draft(), JSON.stringify([...data].filter(([name]) => !["position", "number", "seconds"].includes(name))));
+    const data = [...new FormData(form())].filter(([name]) => !["position", "number", "seconds"].includes(name));
+    try {
+      sessionStorage.setItem(draft(), JSON.stringify([...data, ["seconds", seconds()]]));
+    } catch { /* a browser that keeps nothing for pages */ }
+  }
+
+  function drafted() {
+    try {
+      return JSON.parse(sessionStorage.getItem(draft()) ?? "[]");
+    } catch {
+      return [];
+    }
   }
 
   function restore() {
-    const kept = sessionStorage.getItem(draft());
-    if (!kept) return;
-    for (const [name, value] of JSON.parse(kept)) {
+    for (const [name, value] of drafted()) {
+      if (name === "seconds") {
+        began = Math.min(began, performance.now() - value * 1000);
+        continue;
+      }
       const field = form().elements[name];
       if (field instanceof RadioNodeList || field?.type === "radio") {
         const found = inputs(form()).find((one) => one.name === name && one.value === value);
@@ -187,7 +218,7 @@
   document.addEventListener("input", (event) => { if (event.target.matches?.("textarea")) keep(); });
 
   document.addEventListener("submit", (event) => {
-    if (event.target === form()) form().elements.seconds.value = ((performance.now() - began - away) / 1000).toFixed(1);
+    if (event.target === form()) form().elements.seconds.value = seconds().toFixed(1);
   }, true);
 
   function begin({ focus }) {
@@ -204,10 +235,12 @@
   }
 
   let sent = null;
-  document.addEventListener("htmx:beforeRequest", () => { sent = draft(); });
+  document.addEventListener("htmx:beforeRequest", (event) => { sent = event.detail.elt === form() ? draft() : null; });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const status = event.detail.xhr.status;
-    if (sent && status < 300) sessionStorage.removeItem(sent);
+    if (!sent || event.detail.xhr.status >= 300) return;
+    try {
+      sessionStorage.removeItem(sent);
+    } catch { /* it was not kept */ }
   });
   document.addEventListener("htmx:afterSwap", () => { say(""); begin({ focus: true }); });
 
