@@ -90,7 +90,7 @@ def doubts(rows: Path, folder: Path, progress: Progress, settings: AuditSettings
         return Doubts((), not_possible, {})
     features = folder / "words.parquet"
     with progress.bar("Reading words") as on_progress:
-        write_features(rows, features)
+        write_features(rows, pairs, features)
         taught = _taught(features)
         weights = {kind: _weights(label, taught) for kind, label in wanted.items()}
         del taught
