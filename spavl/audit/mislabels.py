@@ -185,7 +185,7 @@ def _scored(some: Features, examples: Examples, weights: Weights) -> pa.Table:
         p[here] = probability(examples.rows[here], own)
     known = np.flatnonzero(~np.isnan(p))
     places = examples.place[known]
-    ids, details = ([names[k] for k in at] for names, at in ((some.pair_id, places), (examples.detail, known)))
+    ids, details = ([names[int(k)] for k in at] for names, at in ((some.pair_id, places), (examples.detail, known)))
     return pa.table([some.number[places], ids, details, examples.labels[known] > 0, p[known]], schema=_SCORES)
 
 
