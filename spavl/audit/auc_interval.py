@@ -34,9 +34,8 @@ def influence_of(counts: Mapping[V, tuple[float, int, int]]) -> Influence[V] | N
 
     Source: DeLong, DeLong & Clarke-Pearson 1988 (structural components).
     """
-    score, chosen, rejected = (
-        (np.array(column) for column in zip(*counts.values(), strict=True)) if counts else ((),) * 3
-    )
+    table = np.array(list(counts.values())).reshape(-1, 3)
+    score, chosen, rejected = table[:, 0], table[:, 1], table[:, 2]
     positives, negatives = int(np.sum(chosen)), int(np.sum(rejected))
     if not positives or not negatives:
         return None
@@ -52,7 +51,7 @@ def influence_of(counts: Mapping[V, tuple[float, int, int]]) -> Influence[V] | N
 def _below(place: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Of every value the weight of those with a lower score, those with an equal one counted half."""
     at = np.bincount(place, weights=weights)
-    return (np.cumsum(at) - at / 2)[place]
+    return np.asarray((np.cumsum(at) - at / 2)[place])
 
 
 def interval_of(auc: float, sums: Sequence[float], pairs: int, *, level: float) -> Rate:

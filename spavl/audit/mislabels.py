@@ -90,7 +90,7 @@ def doubts(rows: Path, folder: Path, progress: Progress, settings: AuditSettings
         return Doubts((), not_possible, {})
     features = folder / "words.parquet"
     with progress.bar("Reading words") as on_progress:
-        write_features(rows, features)
+        write_features(rows, pairs, features)
         taught = _taught(features)
         weights = {kind: _weights(label, taught) for kind, label in wanted.items()}
         del taught
@@ -185,7 +185,7 @@ def _scored(some: Features, examples: Examples, weights: Weights) -> pa.Table:
         p[here] = probability(examples.rows[here], own)
     known = np.flatnonzero(~np.isnan(p))
     places = examples.place[known]
-    ids, details = ([names[k] for k in at] for names, at in ((some.pair_id, places), (examples.detail, known)))
+    ids, details = ([names[int(k)] for k in at] for names, at in ((some.pair_id, places), (examples.detail, known)))
     return pa.table([some.number[places], ids, details, examples.labels[known] > 0, p[known]], schema=_SCORES)
 
 

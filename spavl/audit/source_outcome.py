@@ -143,9 +143,9 @@ Learn = Callable[[Sequence[Tally]], Score]
 """From the answers of other folds to a score."""
 
 
-def _cross_validated(tallies: Sequence[Tally], learn: Learn) -> dict[int, Influence]:
+def _cross_validated(tallies: Sequence[Tally], learn: Learn) -> dict[int, Influence[Any]]:
     """Of every fold its AUC, and what each value of its answers adds to it, by what the other folds teach."""
-    found: dict[int, Influence] = {}
+    found: dict[int, Influence[Any]] = {}
     for fold in range(FOLDS):
         score = learn([one for one in tallies if one.fold != fold])
         counts: dict[Any, tuple[float, int, int]] = {}
@@ -158,13 +158,13 @@ def _cross_validated(tallies: Sequence[Tally], learn: Learn) -> dict[int, Influe
     return found
 
 
-def _auc(folds: Mapping[int, Influence]) -> float | None:
+def _auc(folds: Mapping[int, Influence[Any]]) -> float | None:
     """Mean of the AUC of all folds, weighted by their answers."""
     answers = sum(one.answers for one in folds.values())
     return sum(one.auc * one.answers for one in folds.values()) / answers if answers else None
 
 
-def _interval(rows: Path, group: str, folds: Mapping[int, Influence], by: str, level: float) -> Rate | None:
+def _interval(rows: Path, group: str, folds: Mapping[int, Influence[Any]], by: str, level: float) -> Rate | None:
     auc, answers = _auc(folds), sum(one.answers for one in folds.values())
     if auc is None:
         return None

@@ -25,8 +25,8 @@ FEATURES = 1 << 16
 """Hashed features of a text."""
 MOST_CHARACTERS = 2_000
 """Of a text, those that are read."""
-TAUGHT = 20_000
-"""Most pairs that classifiers are taught by, those of all folds together."""
+TAUGHT = 10_000
+"""About as many pairs classifiers are taught by at most, those of all folds together: whole pictures, by chance."""
 FOLDS = 5
 """Parts of the pictures; each is scored by a classifier that the others teach."""
 SLICE = 4_096
@@ -51,7 +51,7 @@ COPY (
         SELECT number, pair_id, {pictures} AS cluster, chosen_safe, rejected_safe, {cut} FROM pairs WHERE {where}
     )
     SELECT number, pair_id, (('0x' || md5(cluster)[9:16])::BIGINT % {folds})::INTEGER AS fold,
-        row_number() OVER (ORDER BY md5(cluster), number) <= {taught} AS taught, chosen_safe, rejected_safe, {hashed}
+        ('0x' || md5(cluster)[1:8])::BIGINT < {taught} AS taught, chosen_safe, rejected_safe, {hashed}
     FROM cut
 ) TO {path} (FORMAT parquet, ROW_GROUP_SIZE {slice})
 """
@@ -90,11 +90,12 @@ class Features:
         )  # fmt: skip
 
 
-def write_features(rows: Path, path: Path) -> None:
+def write_features(rows: Path, pairs: int, path: Path) -> None:
     """Write the features of all pairs.
 
     Args:
         rows: the table of an opened dataset.
+        pairs: how many pairs it has.
         path: the table that is written.
 
     Raises:
@@ -102,8 +103,12 @@ def write_features(rows: Path, path: Path) -> None:
     """
     cut = ", ".join(f"{_CUT.format(text=name, word=_WORD)} AS {name}_words" for name in _TEXTS)
     hashed = ", ".join(f"{_HASHED.format(words=f'{name}_words', features=FEATURES)} AS {name}" for name in _TEXTS)
-    query(_COPY.format(pictures=PICTURES, cut=cut, where=WHOLE, folds=FOLDS, taught=TAUGHT, hashed=hashed,
-                       path=literal(str(path)), slice=SLICE), None, pairs=rows)  # fmt: skip
+    taught = int(2**32 * min(1.0, TAUGHT / max(1, pairs)))
+    sql = _COPY.format(
+        pictures=PICTURES, cut=cut, where=WHOLE, folds=FOLDS, taught=taught, hashed=hashed, path=literal(str(path)),
+        slice=SLICE,
+    )  # fmt: skip
+    query(sql, None, pairs=rows)
 
 
 def slices(path: Path) -> Iterator[Features]:

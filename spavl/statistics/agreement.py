@@ -85,8 +85,8 @@ def position_bias(counts: Mapping[tuple[Winner | None, Winner | None], float], *
     differences of paired shares, with half a match added to each of four outcomes.
 
     Args:
-        counts: number of matches by their winners in order `ab` and in order `ba`, in terms of the match; those with an
-            unread verdict do not count.
+        counts: number of matches by their winners in order `ab` and in order `ba`, in terms of the match; need not be
+            whole; those with an unread verdict do not count.
         level: confidence level of the interval.
 
     Source: Agresti & Min 2005.
@@ -100,7 +100,7 @@ def position_bias(counts: Mapping[tuple[Winner | None, Winner | None], float], *
     mean = sum(d * n for d, n in padded) / size
     half = float(ndtri((1 + level) / 2)) * math.sqrt((sum(d * d * n for d, n in padded) / size - mean**2) / size)
     value = sum(d * n for d, n in read) / total
-    return PositionBias(value, max(-1.0, mean - half), min(1.0, mean + half), total)
+    return PositionBias(value, max(-1.0, mean - half), min(1.0, mean + half), round(total))
 
 
 def _firsts(ab: Winner, ba: Winner) -> float:
