@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
@@ -27,6 +28,18 @@ Found = tuple[str, str, str, float, int]
 """Key of a picture of the dataset, item of the other, kind, similarity, and items with that very picture."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some pictures of the other."""
+
+    pictures: OtherPictures
+    """All of them."""
+    numbers: Sequence[int]
+    """Of each of the block, its number among all."""
+    index: KeypointIndex
+    """Their keypoints."""
+
+
 def matching_parts(
     picture_of: Callable[[int], Picture], keypoints: Path, into: OtherPictures, on_progress: OnProgress
 ) -> Iterator[Found]:
@@ -44,35 +57,31 @@ def matching_parts(
         total = file.metadata.num_rows * -(-max(into.copies, 1) // BLOCK)
         while block := list(islice(left, BLOCK)):
             numbers, points = zip(*block, strict=True)
-            index = KeypointIndex(points)
-            place = 0
+            some, place = _Block(into, numbers, KeypointIndex(points)), 0
             for batch in file.iter_batches(TOGETHER, columns=["key", "keypoints"], use_threads=False):
-                yield from _of_batch(batch.to_pydict(), place, picture_of, index, numbers, into)
+                yield from _of_batch(batch.to_pydict(), place, picture_of, some)
                 place, done = place + batch.num_rows, done + batch.num_rows
                 on_progress(done, total)
 
 
 def _of_batch(
-    rows: dict[str, list[Any]], first: int, picture_of: Callable[[int], Picture], index: KeypointIndex,
-    numbers: Sequence[int], into: OtherPictures,
-) -> Iterator[Found]:  # fmt: skip
+    rows: dict[str, list[Any]], first: int, picture_of: Callable[[int], Picture], block: _Block
+) -> Iterator[Found]:
     """What is found of some pictures of the dataset, of which the first is at a place."""
     asked = [np.frombuffer(points or b"", DTYPE) for points in rows["keypoints"]]
-    for number, placed in groupby(index.placed(asked), attrgetter("asked")):
-        yield from _confirmed(rows["key"][number], picture_of(first + number), placed, numbers, into)
+    for number, placed in groupby(block.index.placed(asked), attrgetter("asked")):
+        yield from _confirmed(rows["key"][number], picture_of(first + number), placed, block)
 
 
-def _confirmed(
-    key: str, picture: Picture, placed: Iterable[Placed], numbers: Sequence[int], into: OtherPictures
-) -> Iterator[Found]:
+def _confirmed(key: str, picture: Picture, placed: Iterable[Placed], block: _Block) -> Iterator[Found]:
     """The pictures of the other that one has a part in common with by its pixels too."""
     try:
         mine = small_copy(picture.load())
     except DataError:  # its file has gone since
         return
     for one in placed:
-        other, copy = into.copy(numbers[one.place])
+        other, copy = block.pictures.copy(block.numbers[one.place])
         shared = overlap(mine, copy, one)
         if other != key and shared.same:
-            kind = "picture_near" if shared.whole else "picture_cropped"
-            yield key, into.shown(other)[0], kind, shared.agreement, into.shown(other)[1]
+            item, times = block.pictures.shown(other)
+            yield key, item, "picture_near" if shared.whole else "picture_cropped", shared.agreement, times

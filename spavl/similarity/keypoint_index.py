@@ -82,7 +82,9 @@ class KeypointIndex:
         for first, last in _likely(both, both // max(self._count, 1), agree):
             found = _fitted(here[first:last], there[first:last])
             if found is not None:
-                yield Placed(*map(int, divmod(both[first], self._count)), *found)
+                number, place = divmod(int(both[first]), self._count)
+                scale, left, top, count = found
+                yield Placed(number, place, scale, left, top, count)
 
     def _matches(self, codes: NDArray[np.uint32]) -> tuple[Numbers, Numbers]:
         """Numbers of the keypoints that are looked up, and of those of the index that have their codes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def detailed(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     return Image.fromarray((pixels / 6).astype(np.uint8))
 
 
+@cache
 def png(number: int) -> bytes:
     """A picture as the bytes of a file."""
     return png_of(drawn(number))
