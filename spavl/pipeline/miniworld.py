@@ -94,8 +94,7 @@ def miniworld_benchmarks(
     """
     before = "" if name == WORLD else f"{name}-"
     items = {
-        subset: _drawn(found, folder, limit)
-        for subset, found in benchmark_items(seed, per_subset, language).items()
+        subset: _drawn(found, folder, limit) for subset, found in benchmark_items(seed, per_subset, language).items()
     }
     tokens = language.max_tokens
     requests = Benchmark(
