@@ -78,7 +78,13 @@ def make_candidates(settings: Settings, folder: Path) -> list[Candidate]:
 
 
 def miniworld_benchmarks(
-    seed: int, per_subset: int, folder: Path, language: Language = CLOSED, name: str = WORLD, limit: int | None = None
+    seed: int,
+    per_subset: int,
+    folder: Path,
+    language: Language = CLOSED,
+    *,
+    name: str = WORLD,
+    limit: int | None = None,
 ) -> tuple[Benchmark, Benchmark]:
     """Two benchmarks: requests (sampled at temperature 1 and top-p 0.9) and skills (greedy), on fresh pictures.
 
