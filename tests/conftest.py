@@ -68,3 +68,8 @@ def pytest_collection_finish() -> None:
     """Let no later collection of garbage look through what is there now, and stays: modules and thousands of tests."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the end of the process free what was frozen: some libraries say at length what is left."""
+    gc.unfreeze()

@@ -353,8 +353,8 @@ def _open(session: Session, spec: BenchmarkSpec, seed: int) -> Sequence[Benchmar
         from spavl.miniworld.languages import LANGUAGES
         from spavl.pipeline.miniworld import miniworld_benchmarks
 
-        limit = session.settings.limit
-        return miniworld_benchmarks(seed, spec.per_subset, session.world, LANGUAGES[spec.language], spec.name, limit)
+        language, limit = LANGUAGES[spec.language], session.settings.limit
+        return miniworld_benchmarks(seed, spec.per_subset, session.world, language, name=spec.name, limit=limit)
     fixed = fixed_by_protocol(spec)
     tools = tools_of(session, spec.name, sampling=None if fixed is None else fixed.sampling)
     opened = open_benchmark(spec, tools, allow_code=session.allow_code)

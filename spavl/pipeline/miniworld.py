@@ -78,7 +78,13 @@ def make_candidates(settings: Settings, folder: Path) -> list[Candidate]:
 
 
 def miniworld_benchmarks(
-    seed: int, per_subset: int, folder: Path, language: Language = CLOSED, name: str = WORLD, limit: int | None = None
+    seed: int,
+    per_subset: int,
+    folder: Path,
+    language: Language = CLOSED,
+    *,
+    name: str = WORLD,
+    limit: int | None = None,
 ) -> tuple[Benchmark, Benchmark]:
     """Two benchmarks: requests (sampled at temperature 1 and top-p 0.9) and skills (greedy), on fresh pictures.
 
@@ -94,8 +100,7 @@ def miniworld_benchmarks(
     """
     before = "" if name == WORLD else f"{name}-"
     items = {
-        subset: _drawn(found, folder, limit)
-        for subset, found in benchmark_items(seed, per_subset, language).items()
+        subset: _drawn(found, folder, limit) for subset, found in benchmark_items(seed, per_subset, language).items()
     }
     tokens = language.max_tokens
     requests = Benchmark(

@@ -43,14 +43,28 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
     return made
 
 
+SettingsFor = Callable[..., AlignSettings]
+
+
 @pytest.fixture
-def settings_for(checkpoint: Path, tmp_path: Path) -> Callable[..., AlignSettings]:
+def settings_for(checkpoint: Path, tmp_path: Path) -> SettingsFor:
     """Settings on the tiny checkpoint; sections are given as mappings."""
+    return settings_on(checkpoint, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def settings_of_module(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> SettingsFor:
+    """The same for a training that several tests of a file compare with theirs."""
+    return settings_on(checkpoint, tmp_path_factory.mktemp("of-module"))
+
+
+def settings_on(checkpoint: Path, folder: Path) -> SettingsFor:
+    """What makes settings on a checkpoint, with a reference cache in a folder."""
 
     def make(**sections: object) -> AlignSettings:
         small = {"rank": 4, "alpha": 8.0} | dict(sections.pop("freeze", {}))  # type: ignore[arg-type, call-overload]
         fast = {"learning_rate": 3e-3, "max_steps": 6, "warmup": 0.0} | dict(sections.pop("optimiser", {}))  # type: ignore[arg-type, call-overload]
-        reference = {"cache": str(tmp_path / "reference")} | dict(sections.pop("reference", {}))  # type: ignore[arg-type, call-overload]
+        reference = {"cache": str(folder / "reference")} | dict(sections.pop("reference", {}))  # type: ignore[arg-type, call-overload]
         return AlignSettings.model_validate(
             {
                 "model": str(checkpoint),

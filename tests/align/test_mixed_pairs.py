@@ -70,6 +70,17 @@ def same(one, other, **tolerance):
     assert all(torch.allclose(one[name], other[name], **tolerance) for name in one)
 
 
+PLAIN = {"batching": {"pairs": 8, "shuffle": False}, "reference": {"mode": "cached"}, "optimiser": {"max_steps": 4}}
+
+
+@pytest.fixture(scope="module")
+def plain(mixed, settings_of_module, tmp_path_factory):
+    """A training whose pairs are put together as they are by default."""
+    folder = tmp_path_factory.mktemp("plain")
+    train_dpo(mixed, settings_of_module(**PLAIN), folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -80,19 +91,15 @@ def same(one, other, **tolerance):
     ],
     ids=["separate", "1x8", "by question, live", "workers"],
 )
-def test_how_mixed_pairs_are_put_together_does_not_change_what_is_learnt(mixed, settings_for, tmp_path, changed):
-    plain = {"batching": {"pairs": 8, "shuffle": False}, "reference": {"mode": "cached"}, "optimiser": {"max_steps": 4}}
-    changed = {key: plain.get(key, {}) | value for key, value in changed.items()}
-    train_dpo(mixed, settings_for(**plain), tmp_path / "plain")
-    train_dpo(mixed, settings_for(**{**plain, **changed}), tmp_path / "changed")
-    report = (tmp_path / "plain" / "preflight.txt").read_text()
+def test_how_mixed_pairs_are_put_together_does_not_change_what_is_learnt(mixed, plain, settings_for, tmp_path, changed):
+    changed = {key: PLAIN.get(key, {}) | value for key, value in changed.items()}
+    train_dpo(mixed, settings_for(**{**PLAIN, **changed}), tmp_path)
+    report = (plain / "preflight.txt").read_text()
     assert "trees are exact" in report and "pairs without a picture, trained on as text (4: text/0" in report
     if "grouping" not in changed.get("batching", {}):
-        same(weights(tmp_path / "plain"), weights(tmp_path / "changed"), atol=2e-5, rtol=1e-4)
-    lines = [
-        json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[0]) for name in ("plain", "changed")
-    ]
-    assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], abs=1e-5) == pytest.approx(0.693147, abs=1e-4)
+        same(weights(plain), weights(tmp_path), atol=2e-5, rtol=1e-4)
+    losses = [first_line(folder)["loss"] for folder in (plain, tmp_path)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5) == pytest.approx(0.693147, abs=1e-4)
 
 
 def test_mixed_pairs_have_the_log_probs_of_transformers_and_learn_alike_in_trees(mixed, settings_for, model, tmp_path):

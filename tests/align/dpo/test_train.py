@@ -106,6 +106,17 @@ def test_a_model_learns_to_prefer_and_is_saved_as_an_ordinary_checkpoint(
         assert made.adapter is None
 
 
+PLAIN = {"batching": {"pairs": 8}, "reference": {"mode": "cached"}, "freeze": {"language": "full"}}
+
+
+@pytest.fixture(scope="module")
+def plain(pairs, settings_of_module, tmp_path_factory):
+    """A training that nothing of the machine's use is set for."""
+    folder = tmp_path_factory.mktemp("plain")
+    train_dpo(pairs, settings_of_module(**PLAIN), folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -118,12 +129,10 @@ def test_a_model_learns_to_prefer_and_is_saved_as_an_ordinary_checkpoint(
     ],
     ids=["1x8", "token budget", "separate", "live", "checkpointing", "workers"],
 )
-def test_how_the_machine_is_used_does_not_change_what_is_learnt(pairs, settings_for, tmp_path, changed):
-    plain = {"batching": {"pairs": 8}, "reference": {"mode": "cached"}, "freeze": {"language": "full"}}
-    train_dpo(pairs, settings_for(**plain), tmp_path / "plain")
-    train_dpo(pairs, settings_for(**{**plain, **changed}), tmp_path / "changed")
-    same(weights(tmp_path / "plain"), weights(tmp_path / "changed"), atol=2e-5, rtol=1e-4)
-    for one, other in zip(metrics(tmp_path / "plain"), metrics(tmp_path / "changed"), strict=True):
+def test_how_the_machine_is_used_does_not_change_what_is_learnt(pairs, plain, settings_for, tmp_path, changed):
+    train_dpo(pairs, settings_for(**{**PLAIN, **changed}), tmp_path)
+    same(weights(plain), weights(tmp_path), atol=2e-5, rtol=1e-4)
+    for one, other in zip(metrics(plain), metrics(tmp_path), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
         assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
 
