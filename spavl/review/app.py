@@ -16,7 +16,7 @@ from spavl.review.form import FormError, field_name
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
 from spavl.review.pages import render, static_file
-from spavl.review.served_picture import DRAWING, served_picture
+from spavl.review.served_picture import NO_PICTURE, served_picture
 
 MOST_BYTES: Final = 128 * 1024
 """Bytes of a form."""
@@ -301,13 +301,14 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
         return answer(request, review.undo(people.name(request), form, page))
 
     @app.get("/pictures/{key}")
-    def picture(request: Request, key: str) -> Response:
+    def shown(request: Request, key: str) -> Response:
         people.check(request)
         try:
-            body, kind = served_picture(review.pictures, key)
+            picture = review.pictures.picture_of(key)
         except DataError as error:
             raise Refused(error.what, 404) from None
-        kept = "no-store" if kind == DRAWING else f"private, max-age={HOUR}"
+        body, kind = served_picture(picture)
+        kept = "no-store" if kind == NO_PICTURE else f"private, max-age={HOUR}"
         return Response(body, media_type=kind, headers={"Cache-Control": kept})
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from spavl.errors import DataError
 from spavl.pictures import Picture
-from spavl.review.pictures import PictureIndex
 
 LONGEST: Final = 1600
 """Most pixels of a picture's longer side."""
@@ -17,30 +16,25 @@ SHARP_BELOW: Final = 96
 """Pictures whose longer side has fewer pixels are enlarged without smoothing."""
 AT_ONCE: Final = BoundedSemaphore(2)
 """Pictures that are decoded at a time: a large one takes half a gigabyte while it is."""
-DRAWING: Final = "image/svg+xml"
-"""Media type of the drawing that stands for a picture that cannot be read; no picture of a dataset has it."""
 MISSING: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200" role="img">
 <rect width="320" height="200" fill="#e6e3da"/><text x="160" y="95" text-anchor="middle" font-family="sans-serif"
  font-size="15" fill="#45505c">This picture cannot be shown:</text><text x="160" y="118" text-anchor="middle"
  font-family="sans-serif" font-size="15" fill="#45505c">its file is missing or broken.</text></svg>"""
 """What stands for a picture that cannot be read."""
+NO_PICTURE: Final = "image/svg+xml"
+"""Its media type."""
 
 
-def served_picture(index: PictureIndex, key: str) -> tuple[bytes, str]:
+def served_picture(picture: Picture) -> tuple[bytes, str]:
     """Bytes and media type of a picture; a drawing that says so where its file is missing or broken.
 
     Args:
-        index: where the pictures of the review are.
-        key: of the picture.
-
-    Raises:
-        DataError: no item of the review has such a picture.
+        picture: of an item.
     """
-    picture = index.picture_of(key)
     try:
         return _encoded(picture)
     except DataError:
-        return MISSING.encode(), DRAWING
+        return MISSING.encode(), NO_PICTURE
 
 
 @lru_cache(maxsize=32)
