@@ -113,7 +113,8 @@ def known_hosts(host: str) -> frozenset[str]:
     Args:
         host: that it listens at.
     """
-    return frozenset({"localhost", host.lower(), socket.gethostname().lower()})
+    own = socket.gethostname().lower()
+    return frozenset({"localhost", host.lower(), own, f"{own}.local"})
 
 
 def is_known_host(header: str, known: Iterable[str]) -> bool:
@@ -132,6 +133,18 @@ def is_known_host(header: str, known: Iterable[str]) -> bool:
     except ValueError:
         return name in known
     return True
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a name or number is the one by which every machine calls itself.
+
+    Args:
+        name: of a host.
+    """
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def is_own_page(headers: Mapping[str, str]) -> bool:

@@ -200,3 +200,12 @@ def test_two_processes_that_draw_at_once_never_replace_the_review_of_the_other(t
     with LabelStore(path) as store:
         assert len(store.labels()) == 1
     assert [one.name for one in tmp_path.glob("*.tmp")] == []
+
+
+def test_a_link_for_another_device_says_where_it_names_this_computer_alone(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(1))
+    client = device(review)
+    join(client, "ana")
+    assert "--host 0.0.0.0" in client.get("/about").text
+    assert "--host 0.0.0.0" not in client.get("/about", headers={"host": "192.168.1.5:8765"}).text
+    assert client.get("/about", headers={"host": "evil.example:8765"}).status_code == 421
