@@ -147,9 +147,11 @@ def in_the_browser() -> list[Measure]:
         browser.close()
         server.stop()
         lost, twice, wrong = kept(server.folder)
-    how = (f"two people, {ITEMS} pairs each, by keyboard alone in Chromium; {len(RELOADED_AT)} reloads in the middle of "
-           f"an item, {len(KILLED_AT)} kills of the server, {len(TABS_AT)} items sent by two tabs; every fourth has two "
-           "pictures")  # fmt: skip
+    how = (
+        f"two people, {ITEMS} pairs each, by keyboard alone in Chromium; {len(RELOADED_AT)} reloads in the middle of"
+        f" an item, {len(KILLED_AT)} kills of the server, {len(TABS_AT)} items sent by two tabs; every fourth pair has"
+        " two pictures"
+    )  # fmt: skip
     return [Measure("labels lost", lost, 0, "", "lower", how),
             Measure("labels written twice", twice, 0, "", "lower", how),
             Measure("labels of the wrong answer", wrong, 0, "", "lower", how)]  # fmt: skip

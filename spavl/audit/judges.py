@@ -124,7 +124,7 @@ def _of_two(one: str, other: str, places: Mapping[str, Path], level: float) -> F
     return Finding(
         kind="judge_agreement", weight="fault" if fault else "note", subject=f"{one} and {other}", what=what,
         rate=same if rows else None, limit=LEAST_AGREEMENT,
-        try_="see whom people agree with: `spavl labels draw` and `spavl agreement`" if fault else "",
+        try_="see whom people agree with: `spavl review` and `spavl agreement`" if fault else "",
     )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def draw(
     settings = ReviewSettings(kind="answers" if answers else "pairs", n=n, overlap=overlap, seed=seed)
     with make_review(Run(folder), made, settings) as store:
         say(f"{len(store):,} items: {made}\n"
-            f"Next:   `spavl labels export {made} tasks.json --label-studio`, label them there, and "
+            f"Next:   `spavl review {folder} --name {name}` for people to label, or `spavl labels export {made} "
+            "tasks.json --label-studio`, label them there, and "
             f"`spavl labels import {made} FILE`")  # fmt: skip
 
 

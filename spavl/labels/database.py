@@ -107,7 +107,7 @@ def connect(path: Path) -> sqlite3.Connection:
         RunError: it cannot be opened.
     """
     if not path.is_file():
-        raise DataError("There is no review here", where=str(path), try_="`spavl labels draw RUN --n 500` makes one")
+        raise DataError("There is no review here", where=str(path), try_="`spavl review RUN --n 500` makes one")
     with errors_named(path):
         made = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
@@ -129,10 +129,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise
     except sqlite3.DatabaseError as error:
         raise DataError("This file is no database", where=str(path),
-                        try_="wanted is a `review.sqlite` that `spavl labels draw` made") from error  # fmt: skip
+                        try_="wanted is a `review.sqlite` that `spavl review` made") from error  # fmt: skip
     if mark != MARK:
         raise DataError("This database is of another program, and holds no review", where=str(path),
-                        try_="wanted is a `review.sqlite` that `spavl labels draw` made")  # fmt: skip
+                        try_="wanted is a `review.sqlite` that `spavl review` made")  # fmt: skip
     if version != FORMAT:
         raise DataError(
             f"This review is of version {version} of its tables, and this spavl reads version {FORMAT}",

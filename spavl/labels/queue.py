@@ -27,7 +27,21 @@ _MINE = """
     )
 """
 NEXT = f"{_OPEN} {_MINE} ORDER BY i.position"
-LEFT = f"SELECT count(*) FROM items i WHERE i.position >= :start AND i.given < i.wanted {_MINE}"
+LEFT = """
+SELECT (SELECT count(*) FROM items i WHERE i.position >= :start AND i.given < i.wanted)
+    - (SELECT count(*) FROM last_labels c JOIN items i USING (item_id)
+       WHERE c.annotator = :annotator AND c.status <> 'withdrawn' AND i.position >= :start AND i.given < i.wanted)
+    - (SELECT count(DISTINCT i.position) FROM opted_out o
+       CROSS JOIN items i ON o.category IN (i.class1, i.class2, i.class3)  -- most opt out of nothing: that first
+       WHERE o.annotator = :annotator AND i.position >= :start AND i.given < i.wanted AND NOT EXISTS (
+           SELECT 1 FROM last_labels c
+           WHERE c.annotator = :annotator AND c.item_id = i.item_id AND c.status <> 'withdrawn'
+       ))
+"""
+SECONDS = """
+SELECT json_extract(l.payload, '$.seconds') FROM last_labels c JOIN labels l USING (number)
+WHERE c.annotator = ? AND c.status = 'labelled' ORDER BY c.number DESC LIMIT ?
+"""
 LAST = """
 INSERT INTO last_labels (annotator, item_id, number, status) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET number = excluded.number, status = excluded.status

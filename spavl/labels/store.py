@@ -21,7 +21,7 @@ from spavl.errors import DataError, RunError
 from spavl.labels.annotators import Annotators, now_text
 from spavl.labels.database import EVERYBODY, errors_named, lay_out
 from spavl.labels.plain import item_of, label_of, plain_label
-from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, fill
+from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, SECONDS, fill
 from spavl.labels.record import Item, Label, Progress
 from spavl.rows import brief
 
@@ -293,11 +293,7 @@ class LabelStore(Annotators):
         finished = self._one(
             f"SELECT count(*) FROM items WHERE given >= wanted OR (wanted = {EVERYBODY} AND given > 0)"
         )
-        recent = self._rows(
-            "SELECT payload FROM labels WHERE annotator = ? AND status = 'labelled' ORDER BY number DESC LIMIT ?",
-            annotator, RECENT,
-        )  # fmt: skip
-        seconds = [took for (payload,) in recent if (took := self._label(payload).seconds)]  # 0: it was not measured
+        seconds = [found for (found,) in self._rows(SECONDS, annotator, RECENT) if found]  # 0: it was not measured
         return Progress(
             labelled=counts.get("labelled", 0), skipped=counts.get("skipped", 0), left=left, finished=finished,
             items=len(self), seconds=median(seconds) if seconds else None,

@@ -65,7 +65,7 @@ def read_answer_labels(path: Path) -> AnswerLabels:
         found = labels_of_items(read_people([path]).items)
         if not found.count and not found.left_out:
             raise DataError("No answer of a model is labelled there", where=str(path),
-                            try_="`spavl labels draw RUN --answers` makes such a review")  # fmt: skip
+                            try_="`spavl review RUN --answers` makes such a review")  # fmt: skip
         return found
     plain = read_labels(path)
     made = {key: {item: AnswerLabel(float(label)) for item, label in own.items()} for key, own in plain.items()}

@@ -128,7 +128,7 @@ def review_folders(run: Run, name: str | None = None) -> list[Path]:
         names = ", ".join(path.name for path in there) or "none"
         raise RunError(
             f"There is no review{f' `{name}`' if name else ''} in this run", where=str(run.folder / REVIEWS),
-            try_=f"`spavl labels draw {run.folder} --n 500` makes one; there are: {names}",
+            try_=f"`spavl review {run.folder} --n 500` makes one; there are: {names}",
         )  # fmt: skip
     return found
 
