@@ -16,7 +16,7 @@ from PIL import Image
 from spavl.errors import RunError
 from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
-from spavl.review.access import access_token
+from spavl.review.access import access_token, is_known_host, number_of
 from spavl.review.app import create_app
 from spavl.review.guidelines import keep_guidelines
 from spavl.review.opened import OpenReview
@@ -209,3 +209,9 @@ def test_a_link_for_another_device_says_where_it_names_this_computer_alone(tmp_p
     assert "--host 0.0.0.0" in client.get("/about").text
     assert "--host 0.0.0.0" not in client.get("/about", headers={"host": "192.168.1.5:8765"}).text
     assert client.get("/about", headers={"host": "evil.example:8765"}).status_code == 421
+
+
+def test_a_server_that_listens_everywhere_is_named_by_number_too() -> None:
+    assert number_of("127.0.0.1") == number_of("review.example") == ""
+    number = number_of("0.0.0.0")
+    assert not number or is_known_host(f"{number}:8765", ())
