@@ -234,18 +234,26 @@
   }
 
   let sent = null;
+  let wasOpen = false;
   document.addEventListener("htmx:beforeRequest", (event) => {
     sending = true;
     sent = event.detail.elt === form() ? draft() : null;
   });
   document.addEventListener("htmx:afterRequest", () => { sending = false; });
   document.addEventListener("htmx:beforeSwap", (event) => {
+    wasOpen = byId("open")?.checked ?? false;
     if (!sent || event.detail.xhr.status >= 300) return;
     try {
       sessionStorage.removeItem(sent);
     } catch { /* it was not kept */ }
   });
-  document.addEventListener("htmx:afterSwap", () => { sending = false; say(""); begin({ focus: true }); });
+  document.addEventListener("htmx:afterSwap", () => {
+    sending = false;
+    say("");
+    // The same item, of which something is missing, stays open.
+    if (byId("work").dataset.field && byId("open")) byId("open").checked = wasOpen;
+    begin({ focus: true });
+  });
 
   function say(text) {
     const line = byId("connection");
