@@ -25,7 +25,7 @@ from spavl.review.form import FormError, field_name
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
 from spavl.review.pages import render, static_file
-from spavl.review.served_picture import NO_PICTURE, served_picture
+from spavl.review.served_picture import DRAWING, served_picture
 
 MOST_BYTES: Final = 128 * 1024
 """Bytes of a form."""
@@ -317,7 +317,7 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
         except DataError as error:
             raise Refused(error.what, 404) from None
         body, kind = served_picture(picture)
-        kept = "no-store" if kind == NO_PICTURE else f"private, max-age={HOUR}"
+        kept = "no-store" if kind == DRAWING else f"private, max-age={HOUR}"
         return Response(body, media_type=kind, headers={"Cache-Control": kept})
 
 

@@ -16,13 +16,13 @@ SHARP_BELOW: Final = 96
 """Pictures whose longer side has fewer pixels are enlarged without smoothing."""
 AT_ONCE: Final = BoundedSemaphore(2)
 """Pictures that are decoded at a time: a large one takes half a gigabyte while it is."""
+DRAWING: Final = "image/svg+xml"
+"""Media type of the drawing that stands for a picture that cannot be read; no picture of a dataset has it."""
 MISSING: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200" role="img">
 <rect width="320" height="200" fill="#e6e3da"/><text x="160" y="95" text-anchor="middle" font-family="sans-serif"
  font-size="15" fill="#45505c">This picture cannot be shown:</text><text x="160" y="118" text-anchor="middle"
  font-family="sans-serif" font-size="15" fill="#45505c">its file is missing or broken.</text></svg>"""
 """What stands for a picture that cannot be read."""
-NO_PICTURE: Final = "image/svg+xml"
-"""Its media type."""
 
 
 def served_picture(picture: Picture) -> tuple[bytes, str]:
@@ -34,7 +34,7 @@ def served_picture(picture: Picture) -> tuple[bytes, str]:
     try:
         return _encoded(picture)
     except DataError:
-        return MISSING.encode(), NO_PICTURE
+        return MISSING.encode(), DRAWING
 
 
 @lru_cache(maxsize=32)
