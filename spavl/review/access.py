@@ -173,12 +173,9 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
     Args:
         headers: of the request, by names in lower case.
     """
-    if "sec-fetch-site" in headers and headers["sec-fetch-site"] not in SAME_ORIGIN:
-        return False
-    origin = headers.get("origin")
-    if origin is None:
-        return "sec-fetch-site" in headers
+    if "sec-fetch-site" in headers:  # right behind a server that speaks TLS too, where `Host` is another
+        return headers["sec-fetch-site"] in SAME_ORIGIN
     try:
-        return urlsplit(origin).netloc == headers.get("host", "")
+        return urlsplit(headers.get("origin", "")).netloc == (headers.get("host") or None)
     except ValueError:
         return False

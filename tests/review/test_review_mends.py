@@ -215,3 +215,13 @@ def test_a_server_that_listens_everywhere_is_named_by_number_too() -> None:
     assert number_of("127.0.0.1") == number_of("review.example") == ""
     number = number_of("0.0.0.0")
     assert not number or is_known_host(f"{number}:8765", ())
+
+
+def test_forms_come_through_a_server_that_speaks_tls_before_this_one(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(2))
+    client = device(review)
+    through = OURS | {"origin": "https://review.example"}
+    to, fields = form_in(join(client, "ana").text)
+    assert client.post(to, data=fields | JUDGED, headers=through | {"sec-fetch-site": "same-site"}).status_code == 403
+    assert client.post(to, data=fields | JUDGED, headers=through).status_code == 200
+    assert len(review.store.labels()) == 1
