@@ -1,4 +1,4 @@
-"""Pages of a review that somebody left open: of another person, another review, or an item that is done."""
+"""Devices, tabs and people: pages that were left open, forms that come twice, names, links and late pictures."""
 
 from __future__ import annotations
 
