@@ -81,9 +81,9 @@ def _settings(source: str, answers: bool, said: dict[str, Any]) -> ReviewSetting
 
 def _serve(started: Started, host: str, port: int | None, people: list[str]) -> None:
     from spavl.cli.terminal import say
-    from spavl.review.access import address, name_of
+    from spavl.review.access import address, is_loopback, name_of, number_of
     from spavl.review.app import create_app
-    from spavl.review.serve import LOCAL, listen, serve
+    from spavl.review.serve import listen, serve
 
     review = started.review
     listening = listen(host, port)
@@ -92,11 +92,13 @@ def _serve(started: Started, host: str, port: int | None, people: list[str]) -> 
         say(started.remark)
     for person in people:
         say(f"{person}:  {address(name_of(host), at, review.token, started.personal_link(person))}")
-    if host != LOCAL:
+    if not is_loopback(host):
         say(
             "Other machines can reach this page, and what they send is not encrypted: let only a trusted network do so."
         )
     shown = address(name_of(host), at, review.token)
+    if number := number_of(host):
+        shown += f"\nor:      {address(number, at, review.token)}"
     serve(create_app(review, host=host), listening, on_start=lambda: say(
         f"{len(review.store):,} items: {review.folder}\nOpen:    {shown}\n"
         "Ctrl-C ends the page; every label is kept at once."))  # fmt: skip

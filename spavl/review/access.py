@@ -18,6 +18,8 @@ from spavl.errors import RunError
 
 TOKEN: Final = "access_token"
 """Name of the file in the folder of a review that holds the token; nobody else's account may read it."""
+EVERYWHERE: Final = ("0.0.0.0", "::")
+"""Addresses at which a server listens to all networks of its machine."""
 SAME_ORIGIN: Final = ("same-origin", "none")
 """What browsers say in `Sec-Fetch-Site` of requests that no other page made."""
 
@@ -104,7 +106,25 @@ def name_of(host: str) -> str:
     Args:
         host: name or number of the address.
     """
-    return socket.gethostname() if host in ("0.0.0.0", "::", "") else host
+    return socket.gethostname() if host in EVERYWHERE else host
+
+
+def number_of(host: str) -> str:
+    """The number by which a telephone reaches a server that listens everywhere, where nobody knows this machine's name.
+
+    Empty where the machine has no network, or the host is a single address.
+
+    Args:
+        host: name or number that the server listens at.
+    """
+    if host not in EVERYWHERE:
+        return ""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("192.0.2.1", 9))  # sends nothing: the system chooses the address that it would send from
+        except OSError:
+            return ""
+        return str(asked.getsockname()[0])
 
 
 def known_hosts(host: str) -> frozenset[str]:
@@ -113,7 +133,8 @@ def known_hosts(host: str) -> frozenset[str]:
     Args:
         host: that it listens at.
     """
-    return frozenset({"localhost", host.lower(), socket.gethostname().lower()})
+    own = socket.gethostname().lower()
+    return frozenset({"localhost", host.lower(), own, f"{own}.local"})
 
 
 def is_known_host(header: str, known: Iterable[str]) -> bool:
@@ -134,18 +155,27 @@ def is_known_host(header: str, known: Iterable[str]) -> bool:
     return True
 
 
+def is_loopback(name: str) -> bool:
+    """Whether a name or number is the one by which every machine calls itself.
+
+    Args:
+        name: of a host.
+    """
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
 def is_own_page(headers: Mapping[str, str]) -> bool:
     """Whether a form was sent by a page of this server, and not by another site that is open in the browser.
 
     Args:
         headers: of the request, by names in lower case.
     """
-    if "sec-fetch-site" in headers and headers["sec-fetch-site"] not in SAME_ORIGIN:
-        return False
-    origin = headers.get("origin")
-    if origin is None:
-        return "sec-fetch-site" in headers
+    if "sec-fetch-site" in headers:  # right behind a server that speaks TLS too, where `Host` is another
+        return headers["sec-fetch-site"] in SAME_ORIGIN
     try:
-        return urlsplit(origin).netloc == headers.get("host", "")
+        return urlsplit(headers.get("origin", "")).netloc == (headers.get("host") or None)
     except ValueError:
         return False

@@ -11,7 +11,16 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from spavl.errors import DataError, SpavlError
-from spavl.review.access import hash_of, is_known_host, is_own_page, is_same, known_hosts, name_said, personal_token
+from spavl.review.access import (
+    hash_of,
+    is_known_host,
+    is_loopback,
+    is_own_page,
+    is_same,
+    known_hosts,
+    name_said,
+    personal_token,
+)
 from spavl.review.form import FormError, field_name
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
@@ -323,6 +332,7 @@ def _add_about(app: FastAPI, people: _People) -> None:
         personal = unquote(request.cookies.get(people.cookies.person, ""))
         link = f"{request.url.scheme}://{request.url.netloc}/?token={quote(review.token)}&me={quote(personal)}"
         values: dict[str, Any] = {"annotator": review.store.annotator(name), "link": link, "said": said}
+        values |= {"here": request.url.hostname or "", "is_here": is_loopback(request.url.hostname or "")}
         return HTMLResponse(render("about.html.j2", review=review, progress=review.store.progress(name), **values))
 
     @app.get("/about")

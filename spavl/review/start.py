@@ -115,7 +115,7 @@ def start_review(request: ReviewRequest) -> Started:
         remark = ""
     try:
         keep_guidelines(folder, request.guidelines)
-        title = f"Review of {request.run.folder.name if request.run else Path(request.source).name}"
+        title = f"Review of {Path(request.source).resolve().name}"
         return Started(OpenReview.of(store, folder, title=title, token=access_token(folder)), remark)
     except BaseException:
         store.close()

@@ -7,6 +7,7 @@
   let began = performance.now();
   let away = 0;
   let left = null;
+  let sending = false; // whether an answer of the server is awaited
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) left = performance.now();
@@ -109,8 +110,6 @@
     return true;
   }
 
-  const isSending = () => document.querySelector("form.htmx-request") !== null;
-
   // The digit of a key: by what it writes, or by where it is, for French keyboards write digits with Shift alone.
   function digitOf(event) {
     if (/^[0-9]$/.test(event.key)) return Number(event.key);
@@ -149,14 +148,14 @@
     }
     if (event.key === "Enter") {
       if (at.matches?.("a, button, summary")) { if (event.repeat) event.preventDefault(); return; }
-      if (event.repeat || isSending() || save()) event.preventDefault();
+      if (event.repeat || sending || save()) event.preventDefault();
       return;
     }
     const number = digitOf(event);
     const letter = letterOf(event);
     if (number === null && !keys[letter]) return;
     // A key that is held answers one question, and one that comes before the next item shows answers none.
-    if (event.repeat || isSending() || (number === null ? keys[letter]() : digit(number))) event.preventDefault();
+    if (event.repeat || sending || (number === null ? keys[letter]() : digit(number))) event.preventDefault();
   }
   document.addEventListener("keydown", typed);
 
@@ -235,14 +234,26 @@
   }
 
   let sent = null;
-  document.addEventListener("htmx:beforeRequest", (event) => { sent = event.detail.elt === form() ? draft() : null; });
+  let wasOpen = false;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    sending = true;
+    sent = event.detail.elt === form() ? draft() : null;
+  });
+  document.addEventListener("htmx:afterRequest", () => { sending = false; });
   document.addEventListener("htmx:beforeSwap", (event) => {
+    wasOpen = byId("open")?.checked ?? false;
     if (!sent || event.detail.xhr.status >= 300) return;
     try {
       sessionStorage.removeItem(sent);
     } catch { /* it was not kept */ }
   });
-  document.addEventListener("htmx:afterSwap", () => { say(""); begin({ focus: true }); });
+  document.addEventListener("htmx:afterSwap", () => {
+    sending = false;
+    say("");
+    // The same item, of which something is missing, stays open.
+    if (byId("work").dataset.field && byId("open")) byId("open").checked = wasOpen;
+    begin({ focus: true });
+  });
 
   function say(text) {
     const line = byId("connection");

@@ -1,4 +1,4 @@
-"""Pages of a review that somebody left open: of another person, another review, or an item that is done."""
+"""Devices, tabs and people: pages that were left open, forms that come twice, names, links and late pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from spavl.errors import RunError
 from spavl.labels.record import Answer, Item, Label
 from spavl.labels.store import LabelStore
-from spavl.review.access import access_token
+from spavl.review.access import access_token, is_known_host, number_of
 from spavl.review.app import create_app
 from spavl.review.guidelines import keep_guidelines
 from spavl.review.opened import OpenReview
@@ -200,3 +200,28 @@ def test_two_processes_that_draw_at_once_never_replace_the_review_of_the_other(t
     with LabelStore(path) as store:
         assert len(store.labels()) == 1
     assert [one.name for one in tmp_path.glob("*.tmp")] == []
+
+
+def test_a_link_for_another_device_says_where_it_names_this_computer_alone(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(1))
+    client = device(review)
+    join(client, "ana")
+    assert "--host 0.0.0.0" in client.get("/about").text
+    assert "--host 0.0.0.0" not in client.get("/about", headers={"host": "192.168.1.5:8765"}).text
+    assert client.get("/about", headers={"host": "evil.example:8765"}).status_code == 421
+
+
+def test_a_server_that_listens_everywhere_is_named_by_number_too() -> None:
+    assert number_of("127.0.0.1") == number_of("review.example") == ""
+    number = number_of("0.0.0.0")
+    assert not number or is_known_host(f"{number}:8765", ())
+
+
+def test_forms_come_through_a_server_that_speaks_tls_before_this_one(tmp_path: Path) -> None:
+    review = review_in(tmp_path, items_of(2))
+    client = device(review)
+    through = OURS | {"origin": "https://review.example"}
+    to, fields = form_in(join(client, "ana").text)
+    assert client.post(to, data=fields | JUDGED, headers=through | {"sec-fetch-site": "same-site"}).status_code == 403
+    assert client.post(to, data=fields | JUDGED, headers=through).status_code == 200
+    assert len(review.store.labels()) == 1
