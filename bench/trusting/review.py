@@ -82,7 +82,8 @@ class Person:
         Args:
             page: of the browser.
         """
-        for key in ("1", "2", "a" if "first" in page.text_content(".answer.left .said-text") else "b"):
+        opening = ["o"] if page.query_selector("#open") else []
+        for key in (*opening, "1", "2", "a" if "first" in page.text_content(".answer.left .said-text") else "b"):
             page.keyboard.press(key)
 
     def label(self, *, reload: bool = False, kill: bool = False, tab: bool = False) -> None:

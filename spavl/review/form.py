@@ -104,6 +104,8 @@ def label_of_form(
     """
     if "skip_reason" in form:
         return _skip(form, item, annotator, order)
+    if item.flagged and "opened" not in form:
+        raise FormError("Open the item before you judge it", "opened")
     count = len(item.answers)
     by_side = [_judged(form, side, count, subjects) for side in SIDES[:count]]
     ordered = [by_side[place] for place in order.places(count)]

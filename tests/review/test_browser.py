@@ -53,11 +53,16 @@ def at(page: Any) -> str:
     return page.eval_on_selector("#label", "form => form.elements.position.value")
 
 
+def opening(page: Any) -> list[str]:
+    """The key that opens an item that is blurred."""
+    return ["o"] if page.query_selector("#open") else []
+
+
 def labelled(page: Any, keys: str = "12") -> None:
     """Both outcomes, and the preference for what is the item's first answer, wherever it stands."""
     shown = at(page)
     left = page.text_content(".answer.left .said-text")
-    for key in [*keys, "a" if "first" in left else "b", "Enter"]:
+    for key in [*opening(page), *keys, "a" if "first" in left else "b", "Enter"]:
         page.keyboard.press(key)
     page.wait_for_function("shown => document.querySelector('#label')?.elements.position.value !== shown", arg=shown)
 
@@ -101,7 +106,7 @@ def test_two_people_label_by_keyboard_through_a_reload_a_killed_server_and_a_sec
     for page in (ana, ben):
         while page.query_selector("#label"):
             shown, left = at(page), page.text_content(".answer.left .said-text")
-            for key in ("1", "2", "a" if "first" in left else "b", "Enter"):
+            for key in (*opening(page), "1", "2", "a" if "first" in left else "b", "Enter"):
                 page.keyboard.press(key)
             page.wait_for_function(
                 "shown => document.querySelector('#label')?.elements.position.value !== shown", arg=shown
@@ -152,6 +157,10 @@ def test_what_is_missing_is_asked_for_and_a_flagged_item_stays_blurred_until_it_
         labelled(page, "11")
     blurred = "getComputedStyle(document.querySelector('.said-text')).filter"
     assert page.evaluate(blurred).startswith("blur")
+    for key in ("1", "1", "t", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#problem")
+    assert page.text_content("#problem") == "Open the item before you judge it"
     page.keyboard.press("o")
     page.wait_for_function(f"() => {blurred} === 'none'")
 

@@ -182,7 +182,7 @@
   const seconds = () => (performance.now() - began - away) / 1000;
 
   function keep() {
-    const data = [...new FormData(form())].filter(([name]) => !["position", "number", "seconds"].includes(name));
+    const data = [...new FormData(form())].filter(([name]) => !["position", "number", "seconds", "opened"].includes(name));
     try {
       sessionStorage.setItem(draft(), JSON.stringify([...data, ["seconds", seconds()]]));
     } catch { /* a browser that keeps nothing for pages */ }
