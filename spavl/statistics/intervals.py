@@ -150,7 +150,7 @@ def clustered_rate_of(counts: Iterable[tuple[int, int, int, int]], *, level: flo
 def _wilson_of(sizes: np.ndarray, trues: np.ndarray, level: float) -> tuple[float, float]:
     """Wilson's interval of the share of True on the effective number of items."""
     effective = effective_size_of(sizes, trues, level=level)
-    return wilson(min(1.0, trues.sum() / sizes.sum()) * effective, effective, level=level)
+    return wilson(min(1.0, float(trues.sum() / sizes.sum())) * effective, effective, level=level)
 
 
 def _effective_wilson(values: Sequence[bool], clusters: Sequence[Hashable], level: float) -> tuple[float, float]:
