@@ -88,7 +88,13 @@ def test_two_people_label_by_keyboard_through_a_reload_a_killed_server_and_a_sec
     labelled(ana)
     server.stop()
     shown = at(ben)
-    for key in ("1", "1", "a" if "first" in ben.text_content(".answer.left .said-text") else "b", "Enter"):
+    for key in (
+        *opening(ben),
+        "1",
+        "1",
+        "a" if "first" in ben.text_content(".answer.left .said-text") else "b",
+        "Enter",
+    ):
         ben.keyboard.press(key)
     ben.wait_for_selector("#connection:not([hidden])")
     assert "Not saved yet" in ben.text_content("#connection") and at(ben) == shown
@@ -99,7 +105,14 @@ def test_two_people_label_by_keyboard_through_a_reload_a_killed_server_and_a_sec
     second.goto(server.address)
     assert at(second) == at(ana)
     labelled(ana)
-    for key in ("4", "1", "4", "b" if "first" in second.text_content(".answer.left .said-text") else "a", "Enter"):
+    for key in (
+        *opening(second),
+        "4",
+        "1",
+        "4",
+        "b" if "first" in second.text_content(".answer.left .said-text") else "a",
+        "Enter",
+    ):
         second.keyboard.press(key)
     second.wait_for_selector("p.said")
     assert "labelled that item already" in second.text_content("p.said") and at(second) == at(ana)
