@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from spavl.errors import SettingsError
@@ -16,7 +17,8 @@ def cleaned(tmp_path, rows, drop=(0,)):
     (tmp_path / "source" / "train.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in rows))
     dataset = open_dataset(tmp_path / "source" / "train.jsonl", cache=tmp_path / "cache")
     add = lambda folder: (folder / "dropped.txt").write_text("0")  # noqa: E731
-    return write_clean(dataset, drop, tmp_path / "out", note={}, add_files=add)
+    dropped = np.isin(np.arange(len(rows)), drop)
+    return write_clean(dataset, dropped, tmp_path / "out", note={}, add_files=add)
 
 
 def said(number, **more):

@@ -86,7 +86,7 @@ def test_a_renamed_setting_inside_a_list_is_answered_with_its_name_of_today() ->
 
 
 def test_an_unknown_setting_like_no_other_is_answered_with_what_there_is() -> None:
-    assert "is not a setting (there are: align, build, ceilings, evaluate" in problems("zzzzzz=1")
+    assert "is not a setting (there are: align, audit, build, ceilings, evaluate" in problems("zzzzzz=1")
 
 
 def test_an_unknown_setting_of_an_entry_in_a_list_is_found_and_its_kind_is_no_part_of_the_name() -> None:

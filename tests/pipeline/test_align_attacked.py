@@ -183,7 +183,7 @@ def test_a_column_of_pictures_in_one_row_alone_is_read(place: Path) -> None:
 def test_a_first_row_that_is_no_pair_does_not_decide_the_form_wrongly(place: Path) -> None:
     rows = [{"question": None, "chosen": None, "rejected": None}, *conversation_rows()]
     (place / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match="there is no `chosen`"):
         opened(place).align(pairs=place / "a.jsonl")
     assert not (place / "run" / "align").exists()
 

@@ -83,7 +83,7 @@ def test_report_card_and_show_begin_at_the_highest_level_that_there_is(text: str
     assert [(bar.label, bar.harmful) for bar in report_tables.composition(run)] == expected
     assert report_tables.composition_by(run) == by
     card = (run.dataset / "README.md").read_text("utf-8")
-    assert f"| {by} | pairs |" in card
+    assert f"| {by} | pairs of `train` |" in card
     assert f"| {top or 'tea'} |" in card
     assert "|  |" not in card
     subject = find_question(run.folder, "cakes").subject
