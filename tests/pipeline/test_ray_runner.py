@@ -106,6 +106,7 @@ def test_tables_are_byte_equal_for_any_number_of_actors(actors: int, cluster: No
     assert sum(one["cost"] for one in used.values()) == pytest.approx(CALLS * 110 / 1e6)
 
 
+@pytest.mark.slow
 def test_tables_of_several_guards_judges_samples_and_of_balance_are_byte_equal_too(
     cluster: None, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_tables_of_several_guards_judges_samples_and_of_balance_are_byte_equal_t
     assert {"parts/judge/j3.parquet", "parts/grade/g2.parquet", "7-balanced.parquet"} <= set(tables(tmp_path, "one"))
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_not_asked_again_and_calls_in_flight_stay_within_the_models_concurrency(
     cluster: None, home: Path
 ) -> None:
@@ -173,6 +175,7 @@ def kill_an_actor(server: Server, after: int) -> None:
     actors[0].send_signal(signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_actors_out_of_memory_end_in_one_sentence_and_what_was_answered_is_stored(
     cluster: None, tmp_path: Path
 ) -> None:
@@ -192,6 +195,7 @@ def test_a_memory_error_of_python_is_the_same_sentence() -> None:
     assert "build.batch_size" in error.value.try_
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_used_is_given_up_in_all_actors_and_said_once(cluster: None, tmp_path: Path) -> None:
     async def respond(request: web.Request, number: int) -> web.Response:
         body = await request.json()
@@ -226,6 +230,7 @@ def test_keys_and_secret_headers_reach_actors_of_a_cluster_that_runs_already(
     assert made["counts"]["respond"] == {"ok": CALLS}
 
 
+@pytest.mark.slow
 def test_a_ceiling_holds_over_all_actors(cluster: None, tmp_path: Path) -> None:
     log = Log()
     with answering(0.2) as other:
