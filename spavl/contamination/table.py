@@ -61,8 +61,8 @@ class Counts:
     pairs_both: int
     """Pairs that share text and picture with one and the same item."""
     items_shared: int
-    """Items that a pair shares something with; of those with one text or picture the first is counted, as are the
-    others that have exactly it."""
+    """Items that a pair shares its text with, or those that it shares a picture with: whichever are more, so that no
+    item counts twice; there may be others. Of those with one text or picture all count that have exactly it."""
     unread: int
     """Pictures of it that cannot be read."""
     licence: str = ""
@@ -98,8 +98,9 @@ def counted(table: Path, against: str) -> dict[str, int]:
         f"HAVING bool_or({is_text}) AND bool_or(NOT ({is_text})))", [against], shared=table,
     )  # fmt: skip
     ((items,),) = query(
-        "SELECT coalesce(sum(most), 0)::BIGINT FROM (SELECT max(items) AS most FROM shared WHERE against = ? "
-        "GROUP BY item)", [against], shared=table,
+        "SELECT coalesce(max(total), 0)::BIGINT FROM (SELECT sum(most) AS total FROM (SELECT max(items) AS most, "
+        f"{is_text} AS by_text FROM shared WHERE against = ? GROUP BY item, by_text) GROUP BY by_text)", [against],
+        shared=table,
     )  # fmt: skip
     return {**dict(rows), "pairs": pairs, "both": both, "items": items}
 

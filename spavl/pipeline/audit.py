@@ -125,8 +125,8 @@ def audit(request: AuditRequest, progress: Progress, session: Session | None = N
         DataError: there are no pairs, or they cannot be read.
         RunError: the folder holds something else, or cannot be written.
     """
+    dataset = open_dataset(request.pairs, cache=CACHE, limit=request.limit)  # what cannot be read leaves no folder
     folder = claimed_folder(request.folder, request.pairs)
-    dataset = open_dataset(request.pairs, cache=CACHE, limit=request.limit)
     probes = run_probes(session, dataset, request.probes, count=request.sample, folder=folder) if session else None
     with parts_of(folder) as parts:
         looked = _looked(request, dataset, parts, progress)

@@ -148,9 +148,9 @@ def _shared(
 def _counts(table: Path, other: Other, items: int, unread: int) -> Counts:
     found = counted(table, other.name)
     return Counts(
-        against=other.name, items=items, pairs=found["pairs"], pairs_both=found["both"], items_shared=found["items"],
-        pairs_by_kind={kind: found.get(kind, 0) for kind in KINDS}, unread=unread, licence=other.licence,
-        note=other.note,
+        against=other.name, items=items, pairs=found["pairs"], pairs_both=found["both"],
+        items_shared=min(items, found["items"]), pairs_by_kind={kind: found.get(kind, 0) for kind in KINDS},
+        unread=unread, licence=other.licence, note=other.note,
     )  # fmt: skip
 
 
