@@ -58,7 +58,7 @@ def test_a_planted_fault_is_named_by_its_own_finding_within_its_interval(kind: s
     assert kind.replace("_", " ") in found.verdict
 
 
-@pytest.mark.parametrize("seed", [2, 3, 4])
+@pytest.mark.parametrize("seed", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))])
 def test_a_clean_dataset_has_no_fault(seed: int) -> None:
     found = audited(seed=seed)
     assert found.faults == () and found.verdict.startswith("No fault")

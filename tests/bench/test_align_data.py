@@ -20,6 +20,7 @@ def test_files_have_three_pairs_a_picture_of_the_size_that_is_named(tmp_path: Pa
         assert isinstance(content, bytes) and len(content) == pytest.approx(align_data.PICTURE_BYTES, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_training_is_watched_until_its_first_step(tmp_path: Path) -> None:
     pairs, model = align_data.write_pairs(tmp_path / "train.parquet", 24), tiny_llava(tmp_path / "model")
     found = align_data.train(pairs, model, tmp_path / "run")

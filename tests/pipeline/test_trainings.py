@@ -230,6 +230,7 @@ def test_a_weight_column_reaches_the_training(place: Path) -> None:
     assert {row["loss"] for row in rows} == {0.0}
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_two_processes_as_a_launcher_starts_them(place: Path) -> None:
     words = [
         "align", "align.model=miniworld:base", "align.freeze.rank=4", "align.freeze.projector=frozen",
