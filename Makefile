@@ -17,7 +17,7 @@ demo-real: $(READY)       ## the same in English, on a pretrained language model
 test: $(READY)            ## the default suite, under ten minutes on two cores
 	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test-all: $(READY)        ## with the minutes-long tests
+test-all: $(READY)        ## with the slow tests too
 	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 
 lint: $(READY)            ## style, types
