@@ -41,7 +41,7 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
 
 
 def _config(spill: str) -> dict[str, Any]:
-    return {"memory_limit": MEMORY, "temp_directory": spill}
+    return {"memory_limit": MEMORY, "temp_directory": spill, "enable_progress_bar": False}  # commands have their own
 
 
 def quoted(name: str) -> str:
