@@ -28,6 +28,7 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
 
     with TemporaryDirectory() as spill, duckdb.connect(config=_config(spill)) as database:
         try:
+            database.execute("SET enable_progress_bar = false")  # commands have their own
             for name, path in tables.items():
                 database.from_parquet(glob.escape(str(path))).create_view(name)
             rows: list[tuple[Any, ...]] = database.execute(sql, parameters).fetchall()
@@ -41,7 +42,7 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
 
 
 def _config(spill: str) -> dict[str, Any]:
-    return {"memory_limit": MEMORY, "temp_directory": spill, "enable_progress_bar": False}  # commands have their own
+    return {"memory_limit": MEMORY, "temp_directory": spill}
 
 
 def quoted(name: str) -> str:
