@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from spavl.review.make import ReviewSettings
     from spavl.review.start import Started
 
 review_app = typer.Typer()
@@ -49,34 +48,17 @@ def review(
     The same run and options draw the same items, and go on where people stopped. Ctrl-C ends it; no model is called.
     """
     from spavl.cli.terminal import say
-    from spavl.review.start import ReviewRequest, ended_words, next_command, start_review
+    from spavl.review.start import ReviewRequest, draw_settings, ended_words, next_command, start_review
 
     said = {"n": n, "order": order, "overlap": overlap, "annotators": annotators, "labels": labels, "seed": seed}
-    settings = _settings(source, answers, {name: value for name, value in said.items() if value is not None})
+    settings = draw_settings(
+        source, {name: value for name, value in said.items() if value is not None}, answers=answers
+    )
     request = ReviewRequest(source=source, name=name, out=out, settings=settings, guidelines=guidelines)
     started = start_review(request)
     with started.review.store as store:
         _serve(started, host, port, link or [])
         say(f"\n{ended_words(store)}: {request.folder}\nNext:    `{next_command(request, store)}`")
-
-
-def _settings(source: str, answers: bool, said: dict[str, Any]) -> ReviewSettings | None:
-    """How the review is drawn; None where nothing is said of it."""
-    from typing import get_args
-
-    from spavl.errors import SettingsError
-    from spavl.review.make import ReviewSettings
-    from spavl.review.sample import Order
-    from spavl.review.start import audit_findings
-
-    if not said and not answers:
-        return None
-    order = said.get("order", "proportional")
-    if order not in get_args(Order):
-        raise SettingsError(f"There is no order `{order}`", where="--order", try_=", ".join(get_args(Order)))
-    if order == "doubtful" and not answers:
-        said |= {"findings": audit_findings(source)}
-    return ReviewSettings(kind="answers" if answers else "pairs", **said)
 
 
 def _serve(started: Started, host: str, port: int | None, people: list[str]) -> None:

@@ -26,22 +26,6 @@ class Annotators(Database):
         RunError: it cannot be opened.
     """
 
-    def join(self, name: str, *, token_hash: str = "", opted_out: Iterable[str] = ()) -> Annotator:
-        """Let somebody label; who has joined before keeps what was set then.
-
-        Args:
-            name: of the person.
-            token_hash: hash of the person's own token.
-            opted_out: subjects of any level whose items are not to be shown.
-
-        Raises:
-            DataError: that is no name.
-        """
-        with self._writing():
-            if self._join(name, token_hash):
-                self._opt_out(name, opted_out)
-        return self.annotator(name) or Annotator(name=name)
-
     def claim(self, name: str, token_hash: str) -> bool:
         """Let somebody label under a name that nobody has a token for; whether it is theirs now, or was already.
 
@@ -99,26 +83,23 @@ class Annotators(Database):
         Args:
             name: of the person.
         """
-        row = self._row("SELECT token_hash, created FROM annotators WHERE name = ?", name)
-        if row is None:
+        if self._row("SELECT 1 FROM annotators WHERE name = ?", name) is None:
             return None
         out = self._rows("SELECT category FROM opted_out WHERE annotator = ? ORDER BY category", name)
-        return Annotator(name=name, token_hash=row[0], created=row[1], opted_out=tuple(one for (one,) in out))
+        return Annotator(name=name, opted_out=tuple(one for (one,) in out))
 
     def annotators(self) -> list[str]:
         """Names of all who have joined, by alphabet."""
         return [name for (name,) in self._rows("SELECT name FROM annotators ORDER BY name")]
 
-    def _join(self, name: str, token_hash: str = "") -> bool:
-        """Whether the name is new."""
+    def _join(self, name: str) -> None:
+        """Let somebody label who has not joined before."""
         if self._row("SELECT 1 FROM annotators WHERE name = ?", name):
-            return False
+            return
         if not name.strip() or len(name) > MOST_LETTERS or not name.isprintable():
             raise DataError(f"{brief(name)} is no name of an annotator",
                             try_=f"letters, digits and blanks, {MOST_LETTERS} at most")  # fmt: skip
-        self._db.execute("INSERT INTO annotators (name, token_hash, created) VALUES (?, ?, ?)",
-                         (name, token_hash, now_text()))  # fmt: skip
-        return True
+        self._db.execute("INSERT INTO annotators (name, created) VALUES (?, ?)", (name, now_text()))
 
     def _opt_out(self, name: str, categories: Iterable[str]) -> None:
         self._db.execute("DELETE FROM opted_out WHERE annotator = ?", (name,))

@@ -112,12 +112,8 @@ class Annotator:
 
     name: str
     """The name; names that differ in capitals are of different people."""
-    token_hash: str = ""
-    """Hash of the person's own token; empty: none."""
     opted_out: tuple[str, ...] = ()
     """Subjects of any level whose items are not shown."""
-    created: str = ""
-    """When the person joined: ISO 8601, UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +126,6 @@ class Progress:
     """Items that the annotator skipped."""
     left: int
     """Items that are still open to the annotator, those that others have before them too."""
-    finished: int
-    """Items of the whole review that nobody is wanted for any more, or that somebody labelled of those for all."""
-    items: int
-    """Items of the whole review."""
     seconds: float | None
     """Median time that the annotator's last labels took; None before the first."""
 

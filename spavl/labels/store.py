@@ -187,19 +187,6 @@ class LabelStore(Annotators):
         )  # fmt: skip
         return None if row is None else self._label(row[0])
 
-    def label(self, annotator: str, item_id: str) -> Label | None:
-        """An annotator's last label of an item; None where there is none, or it was withdrawn.
-
-        Args:
-            annotator: the name.
-            item_id: the item.
-        """
-        row = self._row(
-            "SELECT l.payload FROM last_labels c JOIN labels l USING (number)"
-            " WHERE c.annotator = ? AND c.item_id = ? AND c.status <> 'withdrawn'", annotator, item_id,
-        )  # fmt: skip
-        return None if row is None else self._label(row[0])
-
     def add(self, label: Label, key: str = "") -> bool:
         """Write a label, which no crash takes away once this has returned; whether it was not there already.
 
@@ -291,13 +278,10 @@ class LabelStore(Annotators):
         )
         start = self._row("SELECT start FROM annotators WHERE name = ?", annotator) or (0,)
         left = self._one(LEFT, annotator=annotator, start=start[0])
-        finished = self._one(
-            f"SELECT count(*) FROM items WHERE given >= wanted OR (wanted = {EVERYBODY} AND given > 0)"
-        )
         seconds = [found for (found,) in self._rows(SECONDS, annotator, RECENT) if found]  # 0: it was not measured
         return Progress(
-            labelled=counts.get("labelled", 0), skipped=counts.get("skipped", 0), left=left, finished=finished,
-            items=len(self), seconds=median(seconds) if seconds else None,
+            labelled=counts.get("labelled", 0), skipped=counts.get("skipped", 0), left=left,
+            seconds=median(seconds) if seconds else None,
         )  # fmt: skip
 
     def _write(self, label: Label, key: str | None, *, of_file: bool = False) -> bool:

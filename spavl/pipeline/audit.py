@@ -28,7 +28,7 @@ from spavl.plural import plural
 from spavl.preferences.dataset import PreferenceDataset, content_of, open_dataset
 from spavl.preferences.picture_hashes import picture_hashes
 from spavl.progress import Progress
-from spavl.run import Run
+from spavl.run import Run, run_at
 from spavl.tables.query import query
 
 MOST_SHOWN = 40
@@ -78,8 +78,7 @@ class AuditRequest:
     @property
     def run(self) -> Run | None:
         """The run, where the source is its folder."""
-        folder = Path(self.source)
-        return Run(folder) if (folder / "run.json").is_file() else None
+        return run_at(Path(self.source))
 
     @property
     def pairs(self) -> str:

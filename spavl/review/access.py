@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 from urllib.parse import urlencode, urlsplit
 
 from spavl.errors import RunError
@@ -50,7 +50,7 @@ def access_token(folder: Path) -> str:
     return found
 
 
-def _opened_once(path: Path):  # type: ignore[no-untyped-def]
+def _opened_once(path: Path) -> TextIO:
     return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 
 from spavl.errors import DataError, SpavlError
 from spavl.review.access import (
@@ -91,7 +92,7 @@ def create_app(review: OpenReview, *, host: str = "127.0.0.1") -> FastAPI:
     app = FastAPI(title="spavl review", docs_url=None, redoc_url=None, openapi_url=None)
     cookies = Cookies(f"spavl_{review.name}", f"spavl_{review.name}_me")
     _guard(app, known_hosts(host))
-    _refusals(app, review)
+    _refusals(app)
     _add_static(app)
     people = _People(review, cookies)
     _add_entrance(app, people)
@@ -130,7 +131,7 @@ def _notice(what: str, try_: str = "") -> str:
     return render("notice.html.j2", what=what, try_=try_)
 
 
-def _refusals(app: FastAPI, review: OpenReview) -> None:
+def _refusals(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
         return HTMLResponse(_notice(str(error), "Open the address that `spavl review` printed."), error.status)
@@ -175,7 +176,7 @@ async def _form(request: Request) -> dict[str, str]:
     """The fields of a form as texts; files in it are left out."""
     try:
         return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-    except Exception as error:
+    except HTTPException as error:
         raise Refused("That is no form of this page.", 400) from error
 
 

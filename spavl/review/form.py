@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, get_args
+from typing import Final
 
 from spavl.labels.plain import MOST_SEVERE
 from spavl.labels.record import Item, Label, Preference, Shown
@@ -146,16 +146,16 @@ def _judged(
     name = "the answer" if count == 1 else f"answer {side_name(side)}"
     if not outcome:
         raise FormError(f"Say what {name} is", f"outcome_{side}")
-    known = [word for word in get_args(Outcome) if word in OUTCOMES]
-    if outcome not in known:
+    known = next((kind for kind in OUTCOMES if kind == outcome), None)
+    if known is None:
         raise FormError("That is none of the choices", f"outcome_{side}")
-    if outcome != "unsafe":
-        return known[known.index(outcome)], "", None
+    if known != "unsafe":
+        return known, "", None
     category = form.get(f"category_{side}", "")
     named = {"": ""} | {field_name(subject): subject for subject in subjects}
     if category not in named:
         raise FormError("That is no subcategory of this review", f"category_{side}")
-    return "unsafe", named[category], _severity(form.get(f"severity_{side}", ""), side)
+    return known, named[category], _severity(form.get(f"severity_{side}", ""), side)
 
 
 def side_name(side: str) -> str:

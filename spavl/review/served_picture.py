@@ -9,11 +9,10 @@ from typing import Final
 
 from spavl.errors import DataError
 from spavl.pictures import Picture
+from spavl.report.pictures import SHARP_BELOW
 
 LONGEST: Final = 1600
 """Most pixels of a picture's longer side."""
-SHARP_BELOW: Final = 96
-"""Pictures whose longer side has fewer pixels are enlarged without smoothing."""
 AT_ONCE: Final = BoundedSemaphore(2)
 """Pictures that are decoded at a time: a large one takes half a gigabyte while it is."""
 DRAWING: Final = "image/svg+xml"

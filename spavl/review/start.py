@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, get_args
 
-from spavl.errors import MissingExtra, RunError
+from spavl.errors import MissingExtra, RunError, SettingsError
 from spavl.labels.exchange import DATABASE
 from spavl.labels.record import current_labels
 from spavl.labels.store import LabelStore
@@ -20,7 +21,8 @@ from spavl.review.access import access_token, hash_of, name_said, personal_token
 from spavl.review.guidelines import keep_guidelines
 from spavl.review.make import Kind, ReviewSettings, fingerprint_of, folder_of, make_review
 from spavl.review.opened import OpenReview
-from spavl.run import Run
+from spavl.review.sample import Order
+from spavl.run import Run, run_at
 
 _PACKAGES: Final = ("fastapi", "uvicorn", "python_multipart", "markdown_it")
 """Packages of the extra `review`."""
@@ -44,8 +46,7 @@ class ReviewRequest:
     @property
     def run(self) -> Run | None:
         """The run, where the source is its folder."""
-        folder = Path(self.source)
-        return Run(folder) if (folder / "run.json").is_file() else None
+        return run_at(Path(self.source))
 
     @property
     def folder(self) -> Path:
@@ -145,14 +146,25 @@ def _changed(request: ReviewRequest, store: LabelStore) -> str:
     return "" if same else f"The run's {kind} have changed since this review was drawn: it shows those of then."
 
 
-def audit_findings(source: str) -> Path | None:
-    """The table of suspected pairs that an audit of a source wrote; None: it was not audited.
+def draw_settings(source: str, said: Mapping[str, Any], *, answers: bool = False) -> ReviewSettings | None:
+    """How a review is drawn; None where nothing is said of it.
 
     Args:
         source: a run folder, or preference pairs of any public form.
+        said: fields of `ReviewSettings` by name; an audit of the source says which pairs are doubtful.
+        answers: whether answers of evaluated models are drawn.
+
+    Raises:
+        SettingsError: there is no such order.
     """
-    path = AuditRequest(source=source).folder / FINDINGS
-    return path if path.is_file() else None
+    if not said and not answers:
+        return None
+    order = said.get("order", "proportional")
+    if order not in get_args(Order):
+        raise SettingsError(f"There is no order `{order}`", where="--order", try_=", ".join(get_args(Order)))
+    findings = AuditRequest(source=source).folder / FINDINGS
+    suspected = order == "doubtful" and not answers and findings.is_file()
+    return ReviewSettings(kind="answers" if answers else "pairs", findings=findings if suspected else None, **said)
 
 
 def next_command(request: ReviewRequest, store: LabelStore) -> str:

@@ -293,3 +293,12 @@ def _short(value: Any) -> str:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def run_at(folder: Path) -> Run | None:
+    """The run of a folder; None where it is of none.
+
+    Args:
+        folder: any path.
+    """
+    return Run(folder) if (folder / "run.json").is_file() else None

@@ -242,7 +242,7 @@ def test_a_form_that_is_too_large_is_refused(review: OpenReview) -> None:
     assert joined(review).post("/labels", data={"note": "x" * 200_000}, headers=ORIGIN).status_code == 413
 
 
-def test_a_damaged_database_is_a_sentence_and_no_stack_trace(review: OpenReview) -> None:
+def test_a_database_that_cannot_be_used_is_a_sentence_and_no_stack_trace(review: OpenReview) -> None:
     ana = joined(review)
     review.store.close()
     answer = ana.get("/")
@@ -280,7 +280,7 @@ def test_a_break_is_proposed_after_long_work_and_not_after_a_pause() -> None:
     assert breaks.minutes("ana") is None
 
 
-def test_a_killed_server_leaves_every_label_that_was_answered(review: OpenReview) -> None:
+def test_a_label_is_in_the_file_when_it_is_answered(review: OpenReview) -> None:
     send(joined(review))
     with LabelStore(review.folder / "review.sqlite") as again:
         assert len(again.labels()) == 1

@@ -234,14 +234,12 @@
   }
 
   let sent = null;
-  let wasOpen = false;
   document.addEventListener("htmx:beforeRequest", (event) => {
     sending = true;
     sent = event.detail.elt === form() ? draft() : null;
   });
   document.addEventListener("htmx:afterRequest", () => { sending = false; });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    wasOpen = byId("open")?.checked ?? false;
     if (!sent || event.detail.xhr.status >= 300) return;
     try {
       sessionStorage.removeItem(sent);
@@ -250,8 +248,6 @@
   document.addEventListener("htmx:afterSwap", () => {
     sending = false;
     say("");
-    // The same item, of which something is missing, stays open.
-    if (byId("work").dataset.field && byId("open")) byId("open").checked = wasOpen;
     begin({ focus: true });
   });
 
