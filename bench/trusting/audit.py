@@ -24,6 +24,8 @@ from spavl.tables.query import query
 
 PAIRS, SETS = 600, range(100, 120)
 """Pairs of a dataset, and the seeds of all."""
+TOLD = SETS[:5]
+"""Seeds of the datasets whose words tell the label."""
 MANY, PICTURES = 100_000, 30_000
 """Pairs and pictures of the large dataset."""
 TIMED = """
@@ -109,12 +111,15 @@ def faults() -> list[Measure]:
 def mislabelled() -> list[Measure]:
     """Of pairs with wrong labels, those that the audit ranks before all others, where words tell the label."""
     hits = wrong = named = 0
-    for seed in SETS[:5]:
+    for seed in TOLD:
         made = audited(seed, planted.telling)
         ((own,),) = query("SELECT count(*) FROM pairs WHERE pair_id LIKE '%-wrong'", pairs=Path("train.parquet"))
         ((found,),) = query(_RANKED, [own], findings=made.folder / "findings.parquet")
         hits, wrong, named = hits + found, wrong + own, named + made.suspects.get("likely_mislabels", 0)
-    how = f"5 % of labels wrong, words that tell the label; 5 datasets of {PAIRS} pairs; {wrong} planted, {named} named"
+    how = (
+        f"5 % of labels wrong, words that tell the label; {len(TOLD)} datasets of {PAIRS} pairs; {wrong} planted,"
+        f" {named} named"
+    )
     return [Measure("wrong labels among as many that are ranked first", round(hits / wrong, 3), 0.8, "", "higher", how)]
 
 

@@ -22,7 +22,7 @@ from spavl.labels.annotators import Annotators, now_text
 from spavl.labels.database import EVERYBODY, errors_named, lay_out
 from spavl.labels.plain import item_of, label_of, plain_label
 from spavl.labels.queue import LAST, LEFT, NEXT, REOPEN, SECONDS, fill
-from spavl.labels.record import Item, Label, Progress, is_earlier
+from spavl.labels.record import Item, Label, Progress, current_labels, is_earlier
 from spavl.rows import brief
 
 LEASE: Final = 15 * 60.0
@@ -181,11 +181,11 @@ class LabelStore(Annotators):
         row = self._row("SELECT status FROM last_labels WHERE annotator = ? AND item_id = ?", annotator, item_id)
         if row is None or row[0] != "withdrawn":
             return None
-        row = self._row(
-            "SELECT payload FROM labels WHERE annotator = ? AND item_id = ? AND status <> 'withdrawn'"
-            " ORDER BY number DESC LIMIT 1", annotator, item_id,
+        rows = self._rows(
+            "SELECT payload FROM labels WHERE annotator = ? AND item_id = ? AND status <> 'withdrawn' ORDER BY number",
+            annotator, item_id,
         )  # fmt: skip
-        return None if row is None else self._label(row[0])
+        return next(iter(current_labels(self._label(payload) for (payload,) in rows)), None)
 
     def add(self, label: Label, key: str = "") -> bool:
         """Write a label, which no crash takes away once this has returned; whether it was not there already.

@@ -107,6 +107,18 @@ def test_the_last_label_is_the_last_by_time_however_rows_are_sorted(review: Labe
     assert review.progress("anna").labelled == 1
 
 
+def test_undo_fills_in_the_last_label_by_time_not_an_older_one_that_was_imported_since(
+    tmp_path: Path, review: LabelStore
+) -> None:
+    review.add(label(1, preference="second"))
+    write_labels(tmp_path / "older.csv", Labelled(labels=(label(1, created="2020-01-01T00:00:00+00:00"),)))
+    assert import_labels(review, tmp_path / "older.csv").new == 1
+    assert review.withdrawn("anna", "pair-1") is None
+    review.undo("anna")
+    before = review.withdrawn("anna", "pair-1")
+    assert before is not None and before.preference == "second"
+
+
 def test_a_label_that_is_given_now_is_the_last_even_where_the_clock_was_set_back(review: LabelStore) -> None:
     review.add(label(1, created="2999-01-01T00:00:00+00:00"))
     review.add(label(1, preference="tie"))
