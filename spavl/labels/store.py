@@ -114,10 +114,9 @@ class LabelStore(Annotators):
         Raises:
             DataError: there is none of that id.
         """
-        row = self._row("SELECT payload FROM contents JOIN items USING (position) WHERE item_id = ?", item_id)
-        if row is None:
-            raise DataError(f"The review has no item {brief(item_id)}", where=str(self.path))
-        return self._item(row[0])
+        return self._item(
+            self._of("SELECT payload FROM contents JOIN items USING (position) WHERE item_id = ?", item_id)
+        )
 
     def knows(self, item_id: str) -> bool:
         """Whether there is an item of an id.
@@ -140,10 +139,7 @@ class LabelStore(Annotators):
         Raises:
             DataError: there is none of that id.
         """
-        row = self._row("SELECT position FROM items WHERE item_id = ?", item_id)
-        if row is None:
-            raise DataError(f"The review has no item {brief(item_id)}", where=str(self.path))
-        return int(row[0])
+        return int(self._of("SELECT position FROM items WHERE item_id = ?", item_id))
 
     def at(self, position: int) -> Item | None:
         """The item at a position; None where there is none.
@@ -329,6 +325,13 @@ class LabelStore(Annotators):
         self._db.execute("DELETE FROM leases WHERE annotator = ?", (annotator,))
         if found is not None:
             self._db.execute("INSERT INTO leases VALUES (?, ?, ?)", (found[1], annotator, now + LEASE))
+
+    def _of(self, sql: str, item_id: str) -> Any:
+        """What is asked of an item."""
+        row = self._row(sql, item_id)
+        if row is None:
+            raise DataError(f"The review has no item {brief(item_id)}", where=str(self.path))
+        return row[0]
 
     def _item(self, payload: str) -> Item:
         return item_of(json.loads(payload), where=str(self.path))
