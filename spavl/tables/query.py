@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import glob
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spavl.errors import RunError
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 MEMORY = "1GB"
-"""Most memory of a query; beyond it DuckDB writes to a temporary folder."""
+"""Most memory of a database; beyond it DuckDB writes to a temporary folder."""
+SMALL = 16 << 20
+"""Bytes of tables up to which a query goes to the database that stays open. Larger ones get one of their own, whose
+memory is given back when they are answered."""
+_OPENING = threading.Lock()
 
 
 def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list[tuple[Any, ...]]:
@@ -26,12 +38,12 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
     """
     import duckdb
 
-    with TemporaryDirectory() as spill, duckdb.connect(config=_config(spill)) as database:
+    with _connection(tables.values()) as connection:
         try:
-            database.execute("SET enable_progress_bar = false")  # commands have their own
             for name, path in tables.items():
-                database.from_parquet(glob.escape(str(path))).create_view(name)
-            rows: list[tuple[Any, ...]] = database.execute(sql, parameters).fetchall()
+                found = f"read_parquet({literal(glob.escape(str(path)))})"
+                connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {found}")
+            rows: list[tuple[Any, ...]] = connection.execute(sql, parameters).fetchall()
             return rows
         except duckdb.Error as error:
             raise RunError(
@@ -41,8 +53,36 @@ def query(sql: str, parameters: list[Any] | None = None, **tables: Path) -> list
             ) from error
 
 
-def _config(spill: str) -> dict[str, Any]:
-    return {"memory_limit": MEMORY, "temp_directory": spill}
+@contextmanager
+def _connection(tables: Iterable[Path]) -> Iterator[DuckDBPyConnection]:
+    if sum(path.stat().st_size for path in tables if path.is_file()) <= SMALL:
+        with _OPENING:
+            opened = _kept_database(os.getpid())[0].cursor()
+        with opened:
+            yield opened
+    else:
+        with TemporaryDirectory() as spill, _database(spill) as opened:
+            yield opened
+
+
+@cache
+def _kept_database(process: int) -> tuple[DuckDBPyConnection, TemporaryDirectory[str]]:
+    """The database of this process that stays open, with the folder that it may write to.
+
+    Opening one takes longer than most queries. A process that was forked from another has its own: the threads of a
+    database do not live on in it.
+    """
+    spill = TemporaryDirectory(ignore_cleanup_errors=True)
+    return _database(spill.name), spill
+
+
+def _database(spill: str) -> DuckDBPyConnection:
+    import duckdb
+
+    database = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
+    database.execute("SET enable_progress_bar = false")  # commands have their own
+    database.execute("SET enable_external_file_cache = false")  # tables are replaced between queries
+    return database
 
 
 def quoted(name: str) -> str:

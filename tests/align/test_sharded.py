@@ -62,11 +62,8 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] if "loss" in row else row["held_out_loss"] for row in rows]
 
 
-@pytest.mark.parametrize(
-    "cases",
-    [SHARDED_CASES, pytest.param(OTHER_CASES, marks=pytest.mark.slow)],
-    ids=["each once", "the other way round"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("cases", [SHARDED_CASES, OTHER_CASES], ids=["each once", "the other way round"])
 def test_fsdp2_through_the_shipped_file_has_the_losses_of_one_process(cases, pairs, checkpoint, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     runs = [(cached(case, checkpoint, two), two / case.name) for case in cases]

@@ -149,6 +149,7 @@ def test_what_is_stored_is_not_asked_again_and_calls_in_flight_stay_within_the_m
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_actor_that_is_killed_is_replaced_and_no_answer_is_lost(cluster: None, home: Path) -> None:
     log = Log()
     with answering(0.03) as other:
@@ -219,6 +220,7 @@ def test_a_model_that_cannot_be_used_is_given_up_in_all_actors_and_said_once(clu
     assert all("503" in row["response_detail"] for row in table if row["response_status"] == "failed")
 
 
+@pytest.mark.slow
 def test_keys_and_secret_headers_reach_actors_of_a_cluster_that_runs_already(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,8 +95,14 @@ def sick_server(how: str, falls_ill: int, well: threading.Event) -> Respond:
 
 @pytest.mark.parametrize(
     ("how", "falls_ill"),
-    [("401", 0), ("503", 0), ("hangs", 0), ("401", 5), ("503", 5), ("hangs", 5)],
-    ids=["refused", "dead", "hanging", "revoked after five answers", "dying after five", "hanging after five"],
+    [
+        pytest.param("401", 0, id="refused", marks=pytest.mark.slow),
+        pytest.param("503", 0, id="dead"),
+        pytest.param("hangs", 0, id="hanging", marks=pytest.mark.slow),
+        pytest.param("401", 5, id="revoked after five answers"),
+        pytest.param("503", 5, id="dying after five", marks=pytest.mark.slow),
+        pytest.param("hangs", 5, id="hanging after five"),
+    ],
 )
 def test_a_responder_in_trouble_costs_its_own_answers_and_the_others_and_later_stages_finish(
     tmp_path: Path, how: str, falls_ill: int

@@ -58,7 +58,7 @@ def test_a_deleted_run_folder_is_remade_byte_for_byte_without_a_call(place: Path
     assert {name: (place / "run" / name).read_bytes() for name in TABLES} == before
 
 
-@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("size", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 100))])
 def test_the_size_of_a_batch_changes_no_record(size: int, place: Path) -> None:
     built(settings_of(place))
     small = rows_of(place / "run")

@@ -46,6 +46,7 @@ def joined(browser: Any, server: Server, name: str) -> Any:
     page.keyboard.type(name)
     page.keyboard.press("Enter")
     page.wait_for_selector("#label")
+    page.wait_for_load_state()  # until then the page has no keys
     return page
 
 

@@ -44,7 +44,7 @@ def test_how_the_machine_is_used_does_not_change_what_is_learnt(pairs, plain, se
     assert_same(weights(plain), weights(tmp_path), atol=1e-4)
 
 
-@pytest.mark.parametrize("estimator", ["gae", "rloo"])
+@pytest.mark.parametrize("estimator", ["gae", pytest.param("rloo", marks=pytest.mark.slow)])
 def test_the_policy_earns_more_than_before_and_is_saved_as_an_ordinary_checkpoint(
     pairs, settings_for, reward, checkpoint, tmp_path, estimator
 ):
@@ -156,6 +156,7 @@ train_ppo(pairs, settings, out, reward=reward)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(pairs, settings_for, reward, tmp_path):
     settings = ppo_settings(settings_for, optimiser={"max_steps": 6}, ppo={"minibatches": 2})
     train_ppo(pairs, settings, tmp_path / "one", reward=reward)

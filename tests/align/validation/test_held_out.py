@@ -158,6 +158,7 @@ for method, pairs, settings, out in pickle.loads(Path(sys.argv[1]).read_bytes())
 """
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does_stop_at_the_same_step_and_write_the_same(
     pairs, settings_for, reversed_pairs, tmp_path
 ):
