@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from spavl.config.models import EndpointSpec
+from tests.closing import close
 from tests.faults.benign import answer, prompt_of
 from tests.faults.kinds import FAULTS, Call, completion
 from tests.faults.plan import Plan
@@ -127,7 +128,7 @@ async def serve(server: FaultServer, port: int, ready: Callable[[int], object], 
     server.url = f"http://127.0.0.1:{opened}/v1"
     ready(opened)
     await stop.wait()
-    await runner.cleanup()
+    await close(runner)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from spavl.config.models import EndpointSpec
+from tests.closing import close
 
 Respond = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 """Responds to a request, given its number from 0."""
@@ -76,7 +77,7 @@ def serving(respond: Respond, port: int = 0) -> Iterator[Server]:
         server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()
         await stop.wait()
-        await runner.cleanup()
+        await close(runner)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()

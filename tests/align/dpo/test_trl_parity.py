@@ -24,7 +24,7 @@ def gap(one, other):
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("reference", ["live", "cached"])
+@pytest.mark.parametrize("reference", [pytest.param("live", marks=pytest.mark.slow), "cached"])
 def test_the_loss_follows_trl_for_fifty_steps_while_it_falls(data, trl_losses, reference):
     losses = spavl_dpo.run(TINY, data, SPEC.replace(reference=reference)).losses
     assert len(losses) == len(trl_losses) == 50

@@ -88,7 +88,13 @@ class Stopper:
         self.lines.append(line)
 
 
-@pytest.mark.parametrize("freeze", [{"projector": "train"}, {"language": "full"}], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "freeze",
+    [
+        pytest.param({"projector": "train"}, id="lora"),
+        pytest.param({"language": "full"}, id="full", marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_that_was_stopped_and_resumed_ends_with_the_same_weights_to_the_bit(
     pairs, settings_for, reward, tmp_path, freeze
 ):
