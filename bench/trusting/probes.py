@@ -155,7 +155,8 @@ def measures() -> list[Measure]:
 
 def _named(kind: str, found: Sequence[Sequence[Finding]]) -> list[Measure]:
     own = [one for findings in found for one in findings if one.kind == kind and one.subject == "judge"]
-    named = sum(one.weight == "fault" for one in weighed(own))
+    weighed_each = [one for findings in found for one in weighed(findings)]
+    named = sum(one.weight == "fault" for one in weighed_each if one.kind == kind and one.subject == "judge")
     covered = sum(one.rate is not None and one.rate.low <= PLANTED[kind] <= one.rate.high for one in own)
     shares = [one.rate.value for one in own if one.rate is not None and one.rate.value is not None]
     how = (

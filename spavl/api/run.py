@@ -275,12 +275,11 @@ class PipelineRun(PairSet):
             DataError: there is no such review, or the ending is another.
             RunError: the file cannot be written.
         """
-        from spavl.labels.exchange import database_of, read_labels, write_labels
-        from spavl.labels.label_studio import write_tasks
+        from spavl.labels.exchange import database_of, export_tasks, read_labels, write_labels
 
         found = read_labels(database_of(self._review(name)))
         if label_studio:
-            write_tasks(Path(file), found.items)
+            export_tasks(Path(file), found)
         else:
             write_labels(Path(file), found)
         return found

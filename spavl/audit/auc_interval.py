@@ -9,8 +9,11 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from spavl.statistics.clusters import degrees_of_freedom, excess_kurtosis, mean_square_error, widening
+from spavl.statistics.estimate import ROUNDING
 from spavl.statistics.intervals import Rate, wilson
 
+FEW_PICTURES = 10
+"""Below so many pictures each counts for one item at most: of a fold with one picture the influence adds up to 0."""
 V = TypeVar("V", bound=Hashable)
 
 
@@ -68,6 +71,7 @@ def interval_of(auc: float, sums: Sequence[float], pairs: int, *, level: float) 
     own = np.array(sums)
     wider = widening(degrees_of_freedom(excess_kurtosis(own), len(own)), level)
     variance = mean_square_error(own) ** 2 * wider
-    size = auc * (1 - auc) / variance if variance > 0 and 0 < auc < 1 else float(len(own))
+    size = auc * (1 - auc) / variance if variance >= ROUNDING and 0 < auc < 1 else float(len(own))
+    size = min(size, float(len(own))) if len(own) < FEW_PICTURES else size
     low, high = wilson(auc * size, size, level=level)
     return Rate(value=auc, low=low, high=high, n=pairs)

@@ -31,6 +31,8 @@ from spavl.tables.query import query
 
 MISLABELS, OUTCOMES = "likely_mislabels", "doubtful_outcomes"
 """Their kinds."""
+FEW_PICTURES = "a classifier of words needs pairs of more pictures: it is asked of others than it is taught by"
+"""Why nothing is said of the labels of a few pictures."""
 SCATTER = 2_654_435_761
 """Multiplied by it, numbers of pairs have bits without an order (Knuth, TAOCP 3, §6.4)."""
 Weights = Mapping[int, np.ndarray]
@@ -92,6 +94,8 @@ def doubts(rows: Path, folder: Path, progress: Progress, settings: AuditSettings
     with progress.bar("Reading words") as on_progress:
         write_features(rows, pairs, features)
         taught = _taught(features)
+        if len({fold for some in taught for fold in some.fold.tolist()}) < 2:
+            return Doubts((), not_possible | dict.fromkeys(wanted, FEW_PICTURES), {})
         weights = {kind: _weights(label, taught) for kind, label in wanted.items()}
         del taught
         _write_scores(features, weights, folder, lambda done: on_progress(done, pairs))

@@ -62,7 +62,9 @@ def not_possible(rows: Path, found: Collection[str], also: Mapping[str, str]) ->
             reasons[kind] = "no pair is of the kind that it speaks of"
     judged = set(JUDGES) & set(found)
     reasons |= {
-        kind: "no verdicts of judges in both reading orders come with the pairs" for kind in JUDGES if not judged
+        kind: f"no {'readable ' * bool(judged)}verdicts of judges in both reading orders come with the pairs"
+        for kind in JUDGES
+        if kind not in found
     }
     if TOGETHER not in found:
         reasons[TOGETHER] = (

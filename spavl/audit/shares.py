@@ -42,7 +42,8 @@ SHARES = (
           "clean with `--drop unsafe_chosen`, or `build.pair.chosen_must_be_safe`", by="nullif(class1, '')"),
     Share("safe_rejected", "rejected_safe", "{share} of rejected answers are safe",
           "clean with `--drop` and other kinds, or compare a safe with an unsafe answer: `build.match`"),
-    Share("both_unsafe", "NOT chosen_safe AND NOT rejected_safe", "In {share} of pairs both answers are unsafe",
+    Share("both_unsafe", "CASE WHEN chosen_safe IS NOT NULL AND rejected_safe IS NOT NULL THEN "
+          "NOT chosen_safe AND NOT rejected_safe END", "In {share} of pairs both answers are unsafe",
           "clean with `--drop both_unsafe`"),
     Share("flipped_labels", "CASE WHEN chosen_safe <> rejected_safe THEN NOT chosen_safe END",
           "Where one answer alone is unsafe, it is the chosen one in {share} of pairs",

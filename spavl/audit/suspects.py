@@ -11,18 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from spavl.audit.by_picture import PICTURES, WHOLE, Counted, rates_of
 from spavl.audit.finding import Finding, percent
 from spavl.config import AuditSettings
 from spavl.tables.query import literal, query
 
-SCHEMA = pa.schema(
-    [("number", pa.int64()), ("pair_id", pa.string()), ("kind", pa.string()), ("detail", pa.string()),
-     ("score", pa.float64())]
-)  # fmt: skip
-"""Columns of the table of findings."""
 LEAST_OF_A_PICTURE, TIMES_THE_MEDIAN = 10, 4
 """More pairs than so many, and than so many times the median, are too many of a picture unless the settings say."""
 

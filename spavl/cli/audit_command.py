@@ -50,19 +50,19 @@ def audit(
     else:
         _print_audited(made)
         say(f"\nAudit:  {made.folder / 'audit.html'} ({FILE} and findings.parquet beside it)\n"
-            f"Next:   {_next(shlex.quote(source), made, out)}")  # fmt: skip
+            f"Next:   {_next(shlex.quote(source), made, out, limit)}")  # fmt: skip
     if made.failed:
         raise typer.Exit(3)
     if fail and made.faults:
         raise typer.Exit(4)
 
 
-def _next(source: str, made: Audited, out: Path | None) -> str:
+def _next(source: str, made: Audited, out: Path | None, limit: int | None) -> str:
     """What may follow: the suspected pairs left out, or training."""
     suspected = sorted(made.suspects, key=lambda kind: -made.suspects[kind])
     if not suspected or not made.suspects[suspected[0]]:
         return f"train on it, or `spavl export {source} --as FORM --out FOLDER`"
-    named = f" --audit {shlex.quote(str(out))}" if out else ""
+    named = (f" --audit {shlex.quote(str(out))}" if out else "") + (f" --limit {limit}" if limit else "")
     return (
         f"`spavl clean {source} --drop {suspected[0]}{named} --out cleaned` leaves those suspected pairs out; "
         "`--drop` takes any kind of them, or several"

@@ -66,14 +66,12 @@ def export_labels(
 ) -> None:
     """Write all labels of a review, with the items that they are of; or its items for Label Studio."""
     from spavl.cli.terminal import say
-    from spavl.labels.exchange import read_labels, refuse_loss, write_labels
-    from spavl.labels.label_studio import write_tasks
+    from spavl.labels.exchange import export_tasks, read_labels, write_labels
     from spavl.plural import plural
 
     found = read_labels(review)
     if label_studio:
-        refuse_loss(out, found)
-        page = write_tasks(out, found.items, pictures_at=pictures_at)
+        page = export_tasks(out, found, pictures_at=pictures_at)
         say(f"{len(found.items):,} tasks: {out}\nPage:   {page}\n"
             f"Next:   label them there, export JSON, and `spavl labels import {review} FILE`")  # fmt: skip
         return

@@ -67,8 +67,6 @@ class AuditLimits(Section):
     """Pairs whose words say that the rejected answer is better (confident learning)."""
     doubtful_outcomes: Limit = None
     """Pairs with an answer that is graded safe or unsafe, and whose words say the opposite."""
-    disputed: Limit = None
-    """Pairs with a judge against the chosen answer."""
     unreadable_verdicts: Limit = 0.2
     """Replies of a judge without a readable verdict."""
     swap_consistency: Limit = 0.5

@@ -12,7 +12,7 @@ from spavl.contamination.other import Other
 from spavl.contamination.table import MOST, Shared
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.progress import OnProgress
-from spavl.similarity.texts import Near, TextIndex
+from spavl.similarity.texts import TextIndex
 
 THRESHOLD: Final = 0.55
 """Least Jaccard similarity of texts that are nearly the same: one word of ten may be another."""
@@ -54,11 +54,6 @@ def shared_texts(
                     yield Shared(numbers[place], ids[place], other.name, name, kind, near.similarity, times)
             done += len(set(numbers))
             on_progress(min(done, len(dataset.pairs)), len(dataset.pairs))
-
-
-def _shared(number: int, pair_id: str, against: str, block: _Block, near: Near) -> Shared:
-    kind, item, times = "exact" if near.exact else "near", block.names[near.place], block.times[near.place]
-    return Shared(number, pair_id, against, item, kind, near.similarity, times)
 
 
 def _blocks(other: Other, threshold: float) -> Iterator[_Block]:

@@ -23,7 +23,7 @@ from spavl.labels.plain import LABEL, item_of, label_of, plain_item, plain_label
 from spavl.labels.record import Item, Label, fitted, is_time
 from spavl.labels.store import LabelStore
 from spavl.plural import plural
-from spavl.rows import brief, listed, rows_of
+from spavl.rows import Row, brief, listed, rows_of
 
 DATABASE: Final = "review.sqlite"
 """Name of the database in the folder of a review."""
@@ -106,7 +106,7 @@ def read_labels(path: Path) -> Labelled:
         with LabelStore(path) as store:
             items = tuple(store.items())
             return Labelled(labels=with_hashes(store.labels(), items), items=items, made_from=(store.made_from,))
-    found = _read_rows((row.values, row.where) for row in rows_of(path))
+    found = _read_rows(rows_of(path))
     if found.left_out.get(NOTHING) and not found.labels:
         raise DataError("No row of this file says anything of its item", where=str(path),
                         try_="a column `preference` (first, second, tie, both_bad) or `outcomes`")  # fmt: skip
@@ -182,15 +182,16 @@ def _without_twice(labels: Iterable[Label], left_out: Counter[str]) -> tuple[Lab
     return tuple(kept)
 
 
-def _read_rows(rows: Iterable[tuple[Mapping[str, Any], str]]) -> Labelled:
+def _read_rows(rows: Iterable[Row]) -> Labelled:
     labels, items, made_from, left_out = list[Label](), dict[tuple[str, str], Item](), dict[str, None](), Counter[str]()
     unread = dict[str, None]()
-    for values, where in rows:
+    for row in rows:
+        values, where = row.values, row.where
         if label_studio.is_task(values, where):
             labels += label_studio.labels_of(values, where, left_out)
             continue
         unread |= {str(name): None for name in values if not known_name(name)}
-        plain = _opened(decoded(values, where), values)
+        plain = _opened(decoded(values, where)) if row.delimited else decoded(values, where)
         if plain.get("made_from"):
             made_from[str(plain["made_from"])] = None
         left_out[CUT] += "item" not in plain and any(
@@ -207,10 +208,8 @@ def _read_rows(rows: Iterable[tuple[Mapping[str, Any], str]]) -> Labelled:
                     left_out={reason: n for reason, n in left_out.items() if n}, unread=tuple(unread))  # fmt: skip
 
 
-def _opened(plain: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table as it was before its cells were closed to spreadsheets; other rows are as they are."""
-    if not all(isinstance(one, str | None) for one in values.values()):
-        return plain
+def _opened(plain: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table as it was before its cells were closed to spreadsheets."""
     return {name: opened(one) if isinstance(one, str) else one for name, one in plain.items()}
 
 
@@ -242,7 +241,7 @@ def write_labels(path: Path, labelled: Labelled) -> None:
     if path.suffix not in FORMS:
         raise DataError(f"Labels are not written as {brief(path.suffix)}", where=str(path),
                         try_=f"a file that ends with {', '.join(FORMS)}")  # fmt: skip
-    refuse_loss(path, labelled)
+    _refuse_loss(path, labelled)
     rows = list(_rows(labelled))
     if path.suffix == ".csv":
         write_text(path, _as_csv(rows))
@@ -252,16 +251,25 @@ def write_labels(path: Path, labelled: Labelled) -> None:
         write_text(path, json.dumps(rows, indent=1) + "\n")
 
 
-def refuse_loss(path: Path, labelled: Labelled) -> None:
-    """Refuse to write in the place of labels that would be lost, or of what is no file of labels.
+def export_tasks(path: Path, labelled: Labelled, *, pictures_at: str = label_studio.LOCAL_FILES) -> Path:
+    """Write the items of labels as tasks of Label Studio, and its page beside them. Returns the path of the page.
 
     Args:
-        path: the file that is to be written.
-        labelled: what will be there, or is kept elsewhere.
+        path: the JSON file of the tasks.
+        labelled: the items, of one kind, and the labels that are kept elsewhere.
+        pictures_at: address of the pictures, before their keys.
 
     Raises:
-        DataError: it is there and holds anything else.
+        DataError: there are no items, they are of two kinds, or another file is in the place of one of these.
+        RunError: the disk is full.
     """
+    if not label_studio.holds_tasks(path):
+        _refuse_loss(path, labelled)
+    return label_studio.write_tasks(path, labelled.items, pictures_at=pictures_at)
+
+
+def _refuse_loss(path: Path, labelled: Labelled) -> None:
+    """Refuse to write in the place of labels that would be lost, or of what is no file of labels."""
     if not path.exists():
         return
     try:

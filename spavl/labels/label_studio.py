@@ -98,12 +98,31 @@ def write_tasks(path: Path, items: Iterable[Item], *, pictures_at: str = LOCAL_F
         what = "There are no items" if not kinds else "Pairs and answers cannot be of one project"
         raise DataError(what, where=str(path), try_="name the folder of a review")
     page = path.with_suffix(".xml")
+    if page == path:
+        raise DataError("The page would take the place of the tasks", where=str(path),
+                        try_="a file of tasks that ends with .json")  # fmt: skip
     if page.exists() and not page.read_bytes().startswith(_PAGE.partition("\n")[0].encode()):
         raise DataError("There is another file in the place of the page", where=str(page),
                         try_="name the file of the tasks otherwise")  # fmt: skip
     write_text(path, json.dumps(list(tasks_of(every, pictures_at=pictures_at)), indent=1) + "\n")
     write_text(page, page_of(kinds.pop()))
     return page
+
+
+def holds_tasks(path: Path) -> bool:
+    """Whether a file holds tasks as `write_tasks` writes them, and no label.
+
+    Args:
+        path: any file.
+    """
+    try:
+        rows = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and row.keys() == {"data"} and isinstance(row["data"], dict) and "item_id" in row["data"]
+        for row in rows
+    )
 
 
 def is_task(values: Mapping[str, Any], where: str) -> bool:

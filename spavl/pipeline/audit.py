@@ -19,7 +19,7 @@ from spavl.audit.shares import share_findings
 from spavl.audit.source_outcome import alone_findings
 from spavl.audit.suspects import join_suspects, suspect_findings, write_suspects
 from spavl.config import AuditSettings
-from spavl.pipeline.audit_files import FINDINGS, FOLDER, claimed_folder, commit, parts_of
+from spavl.pipeline.audit_files import FINDINGS, FOLDER, claimed_folder, commit, named_after, parts_of
 from spavl.pipeline.audit_page import audit_page
 from spavl.pipeline.audit_probes import Probes, run_probes
 from spavl.pipeline.exports import CACHE, dataset_folder
@@ -95,7 +95,7 @@ class AuditRequest:
         run = self.run
         if self.out is not None:
             return self.out
-        return run.folder / FOLDER if run else Path(f"audit-{Path(self.source).stem or 'dataset'}")
+        return run.folder / FOLDER if run else named_after(Path(self.source))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,19 @@ from spavl.errors import RunError
 
 FILE, FINDINGS, PAGE, FOLDER = "audit.json", "findings.parquet", "audit.html", "audit"
 """Files of an audit, and its folder in a run folder."""
+PICTURES = "probe-pictures"
+"""Folder of the pictures that probes send."""
 PARTS = "parts"
 """Name of the folder of what an audit makes on its way, with an end of its own."""
+
+
+def named_after(source: Path) -> Path:
+    """The folder of an audit of what is no run, in the current one.
+
+    Args:
+        source: path or Hub id of the pairs.
+    """
+    return Path(f"audit-{source.stem or 'dataset'}")
 
 
 def claimed_folder(folder: Path, source: str) -> Path:
@@ -30,9 +41,10 @@ def claimed_folder(folder: Path, source: str) -> Path:
     Raises:
         RunError: the folder holds something else, or cannot be made.
     """
-    remove_abandoned(folder / PARTS)
+    for name in (PARTS, FILE, FINDINGS, PAGE):
+        remove_abandoned(folder / name)
     there = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
-    if there and not there & {FILE, FINDINGS}:
+    if there and not there & {FILE, FINDINGS, PICTURES}:
         raise RunError("This folder holds something else than an audit", where=str(folder),
                        try_="name another with --out")  # fmt: skip
     if FILE in there and (other := read_audit(folder).get("dataset")) != source:

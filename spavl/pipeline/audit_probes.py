@@ -14,14 +14,13 @@ from spavl.audit.probes import Probed, ProbeKind, calls_of, finding_of, probed
 from spavl.errors import DataError
 from spavl.judging.judge import Judge
 from spavl.models.base import Prompt, Reply
+from spavl.pipeline.audit_files import PICTURES
 from spavl.pipeline.judging import ask_model, judge_named
 from spavl.pipeline.session import Session
 from spavl.preferences.dataset import PreferenceDataset
 
 SETTING = "build.judge.judges"
 """What names the judges that are asked."""
-DEFAULT_SAMPLE = 200
-"""Pairs that are asked about unless another number is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,7 @@ class Probes:
 
 
 def run_probes(
-    session: Session, dataset: PreferenceDataset, kinds: Sequence[ProbeKind], *, count: int = DEFAULT_SAMPLE,
-    folder: Path,
+    session: Session, dataset: PreferenceDataset, kinds: Sequence[ProbeKind], *, count: int, folder: Path,
 ) -> Probes:  # fmt: skip
     """Ask every judge of the settings about a sample of the pairs, in all ways of the probes that are wanted.
 
@@ -73,7 +71,7 @@ def run_probes(
     judges = [judge_named(session.settings, name, SETTING) for name in session.settings.build.judge.judges]
     found = []
     for kind in kinds:
-        sample = sampled_pairs(dataset, count, seed=session.settings.seed, pictures=folder / "pictures",
+        sample = sampled_pairs(dataset, count, seed=session.settings.seed, pictures=folder / PICTURES,
                                with_pictures=kind == "necessity")  # fmt: skip
         if not sample:
             shown = " with a picture that can be read" if kind == "necessity" else ""
@@ -87,7 +85,7 @@ def _probe(session: Session, kind: ProbeKind, judge: Judge, sample: Sequence[Sam
     session.progress.log(
         f"probe {kind}: {judge.name} is asked about {len(sample):,} pairs, {calls_of(kind, len(sample)):,} calls"
     )
-    return probed(kind, judge, sample, ask=partial(_ask, session, judge), pictures=folder / "pictures")
+    return probed(kind, judge, sample, ask=partial(_ask, session, judge), pictures=folder / PICTURES)
 
 
 def _ask(session: Session, judge: Judge, doing: str, prompts: Sequence[Prompt]) -> list[Reply]:

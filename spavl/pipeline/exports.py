@@ -24,6 +24,7 @@ from spavl.interchange.writers.cells import FOLDER
 from spavl.interchange.writers.forms import EXPORTS, ExportForm
 from spavl.interchange.writers.row import Holdings, export_rows, holdings
 from spavl.interchange.writers.write import TRAIN, Written, file_of, write_dataset_info, write_rows
+from spavl.pipeline import audit_files
 from spavl.plural import plural
 from spavl.preferences.card import CardFacts, CardSplit, contents_of, dataset_card
 from spavl.preferences.dataset import PreferenceDataset, content_of, open_dataset
@@ -44,8 +45,6 @@ FORMS: Mapping[str, str] = {
 HELDOUT = "heldout"
 CACHE = Path(".spavl/pairs")
 """Folder of converted pairs, as training has it."""
-AUDIT = "audit.json"
-"""File of an audit, beside the dataset or in its run folder."""
 _MEASURED = (
     "pair_id", "chosen", "rejected", "class1", "class2", "class3", "license", "chosen_source", "rejected_source",
     "chosen_outcome", "rejected_outcome", "chosen_safe", "rejected_safe",
@@ -273,8 +272,8 @@ def _kept(table: pq.ParquetFile, mask: np.ndarray) -> Iterator[pa.Table]:
 def _verdict(request: ExportRequest, dataset: PreferenceDataset) -> str:
     """The sentence of an audit of just these pairs, beside the source or where `spavl audit` puts it; empty: none."""
     source = Path(request.source)
-    for folder in (source / "audit", source, source.parent, Path(f"audit-{source.stem}")):
-        said = _said(folder / AUDIT)
+    for folder in (source / audit_files.FOLDER, source, source.parent, audit_files.named_after(source)):
+        said = _said(folder / audit_files.FILE)
         if said and said.get("audited") == content_of(dataset):
             return str(said.get("verdict", ""))
     return ""

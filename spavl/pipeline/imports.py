@@ -195,8 +195,8 @@ def _already(out: Path, made_from: Mapping[str, Any], *, again: bool) -> Importe
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     note = _note(out)
-    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} if out.is_dir() else set()
-    strange = sorted(files - {PAIRS, LABELLED, CARD, NOTE})
+    there = (path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir())
+    strange = sorted({*there} - {PAIRS, LABELLED, CARD, NOTE})
     if note is None or strange:
         what = f", such as {strange[0]}" if note is not None else ""
         raise RunError(f"This holds something that no import made{what}", where=str(out), try_="name another folder")

@@ -75,7 +75,7 @@ def _faults(one: LabelledItem) -> Iterator[PairToFix]:
     fault = max(found, key=lambda name: found[name])  # of equals the first, which is the gravest
     yield PairToFix(
         item_id=one.item.item_id, fault=fault, say_so=counts[fault][0], annotators=counts[fault][1],
-        severity=max((x.severities[0] or 0 for x in one.labels if x.severities and x.severities[0] is not None),
+        severity=max((x.severities[0] for x in one.labels if x.severities and x.severities[0] is not None),
                      default=None),
         picture_needed="" if not needed else "divided" if len(needed) > 1 else "yes" if needed.pop() else "no",
         domain=about.get("class1", ""), question_type=about.get("question_type", ""), chosen_source=answers[0].source,

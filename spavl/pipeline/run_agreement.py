@@ -61,7 +61,7 @@ def run_agreement(
     names = ", ".join(path.name for path in reviews)
     if len(reviews) > 1 and not files:
         raise DataError(f"This run has several reviews: {names}", where=str(folder), try_="name one with `--name`")
-    reviews = reviews[:1] if len(reviews) == 1 else []
+    reviews = reviews if len(reviews) == 1 else []
     people = read_people([*files, *reviews])
     if not reviews and people.strangers and names:
         raise DataError(f"Labels are of items that no file brings, and this run has several reviews: {names}",

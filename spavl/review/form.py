@@ -113,7 +113,7 @@ def label_of_form(
         item_id=item.item_id, annotator=annotator, preference=_preference(form, order) if count > 1 else None,
         outcomes=tuple(outcome for outcome, _, _ in ordered), categories=tuple(category for _, category, _ in ordered),
         severities=tuple(severity for _, _, severity in ordered), picture_needed=_needed(form), note=_note(form),
-        shown_first=order.shown, seconds=_seconds(form),
+        shown_first=order.shown, seconds=_seconds(form), answers_hash=item.answers_hash,
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _skip(form: Mapping[str, str], item: Item, annotator: str, order: Order) -> 
     if reason not in SKIP_REASONS:
         raise FormError("Say why you skip it", "skip_reason")
     return Label(item_id=item.item_id, annotator=annotator, status="skipped", skip_reason=reason, note=_note(form),
-                 shown_first=order.shown, seconds=_seconds(form))  # fmt: skip
+                 shown_first=order.shown, seconds=_seconds(form), answers_hash=item.answers_hash)  # fmt: skip
 
 
 def _preference(form: Mapping[str, str], order: Order) -> Preference:

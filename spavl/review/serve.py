@@ -14,8 +14,6 @@ from spavl.errors import RunError
 
 PORT: Final = 8765
 """Where the server listens unless another port is named."""
-LOCAL: Final = "127.0.0.1"
-"""The address that no other machine reaches."""
 
 
 def listen(host: str, port: int | None) -> socket.socket:

@@ -174,7 +174,8 @@ def next_command(request: ReviewRequest, store: LabelStore) -> str:
         request: what was reviewed.
         store: the review.
     """
-    if request.run is None:
+    run = request.run
+    if run is None or request.folder != folder_of(run.folder, request.folder.name):
         return f"spavl labels export {request.folder} labels.csv"
     verb = "calibrate" if store.settings.get("kind") == "answers" else "agreement"
     return f"spavl {verb} {request.source} --name {request.folder.name}"

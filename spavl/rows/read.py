@@ -62,6 +62,8 @@ class Row:
     """Its values by the name of the column or field."""
     where: str
     """File and place for messages: `file, line 3`, `file, row 3` or `file, id 12`."""
+    delimited: bool = False
+    """Whether it is a row of CSV or TSV, whose values are texts and may have been closed to spreadsheets."""
 
 
 def rows_of(path: Path, *, columns: Collection[str] | None = None, under: str | None = None) -> Iterator[Row]:
@@ -309,7 +311,7 @@ def _delimited(file: io.BufferedReader[Any], path: Path, start: str) -> Iterator
                 where=f"{path}, line {line}", try_="put quotes around a cell that holds the separator",
             )  # fmt: skip
         values = {name: cell or None for name, cell in zip(names, cells, strict=True) if name}
-        yield Row(values, f"{path}, line {line}")
+        yield Row(values, f"{path}, line {line}", delimited=True)
 
 
 def _records(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:

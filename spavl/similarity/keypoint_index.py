@@ -49,7 +49,7 @@ class Placed:
 
 
 class KeypointIndex:
-    """The keypoints of some pictures; memory grows by 80 bytes with each keypoint, for a moment by 200.
+    """The keypoints of some pictures; memory grows by 80 bytes with each keypoint, for a moment by 250.
 
     Args:
         pictures: keypoints of each.

@@ -12,7 +12,7 @@ from bench.trusting import planted_pairs as planted
 from spavl.config import AuditLimits, AuditSettings
 from spavl.errors import RunError, SettingsError
 from spavl.pipeline.audit import AuditRequest, audit
-from spavl.pipeline.audit_files import FILE, FINDINGS, PAGE, commit, read_audit
+from spavl.pipeline.audit_files import FILE, FINDINGS, PAGE, PICTURES, commit, read_audit
 from spavl.pipeline.audit_with import audit_source
 from spavl.pipeline.clean import clean
 from spavl.progress import NoProgress
@@ -23,13 +23,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_folder_holds_three_files_and_nothing_of_the_way(tmp_path: Path) -> None:
+def test_a_folder_holds_three_files_beside_what_probes_sent_and_nothing_of_the_way(tmp_path: Path) -> None:
     planted.planted_dataset(Path("train.parquet"), 40, 1)
     left = Path("audit-train") / f"parts.{2**22 + 7}-{'0' * 12}.tmp"
     left.mkdir(parents=True)
-    (Path("audit-train") / FINDINGS).write_bytes(b"an old one")
+    (Path("audit-train") / PICTURES).mkdir()  # of a probe that was stopped
+    (Path("audit-train") / f"{FILE}.{2**22 + 7}-{'0' * 12}.tmp").write_text("{}")
     audit(AuditRequest(source="train.parquet"), NoProgress())
-    assert {one.name for one in Path("audit-train").iterdir()} == {FILE, FINDINGS, PAGE}, (
+    assert {one.name for one in Path("audit-train").iterdir()} == {FILE, FINDINGS, PAGE, PICTURES}, (
         "what a killed one left is gone"
     )
     told = read_audit(Path("audit-train"))

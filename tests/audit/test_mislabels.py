@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.sparse import csr_matrix
 
-from spavl.audit.mislabels import MISLABELS, OUTCOMES, Doubts, doubts
+from spavl.audit.mislabels import FEW_PICTURES, MISLABELS, OUTCOMES, Doubts, doubts
 from spavl.audit.words import probability, taught_weights
 from spavl.config import AuditSettings
 from spavl.progress import NoProgress
@@ -83,3 +83,14 @@ def test_weights_are_those_of_a_ridge_logistic_regression() -> None:
     assert ours == pytest.approx(theirs.coef_[0], abs=0.02)
     sure = theirs.predict_proba(np.append(rows[0], 1.0)[None])[0, 1]
     assert probability(csr_matrix(rows), ours)[0] == pytest.approx(sure, abs=0.01)
+
+
+def test_of_one_picture_nothing_is_doubted_and_the_reason_is_its_own(tmp_path: Path) -> None:
+    found = doubts(dataset(tmp_path, [row(n, image_id="one") for n in range(120)]).rows, tmp_path, NoProgress(), FEW)
+    assert found.not_possible == {MISLABELS: FEW_PICTURES, OUTCOMES: FEW_PICTURES} and found.findings == ()
+
+
+def test_pictures_none_of_which_is_taught_by_leave_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spavl.audit.words.TAUGHT", 0)
+    found = doubts(dataset(tmp_path, [row(n) for n in range(120)]).rows, tmp_path, NoProgress(), FEW)
+    assert found.not_possible == {MISLABELS: FEW_PICTURES, OUTCOMES: FEW_PICTURES} and found.findings == ()

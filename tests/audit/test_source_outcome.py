@@ -85,3 +85,16 @@ def test_harmful_and_harmless_questions_are_apart_and_without_sources_nothing_is
     found = {one.group: one for one in what_tells(dataset(tmp_path, rows).rows)}
     assert set(found) == {"all", "harmful", "harmless"} and found["harmless"].pairs == 2
     assert (found["all"].pairs, found["all"].source, found["all"].source_alike) == (0, None, None)
+
+
+@pytest.mark.parametrize("pictures", [1, 3, 5])
+def test_few_pictures_have_wide_intervals_however_many_pairs_they_have(pictures: int, tmp_path: Path) -> None:
+    rng = random.Random(pictures)
+    longer = [rng.random() < 0.5 for _ in range(pictures)]
+    rows = [
+        row(n, benign=False, image_id=f"picture {n % pictures}", chosen="x" * (30 if longer[n % pictures] else 20),
+            rejected="y" * (20 if longer[n % pictures] else 30))
+        for n in range(300)
+    ]  # fmt: skip
+    finding = alone(tmp_path, rows)["length_alone", "harmful questions"]
+    assert finding.rate is not None and finding.rate.high - finding.rate.low > 0.3 and finding.weight != "fault"

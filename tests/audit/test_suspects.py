@@ -117,7 +117,15 @@ def test_shares_speak_of_safe_rejected_answers_harmless_help_and_the_most_one_si
     said = {one.kind: one.what for one in share_findings(dataset(tmp_path, rows).rows, AuditSettings())}
     assert "of rejected answers are safe (32 of 48)" in said["safe_rejected"]
     assert "(24 of 48)" in said["benign_compliance"]
+    assert "(0 of 48)" in said["both_unsafe"]
     assert said["one_sided_sources"].startswith("`amber` is chosen over `birch` in 87.5 %")
+
+
+def test_two_unsafe_answers_are_counted_where_both_are_graded(tmp_path: Path) -> None:
+    graded = [(False, False), (False, None), (True, None), (True, False)] * 12
+    rows = [row(n, chosen_safe=chosen, rejected_safe=rejected) for n, (chosen, rejected) in enumerate(graded)]
+    said = {one.kind: one.what for one in share_findings(dataset(tmp_path, rows).rows, AuditSettings())}
+    assert "(12 of 24)" in said["both_unsafe"]
 
 
 def test_every_kind_that_needs_what_a_dataset_lacks_is_told_in_a_sentence(tmp_path: Path) -> None:

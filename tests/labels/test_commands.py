@@ -48,6 +48,9 @@ def test_items_become_tasks_of_label_studio_with_their_page(review: Path, tmp_pa
     tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
     assert "5 tasks" in said and tasks[0]["data"]["images"] == ["/p/key-0"]
     assert "<Pairwise" in (tmp_path / "tasks.xml").read_text("utf-8")
+    assert run("export", str(review), str(tmp_path / "tasks.json"), "--label-studio", "--pictures-at", "/p/") == said
+    with pytest.raises(DataError, match="take the place of the tasks"):
+        run("export", str(review), str(tmp_path / "another.xml"), "--label-studio")
 
 
 def test_a_folder_without_a_review_and_labels_of_another_run_are_refused(review: Path, tmp_path: Path) -> None:

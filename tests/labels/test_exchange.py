@@ -59,6 +59,16 @@ def test_a_file_of_another_hand_needs_few_columns(tmp_path: Path) -> None:
     assert read_labels(path).labels == (label(1, preference="second"),)
 
 
+def test_quotes_before_signs_are_taken_off_in_tables_alone(tmp_path: Path) -> None:
+    said = {"item_id": "'-x", "annotator": "anna", "preference": "second", "note": "'=1"}
+    (found,) = read_labels(rows(tmp_path / "labels.jsonl", said)).labels
+    assert (found.item_id, found.note) == ("'-x", "'=1")
+    table = tmp_path / "labels.csv"
+    table.write_text(f"{','.join(said)}\n{','.join(said.values())}\n", "utf-8")
+    (found,) = read_labels(table).labels
+    assert (found.item_id, found.note) == ("-x", "=1")
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

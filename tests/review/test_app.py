@@ -235,7 +235,7 @@ def test_a_picture_is_encoded_anew_and_a_missing_one_says_so(review: OpenReview)
     there, gone = (ana.get(f"/pictures/{key}") for key in item.images)
     assert there.headers["content-type"] == "image/jpeg" and there.content[:2] == b"\xff\xd8"
     assert gone.headers["content-type"] == "image/svg+xml" and b"missing or broken" in gone.content
-    assert "immutable" not in gone.headers["cache-control"]
+    assert gone.headers["cache-control"] == "no-store"
 
 
 def test_a_form_that_is_too_large_is_refused(review: OpenReview) -> None:

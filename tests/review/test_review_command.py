@@ -81,7 +81,7 @@ def test_a_token_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_the_usual_port_gives_way_and_a_named_one_does_not() -> None:
-    taken = listen("127.0.0.1", 0 or None)
+    taken = listen("127.0.0.1", None)
     other = listen("127.0.0.1", None)
     assert other.getsockname()[1] != taken.getsockname()[1]
     with pytest.raises(RunError, match=r"Another program listens at port \d+"):
