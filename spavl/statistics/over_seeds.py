@@ -1,0 +1,274 @@
+"""Rates and paired differences over several trainings, alike but for their seed, on the same items.
+
+A number of one training carries chance twice: of the items that it was measured on, and of the seed. An interval from
+items alone says nothing about whether training again would show the same; one from seeds alone throws away what the
+items say. Here both are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import gammaincinv, ndtr, ndtri
+
+from spavl.statistics.clusters import FEW, degrees_of_freedom, excess_kurtosis, mean_square_error, members, widening
+from spavl.statistics.intervals import LEVEL, Outcome, clustered_rate, wilson
+from spavl.statistics.paired import compare_paired
+
+NODES = 400
+"""Values of the unknown variance between seeds, over which is averaged."""
+ROUNDING = 1e-24
+"""Variance below which outcomes are all alike and the rest is rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """The rate of a way of training, over its seeds and the items."""
+
+    value: float | None
+    """Mean of the outcomes that were read; None where there is none."""
+    low: float
+    """Lower bound, every unread verdict taken as False."""
+    high: float
+    """Upper bound, every unread verdict taken as True."""
+    seeds: int
+    """Trainings that it rests on."""
+    items: int
+    """Items that all of them were asked."""
+    unreadable: int
+    """Outcomes without a readable verdict, of all seeds."""
+    between_seeds: float | None
+    """Standard deviation between seeds beyond what chance of the items makes, as a share; None for one seed, of which
+    the interval then knows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PooledDifference:
+    """How the rates of two ways of training differ, over the same seeds and the same items."""
+
+    difference: float | None
+    """Second minus first, over pairs of outcomes that were read; None where there are none."""
+    low: float
+    """Lower bound, every unread pair taken as a change downwards."""
+    high: float
+    """Upper bound, every unread pair taken as a change upwards."""
+    p: float
+    """Two-sided p of no difference, every unread pair counted against the one that there seems to be."""
+    seeds: int
+    """Pairs of trainings."""
+    items: int
+    """Items that all of them were asked."""
+    unreadable: int
+    """Pairs of outcomes with an unread verdict on either side, of all seeds."""
+    between_seeds: float | None
+    """Standard deviation of the difference between seeds beyond what chance of the items makes; None for one seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variances:
+    """What makes a mean over seeds and items uncertain, each as a variance of that mean."""
+
+    items: float
+    """Of the items, averaged over seeds, widened for being estimated."""
+    seeds: float
+    """Of the seeds' means; what the items' chance adds to each seed apart is in it."""
+    residual: float
+    """That part of `seeds` which is the items' chance."""
+    count: int
+    """Seeds."""
+    most: float
+    """Most that seeds can add, however they differ."""
+
+    def quantile(self, level: float) -> float:
+        """Half the width of the interval at a level, by a mean over the variances that the seeds leave possible.
+
+        Args:
+            level: confidence level, two-sided.
+        """
+        spreads = np.sqrt(self.possible())
+        if spreads[-1] == 0:
+            return 0.0
+        z = float(ndtri((1 + level) / 2))
+
+        def beyond(half: float) -> float:
+            return 2 * float(ndtr(-half / np.maximum(spreads, 1e-300)).mean()) - (1 - level)
+
+        return float(brentq(beyond, 0, z * float(spreads.max()) * 1.001, xtol=1e-9))
+
+    def p(self, difference: float) -> float:
+        """Two-sided p of a difference.
+
+        Args:
+            difference: between two means.
+        """
+        spreads = np.maximum(np.sqrt(self.possible()), 1e-300)
+        return min(1.0, 2 * float(ndtr(-abs(difference) / spreads).mean()))
+
+    def possible(self) -> np.ndarray:
+        """Variances of the mean, equally probable, given how much the seeds differed."""
+        if self.count < 2:
+            return np.full(1, self.items)
+        half = (self.count - 1) / 2
+        chi_squares = 2 * gammaincinv(half, (np.arange(NODES) + 0.5) / NODES)
+        own = self.seeds * (self.count - 1) / chi_squares - self.residual
+        return self.items + np.clip(own, 0.0, self.most)
+
+
+def pooled(
+    outcomes: Sequence[Mapping[str, Outcome]], clusters: Mapping[str, Hashable], *, level: float = LEVEL
+) -> Pooled:
+    """The rate over seeds and items, with bounds that carry both, whatever unread verdicts would have been.
+
+    Seeds and clusters of items are crossed random effects. The variance between seeds has few degrees of freedom, and
+    is not plugged in: the interval averages over the values that it may have by the chi-square distribution of the
+    seeds' mean square, and none of them is larger than shares can differ. Wilson's interval is then computed on the
+    number of items that would be as uncertain, so that no failures at all still give an upper bound above 0. One seed
+    gives exactly `clustered_rate`.
+
+    Args:
+        outcomes: by seed, the outcomes of items by id; items that not all seeds have are left out.
+        clusters: cluster by item id, such as its picture; an item left out is its own cluster.
+        level: confidence level.
+
+    Raises:
+        ValueError: there is no seed.
+
+    Source: Satterthwaite 1946 and Burdick & Graybill 1992 (crossed variance components); Weerahandi 1993 (generalised
+    intervals); Korn & Graubard 1998 (effective size in Wilson's interval).
+    """
+    items, groups = _shared(outcomes, clusters)
+    table = [[one[item] for item in items] for one in outcomes]
+    unread = sum(value is None for row in table for value in row)
+    read = [float(value) for row in table for value in row if value is not None]
+    low, spread = _bounds(_filled(table, 0.0), groups, level)
+    high, _ = _bounds(_filled(table, 1.0), groups, level) if unread else (low, spread)
+    value = float(np.mean(read)) if read else None
+    return Pooled(value, low[0], high[1], len(table), len(items), unread, spread)
+
+
+def pooled_difference(
+    first: Sequence[Mapping[str, Outcome]], second: Sequence[Mapping[str, Outcome]],
+    clusters: Mapping[str, Hashable], *, level: float = LEVEL,
+) -> PooledDifference:  # fmt: skip
+    """How much higher the second rate is than the first, paired by seed and item, with bounds that carry both.
+
+    The same variances as in `pooled`, of the differences. Where few clusters changed, two imagined ones, of which one
+    rises and one falls, add to the variance: few items that all stayed do not show that none would change. One pair of
+    trainings gives exactly `compare_paired`.
+
+    Args:
+        first: by seed, the outcomes of items by id.
+        second: the same of the other, in the same order of seeds.
+        clusters: cluster by item id; an item left out is its own cluster.
+        level: confidence level.
+
+    Raises:
+        ValueError: there is no seed, or the two have not the same number of them.
+
+    Source: as `pooled`; Bonett & Price 2012 (imagined changes).
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} seeds of one and {len(second)} of the other are no pairs")
+    items, groups = _shared([*first, *second], clusters)
+    if len(first) == 1:
+        one = {item: first[0][item] for item in items}
+        found = compare_paired(one, second[0], better="neither", clusters=clusters, level=level)
+        return PooledDifference(found.difference, found.low, found.high, found.p, 1, found.n, found.unreadable, None)
+    changes = [[_change(a[item], b[item]) for item in items] for a, b in zip(first, second, strict=True)]
+    unread = sum(change is None for row in changes for change in row)
+    read = [change for row in changes for change in row if change is not None]
+    falls, rises = (_spread(_filled(changes, fill), groups, level) for fill in (-1.0, 1.0))
+    difference = float(np.mean(read)) if read else None
+    against = [_filled(changes, fill).mean() for fill in (-1.0, 1.0)] if items else [0.0]
+    sure = bool(items) and min(against) * max(against) > 0
+    p = max(part.p(mean) for part, mean in zip((falls[0], rises[0]), against, strict=True)) if sure else 1.0
+    low = max(-1.0, float(against[0]) - falls[0].quantile(level)) if items else -1.0
+    high = min(1.0, float(against[-1]) + rises[0].quantile(level)) if items else 1.0
+    return PooledDifference(difference, low, high, p, len(first), len(items), unread, falls[1])
+
+
+def crossed(values: np.ndarray, groups: Sequence[Hashable], level: float) -> Variances:
+    """The variances of a mean over seeds and items.
+
+    Args:
+        values: outcome of each seed and item, or difference of two outcomes, [seeds, items].
+        groups: cluster of each item.
+        level: confidence level of the interval that they are for.
+    """
+    seeds, n = values.shape
+    member = members(groups)
+    count = int(member.max()) + 1
+    parts = (values - values.mean()) / n
+    own = np.stack([np.bincount(member, weights=row, minlength=count) for row in parts])
+    sums = own.mean(axis=0)
+    degrees = degrees_of_freedom(excess_kurtosis(sums), count)
+    items = max(mean_square_error(sums) ** 2 * widening(degrees, level), float((parts.mean(axis=0) ** 2).sum()))
+    if seeds < 2:
+        return Variances(items, 0.0, 0.0, seeds, 0.0)
+    totals = own.sum(axis=1)
+    rest = own - sums - (totals / count)[:, None]
+    scale = 1 / (seeds * (seeds - 1))
+    residual = float((rest**2).sum()) * scale * count / max(1, count - 1)
+    most = float((values**2).mean() - values.mean() ** 2) / seeds
+    return Variances(items, float((totals**2).sum()) * scale, residual, seeds, most)
+
+
+def _bounds(
+    values: np.ndarray, groups: Sequence[Hashable], level: float
+) -> tuple[tuple[float, float], float | None]:
+    """The interval of a rate, and the standard deviation between seeds."""
+    seeds, n = values.shape
+    if n == 0:
+        return (0.0, 1.0), None
+    if seeds == 1 and np.isin(values, (0.0, 1.0)).all():
+        found = clustered_rate([bool(value) for value in values[0]], groups, level=level)
+        return (found.low, found.high), None
+    mean, parts = min(1.0, max(0.0, float(values.mean()))), crossed(values, groups, level)
+    sizes = np.bincount(members(groups)).astype(float)
+    copies = n * n / float((sizes**2).sum())
+    if mean * (1 - mean) < ROUNDING:
+        effective = copies
+    else:
+        capped = Variances(min(parts.items, mean * (1 - mean) / copies), parts.seeds, parts.residual, seeds, parts.most)
+        half = capped.quantile(level) / float(ndtri((1 + level) / 2))
+        effective = min(float(n * seeds), mean * (1 - mean) / half**2)
+    return wilson(mean * effective, effective, level=level), _between(parts)
+
+
+def _spread(values: np.ndarray, groups: Sequence[Hashable], level: float) -> tuple[Variances, float | None]:
+    """The variances of a difference with imagined changes, and the standard deviation between seeds."""
+    if not values.size:
+        return Variances(0.0, 0.0, 0.0, len(values), 0.0), None
+    parts = crossed(values, groups, level)
+    member = members(groups)
+    count = int(member.max()) + 1
+    changed = len(np.unique(member[(values != 0).any(axis=0)]))
+    imagined = 2 * max(0, FEW - changed) / FEW / (count + 2) ** 2
+    return Variances(parts.items + imagined, parts.seeds, parts.residual, parts.count, parts.most), _between(parts)
+
+
+def _between(parts: Variances) -> float | None:
+    return float(np.sqrt(max(0.0, parts.seeds - parts.residual) * parts.count)) if parts.count > 1 else None
+
+
+def _shared(
+    outcomes: Sequence[Mapping[str, Outcome]], clusters: Mapping[str, Hashable]
+) -> tuple[list[str], list[Hashable]]:
+    """The items that all seeds were asked, and their clusters."""
+    if not outcomes:
+        raise ValueError("there is no seed to pool")
+    items = [item for item in outcomes[0] if all(item in one for one in outcomes[1:])]
+    return items, [clusters.get(item, item) for item in items]
+
+
+def _filled(table: Sequence[Sequence[float | None]], fill: float) -> np.ndarray:
+    """The outcomes as numbers, those that were not read as the given one."""
+    rows = [[fill if value is None else float(value) for value in row] for row in table]
+    return np.array(rows, dtype=float).reshape(len(table), -1)
+
+
+def _change(before: Outcome, after: Outcome) -> float | None:
+    return None if before is None or after is None else float(after) - float(before)
