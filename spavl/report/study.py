@@ -89,7 +89,9 @@ def spent(trainings: Sequence[TrainingShown]) -> str:
     known = [one.seconds for one in distinct.values() if one.seconds is not None]
     new = sum(not one.reused for one in distinct.values())
     shared = len(trainings) - len(distinct)
-    parts = [f"{plural(len(distinct), 'distinct training')} of {plural(len(trainings), 'arm and seed', 'arms and seeds')}"]
+    parts = [
+        f"{plural(len(distinct), 'distinct training')} of {plural(len(trainings), 'arm and seed', 'arms and seeds')}"
+    ]
     parts += [f"{shared} shared between arms"] if shared else []
     parts += [f"{len(distinct) - new} made before"] if new < len(distinct) else []
     return f"{'; '.join(parts)}; {seconds(sum(known))} of training in all."

@@ -12,6 +12,8 @@ from spavl.statistics.paired import Better
 
 Verdict = Literal["confirmed", "refuted", "not shown"]
 """What a study says of a claim."""
+Tone = Literal["better", "worse", "same"]
+"""Whether a difference is shown, and which way it points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class ChangeShown:
     """Upper bound."""
     p: float
     """Corrected for all comparisons of the study."""
-    tone: Literal["better", "worse", "same"]
+    tone: Tone
     """Whether the difference is shown, and which way it points."""
 
 
