@@ -89,9 +89,8 @@ def spent(trainings: Sequence[TrainingShown]) -> str:
     known = [one.seconds for one in distinct.values() if one.seconds is not None]
     new = sum(not one.reused for one in distinct.values())
     shared = len(trainings) - len(distinct)
-    parts = [
-        f"{plural(len(distinct), 'distinct training')} of {plural(len(trainings), 'arm and seed', 'arms and seeds')}"
-    ]
+    wanted = plural(len(trainings), "arm and seed", "arms and seeds")
+    parts = [f"{plural(len(distinct), 'distinct training')} for {wanted}"]
     parts += [f"{shared} shared between arms"] if shared else []
     parts += [f"{len(distinct) - new} made before"] if new < len(distinct) else []
     return f"{'; '.join(parts)}; {seconds(sum(known))} of training in all."
@@ -101,7 +100,8 @@ def _scale(claim: ClaimShown) -> Markup:
     """The interval of a difference beside zero, as a line."""
     reach = max(abs(claim.low), abs(claim.high), 0.01) * 1.1
     left, right, dot = (50 * (1 + value / reach) for value in (claim.low, claim.high, claim.difference or 0.0))
-    label = f"{points(claim.difference or 0.0)} points, from {points(claim.low)} to {points(claim.high)}; zero is in the middle"
+    bounds = f"from {points(claim.low)} to {points(claim.high)}"
+    label = f"{points(claim.difference or 0.0)} points, {bounds}; zero is in the middle"
     return Markup(
         '<span class="scale" role="img" aria-label="{}"><i class="zero" style="left:50%"></i>'
         '<i class="band" style="left:{:.2f}%;width:{:.2f}%"></i><i class="dot" style="left:{:.2f}%"></i></span>'

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spavl.evaluate.benchmark import AXES
 from spavl.pipeline.score_outcomes import MetricOutcomes
-from spavl.report.study_data import ArmShown, ChangeShown, MeasureShown
+from spavl.report.study_data import ArmShown, ChangeShown, MeasureShown, Tone
 from spavl.statistics.intervals import Rate
 from spavl.statistics.multiple import holm
 from spavl.statistics.over_seeds import PooledDifference, pooled, pooled_difference
@@ -41,6 +41,11 @@ class ArmOutcomes:
         return any(one.weights for one in self.outcomes)
 
     @property
+    def is_graded(self) -> bool:
+        """Whether outcomes are scores, and not only true and false."""
+        return any(outcome not in (None, 0, 1) for one in self.by_item for outcome in one.values())
+
+    @property
     def clusters(self) -> dict[str, Hashable]:
         """Cluster by item id."""
         return {item: cluster for one in self.outcomes for item, cluster in one.clusters.items()}
@@ -65,12 +70,15 @@ Measured = Mapping[str, ArmOutcomes]
 """Of one metric, the outcomes by arm."""
 
 
-def measured(study: Path, results: Sequence[Result]) -> dict[tuple[str, str], Measured]:
-    """Outcomes by (metric, subset) and arm, metrics in the order of the axes, arms in the order of the study.
+def measured(study: Path, results: Sequence[Result]) -> Iterator[Measured]:
+    """The outcomes of every metric by arm, one metric after the other, in the order of the axes.
 
     Args:
         study: the study's folder.
-        results: its results.
+        results: its results, arms in the order of the study.
+
+    Yields:
+        One metric; only its outcomes are held.
 
     Raises:
         RunError: a table of scores is missing or damaged.
@@ -78,7 +86,8 @@ def measured(study: Path, results: Sequence[Result]) -> dict[tuple[str, str], Me
     found: dict[tuple[str, str], dict[str, list[Result]]] = {}
     for result in sorted(results, key=lambda one: AXES.index(one.axis)):
         found.setdefault((result.metric, result.subset), {}).setdefault(result.arm, []).append(result)
-    return {key: {arm: _of_arm(study, own) for arm, own in arms.items()} for key, arms in found.items()}
+    for arms in found.values():
+        yield {arm: _of_arm(study, own) for arm, own in arms.items()}
 
 
 def _of_arm(study: Path, results: Sequence[Result]) -> ArmOutcomes:
@@ -86,23 +95,49 @@ def _of_arm(study: Path, results: Sequence[Result]) -> ArmOutcomes:
     return ArmOutcomes(ordered, tuple(outcomes(study, one) for one in ordered))
 
 
-def measures(found: Mapping[tuple[str, str], Measured], *, against: str, level: float) -> list[MeasureShown]:
-    """What the page shows of every metric; p-values are corrected for all comparisons of the study.
+def measure(arms: Measured, *, against: str, level: float) -> MeasureShown:
+    """One metric over all arms, p-values not yet corrected.
 
     Args:
-        found: as `measured` gives it.
-        against: arm that the others are compared with; of a metric that it lacks nothing is compared.
+        arms: its outcomes.
+        against: arm that the others are compared with; where it lacks the metric, nothing is compared.
         level: confidence level.
     """
-    changes = {key: _changes(arms, against, level) for key, arms in found.items()}
-    flat = [(key, arm) for key, own in changes.items() for arm in own]
-    corrected = dict(zip(flat, holm([changes[key][arm].p for key, arm in flat]), strict=True))
-    made = []
-    for key, arms in found.items():
-        first = next(iter(arms.values())).first
-        ps = {arm: corrected[key, arm] for arm in changes[key]}
-        made.append(_measure(first, arms, changes[key], ps, against, level))
-    return made
+    changes = _changes(arms, against, level)
+    trained = [arm for arm in arms.values() if not arm.first.is_base] or list(arms.values())
+    first = trained[0].first
+    shown = [_arm(arm, changes.get(name), level) for name, arm in arms.items()]
+    return MeasureShown(
+        label=first.label_of_metric, benchmark=first.benchmark, axis=first.axis, better=first.better,
+        subset=first.subset, items=first.n, graded=any(arm.is_graded for arm in arms.values()),
+        arms=tuple(sorted(shown, key=lambda arm: not arm.is_base)),
+        against=arms[against].first.label if changes else "",
+    )  # fmt: skip
+
+
+def corrected(measures: Sequence[MeasureShown], level: float) -> list[MeasureShown]:
+    """The measures with p-values corrected for all comparisons of the study (Holm), and what is shown by them.
+
+    Args:
+        measures: of all metrics.
+        level: confidence level.
+    """
+    changes = [arm.change for one in measures for arm in one.arms if arm.change is not None]
+    left = iter(holm([change.p for change in changes]))
+
+    def of(arm: ArmShown, better: Better) -> ArmShown:
+        if arm.change is None:
+            return arm
+        p = next(left)
+        return replace(arm, change=replace(arm.change, p=p, tone=_tone(arm.change.difference, p, better, level)))
+
+    return [replace(one, arms=tuple(of(arm, one.better) for arm in one.arms)) for one in measures]
+
+
+def _tone(difference: float, p: float, better: Better, level: float) -> Tone:
+    if p > 1 - level or better == "neither":
+        return "same"
+    return "better" if (difference < 0) == (better == "lower") else "worse"
 
 
 def _changes(arms: Measured, against: str, level: float) -> dict[str, PooledDifference]:
@@ -122,31 +157,11 @@ def _changes(arms: Measured, against: str, level: float) -> dict[str, PooledDiff
     return found
 
 
-def _measure(
-    first: Result, arms: Measured, changes: Mapping[str, PooledDifference], ps: Mapping[str, float], against: str,
-    level: float,
-) -> MeasureShown:  # fmt: skip
-    trained = [arm for arm in arms.values() if not arm.first.is_base] or list(arms.values())
-    shown = [_arm(arm, changes.get(name), ps.get(name, 1.0), first.better, level) for name, arm in arms.items()]
-    graded = any(
-        outcome not in (None, 0, 1) for arm in arms.values() for one in arm.by_item for outcome in one.values()
-    )
-    return MeasureShown(
-        label=first.label_of_metric, benchmark=first.benchmark, axis=first.axis, better=first.better,
-        subset=first.subset, items=trained[0].first.n, graded=graded,
-        arms=tuple(sorted(shown, key=lambda arm: not arm.is_base)),
-        against=arms[against].first.label if changes else "",
-    )  # fmt: skip
-
-
-def _arm(arm: ArmOutcomes, change: PooledDifference | None, p: float, better: Better, level: float) -> ArmShown:
+def _arm(arm: ArmOutcomes, change: PooledDifference | None, level: float) -> ArmShown:
     seeds = () if arm.first.is_base else tuple(one.rate for one in arm.results)
     shown = ArmShown(label=arm.first.label, rate=arm.rate(level), seeds=seeds, value=arm.first.value,
                      is_base=arm.first.is_base)  # fmt: skip
     if change is None or change.difference is None:
         return shown
-    known = p <= 1 - level and better != "neither"
-    improves = (change.difference < 0) == (better == "lower")
-    tone = "same" if not known else "better" if improves else "worse"
-    return replace(shown, change=ChangeShown(difference=change.difference, low=change.low, high=change.high, p=p,
-                                             tone=tone))  # fmt: skip
+    return replace(shown, change=ChangeShown(difference=change.difference, low=change.low, high=change.high,
+                                             p=change.p, tone="same"))  # fmt: skip
