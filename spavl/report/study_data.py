@@ -14,8 +14,6 @@ Verdict = Literal["confirmed", "refuted", "not shown"]
 """What a study says of a claim."""
 Tone = Literal["better", "worse", "same"]
 """Whether a difference is shown, and which way it points."""
-Tone = Literal["better", "worse", "same"]
-"""Whether a difference is shown, and which way it points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
