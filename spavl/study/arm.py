@@ -45,5 +45,3 @@ class Arm:
     reward: Mapping[str, Any] | None = None
     """With `method: ppo`: overrides of the align settings for the reward model that is trained first, nested; None: as
     `spavl align` trains it."""
-    own_base: bool = False
-    """Whether its model before training is not that of the other arms."""
