@@ -206,9 +206,19 @@ class GridStudy(StudyCommon):
     """Values by setting of `align`, such as `{loss.beta: [0.05, 0.1, 0.5]}`."""
 
 
+class TransferStudy(StudyCommon):
+    """Whether safety reaches kinds of harm that were never trained on: each group of subcategories is left out once."""
+
+    kind: Literal["transfer"] = "transfer"
+    """What the study asks."""
+    leave_out: Literal["domains"] | dict[Label, Annotated[tuple[str, ...], Field(min_length=1)]] = "domains"
+    """Subcategories that are left out together, by name of the group. `domains`: those of each domain of the
+    taxonomy."""
+
+
 StudySettings = (
     ScaleStudy | SourcesStudy | QuestionsStudy | FreezeStudy | MethodStudy | FamiliesStudy | DatasetsStudy | MixStudy
-    | GridStudy
+    | GridStudy | TransferStudy
 )  # fmt: skip
 """The settings of a study, of one of the kinds."""
 KINDS: dict[str, type[StudyCommon]] = {kind.model_fields["kind"].default: kind for kind in get_args(StudySettings)}
