@@ -93,8 +93,8 @@ def _drawn(rows: Path, wanted: ArmPairs, benign: bool | None, size: int, seed: i
     found = query(_IN_ORDER.replace("$where", where), [*values, str(seed)], pairs=rows)
     numbers = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
     start = int.from_bytes(sha256(f"{seed}:{benign}".encode()).digest()[:8]) % max(1, len(numbers))
-    found: np.ndarray = np.roll(numbers, -start)[evenly(len(numbers))[:size]]
-    return found
+    drawn: np.ndarray = np.roll(numbers, -start)[evenly(len(numbers))[:size]]
+    return drawn
 
 
 def evenly(count: int) -> np.ndarray:

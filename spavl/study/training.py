@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ import numpy as np
 from spavl.config import LocalSpec, ModelSpec, Settings
 from spavl.errors import SpavlError
 from spavl.evaluate.benchmark import Benchmark
+from spavl.evaluate.scorer import asking_parts
 from spavl.pipeline.align import align_settings, train_on
 from spavl.pipeline.evaluate import base_of, checkpoint_spec, open_benchmarks, run_benchmarks
 from spavl.pipeline.session import Session
@@ -114,39 +115,50 @@ def evaluate_once(session: Session, specs: Sequence[LocalSpec]) -> int:
         specs: the models, the base first.
     """
     benchmarks = _benchmarks(session)
-    if is_evaluated(session.run, specs, benchmarks):
+    asked = {benchmark.name: benchmark.protocol() for benchmark in benchmarks}
+    if is_evaluated(session.run, [spec.name for spec in specs], asked):
         return 0
     scores = run_benchmarks(session, list[ModelSpec](specs), benchmarks)
+    session.run.replace(lost_calls=scores.failed)
     session.run.keep_settings(session.settings.model_dump(mode="json"))
     return scores.failed
 
 
-def is_evaluated(run: Run, specs: Sequence[LocalSpec], benchmarks: Sequence[Benchmark]) -> bool:
-    """Whether a run holds scores of models, as they are now, on benchmarks, with no call lost.
+def asked_of(run: Run) -> dict[str, str]:
+    """The benchmarks that the models of a run were asked, with their protocols.
 
     Args:
         run: the run.
-        specs: the models.
-        benchmarks: what they are asked.
+    """
+    return {name: str(one.get("protocol")) for name, one in run.manifest().get("benchmarks", {}).items()}
+
+
+def is_evaluated(run: Run, names: Sequence[str], asked: Mapping[str, str]) -> bool:
+    """Whether a run holds scores of models, as they are now, with no call lost.
+
+    Args:
+        run: the run.
+        names: of the models.
+        asked: protocols of the benchmarks by name.
     """
     manifest = run.manifest()
-    asked = {name: one.get("protocol") for name, one in manifest.get("benchmarks", {}).items()}
-    wanted = {benchmark.name: benchmark.protocol() for benchmark in benchmarks}
-    there = all((run.evaluate / spec.name / f"{name}.parquet").is_file() for spec in specs for name in wanted)
-    names = [spec.name for spec in specs]
-    if asked != wanted or list(manifest.get("models", {})) != names or not there:
+    there = all((run.evaluate / name / f"{benchmark}.parquet").is_file() for name in names for benchmark in asked)
+    if asked_of(run) != asked or list(manifest.get("models", {})) != list(names) or not there:
         return False
-    return not stale_scores(run, manifest)
+    return not manifest.get("lost_calls") and not stale_scores(run, manifest)
 
 
 def _benchmarks(session: Session) -> Sequence[Benchmark]:
-    """The benchmarks of the settings, opened once a process: those of the trainings of a study are the same."""
-    key = (session.settings.model_dump_json(include={"evaluate", "seed", "limit", "guards", "judges", "models"}),
-           str(session.world))  # fmt: skip
-    if key not in _OPENED:
+    """The benchmarks of the settings. Those that ask no guard and no judge are opened once a process: the trainings of
+    a study are asked the same."""
+    key = (session.settings.model_dump_json(include={"evaluate", "seed", "limit"}), str(session.world))
+    if key in _OPENED:
+        return _OPENED[key]
+    opened = open_benchmarks(session)
+    if not any(list(asking_parts(metric.scorer)) for benchmark in opened for metric in benchmark.metrics):
         _OPENED.clear()
-        _OPENED[key] = open_benchmarks(session)
-    return _OPENED[key]
+        _OPENED[key] = opened
+    return opened
 
 
 def with_segment(task: TrainingTask) -> TrainingTask:
