@@ -107,6 +107,38 @@ class MeasureShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriftOfModel:
+    """One model over the dates of the items."""
+
+    label: str
+    """Name of the model."""
+    rates: tuple[Rate | None, ...]
+    """Its rate in every period; None where it was asked nothing of it."""
+    sentence: str
+    """Whether newer items fare otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftShown:
+    """One metric by the date on which items joined their benchmark."""
+
+    label: str
+    """What is counted."""
+    benchmark: str
+    """Its benchmark."""
+    axis: Axis
+    """What it measures."""
+    better: Better
+    """Direction of an improvement."""
+    periods: tuple[str, ...]
+    """Periods, oldest first."""
+    items: tuple[int, ...]
+    """Items of every period."""
+    models: tuple[DriftOfModel, ...]
+    """The models."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingShown:
     """A training of the study."""
 
@@ -144,6 +176,8 @@ class StudyShown:
     """Claims that it is about."""
     measures: tuple[MeasureShown, ...] = ()
     """All that was measured, the axis of safety first."""
+    drifts: tuple[DriftShown, ...] = ()
+    """Metrics by the date of the items, where the study is about that."""
     trainings: tuple[TrainingShown, ...] = ()
     """All trainings."""
     failures: tuple[tuple[str, str], ...] = ()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from spavl.atomic import write_text
 from spavl.config.study import (
+    AnyStudy,
     MixStudy,
     QuestionsStudy,
     ScaleStudy,
     SourcesStudy,
-    StudySettings,
     TransferStudy,
     load_study,
 )
@@ -34,6 +34,7 @@ QUESTIONS = {
     "datasets": "Which dataset? Equally many pairs of each.",
     "mix": "How many harmless pairs? The same number of pairs, other shares of harmless pictures.",
     "grid": "Which settings of the training? All combinations.",
+    "longitudinal": "Does harm of newer kinds get past the models? Their rates by the date on which items joined.",
     "transfer": "Does safety reach kinds of harm that were never trained on? Each group of subcategories left out once.",
 }
 """What a study of each kind asks, and how it finds out."""
@@ -79,7 +80,7 @@ def study_shown(study: Path, level: float = LEVEL) -> StudyShown:
     )  # fmt: skip
 
 
-def reference_arm(settings: StudySettings, results: Sequence[Result]) -> str:
+def reference_arm(settings: AnyStudy, results: Sequence[Result]) -> str:
     """Name of the arm that the others are compared with.
 
     The most pairs, the fewest harmless ones, or what is not restricted; else the first.
@@ -112,7 +113,7 @@ def _trainings(results: Sequence[Result]) -> list[TrainingShown]:
     ]  # fmt: skip
 
 
-def _facts(settings: StudySettings, results: Sequence[Result]) -> dict[str, str]:
+def _facts(settings: AnyStudy, results: Sequence[Result]) -> dict[str, str]:
     seeds = sorted({one.seed for one in results if one.seed is not None})
     benchmarks = dict.fromkeys(one.benchmark for one in results)
     return {
