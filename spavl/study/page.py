@@ -15,8 +15,9 @@ from spavl.config.study import (
     TransferStudy,
     load_study,
 )
+from spavl.report.numbers import points
 from spavl.report.study import render_study, study_as_markdown
-from spavl.report.study_data import StudyShown, TrainingShown
+from spavl.report.study_data import MeasureShown, StudyShown, TrainingShown
 from spavl.statistics.intervals import LEVEL
 from spavl.study.arms import EVERY, MIXED
 from spavl.study.measures import corrected, measure, measured
@@ -24,19 +25,20 @@ from spavl.study.results import Result, read_results
 
 PAGE, TWIN, SETTINGS = "study.html", "study.md", "study.yaml"
 """Files of a study's folder."""
-QUESTIONS = {
-    "scale": "How much data is enough? The same training on nested subsets of the pairs.",
-    "sources": "Whose answers are worth comparing? Equally many pairs of the answers of different responders.",
-    "questions": "Which type of question teaches most? Equally many pairs of each.",
-    "freeze": "How much of the model is worth training? The same pairs, other parts of the model frozen.",
-    "method": "Which way of training? The same pairs, other losses and methods.",
-    "families": "Does it hold for other models? The same pairs, several models.",
-    "datasets": "Which dataset? Equally many pairs of each.",
-    "mix": "How many harmless pairs? The same number of pairs, other shares of harmless pictures.",
-    "grid": "Which settings of the training? All combinations.",
-    "longitudinal": "Does harm of newer kinds get past the models? Their rates by the date on which items joined.",
-    "transfer": "Does safety reach kinds of harm that were never trained on? Each group of subcategories left out once.",
-}
+ASKS = {
+    "scale": ("How much data is enough?", "The same training on nested subsets of the pairs."),
+    "sources": ("Whose answers are worth comparing?", "Equally many pairs of the answers of different responders."),
+    "questions": ("Which type of question teaches most?", "Equally many pairs of each type."),
+    "freeze": ("How much of the model is worth training?", "The same pairs, other parts of the model frozen."),
+    "method": ("Which way of training?", "The same pairs, other losses and methods."),
+    "families": ("Does it hold for other models?", "The same pairs, several models."),
+    "datasets": ("Which dataset?", "Equally many pairs of each."),
+    "mix": ("How many harmless pairs?", "As many pairs in all, other shares of them about harmless pictures."),
+    "grid": ("Which settings of the training?", "The same pairs, all combinations of the settings."),
+    "transfer": ("Does safety reach kinds of harm that were never trained on?",
+                 "The same number of pairs, each group of subcategories left out once."),
+    "longitudinal": ("Do newer kinds of harm get past the models?", "Their rates by the date on which items joined."),
+}  # fmt: skip
 """What a study of each kind asks, and how it finds out."""
 
 
@@ -71,13 +73,32 @@ def study_shown(study: Path, level: float = LEVEL) -> StudyShown:
     settings = load_study(study / SETTINGS)
     against = reference_arm(settings, results)
     found = [measure(arms, against=against, level=level) for arms in measured(study, results)]
+    made, (asks, how) = corrected(found, level), ASKS[settings.kind]
     return StudyShown(
-        title=settings.title or results[0].study, kind=settings.kind, question=QUESTIONS[settings.kind],
-        lead="", axis_label="pairs" if isinstance(settings, ScaleStudy) else "",
-        logarithmic=isinstance(settings, ScaleStudy), measures=tuple(corrected(found, level)),
+        title=settings.title or asks, kind=settings.kind, question=how, lead=lead(made),
+        axis_label="pairs" if isinstance(settings, ScaleStudy) else "",
+        logarithmic=isinstance(settings, ScaleStudy), measures=tuple(made),
         trainings=tuple(_trainings(results)), facts=_facts(settings, results), level=level,
         settings=(study / SETTINGS).read_text("utf-8"),
     )  # fmt: skip
+
+
+def lead(measures: Sequence[MeasureShown]) -> str:
+    """What a study without claims found, in a sentence: the largest change of its headline that is shown.
+
+    Args:
+        measures: all of them, the headline first.
+    """
+    if not measures:
+        return "Nothing was measured."
+    headline = measures[0]
+    changed = [(arm, arm.change) for arm in headline.arms if arm.change and arm.change.tone != "same"]
+    if not changed:
+        return f"No arm is shown to differ from {headline.against} in {headline.label.lower()}."
+    arm, most = max(changed, key=lambda one: abs(one[1].difference))
+    bounds = f"{points(most.low)} to {points(most.high)}"
+    return (f"{headline.label}: {arm.label} is {most.tone} than {headline.against} by "
+            f"{points(abs(most.difference)).lstrip('+')} points ({bounds}).")  # fmt: skip
 
 
 def reference_arm(settings: AnyStudy, results: Sequence[Result]) -> str:
