@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from spavl.config import LocalSpec, ModelSpec
+from spavl.config import LocalSpec, ModelSpec, Settings
 from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
@@ -284,10 +284,19 @@ def base_spec(session: Session) -> LocalSpec:
     Args:
         session: the settings.
     """
-    settings = session.settings.align
-    return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
-                     dtype=settings.machine.dtype, batch_size=session.settings.evaluate.batch_size,
-                     max_pixels=settings.data.max_pixels)  # fmt: skip
+    return base_of(session.settings)
+
+
+def base_of(settings: Settings) -> LocalSpec:
+    """The same entry, of settings without a session.
+
+    Args:
+        settings: of the run.
+    """
+    align = settings.align
+    return LocalSpec(name="base", path=align.model, revision=align.revision, device=align.machine.device,
+                     dtype=align.machine.dtype, batch_size=settings.evaluate.batch_size,
+                     max_pixels=align.data.max_pixels)  # fmt: skip
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:

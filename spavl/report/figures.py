@@ -119,7 +119,7 @@ def _dots(
 ) -> str:
     """Dots with whiskers, the label above each line, the value at its right."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure, axes = _canvas(height=34 * len(rows) + 28, left=8, right=56)
+        figure, axes = canvas(height=34 * len(rows) + 28, left=8, right=56)
         for place, (label, value, colour, hollow) in enumerate(rows):
             y = -place
             axes.plot([0, 1], [y, y], color=GRID, linewidth=1, zorder=1)
@@ -135,7 +135,7 @@ def _dots(
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         axes.set_yticks([])
-        return _svg(figure, alt)
+        return svg(figure, alt)
 
 
 def composition(rows: Sequence[Bar], of: str, by: str) -> str:
@@ -148,7 +148,7 @@ def composition(rows: Sequence[Bar], of: str, by: str) -> str:
     """
     described = "; ".join(f"{r.label}: {r.harmful} harmful, {r.benign} benign" for r in rows)
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "composition"}):
-        figure, axes = _canvas(height=34 * len(rows) + 30, left=8, right=44)
+        figure, axes = canvas(height=34 * len(rows) + 30, left=8, right=44)
         for place, row in enumerate(rows):
             axes.barh(-place, row.harmful, height=0.32, color=HARM)
             axes.barh(-place, row.benign, left=row.harmful, height=0.32, color=BENIGN)
@@ -158,7 +158,7 @@ def composition(rows: Sequence[Bar], of: str, by: str) -> str:
         axes.set_ylim(-len(rows) + 0.5, 0.7)
         axes.set_yticks([])
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        return _svg(figure, f"{of.capitalize()} by {by}: {described}")
+        return svg(figure, f"{of.capitalize()} by {by}: {described}")
 
 
 def curve(shown: Curve) -> str:
@@ -169,7 +169,7 @@ def curve(shown: Curve) -> str:
     """
     colours = (ALIGNED[0], HARM, *ALIGNED[1:])
     with matplotlib.rc_context({**STYLE, "axes.grid.axis": "y", "svg.hashsalt": shown.title}):
-        figure, axes = _canvas(height=190, left=42, right=12, bottom=30)
+        figure, axes = canvas(height=190, left=42, right=12, bottom=30)
         ends = []
         for (label, points), colour in zip(shown.series.items(), colours * len(shown.series), strict=False):
             steps, values = [p[0] for p in points], [p[1] for p in points]
@@ -187,11 +187,18 @@ def curve(shown: Curve) -> str:
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        return _svg(figure, f"{shown.title}: {'; '.join(ends)}")
+        return svg(figure, f"{shown.title}: {'; '.join(ends)}")
 
 
-def _canvas(*, height: float, left: float, right: float, bottom: float = 24) -> tuple[Figure, Axes]:
-    """A figure with margins, all in units of its viewBox."""
+def canvas(*, height: float, left: float, right: float, bottom: float = 24) -> tuple[Figure, Axes]:
+    """A figure of the page's width with its axes.
+
+    Args:
+        height: of the figure, in units of its viewBox, as are the margins.
+        left: margin.
+        right: margin.
+        bottom: margin.
+    """
     figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
     figure.patch.set_alpha(0)
     FigureCanvasSVG(figure)
@@ -201,8 +208,13 @@ def _canvas(*, height: float, left: float, right: float, bottom: float = 24) -> 
     return figure, axes
 
 
-def _svg(figure: Figure, alt: str) -> str:
-    """The SVG element of a figure, in the colours and fonts of the page, with a text for screen readers."""
+def svg(figure: Figure, alt: str) -> str:
+    """The SVG element of a figure, in the colours and fonts of the page.
+
+    Args:
+        figure: the figure.
+        alt: what it shows, for screen readers.
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

@@ -1,0 +1,129 @@
+"""Longitudinal suites: models asked again as benchmarks grow, and their rates by the date of the items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from spavl.atomic import write_text
+from spavl.config.study import LongitudinalStudy
+from spavl.errors import DataError
+from spavl.pipeline.evaluate import evaluate
+from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
+from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of
+from spavl.pipeline.session import Session
+from spavl.progress import NoProgress, Progress
+from spavl.run import Run
+from spavl.study.page import SETTINGS, write_page
+from spavl.study.results import Result, write_results
+from spavl.study.source import open_source
+from spavl.tables.query import query
+
+RUN = "run"
+"""Run folder of the models' answers, in the study's folder."""
+COHORTS = {
+    "day": "strftime(added::DATE, '%Y-%m-%d')",
+    "month": "strftime(added::DATE, '%Y-%m')",
+    "quarter": "year(added::DATE) || '-Q' || quarter(added::DATE)",
+    "year": "year(added::DATE)::VARCHAR",
+}
+"""SQL of what the items of a period are called, by how dates are put together; in alphabetical order they follow in
+time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongitudinalMade:
+    """What a longitudinal study made."""
+
+    folder: Path
+    """The study's folder."""
+    results: list[Result]
+    """All rows of the table of results."""
+    asked: int
+    """Calls that were made now."""
+    stored: int
+    """Calls that were answered from the store."""
+    lost: int
+    """Calls that brought no answer."""
+    page: Path
+    """The study's page."""
+
+
+def run_longitudinal(
+    study: LongitudinalStudy, file: Path, folder: Path, progress: Progress | None = None, *, allow_code: bool = False
+) -> LongitudinalMade:
+    """Ask the models what they were not asked yet, and write their rates by the date of the items.
+
+    Args:
+        study: its settings.
+        file: its file, from whose folder settings are named.
+        folder: of the study.
+        progress: shows bars.
+        allow_code: run Python classes of the user's own.
+
+    Raises:
+        DataError: no item says when it joined its benchmark.
+        SpavlError: the models cannot be asked.
+    """
+    source = open_source(study, file, allow_code=allow_code)
+    settings = source.settings.model_copy(update={"out": str(folder / RUN)})
+    with Session(settings, progress or NoProgress(), allow_code=allow_code) as session:
+        scores = evaluate(session, models=study.models)
+        asked, stored = session.store.calls, session.store.hits
+    results = list(rates_by_date(Run(folder / RUN), study, folder.resolve().name))
+    if not results:
+        raise DataError("No item of these benchmarks says when it joined", where=f"benchmarks of {study.settings}",
+                        try_="a benchmark of kind `file` whose rows have `added`, a date such as 2026-11-27")  # fmt: skip
+    write_text(folder / SETTINGS, yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False))
+    write_results(folder, results)
+    page = write_page(folder, level=settings.evaluate.level)
+    return LongitudinalMade(folder=folder, results=results, asked=asked, stored=stored, lost=scores.failed, page=page)
+
+
+def rates_by_date(run: Run, study: LongitudinalStudy, name: str) -> Iterator[Result]:
+    """Rates of every model and metric by period, oldest first; metrics of which no item has a date are left out.
+
+    Args:
+        run: the run folder of the answers.
+        study: its settings.
+        name: of the study.
+
+    Raises:
+        RunError: a table of scores is missing or damaged.
+    """
+    manifest = run.manifest()
+    models = list(manifest["models"])
+    for metric in measured_metrics(manifest):
+        for model in models:
+            table = run.evaluate / model / f"{metric.benchmark}.parquet"
+            for cohort, part in by_cohort(table, metric, study.by).items():
+                rate, said = part.rate(), manifest["metrics"][metric.key]
+                yield Result(
+                    study=name, kind=study.kind, arm=model, label=model, value=None, base=models[0], seed=None,
+                    pairs=0, metric=metric.key, label_of_metric=said["label"], benchmark=metric.benchmark,
+                    axis=said["axis"], better=metric.better, subset=cohort, rate=rate.value, low=rate.low,
+                    high=rate.high, n=rate.n, unreadable=rate.unreadable, training="", model=model, run=RUN,
+                    seconds=None, reused=False,
+                )  # fmt: skip
+
+
+def by_cohort(table: Path, metric: MeasuredMetric, by: str) -> dict[str, MetricOutcomes]:
+    """The outcomes of a metric by the period in which items joined their benchmark, oldest first.
+
+    Args:
+        table: table of scores of a model.
+        metric: the metric.
+        by: how dates are put together, a key of `COHORTS`.
+
+    Raises:
+        RunError: the table is missing or damaged.
+    """
+    every = outcomes_of(table, metric)
+    found: dict[str, dict[str, float | bool | None]] = {}
+    for item, cohort in query(f"SELECT item_id, {COHORTS[by]} FROM scores WHERE added <> '' ORDER BY 2", scores=table):
+        if item in every.outcomes:
+            found.setdefault(cohort, {})[item] = every.outcomes[item]
+    return {cohort: MetricOutcomes(own, every.clusters, every.weights) for cohort, own in found.items()}
