@@ -65,6 +65,8 @@ class PooledDifference:
     """Pairs of outcomes with an unread verdict on either side, of all seeds."""
     between_seeds: float | None
     """Standard deviation of the difference between seeds beyond what chance of the items makes; None for one seed."""
+    error: float
+    """Standard error of the difference, over seeds and items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ class Variances:
         """
         spreads = np.maximum(np.sqrt(self.possible()), 1e-300)
         return min(1.0, 2 * float(ndtr(-abs(difference) / spreads).mean()))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return float(np.sqrt(self.items + max(0.0, self.seeds - self.residual)))
 
     def possible(self) -> np.ndarray:
         """Variances of the mean, equally probable, given how much the seeds differed."""
@@ -176,18 +183,48 @@ def pooled_difference(
     if len(first) == 1:
         one = {item: first[0][item] for item in items}
         found = compare_paired(one, second[0], better="neither", clusters=clusters, level=level)
-        return PooledDifference(found.difference, found.low, found.high, found.p, 1, found.n, found.unreadable, None)
+        error = (found.high - found.low) / (2 * float(ndtri((1 + level) / 2)))
+        return PooledDifference(found.difference, found.low, found.high, found.p, 1, found.n, found.unreadable, None,
+                                error)  # fmt: skip
     changes = [[_change(a[item], b[item]) for item in items] for a, b in zip(first, second, strict=True)]
     unread = sum(change is None for row in changes for change in row)
     read = [change for row in changes for change in row if change is not None]
-    falls, rises = (_spread(_filled(changes, fill), groups, level) for fill in (-1.0, 1.0))
     difference = float(np.mean(read)) if read else None
-    against = [_filled(changes, fill).mean() for fill in (-1.0, 1.0)] if items else [0.0]
-    sure = bool(items) and min(against) * max(against) > 0
-    p = max(part.p(mean) for part, mean in zip((falls[0], rises[0]), against, strict=True)) if sure else 1.0
-    low = max(-1.0, float(against[0]) - falls[0].quantile(level)) if items else -1.0
-    high = min(1.0, float(against[-1]) + rises[0].quantile(level)) if items else 1.0
-    return PooledDifference(difference, low, high, p, len(first), len(items), unread, falls[1])
+    if difference is None:
+        return PooledDifference(None, -1.0, 1.0, 1.0, len(first), len(items), unread, None, 1.0)
+    falls, rises = (_filled(changes, fill) for fill in (-1.0, 1.0))
+    down, up = (_cautious(values, groups, level) for values in (falls, rises))
+    least, most = float(falls.mean()), float(rises.mean())
+    p = max(down.p(least), up.p(most)) if least * most > 0 else 1.0
+    return PooledDifference(
+        difference, max(-1.0, least - down.quantile(level)), min(1.0, most + up.quantile(level)), p, len(first),
+        len(items), unread, _between(down), max(down.error, up.error),
+    )  # fmt: skip
+
+
+def variances_of(
+    outcomes: Sequence[Mapping[str, Outcome]], fill: float, clusters: Mapping[str, Hashable], *, level: float = LEVEL
+) -> tuple[np.ndarray, Variances]:
+    """The outcomes of items that all seeds have as numbers, [seeds, items], and the variances of their mean.
+
+    Where few clusters hold another outcome than the usual one, imagined ones add to the variance, as in
+    `pooled_difference`.
+
+    Args:
+        outcomes: by seed, the outcomes of items by id.
+        fill: what an unread verdict is taken as.
+        clusters: cluster by item id; an item left out is its own cluster.
+        level: confidence level of the interval that they are for.
+
+    Raises:
+        ValueError: there is no seed, or no item that all seeds have.
+    """
+    items, groups = _shared(outcomes, clusters)
+    if not items:
+        raise ValueError("the seeds have no item in common")
+    values = _filled([[one[item] for item in items] for one in outcomes], fill)
+    usual = 1.0 if values.mean() > 0.5 else 0.0
+    return values, _cautious(values, groups, level, usual)
 
 
 def crossed(values: np.ndarray, groups: Sequence[Hashable], level: float) -> Variances:
@@ -238,16 +275,14 @@ def _bounds(
     return wilson(mean * effective, effective, level=level), _between(parts)
 
 
-def _spread(values: np.ndarray, groups: Sequence[Hashable], level: float) -> tuple[Variances, float | None]:
-    """The variances of a difference with imagined changes, and the standard deviation between seeds."""
-    if not values.size:
-        return Variances(0.0, 0.0, 0.0, len(values), 0.0), None
+def _cautious(values: np.ndarray, groups: Sequence[Hashable], level: float, usual: float = 0.0) -> Variances:
+    """The variances of a mean with imagined outcomes, where few clusters hold another one than the usual."""
     parts = crossed(values, groups, level)
     member = members(groups)
     count = int(member.max()) + 1
-    changed = len(np.unique(member[(values != 0).any(axis=0)]))
-    imagined = 2 * max(0, FEW - changed) / FEW / (count + 2) ** 2
-    return Variances(parts.items + imagined, parts.seeds, parts.residual, parts.count, parts.most), _between(parts)
+    other = len(np.unique(member[(values != usual).any(axis=0)]))
+    imagined = 2 * max(0, FEW - other) / FEW / (count + 2) ** 2
+    return Variances(parts.items + imagined, parts.seeds, parts.residual, parts.count, parts.most)
 
 
 def _between(parts: Variances) -> float | None:
