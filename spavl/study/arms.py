@@ -23,7 +23,7 @@ from spavl.config.study import (
 from spavl.errors import DataError, SettingsError
 from spavl.plural import plural
 from spavl.study.arm import Arm, ArmPairs
-from spavl.study.selection import available
+from spavl.study.selection import available, benign_share
 from spavl.study.source import StudySource
 
 PARTS = (
@@ -58,9 +58,9 @@ def arms_of(source: StudySource) -> list[Arm]:
         case ScaleStudy():
             return _scale(source, study)
         case SourcesStudy():
-            return _equally_many(source, _sources(source, study))
+            return _equally_many(source, _of_one_mix(source, _sources(source, study)))
         case QuestionsStudy():
-            return _equally_many(source, _questions(study))
+            return _equally_many(source, _of_one_mix(source, _questions(study)))
         case DatasetsStudy():
             return _equally_many(source, _datasets(study))
         case MixStudy():
@@ -214,6 +214,19 @@ def _changes(tree: Mapping[str, Any], prefix: str = "") -> str:
     return ", ".join(filter(None, words))
 
 
+def _of_one_mix(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
+    """The arms, of which those that choose by responder or question have as large a share of harmless pairs as the
+    whole dataset has, so that they differ in nothing else."""
+    share = benign_share(source.dataset().rows)
+    if share is None:
+        return list(arms)
+    return [
+        replace(arm, pairs=replace(arm.pairs, benign_share=share))
+        if arm.pairs.responders or arm.pairs.question_type else arm
+        for arm in arms
+    ]  # fmt: skip
+
+
 def _equally_many(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
     """The arms with as many pairs each as all have, or as many as the study names.
 
@@ -226,12 +239,8 @@ def _equally_many(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
     if not most[least] or size > most[least]:
         every = ", ".join(f"{name} {count:,}" for name, count in most.items())
         raise DataError(f"Arm `{least}` has {plural(most[least], 'pair')}, too few for a study of equally many",
-                        where=every, try_="a smaller `size`, other arms, or more pairs (`build.match.per_question`)")  # fmt: skip
-    return [_of_size(arm, size) for arm in arms]
-
-
-def _of_size(arm: Arm, size: int) -> Arm:
-    return replace(arm, pairs=replace(arm.pairs, size=size))
+                        where=every, try_="a smaller `size`, other arms, or more `build.match.per_question`")  # fmt: skip
+    return [replace(arm, pairs=replace(arm.pairs, size=size)) for arm in arms]
 
 
 def _distinct(arms: Sequence[Arm]) -> list[Arm]:

@@ -240,7 +240,8 @@ def _facts(plan: StudyPlan, made: dict[str, Made], seconds: float) -> dict[str, 
         "name": plan.name, "kind": plan.study.kind, "title": plan.study.title, "made_by": f"spavl {spavl.__version__}",
         "run": str(plan.source.run.folder), "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
         "arms": [
-            {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value, "base": plan.bases[arm.name].arm}
+            {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value,
+             "base": plan.bases[arm.name].arm}
             for arm in plan.arms
         ],
         "wanted": len(plan.rows), "distinct": len(plan.trainings),
