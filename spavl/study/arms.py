@@ -31,7 +31,10 @@ PARTS = (
     ("relatively-safe", "Relatively safe responders"),
     ("least-safe", "Least safe responders"),
 )
-"""Bags of responders by the safety groups that a run measured, with their labels, safest first."""
+"""Bags of responders by the safety groups that a run measured, with their labels. As in SPA-VL the relatively safe ones
+hold the safest: of five groups the first, the first two, and the last two."""
+LEAST_GROUPS = 3
+"""Fewest safety groups that bags are made by."""
 SPOKEN = {
     "easy_question": "Easy questions", "hard_question": "Hard questions", "hard_statement": "Hard statements",
     "benign_question": "Benign questions", "follow_up": "Follow-up questions",
@@ -39,8 +42,6 @@ SPOKEN = {
 """Types of questions, for readers."""
 EVERY = "all"
 """Arm of the pairs of all responders."""
-REWARDS_OF_ALL = "all"
-"""Key of `rewards` that holds for every arm."""
 
 
 def arms_of(source: StudySource) -> list[Arm]:
@@ -109,17 +110,16 @@ def _sources(source: StudySource, study: SourcesStudy) -> list[Arm]:
 
 
 def _measured_bags(source: StudySource) -> list[tuple[str, str, list[str]]]:
-    """Name, label and responders of the bags by safety groups: a third of the groups each, the safest the smaller."""
+    """Name, label and responders of the bags by safety groups."""
     said = source.run.manifest().get("responders", {})
     groups = sorted({one["group"] for one in said.values() if one.get("group") is not None})
-    if len(groups) < len(PARTS):
+    if len(groups) < LEAST_GROUPS:
         raise SettingsError(
             f"`bags: auto` needs responders in three safety groups, and the run measured {len(groups)}",
-            where=str(source.run.folder), try_="name the bags: `bags: {safe: [NAME, NAME], unsafe: [NAME, NAME]}`",
+            where=str(source.run.folder), try_="name the bags: `bags: {safe: [NAME, …], unsafe: [NAME, …]}`",
         )  # fmt: skip
-    first = len(groups) // 3
-    second = first + (len(groups) - first) // 2
-    parts = (groups[:first], groups[first:second], groups[second:])
+    fifth = max(1, len(groups) // 5)
+    parts = (groups[:fifth], groups[: 2 * fifth], groups[-max(1, 2 * len(groups) // 5) :])
     return [
         (name, label, [who for who, one in said.items() if one.get("group") in part])
         for (name, label), part in zip(PARTS, parts, strict=True)
@@ -164,18 +164,14 @@ def _freeze(study: FreezeStudy) -> list[Arm]:
 
 
 def _methods(study: MethodStudy) -> list[Arm]:
-    if unknown := [name for name in study.rewards if name != REWARDS_OF_ALL and name not in study.arms]:
+    if unknown := [name for name in study.rewards if name not in study.arms]:
         raise SettingsError(f"`rewards` names `{unknown[0]}`, which is no arm", where="rewards",
-                            try_=f"there are: {', '.join(study.arms)}, {REWARDS_OF_ALL}")  # fmt: skip
-    found = []
-    for name, changed in study.arms.items():
-        own = [study.rewards[key] for key in (REWARDS_OF_ALL, name) if key in study.rewards]
-        reward: Mapping[str, Any] | None = None
-        for tree in own:
-            reward = merge(dict(reward or {}), nested(tree))
-        found.append(Arm(name=name, label=name, what=_changes(changed) or "as the settings have it",
-                         pairs=ArmPairs(size=study.size), align=nested(changed), reward=reward))  # fmt: skip
-    return found
+                            try_=f"there are: {', '.join(study.arms)}; `reward` is for all of them")  # fmt: skip
+    return [
+        Arm(name=name, label=name, what=_changes(changed) or "as the settings have it",
+            pairs=ArmPairs(size=study.size), align=nested(changed), reward=nested(study.rewards.get(name, {})))
+        for name, changed in study.arms.items()
+    ]  # fmt: skip
 
 
 def _families(study: FamiliesStudy) -> list[Arm]:
@@ -239,7 +235,7 @@ def _equally_many(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
     if not most[least] or size > most[least]:
         every = ", ".join(f"{name} {count:,}" for name, count in most.items())
         raise DataError(f"Arm `{least}` has {plural(most[least], 'pair')}, too few for a study of equally many",
-                        where=every, try_="a smaller `size`, other arms, or more `build.match.per_question`")  # fmt: skip
+                        where=every, try_="a smaller `size`, other arms, or more matches of a question")  # fmt: skip
     return [replace(arm, pairs=replace(arm.pairs, size=size)) for arm in arms]
 
 
