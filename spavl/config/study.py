@@ -53,6 +53,9 @@ class StudyCommon(Section):
     """A run folder in place of `settings`: its pairs and its settings, as it was run."""
     changed: Tree = {}
     """Overrides of these settings for every arm, such as `{align.loss.beta: 0.2}`."""
+    reward: Tree = {}
+    """Overrides of `align` for the reward models that arms with `method: ppo` train first. What an arm itself changes
+    does not count for its reward model, but for the model that is aligned."""
     pairs: str | None = None
     """Preference pairs in place of the run's own: a file or folder in one of the public forms."""
     build: bool = False
@@ -144,8 +147,7 @@ class MethodStudy(StudyCommon):
     arms: Annotated[dict[Label, Tree], Field(min_length=2)]
     """Overrides of `align` by name of the arm, such as `{ipo: {loss.kind: ipo}}`."""
     rewards: dict[Label, Tree] = {}
-    """Overrides of `align` for the reward model of an arm with `method: ppo`, by name of the arm; `all` for every one.
-    What the arm itself changes in `freeze`, `optimiser` and `batching` does not count for its reward model."""
+    """Overrides of `align` for the reward model of an arm with `method: ppo`, by name of the arm, over `reward`."""
 
 
 class FamilyModel(Section):

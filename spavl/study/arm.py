@@ -44,6 +44,5 @@ class Arm:
     """What it is trained on."""
     align: Mapping[str, Any] = field(default_factory=dict)
     """Overrides of the align settings, nested."""
-    reward: Mapping[str, Any] | None = None
-    """With `method: ppo`: overrides of the align settings for the reward model that is trained first, nested; None: as
-    `spavl align` trains it."""
+    reward: Mapping[str, Any] = field(default_factory=dict)
+    """With `method: ppo`: overrides of the align settings for the reward model that is trained first, nested."""

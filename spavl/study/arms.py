@@ -25,7 +25,7 @@ from spavl.errors import DataError, SettingsError
 from spavl.plural import plural
 from spavl.rows import listed
 from spavl.study.arm import Arm, ArmPairs
-from spavl.study.selection import available
+from spavl.study.selection import available, benign_share
 from spavl.study.source import StudySource
 from spavl.tables.query import query
 
@@ -34,7 +34,10 @@ PARTS = (
     ("relatively-safe", "Relatively safe responders"),
     ("least-safe", "Least safe responders"),
 )
-"""Bags of responders by the safety groups that a run measured, with their labels, safest first."""
+"""Bags of responders by the safety groups that a run measured, with their labels. As in SPA-VL the relatively safe ones
+hold the safest: of five groups the first, the first two, and the last two."""
+LEAST_GROUPS = 3
+"""Fewest safety groups that bags are made by."""
 SPOKEN = {
     "easy_question": "Easy questions", "hard_question": "Hard questions", "hard_statement": "Hard statements",
     "benign_question": "Benign questions", "follow_up": "Follow-up questions",
@@ -44,8 +47,6 @@ EVERY = "all"
 """Arm of the pairs of all responders, or of all subcategories."""
 MIXED = "mixed"
 """Arm of the pairs with questions of all types."""
-REWARDS_OF_ALL = "all"
-"""Key of `rewards` that holds for every arm."""
 
 
 def arms_of(source: StudySource) -> list[Arm]:
@@ -63,9 +64,9 @@ def arms_of(source: StudySource) -> list[Arm]:
         case ScaleStudy():
             return _scale(source, study)
         case SourcesStudy():
-            return _equally_many(source, _sources(source, study))
+            return _equally_many(source, _of_one_mix(source, _sources(source, study)))
         case QuestionsStudy():
-            return _equally_many(source, _questions(study))
+            return _equally_many(source, _of_one_mix(source, _questions(study)))
         case DatasetsStudy():
             return _equally_many(source, _datasets(study))
         case TransferStudy():
@@ -116,17 +117,16 @@ def _sources(source: StudySource, study: SourcesStudy) -> list[Arm]:
 
 
 def _measured_bags(source: StudySource) -> list[tuple[str, str, list[str]]]:
-    """Name, label and responders of the bags by safety groups: a third of the groups each, the safest the smaller."""
+    """Name, label and responders of the bags by safety groups."""
     said = source.run.manifest().get("responders", {})
     groups = sorted({one["group"] for one in said.values() if one.get("group") is not None})
-    if len(groups) < len(PARTS):
+    if len(groups) < LEAST_GROUPS:
         raise SettingsError(
             f"`bags: auto` needs responders in three safety groups, and the run measured {len(groups)}",
-            where=str(source.run.folder), try_="name the bags: `bags: {safe: [NAME, NAME], unsafe: [NAME, NAME]}`",
+            where=str(source.run.folder), try_="name the bags: `bags: {safe: [NAME, …], unsafe: [NAME, …]}`",
         )  # fmt: skip
-    first = len(groups) // 3
-    second = first + (len(groups) - first) // 2
-    parts = (groups[:first], groups[first:second], groups[second:])
+    fifth = max(1, len(groups) // 5)
+    parts = (groups[:fifth], groups[: 2 * fifth], groups[-max(1, 2 * len(groups) // 5) :])
     return [
         (name, label, [who for who, one in said.items() if one.get("group") in part])
         for (name, label), part in zip(PARTS, parts, strict=True)
@@ -210,18 +210,14 @@ def _freeze(study: FreezeStudy) -> list[Arm]:
 
 
 def _methods(study: MethodStudy) -> list[Arm]:
-    if unknown := [name for name in study.rewards if name != REWARDS_OF_ALL and name not in study.arms]:
+    if unknown := [name for name in study.rewards if name not in study.arms]:
         raise SettingsError(f"`rewards` names `{unknown[0]}`, which is no arm", where="rewards",
-                            try_=f"there are: {', '.join(study.arms)}, {REWARDS_OF_ALL}")  # fmt: skip
-    found = []
-    for name, changed in study.arms.items():
-        own = [study.rewards[key] for key in (REWARDS_OF_ALL, name) if key in study.rewards]
-        reward: Mapping[str, Any] | None = None
-        for tree in own:
-            reward = merge(dict(reward or {}), nested(tree))
-        found.append(Arm(name=name, label=name, what=_changes(changed) or "as the settings have it",
-                         pairs=ArmPairs(size=study.size), align=nested(changed), reward=reward))  # fmt: skip
-    return found
+                            try_=f"there are: {', '.join(study.arms)}; `reward` is for all of them")  # fmt: skip
+    return [
+        Arm(name=name, label=name, what=_changes(changed) or "as the settings have it",
+            pairs=ArmPairs(size=study.size), align=nested(changed), reward=nested(study.rewards.get(name, {})))
+        for name, changed in study.arms.items()
+    ]  # fmt: skip
 
 
 def _families(study: FamiliesStudy) -> list[Arm]:
@@ -260,6 +256,19 @@ def _changes(tree: Mapping[str, Any], prefix: str = "") -> str:
     return ", ".join(filter(None, words))
 
 
+def _of_one_mix(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
+    """The arms, of which those that choose by responder or question have as large a share of harmless pairs as the
+    whole dataset has, so that they differ in nothing else."""
+    share = benign_share(source.dataset().rows)
+    if share is None:
+        return list(arms)
+    return [
+        replace(arm, pairs=replace(arm.pairs, benign_share=share))
+        if arm.pairs.responders or arm.pairs.question_type else arm
+        for arm in arms
+    ]  # fmt: skip
+
+
 def _equally_many(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
     """The arms with as many pairs each as all have, or as many as the study names.
 
@@ -272,12 +281,8 @@ def _equally_many(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
     if not most[least] or size > most[least]:
         every = ", ".join(f"{name} {count:,}" for name, count in most.items())
         raise DataError(f"Arm `{least}` has {plural(most[least], 'pair')}, too few for a study of equally many",
-                        where=every, try_="a smaller `size`, other arms, or more pairs (`build.match.per_question`)")  # fmt: skip
-    return [_of_size(arm, size) for arm in arms]
-
-
-def _of_size(arm: Arm, size: int) -> Arm:
-    return replace(arm, pairs=replace(arm.pairs, size=size))
+                        where=every, try_="a smaller `size`, other arms, or more matches of a question")  # fmt: skip
+    return [replace(arm, pairs=replace(arm.pairs, size=size)) for arm in arms]
 
 
 def _distinct(arms: Sequence[Arm]) -> list[Arm]:

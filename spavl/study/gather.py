@@ -104,8 +104,8 @@ def _subset(run: Run, model: str, metric: MeasuredMetric) -> str:
     where its benchmark has no held-out items."""
     counted = f"{metric.column} IS NOT NULL OR list_contains(unread, {literal(metric.name)})"
     table = run.evaluate / model / f"{metric.benchmark}.parquet"
-    sql = f"SELECT count(*) FILTER (WHERE {counted}), count(*) FILTER (WHERE heldout AND ({counted})), count_if(heldout)"
-    counts = query(f"{sql} FROM scores", scores=table)[0]
+    columns = (f"count_if({counted})", f"count_if(heldout AND ({counted}))", "count_if(heldout)")
+    counts = query(f"SELECT {', '.join(columns)} FROM scores", scores=table)[0]
     items, held_out, of_benchmark = (int(count) for count in counts)
     if items and held_out == items:
         return "held-out"

@@ -12,7 +12,7 @@ import numpy as np
 
 from spavl.config import AlignSettings, LocalSpec, Settings, load_settings
 from spavl.config.load import merge
-from spavl.config.study import DatasetChoice, StudySettings
+from spavl.config.study import DatasetChoice, StudySettings, nested
 from spavl.errors import SettingsError
 from spavl.pipeline.align import check_training_packages, validation_of
 from spavl.pipeline.evaluate import base_of
@@ -169,7 +169,7 @@ class _Planner:
         own = arm_settings(self.source.settings, arm, seed)
         reward = ""
         if own.method == "ppo" and not own.reward.folder:
-            of_reward = reward_settings(self.source.settings, arm, seed)
+            of_reward = reward_settings(self.source.settings, arm, seed, nested(self.source.study.reward))
             reward = self._plan(arm, seed, of_reward, for_ppo=True)
             own = own.model_copy(update={"reward": own.reward.model_copy(
                 update={"folder": str(self.trainings[reward].made)})})  # fmt: skip
@@ -262,19 +262,21 @@ def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
     return _validated(merge(_defaults(settings, seed), dict(arm.align)), arm)
 
 
-def reward_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
+def reward_settings(settings: Settings, arm: Arm, seed: int, changed: Mapping[str, Any]) -> AlignSettings:
     """The align settings of the reward model of an arm with PPO.
 
     Args:
         settings: of the run.
         arm: the arm.
         seed: of the training.
+        changed: the study's overrides for all reward models, nested.
 
     Raises:
         SettingsError: its changes are no settings.
     """
     of_arm = {key: arm.align[key] for key in ("model", "revision") if key in arm.align}
-    return _validated(merge({**_defaults(settings, seed), **of_arm, "method": "reward"}, dict(arm.reward or {})), arm)
+    tree = {**_defaults(settings, seed), **of_arm, "method": "reward"}
+    return _validated(merge(merge(tree, dict(changed)), dict(arm.reward)), arm)
 
 
 def _defaults(settings: Settings, seed: int) -> dict[str, Any]:

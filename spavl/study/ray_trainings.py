@@ -12,7 +12,7 @@ from spavl.config import Settings
 from spavl.pipeline.ray_cluster import check_ray, connect
 from spavl.study.training import Made, TrainingTask, make_training, with_segment
 
-DIED = "Its Ray worker died, as it does when memory runs out: reserve more (`ray.num_cpus`), then the same command again"
+DIED = "Its Ray worker died, as when memory runs out: reserve more (`ray.num_cpus`), then the same command again"
 """Why a training was not made whose worker is gone."""
 
 

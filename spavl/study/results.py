@@ -107,7 +107,7 @@ def read_results(study: Path) -> list[Result]:
     """
     if not (study / RESULTS).is_file():
         raise RunError("There are no results of a study in this folder", where=str(study),
-                       try_="run `spavl study STUDY.yaml` first, and name its folder, such as `studies/scale`")  # fmt: skip
+                       try_="run `spavl study STUDY.yaml` first; its folder is such as `studies/scale`")  # fmt: skip
     return read_table(study / RESULTS, Result)
 
 

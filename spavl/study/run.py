@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class StudyMade:
     """All rows of the table of results."""
     made: Sequence[Made]
     """What became of every training, models before training among them."""
+    page: Path
+    """The study's page."""
 
     @property
     def folder(self) -> Path:
@@ -55,12 +58,17 @@ class StudyMade:
     @property
     def reused(self) -> int:
         """Trainings that were found finished."""
-        return sum(one.status == "reused" for one in self.made)
+        return sum(one.status == "reused" and one.id in self.plan.trainings for one in self.made)
 
     @property
     def lost(self) -> int:
         """Calls of evaluations that brought no answer."""
         return sum(one.lost for one in self.made)
+
+    def as_plain_data(self) -> dict[str, Any]:
+        """What `study.json` holds, with all results, as JSON has them."""
+        facts = json.loads((self.folder / FACTS).read_text("utf-8"))
+        return {**facts, "results": [asdict(one) for one in self.results]}
 
 
 def folder_of(study: StudySettings, file: Path) -> Path:
@@ -116,10 +124,10 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
         results = gather(plan, made)
         write_results(plan.folder, results)
         write_json(plan.folder / FACTS, _facts(plan, made, time.perf_counter() - began))
-        write_page(plan.folder)
+        page = write_page(plan.folder)
     finally:
         lock.release()
-    return StudyMade(plan=plan, results=results, made=list(made.values()))
+    return StudyMade(plan=plan, results=results, made=list(made.values()), page=page)
 
 
 def _locked(folder: Path) -> Lock:
@@ -141,7 +149,7 @@ def _make_all(plan: StudyPlan, progress: Progress) -> dict[str, Made]:
     for wave in waves(plan.trainings):
         left = []
         for one in wave:
-            if _is_done(plan, one):
+            if is_done(plan, one):
                 made[one.id] = Made(id=one.id, status="reused")
             elif one.reward and made[one.reward].status == "failed":
                 made[one.id] = Made(id=one.id, status="failed", why="Its reward model was not made")
@@ -157,8 +165,13 @@ def _bases(plan: StudyPlan) -> list[PlannedBase]:
     return list({base.arm: base for base in plan.bases.values()}.values())
 
 
-def _is_done(plan: StudyPlan, one: PlannedTraining) -> bool:
-    """Whether a training is finished and evaluated as its model before training was."""
+def is_done(plan: StudyPlan, one: PlannedTraining) -> bool:
+    """Whether a training is finished, and evaluated as its model before training was.
+
+    Args:
+        plan: of the study.
+        one: its training.
+    """
     if not one.is_finished or one.for_ppo:
         return one.is_finished
     arm, _ = plan.arms_of(one.id)[0]
@@ -227,7 +240,8 @@ def _facts(plan: StudyPlan, made: dict[str, Made], seconds: float) -> dict[str, 
         "name": plan.name, "kind": plan.study.kind, "title": plan.study.title, "made_by": f"spavl {spavl.__version__}",
         "run": str(plan.source.run.folder), "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
         "arms": [
-            {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value, "base": plan.bases[arm.name].arm}
+            {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value,
+             "base": plan.bases[arm.name].arm}
             for arm in plan.arms
         ],
         "wanted": len(plan.rows), "distinct": len(plan.trainings),

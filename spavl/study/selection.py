@@ -1,9 +1,9 @@
 """Which pairs an arm is trained on: drawn by a seed, stratified, a smaller number always inside a larger one.
 
 All pairs that fit are put in order: harmless or not, type of question, subcategory, and within these as the seed and
-their content decide. From a place that the seed decides they are taken in the order of van der Corput's sequence, of which
-every beginning is spread evenly: so any number of pairs keeps the shares of the strata, as systematic sampling does
-(Cochran, Sampling Techniques, ch. 8), and more pairs never mean others.
+their content decide. From a place that the seed decides they are taken in the order of van der Corput's sequence, of
+which every beginning is spread evenly: so any number of pairs keeps the shares of the strata, as systematic sampling
+does (Cochran, Sampling Techniques, ch. 8), and more pairs never mean others.
 """
 
 from __future__ import annotations
@@ -41,12 +41,22 @@ def available(rows: Path, wanted: ArmPairs) -> int:
     harmless, harmful, share = _count(rows, wanted, True), _count(rows, wanted, False), wanted.benign_share
     if not harmless and not harmful:
         raise DataError("The pairs do not say which of them are about harmless pictures", where="column `benign`",
-                        try_="a study of kind `mix` needs a dataset of spavl, or a column `benign` of true and false")  # fmt: skip
+                        try_="a dataset of spavl says it, or a column `benign` of true and false")  # fmt: skip
     most = [count / part for count, part in ((harmless, share), (harmful, 1 - share)) if part > 0]
     size = int(min(most) + 1e-9)
     while size and (round(size * share) > harmless or size - round(size * share) > harmful):
         size -= 1
     return size
+
+
+def benign_share(rows: Path) -> float | None:
+    """The share of a dataset's pairs that are about harmless pictures; None where no pair is said to be.
+
+    Args:
+        rows: table of the dataset's pairs (`PreferenceDataset.rows`).
+    """
+    share = query("SELECT count_if(benign) / greatest(count(*), 1) FROM pairs", pairs=rows)[0][0]
+    return float(share) or None
 
 
 def draw(rows: Path, wanted: ArmPairs, seed: int) -> np.ndarray:

@@ -72,7 +72,7 @@ class StudySource:
             return self.study.pairs, Reading(data.thought, data.form, data.prefer)
         if not self.has_pairs:
             raise DataError("The run of this study has no dataset yet", where=str(self.run.folder),
-                            try_="`spavl build` makes it; or set `build: true` in the study, or name `pairs`")  # fmt: skip
+                            try_="`spavl build` makes it; or `build: true` in the study, or name `pairs`")  # fmt: skip
         return str(self.run.dataset), Reading(data.thought)
 
 
@@ -129,7 +129,7 @@ def _settings_tree(named: str, file: Path) -> tuple[dict[str, Any], str]:
         return _shipped(named), named
     if not path.is_file():
         raise SettingsError(f"There is no settings file `{path}`", where=f"`settings` of {file}",
-                            try_=f"name it from the folder of the study; or one that ships: {', '.join(SHIPPED)}")  # fmt: skip
+                            try_=f"name it from the study's folder; these ship: {', '.join(SHIPPED)}")  # fmt: skip
     return include(read_yaml(path), path, read_yaml), str(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +44,7 @@ class TrainingTask:
     """Run Python classes of the user's own."""
     pairs: str = ""
     """Where its pairs are; empty: nothing is trained, and the model is evaluated as it is."""
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
     """How they are read."""
     numbers: np.ndarray | None = None
     """Which of them, int64 [P]."""
