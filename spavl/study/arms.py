@@ -70,7 +70,7 @@ def arms_of(source: StudySource) -> list[Arm]:
         case DatasetsStudy():
             return _equally_many(source, _datasets(study))
         case TransferStudy():
-            return _equally_many(source, _transfer(source, study))
+            return _equally_many(source, _of_one_mix(source, _transfer(source, study)))
         case MixStudy():
             return _equally_many(source, _mix(study))
         case FreezeStudy():
@@ -257,14 +257,14 @@ def _changes(tree: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def _of_one_mix(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
-    """The arms, of which those that choose by responder or question have as large a share of harmless pairs as the
+    """The arms, of which those that choose by responder, question or subcategory have as large a share of harmless pairs as the
     whole dataset has, so that they differ in nothing else."""
     share = benign_share(source.dataset().rows)
     if share is None:
         return list(arms)
     return [
         replace(arm, pairs=replace(arm.pairs, benign_share=share))
-        if arm.pairs.responders or arm.pairs.question_type else arm
+        if arm.pairs.responders or arm.pairs.question_type or arm.pairs.without else arm
         for arm in arms
     ]  # fmt: skip
 
