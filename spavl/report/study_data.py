@@ -107,6 +107,42 @@ class MeasureShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOutShown:
+    """A group of subcategories that was left out of training."""
+
+    label: str
+    """Name of the group."""
+    base: Rate | None
+    """Rate of the model before training on its items; None where it is not known."""
+    trained: Rate
+    """Rate after training on all groups."""
+    left_out: Rate
+    """Rate after training without it."""
+    difference: float | None
+    """Left out minus trained, from -1 to 1; None where no verdicts could be compared."""
+    low: float
+    """Lower bound."""
+    high: float
+    """Upper bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferShown:
+    """One metric over groups that were left out of training in turn."""
+
+    label: str
+    """What is counted."""
+    benchmark: str
+    """Its benchmark."""
+    better: Better
+    """Direction of an improvement."""
+    groups: tuple[LeftOutShown, ...]
+    """The groups."""
+    sentences: tuple[str, ...]
+    """What it says over all groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftOfModel:
     """One model over the dates of the items."""
 
@@ -176,6 +212,8 @@ class StudyShown:
     """Claims that it is about."""
     measures: tuple[MeasureShown, ...] = ()
     """All that was measured, the axis of safety first."""
+    transfers: tuple[TransferShown, ...] = ()
+    """Metrics over groups that were left out, where the study is about that."""
     drifts: tuple[DriftShown, ...] = ()
     """Metrics by the date of the items, where the study is about that."""
     trainings: tuple[TrainingShown, ...] = ()

@@ -12,26 +12,17 @@ from spavl.atomic import write_text
 from spavl.config.study import LongitudinalStudy
 from spavl.errors import DataError
 from spavl.pipeline.evaluate import evaluate
-from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
-from spavl.pipeline.score_outcomes import MetricOutcomes, outcomes_of
+from spavl.pipeline.measured_metrics import measured_metrics
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+from spavl.study.cohorts import by_cohort
 from spavl.study.page import SETTINGS, write_page
 from spavl.study.results import Result, write_results
 from spavl.study.source import open_source
-from spavl.tables.query import query
 
 RUN = "run"
 """Run folder of the models' answers, in the study's folder."""
-COHORTS = {
-    "day": "strftime(added::DATE, '%Y-%m-%d')",
-    "month": "strftime(added::DATE, '%Y-%m')",
-    "quarter": "year(added::DATE) || '-Q' || quarter(added::DATE)",
-    "year": "year(added::DATE)::VARCHAR",
-}
-"""SQL of what the items of a period are called, by how dates are put together; in alphabetical order they follow in
-time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,22 +99,3 @@ def rates_by_date(run: Run, study: LongitudinalStudy, name: str) -> Iterator[Res
                     high=rate.high, n=rate.n, unreadable=rate.unreadable, training="", model=model, run=RUN,
                     seconds=None, reused=False,
                 )  # fmt: skip
-
-
-def by_cohort(table: Path, metric: MeasuredMetric, by: str) -> dict[str, MetricOutcomes]:
-    """The outcomes of a metric by the period in which items joined their benchmark, oldest first.
-
-    Args:
-        table: table of scores of a model.
-        metric: the metric.
-        by: how dates are put together, a key of `COHORTS`.
-
-    Raises:
-        RunError: the table is missing or damaged.
-    """
-    every = outcomes_of(table, metric)
-    found: dict[str, dict[str, float | bool | None]] = {}
-    for item, cohort in query(f"SELECT item_id, {COHORTS[by]} FROM scores WHERE added <> '' ORDER BY 2", scores=table):
-        if item in every.outcomes:
-            found.setdefault(cohort, {})[item] = every.outcomes[item]
-    return {cohort: MetricOutcomes(own, every.clusters, every.weights) for cohort, own in found.items()}

@@ -241,7 +241,7 @@ def _facts(plan: StudyPlan, made: dict[str, Made], seconds: float) -> dict[str, 
         "run": str(plan.source.run.folder), "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
         "arms": [
             {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value,
-             "base": plan.bases[arm.name].arm}
+             "base": plan.bases[arm.name].arm, "without": list(arm.pairs.without)}
             for arm in plan.arms
         ],
         "wanted": len(plan.rows), "distinct": len(plan.trainings),
