@@ -253,9 +253,7 @@ def crossed(values: np.ndarray, groups: Sequence[Hashable], level: float) -> Var
     return Variances(items, float((totals**2).sum()) * scale, residual, seeds, most)
 
 
-def _bounds(
-    values: np.ndarray, groups: Sequence[Hashable], level: float
-) -> tuple[tuple[float, float], float | None]:
+def _bounds(values: np.ndarray, groups: Sequence[Hashable], level: float) -> tuple[tuple[float, float], float | None]:
     """The interval of a rate, and the standard deviation between seeds."""
     seeds, n = values.shape
     if n == 0:

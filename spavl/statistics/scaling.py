@@ -20,7 +20,7 @@ ROUNDS = 3
 ZOOMS = 2
 """Times that the grid is drawn closer around what the data allow."""
 WIDER = 1.08
-"""Factor of all half-widths: a knee is only named where the curve is seen to bend, and such curves err a little more."""
+"""Factor of all half-widths: a knee is named only where a curve is seen to bend, and such curves err a little more."""
 SLOPES = np.geomspace(0.003, 4, 120)
 """Exponents of the pure power law that are tried."""
 MISFIT = 0.01
@@ -126,8 +126,8 @@ def fit_scaling(
     Raises:
         ValueError: there is no size, or no item that all trainings were asked.
 
-    Source: curve of Hill 1910, which is estimator M4 of Alabdulmohsin, Neyshabur & Zhai 2022 (arXiv 2209.06640) with its
-    exponent at 1; profile intervals of Venzon & Moolgavkar 1988; identifiability as in Raue et al. 2009.
+    Source: curve of Hill 1910, which is estimator M4 of Alabdulmohsin, Neyshabur & Zhai 2022 (arXiv 2209.06640) with
+    its exponent at 1; profile intervals of Venzon & Moolgavkar 1988; identifiability as in Raue et al. 2009.
     """
     return fit_rates(size_rates(outcomes, clusters), level=level)
 
@@ -171,14 +171,12 @@ def _described(
     least, most = sizes[sizes > 0].min(), sizes.max()
     bounds = (knee[0], knee[1] if knee[1] >= least else 0.0, knee[2] if knee[2] <= most else float("inf"))
     return ScalingFit(
-        _span(best.floor, allowed.floor), amplitude, _span(best.exponent, curves.exponent[kept]), bounds, why == "", why,
-        same, bend, rest, measured, best, allowed,
+        _span(best.floor, allowed.floor), amplitude, _span(best.exponent, curves.exponent[kept]), bounds, why == "",
+        why, same, bend, rest, measured, best, allowed,
     )  # fmt: skip
 
 
-def _why(
-    measured: SizeRates, knee: Interval, amplitude: float, changes: bool, bends: bool, fits: float
-) -> Why:
+def _why(measured: SizeRates, knee: Interval, amplitude: float, changes: bool, bends: bool, fits: float) -> Why:
     """What keeps the knee from being identifiable: the first reason of all."""
     positive = measured.sizes[measured.sizes > 0]
     reasons: list[tuple[Why, bool]] = [

@@ -92,9 +92,7 @@ class SizeRates:
         return spread
 
 
-def size_rates(
-    outcomes: Mapping[int, Sequence[Mapping[str, Outcome]]], clusters: Mapping[str, Hashable]
-) -> SizeRates:
+def size_rates(outcomes: Mapping[int, Sequence[Mapping[str, Outcome]]], clusters: Mapping[str, Hashable]) -> SizeRates:
     """The rates at several sizes with their errors, from the outcomes of items.
 
     Unread verdicts count as their training's mean here; their share stands in `unreadable`.
@@ -111,18 +109,29 @@ def size_rates(
     items = [item for item in runs[0] if all(item in run for run in runs)] if runs else []
     if not items or not all(len(outcomes[size]) for size in sizes):
         raise ValueError("a scaling law needs items that every training was asked")
-    tables = [_table(outcomes[size], items) for size in sizes]
+    member = members([clusters.get(item, item) for item in items])
+    return rates_of_tables(sizes, [_table(outcomes[size], items) for size in sizes], member)
+
+
+def rates_of_tables(sizes: Sequence[int], tables: Sequence[np.ndarray], member: np.ndarray) -> SizeRates:
+    """`size_rates` from tables of outcomes.
+
+    Args:
+        sizes: numbers of pairs, rising.
+        tables: of each size the outcomes, [seeds, items]; NaN: unread.
+        member: number of each item's cluster, [items].
+    """
+    items = len(member)
     unread = max(float(np.isnan(table).mean()) for table in tables)
     filled = [_filled(table) for table in tables]
-    member = members([clusters.get(item, item) for item in items])
     rates = np.array([table.mean() for table in filled])
     seeds = np.array([len(table) for table in filled])
     sums = np.stack([_sums(table.mean(axis=0) - rate, member) for table, rate in zip(filled, rates, strict=True)])
-    design, correlation = _item_errors(sums / len(items), rates, len(items))
+    design, correlation = _item_errors(sums / items, rates, items)
     repeated = [table for table, size in zip(filled, sizes, strict=True) if size > 0 and len(table) > 1]
     excess = max(0.0, sum(_beyond_chance(table, member) for table in repeated))
     return SizeRates(
-        np.array(sizes, dtype=float), rates, len(items), seeds, design, correlation, excess, _together(repeated, excess),
+        np.array(sizes, dtype=float), rates, items, seeds, design, correlation, excess, _together(repeated, excess),
         sums.shape[1], unread,
     )  # fmt: skip
 

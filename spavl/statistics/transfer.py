@@ -127,14 +127,16 @@ def leave_one_out(
         level: confidence level.
 
     Raises:
-        ValueError: there are fewer than two domains.
+        ValueError: there are fewer than two domains with readable verdicts.
 
     Source: Paule & Mandel 1982; Hartung & Knapp 2001; prediction interval of Higgins, Thompson & Spiegelhalter 2009.
     """
-    if len(by_domain) < 2:
-        raise ValueError("leaving domains out in turn needs at least two of them")
     found = {name: pooled_difference(*runs, clusters, level=level) for name, runs in by_domain.items()}
-    values = np.array([one.difference or 0.0 for one in found.values()])
+    by_domain = {name: runs for name, runs in by_domain.items() if found[name].difference is not None}
+    found = {name: found[name] for name in by_domain}
+    if len(found) < 2:
+        raise ValueError("leaving domains out in turn needs at least two of them with verdicts")
+    values = np.array([one.difference for one in found.values()], dtype=float)
     errors = np.array([one.error for one in found.values()])
     between, weights = _between(values, errors, np.ones((len(values), 1)))
     mean = float((weights * values).sum() / weights.sum())

@@ -51,6 +51,8 @@ class Finding:
 class MetricRuns:
     """Outcomes of one metric of all arms."""
 
+    key: str
+    """Names the metric, with the items that it is of; unique in the study."""
     label: str
     """What is counted, a plural that can fall or rise."""
     axis: Axis
@@ -73,6 +75,8 @@ class Comparison:
 
     claim: Claim
     """The claim."""
+    key: str
+    """Names the metric."""
     metric: str
     """What is counted."""
     axis: Axis
@@ -119,7 +123,7 @@ def compare(claims: Sequence[Claim], metric: MetricRuns, *, level: float = LEVEL
             if difference.difference is None or rates[0] is None or rates[1] is None:
                 continue
             found.append(Comparison(
-                claim=claim, metric=metric.label, axis=metric.axis, better=metric.better,
+                claim=claim, key=metric.key, metric=metric.label, axis=metric.axis, better=metric.better,
                 labels=(metric.labels.get(claim.better, claim.better), metric.labels.get(other, other)),
                 rates=(rates[0], rates[1]), found=difference,
             ))  # fmt: skip
@@ -151,7 +155,7 @@ def findings(
 
 def _deciding(claim: Claim, comparisons: Sequence[Comparison]) -> list[Comparison]:
     own = [one for one in comparisons if one.claim == claim and one.axis == claim.axis]
-    return [one for one in own if one.metric == own[0].metric]
+    return [one for one in own if one.key == own[0].key]
 
 
 def _finding(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from spavl.statistics.intervals import LEVEL, Outcome
 from spavl.statistics.scaling import ScalingFit, fit_scaling
-from spavl.study.findings import Finding, MetricRuns, interval, percent, points
+from spavl.study.findings import MARGIN, Finding, MetricRuns, Verdict, interval, percent, points
 
 BEYOND = 3.0
 """How far beyond the largest size is looked, as a factor."""
@@ -78,7 +79,7 @@ def law_sentences(label: str, law: ScalingFit) -> list[str]:
     """
     sizes = [float(size) for size in law.measured.sizes]
     said = [knee_sentence(law)]
-    for fewer, more in zip(sizes, sizes[1:], strict=False):
+    for fewer, more in pairwise(sizes):
         said.append(f"{_size(fewer)} → {_size(more)} pairs is worth {interval(*law.gain(fewer, more))}.")
     far = BEYOND * sizes[-1]
     value, low, high = law.at(far)
@@ -89,15 +90,16 @@ def law_sentences(label: str, law: ScalingFit) -> list[str]:
     return said
 
 
-def knee_finding(law: ScalingFit | None, label: str) -> Finding:
+def knee_finding(law: ScalingFit | None, label: str, *, margin: float = MARGIN) -> Finding:
     """The claim that there is a knee, after which more pairs bring little.
 
     Confirmed where its interval lies within the sizes that were measured. Refuted where rates that are the same at all
-    sizes fit as well and the whole range is shown to be worth less than a point; else not shown.
+    sizes fit as well, and the whole range is shown to be worth less than the margin; else not shown.
 
     Args:
         law: the fit of the metric that decides; None: there was none.
         label: what it counts.
+        margin: least change that is worth a claim, as a share.
     """
     claim = "The gain has a knee, after which more pairs bring little"
     if law is None:
@@ -106,7 +108,8 @@ def knee_finding(law: ScalingFit | None, label: str) -> Finding:
     sizes = law.measured.sizes[law.measured.sizes > 0]
     change = law.gain(float(sizes.min()), float(sizes.max()))
     said = f"{label}: {knee_sentence(law)} {_size(sizes.min())} → {_size(sizes.max())} pairs: {interval(*change)}."
-    verdict = "confirmed" if law.identifiable else "not shown"
+    none = law.why == "no change" and max(-change[1], change[2]) < margin
+    verdict: Verdict = "confirmed" if law.identifiable else "refuted" if none else "not shown"
     return Finding(name="knee", claim=claim, verdict=verdict, sentence=said, difference=change[0], low=change[1],
                    high=change[2], p=max(law.p_no_change, law.p_no_bend))  # fmt: skip
 
