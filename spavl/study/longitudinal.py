@@ -19,7 +19,7 @@ from spavl.run import Run
 from spavl.study.cohorts import by_cohort
 from spavl.study.page import SETTINGS, write_page
 from spavl.study.results import Result, write_results
-from spavl.study.source import open_source
+from spavl.study.source import settings_of
 
 RUN = "run"
 """Run folder of the models' answers, in the study's folder."""
@@ -59,8 +59,7 @@ def run_longitudinal(
         DataError: no item says when it joined its benchmark.
         SpavlError: the models cannot be asked.
     """
-    source = open_source(study, file, allow_code=allow_code)
-    settings = source.settings.model_copy(update={"out": str(folder / RUN)})
+    settings = settings_of(study, file).model_copy(update={"out": str(folder / RUN)})
     with Session(settings, progress or NoProgress(), allow_code=allow_code) as session:
         scores = evaluate(session, models=study.models)
         asked, stored = session.store.calls, session.store.hits

@@ -10,7 +10,7 @@ from typing import Any
 from spavl.config import Settings, load_settings
 from spavl.config.include import include
 from spavl.config.load import merge, read_yaml
-from spavl.config.study import SHIPPED, DatasetChoice, StudySettings, nested
+from spavl.config.study import SHIPPED, DatasetChoice, StudyCommon, StudySettings, nested
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.pipeline.align import refuse_heldout
 from spavl.pipeline.build import build
@@ -104,6 +104,20 @@ def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -
         SettingsError: there are no such settings, or a change of them is wrong.
         RunError: there is no such run.
     """
+    return StudySource(study, settings_of(study, file), allow_code)
+
+
+def settings_of(study: StudyCommon, file: Path) -> Settings:
+    """The settings of the run that a study is about, as the study changes them.
+
+    Args:
+        study: settings of the study.
+        file: the study's file, from whose folder `settings` is named.
+
+    Raises:
+        SettingsError: there are no such settings, or a change of them is wrong.
+        RunError: there is no such run.
+    """
     if study.run is not None:
         run = Run(Path(study.run)).found()
         tree, where = merge(run.settings_before(), {"out": study.run}), str(run.folder / "settings.yaml")
@@ -119,20 +133,6 @@ def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -
     except SettingsError as error:
         also = f", with `changed` of {file}" if changed else ""
         raise SettingsError(error.what, where=where + also, try_=error.try_) from None
-    return StudySource(study, settings, allow_code)
+    return settings
 
 
-def _settings_tree(named: str, file: Path) -> tuple[dict[str, Any], str]:
-    """What a settings file holds, with the files that it includes, and where it lies."""
-    path = file.parent / named
-    if not path.is_file() and named in SHIPPED:
-        return _shipped(named), named
-    if not path.is_file():
-        raise SettingsError(f"There is no settings file `{path}`", where=f"`settings` of {file}",
-                            try_=f"name it from the study's folder; these ship: {', '.join(SHIPPED)}")  # fmt: skip
-    return include(read_yaml(path), path, read_yaml), str(path)
-
-
-def _shipped(named: str) -> dict[str, Any]:
-    with as_file(files("spavl") / "data" / f"{named}.yaml") as path:
-        return read_yaml(path)
