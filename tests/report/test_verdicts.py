@@ -12,7 +12,7 @@ import pytest
 from spavl.errors import RunError
 from spavl.pipeline.report import write_run_report
 from spavl.report import Curve, GroupShown, MetricShown, ModelShown, ReportData, Step
-from spavl.report.data import CoverageRow, CoverageShown
+from spavl.report.coverage_data import CoverageRow, CoverageShown
 from spavl.report.page import render
 from spavl.report.phrases import headline
 from spavl.statistics import rate
