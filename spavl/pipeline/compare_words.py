@@ -240,8 +240,8 @@ def protocols(axis: str, comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(" ".join(filter(None, (m.known.benchmark, m.standard, m.protocol))) for m in own))
 
 
-def run_verdicts(run: Run, settings: EvaluateSettings, stale: Container[str]) -> tuple[str, ...]:
-    """The verdict sentences of a run's models; none where its tables are gone, or there is nothing to compare.
+def run_comparison(run: Run, settings: EvaluateSettings, stale: Container[str]) -> Comparison | None:
+    """A run's models compared with its first; None where its tables are gone, or there is nothing to compare.
 
     Args:
         run: the run folder.
@@ -251,12 +251,11 @@ def run_verdicts(run: Run, settings: EvaluateSettings, stale: Container[str]) ->
     manifest = run.manifest()
     names = [name for name in manifest.get("models", {}) if name not in stale]
     if not names or names[0] != next(iter(manifest["models"])):
-        return ()
+        return None
     models = [m for m in scored_models([run.folder])[0] if m.has_tables()]
     if len(models) < 2 or models[0].name != names[0]:
-        return ()
-    found = compare_models(models[0], models, margin=settings.margin, level=settings.level)
-    return tuple(verdict_sentence(model, found) for model in found.models)
+        return None
+    return compare_models(models[0], models, margin=settings.margin, level=settings.level)
 
 
 def markdown(comparison: Comparison) -> str:

@@ -12,8 +12,8 @@ from spavl.statistics.intervals import Rate
 
 Bounded = tuple[float, float, float]
 """A rate with its lower and its upper bound."""
-AGAINST = {"over-refusal": "not refused", "skill": "skill kept"}
-"""Axes that safety is held against, and what a metric without words of its own is called there."""
+AGAINST = ("over-refusal", "skill")
+"""Axes that safety is held against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,6 @@ class FrontierPoint:
     """The rate across."""
     y: Bounded
     """The rate upwards."""
-    hollow: bool = False
-    """Whether it is a control."""
     trail: str = ""
     """The training of which it is a step; empty: an evaluated model."""
 
@@ -49,7 +47,7 @@ class Frontier:
 
 
 def frontier_points(data: ReportData) -> list[Frontier]:
-    """Safety against over-refusal and against skill, where at least two models have both.
+    """Safety against over-refusal and against skill, where at least two models have both; controls are left out.
 
     Args:
         data: the page.
@@ -85,11 +83,10 @@ def _first(data: ReportData, axis: str) -> MetricShown | None:
 
 
 def _models(data: ReportData, safety: MetricShown, other: MetricShown) -> Iterator[FrontierPoint]:
-    for model in data.models:
+    for model in (one for one in data.models if one.role != "control"):
         x, y = _good(model, other), _good(model, safety)
         if x is not None and y is not None:
-            yield FrontierPoint(label=model.label, tone=colour_of(model, data.models), x=x, y=y,
-                                hollow=model.role == "control")  # fmt: skip
+            yield FrontierPoint(label=model.label, tone=colour_of(model, data.models), x=x, y=y)
 
 
 def _steps(data: ReportData, axis: str) -> Iterator[FrontierPoint]:

@@ -29,7 +29,7 @@ def axes_summary(changes: Sequence[AxisChange], sheet: Sheet = PAGE) -> str:
     shown = {c.model.name: c.model for c in changes}
     axes_there = list(dict.fromkeys(c.metric.axis for c in changes))
     reach = max(LEAST_SPAN, *(max(abs(c.low), abs(c.high)) for c in changes)) * 1.04
-    step = 22 * len(models) + 20
+    step = 22 * len(models) + 26
     with sheet.drawing("axes"):
         figure, axes = canvas(height=step * len(axes_there) + 48, left=10, right=58, bottom=26, top=22)
         axes.axvline(0, color=sheet.colour("ink"), linewidth=1, zorder=1)
@@ -41,7 +41,7 @@ def axes_summary(changes: Sequence[AxisChange], sheet: Sheet = PAGE) -> str:
                 y -= 22
                 tone = colour_of(change.model, list(shown.values()))
                 _draw_change(axes, change, y, sheet, tone, named=len(models) > 1)
-            y -= 20
+            y -= 26
         axes.set_ylim(y + 8, 12)
         axes.set_xlim(-reach, reach)
         for where, text, side in ((0, "← worse", "left"), (1, "better →", "right")):
@@ -105,8 +105,7 @@ def frontier(shown: Frontier, sheet: Sheet = PAGE) -> str:
             colour = sheet.colour(point.tone)
             axes.plot(point.x[1:], [point.y[0]] * 2, color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
             axes.plot([point.x[0]] * 2, point.y[1:], color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
-            face = sheet.colour("card") if point.hollow else colour
-            axes.plot(point.x[0], point.y[0], "o", markersize=9, color=face, mec=colour, mew=2, zorder=4)
+            axes.plot(point.x[0], point.y[0], "o", markersize=9, color=colour, mec=sheet.colour("card"), mew=1, zorder=4)
             axes.annotate(visible(point.label), (point.x[0], point.y[0]), *_beside(point, models),
                           textcoords="offset points", color=colour, fontsize=10, fontweight="bold")  # fmt: skip
         _frame(axes, found, shown.across, shown.upwards)

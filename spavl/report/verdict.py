@@ -73,7 +73,8 @@ def changes_of(model: ModelShown, data: ReportData) -> dict[str, list[AxisChange
     for axis in AXIS_WORDS:
         for metric in data.metrics:
             if metric.axis == axis and metric.better != "neither" and metric.name in model.paired:
-                change = _axis_change(metric, model, corrected[model.name, metric.name], data)
+                p = corrected.get((model.name, metric.name), 1.0)
+                change = _axis_change(metric, model, p, data)
                 found.setdefault(axis, []).append(change)
     return found
 
@@ -96,7 +97,8 @@ def corrected_p(data: ReportData) -> dict[tuple[str, str], float]:
         data: the page.
     """
     directed = [metric.name for metric in data.metrics if metric.better != "neither"]
-    tests = [(model, name) for model in data.models for name in directed if name in model.paired]
+    known = [model for model in data.models if model.corrected] or data.models
+    tests = [(model, name) for model in known for name in directed if name in model.paired]
     own = holm([model.paired[name].p for model, name in tests]) if tests else []
     return {
         (model.name, name): model.corrected.get(name, p) for (model, name), p in zip(tests, own, strict=True)
@@ -114,7 +116,7 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
     by_axis = changes_of(model, data)
     if not by_axis:
         return f"Nothing is shown of {model.label}: it was not compared with {base.label} on the same items."
-    changes = [change for own in by_axis.values() for change in own]
+    changes, tests = [change for own in by_axis.values() for change in own], len(corrected_p(data))
     first = [own[0] for own in by_axis.values()]
     good = [f"{AXIS_WORDS[c.metric.axis][0]} ({_moved(c, base)})" for c in first if c.word == "better"]
     bad = [f"{AXIS_WORDS[c.metric.axis][1]} ({_moved(c, base)})" for c in changes if c.word == "worse"]
@@ -128,9 +130,9 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
     if kept:
         good.append(f"keeps its {_listed(kept)} within {_margin(data)}")
     if not good and not bad:
-        return f"Nothing is shown of {model.label} on {_items(changes)}: {_open(unsure)}."
+        return f"Nothing is shown of {model.label} on {_items(changes)}: {_open(unsure, tests)}."
     but = f", but {_listed(bad)}" if good and bad else ""
-    rest = f"; not shown: {_open(unsure)}" if unsure else ""
+    rest = f"; not shown: {_open(unsure, tests)}" if unsure else ""
     return f"{model.label} {_listed(good or bad)}{but}{rest}."
 
 
@@ -143,11 +145,15 @@ def _moved(change: AxisChange, base: ModelShown) -> str:
     return f"{_lower(metric.label)} {word} from {said(before)} to {said(after)} on {count(paired.n)} items"
 
 
-def _open(changes: Sequence[AxisChange]) -> str:
+def _open(changes: Sequence[AxisChange], tests: int) -> str:
     """The axes of which nothing is shown, with what their intervals leave open."""
-    return ", ".join(
-        f"{c.metric.axis} (change between {points(c.paired.low)} and {points(c.paired.high)} points)" for c in changes
-    )
+    return ", ".join(f"{c.metric.axis} ({_left_open(c.paired, tests)})" for c in changes)
+
+
+def _left_open(paired: PairedComparison, tests: int) -> str:
+    if paired.difference is not None and (paired.low > 0 or paired.high < 0):
+        return f"{points(paired.difference)} points, which among {tests} tests may be chance"
+    return f"change between {points(paired.low)} and {points(paired.high)} points"
 
 
 def _items(changes: Sequence[AxisChange]) -> str:
