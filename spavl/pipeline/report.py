@@ -14,6 +14,7 @@ from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.compare import Comparison
 from spavl.pipeline.compare_words import run_comparison, verdict_sentence
 from spavl.pipeline.coverage import coverage_of
+from spavl.pipeline.curves import curves_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.quality import balance_rows, judge_panel, judges
@@ -21,7 +22,7 @@ from spavl.pipeline.report_audit import audit_summary
 from spavl.pipeline.report_controls import controlled_models
 from spavl.pipeline.report_examples import examples_of
 from spavl.pipeline.report_tables import composition, composition_by, heldout, responders
-from spavl.pipeline.report_training import curves, trainings_shown, validations
+from spavl.pipeline.report_training import trainings_shown, validations
 from spavl.pipeline.run_agreement import agreements_shown
 from spavl.pipeline.subjects import domain_names, groups
 from spavl.pipeline.verdict_status import verdicts_shown
@@ -98,12 +99,12 @@ def report_data(
         groups=subjects, heat=tuple(groups(run, looked_at, headline, named)) if named else subjects,
         controls=controlled_models(manifest, models), people=agreements_shown(manifest),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
-        funnel=tuple(_funnel(manifest)), composition=composition(run),
+        funnel=tuple(funnel_of(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run), audit=audit_summary(run.folder),
         responders=responders(run, manifest.get("responders", {})),
         judges=_judges(run, manifest, settings),
         panel=judge_panel(manifest), balance=balance_rows(manifest),
-        examples=examples_shown, example_shares=shares, curves=tuple(curves(run)),
+        examples=examples_shown, example_shares=shares, curves=tuple(curves_of(run)),
         validations=tuple(validations(run)), trainings=tuple(trainings_shown(run)),
         protocols=tuple(_protocols(manifest)), stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),
@@ -185,7 +186,12 @@ def _how(made: Mapping[str, Any]) -> str:
     return f"{made['method'].upper()} on {made['pairs']:,} pairs{blind}"
 
 
-def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:
+def funnel_of(manifest: Mapping[str, Any]) -> Iterator[Step]:
+    """The stages of the dataset with what each passed on, and what became of the rest.
+
+    Args:
+        manifest: `run.json`.
+    """
     counts = manifest.get("counts", {})
     for stage in manifest.get("stages", ()):
         if stage["noun"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from spavl.report.frontier import Frontier, FrontierPoint, pareto
 from spavl.report.numbers import percent, points
@@ -132,18 +132,15 @@ def _beside(point: FrontierPoint, models: Sequence[FrontierPoint]) -> tuple[tupl
 def _frame(axes: Axes, found: Sequence[FrontierPoint], across: str, upwards: str) -> None:
     """Both scales, over what the dots and intervals of the models reach."""
     whole = [p for p in found if not p.trail] or list(found)
-    for set_limits, places, side in (
-        (axes.set_xlim, [p.x for p in whole], 3),
-        (axes.set_ylim, [p.y for p in whole], 1),
-    ):
+    for set_limits, places in ((axes.set_xlim, [p.x for p in whole]), (axes.set_ylim, [p.y for p in whole])):
         low, high = min(map(min, places)), max(map(max, places))
-        room = max(0.02, 0.08 * (high - low))
-        set_limits(max(-0.01, low - side * room), min(1.02, high + room))
+        room = max(0.01, 0.12 * (high - low))
+        set_limits(max(-0.02, low - room), min(high + room, 1 + 0.04 * (high - low + room)))
     axes.set_xlabel(across)
     axes.set_ylabel(upwards)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+        axis.set_major_formatter(lambda at, _: f"{100 * at:.3g}" if -0.001 < at < 1.001 else "")
 
 
 def _spoken(found: Sequence[FrontierPoint]) -> str:

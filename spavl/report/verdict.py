@@ -126,13 +126,14 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
         *(c.metric.axis for c in first if c.word == "better"),
         *(c.metric.axis for c in changes if c.word == "worse"),
     ]
-    unsure = [next(c for c in own if c.word == "open") for axis, own in by_axis.items() if axis not in told]
+    unsure = [next((c for c in own if c.word == "open"), own[0]) for axis, own in by_axis.items() if axis not in told]
     if kept:
         good.append(f"keeps its {_listed(kept)} within {_margin(data)}")
     if not good and not bad:
-        return f"Nothing is shown of {model.label} on {_items(changes)}: {_open(unsure, tests)}."
+        return f"Nothing is shown of {model.label} on {_items(changes)}: {_open(unsure)}."
     but = f", but {_listed(bad)}" if good and bad else ""
-    rest = f"; not shown: {_open(unsure, tests)}" if unsure else ""
+    among = f" after correction for {tests} tests" if tests > 1 else ""
+    rest = f"; not shown{among}: {_open(unsure)}" if unsure else ""
     return f"{model.label} {_listed(good or bad)}{but}{rest}."
 
 
@@ -145,15 +146,9 @@ def _moved(change: AxisChange, base: ModelShown) -> str:
     return f"{_lower(metric.label)} {word} from {said(before)} to {said(after)} on {count(paired.n)} items"
 
 
-def _open(changes: Sequence[AxisChange], tests: int) -> str:
+def _open(changes: Sequence[AxisChange]) -> str:
     """The axes of which nothing is shown, with what their intervals leave open."""
-    return ", ".join(f"{c.metric.axis} ({_left_open(c.paired, tests)})" for c in changes)
-
-
-def _left_open(paired: PairedComparison, tests: int) -> str:
-    if paired.difference is not None and (paired.low > 0 or paired.high < 0):
-        return f"{points(paired.difference)} points, which among {tests} tests may be chance"
-    return f"change between {points(paired.low)} and {points(paired.high)} points"
+    return ", ".join(f"{c.metric.axis} ({points(c.paired.low)} to {points(c.paired.high)} points)" for c in changes)
 
 
 def _items(changes: Sequence[AxisChange]) -> str:
