@@ -36,17 +36,20 @@ from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
 
-def write_run_report(folder: Path, *, out: Path | None = None, examples: int | None = None) -> Path:
-    """Write the report page of a run folder. Returns its path.
+def write_run_report(
+    folder: Path, *, out: Path | None = None, examples: int | None = None, figures: Path | None = None
+) -> Path:
+    """Write the report page of a run folder, with its twins in Markdown and JSON beside it. Returns its path.
 
     Args:
         folder: the run folder.
         out: the page; `report.html` in the run folder unless given.
         examples: most examples shown; what the run's settings say unless given.
+        figures: where every figure is written as SVG and PDF for a paper; None: nowhere.
 
     Raises:
         MissingExtra: Matplotlib is not installed.
-        RunError: there is no run, nothing was built or evaluated yet, or the page cannot be written.
+        RunError: there is no run, nothing was built or evaluated yet, or a file cannot be written or is not a report.
     """
     check_report_packages()
     run = Run(folder).found()
@@ -63,7 +66,13 @@ def write_run_report(folder: Path, *, out: Path | None = None, examples: int | N
     settings = load_settings(Settings, folder / "settings.yaml")
     page = out or run.report
     shown = settings.report.examples if examples is None else examples
-    write_report(report_data(run, without_models(manifest, stale), settings, shown, stale), page)
+    data = report_data(run, without_models(manifest, stale), settings, shown, stale)
+    write_report(data, page)
+    if figures is not None:
+        # imported late, as the page does: matplotlib takes most of a second to import
+        from spavl.report.paper import write_figures
+
+        write_figures(data, figures, width_mm=settings.report.figure_width, font=settings.report.figure_font)
     return page
 
 

@@ -100,7 +100,7 @@ def _sources(metrics: Sequence[MeasuredMetric]) -> list[tuple[ExampleKind, Measu
 
 
 def _ranked(tables: Mapping[str, Path], metric: MeasuredMetric, shown: str) -> tuple[str, dict[str, Path]]:
-    """SQL of items with their rank, and the tables that it names: 0 broken, 1 repaired, 2 right, 3 failing, 4 unread."""
+    """SQL of items with their rank, and its tables: 0 broken, 1 repaired, 2 right, 3 failing, 4 unread."""
     first = next(iter(tables))
     column, wanted = metric.column, "< 0.5" if metric.better == "lower" else ">= 0.5"
     is_good = [f"CAST({name}.{column} AS DOUBLE) {wanted}" for name in ("before", "after")]

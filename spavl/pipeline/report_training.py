@@ -12,6 +12,7 @@ from spavl.pipeline.curves import log_lines
 from spavl.report.summary_data import TrainingShown, Validated
 from spavl.run import Run
 
+
 def validations(run: Run) -> Iterator[Validated]:
     """What trainings measured on their way, where they looked at all three: unsafe answers, over-refusal and skill.
 

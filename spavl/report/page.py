@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from spavl.atomic import write_text
-from spavl.errors import MissingExtra
+from spavl.errors import MissingExtra, RunError
 from spavl.report import control_phrases, numbers, phrases, summary_phrases
 from spavl.report.cost_data import total_of
 from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData
@@ -20,6 +20,7 @@ from spavl.report.frontier import frontier_points
 from spavl.report.heat import heat_map
 from spavl.report.pictures import Inlined, inline
 from spavl.report.tones import colour_of
+from spavl.report.twins import BEGINS, MARK, as_json, as_markdown
 from spavl.report.verdict import axis_changes
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -85,18 +86,38 @@ def check_report_packages() -> None:
 
 
 def write_report(report: ReportData, path: Path) -> Path:
-    """Write the page as one self-contained HTML file, atomically. Returns its path.
+    """Write the page as one self-contained HTML file, and its twins in Markdown and JSON beside it. Returns its path.
 
     Args:
         report: what the page shows.
-        path: the file.
+        path: the file of the page; the twins have its name with `.md` and `.json`.
 
     Raises:
         MissingExtra: Matplotlib is not installed.
-        RunError: the file cannot be written.
+        RunError: a file cannot be written, or what has the name of a twin is none.
     """
-    write_text(path, render(report))
+    markdown, plain = twins_of(path)
+    page = render(report)
+    write_text(path, page)
+    write_text(markdown, as_markdown(report))
+    write_text(plain, as_json(report))
     return path
+
+
+def twins_of(path: Path) -> tuple[Path, Path]:
+    """The files of the twins of a page: Markdown and JSON.
+
+    Args:
+        path: the file of the page.
+
+    Raises:
+        RunError: there is a file of that name that is no report, such as your own notes.
+    """
+    for twin, begins in ((path.with_name(f"{path.stem}.md"), MARK), (path.with_name(f"{path.stem}.json"), BEGINS)):
+        if twin == path or (twin.is_file() and not twin.read_text("utf-8", "replace").startswith(begins)):
+            raise RunError("The report's twin would replace this file, which is no report", where=str(twin),
+                           try_="name the page otherwise with `--out`, such as `report.html`")  # fmt: skip
+    return path.with_name(f"{path.stem}.md"), path.with_name(f"{path.stem}.json")
 
 
 def render(report: ReportData) -> str:

@@ -37,13 +37,13 @@ MM = 72 / 25.4
 """Points of a millimetre."""
 NAMES = (
     "ink", "muted", "line", "base", "control", "harm", "benign", "card", "accent", "aligned-1", "aligned-2",
-    "aligned-3", "aligned-4", "aligned-5",
+    "aligned-3", "aligned-4", "aligned-5", "gain", "loss",
 )  # fmt: skip
 """Names of the colours, those of the variables in `palette.css`."""
 PLACEHOLDERS = {name: f"#0000{16 + place:02x}" for place, name in enumerate(NAMES)}
 ON_PAPER = dict(
     zip(NAMES, ("#1d2129", "#4a505c", "#d9d9d6", "#8a6d3b", "#71767f", "#b5473c", "#9db392", "#ffffff", "#0b6e69",
-                "#0b6e69", "#4b4fa6", "#8b3d77", "#2f6da8", "#5b7a1f"), strict=True)
+                "#0b6e69", "#4b4fa6", "#8b3d77", "#2f6da8", "#5b7a1f", "#3f7fbf", "#d98324"), strict=True)
 )  # fmt: skip
 """The same on paper: those of the light page."""
 Font = Literal["serif", "sans"]

@@ -105,7 +105,8 @@ def frontier(shown: Frontier, sheet: Sheet = PAGE) -> str:
             colour = sheet.colour(point.tone)
             axes.plot(point.x[1:], [point.y[0]] * 2, color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
             axes.plot([point.x[0]] * 2, point.y[1:], color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
-            axes.plot(point.x[0], point.y[0], "o", markersize=9, color=colour, mec=sheet.colour("card"), mew=1, zorder=4)
+            edge = sheet.colour("card")
+            axes.plot(point.x[0], point.y[0], "o", markersize=9, color=colour, mec=edge, mew=1, zorder=4)
             axes.annotate(visible(point.label), (point.x[0], point.y[0]), *_beside(point, models),
                           textcoords="offset points", color=colour, fontsize=10, fontweight="bold")  # fmt: skip
         _frame(axes, found, shown.across, shown.upwards)
