@@ -107,7 +107,7 @@ def frontier(shown: Frontier, sheet: Sheet = PAGE) -> str:
             axes.plot([point.x[0]] * 2, point.y[1:], color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
             edge = sheet.colour("card")
             axes.plot(point.x[0], point.y[0], "o", markersize=9, color=colour, mec=edge, mew=1, zorder=4)
-            axes.annotate(visible(point.label), (point.x[0], point.y[0]), *_beside(point, models),
+            axes.annotate(visible(point.label), (point.x[0], point.y[0]), *_name_place(point, models),
                           textcoords="offset points", color=colour, fontsize=10, fontweight="bold")  # fmt: skip
         _frame(axes, found, shown.across, shown.upwards)
         return sheet.finish(
@@ -124,7 +124,7 @@ def _draw_trails(axes: Axes, found: Sequence[FrontierPoint], sheet: Sheet) -> No
                   alpha=0.7, zorder=2)  # fmt: skip
 
 
-def _beside(point: FrontierPoint, models: Sequence[FrontierPoint]) -> tuple[tuple[float, float]]:
+def _name_place(point: FrontierPoint, models: Sequence[FrontierPoint]) -> tuple[tuple[float, float]]:
     """Where the name of a model stands: below its dot where another one is close above, else above, to the left."""
     above = any(p is not point and 0 <= p.y[0] - point.y[0] < 0.12 and abs(p.x[0] - point.x[0]) < 0.08 for p in models)
     return ((-10 - 5.6 * len(point.label), -16 if above else 9),)
@@ -137,8 +137,8 @@ def _frame(axes: Axes, found: Sequence[FrontierPoint], across: str, upwards: str
         low, high = min(map(min, places)), max(map(max, places))
         room = max(0.01, 0.12 * (high - low))
         set_limits(max(-0.02, low - room), min(high + room, 1 + 0.04 * (high - low + room)))
-    axes.set_xlabel(across)
-    axes.set_ylabel(upwards)
+    axes.set_xlabel(visible(across))
+    axes.set_ylabel(visible(upwards))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
         axis.set_major_formatter(lambda at, _: f"{100 * at:.3g}" if -0.001 < at < 1.001 else "")

@@ -17,6 +17,8 @@ AXIS_WORDS: Mapping[str, tuple[str, str]] = {
     "skill": ("has better skills", "has worse skills"),
 }
 """What an improvement on an axis is called, and the opposite."""
+HANDLED = ("handles requests better", "handles requests worse")
+"""The same of over-refusal where more is better, as of pairs handled rightly: unsafe answers are in it too."""
 SKILLS = ("helpfulness", "skill")
 """Axes on which a loss by the margin is to be ruled out."""
 
@@ -118,15 +120,15 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
         return f"Nothing is shown of {model.label}: it was not compared with {base.label} on the same items."
     changes, tests = [change for own in by_axis.values() for change in own], len(corrected_p(data))
     first = [own[0] for own in by_axis.values()]
-    good = [f"{AXIS_WORDS[c.metric.axis][0]} ({_moved(c, base)})" for c in first if c.word == "better"]
-    bad = [f"{AXIS_WORDS[c.metric.axis][1]} ({_moved(c, base)})" for c in changes if c.word == "worse"]
+    good = [f"{_called(c)[0]} ({_moved(c, base)})" for c in first if c.word == "better"]
+    bad = [f"{_called(c)[1]} ({_moved(c, base)})" for c in changes if c.word == "worse"]
     kept = [axis for axis, own in by_axis.items() if own[0].word == "kept" and all(c.kept for c in own)]
-    told = [
+    settled = [
         *kept,
         *(c.metric.axis for c in first if c.word == "better"),
         *(c.metric.axis for c in changes if c.word == "worse"),
     ]
-    unsure = [next((c for c in own if c.word == "open"), own[0]) for axis, own in by_axis.items() if axis not in told]
+    unsure = [next((c for c in own if c.word == "open"), own[0]) for axis, own in by_axis.items() if axis not in settled]
     if kept:
         good.append(f"keeps its {_listed(kept)} within {_margin(data)}")
     if not good and not bad:
@@ -135,6 +137,11 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
     among = f" after correction for {tests} tests" if tests > 1 else ""
     rest = f"; not shown{among}: {_open(unsure)}" if unsure else ""
     return f"{model.label} {_listed(good or bad)}{but}{rest}."
+
+
+def _called(change: AxisChange) -> tuple[str, str]:
+    turned = change.metric.axis == "over-refusal" and change.metric.better == "higher"
+    return HANDLED if turned else AXIS_WORDS[change.metric.axis]
 
 
 def _moved(change: AxisChange, base: ModelShown) -> str:
