@@ -42,7 +42,7 @@ HEAVY = {
     "peft": TORCH,
     "accelerate": TORCH,
     "safetensors": TORCH,
-    "matplotlib": ("report/figures.py",),
+    "matplotlib": ("report/*figure*.py", "report/sheet.py"),
     "datasets": ("align/*.py", "preferences/sources.py", "dataset/collect/hub.py"),
     "duckdb": ("tables/query.py",),
     "datasketch": ("dataset/near_duplicates.py", "similarity/texts.py"),
@@ -72,7 +72,7 @@ OPTIONAL = (
     "fastapi", "starlette", "uvicorn", "python_multipart",
 )  # fmt: skip
 """Packages that the base install lacks."""
-OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py", "review/app.py", "review/serve.py")
+OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/*figure*.py", "report/sheet.py", "report/paper.py", "review/app.py", "review/serve.py")
 """Modules that import one of them at once."""
 
 

@@ -292,12 +292,19 @@ def report(
     folder: RunFolder,
     out: Annotated[Path | None, typer.Option(help="The page to write. Default: report.html in the run folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many examples.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure as SVG and PDF, for a paper.", show_default=False)
+    ] = None,
 ) -> None:
-    """Write the report of a run, or of a dataset that was built: one self-contained HTML page."""
+    """Write the report of a run, or of a dataset that was built: one self-contained HTML page.
+
+    The same numbers stand beside it as Markdown and JSON.
+    """
     from spavl.pipeline.report import write_run_report
 
-    page = write_run_report(folder, out=out, examples=limit)
-    _print_next(f"Report: {page}", "open it in a browser; it needs nothing but itself")
+    page = write_run_report(folder, out=out, examples=limit, figures=figures)
+    made = f"Report: {page}, and {page.stem}.md and {page.stem}.json beside it"
+    _print_next(f"{made}; figures: {figures}" if figures else made, "open it in a browser; it needs nothing but itself")
 
 
 @app.command(epilog="Example: [bold]spavl settings align.loss[/bold]")

@@ -175,7 +175,8 @@ class Session:
         with self.run.stage(name) as counts:
             yield counts
         after = _spent(self.store)
-        self.run.note(spent={name: {what: after[what] - before[what] for what in after}})
+        spent = {what: after[what] - before[what] for what in after}
+        self.run.note(spent={name: {k: v for k, v in spent.items() if v or k not in SEEN_HERE}})
 
     def free(self) -> None:
         """Free the open model and its weights."""
@@ -191,6 +192,10 @@ class Session:
             ModelError: the model is not there, or is a class outside spavl and `allow_code` is off.
         """
         return self.pool.model(spec)
+
+
+SEEN_HERE = ("earlier_tokens", "earlier_cost", "call_seconds")
+"""What of a stage's calls is known only where this process asked; under Ray it stays unknown, and is not 0."""
 
 
 def never_reached(settings: Settings) -> str:
@@ -213,5 +218,6 @@ def never_reached(settings: Settings) -> str:
 def _spent(store: CallStore) -> dict[str, float]:
     return {
         "calls": store.calls, "stored": store.hits, "tokens": store.tokens + store.found_tokens,
-        "cost": store.cost + store.found_cost,
+        "cost": store.cost + store.found_cost, "earlier_tokens": store.found_tokens, "earlier_cost": store.found_cost,
+        "call_seconds": round(store.seconds, 3),
     }  # fmt: skip

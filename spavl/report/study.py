@@ -65,7 +65,7 @@ def _figure(measure: MeasureShown, shown: StudyShown) -> str:
     # imported late: matplotlib is optional, and takes most of a second to import
     from spavl.report import study_figures
 
-    return study_figures.arms(measure)
+    return study_figures.of_measure(measure, shown.axis_label)
 
 
 def _by_axis(measures: Sequence[MeasureShown]) -> list[MeasureShown]:

@@ -206,8 +206,6 @@ class StudyShown:
     """What it found, in a sentence."""
     axis_label: str = ""
     """What the places of arms are, such as `pairs`; empty where they have none."""
-    logarithmic: bool = False
-    """Whether the axis is."""
     claims: tuple[ClaimShown, ...] = ()
     """Claims that it is about."""
     measures: tuple[MeasureShown, ...] = ()

@@ -88,7 +88,7 @@ def study_shown(study: Path, level: float = LEVEL) -> StudyShown:
     shown = StudyShown(
         title=settings.title or asks, kind=settings.kind, question=how, lead="", facts=_facts(settings, results),
         level=level, settings=(study / SETTINGS).read_text("utf-8"), failures=_failures(study),
-        trainings=tuple(_trainings(results)),
+        trainings=tuple(_trainings(results)), axis_label="pairs" if isinstance(settings, ScaleStudy) else "",
     )  # fmt: skip
     if isinstance(settings, LongitudinalStudy):
         found = drifts(study, results, level=level)
