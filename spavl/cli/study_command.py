@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from spavl.config.study import LongitudinalStudy
+    from spavl.progress import Progress
     from spavl.study.check import StudyCheck
     from spavl.study.results import Result
     from spavl.study.run import StudyMade
@@ -35,7 +37,7 @@ def study(
     """Train and evaluate many variants that differ in one thing: data scale, sources, questions, freezing, methods."""
     from spavl.cli.terminal import err, print_json
     from spavl.cli.terminal import out as console
-    from spavl.config.study import load_study
+    from spavl.config.study import LongitudinalStudy, load_study
     from spavl.progress import TerminalProgress
     from spavl.study.check import check_study
     from spavl.study.run import prepare_study, run_study
@@ -45,6 +47,11 @@ def study(
     opened = [(load_study(file, overrides), file) for file in files]  # all mistakes before any work
     status, shown = 0, []
     for settings, file in opened:
+        if isinstance(settings, LongitudinalStudy):
+            said, lost = _longitudinal(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
+            shown.append(said)
+            status = 3 if lost else status
+            continue
         plan = prepare_study(settings, file, progress, allow_code=allow_code, build=not check)
         if check:
             checked = check_study(plan, progress)
@@ -70,6 +77,29 @@ def _files_and_overrides(words: list[str]) -> tuple[list[Path], list[str]]:
     if not files:
         raise typer.BadParameter("name a study file, such as settings/studies/mini-scale.yaml", param_hint="STUDY.yaml")
     return files, overrides
+
+
+def _longitudinal(
+    study: LongitudinalStudy, file: Path, progress: Progress, *, check: bool, allow_code: bool, quiet: bool
+) -> tuple[dict[str, Any], int]:
+    """Ask the models of a longitudinal study, or tell what would be asked. Returns plain data and the calls lost."""
+    from spavl.cli.terminal import say
+    from spavl.plural import plural
+    from spavl.study.longitudinal import plan_longitudinal, run_longitudinal
+
+    if check:
+        plan = plan_longitudinal(study, file, allow_code=allow_code)
+        if not quiet:
+            say("\n".join(plan.lines()))
+            say(f"\nNothing was asked.\nNext:   `spavl study {file}`")
+        return plan.as_plain_data(), 0
+    made = run_longitudinal(study, file, progress, allow_code=allow_code)
+    if not quiet:
+        say(f"\n{plural(made.asked, 'call')} made, {made.stored:,} answered from the store.")
+        if made.lost:
+            say(f"{plural(made.lost, 'call')} failed; the same command again asks for what failed.")
+        say(f"Results: {made.folder / 'results.parquet'}\nNext:   open {made.page}")
+    return made.as_plain_data(), made.lost
 
 
 def _print_study(made: StudyMade) -> None:

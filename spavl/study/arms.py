@@ -180,7 +180,7 @@ def domains(source: StudySource) -> dict[str, tuple[str, ...]]:
     if len(found) < 2:
         raise SettingsError(f"The pairs are of {plural(len(found), 'domain')}, so none can be left out",
                             where="leave_out: domains",
-                            try_="name groups of subcategories: `leave_out: {GROUP: [SUBCATEGORY, SUBCATEGORY]}`")  # fmt: skip
+                            try_="name groups of subcategories: `leave_out: {GROUP: [SUBCATEGORY, …]}`")  # fmt: skip
     return {domain: tuple(leaves) for domain, leaves in found.items()}
 
 
@@ -257,8 +257,8 @@ def _changes(tree: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def _of_one_mix(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
-    """The arms, of which those that choose by responder, question or subcategory have as large a share of harmless pairs as the
-    whole dataset has, so that they differ in nothing else."""
+    """The arms, of which those that choose by responder, question or subcategory have as large a share of harmless
+    pairs as the whole dataset has, so that they differ in nothing else."""
     share = benign_share(source.dataset().rows)
     if share is None:
         return list(arms)

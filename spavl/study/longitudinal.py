@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from spavl.atomic import write_text
 from spavl.config.study import LongitudinalStudy
 from spavl.errors import DataError
-from spavl.pipeline.evaluate import evaluate
+from spavl.pipeline.evaluate import evaluate, open_benchmarks
 from spavl.pipeline.measured_metrics import measured_metrics
 from spavl.pipeline.session import Session
+from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
 from spavl.study.cohorts import by_cohort
 from spavl.study.page import SETTINGS, write_page
 from spavl.study.results import Result, write_results
-from spavl.study.source import settings_of
+from spavl.study.source import folder_of, settings_of
 
 RUN = "run"
 """Run folder of the models' answers, in the study's folder."""
@@ -42,35 +44,97 @@ class LongitudinalMade:
     page: Path
     """The study's page."""
 
+    def as_plain_data(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {
+            "name": self.folder.resolve().name, "kind": "longitudinal", "asked": self.asked, "stored": self.stored,
+            "lost": self.lost, "page": str(self.page), "results": [asdict(one) for one in self.results],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongitudinalPlan:
+    """What a longitudinal study would ask."""
+
+    name: str
+    """Name of the study."""
+    models: tuple[str, ...]
+    """The models."""
+    items: int
+    """Items of all benchmarks."""
+    dated: int
+    """Of these, items that say when they joined."""
+    periods: int
+    """Dates on which items joined."""
+
+    def lines(self) -> list[str]:
+        """The numbers as sentences."""
+        return [
+            f"{plural(self.items, 'item')}, {self.dated:,} of them with a date, of {plural(self.periods, 'date')}.",
+            f"{plural(len(self.models), 'model')} answer all of them; what is stored is not asked again.",
+        ]
+
+    def as_plain_data(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return asdict(self)
+
+
+def plan_longitudinal(study: LongitudinalStudy, file: Path, *, allow_code: bool = False) -> LongitudinalPlan:
+    """What a longitudinal study would ask. Nothing is asked.
+
+    Args:
+        study: its settings.
+        file: its file, from whose folder settings are named.
+        allow_code: run Python classes of the user's own.
+
+    Raises:
+        DataError: no item says when it joined its benchmark.
+        SpavlError: the benchmarks cannot be opened.
+    """
+    folder = folder_of(study, file)
+    settings = settings_of(study, file).model_copy(update={"out": str(folder / RUN)})
+    with Session(settings, NoProgress(), allow_code=allow_code, look_only=True) as session:
+        items = [item for benchmark in open_benchmarks(session) for item in benchmark.items]
+    dates = [item.added for item in items if item.added]
+    if not dates:
+        raise _undated(study)
+    return LongitudinalPlan(name=folder.resolve().name, models=study.models, items=len(items), dated=len(dates),
+                            periods=len(set(dates)))  # fmt: skip
+
 
 def run_longitudinal(
-    study: LongitudinalStudy, file: Path, folder: Path, progress: Progress | None = None, *, allow_code: bool = False
+    study: LongitudinalStudy, file: Path, progress: Progress | None = None, *, allow_code: bool = False
 ) -> LongitudinalMade:
     """Ask the models what they were not asked yet, and write their rates by the date of the items.
 
     Args:
         study: its settings.
         file: its file, from whose folder settings are named.
-        folder: of the study.
         progress: shows bars.
         allow_code: run Python classes of the user's own.
 
     Raises:
-        DataError: no item says when it joined its benchmark.
+        DataError: no item says when it joined its benchmark; nothing was asked.
         SpavlError: the models cannot be asked.
     """
+    folder = folder_of(study, file)
     settings = settings_of(study, file).model_copy(update={"out": str(folder / RUN)})
     with Session(settings, progress or NoProgress(), allow_code=allow_code) as session:
+        if not any(item.added for benchmark in open_benchmarks(session) for item in benchmark.items):
+            raise _undated(study)
         scores = evaluate(session, models=study.models)
         asked, stored = session.store.calls, session.store.hits
     results = list(rates_by_date(Run(folder / RUN), study, folder.resolve().name))
-    if not results:
-        raise DataError("No item of these benchmarks says when it joined", where=f"benchmarks of {study.settings}",
-                        try_="a benchmark of kind `file` whose rows have `added`, a date such as 2026-11-27")  # fmt: skip
     write_text(folder / SETTINGS, yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False))
     write_results(folder, results)
     page = write_page(folder, level=settings.evaluate.level)
     return LongitudinalMade(folder=folder, results=results, asked=asked, stored=stored, lost=scores.failed, page=page)
+
+
+def _undated(study: LongitudinalStudy) -> DataError:
+    return DataError("No item of these benchmarks says when it joined",
+                     where=f"`evaluate.benchmarks` of {study.settings or study.run}",
+                     try_="a benchmark of kind `file` whose rows have `added`, a date such as 2026-11-27")  # fmt: skip
 
 
 def rates_by_date(run: Run, study: LongitudinalStudy, name: str) -> Iterator[Result]:

@@ -25,7 +25,7 @@ from spavl.study.page import write_page
 from spavl.study.plan import WORLD, PlannedBase, PlannedTraining, StudyPlan, plan_study, waves
 from spavl.study.processes import in_processes
 from spavl.study.results import Result, write_results
-from spavl.study.source import build_pairs, open_source
+from spavl.study.source import build_pairs, folder_of, open_source
 from spavl.study.training import Made, TrainingTask, asked_of, is_evaluated, make_training
 
 SETTINGS, FACTS = "study.yaml", "study.json"
@@ -69,16 +69,6 @@ class StudyMade:
         """What `study.json` holds, with all results, as JSON has them."""
         facts = json.loads((self.folder / FACTS).read_text("utf-8"))
         return {**facts, "results": [asdict(one) for one in self.results]}
-
-
-def folder_of(study: StudySettings, file: Path) -> Path:
-    """The folder of a study.
-
-    Args:
-        study: its settings.
-        file: its file, whose name it takes unless the settings name a folder.
-    """
-    return Path(study.out) if study.out is not None else Path("studies") / file.stem
 
 
 def prepare_study(

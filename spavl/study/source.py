@@ -92,6 +92,16 @@ def build_pairs(source: StudySource, progress: Progress) -> None:
         build(session)
 
 
+def folder_of(study: StudyCommon, file: Path) -> Path:
+    """The folder of a study.
+
+    Args:
+        study: its settings.
+        file: its file, whose name it takes unless the settings name a folder.
+    """
+    return Path(study.out) if study.out is not None else Path("studies") / file.stem
+
+
 def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -> StudySource:
     """The run that a study is about, with its settings as the study changes them.
 
@@ -136,3 +146,17 @@ def settings_of(study: StudyCommon, file: Path) -> Settings:
     return settings
 
 
+def _settings_tree(named: str, file: Path) -> tuple[dict[str, Any], str]:
+    """What a settings file holds, with the files that it includes, and where it lies."""
+    path = file.parent / named
+    if not path.is_file() and named in SHIPPED:
+        return _shipped(named), named
+    if not path.is_file():
+        raise SettingsError(f"There is no settings file `{path}`", where=f"`settings` of {file}",
+                            try_=f"name it from the study's folder; these ship: {', '.join(SHIPPED)}")  # fmt: skip
+    return include(read_yaml(path), path, read_yaml), str(path)
+
+
+def _shipped(named: str) -> dict[str, Any]:
+    with as_file(files("spavl") / "data" / f"{named}.yaml") as path:
+        return read_yaml(path)
