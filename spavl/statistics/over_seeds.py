@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -118,10 +119,15 @@ class Variances:
         """Variances of the mean, equally probable, given how much the seeds differed."""
         if self.count < 2:
             return np.full(1, self.items)
-        half = (self.count - 1) / 2
-        chi_squares = 2 * gammaincinv(half, (np.arange(NODES) + 0.5) / NODES)
-        own = self.seeds * (self.count - 1) / chi_squares - self.residual
+        own = self.seeds * (self.count - 1) / _chi_squares(self.count - 1) - self.residual
         return self.items + np.clip(own, 0.0, self.most)
+
+
+@cache
+def _chi_squares(degrees: int) -> np.ndarray:
+    """Equally probable values of a chi-square variable, [nodes]."""
+    values: np.ndarray = 2 * gammaincinv(degrees / 2, (np.arange(NODES) + 0.5) / NODES)
+    return values
 
 
 def pooled(
@@ -153,7 +159,8 @@ def pooled(
     low, spread = _bounds(_filled(table, 0.0), groups, level)
     high, _ = _bounds(_filled(table, 1.0), groups, level) if unread else (low, spread)
     value = float(np.mean(read)) if read else None
-    return Pooled(value, low[0], high[1], len(table), len(items), unread, spread)
+    least, most = min(low[0], high[0]), max(low[1], high[1])
+    return Pooled(value, least, most, len(table), len(items), unread, spread)
 
 
 def pooled_difference(
@@ -196,9 +203,10 @@ def pooled_difference(
     down, up = (_cautious(values, groups, level) for values in (falls, rises))
     least, most = float(falls.mean()), float(rises.mean())
     p = max(down.p(least), up.p(most)) if least * most > 0 else 1.0
+    half = max(down.quantile(level), up.quantile(level))
     return PooledDifference(
-        difference, max(-1.0, least - down.quantile(level)), min(1.0, most + up.quantile(level)), p, len(first),
-        len(items), unread, _between(down), max(down.error, up.error),
+        difference, max(-1.0, least - half), min(1.0, most + half), p, len(first), len(items), unread, _between(down),
+        max(down.error, up.error),
     )  # fmt: skip
 
 
@@ -269,7 +277,7 @@ def _bounds(values: np.ndarray, groups: Sequence[Hashable], level: float) -> tup
     else:
         capped = Variances(min(parts.items, mean * (1 - mean) / copies), parts.seeds, parts.residual, seeds, parts.most)
         half = capped.quantile(level) / float(ndtri((1 + level) / 2))
-        effective = min(float(n * seeds), mean * (1 - mean) / half**2)
+        effective = min(float(n * seeds), mean * (1 - mean) / max(half**2, ROUNDING))
     return wilson(mean * effective, effective, level=level), _between(parts)
 
 
