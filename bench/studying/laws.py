@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bench.measures import Measure, run
-from spavl.statistics.over_seeds import pooled, pooled_difference
+from spavl.statistics.over_seeds import difference_table, pooled_table
 from spavl.statistics.scaling import ScalingFit, fit_rates
 from spavl.statistics.scaling_errors import rates_of_tables
 from spavl.statistics.scaling_grid import fit_grid, grid
@@ -45,7 +45,7 @@ BOOTSTRAPPED, RESAMPLES = 150, 199
 """Curves and resamples of the bootstrap that is compared."""
 DRAWS = 1_000
 """Draws of each setting of rates and differences over seeds."""
-POINT_TWO = 0.95
+LEVEL = 0.95
 """Level of all intervals."""
 
 
@@ -147,7 +147,7 @@ def fitted(rates: np.ndarray, by_seed: float, random: np.random.Generator) -> tu
     """
     items = int(random.integers(ITEMS[0], ITEMS[1] + 1))
     drawn = outcomes(rates, items, by_seed, random)
-    return fit_rates(rates_of_tables(SIZES, list(drawn), np.arange(items)), level=POINT_TWO), drawn
+    return fit_rates(rates_of_tables(SIZES, list(drawn), np.arange(items)), level=LEVEL), drawn
 
 
 def known_knees(curves: int, random: np.random.Generator) -> Iterator[Measure]:
@@ -278,10 +278,11 @@ def over_seeds(draws: int, random: np.random.Generator) -> Iterator[Measure]:
 def _rate_coverage(
     seeds: int, clusters: int, size: int, rate: float, by_seed: float, draws: int, random: np.random.Generator
 ) -> tuple[float, float]:
-    groups = {str(item): item // size for item in range(clusters * size)}
+    member = np.repeat(np.arange(clusters), size)
     hits, width = 0, 0.0
     for _ in range(draws):
-        found = pooled(_runs(_latent(seeds, clusters, size, by_seed, random) < ndtri(rate)), groups, level=POINT_TWO)
+        drawn = (_latent(seeds, clusters, size, by_seed, random) < ndtri(rate)).astype(float)
+        found = pooled_table(drawn, member, level=LEVEL)
         hits, width = hits + (found.low <= rate <= found.high), width + found.high - found.low
     return hits / draws, width / draws
 
@@ -296,26 +297,22 @@ def _latent(seeds: int, clusters: int, size: int, by_seed: float, random: np.ran
     return drawn
 
 
-def _runs(values: np.ndarray) -> list[dict[str, float]]:
-    return [{str(item): float(value) for item, value in enumerate(row)} for row in values]
-
-
 def _differences(draws: int, random: np.random.Generator) -> Iterator[Measure]:
     hits: dict[str, float] = {}
     false: dict[str, float] = {}
     for seeds, (clusters, size), pair, by_seed in product(
         (2, 3, 5), ((265, 1), (60, 5)), ((0.02, 0.02), (0.3, 0.3), (0.3, 0.2)), (0.0, 0.01, 0.05)
     ):
-        groups = {str(item): item // size for item in range(clusters * size)}
+        member = np.repeat(np.arange(clusters), size)
         covered = wrong = 0
         for _ in range(draws // 2):
             item = np.sqrt(0.5) * random.standard_normal((1, clusters * size))
             one, two = (
                 np.sqrt(0.5) * _latent(seeds, clusters, size, by_seed, random) + item < ndtri(rate) for rate in pair
             )
-            found = pooled_difference(_runs(one), _runs(two), groups, level=POINT_TWO)
+            found = difference_table(two.astype(float) - one, member, level=LEVEL)
             covered += found.low <= pair[1] - pair[0] <= found.high
-            wrong += pair[0] == pair[1] and found.p <= 1 - POINT_TWO
+            wrong += pair[0] == pair[1] and found.p <= 1 - LEVEL
         setting = f"{seeds} seeds, {clusters} × {size} items, {pair[0]:.0%} and {pair[1]:.0%}, {by_seed:.0%} by seed"
         hits[setting] = covered / (draws // 2)
         if pair[0] == pair[1]:

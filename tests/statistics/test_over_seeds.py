@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from spavl.statistics.intervals import clustered_rate
-from spavl.statistics.over_seeds import Variances, crossed, pooled, pooled_difference, variances_of
+from spavl.statistics.over_seeds import (
+    Variances,
+    crossed,
+    difference_table,
+    pooled,
+    pooled_difference,
+    pooled_table,
+    variances_of,
+)
 from spavl.statistics.paired import compare_paired
 
 
@@ -64,7 +72,7 @@ def test_the_variance_between_seeds_is_what_analysis_of_variance_says() -> None:
     table = random.normal(size=(4, 30)) + random.normal(size=(4, 1)) + random.normal(size=(1, 30))
     frame = DataFrame({"y": table.ravel(), "seed": np.repeat(range(4), 30), "item": np.tile(range(30), 4)})
     squares = anova_lm(ols("y ~ C(seed) + C(item)", frame).fit())["mean_sq"]
-    found = crossed(table, list(range(30)), 0.95)
+    found = crossed(table, np.arange(30), 0.95)
     assert found.seeds == pytest.approx(squares["C(seed)"] / 120)
     assert found.residual == pytest.approx(squares["Residual"] / 120)
 
@@ -129,8 +137,8 @@ def test_intervals_of_few_seeds_hold_their_level(seeds: int, rate: float, spread
     random = np.random.default_rng([seeds, 5])
     held = wrong = 0
     for _ in range(150):
-        found = pooled(runs(drawn(random, rate, seeds, 150, spread)), {})
+        one, two = (drawn(random, rate, seeds, 150, spread) for _ in range(2))
+        found = pooled_table(one, np.arange(150))
         held += found.low <= rate <= found.high
-        pair = [runs(drawn(random, rate, seeds, 150, spread)) for _ in range(2)]
-        wrong += pooled_difference(*pair, {}).p <= 0.05
+        wrong += difference_table(one - two, np.arange(150)).p <= 0.05
     assert held >= 136 and wrong <= 15

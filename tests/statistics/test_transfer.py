@@ -43,12 +43,12 @@ def test_no_failure_on_either_side_leaves_room_for_a_gap_and_unread_verdicts_lea
 def test_gaps_hold_their_level_where_seeds_differ() -> None:
     random = np.random.default_rng(2)
     held = 0
-    for _ in range(100):
+    for _ in range(60):
         rates = np.clip(0.2 + 0.05 * random.standard_normal(3), 0, 1)
         sides = [[runs(random, rate, 1, names(side, 120))[0] for rate in rates] for side in ("s", "h")]
         found = gap(*sides, {})
         held += found.low <= 0 <= found.high
-    assert held >= 90
+    assert held >= 53
 
 
 def test_domains_left_out_give_their_mean_and_what_a_new_one_would_lose() -> None:
