@@ -47,7 +47,9 @@ def test_a_knee_is_found_with_the_gains_of_each_step() -> None:
 
 def test_at_the_knee_nine_tenths_of_the_gain_have_been_had() -> None:
     left = remaining(np.array([0.0, 500.0, 1e12]), np.array([500.0, 500.0]), np.array([1.0, 3.0]))
-    assert left[:, 0] == pytest.approx(1) and left[:, 1] == pytest.approx(0.1) and left[:, 2] == pytest.approx(0, abs=1e-6)
+    assert (
+        left[:, 0] == pytest.approx(1) and left[:, 1] == pytest.approx(0.1) and left[:, 2] == pytest.approx(0, abs=1e-6)
+    )
 
 
 def test_a_rate_that_rises_is_fitted_as_one_that_falls() -> None:
@@ -74,7 +76,9 @@ def test_the_width_grows_beyond_the_data() -> None:
         (curve(np.array(SIZES, dtype=float), 0.0, 0.7, 300_000, 2.5), "beyond"),
     ],
 )  # fmt: skip
-def test_where_the_points_cannot_say_where_the_knee_is_that_is_said_with_its_reason(rates: np.ndarray, why: str) -> None:
+def test_where_the_points_cannot_say_where_the_knee_is_that_is_said_with_its_reason(
+    rates: np.ndarray, why: str
+) -> None:
     found = law(rates)
     assert not found.identifiable and found.why == why and found.reason == REASONS[found.why]
 
@@ -145,7 +149,9 @@ def test_outcomes_by_id_give_the_same_rates_as_tables_and_items_that_some_lack_a
         for size, table in zip(SIZES, made, strict=True)
     }
     one, other = size_rates(named, {}), rates_of_tables(SIZES, made, np.arange(40))
-    assert isinstance(one, SizeRates) and (one.rates == other.rates).all() and (one.correlation == other.correlation).all()
+    assert (
+        isinstance(one, SizeRates) and (one.rates == other.rates).all() and (one.correlation == other.correlation).all()
+    )
     del named[100][0]["0"]
     assert size_rates(named, {}).items == 39
     assert fit_scaling(named, {}).knee == fit_rates(size_rates(named, {})).knee
@@ -156,11 +162,16 @@ def test_outcomes_by_id_give_the_same_rates_as_tables_and_items_that_some_lack_a
 
 
 def test_items_that_are_hard_at_every_size_make_differences_more_certain_and_clusters_less() -> None:
-    same, other = tables(TRUE, items=600), [t[:, np.random.default_rng(n).permutation(600)] for n, t in enumerate(tables(TRUE, items=600))]
+    same, other = (
+        tables(TRUE, items=600),
+        [t[:, np.random.default_rng(n).permutation(600)] for n, t in enumerate(tables(TRUE, items=600))],
+    )
     widths = [fit_rates(rates_of_tables(SIZES, each, np.arange(600))).gain(1_000, 5_000) for each in (same, other)]
     assert widths[0][2] - widths[0][1] < widths[1][2] - widths[1][1]
     copies = [np.repeat(table, 5, axis=1) for table in tables(TRUE, items=100)]
-    apart, together = (rates_of_tables(SIZES, copies, member) for member in (np.arange(500), np.repeat(np.arange(100), 5)))
+    apart, together = (
+        rates_of_tables(SIZES, copies, member) for member in (np.arange(500), np.repeat(np.arange(100), 5))
+    )
     assert np.trace(together.covariance(TRUE)) > 3 * np.trace(apart.covariance(TRUE))
 
 

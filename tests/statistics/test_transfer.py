@@ -28,7 +28,7 @@ def test_a_gap_is_found_and_no_gap_is_not() -> None:
 
 
 def test_no_failure_on_either_side_leaves_room_for_a_gap_and_unread_verdicts_leave_more() -> None:
-    seen, heldout = ([{name: 0.0 for name in names(side, 60)} for _ in range(3)] for side in ("s", "h"))
+    seen, heldout = ([dict.fromkeys(names(side, 60), 0.0) for _ in range(3)] for side in ("s", "h"))
     found = gap(seen, heldout, {})
     assert found.difference == 0 and found.low < -0.01 and found.high > 0.01 and found.p == 1.0
     heldout[0] = dict.fromkeys(heldout[0], None)

@@ -138,7 +138,10 @@ def test_each_kind_of_study_has_the_claims_of_the_paper() -> None:
     freeze = claims(f"kind: freeze\n{head}", "as-set", "no-projector", "vision-full")
     assert [(one.better, one.than) for one in freeze] == [("as-set", ("no-projector",))]
     method = claims(
-        f"kind: method\n{head}arms:\n  dpo: {{}}\n  ppo: {{method: ppo}}\n  ipo: {{loss.kind: ipo}}\n", "dpo", "ppo", "ipo"
+        f"kind: method\n{head}arms:\n  dpo: {{}}\n  ppo: {{method: ppo}}\n  ipo: {{loss.kind: ipo}}\n",
+        "dpo",
+        "ppo",
+        "ipo",
     )
     assert [(one.better, one.than, one.axis) for one in method] == [("ppo", ("dpo",), "skill")]
 

@@ -49,7 +49,9 @@ def test_the_model_before_training_is_no_arm_and_keys_tell_metrics_apart(study) 
 def test_arms_of_the_same_trainings_are_told(study, tmp_path) -> None:
     copy = tmp_path / "same"
     copy.symlink_to(study, target_is_directory=True)
-    results = [replace(one, training=str(one.seed)) if one.arm in ("100", "1000") else one for one in read_results(study)]
+    results = [
+        replace(one, training=str(one.seed)) if one.arm in ("100", "1000") else one for one in read_results(study)
+    ]
     (tmp_path / "own").mkdir()
     write_results(tmp_path / "own", results)
     arms = next(iter(measured(copy, read_results(tmp_path / "own"))))
