@@ -18,7 +18,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from bench.measures import Measure, run
-from spavl.statistics.over_seeds import pooled, pooled_difference
+from spavl.statistics.intervals import LEVEL
+from spavl.statistics.over_seeds import difference_table, pooled_table
 from spavl.statistics.scaling import ScalingFit, fit_rates
 from spavl.statistics.scaling_errors import rates_of_tables
 from spavl.statistics.scaling_grid import fit_grid, grid
@@ -39,14 +40,14 @@ BY_ITEM = 0.3
 """Share of the latent variance that is the item's own: the same items are hard at every size."""
 BY_SEED = (0.0, 0.01, 0.04)
 """Shares that are the seed's: at a rate of 30 % no, 3.5 and 7 points of standard deviation between seeds."""
+MUCH = 0.15
+"""The same of noise: 13 points."""
 TOGETHER = 0.5
 """Part of that which a seed has at every size, for its subsets are nested."""
 BOOTSTRAPPED, RESAMPLES = 150, 199
 """Curves and resamples of the bootstrap that is compared."""
-DRAWS = 1_000
+DRAWS = 1_500
 """Draws of each setting of rates and differences over seeds."""
-POINT_TWO = 0.95
-"""Level of all intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def fitted(rates: np.ndarray, by_seed: float, random: np.random.Generator) -> tu
     """
     items = int(random.integers(ITEMS[0], ITEMS[1] + 1))
     drawn = outcomes(rates, items, by_seed, random)
-    return fit_rates(rates_of_tables(SIZES, list(drawn), np.arange(items)), level=POINT_TWO), drawn
+    return fit_rates(rates_of_tables(SIZES, list(drawn), np.arange(items)), level=LEVEL), drawn
 
 
 def known_knees(curves: int, random: np.random.Generator) -> Iterator[Measure]:
@@ -160,13 +161,18 @@ def known_knees(curves: int, random: np.random.Generator) -> Iterator[Measure]:
         _count(tally, truth, law, kind.__name__, by_seed)
         if law.identifiable:
             widths.append(law.knee[2] / law.knee[1])
-    how = f"{curves:,} curves, half steep, half shallow; {SEEDS} seeds, {ITEMS[0]}–{ITEMS[1]} items, sizes 100 to 90,000"
+    how = (
+        f"{curves:,} curves, half steep, half shallow; {SEEDS} seeds, {ITEMS[0]}–{ITEMS[1]} items, sizes 100 to 90,000"
+    )
     for what, name in (("knee", "knee, all curves"), ("named", "knee, where it is named")):
         yield Measure(f"scaling law, {name}: interval covers", tally.percent(what), 93.5, "%", "higher", how)
     for kind, by_seed in product(kinds, BY_SEED):
-        share = tally.percent(f"identifiable {kind.__name__} {by_seed}")
-        yield Measure(f"scaling law, {kind.__name__}, {100 * by_seed:g} % of latent variance by seed: knee named", share,
-                      None, "%", "higher", f"covered where named: {tally.percent(f'named {kind.__name__} {by_seed}')} %")  # fmt: skip
+        own = f"{kind.__name__} {by_seed}"
+        yield Measure(
+            f"scaling law, {kind.__name__}, {100 * by_seed:g} % of latent variance by seed: knee named",
+            tally.percent(f"identifiable {own}"), None, "%", "higher",
+            f"covered where named: {tally.percent(f'named {own}')} %",
+        )  # fmt: skip
     factor = round(float(np.median(widths)), 2)
     yield Measure("scaling law: upper over lower bound of a named knee", factor, None, "", "lower", "median")
     for what in ("rate at 5,000", "gain 1,000 → 10,000", "gain 10,000 → 30,000"):
@@ -194,42 +200,58 @@ def _count(tally: Tally, truth: Truth, law: ScalingFit, kind: str, by_seed: floa
 def no_knees(curves: int, random: np.random.Generator) -> Iterator[Measure]:
     """Curves that have no knee to be found: flat ones, ones that are noise, and pure power laws."""
     sizes = np.array(SIZES, dtype=float)
-    shapes: dict[str, Callable[[], np.ndarray]] = {
-        "flat": lambda: np.full(len(sizes), random.uniform(0.02, 0.5)),
-        "noise": lambda: np.full(len(sizes), random.uniform(0.1, 0.4)),
-        "pure power law": lambda: random.uniform(0.3, 0.9) * (sizes / sizes[0]) ** -random.uniform(0.05, 0.4),
+    shapes: dict[str, tuple[float, Callable[[], np.ndarray]]] = {
+        "flat": (BY_SEED[1], lambda: np.full(len(sizes), random.uniform(0.02, 0.5))),
+        "noise of the seeds": (MUCH, lambda: np.full(len(sizes), random.uniform(0.1, 0.4))),
+        "pure power law": (BY_SEED[1], lambda: random.uniform(0.3, 0.9) * (sizes / 100) ** -random.uniform(0.05, 0.4)),
     }
-    for name, shape in shapes.items():
-        why: Counter[str] = Counter()
-        for _ in range(curves):
-            by_seed = 0.15 if shape is shapes["noise"] else BY_SEED[1]
-            law, _drawn = fitted(shape(), by_seed, random)
-            why[law.why or "named"] += 1
+    for name, (by_seed, shape) in shapes.items():
+        why = Counter(fitted(shape(), by_seed, random)[0].why or "named" for _ in range(curves))
         share = round(100 * (1 - why["named"] / curves), 2)
         how = f"{curves} curves: " + ", ".join(f"{reason} {count}" for reason, count in why.most_common())
         yield Measure(f"scaling law, {name}: not identifiable", share, 95, "%", "higher", how)
 
 
+def shifted(knee: float, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+    """What is left of the gain as (1 + n / n0)^-a.
+
+    Args:
+        knee: pairs at which a tenth is left.
+        random: what a is drawn from.
+    """
+    power = random.uniform(1, 3)
+    return lambda size: (1 + size * (10 ** (1 / power) - 1) / knee) ** -power
+
+
+def exponential(knee: float, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+    """What is left of the gain as an exponential.
+
+    Args:
+        knee: pairs at which a tenth is left.
+        random: not used.
+    """
+    del random
+    return lambda size: np.exp(-np.log(10) * size / knee)
+
+
 def other_forms(curves: int, random: np.random.Generator) -> Iterator[Measure]:
-    """Curves of a form that is not the one that is fitted: (1 + n / n0)^-exponent, and an exponential."""
-    sizes = np.array(SIZES, dtype=float)
-    for name in ("(1 + n / n0)^-a", "exponential"):
+    """Curves of a form that is not the one that is fitted."""
+    for name, form in (("(1 + n / n0)^-a", shifted), ("an exponential", exponential)):
         tally = Tally()
         for _ in range(curves):
             top, floor, knee = random.uniform(0.3, 0.95), random.uniform(0, 0.15), random.uniform(2_000, 20_000)
-            power = random.uniform(1, 3)
-            if name == "exponential":
-                left: Callable[[float | np.ndarray], np.ndarray] = lambda n, k=knee: np.exp(-np.log(10) * n / k)  # noqa: E731
-            else:
-                start = knee / (10 ** (1 / power) - 1)
-                left = lambda n, s=start, a=power: (1 + n / s) ** -a  # noqa: E731
-            law, _ = fitted(floor + (top - floor) * left(sizes), BY_SEED[1], random)
+            left = form(knee, random)
+            law, _ = fitted(floor + (top - floor) * left(np.array(SIZES, dtype=float)), BY_SEED[1], random)
             if law.identifiable:
                 tally.add("knee", law.knee[1] <= knee <= law.knee[2])
             _, low, high = law.gain(10_000, 30_000)
-            tally.add("gain", bool(low <= (top - floor) * (left(30_000.0) - left(10_000.0)) <= high))
-        how = f"{curves} curves; knee named in {tally.tries['knee']}; gain 10,000 → 30,000 covered {tally.percent('gain')} %"
-        yield Measure(f"scaling law, truth is {name}: named knee covers", tally.percent("knee"), None, "%", "higher", how)
+            before, after = left(np.array([10_000.0, 30_000.0]))
+            tally.add("gain", bool(low <= (top - floor) * (after - before) <= high))
+        named, gain = tally.tries["knee"], tally.percent("gain")
+        how = f"{curves} curves; knee named in {named}; gain 10,000 → 30,000 covered {gain} %"
+        yield Measure(
+            f"scaling law, truth is {name}: named knee covers", tally.percent("knee"), None, "%", "higher", how
+        )
 
 
 def bootstrap(curves: int, random: np.random.Generator) -> Iterator[Measure]:
@@ -242,14 +264,15 @@ def bootstrap(curves: int, random: np.random.Generator) -> Iterator[Measure]:
         low, high = np.quantile(found, [0.025, 0.975])
         tally.add("bootstrap", bool(low <= truth.knee <= high))
         tally.add("profile", law.knee[1] <= truth.knee <= law.knee[2])
-    how = f"{curves} steep curves, {RESAMPLES} resamples of seeds and items; the profile covers {tally.percent('profile')} %"
+    profile = tally.percent("profile")
+    how = f"{curves} steep curves, {RESAMPLES} resamples of seeds and items; the profile covers {profile} %"
     yield Measure("scaling law, percentile bootstrap instead: knee covered", tally.percent("bootstrap"), None, "%",
                   "higher", how)  # fmt: skip
 
 
 def _resampled(law: ScalingFit, drawn: np.ndarray, random: np.random.Generator) -> float:
     """The best knee of one resample of seeds and items."""
-    sizes, seeds, items = drawn.shape
+    _, seeds, items = drawn.shape
     chosen = drawn[:, :, random.integers(items, size=items)][:, random.integers(seeds, size=seeds)]
     rates = chosen.mean(axis=(1, 2))
     fit = fit_grid(law.measured.sizes, rates, law.measured.covariance(rates), *grid(law.measured.sizes))
@@ -260,28 +283,32 @@ def over_seeds(draws: int, random: np.random.Generator) -> Iterator[Measure]:
     """Rates and differences over few seeds: coverage and mean width."""
     rates: dict[str, float] = {}
     lowest: dict[int, list[str]] = {}
-    cells = product((2, 3, 5), ((265, 1), (60, 5)), (0.01, 0.1, 0.4, 0.9), (0.0, 0.01, 0.05))
+    cells = product((2, 3, 5), ((265, 1), (60, 5)), (0.01, 0.3, 0.9), (0.0, 0.05))
     for seeds, (clusters, size), rate, by_seed in cells:
         covered, width = _rate_coverage(seeds, clusters, size, rate, by_seed, draws, random)
         setting = f"{seeds} seeds, {clusters} × {size} items, {rate:.0%}, {by_seed:.0%} by seed"
         rates[setting] = covered
-        lowest.setdefault(seeds, []).append(f"{rate:.0%}, {by_seed:.0%} by seed, {clusters} × {size}: {100 * width:.1f}")
+        lowest.setdefault(seeds, []).append(
+            f"{rate:.0%}, {by_seed:.0%} by seed, {clusters} × {size}: {100 * width:.1f}"
+        )
     worst = min(rates, key=lambda setting: rates[setting])
-    how = f"{draws:,} draws of each of {len(rates)} settings; it is {worst}; mean {100 * np.mean(list(rates.values())):.1f} %"
+    mean = 100 * np.mean(list(rates.values()))
+    how = f"{draws:,} draws of each of {len(rates)} settings; it is {worst}; mean {mean:.1f} %"
     yield Measure("rate over seeds and items: lowest coverage", round(100 * rates[worst], 2), 93.5, "%", "higher", how)
     for seeds, said in lowest.items():
-        mean = float(np.mean([float(one.rpartition(" ")[2]) for one in said]))
-        yield Measure(f"rate over {seeds} seeds: mean width", round(mean, 1), None, "points", "lower", "; ".join(said))
+        width = float(np.mean([float(one.rpartition(" ")[2]) for one in said]))
+        yield Measure(f"rate over {seeds} seeds: mean width", round(width, 1), None, "points", "lower", "; ".join(said))
     yield from _differences(draws, random)
 
 
 def _rate_coverage(
     seeds: int, clusters: int, size: int, rate: float, by_seed: float, draws: int, random: np.random.Generator
 ) -> tuple[float, float]:
-    groups = {str(item): item // size for item in range(clusters * size)}
+    member = np.repeat(np.arange(clusters), size)
     hits, width = 0, 0.0
     for _ in range(draws):
-        found = pooled(_runs(_latent(seeds, clusters, size, by_seed, random) < ndtri(rate)), groups, level=POINT_TWO)
+        drawn = (_latent(seeds, clusters, size, by_seed, random) < ndtri(rate)).astype(float)
+        found = pooled_table(drawn, member, level=LEVEL)
         hits, width = hits + (found.low <= rate <= found.high), width + found.high - found.low
     return hits / draws, width / draws
 
@@ -296,33 +323,31 @@ def _latent(seeds: int, clusters: int, size: int, by_seed: float, random: np.ran
     return drawn
 
 
-def _runs(values: np.ndarray) -> list[dict[str, float]]:
-    return [{str(item): float(value) for item, value in enumerate(row)} for row in values]
-
-
 def _differences(draws: int, random: np.random.Generator) -> Iterator[Measure]:
     hits: dict[str, float] = {}
     false: dict[str, float] = {}
     for seeds, (clusters, size), pair, by_seed in product(
-        (2, 3, 5), ((265, 1), (60, 5)), ((0.02, 0.02), (0.3, 0.3), (0.3, 0.2)), (0.0, 0.01, 0.05)
+        (2, 3, 5), ((265, 1), (60, 5)), ((0.02, 0.02), (0.3, 0.3), (0.3, 0.2)), (0.0, 0.05)
     ):
-        groups = {str(item): item // size for item in range(clusters * size)}
+        member = np.repeat(np.arange(clusters), size)
         covered = wrong = 0
-        for _ in range(draws // 2):
+        for _ in range(draws):
             item = np.sqrt(0.5) * random.standard_normal((1, clusters * size))
             one, two = (
                 np.sqrt(0.5) * _latent(seeds, clusters, size, by_seed, random) + item < ndtri(rate) for rate in pair
             )
-            found = pooled_difference(_runs(one), _runs(two), groups, level=POINT_TWO)
+            found = difference_table(two.astype(float) - one, member, level=LEVEL)
             covered += found.low <= pair[1] - pair[0] <= found.high
-            wrong += pair[0] == pair[1] and found.p <= 1 - POINT_TWO
+            wrong += pair[0] == pair[1] and found.p <= 1 - LEVEL
         setting = f"{seeds} seeds, {clusters} × {size} items, {pair[0]:.0%} and {pair[1]:.0%}, {by_seed:.0%} by seed"
-        hits[setting] = covered / (draws // 2)
+        hits[setting] = covered / draws
         if pair[0] == pair[1]:
-            false[setting] = wrong / (draws // 2)
+            false[setting] = wrong / draws
     worst, most = min(hits, key=lambda one: hits[one]), max(false, key=lambda one: false[one])
-    how = f"{draws // 2} draws of each of {len(hits)} settings; it is {worst}"
-    yield Measure("difference over seeds and items: lowest coverage", round(100 * hits[worst], 2), 93.5, "%", "higher", how)
+    how = f"{draws:,} draws of each of {len(hits)} settings; it is {worst}"
+    yield Measure(
+        "difference over seeds and items: lowest coverage", round(100 * hits[worst], 2), 93.5, "%", "higher", how
+    )
     yield Measure("difference over seeds and items: most false findings at 5 %", round(100 * false[most], 2), 6.5, "%",
                   "lower", f"{len(false)} settings without a difference; it is {most}")  # fmt: skip
 

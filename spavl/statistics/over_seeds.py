@@ -8,7 +8,8 @@ items say. Here both are in it.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -118,10 +119,15 @@ class Variances:
         """Variances of the mean, equally probable, given how much the seeds differed."""
         if self.count < 2:
             return np.full(1, self.items)
-        half = (self.count - 1) / 2
-        chi_squares = 2 * gammaincinv(half, (np.arange(NODES) + 0.5) / NODES)
-        own = self.seeds * (self.count - 1) / chi_squares - self.residual
+        own = self.seeds * (self.count - 1) / _chi_squares(self.count - 1) - self.residual
         return self.items + np.clip(own, 0.0, self.most)
+
+
+@cache
+def _chi_squares(degrees: int) -> np.ndarray:
+    """Equally probable values of a chi-square variable, [nodes]."""
+    values: np.ndarray = 2 * gammaincinv(degrees / 2, (np.arange(NODES) + 0.5) / NODES)
+    return values
 
 
 def pooled(
@@ -146,14 +152,23 @@ def pooled(
     Source: Satterthwaite 1946 and Burdick & Graybill 1992 (crossed variance components); Weerahandi 1993 (generalised
     intervals); Korn & Graubard 1998 (effective size in Wilson's interval).
     """
-    items, groups = _shared(outcomes, clusters)
-    table = [[one[item] for item in items] for one in outcomes]
-    unread = sum(value is None for row in table for value in row)
-    read = [float(value) for row in table for value in row if value is not None]
-    low, spread = _bounds(_filled(table, 0.0), groups, level)
-    high, _ = _bounds(_filled(table, 1.0), groups, level) if unread else (low, spread)
-    value = float(np.mean(read)) if read else None
-    return Pooled(value, low[0], high[1], len(table), len(items), unread, spread)
+    items, member = _shared(outcomes, clusters)
+    return pooled_table(_table(outcomes, items), member, level=level)
+
+
+def pooled_table(table: np.ndarray, member: np.ndarray, *, level: float = LEVEL) -> Pooled:
+    """`pooled` from a table of outcomes.
+
+    Args:
+        table: outcomes, [seeds, items]; NaN: unread.
+        member: number of each item's cluster, [items].
+        level: confidence level.
+    """
+    unread = int(np.isnan(table).sum())
+    bounds = [_bounds(_filled(table, fill), member, level) for fill in ((0.0, 1.0) if unread else (0.0,))]
+    value = float(np.nanmean(table)) if unread < table.size else None
+    low, high = min(low for low, _, _ in bounds), max(high for _, high, _ in bounds)
+    return Pooled(value, low, high, len(table), table.shape[1], unread, bounds[0][2])
 
 
 def pooled_difference(
@@ -179,26 +194,42 @@ def pooled_difference(
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} seeds of one and {len(second)} of the other are no pairs")
-    items, groups = _shared([*first, *second], clusters)
+    items, member = _shared([*first, *second], clusters)
     if len(first) == 1:
-        one = {item: first[0][item] for item in items}
-        found = compare_paired(one, second[0], better="neither", clusters=clusters, level=level)
-        error = (found.high - found.low) / (2 * float(ndtri((1 + level) / 2)))
-        return PooledDifference(found.difference, found.low, found.high, found.p, 1, found.n, found.unreadable, None,
-                                error)  # fmt: skip
-    changes = [[_change(a[item], b[item]) for item in items] for a, b in zip(first, second, strict=True)]
-    unread = sum(change is None for row in changes for change in row)
-    read = [change for row in changes for change in row if change is not None]
-    difference = float(np.mean(read)) if read else None
-    if difference is None:
-        return PooledDifference(None, -1.0, 1.0, 1.0, len(first), len(items), unread, None, 1.0)
+        return _one_pair({item: first[0][item] for item in items}, second[0], clusters, level)
+    return difference_table(_table(second, items) - _table(first, items), member, level=level)
+
+
+def difference_table(changes: np.ndarray, member: np.ndarray, *, level: float = LEVEL) -> PooledDifference:
+    """`pooled_difference` from a table of changes of outcomes.
+
+    Args:
+        changes: from -1 to 1, [seeds, items], of two seeds or more; NaN: not known.
+        member: number of each item's cluster, [items].
+        level: confidence level.
+    """
+    unread, (seeds, items) = int(np.isnan(changes).sum()), changes.shape
+    if unread == changes.size:
+        return PooledDifference(None, -1.0, 1.0, 1.0, seeds, items, unread, None, 1.0)
     falls, rises = (_filled(changes, fill) for fill in (-1.0, 1.0))
-    down, up = (_cautious(values, groups, level) for values in (falls, rises))
+    down = _cautious(falls, member, level)
+    up = _cautious(rises, member, level) if unread else down
     least, most = float(falls.mean()), float(rises.mean())
     p = max(down.p(least), up.p(most)) if least * most > 0 else 1.0
+    half = max(part.quantile(level) for part in ((down, up) if unread else (down,)))
     return PooledDifference(
-        difference, max(-1.0, least - down.quantile(level)), min(1.0, most + up.quantile(level)), p, len(first),
-        len(items), unread, _between(down), max(down.error, up.error),
+        float(np.nanmean(changes)), max(-1.0, least - half), min(1.0, most + half), p, seeds, items, unread,
+        _between(down), max(down.error, up.error),
+    )  # fmt: skip
+
+
+def _one_pair(
+    first: Mapping[str, Outcome], second: Mapping[str, Outcome], clusters: Mapping[str, Hashable], level: float
+) -> PooledDifference:
+    found = compare_paired(first, second, better="neither", clusters=clusters, level=level)
+    error = (found.high - found.low) / (2 * float(ndtri((1 + level) / 2)))
+    return PooledDifference(
+        found.difference, found.low, found.high, found.p, 1, found.n, found.unreadable, None, error
     )  # fmt: skip
 
 
@@ -219,24 +250,23 @@ def variances_of(
     Raises:
         ValueError: there is no seed, or no item that all seeds have.
     """
-    items, groups = _shared(outcomes, clusters)
+    items, member = _shared(outcomes, clusters)
     if not items:
         raise ValueError("the seeds have no item in common")
-    values = _filled([[one[item] for item in items] for one in outcomes], fill)
+    values = _filled(_table(outcomes, items), fill)
     usual = 1.0 if values.mean() > 0.5 else 0.0
-    return values, _cautious(values, groups, level, usual)
+    return values, _cautious(values, member, level, usual)
 
 
-def crossed(values: np.ndarray, groups: Sequence[Hashable], level: float) -> Variances:
+def crossed(values: np.ndarray, member: np.ndarray, level: float) -> Variances:
     """The variances of a mean over seeds and items.
 
     Args:
         values: outcome of each seed and item, or difference of two outcomes, [seeds, items].
-        groups: cluster of each item.
+        member: number of each item's cluster, [items].
         level: confidence level of the interval that they are for.
     """
     seeds, n = values.shape
-    member = members(groups)
     count = int(member.max()) + 1
     parts = (values - values.mean()) / n
     own = np.stack([np.bincount(member, weights=row, minlength=count) for row in parts])
@@ -253,34 +283,31 @@ def crossed(values: np.ndarray, groups: Sequence[Hashable], level: float) -> Var
     return Variances(items, float((totals**2).sum()) * scale, residual, seeds, most)
 
 
-def _bounds(values: np.ndarray, groups: Sequence[Hashable], level: float) -> tuple[tuple[float, float], float | None]:
+def _bounds(values: np.ndarray, member: np.ndarray, level: float) -> tuple[float, float, float | None]:
     """The interval of a rate, and the standard deviation between seeds."""
     seeds, n = values.shape
     if n == 0:
-        return (0.0, 1.0), None
+        return 0.0, 1.0, None
     if seeds == 1 and np.isin(values, (0.0, 1.0)).all():
-        found = clustered_rate([bool(value) for value in values[0]], groups, level=level)
-        return (found.low, found.high), None
-    mean, parts = min(1.0, max(0.0, float(values.mean()))), crossed(values, groups, level)
-    sizes = np.bincount(members(groups)).astype(float)
-    copies = n * n / float((sizes**2).sum())
+        found = clustered_rate([bool(value) for value in values[0]], member.tolist(), level=level)
+        return found.low, found.high, None
+    mean, parts = min(1.0, max(0.0, float(values.mean()))), crossed(values, member, level)
+    copies = n * n / float((np.bincount(member).astype(float) ** 2).sum())
     if mean * (1 - mean) < ROUNDING:
         effective = copies
     else:
-        capped = Variances(min(parts.items, mean * (1 - mean) / copies), parts.seeds, parts.residual, seeds, parts.most)
+        capped = replace(parts, items=min(parts.items, mean * (1 - mean) / copies))
         half = capped.quantile(level) / float(ndtri((1 + level) / 2))
-        effective = min(float(n * seeds), mean * (1 - mean) / half**2)
-    return wilson(mean * effective, effective, level=level), _between(parts)
+        effective = min(float(n * seeds), mean * (1 - mean) / max(half**2, ROUNDING))
+    return *wilson(mean * effective, effective, level=level), _between(parts)
 
 
-def _cautious(values: np.ndarray, groups: Sequence[Hashable], level: float, usual: float = 0.0) -> Variances:
+def _cautious(values: np.ndarray, member: np.ndarray, level: float, usual: float = 0.0) -> Variances:
     """The variances of a mean with imagined outcomes, where few clusters hold another one than the usual."""
-    parts = crossed(values, groups, level)
-    member = members(groups)
-    count = int(member.max()) + 1
+    parts = crossed(values, member, level)
     other = len(np.unique(member[(values != usual).any(axis=0)]))
-    imagined = 2 * max(0, FEW - other) / FEW / (count + 2) ** 2
-    return Variances(parts.items + imagined, parts.seeds, parts.residual, parts.count, parts.most)
+    imagined = 2 * max(0, FEW - other) / FEW / (int(member.max()) + 3) ** 2
+    return replace(parts, items=parts.items + imagined)
 
 
 def _between(parts: Variances) -> float | None:
@@ -289,19 +316,20 @@ def _between(parts: Variances) -> float | None:
 
 def _shared(
     outcomes: Sequence[Mapping[str, Outcome]], clusters: Mapping[str, Hashable]
-) -> tuple[list[str], list[Hashable]]:
-    """The items that all seeds were asked, and their clusters."""
+) -> tuple[list[str], np.ndarray]:
+    """The items that all seeds were asked, and the numbers of their clusters."""
     if not outcomes:
         raise ValueError("there is no seed to pool")
     items = [item for item in outcomes[0] if all(item in one for one in outcomes[1:])]
-    return items, [clusters.get(item, item) for item in items]
+    return items, members([clusters.get(item, item) for item in items])
 
 
-def _filled(table: Sequence[Sequence[float | None]], fill: float) -> np.ndarray:
-    """The outcomes as numbers, those that were not read as the given one."""
-    rows = [[fill if value is None else float(value) for value in row] for row in table]
-    return np.array(rows, dtype=float).reshape(len(table), -1)
+def _table(outcomes: Sequence[Mapping[str, Outcome]], items: Sequence[str]) -> np.ndarray:
+    """The outcomes of items, [seeds, items]; NaN: unread."""
+    rows = [[np.nan if (value := one[item]) is None else float(value) for item in items] for one in outcomes]
+    return np.array(rows, dtype=float).reshape(len(outcomes), len(items))
 
 
-def _change(before: Outcome, after: Outcome) -> float | None:
-    return None if before is None or after is None else float(after) - float(before)
+def _filled(table: np.ndarray, fill: float) -> np.ndarray:
+    """The table with those that were not read as the given number."""
+    return np.where(np.isnan(table), fill, table)

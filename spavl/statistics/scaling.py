@@ -151,11 +151,11 @@ def fit_rates(measured: SizeRates, *, level: float = LEVEL) -> ScalingFit:
     for _ in range(ZOOMS):
         knees, exponents = closer(fit, knees, exponents, threshold)
         fit = fit_grid(measured.sizes, measured.rates, covariance, knees, exponents)
-    return _described(measured, fit, covariance, degrees, threshold, level)
+    return _described(measured, fit, covariance, degrees=degrees, threshold=threshold, level=level)
 
 
 def _described(
-    measured: SizeRates, fit: GridFit, covariance: np.ndarray, degrees: float, threshold: float, level: float
+    measured: SizeRates, fit: GridFit, covariance: np.ndarray, *, degrees: float, threshold: float, level: float
 ) -> ScalingFit:
     """The fit with its intervals and tests."""
     best, allowed, curves = _only(fit.curves, fit.best), allowed_curves(fit, threshold), fit.curves
@@ -167,7 +167,7 @@ def _described(
     same = float(fdtrc(max(1, count - 1), degrees, max(0.0, no_change) / max(1, count - 1)))
     bend = float(fdtrc(2, degrees, max(0.0, _no_bend(measured, covariance, rising=amplitude[0] < 0)) / 2))
     rest = float(fdtrc(count - 4, degrees, float(fit.misfit.min()) / (count - 4))) if count > 4 else 1.0
-    why = _why(measured, knee, amplitude[0], same <= 1 - level, bend <= 1 - level, rest)
+    why = _why(measured, knee, amplitude[0], changes=same <= 1 - level, bends=bend <= 1 - level, fits=rest)
     least, most = sizes[sizes > 0].min(), sizes.max()
     bounds = (knee[0], knee[1] if knee[1] >= least else 0.0, knee[2] if knee[2] <= most else float("inf"))
     return ScalingFit(
@@ -176,7 +176,7 @@ def _described(
     )  # fmt: skip
 
 
-def _why(measured: SizeRates, knee: Interval, amplitude: float, changes: bool, bends: bool, fits: float) -> Why:
+def _why(measured: SizeRates, knee: Interval, amplitude: float, *, changes: bool, bends: bool, fits: float) -> Why:
     """What keeps the knee from being identifiable: the first reason of all."""
     positive = measured.sizes[measured.sizes > 0]
     reasons: list[tuple[Why, bool]] = [
