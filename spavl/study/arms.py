@@ -94,10 +94,8 @@ def _scale(source: StudySource, study: ScaleStudy) -> list[Arm]:
 
 
 def _sources(source: StudySource, study: SourcesStudy) -> list[Arm]:
-    if isinstance(study.bags, dict):
-        bags = [(name, name, list(names)) for name, names in study.bags.items()]
-    else:
-        bags = _measured_bags(source)
+    named = [(name, name, list(names)) for name, names in study.bags.items()]
+    bags = named or _measured_bags(source)
     arms = [
         Arm(name=name, label=label, what=f"pairs of the answers of {', '.join(names)}",
             pairs=ArmPairs(size=study.size, responders=tuple(names)))

@@ -54,7 +54,7 @@ def benign_share(rows: Path) -> float | None:
     Args:
         rows: table of the dataset's pairs (`PreferenceDataset.rows`).
     """
-    share = query("SELECT count_if(benign) / greatest(count(*), 1) FROM pairs", pairs=rows)[0][0]
+    share = query("SELECT coalesce(count_if(benign), 0) / greatest(count(*), 1) FROM pairs", pairs=rows)[0][0]
     return float(share) or None
 
 
