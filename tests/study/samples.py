@@ -52,7 +52,7 @@ def write_study(place: Path, name: str = "study", pairs: int = 48, **tree: Any) 
     (place / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
     given = {"settings": "settings.yaml", "pairs": "train.parquet", "seeds": [1, 2], **tree}
     path = place / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(given))
+    path.write_text(yaml.safe_dump(given, sort_keys=False))
     return path
 
 
