@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, PositiveInt, model_validator
 
 from spavl.config.align import FreezeSettings, PairForm, Preference
 from spavl.config.base import Section, refuse_twice
@@ -41,6 +41,20 @@ def nested(tree: Mapping[str, Any]) -> Tree:
 def _seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     refuse_twice([str(seed) for seed in seeds])
     return seeds
+
+
+def _size(size: Any) -> Any:
+    if size != "all" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        raise ValueError("should be a number of pairs above 0, or `all`")
+    return size
+
+
+def _bags(bags: Any) -> Any:
+    return {} if bags == "auto" else bags
+
+
+Size = Annotated[int | Literal["all"], PlainValidator(_size)]
+"""A number of pairs, or all of them."""
 
 
 class StudyCommon(Section):
@@ -86,7 +100,7 @@ class ScaleStudy(StudyCommon):
 
     kind: Literal["scale"] = "scale"
     """What the study asks."""
-    sizes: Annotated[tuple[PositiveInt | Literal["all"], ...], Field(min_length=2)]
+    sizes: Annotated[tuple[Size, ...], Field(min_length=2)]
     """Numbers of pairs. The subset of one size is inside that of every larger one; subcategories, types of questions
     and harmless pairs keep their shares. `all`: every pair."""
 
@@ -96,9 +110,9 @@ class SourcesStudy(StudyCommon):
 
     kind: Literal["sources"] = "sources"
     """What the study asks."""
-    bags: Literal["auto"] | dict[Label, tuple[str, ...]] = "auto"
-    """Names of responders by bag; both answers of a pair are theirs. `auto`: the safest, relatively safe and least safe
-    ones by the unsafe rates that the run measured."""
+    bags: Annotated[dict[Label, Annotated[tuple[str, ...], Field(min_length=1)]], BeforeValidator(_bags)] = {}
+    """Names of responders by bag; both answers of a pair are theirs. `auto`, or none
+    named: the safest, relatively safe and least safe ones by the unsafe rates that the run measured."""
     all: bool = True
     """Also train on pairs of all responders."""
 

@@ -101,10 +101,8 @@ def _scale(source: StudySource, study: ScaleStudy) -> list[Arm]:
 
 
 def _sources(source: StudySource, study: SourcesStudy) -> list[Arm]:
-    if isinstance(study.bags, dict):
-        bags = [(name, name, list(names)) for name, names in study.bags.items()]
-    else:
-        bags = _measured_bags(source)
+    named = [(name, name, list(names)) for name, names in study.bags.items()]
+    bags = named or measured_bags(source)
     arms = [
         Arm(name=name, label=label, what=f"pairs of the answers of {', '.join(names)}",
             pairs=ArmPairs(size=study.size, responders=tuple(names)))
@@ -116,8 +114,15 @@ def _sources(source: StudySource, study: SourcesStudy) -> list[Arm]:
     return _distinct(arms)
 
 
-def _measured_bags(source: StudySource) -> list[tuple[str, str, list[str]]]:
-    """Name, label and responders of the bags by safety groups."""
+def measured_bags(source: StudySource) -> list[tuple[str, str, list[str]]]:
+    """Name, label and responders of the bags by the safety groups that a run measured.
+
+    Args:
+        source: the study and its run.
+
+    Raises:
+        SettingsError: the run measured too few groups.
+    """
     said = source.run.manifest().get("responders", {})
     groups = sorted({one["group"] for one in said.values() if one.get("group") is not None})
     if len(groups) < LEAST_GROUPS:

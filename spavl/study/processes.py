@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -60,7 +61,17 @@ def _made(future: Future[Made], task: TrainingTask) -> Made:
 def _begin() -> None:
     """Prepare a process; Ctrl-C is for the command, which ends its processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_command, name="end-with-command", daemon=True).start()
     prepare_process()
+
+
+def _end_with_command() -> None:
+    """End this process at once where the command that started it is killed: nothing half-made would be kept, and its
+    locks would be in the way of the next command."""
+    command = multiprocessing.parent_process()
+    if command is not None:
+        command.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def available(rows: Path, wanted: ArmPairs) -> int:
     if wanted.benign_share is None:
         return _count(rows, wanted, None)
     harmless, harmful, share = _count(rows, wanted, True), _count(rows, wanted, False), wanted.benign_share
-    if not harmless and not harmful:
+    if benign_share(rows) is None and share > 0:
         raise DataError("The pairs do not say which of them are about harmless pictures", where="column `benign`",
                         try_="a dataset of spavl says it, or a column `benign` of true and false")  # fmt: skip
     most = [count / part for count, part in ((harmless, share), (harmful, 1 - share)) if part > 0]
@@ -55,7 +55,7 @@ def benign_share(rows: Path) -> float | None:
     Args:
         rows: table of the dataset's pairs (`PreferenceDataset.rows`).
     """
-    share = query("SELECT count_if(benign) / greatest(count(*), 1) FROM pairs", pairs=rows)[0][0]
+    share = query("SELECT coalesce(count_if(benign), 0) / greatest(count(*), 1) FROM pairs", pairs=rows)[0][0]
     return float(share) or None
 
 

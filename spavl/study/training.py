@@ -151,7 +151,7 @@ def is_evaluated(run: Run, names: Sequence[str], asked: Mapping[str, str]) -> bo
 def _benchmarks(session: Session) -> Sequence[Benchmark]:
     """The benchmarks of the settings. Those that ask no guard and no judge are opened once a process: the trainings of
     a study are asked the same."""
-    key = (session.settings.model_dump_json(include={"evaluate", "seed", "limit"}), str(session.world))
+    key = (session.settings.model_dump_json(include={"evaluate", "seed", "limit"}), str(session.world.resolve()))
     if key in _OPENED:
         return _OPENED[key]
     opened = open_benchmarks(session)
