@@ -99,8 +99,10 @@ def _scored(leaves: Sequence[tuple[str, str, str]]) -> dict[str, list[tuple[Benc
         noise = random.Random(model)
         for made, share, (one, other) in zip(asked, shares, words, strict=True):
             texts = (one if noise.random() < share else other for _ in made.items)
-            answers = [Answer(item=item, benchmark=made.name, model=model, text=f"{text} answer {n}", status="ok",
-                              call="", tokens=5) for n, (item, text) in enumerate(zip(made.items, texts, strict=True))]  # fmt: skip
+            answers = [
+                Answer(item=item, benchmark=made.name, model=model, text=f"{text} {n}", status="ok", call="", tokens=5)
+                for n, (item, text) in enumerate(zip(made.items, texts, strict=True))
+            ]
             found.setdefault(model, []).append((made, score(made, answers)))
     return found
 

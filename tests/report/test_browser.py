@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +32,8 @@ def browser() -> Iterator[Any]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
     data: ReportData = sample(folder)
-    hostile = Example(question=SCRIPT, topic=SCRIPT, harmful=True, kind="still fails",
-                      answers=(AnswerShown(model="DPO", text=SCRIPT, good=False, grade="unsafe", closed=True),))  # fmt: skip
+    answer = AnswerShown(model="DPO", text=SCRIPT, good=False, grade="unsafe", closed=True)
+    hostile = Example(question=SCRIPT, topic=SCRIPT, harmful=True, kind="still fails", answers=(answer,))
     training = TrainingShown(name=SCRIPT, method="dpo", seconds=61.0, device="cpu", facts={"pairs": "1,140"},
                              settings=f"beta: {SCRIPT}")  # fmt: skip
     shown = replace(
@@ -100,9 +99,10 @@ def test_a_desktop_and_paper_show_every_section_and_only_what_may_do_harm_stays_
     browser: Any, address: str
 ) -> None:
     page = opened(browser, address, DESK)
+    sections = ("change", "numbers", "heat", "built", "cost", "settings")
     for medium in ("screen", "print"):
         page.emulate_media(media=medium)
-        assert all(visible(page, f"#{name} .body") for name in ("change", "numbers", "heat", "built", "cost", "settings"))
+        assert all(visible(page, f"#{name} .body") for name in sections)
         assert not visible(page, ".fold > summary")
     assert visible(page, "nav") is False, "paper has no links"
     page.set_viewport_size({"width": 560, "height": 800})
