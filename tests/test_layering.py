@@ -72,7 +72,9 @@ OPTIONAL = (
     "fastapi", "starlette", "uvicorn", "python_multipart",
 )  # fmt: skip
 """Packages that the base install lacks."""
-OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/*figure*.py", "report/sheet.py", "report/paper.py", "review/app.py", "review/serve.py")
+OUTSIDE = (
+    *TORCH, *INSPECT, *HEAVY["lmms_eval"], *HEAVY["matplotlib"], "report/paper.py", "review/app.py", "review/serve.py",
+)  # fmt: skip
 """Modules that import one of them at once."""
 
 

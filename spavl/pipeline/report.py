@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spavl.atomic import write_text
 from spavl.config import Settings, load_settings
 from spavl.config.benchmarks import MiniworldBenchmark
 from spavl.errors import RunError
@@ -27,6 +29,7 @@ from spavl.pipeline.run_agreement import agreements_shown
 from spavl.pipeline.subjects import domain_names, groups
 from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
+from spavl.report.card import with_evaluation
 from spavl.report.cost_data import StageCost
 from spavl.report.data import JudgeQuality, MetricShown, ModelShown, ReportData, Role, Step
 from spavl.report.page import check_report_packages, write_report
@@ -40,6 +43,8 @@ def write_run_report(
     folder: Path, *, out: Path | None = None, examples: int | None = None, figures: Path | None = None
 ) -> Path:
     """Write the report page of a run folder, with its twins in Markdown and JSON beside it. Returns its path.
+
+    The cards of models that were trained in the run get a section with the same numbers.
 
     Args:
         folder: the run folder.
@@ -68,12 +73,23 @@ def write_run_report(
     shown = settings.report.examples if examples is None else examples
     data = report_data(run, without_models(manifest, stale), settings, shown, stale)
     write_report(data, page)
+    if out is None:
+        _write_cards(run, data)
     if figures is not None:
         # imported late, as the page does: matplotlib takes most of a second to import
         from spavl.report.paper import write_figures
 
         write_figures(data, figures, width_mm=settings.report.figure_width, font=settings.report.figure_font)
     return page
+
+
+def _write_cards(run: Run, data: ReportData) -> None:
+    """Put the evaluation of every model that was trained here into its card, where that can be written."""
+    for model in data.models:
+        for kind in ("checkpoint", "adapter"):
+            card = run.align / model.name / kind / "README.md"
+            if card.is_file() and os.access(card, os.W_OK):
+                write_text(card, with_evaluation(card.read_text("utf-8"), model, data))
 
 
 def report_data(

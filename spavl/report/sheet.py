@@ -42,7 +42,7 @@ NAMES = (
 """Names of the colours, those of the variables in `palette.css`."""
 PLACEHOLDERS = {name: f"#0000{16 + place:02x}" for place, name in enumerate(NAMES)}
 ON_PAPER = dict(
-    zip(NAMES, ("#1d2129", "#4a505c", "#d9d9d6", "#8a6d3b", "#71767f", "#b5473c", "#9db392", "#ffffff", "#0b6e69",
+    zip(NAMES, ("#1d2129", "#4a505c", "#d9d9d6", "#7d6233", "#666b74", "#b5473c", "#9db392", "#ffffff", "#0b6e69",
                 "#0b6e69", "#4b4fa6", "#8b3d77", "#2f6da8", "#5b7a1f", "#3f7fbf", "#d98324"), strict=True)
 )  # fmt: skip
 """The same on paper: those of the light page."""

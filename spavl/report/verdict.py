@@ -128,15 +128,16 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
         *(c.metric.axis for c in first if c.word == "better"),
         *(c.metric.axis for c in changes if c.word == "worse"),
     ]
-    unsure = [next((c for c in own if c.word == "open"), own[0]) for axis, own in by_axis.items() if axis not in settled]
+    rest = [own for axis, own in by_axis.items() if axis not in settled]
+    unsure = [next((c for c in own if c.word == "open"), own[0]) for own in rest]
     if kept:
         good.append(f"keeps its {_listed(kept)} within {_margin(data)}")
     if not good and not bad:
         return f"Nothing is shown of {model.label} on {_items(changes)}: {_open(unsure)}."
     but = f", but {_listed(bad)}" if good and bad else ""
     among = f" after correction for {tests} tests" if tests > 1 else ""
-    rest = f"; not shown{among}: {_open(unsure)}" if unsure else ""
-    return f"{model.label} {_listed(good or bad)}{but}{rest}."
+    end = f"; not shown{among}: {_open(unsure)}" if unsure else ""
+    return f"{model.label} {_listed(good or bad)}{but}{end}."
 
 
 def _called(change: AxisChange) -> tuple[str, str]:

@@ -328,6 +328,7 @@ class TrainingRun:
             "packing": report.packing,
             "left_out": self.left_out(),
             "versions": versions(),
+            "device": self.prepared.context.device.type,
             "seconds": round(time.perf_counter() - self.began, 1),
         }
         write_json(self.out / FINISHED, row)
