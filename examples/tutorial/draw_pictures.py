@@ -6,8 +6,8 @@ from pathlib import Path
 from spavl.miniworld.pictures import draw
 from spavl.miniworld.world import kinds, scenes
 
-SUBCATEGORIES = [kind.slug for kind in kinds().values()][::4]
-COMMON = {"seed": 1, "per_subcategory": 16, "benign_share": 0.5}
+SUBCATEGORIES = [kind.slug for kind in kinds().values()][::3]
+COMMON = {"seed": 1, "per_subcategory": 14, "benign_share": 0.5}
 
 for scene in scenes("build", **COMMON):
     if scene.kind.slug in SUBCATEGORIES:
