@@ -120,7 +120,8 @@ def test_the_site_is_read_and_searched_from_disk_without_an_error_or_a_request(s
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "blob:", "data:")) else None)
         page.goto(f"file://{site}/studies/scale.html")
-        page.fill(".md-search__input", "projector")
+        page.click(".md-search__input")
+        page.keyboard.type("projector")
         page.wait_for_selector(".md-search-result__item", timeout=30_000, state="attached")
         browser.close()
     assert said == []
