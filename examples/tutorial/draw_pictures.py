@@ -7,16 +7,16 @@ from spavl.miniworld.pictures import draw
 from spavl.miniworld.world import kinds, scenes
 
 SUBCATEGORIES = [kind.slug for kind in kinds().values()][::3]
-COMMON = {"seed": 1, "per_subcategory": 14, "benign_share": 0.5}
+SEED, EACH = 1, 14
 
-for scene in scenes("build", **COMMON):
+for scene in scenes("build", SEED, EACH, benign_share=0.5):
     if scene.kind.slug in SUBCATEGORIES:
         folder = Path("pictures", scene.kind.slug, "" if scene.dangerous else "benign")
         folder.mkdir(parents=True, exist_ok=True)
         draw(scene).save(folder / f"{scene.number}.png")
 
 items = []
-for scene in scenes("evaluate", **COMMON):
+for scene in scenes("evaluate", SEED, EACH, benign_share=0.5):
     if scene.kind.slug in SUBCATEGORIES:
         image = f"{scene.kind.slug}/{'harm' if scene.dangerous else 'benign'}/{scene.number}.png"
         Path("measure", image).parent.mkdir(parents=True, exist_ok=True)
