@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 from typer._click.exceptions import UsageError
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.cli.settings_help import explain
-from tests import doc_pages
+from tests import doc_pages, processes
 from tests.doc_pages import Block, spavl_words
+from tests.end_to_end.conftest import environment, write_pairs
 
 TUTORIAL = doc_pages.ROOT / "docs" / "tutorial.md"
 GENERATED = doc_pages.ROOT / "docs" / "reference"
@@ -121,3 +125,68 @@ def marked(slow: bool) -> list[Block]:
     """Blocks that are to be run, but for those of the tutorial, which has a test of its own."""
     found = [b for p in PAGES if p != TUTORIAL for b in doc_pages.blocks(p) if b.mark.startswith("run")]
     return [block for block in found if ("slow" in block.mark) == slow]
+
+
+def by_place(block: Block) -> str:
+    """The name of a block's test."""
+    return block.place
+
+
+def lay_out(folder: Path) -> None:
+    """Files of pairs under the names that the pages use: TRL's form, LLaMA-Factory's, and the Hub's."""
+    write_pairs(folder / "train.parquet", 6)
+    (folder / "pairs.parquet").write_bytes((folder / "train.parquet").read_bytes())
+    (folder / "data" / "pictures").mkdir(parents=True)
+    for number in range(6):
+        Image.new("RGB", (48, 48), (40 * number, 90, 120)).save(folder / "data" / "pictures" / f"{number}.png")
+    trl = [
+        {"images": [f"data/pictures/{n}.png"], "prompt": f"<image>request {n}", "chosen": "answer that refuses",
+         "rejected": f"answer {n}"}
+        for n in range(6)
+    ]  # fmt: skip
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trl))
+    mine = [
+        {"images": [f"pictures/{n}.png"], "talk": [{"from": "human", "value": f"<image>request {n}"}],
+         "good": {"from": "gpt", "value": "answer that refuses"}, "bad": {"from": "gpt", "value": f"answer {n}"}}
+        for n in range(6)
+    ]  # fmt: skip
+    (folder / "data" / "mine.json").write_text(json.dumps(mine))
+    columns = {"messages": "talk", "chosen": "good", "rejected": "bad", "images": "images"}
+    said = {"mine": {"file_name": "mine.json", "ranking": True, "formatting": "sharegpt", "columns": columns}}
+    (folder / "data" / "dataset_info.json").write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize("block", marked(slow=False), ids=by_place)
+def test_a_marked_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in block.commands():
+        words = spavl_words(command)
+        assert words is not None, command
+        done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+        assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception}"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small demo run, also under the name `first`, and the files that pages show with their names."""
+    folder = tmp_path_factory.mktemp("demo")
+    lay_out(folder)
+    done = processes.run("-m", "spavl", "demo", "--limit", "16", cwd=folder, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copytree(folder / "runs" / "demo", folder / "runs" / "first")
+    for page in PAGES:
+        for block in doc_pages.blocks(page):
+            if block.kind == "yaml" and (named := re.match(r"# ([\w-]+\.yaml)\n", block.text)):
+                (folder / named[1]).write_text(block.text)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", marked(slow=True), ids=by_place)
+def test_a_marked_block_runs_on_a_run(block: Block, demo: Path) -> None:
+    for command in block.commands():
+        words = spavl_words(command)
+        if words is not None:
+            done = processes.run("-m", "spavl", *words, cwd=demo, env=environment())
+            assert done.returncode in (0, 4), f"{command}\n{done.stdout}\n{done.stderr}"  # 4: a limit or fault
