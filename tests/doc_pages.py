@@ -1,6 +1,6 @@
 """Pages of the docs as tests read them: fenced blocks with their marks, the commands in them, headings and links.
 
-A block is run by tests where `<!-- run -->` stands on the line before it; `<!-- run: slow -->`, only with the slow tests.
+A block is run by tests where `<!-- run -->` stands on the line before it; where that says `run: slow`, with the slow ones.
 Blocks of the tutorial also say how much of what a command prints stands on the page: `<!-- run: first 3, last 5 -->`.
 """
 
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FENCE = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^(?P<fence>`{3,})(?P<kind>\w*)\n(?P<text>.*?)^(?P=fence)$", re.M | re.S)
+FENCE = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^(?P<fence>`{3,})(?P<kind>\w*)\n(?P<text>.*?)^(?P=fence)$", re.M | re.S
+)
 SHELL = ("console", "sh", "bash")
 """Kinds of blocks that hold commands: in `console` they follow a `$`, in the others every line is one."""
 

@@ -37,7 +37,11 @@ def fields_of(package: str, file: str, kind: str) -> dict[str, str]:
     assert spec and spec.origin
     source = (Path(spec.origin).parent / file).read_text("utf-8")
     (found,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == kind)
-    return {n.target.id: ast.unparse(n) for n in found.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+    return {
+        n.target.id: ast.unparse(n)
+        for n in found.body
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+    }
 
 
 def dpo_config() -> dict[str, str]:

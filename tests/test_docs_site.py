@@ -1,4 +1,4 @@
-"""The docs as a site: every page is in the navigation, every link leads somewhere, and the site asks for nothing outside."""
+"""The docs as a site: every page is in its navigation, every link leads somewhere, and it asks for nothing outside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import doc_pages
 from tests.doc_pages import ROOT, anchors, links, pages
 
 DOCS = ROOT / "docs"
@@ -20,7 +19,7 @@ DOCS = ROOT / "docs"
 
 def navigation() -> list[str]:
     """Every page that the navigation names, as `mkdocs.yml` has it."""
-    return [leaf for leaf in _leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])]
+    return list(_leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]))
 
 
 def _leaves(node: Any) -> Iterator[str]:
@@ -51,7 +50,9 @@ def test_every_link_and_anchor_leads_somewhere() -> None:
 
 def test_headings_that_are_equal_have_anchors_of_their_own(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# `scale`: how much?\n\n## Do it\n\n```text\n# no heading\n```\n\n## Do it\n\n[up](#do-it), [away](https://a.b/#c)\n")
+    page.write_text(
+        "# `scale`: how much?\n\n## Do it\n\n```text\n# no heading\n```\n\n## Do it\n\n[up](#do-it), [away](https://a.b/#c)\n"
+    )
     assert anchors(page) == {"scale-how-much", "do-it", "do-it_1"}
     assert links(page) == [("", "do-it")]
 
@@ -70,7 +71,9 @@ def hooks() -> Any:
 
 
 def test_links_out_of_docs_lead_to_pages_of_the_site_and_blocks_stay_as_they_are(hooks: Any) -> None:
-    text = "[file](../../settings/paper-dpo.yaml) [page](pictures.md#a) [out](https://a.b)\n```text\n[x](../../y)\n```\n"
+    text = (
+        "[file](../../settings/paper-dpo.yaml) [page](pictures.md#a) [out](https://a.b)\n```text\n[x](../../y)\n```\n"
+    )
     shown = hooks.linked(text, "docs/guides/align.md", "guides/align.md")
     assert "[file](../repository/settings/paper-dpo.yaml.md) [page](pictures.md#a) [out](https://a.b)" in shown
     assert "[x](../../y)" in shown
@@ -101,7 +104,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_site_builds_strictly_within_a_minute_and_loads_nothing_from_outside(site: Path) -> None:
     built = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")}
     assert set(navigation()) <= built
-    loaded = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?https?:|<link\b[^>]*\bhref=\"?https?:|url\(\s*[\"']?https?:|@import")
+    loaded = re.compile(
+        r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?https?:|<link\b[^>]*\bhref=\"?https?:|url\(\s*[\"']?https?:|@import"
+    )
     for path in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert not loaded.search(path.read_text("utf-8")), path
 
@@ -118,7 +123,12 @@ def test_the_site_is_read_and_searched_from_disk_without_an_error_or_a_request(s
         page = browser.new_page()
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "blob:", "data:")) else None)
+        page.on(
+            "request",
+            lambda request: (
+                said.append(request.url) if not request.url.startswith(("file:", "blob:", "data:")) else None
+            ),
+        )
         page.goto(f"file://{site}/studies/scale.html")
         page.click(".md-search__input")
         page.keyboard.type("projector")

@@ -1,4 +1,4 @@
-"""The pages on studies: one for every kind, whose settings file is one, and whose figures of the paper are those it counts."""
+"""The pages on studies: one for every kind, whose settings file is one, and whose figures of the paper are counts."""
 
 from __future__ import annotations
 

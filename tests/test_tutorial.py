@@ -41,7 +41,9 @@ def test_the_settings_of_the_tutorial_are_settings_and_name_what_the_folder_has(
 
 def test_the_page_names_every_step_from_init_to_report_in_order() -> None:
     commands = [words[0] for block in RUN for one in block.commands() if (words := doc_pages.spavl_words(one))]
-    order = [commands.index(name) for name in ("init", "check", "build", "audit", "align", "evaluate", "compare", "report")]
+    order = [
+        commands.index(name) for name in ("init", "check", "build", "audit", "align", "evaluate", "compare", "report")
+    ]
     assert order == sorted(order)
     assert all(block.text.count("\n") > len(block.commands()) for block in RUN), "outputs are missing"
 

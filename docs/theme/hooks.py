@@ -69,7 +69,9 @@ def linked(text: str, path: str, uri: str) -> str:
         return f"{found[1]}{os.path.relpath(target, PurePosixPath(uri).parent)}{found[3]}"
 
     parts = FENCE.split(text)
-    return "".join(part if n % 3 == 1 else "" if n % 3 == 2 else LINK.sub(changed, part) for n, part in enumerate(parts))
+    return "".join(
+        part if n % 3 == 1 else "" if n % 3 == 2 else LINK.sub(changed, part) for n, part in enumerate(parts)
+    )
 
 
 def palette(css: str) -> str:
