@@ -1,7 +1,8 @@
 """Write what the commands of the tutorial print onto its page: `python -m tests.generate_tutorial`.
 
 The page is docs/tutorial.md. Blocks behind `<!-- run -->` are run in order, in one folder that begins as a copy of
-`examples/tutorial`; of a long output `<!-- run: first 3, last 5 -->` keeps so many lines. Blocks behind
+`examples/tutorial`; of a long output `<!-- run: first 3, last 5 -->` keeps so many lines, and
+`from WORDS` leaves out what stands before a line that begins so. Blocks behind
 `<!-- file: NAME -->` show a file of that folder.
 """
 
@@ -14,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def page(found: Mapping[int, list[tuple[str, str]]], seconds: float) -> str:
 
     Args:
         found: of `outputs`.
-        seconds: that all of it took.
+        seconds: of processor time that all of it took.
     """
     at = {block.line: block for block in blocks(PAGE)}
     text = PAGE.read_text("utf-8")
@@ -99,6 +99,8 @@ def shortened(output: str, mark: str) -> str:
         mark: of its block, which may say how many of the first and last lines are shown.
     """
     lines = [line.rstrip() for line in output.strip("\n").splitlines()]
+    if begin := re.search(r"from ([^,]+)", mark):
+        lines = lines[next(n for n, line in enumerate(lines) if line.startswith(begin[1])) :]
     asked = re.search(r"first (\d+), last (\d+)", mark)
     if asked and len(lines) > int(asked[1]) + int(asked[2]) + 1:
         first, last = int(asked[1]), int(asked[2])
@@ -107,8 +109,7 @@ def shortened(output: str, mark: str) -> str:
 
 
 if __name__ == "__main__":
-    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         made = outputs(Path(place))
-    PAGE.write_text(page(made, time.perf_counter() - began), "utf-8")
+    PAGE.write_text(page(made, sum(os.times()[2:4])), "utf-8")
     print("wrote the outputs in docs/tutorial.md")

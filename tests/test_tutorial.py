@@ -53,6 +53,7 @@ def test_of_a_long_output_first_and_last_lines_are_kept_and_what_is_left_out_is_
     assert shortened("\n1\n2\n", "run: first 1, last 2") == "1\n2\n"
     assert shortened("1\n2\n3\n4\n", "run: first 0, last 1") == "…\n4\n"
     assert shortened("1\n2\n3\n4\n", "run: first 1, last 0") == "1\n…\n"
+    assert shortened("1\n2 a\n3\n", "run: from 2 ") == "2 a\n3\n"
 
 
 def test_a_page_is_written_with_new_outputs_and_stays_as_it_is_elsewhere() -> None:
@@ -72,8 +73,8 @@ def test_the_tutorial_runs_and_its_proof_is_that_of_the_page(tmp_path: Path) -> 
     run = tmp_path / "runs" / "first"
     assert (run / "report.html").exists()
     rates = json.loads((run / "run.json").read_text())["models"]
-    base, gentle = (rates[name]["unsafe_rate"]["value"] for name in ("base", "gentle"))
-    assert base - gentle >= 0.2
+    base, dpo = (rates[name]["unsafe_rate"]["value"] for name in ("base", "dpo"))
+    assert base - dpo >= 0.2 and "closer" in rates
     last = [made[block.line][-1][1].splitlines() for block in RUN]
     said = [line for block, lines in zip(RUN, last, strict=True) for line in lines if line.startswith("Next:")]
     assert said and all(line in PAGE.read_text("utf-8") for line in said if "clean" not in line)
