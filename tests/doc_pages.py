@@ -1,6 +1,6 @@
 """Pages of the docs as tests read them: fenced blocks with their marks, the commands in them, headings and links.
 
-A block is run by tests where `<!-- run -->` stands on the line before it; where that says `run: slow`, by the slow ones.
+A block is run by tests where `<!-- run -->` stands on the line before it; where that is `run: slow`, by slow ones.
 Blocks of the tutorial also say how much of what a command prints stands on the page: `<!-- run: first 3, last 5 -->`.
 """
 
