@@ -8,8 +8,7 @@ from threading import BoundedSemaphore
 from typing import Final
 
 from spavl.errors import DataError
-from spavl.pictures import Picture
-from spavl.report.pictures import SHARP_BELOW
+from spavl.pictures import SHARP_BELOW, Picture
 
 LONGEST: Final = 1600
 """Most pixels of a picture's longer side."""
