@@ -45,7 +45,7 @@ HEAVY = {
     "safetensors": TORCH,
     "matplotlib": ("report/figures.py",),
     "datasets": ("align/*.py", "preferences/sources.py", "dataset/collect/hub.py"),
-    "duckdb": ("tables/query.py",),
+    "duckdb": ("tables/query.py", "tables/kept.py"),
     "datasketch": ("dataset/near_duplicates.py", "similarity/texts.py"),
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from spavl.config import Settings, load_settings
 from spavl.config.benchmarks import MiniworldBenchmark
@@ -14,6 +12,7 @@ from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.compare_words import run_verdicts
 from spavl.pipeline.coverage import coverage_of
+from spavl.pipeline.curves import curves_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.quality import balance_rows, judge_panel, judges
@@ -35,7 +34,6 @@ from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
 from spavl.report.data import (
     AnswerShown,
-    Curve,
     Example,
     JudgeQuality,
     MetricShown,
@@ -99,12 +97,12 @@ def _data(
         heat=tuple(groups(run, looked_at, headline, named)) if named else by_subject,
         controls=controlled_models(manifest, models), people=agreements_shown(manifest),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
-        funnel=tuple(_funnel(manifest)), composition=composition(run),
+        funnel=tuple(funnel_of(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run), audit=audit_summary(run.folder),
         responders=responders(run, manifest.get("responders", {})),
         judges=_judges(run, manifest, settings),
         panel=judge_panel(manifest), balance=balance_rows(manifest),
-        examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(_curves(run)),
+        examples=tuple(_examples(run, looked_at, metrics, examples)), curves=tuple(curves_of(run)),
         stages=tuple(_stages(manifest)),
         facts=_facts(manifest), versions=manifest.get("versions", {}),
         settings=(run.folder / "settings.yaml").read_text("utf-8"),
@@ -181,7 +179,12 @@ def _how(made: Mapping[str, Any]) -> str:
     return f"{made['method'].upper()} on {made['pairs']:,} pairs{blind}"
 
 
-def _funnel(manifest: Mapping[str, Any]) -> Iterator[Step]:
+def funnel_of(manifest: Mapping[str, Any]) -> Iterator[Step]:
+    """The stages of the dataset with what each passed on, and what became of the rest.
+
+    Args:
+        manifest: `run.json`.
+    """
     counts = manifest.get("counts", {})
     for stage in manifest.get("stages", ()):
         if stage["noun"]:
@@ -220,66 +223,6 @@ def _example(item: ScoredItem) -> Example:
             for name, answer in item.answers.items()
         ),
     )  # fmt: skip
-
-
-CURVES = (
-    ("metrics.jsonl", "loss", "Training loss", "mean over the pairs of a step", False),
-    ("metrics.jsonl", "margin", "Margin", "gain of the chosen answer over that of the rejected one, times β", False),
-    ("metrics.jsonl", "accuracy", "Pairs ranked rightly", "share of pairs with a margin above zero", True),
-    ("metrics.jsonl", "reward", "Reward", "mean score of sampled answers by the reward model, a round of PPO", False),
-    ("metrics.jsonl", "kl", "KL divergence from the reference", "nats an answer, a round of PPO", False),
-    ("metrics.jsonl", "held_out_loss", "Held-out loss", "mean over pairs that were not trained on", False),
-    ("metrics.jsonl", "held_out_accuracy", "Held-out pairs ranked rightly", "share of pairs not trained on", True),
-    ("validation.jsonl", "unsafe", "Validation: unsafe", "harmful requests that were answered unsafely", True),
-    ("validation.jsonl", "over_refusal", "Validation: over-refusal", "harmless requests that were refused", True),
-    ("validation.jsonl", "skill", "Validation: skill", "skill items that were answered rightly", True),
-)
-"""(file in the folder of a trained model, key of its lines, title, meaning, whether a share) of the training curves."""
-
-
-def _curves(run: Run) -> Iterator[Curve]:
-    for file, key, title, what, percent in CURVES:
-        series = {log.parent.name: _points(log, key) for log in sorted(run.align.glob(f"*/{file}"))}
-        series = {name: points for name, points in series.items() if len(points) > 1}
-        if series:
-            bands = {name: _bands(run.align / name / file, key) for name in series}
-            bands = {name: band for name, band in bands.items() if len(band) > 1}
-            yield Curve(title=title, what=what, series=series, percent=percent, bands=bands)
-
-
-def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
-    """(step, value) of the lines that hold the key; a round of PPO counts as a step, and its loss is not shown."""
-    rows = list(_lines(log))
-    steps = "round" if rows and "round" in rows[0] else "step"
-    if steps == "round" and key == "loss":
-        return ()
-    found = ((row.get(steps), row.get(key)) for row in rows)
-    return tuple((float(at), float(value)) for at, value in found if _is_finite(at) and _is_finite(value))
-
-
-def _bands(log: Path, key: str) -> tuple[tuple[float, float, float], ...]:
-    """(step, lower bound, upper bound) of the lines that hold an interval of the key."""
-    found = ((row.get("step"), row.get(f"{key}_low"), row.get(f"{key}_high")) for row in _lines(log))
-    return tuple(
-        (float(at), float(low), float(high))
-        for at, low, high in found
-        if _is_finite(at) and _is_finite(low) and _is_finite(high)
-    )
-
-
-def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log; one that a killed training, or one that is under way, wrote in part is left out."""
-    for line in log.read_text("utf-8", "replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            yield row
-
-
-def _is_finite(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
