@@ -134,7 +134,7 @@ def read_slice(path: Path, kind: type[Record], number: int) -> list[Record]:
         return records_of(file.read_row_group(number, columns=_names(kind)), kind)
 
 
-def read_rows(path: Path, kind: type[Record], column: str, value: str) -> list[Record]:
+def read_rows(path: Path, kind: type[Record], column: str, value: str, *, slice: int | None = None) -> list[Record]:
     """The records of a table whose column has a value, read without holding the others.
 
     Args:
@@ -142,13 +142,14 @@ def read_rows(path: Path, kind: type[Record], column: str, value: str) -> list[R
         kind: the record class to read.
         column: a column of text.
         value: what it must hold.
+        slice: the one slice in which they are known to be; None: they are looked for in all.
 
     Raises:
         RunError: the file is missing or damaged, lacks a column, or is of another format version.
     """
     found: list[Record] = []
     with _open(path, kind) as file:
-        for number in range(file.num_row_groups):
+        for number in range(file.num_row_groups) if slice is None else (slice,):
             matching = pc.equal(file.read_row_group(number, columns=[column])[column], value)
             if pc.any(matching).as_py():
                 found += records_of(file.read_row_group(number, columns=_names(kind)).filter(matching), kind)
