@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Final
 
 from spavl.errors import RunError, SpavlError
@@ -75,7 +74,7 @@ class Indexes:
     """The indexes of all runs that were looked at: one thread makes each, any number ask it."""
 
     cache: Path = CACHE
-    """Where they are kept; where nothing can be written there, a temporary folder."""
+    """The folder that they are kept in."""
     _open: dict[Path, KeptDatabase] = field(default_factory=dict)
     _making: dict[Path, threading.Thread] = field(default_factory=dict)
     _failed: dict[Path, SpavlError] = field(default_factory=dict)
@@ -139,15 +138,7 @@ class Indexes:
             raise RunError("This run has no pairs yet", where=str(run.folder), try_="run `spavl build`")
         form = [VERSION, str(run.folder.resolve()), *map(_stamp, _made_from(run))]
         name = f"{key}-{blake2b(repr(form).encode(), digest_size=6).hexdigest()}.duckdb"
-        return self._folder() / name
-
-    def _folder(self) -> Path:
-        try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            self.cache = Path(gettempdir()) / "spavl-serve"
-            self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self.cache
+        return self.cache / name
 
 
 def _made_from(run: Run) -> Sequence[Path]:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 from spavl.errors import DataError, SpavlError
 from spavl.pictures import Picture
 from spavl.web.access import is_known_host, is_own_page, is_same, known_hosts
-from spavl.web.served_picture import DRAWING, served_picture
+from spavl.web.served_picture import DRAWING, LONGEST, SMALL, served_picture
 
 MOST_BYTES: Final = 128 * 1024
 """Bytes of a form."""
@@ -155,11 +155,12 @@ def _add_static(app: FastAPI, shell: Shell) -> None:
         return Response(text, media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
-def picture_answer(find: Callable[[], Picture]) -> Response:
+def picture_answer(find: Callable[[], Picture], *, small: bool = False) -> Response:
     """A picture as an answer: encoded anew, or a drawing that says that its file is missing or broken.
 
     Args:
         find: the picture; DataError where there is none of that key.
+        small: whether it is shown beside many others.
 
     Raises:
         Refused: there is none.
@@ -168,6 +169,6 @@ def picture_answer(find: Callable[[], Picture]) -> Response:
         picture = find()
     except DataError as error:
         raise Refused(error.what, 404) from None
-    body, kind = served_picture(picture)
+    body, kind = served_picture(picture, SMALL if small else LONGEST)
     kept = "no-store" if kind == DRAWING else f"private, max-age={HOUR}"
     return Response(body, media_type=kind, headers={"Cache-Control": kept})
