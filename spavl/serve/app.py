@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -77,8 +77,14 @@ def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:
         served: the runs.
         host: that the server listens at.
     """
-    app = framed_app(Shell(command="spavl serve", forms=False, notice=notice, static=static_file), host=host)
     cookies = Cookies(f"spavl_serve_{served.name}")
+    shell = Shell(command="spavl serve", forms=False, notice=notice, static=static_file)
+
+    def admits(request: Request) -> bool:
+        entering = request.url.path == "/" and "token" in request.query_params
+        return entering or cookies.has_token(request, served.token)
+
+    app = framed_app(shell, host=host, admits=admits)
     _add_entrance(app, served, cookies)
     _add_run(app, served)
     _add_live(app, served)
@@ -88,16 +94,6 @@ def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:
 
 
 def _add_entrance(app: FastAPI, served: Served, cookies: Cookies) -> None:
-    @app.middleware("http")
-    async def known(request: Request, following: Any) -> Response:
-        path = request.url.path
-        entering = path == "/" and "token" in request.query_params
-        if entering or path.startswith("/static/") or cookies.has_token(request, served.token):
-            answer: Response = await following(request)
-            return answer
-        return HTMLResponse(notice("This page opens with its whole address, token included.",
-                                   "Open the address that `spavl serve` printed."), 403)  # fmt: skip
-
     @app.get("/")
     def entrance(token: str = "") -> Response:
         if token:
@@ -186,7 +182,7 @@ def _add_pairs(app: FastAPI, served: Served) -> None:
         before, after = neighbours(index, wanted, shown)
         return HTMLResponse(render(
             "pair.html.j2", page="pairs", row=row, wanted=wanted, before=before, after=after, display=_display(run),
-            pair=pair_details(run, index, shown), here=wanted.cursor_of(shown.row),
+            pair=pair_details(run, index, shown),
         ))  # fmt: skip
 
     @app.get("/runs/{key}/pictures/{sha256}")

@@ -63,14 +63,14 @@ def environment() -> Environment:
     return made
 
 
-def render(page: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
     """A page, or a part of one.
 
     Args:
-        page: name of its template.
+        template: its name.
         values: that it shows.
     """
-    return environment().get_template(page).render(**values)
+    return environment().get_template(template).render(**values)
 
 
 def notice(what: str, try_: str = "") -> str:

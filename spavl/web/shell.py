@@ -88,24 +88,25 @@ class Cookies:
         return is_same(unquote(request.cookies.get(self.access, "")), token)
 
 
-def framed_app(shell: Shell, *, host: str) -> FastAPI:
+def framed_app(shell: Shell, *, host: str, admits: Callable[[Request], bool] = lambda request: True) -> FastAPI:
     """An app that answers nothing yet, inside the frame.
 
     Args:
         shell: what it puts into the frame.
         host: that the server listens at.
+        admits: whether a request may see anything beside the static files; what it refuses is not read further.
     """
     app = FastAPI(title=shell.command, docs_url=None, redoc_url=None, openapi_url=None)
-    _guard(app, shell, known_hosts(host))
+    _guard(app, shell, known_hosts(host), admits)
     _refusals(app, shell)
     _add_static(app, shell)
     return app
 
 
-def _guard(app: FastAPI, shell: Shell, known: frozenset[str]) -> None:
+def _guard(app: FastAPI, shell: Shell, known: frozenset[str], admits: Callable[[Request], bool]) -> None:
     @app.middleware("http")
     async def guarded(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = _refusal(request, shell, known) or await following(request)
+        answer = _refusal(request, shell, known) or _stranger(request, shell, admits) or await following(request)
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
         answer.headers.setdefault("Cache-Control", "no-store")
@@ -125,6 +126,13 @@ def _refusal(request: Request, shell: Shell, known: frozenset[str]) -> Response 
         if not length.isdigit() or int(length) > MOST_BYTES:
             return HTMLResponse(shell.notice("That form is too large.", ""), 413)
     return None
+
+
+def _stranger(request: Request, shell: Shell, admits: Callable[[Request], bool]) -> Response | None:
+    if request.url.path.startswith("/static/") or admits(request):
+        return None
+    what = "This page opens with its whole address, token included."
+    return HTMLResponse(shell.notice(what, f"Open the address that `{shell.command}` printed."), 403)
 
 
 def _refusals(app: FastAPI, shell: Shell) -> None:
