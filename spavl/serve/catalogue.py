@@ -17,6 +17,7 @@ from spavl.run import Run
 from spavl.run.under_way import UnderWay, under_way
 from spavl.serve.studies import STUDY, StudyRow, study_row
 from spavl.statistics.intervals import Rate
+from spavl.statistics.paired import PairedComparison
 
 DEEPEST: Final = 5
 """Folders below the one that is served in which runs are looked for."""
@@ -44,14 +45,8 @@ class Headline:
     """Rate of the last model that was aligned; None where none was evaluated."""
     graded: bool = False
     """Whether it is a mean of scores."""
-
-    @property
-    def improved(self) -> bool | None:
-        """Whether the aligned model is better, by the plain numbers; None where it is not known or the same."""
-        before, after = self.base.value, None if self.aligned is None else self.aligned.value
-        if before is None or after is None or before == after or self.better == "neither":
-            return None
-        return (after < before) == (self.better == "lower")
+    improved: bool | None = None
+    """Whether the aligned model is better on the same items; None where chance explains the difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +266,20 @@ def headlines(manifest: Mapping[str, Any]) -> Iterator[Headline]:
             first.setdefault(known.axis, known)
     for known in first.values():
         after = models[looking[-1]].get(known.key) if looking else None
+        paired = manifest.get("paired", {}).get(looking[-1], {}).get(known.key) if looking else None
         yield Headline(
             axis=known.axis, label=manifest["metrics"][known.key]["label"], better=known.better, graded=known.graded,
             base=Rate(**models[base][known.key]), aligned=None if after is None else Rate(**after),
+            improved=None if paired is None else improvement(PairedComparison(**paired), known.better),
         )  # fmt: skip
+
+
+def improvement(paired: PairedComparison, better: str) -> bool | None:
+    """Whether a difference on the same items is an improvement; None where its interval holds 0, or none is better.
+
+    Args:
+        paired: the comparison.
+        better: direction of an improvement.
+    """
+    beyond = paired.low > 0 or paired.high < 0
+    return (paired.low > 0) == (better == "higher") if beyond and better != "neither" else None

@@ -19,7 +19,7 @@ from spavl.pipeline.report import funnel_of
 from spavl.pipeline.weights import stale_scores
 from spavl.report.data import Step
 from spavl.run import Run
-from spavl.serve.catalogue import RunRow
+from spavl.serve.catalogue import RunRow, improvement
 from spavl.serve.charts import Chart, chart_of
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
@@ -177,9 +177,7 @@ def _score(name: str, rate: Rate, found: Mapping[str, Any] | None, better: str) 
     if found is None:
         return ModelScore(model=name, rate=rate)
     paired = PairedComparison(**found)
-    beyond = paired.low > 0 or paired.high < 0
-    moved = (paired.low > 0) == (better == "higher") if beyond and better != "neither" else None
-    return ModelScore(model=name, rate=rate, paired=paired, better=moved)
+    return ModelScore(model=name, rate=rate, paired=paired, better=improvement(paired, better))
 
 
 def _trainings(run: Run, manifest: Mapping[str, Any]) -> Iterator[TrainingRow]:
