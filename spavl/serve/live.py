@@ -114,6 +114,6 @@ def _numbers(line: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[st
 def _last(log: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if log.is_file():
-        for found in log_lines(log):  # noqa: B007
-            pass
+        for line in log_lines(log):
+            found |= line
     return found
