@@ -17,7 +17,7 @@ from spavl.pipeline.report_tables import may_harm
 from spavl.records import Judgment, PreferencePair, Response
 from spavl.run import Run
 from spavl.serve.pairs import PairShown
-from spavl.tables import Record, read_footer, read_rows
+from spavl.tables import Record, read_rows_near
 from spavl.tables.kept import KeptDatabase
 from spavl.tables.query import query
 
@@ -86,10 +86,7 @@ def pair_details(run: Run, index: KeptDatabase, shown: PairShown) -> PairDetails
 
     def rows(path: Path, kind: type[Record], column: str, value: str) -> list[Any]:
         """The records about something: looked for in the slice of the pair, where the table has the same slices."""
-        if not path.is_file():
-            return []
-        alike = (read_footer(path) or {}).get("slices") == slices
-        return read_rows(path, kind, column, value, slice=place if alike else None)
+        return read_rows_near(path, kind, column, value, number=place, slices=slices) if path.is_file() else []
 
     (record, *_) = rows(run.last_pairs, PreferencePair, "pair_id", pair_id)
     answers = rows(run.responses, Response, "query_id", query_id)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from spavl.errors import DataError
 from spavl.pipeline.report_tables import may_harm
 from spavl.rows import brief
-from spavl.serve.filters import Cursor, PairFilter
+from spavl.serve.filters import SORTS, Cursor, PairFilter
 from spavl.tables.kept import KeptDatabase
 
 ON_A_PAGE: Final = 24
@@ -87,28 +87,40 @@ def page_of(
         before: the place that it ends before, in place of `after`; None: none.
         size: most pairs.
     """
-    where, values = wanted.where()
     back = before is not None
+    where, values = wanted.where()
     beyond, place = wanted.after(before if back else after, back=back)
-    rows = index.rows(
-        f"SELECT {_COLUMNS} FROM pairs WHERE {where} AND {beyond} ORDER BY {wanted.order(back=back)} LIMIT {size + 1}",
+    columns = ", ".join(dict.fromkeys(("number", SORTS[wanted.sort][1])))
+    hits = index.rows(  # one look at every pair: the filter is the dear part
+        f"WITH hits AS MATERIALIZED (SELECT {columns} FROM pairs WHERE {where}) "
+        "SELECT number, total, count(*) OVER () AS ahead FROM hits, (SELECT count(*) AS total FROM hits) "
+        f"WHERE {beyond} ORDER BY {wanted.order(back=back)} LIMIT {size}",
         [*values, *place],
     )
-    more, rows = len(rows) > size, rows[:size]
-    if back:
-        rows.reverse()
-    earlier, first = wanted.after(wanted.cursor_of(rows[0]), back=True) if rows else ("false", [])
-    ((counted,), (everything,)) = (
-        index.rows(f"SELECT count(*) AS total, count(*) FILTER ({earlier}) AS before FROM pairs WHERE {where}",
-                   [*first, *values]),
-        index.rows("SELECT count(*) AS pairs FROM pairs"),
-    )  # fmt: skip
-    is_last = counted["before"] + len(rows) >= counted["total"]
+    if not hits and place:  # the place lies beyond the end
+        return page_of(index, wanted, size=size)
+    if not hits:
+        return PairPage(pairs=[], total=0, all_pairs=_all(index), before=0, next=None, previous=None)
+    total, ahead = hits[0]["total"], hits[0]["ahead"]
+    pairs = _pairs(index, [row["number"] for row in (reversed(hits) if back else hits)])
+    earlier = ahead - len(pairs) if back else total - ahead
     return PairPage(
-        pairs=[PairShown.of(row) for row in rows], total=counted["total"], all_pairs=everything["pairs"],
-        before=counted["before"], next=None if is_last or not (more or back) else wanted.cursor_of(rows[-1]),
-        previous=wanted.cursor_of(rows[0]) if rows and counted["before"] else None,
+        pairs=pairs, total=total, all_pairs=_all(index), before=earlier,
+        next=wanted.cursor_of(pairs[-1].row) if earlier + len(pairs) < total else None,
+        previous=wanted.cursor_of(pairs[0].row) if earlier else None,
     )  # fmt: skip
+
+
+def _pairs(index: KeptDatabase, numbers: Sequence[int]) -> list[PairShown]:
+    """Pairs by their numbers, in this order."""
+    rows = index.rows(f"SELECT {_COLUMNS} FROM pairs WHERE number IN ({', '.join(map(str, numbers))})")
+    by_number = {row["number"]: row for row in rows}
+    return [PairShown.of(by_number[number]) for number in numbers]
+
+
+def _all(index: KeptDatabase) -> int:
+    (found,) = index.rows("SELECT count(*) AS pairs FROM pairs")
+    return int(found["pairs"])
 
 
 def pair_at(index: KeptDatabase, pair_id: str) -> PairShown:
