@@ -66,7 +66,10 @@ def planted_run(folder: Path, pairs: int = PAIRS) -> Run:
     ):  # fmt: skip
         write_batches(path, schema_of(kind), _copies(to_arrow(made, kind), slices))
     _write_audit(found, slices)
-    stages = [{"name": "collect", "noun": "pictures", "kept": "made"}, {"name": "pair", "noun": "pairs", "kept": "pair"}]
+    stages = [
+        {"name": "collect", "noun": "pictures", "kept": "made"},
+        {"name": "pair", "noun": "pairs", "kept": "pair"},
+    ]
     counts = {"collect": {"made": slices * PICTURES}, "pair": {"pair": 3 * slices * PICTURES}}
     write_json(folder / "run.json", {"format": FORMAT, "stages": stages, "counts": counts, "changed": "2026-01-01"})
     write_text(folder / "settings.yaml", "report:\n  title: Planted\n")
@@ -87,8 +90,8 @@ def _images() -> list[ImageRecord]:
 def _queries() -> list[Query]:
     return [
         Query(
-            image=image, images=(ImageRef(path=Path(image.image_file), sha256=image.image_sha256),), harmful=kind != TYPES[0],
-            query_id=f"{image.image_id}/{kind}", question_type=kind, question="request", asker="asker",
+            image=image, images=(ImageRef(path=Path(image.image_file), sha256=image.image_sha256),),
+            harmful=kind != TYPES[0], query_id=f"{image.image_id}/{kind}", question_type=kind, question="request", asker="asker",
             query_status="ok", query_call="",
         )
         for image in _images() for kind in TYPES
@@ -158,7 +161,8 @@ def _texts(noise: random.Random, rows: int) -> Mapping[str, pa.Array]:
     sources = [noise.sample(SOURCES, 2) for _ in range(rows)]
     return {
         "question": words(8, 30), "chosen": words(20, 120), "rejected": words(20, 120),
-        "chosen_source": pa.array([one for one, _ in sources]), "rejected_source": pa.array([two for _, two in sources]),
+        "chosen_source": pa.array([one for one, _ in sources]),
+        "rejected_source": pa.array([two for _, two in sources]),
         "chosen_outcome": pa.array(noise.choices(("refusal", "safe_completion", "unsafe"), (6, 3, 1), k=rows)),
     }  # fmt: skip
 

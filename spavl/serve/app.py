@@ -7,7 +7,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -130,7 +129,8 @@ def _add_run(app: FastAPI, served: Served) -> None:
     @app.get("/runs/{key}/verdicts")
     def verdicts(key: str) -> Response:
         run, _ = served.run(key)
-        found, why = (), ""
+        found: tuple[str, ...] = ()
+        why = ""
         try:
             found = verdicts_of(run)
         except SpavlError as error:
@@ -216,5 +216,5 @@ def _stored(path: Path) -> Response:
     try:
         body = path.read_bytes()
     except OSError:
-        raise Refused(f"This page is not there: {quote(path.name)}. `spavl report` writes that of a run.", 404) from None
+        raise Refused("That page was not written yet; `spavl report` writes the one of a run.", 404) from None
     return Response(body, media_type="text/html; charset=utf-8", headers=STORED_PAGE)

@@ -54,7 +54,8 @@ def two_runs(first: Run, second: Run, *, base: str = "") -> TwoRuns:
         why = f"{error.what}. {error.try_}".strip()
     shown = [] if found is None else found.metrics
     before, after = (
-        {name: value for name, value in run.settings_before().items() if name not in LEFT_OUT} for run in (first, second)
+        {name: value for name, value in run.settings_before().items() if name not in LEFT_OUT}
+        for run in (first, second)
     )
     return TwoRuns(
         comparison=found, why_not=why, axes=[axis for axis in AXES if any(m.known.axis == axis for m in shown)],

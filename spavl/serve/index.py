@@ -30,7 +30,8 @@ _LENGTHS = "length(chosen) + length(rejected) AS length_of_both, length(chosen) 
 _PAIRS = f"""
 CREATE TABLE pairs AS
 SELECT pairs.file_row_number AS number, pairs.pair_id, query_id, image_id, image_file, image_sha256, images,
-    [one.sha256 for one in images] AS pictures, class1, class2, class3, question_type, harmful, benign, heldout, question, chosen, rejected, chosen_source, rejected_source,
+    [one.sha256 for one in images] AS pictures, class1, class2, class3, question_type, harmful, benign, heldout,
+    question, chosen, rejected, chosen_source, rejected_source,
     chosen_outcome, rejected_outcome, chosen_safe, rejected_safe, chosen_severity, rejected_severity, picture_outcome,
     judges_for, judges_against, verdict_ab, verdict_ba, labelled, len(labelled_by) AS people, {_LENGTHS},
     coalesce(rejected_severity, 0) - coalesce(chosen_severity, 0) AS severity_gap,

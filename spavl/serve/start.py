@@ -45,7 +45,11 @@ def open_catalogue(folder: Path) -> Catalogue:
 
 
 def cache_folder() -> Path:
-    """The folder of what is derived, made where it is missing; a temporary one where it cannot be made."""
+    """The folder of what is derived, made where it is missing; a temporary one where it cannot be made.
+
+    Raises:
+        RunError: neither can be.
+    """
     for folder in (CACHE, Path(gettempdir()) / "spavl-serve"):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
