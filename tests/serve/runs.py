@@ -39,7 +39,9 @@ def scored(folder: Path, aligned: dict[str, list[str]] | None = None, title: str
     (folder / "settings.yaml").write_text(f"report:\n  title: {json.dumps(title)}\nseed: 1\n")
     log = folder / "align/dpo/metrics.jsonl"
     log.parent.mkdir(parents=True)
-    log.write_text("".join(json.dumps({"step": n, "loss": 1 / n, "margin": n / 9}) + "\n" for n in range(1, 9)) + '{"st')
+    log.write_text(
+        "".join(json.dumps({"step": n, "loss": 1 / n, "margin": n / 9}) + "\n" for n in range(1, 9)) + '{"st'
+    )
     (log.parent / "validation.jsonl").write_text('{"step": 8, "unsafe": 0.25, "unsafe_low": 0.1, "unsafe_high": 0.4}\n')
     return run
 
@@ -94,11 +96,15 @@ def _audit(run: Run, pairs: list[PreferencePair]) -> None:
 
 def labelled(run: Run, pair_id: str, note: str = "") -> None:
     """Have somebody label a pair of a run."""
-    item = Item(item_id=pair_id, kind="pair", stratum="all", question="request", answers=(Answer(text="a"), Answer(text="b")))
+    item = Item(
+        item_id=pair_id, kind="pair", stratum="all", question="request", answers=(Answer(text="a"), Answer(text="b"))
+    )
     path = run.folder / "review/first/review.sqlite"
     path.parent.mkdir(parents=True)
     with LabelStore.create(path, [item], made_from="a run", settings={}) as store:
-        store.add(Label(item_id=pair_id, annotator="ana", preference="first", outcomes=("refusal", "unsafe"), note=note))
+        store.add(
+            Label(item_id=pair_id, annotator="ana", preference="first", outcomes=("refusal", "unsafe"), note=note)
+        )
 
 
 @contextmanager

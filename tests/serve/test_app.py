@@ -154,7 +154,9 @@ def test_a_stored_page_runs_no_script_and_fetches_nothing(runs: Served, page: Te
     assert page.get(f"/runs/{key(runs, 'deep/er/second')}/pages/report").status_code == 404
 
 
-def test_a_picture_is_encoded_anew_and_one_outside_the_run_folder_is_never_opened(runs: Served, page: TestClient) -> None:
+def test_a_picture_is_encoded_anew_and_one_outside_the_run_folder_is_never_opened(
+    runs: Served, page: TestClient
+) -> None:
     first = key(runs, "first")
     sha = re.findall(r"/pictures/([0-9a-f]{64})\?small=1", ready(page, f"/runs/{first}/pairs"))
     answer = page.get(f"/runs/{first}/pictures/{sha[0]}", params={"small": "1"})
@@ -208,7 +210,9 @@ def test_work_under_way_is_shown_with_its_calls_and_a_dead_command_is_not(runs: 
     run = runs.catalogue.run(key(runs, "deep/er/second"))
     calls = CallsNow(name="amber", done=20, expected=90, in_flight=8, rate=2.5, tokens=1_200_000, cost=None, failed=3,
                      throttled=0)  # fmt: skip
-    work = WorkNow(doing="respond", done=1_203, total=9_000, seconds=60.0, left=240.0, spent=1.5, most=4.0, calls=(calls,))
+    work = WorkNow(
+        doing="respond", done=1_203, total=9_000, seconds=60.0, left=240.0, spent=1.5, most=4.0, calls=(calls,)
+    )
     now = UnderWay(command=f"spavl build {SCRIPT}", process=os.getpid(), host=socket.gethostname(), started=1.0,
                    changed=time.time(), work=(work,))  # fmt: skip
     from dataclasses import asdict

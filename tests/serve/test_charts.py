@@ -18,7 +18,9 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 def test_every_point_of_a_line_lies_inside_the_chart(values: list[float], banded: bool) -> None:
     points = tuple((float(step), value) for step, value in enumerate(values))
     bands = {"dpo": tuple((step, value - 1, value + 1) for step, value in points)} if banded else {}
-    (line,) = (chart := chart_of(Curve(title="Loss", what="", series={"dpo": points}, percent=False, bands=bands))).lines
+    (line,) = (
+        chart := chart_of(Curve(title="Loss", what="", series={"dpo": points}, percent=False, bands=bands))
+    ).lines
     for x, y in re.findall(r"(-?[\d.e+-]+),(-?[\d.e+-]+)", line.path + line.band):
         assert 0 <= float(x) <= WIDTH and 0 <= float(y) <= HEIGHT
     heights = [y for y, _ in chart.levels]

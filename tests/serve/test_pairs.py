@@ -98,7 +98,10 @@ def test_a_pair_has_all_answers_votes_in_both_orders_findings_and_labels(run: Ru
     found = pair_details(run, index, pair_at(index, shown.row["pair_id"]))
     assert [one.response.responder for one in found.answers] == ["amber", "birch", "cedar"]
     assert [one.role for one in found.answers] == ["chosen", "rejected", ""]
-    assert [(one.order, one.better) for one in found.verdicts] == [("chosen first", "chosen"), ("rejected first", "chosen")]
+    assert [(one.order, one.better) for one in found.verdicts] == [
+        ("chosen first", "chosen"),
+        ("rejected first", "chosen"),
+    ]
     assert {kind for kind, _, _ in found.findings} == {"duplicates", "flipped_labels"}
     assert [(review, label.annotator) for review, label in found.labels] == [("first", "ana")]
     assert len(found.others) == 2 and found.record.pair_id == shown.row["pair_id"]
