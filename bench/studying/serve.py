@@ -91,8 +91,8 @@ def _queries() -> list[Query]:
     return [
         Query(
             image=image, images=(ImageRef(path=Path(image.image_file), sha256=image.image_sha256),),
-            harmful=kind != TYPES[0], query_id=f"{image.image_id}/{kind}", question_type=kind, question="request", asker="asker",
-            query_status="ok", query_call="",
+            harmful=kind != TYPES[0], query_id=f"{image.image_id}/{kind}", question_type=kind, question="request",
+            asker="asker", query_status="ok", query_call="",
         )
         for image in _images() for kind in TYPES
     ]  # fmt: skip

@@ -17,8 +17,8 @@ ON_A_PAGE: Final = 24
 _COLUMNS = (
     "number, pair_id, query_id, image_id, image_sha256, class1, class2, class3, question_type, harmful, benign, "
     "heldout, question, chosen, rejected, chosen_source, rejected_source, chosen_outcome, rejected_outcome, "
-    "chosen_safe, rejected_safe, chosen_severity, rejected_severity, picture_outcome, judges_for, judges_against, verdict_ab, "
-    "verdict_ba, labelled, people, findings, finding_count, severity_gap, length_of_both, length_gap, "
+    "chosen_safe, rejected_safe, chosen_severity, rejected_severity, picture_outcome, judges_for, judges_against, "
+    "verdict_ab, verdict_ba, labelled, people, findings, finding_count, severity_gap, length_of_both, length_gap, "
     "pictures"
 )
 

@@ -54,7 +54,7 @@ def built(folder: Path, pictures: int = 20, *, words: str = "") -> Run:
     asked = [samples.query(image, kind, question=f"request {n} of a {kind} {words}", harmful=not image.benign)
              for n, image in enumerate(images) for kind in kinds]  # fmt: skip
     answers = [samples.response(q, who, outcome=outcome, response=f"answer of {who} {words}") for q in asked
-               for who, outcome in (("amber", "refusal"), ("birch", "unsafe"), ("cedar", "safe_completion"))]  # fmt: skip
+               for who, outcome in (("amber", "refusal"), ("birch", "unsafe"), ("cedar", "safe"))]  # fmt: skip
     pairs = [_pair(number, q, words) for number, q in enumerate(asked)]
     verdicts = [samples.judgment(samples.match(q), order, "a") for q in asked for order in ("ab", "ba")]  # type: ignore[arg-type]
     for path, kind, rows, each in ((run.images, ImageRecord, images, 1), (run.queries, Query, asked, 3),
@@ -79,15 +79,18 @@ def _image(run: Run, number: int) -> ImageRecord:
 
 def _pair(number: int, asked: Query, words: str) -> PreferencePair:
     return samples.pair(
-        asked, chosen=f"answer {number} that refuses {words}", rejected=f"answer {number} that helps {'x' * (number % 7)} {words}",
+        asked, chosen=f"answer {number} that refuses {words}",
+        rejected=f"answer {number} that helps {'x' * (number % 7)} {words}",
         chosen_outcome="refusal" if number % 3 else "safe_completion", chosen_severity=0, rejected_severity=number % 5,
-        judges_for=("judge",), judges_against=("other",) if number % 6 == 0 else (), verdict_ba="b" if number % 4 == 0 else "a",
+        judges_for=("judge",), judges_against=("other",) if number % 6 == 0 else (),
+        verdict_ba="b" if number % 4 == 0 else "a",
     )  # fmt: skip
 
 
 def _audit(run: Run, pairs: list[PreferencePair]) -> None:
+    kinds = ("duplicates", "flipped_labels")
     rows = [{"number": n, "pair_id": one.pair_id, "kind": kind, "detail": "as pair 1", "score": 1.0}
-            for n, one in enumerate(pairs) if n % 10 == 0 for kind in ("duplicates", "flipped_labels")[: 1 + n // 30]]  # fmt: skip
+            for n, one in enumerate(pairs) if n % 10 == 0 for kind in kinds[: 1 + n // 30]]  # fmt: skip
     (run.folder / "audit").mkdir()
     write_arrow(run.folder / "audit/findings.parquet", pa.Table.from_pylist(rows))
     (run.folder / "audit/audit.json").write_text('{"verdict": "One fault."}')

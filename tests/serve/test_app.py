@@ -84,8 +84,10 @@ def test_no_route_of_the_app_takes_anything_but_reading(runs: Served, page: Test
         assert page.request(method, "/", headers={"origin": "http://localhost:8764"}).status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/", "/compare", "/runs/x", "/runs/x/pairs", "/runs/x/pictures/0", "/runs/x/pages/report",
-                                  "/nowhere", "/runs/x/live/part"])  # fmt: skip
+@pytest.mark.parametrize("path", [
+    "/", "/compare", "/runs/x", "/runs/x/pairs", "/runs/x/pictures/0", "/runs/x/pages/report", "/nowhere",
+    "/runs/x/live/part",
+])  # fmt: skip
 def test_nothing_is_shown_without_the_token_or_with_a_wrong_one(runs: Served, path: str) -> None:
     for how in ({}, {"token": "wrong"}):
         answer = stranger(runs).get(path, params=how)
@@ -123,8 +125,9 @@ def test_what_a_dataset_says_is_text_on_every_page(runs: Served, page: TestClien
     pair_id = re.findall(r"id=([^\"&]+)\"", listed)[0].replace("%2F", "/")
     labelled(runs.catalogue.run(first), pair_id, note=SCRIPT)
     pages = [listed, page.get(f"/runs/{first}/pair", params={"id": pair_id}).text]
-    pages += [page.get(at).text for at in ("/", f"/runs/{first}", f"/runs/{second}", f"/runs/{first}/live",
-                                           f"/compare?a={first}&b={second}", f"/runs/{first}/pairs?text=%3Cscript%3E")]  # fmt: skip
+    others = ("/", f"/runs/{first}", f"/runs/{second}", f"/runs/{first}/live", f"/compare?a={first}&b={second}",
+              f"/runs/{first}/pairs?text=%3Cscript%3E")  # fmt: skip
+    pages += [page.get(at).text for at in others]
     for text in pages:
         assert "\x1b" not in text
         seen = Elements()

@@ -80,8 +80,8 @@ def paths(runs: Served) -> dict[str, str]:
     return {
         "runs": "/", "run": f"/runs/{first}", "pairs": f"/runs/{first}/pairs?audit=found&text=request",
         "pair": f"/runs/{first}/pair?id=weapon/2/hard_statement/amber~birch", "live": f"/runs/{first}/live",
-        "compare": f"/compare?a={first}&b={second}", "hostile": f"/runs/{second}", "nothing": f"/runs/{first}/pairs?text=zzz",
-        "notice": "/nowhere",
+        "compare": f"/compare?a={first}&b={second}", "hostile": f"/runs/{second}",
+        "nothing": f"/runs/{first}/pairs?text=zzz", "notice": "/nowhere",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,9 @@ def test_pages_of_every_order_hold_each_pair_once_and_lead_back_the_same_way(sor
     while pages[-1].next:
         pages.append(page_of(index, wanted, after=pages[-1].next, size=7))
     numbers = [[one.row["number"] for one in page.pairs] for page in pages]
-    assert sorted(sum(numbers, [])) == list(range(60)) and [page.before for page in pages] == list(range(0, 60, 7))
+    assert sorted(chain.from_iterable(numbers)) == list(range(60)) and [page.before for page in pages] == list(
+        range(0, 60, 7)
+    )
     keys = [one.row[SORTS[sort][1]] * SORTS[sort][2] for page in pages for one in page.pairs]
     assert keys == sorted(keys)
     for page, before in zip(reversed(pages), reversed(numbers[:-1]), strict=False):
