@@ -21,6 +21,7 @@ from spavl.cli.import_command import import_app
 from spavl.cli.labels_command import labels_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
 from spavl.cli.review_command import review_app
+from spavl.cli.serve_command import serve_app
 from spavl.cli.store_commands import store_app
 from spavl.cli.study_command import study_app
 from spavl.errors import NothingMade, SpavlError
@@ -47,6 +48,7 @@ app.add_typer(export_app)
 app.add_typer(agreement_app)
 app.add_typer(labels_app, name="labels")
 app.add_typer(review_app)
+app.add_typer(serve_app)
 app.add_typer(contamination_app)
 app.add_typer(study_app)
 app.add_typer(store_app, name="store")

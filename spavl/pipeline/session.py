@@ -25,6 +25,7 @@ from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+from spavl.run.under_way import NotedProgress
 
 
 def is_first_process() -> bool:
@@ -69,7 +70,7 @@ class Session:
         self.first = is_first_process()
         """Whether this is the only process of its command, or the first of those that a launcher started: it alone
         writes into run folder and call store, and shows progress."""
-        self.progress = progress if self.first else NoProgress()
+        self.progress: Progress = progress if self.first else NoProgress()
         self.allow_code = allow_code
         self.look_only = look_only
         self._world = world
@@ -110,6 +111,8 @@ class Session:
             self.progress.log(f"{self.run.folder} cannot be written: it is read as it is")
         else:
             opened.callback(lock.release)
+            self.progress = noted = NotedProgress(self.progress, self.run.folder)
+            opened.callback(noted.close)
 
     def _oversight(self) -> Oversight:
         ceilings = self.settings.ceilings
