@@ -226,7 +226,9 @@ def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, l
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
     data = settings.data
-    reading = Reading(data.thought, data.form, data.prefer) if pairs else Reading(data.thought)
+    reading = Reading(data.thought)
+    if pairs:
+        reading = Reading(data.thought, data.form, data.prefer, unpaired=settings.reads_unpaired)
     cache = Path(settings.machine.pairs_cache)
     found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, reading=reading)
     _refuse_heldout(session, found)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spavl.align import losses
-from spavl.align.data.batches import MicroBatch
+from spavl.align.data.micro_batch import MicroBatch
 from spavl.align.losses import LogRatios
 from spavl.align.policy.policy import Policy
 from spavl.align.training.trainer import LossOutput

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from spavl.align import losses
-from spavl.align.data.batches import MicroBatch
+from spavl.align.data.micro_batch import MicroBatch
 from spavl.align.policy.checkpoint import load_trained, save_trained
 from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.accuracy import RewardAccuracy, measure_accuracy

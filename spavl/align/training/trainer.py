@@ -26,7 +26,8 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.modeling_layers import GradientCheckpointingLayer
 from typing_extensions import override
 
-from spavl.align.data.batches import MicroBatch, StepDataset
+from spavl.align.data.batches import StepDataset
+from spavl.align.data.micro_batch import MicroBatch
 from spavl.align.policy.checkpoint import MAKE_ROOM_AND_RESUME, TRAINED, load_trained, save_trained
 from spavl.align.policy.lora import active, adapter_dropouts
 from spavl.align.policy.policy import Policy

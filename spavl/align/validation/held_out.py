@@ -15,8 +15,9 @@ from jaxtyping import Float
 from transformers import TrainerCallback
 from typing_extensions import override
 
-from spavl.align.data.batches import MicroBatch, PairDataset
+from spavl.align.data.batches import PairDataset
 from spavl.align.data.held_out_file import held_out_file
+from spavl.align.data.micro_batch import MicroBatch
 from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
 from spavl.align.preflight.prepare import PreparedTraining, cached_reference
 from spavl.align.preflight.usable_pairs import usable_pairs
