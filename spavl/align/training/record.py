@@ -86,6 +86,8 @@ class TrainingRecord:
         """
         spec = LocalSpec(name="base", path=settings.model, revision=settings.revision, dtype="float32", device="cpu")
         deciding = settings.model_dump(mode="json", exclude=NOT_DECIDING | OF_OTHER_METHODS[settings.method])
+        if settings.method == "dpo":
+            deciding["loss"] = settings.loss.deciding
         dtype = choose_dtype(settings.machine.dtype, choose_device(settings.machine.device))
         weights = {
             **deciding,

@@ -7,7 +7,8 @@ from transformers import AutoModelForImageTextToText
 
 from spavl.align import losses
 from spavl.align.data.batches import PairDataset
-from spavl.align.dpo.objective import METRICS, PreferenceObjective
+from spavl.align.dpo.formulas import METRICS
+from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.losses import LogRatios
 from spavl.align.policy.policy import make_policy
 from spavl.config.align import FreezeSettings, LossSettings
