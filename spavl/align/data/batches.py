@@ -183,7 +183,8 @@ class PairDataset:
         if self.corruption:
             shown.append(self._key(pair, pair.chosen, self.corruption))
         if self.answers == "unpaired":
-            shown += [self._key(pair, text, "mismatched") for text in self.texts(self.mismatched[number])]
+            others = self.texts(int(self.mismatched[number]))
+            shown += [self._key(pair, text, "mismatched") for text in others]
         return tuple(shown)
 
     def batch(self, trees: Sequence[PairGroup], packing: Packing | None = None) -> tuple[TreeBatch, list[str]]:
