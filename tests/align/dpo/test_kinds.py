@@ -107,7 +107,7 @@ def plain(pairs, settings_of_module, tmp_path_factory) -> Path:
     [
         {"batching": {"pairs": 8, "forward_pairs": 1}},
         pytest.param({"batching": {"pairs": 8, "packing": "separate", "forward_pairs": 3}}, marks=pytest.mark.slow),
-        {"reference": {"mode": "live"}},
+        pytest.param({"reference": {"mode": "live"}}, marks=pytest.mark.slow),
     ],
     ids=["1x8", "separate", "live"],
 )
