@@ -270,7 +270,9 @@ class AlignSettings(Section):
         if self.method == "ppo" and self.freeze.dropout:
             raise ValueError("`freeze.dropout` is not for `method: ppo`: its ratios compare passes without dropout")
         if self.method == "reward" and self.reward.pairs:
-            raise ValueError("`reward.pairs` is for `method: ppo`; a reward model is trained on the pairs that are given")
+            raise ValueError(
+                "`reward.pairs` is for `method: ppo`; a reward model is trained on the pairs that are given"
+            )
         if self.validation.patience and self.validation.measure_every is None:
             raise ValueError("`validation.patience` counts measurements: set `validation.measure_every`")
         on_pairs = self.method == "ppo" or self.held_out or self.validation.held_out_pairs

@@ -40,8 +40,8 @@ class LossSettings(Section):
     `kto`, every answer on its own (arXiv 2402.01306). Without a reference: `simpo` (arXiv 2405.14734), `orpo` (arXiv
     2403.07691), and `sft`, the likelihood of the chosen answers alone."""
     beta: PositiveFloat = 0.1
-    """How closely the model is held to the reference, larger is closer; for `ipo` the paper's tau, for `simpo` the scale
-    of the margin (2 to 10, and to be set), for `orpo` lambda, the weight of the odds ratio. `sft` reads none."""
+    """How closely the model is held to the reference, larger is closer; for `ipo` the paper's tau, for `simpo` the
+    scale of the margin (2 to 10, and to be set), for `orpo` lambda, the weight of the odds ratio. `sft` reads none."""
     gamma: NonNegativeFloat = 1.0
     """`simpo`: the margin that is wanted, in units of the scaled one; half of `beta` is a good start."""
     desirable_weight: PositiveFloat = 1.0

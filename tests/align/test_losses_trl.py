@@ -104,7 +104,9 @@ def test_kto_of_kto_trainer(moved: float) -> None:
 
 def outputs_of(logps: Tensor) -> SimpleNamespace:
     """What TRL's head returns of tokens, beside numbers that are only logged."""
-    return SimpleNamespace(log_probs=logps, entropy=logps.detach() * 0, mean_logits=logps.detach() * 0, is_top1=logps > 0)
+    return SimpleNamespace(
+        log_probs=logps, entropy=logps.detach() * 0, mean_logits=logps.detach() * 0, is_top1=logps > 0
+    )
 
 
 def accelerator() -> SimpleNamespace:

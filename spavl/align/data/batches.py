@@ -169,11 +169,12 @@ class PairDataset:
         """
         packed = self.tree((number,))
         answers = [packed.ids[packed.answers[index].start : packed.answers[index].stop] for index in packed.rows[0][1]]
-        return len(answers) == 2 and bool(np.array_equal(*answers))
+        return len(answers) == 2 and bool(np.array_equal(answers[0], answers[1]))
 
     def keys(self, number: int) -> tuple[str, ...]:
-        """Keys of a pair's answers: chosen, rejected, and those of the other trees where there are such: the chosen
-        one with corrupted pictures, or both of another pair. Empty where there is no such answer.
+        """Keys of a pair's answers: chosen, rejected, and those of its other trees; empty where there is no answer.
+
+        The others are the chosen answer with corrupted pictures, or both answers of another pair.
 
         Args:
             number: the pair.

@@ -161,7 +161,8 @@ class FreeFormula:
 class LikelihoodFormula:
     """Supervised fine-tuning: negative log-likelihood of the chosen answers, a mean over all their tokens of a step.
 
-    A pair's share of that mean is its own sum by the step's tokens, times the step's pairs, by which the trainer divides.
+    A pair's share of that mean is its own sum by the step's tokens, times the step's pairs, by which the trainer
+    divides.
     """
 
     metrics: tuple[str, ...] = ("nll_chosen",)

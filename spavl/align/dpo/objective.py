@@ -45,9 +45,7 @@ class PreferenceObjective:
         """Names of the metrics."""
         return self._formula.metrics
 
-    def begin_step(
-        self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[Tensor], Tensor]
-    ) -> None:
+    def begin_step(self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[Tensor], Tensor]) -> None:
         """Find KTO's baseline of a step: the mean log-ratio of its prompts' answers to other prompts. Else nothing.
 
         The same however the step is cut into forward passes and shared by devices, which all take part.
@@ -55,7 +53,7 @@ class PreferenceObjective:
         Args:
             model: the policy's model, wrapped for the devices or not.
             micro_batches: this device's passes of the step.
-            add_up: adds a tensor up over all devices.
+            add_up: adds a tensor [N] up over all devices.
         """
         if not isinstance(self._formula, UnpairedFormula):
             return
@@ -67,8 +65,7 @@ class PreferenceObjective:
         self._formula.baseline = losses.kto_baseline(*add_up(found))
 
     def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:
-        """Loss of every pair, with a forward pass of the policy and, where it is wanted and not recorded, one of the
-        reference.
+        """Loss of every pair, by a forward pass of the policy, and one of the reference where the loss has a live one.
 
         Args:
             model: the policy's model, wrapped for the devices (DDP, FSDP) or not.

@@ -38,7 +38,7 @@ def train_dpo(
     validation: Validate | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Align `settings.model` with pairs by the loss of `settings.loss`; a training that was stopped resumes from its last checkpoint.
+    """Align `settings.model` with pairs; a training that was stopped resumes from its last checkpoint.
 
     Args:
         pairs: the preference pairs, of which `settings.validation.held_out` is not trained on.

@@ -79,8 +79,8 @@ def hinge(ratios: LogRatios, *, beta: float) -> Float[Tensor, " P"]:
 def robust(ratios: LogRatios, *, beta: float, label_smoothing: float) -> Float[Tensor, " P"]:
     """DPO whose expected loss under wrong labels is that under right ones: ((1 - e) l(m) - e l(-m)) / (1 - 2e).
 
-    l(m) = -log sigmoid(m) is the loss of DPO at the scaled margin m. It falls without a lower bound as m grows. By hand:
-    m = 0.5, e = 0.2 give (0.8 * 0.474077 - 0.2 * 0.974077) / 0.6 = 0.307410.
+    l(m) = -log sigmoid(m) is the loss of DPO at the scaled margin m. It falls without a lower bound as m grows. By
+    hand: m = 0.5, e = 0.2 give (0.8 * 0.474077 - 0.2 * 0.974077) / 0.6 = 0.307410.
 
     Args:
         ratios: log-ratios of both answers.

@@ -135,7 +135,7 @@ class BradleyTerry:
         Args:
             model: not read.
             micro_batches: not read.
-            add_up: not called.
+            add_up: not called; it would add a tensor [N] up over all devices.
         """
 
     def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:

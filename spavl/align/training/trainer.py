@@ -57,15 +57,13 @@ class PairLoss(Protocol):
         """Names of the M metrics, as they stand in `metrics.jsonl`."""
         ...
 
-    def begin_step(
-        self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[Tensor], Tensor]
-    ) -> None:
+    def begin_step(self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[Tensor], Tensor]) -> None:
         """Compute what all losses of a step have in common, before the first of them.
 
         Args:
             model: the policy's model, wrapped for the devices or not.
             micro_batches: this device's passes of the step; every device has as many.
-            add_up: adds a tensor up over all devices.
+            add_up: adds a tensor [N] up over all devices.
         """
         ...
 
@@ -202,7 +200,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         """A tensor added up over all devices.
 
         Args:
-            numbers: of this device.
+            numbers: a tensor [...] of this device.
         """
         added: Tensor = self.accelerator.reduce(numbers, reduction="sum")
         return added

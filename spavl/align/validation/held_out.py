@@ -71,9 +71,7 @@ class HeldOutPairs:
         most = -(-len(self.passes) // self.ranks)
         for index in range(most):
             trees, weight = (own[index], 1.0) if index < len(own) else (self.passes[-1], 0.0)
-            yield self.dataset.collate(
-                trees, weight=weight, of=len(self), reference=self.reference, totals=self.totals
-            )
+            yield self.dataset.collate(trees, weight=weight, of=len(self), reference=self.reference, totals=self.totals)
 
     @cached_property
     def totals(self) -> StepTotals:
@@ -292,8 +290,9 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
 
 
 def measure(trainer: PairTrainer, pairs: HeldOutPairs) -> tuple[float, float | None]:
-    """Mean loss on held-out pairs and, where answers are compared, accuracy. Each device computes its share, and all
-    get the same numbers.
+    """Mean loss on held-out pairs, and accuracy where answers are compared.
+
+    Each device computes its share, and all get the same numbers.
 
     Args:
         trainer: of the model.

@@ -29,7 +29,9 @@ def test_of_different_prompts_it_is_the_pair_before() -> None:
 
 def test_of_equal_prompts_in_a_row_all_answers_are_used() -> None:
     assert mismatched_pairs(asked("a", "a", "b", "b")).tolist() == [2, 3, 0, 1]
-    assert mismatched_pairs(asked("a", "b", "b", "b", "a")).tolist() == [3, 0, 4, 0, 2], "the first `a` follows the last"
+    assert mismatched_pairs(asked("a", "b", "b", "b", "a")).tolist() == [3, 0, 4, 0, 2], (
+        "the first `a` follows the last"
+    )
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=2, max_size=12))
