@@ -1,4 +1,4 @@
-"""Pairs → an aligned checkpoint, by DPO.
+"""Pairs → an aligned checkpoint, by DPO or another loss over pairs (`align.loss.kind`).
 
 out/checkpoint       the whole model, opened by plain `from_pretrained`
 out/adapter          the same as a peft adapter, where everything trained is in one
@@ -60,7 +60,8 @@ def train_dpo(
     record = record or TrainingRecord.of(pairs, settings)
     if finished := finished_result(out, record, "step"):
         return finished
-    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True, replace=replace)
+    reference = settings.loss.has_reference
+    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=reference, replace=replace)
     run.begin()
     run.write_preflight()
     in_loop, held_out = run.in_loop_validation(validation), run.held_out()
@@ -73,9 +74,16 @@ def train_dpo(
     result, weights = run.select(trainer.state.global_step, in_loop=in_loop, held_out=held_out)
     if run.main:
         result = run.export(result, weights)
-        run.finish(result, "dpo", reference="live" if run.prepared.reference is None else "cached")
+        run.finish(result, "dpo", loss=settings.loss.deciding, reference=_reference_in(run.prepared, settings))
     run.wait()
     return result
+
+
+def _reference_in(prepared: PreparedTraining, settings: AlignSettings) -> str:
+    """Where the reference's log-probabilities came from."""
+    if not settings.loss.has_reference:
+        return "none"
+    return "live" if prepared.reference is None else "cached"
 
 
 def _refuse_sharded_reference(trainer: PairTrainer, prepared: PreparedTraining) -> None:

@@ -6,7 +6,7 @@ share of the pictures are kept out of training, and the accuracy is measured on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from spavl.align import losses
-from spavl.align.data.batches import MicroBatch
+from spavl.align.data.micro_batch import MicroBatch
 from spavl.align.policy.checkpoint import load_trained, save_trained
 from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.accuracy import RewardAccuracy, measure_accuracy
@@ -126,6 +126,17 @@ class BradleyTerry:
         self.scalar_head = scalar_head
         self.settings = settings
         self.precision = precision
+
+    def begin_step(
+        self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        """Nothing: no loss depends on other pairs.
+
+        Args:
+            model: not read.
+            micro_batches: not read.
+            add_up: not called; it would add a tensor [N] up over all devices.
+        """
 
     def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:
         """Loss of every pair.

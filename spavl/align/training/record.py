@@ -87,6 +87,10 @@ class TrainingRecord:
             DataError: the file of held-out pairs cannot be read.
         """
         deciding = settings.model_dump(mode="json", exclude=NOT_DECIDING | OF_OTHER_METHODS[settings.method])
+        if settings.method == "dpo":
+            deciding["loss"] = settings.loss.deciding
+        if settings.method == "reward":
+            del deciding["reward"]["pairs"]  # of PPO; a reward model's own pairs count by their content
         dtype = choose_dtype(settings.machine.dtype, choose_device(settings.machine.device))
         weights = {
             **deciding,

@@ -24,7 +24,7 @@ import torch
 from accelerate import PartialState
 
 from spavl.align.data.batches import PairDataset, StepDataset
-from spavl.align.policy.checkpoint import export
+from spavl.align.policy.checkpoint import export, last_checkpoint
 from spavl.align.policy.model_card import model_card
 from spavl.align.preflight.launcher import find_sharding
 from spavl.align.preflight.prepare import PreparedTraining, prepare
@@ -43,7 +43,6 @@ from spavl.align.training.trainer import (
     PairTrainer,
     checkpoint_activations,
     keep_precision_inside,
-    last_checkpoint,
     require_trackers,
     training_arguments,
 )
