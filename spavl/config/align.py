@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from spavl.config.base import Section
+from spavl.config.diagnostics import DiagnosticsSettings
 from spavl.config.ppo import PPOSettings, RewardSettings
 
 VisionFreeze = Annotated[str, Field(pattern=r"^(frozen|lora|full|last:[1-9][0-9]*)$")]
@@ -260,6 +261,8 @@ class AlignSettings(Section):
     """What is written while training."""
     validation: ValidationSettings = ValidationSettings()
     """What is measured while training, and which step is written."""
+    diagnostics: DiagnosticsSettings = DiagnosticsSettings()
+    """What else is measured while training, and the alarms that ring by it."""
     reward: RewardSettings = RewardSettings()
     """The reward model, for `method: reward` and `method: ppo`."""
     ppo: PPOSettings = PPOSettings()
