@@ -42,9 +42,10 @@ class TrainingAlarmLimits(Section):
 class DiagnosticsSettings(Section):
     """What a training measures of itself on a few fixed pairs, held-out ones where there are some."""
 
-    pairs: PositiveInt | None = 64
-    """Pairs that are measured: at the end, and every `validation.measure_every` steps, but not before twenty times as
-    many were trained on, which keeps it to some 4 % of the work. None: nothing is measured and no alarm rings."""
+    pairs: PositiveInt | None = 128
+    """Most pairs that are measured, and no more than one in 16 that are trained on: at the end, and every
+    `validation.measure_every` steps, but not before twenty times as many were trained on. That keeps it to a tenth of
+    the work of a short training and a twentieth of a long one. None: nothing is measured and no alarm rings."""
     first_tokens: PositiveInt = 5
     """Tokens of an answer that count as its first; pairs of answers no longer than twice that are left out there."""
     limits: TrainingAlarmLimits = TrainingAlarmLimits()

@@ -19,6 +19,9 @@ from spavl.preferences.table import select
 Shown = Literal["own", "blank", "swapped"]
 """What the pairs show: their own pictures, also where training blanks them; one grey; the pictures of other pairs."""
 
+PASSES = 16
+"""No more pairs are measured than one in so many that are trained on, each counted as often as it is seen."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,8 @@ class DiagnosticSample:
     """What pairs share that are not independent: their pictures, or their question."""
     with_picture: tuple[bool, ...]
     """Which of them have a picture."""
+    as_trained: Shown
+    """What training shows."""
     held_out: bool
     """Whether they are held out of training."""
     trained: HeldOutPairs | None
@@ -52,7 +57,8 @@ def draw_sample(
         prepared: the training.
         held_out: its held-out pairs, which are taken where there are any.
     """
-    wanted = settings.diagnostics.pairs
+    passes = sum(step.pairs for step in prepared.schedule)
+    wanted = min(settings.diagnostics.pairs or 0, passes // PASSES)
     if not wanted:
         return None
     pairs = _some(prepared.pairs if held_out is None else held_out.dataset.pairs, wanted, settings)
@@ -66,6 +72,7 @@ def draw_sample(
         },
         clusters=_clusters(pairs),
         with_picture=tuple(bool(pair.all_pictures) for pair in pairs),
+        as_trained="blank" if settings.blind else "own",
         held_out=held_out is not None,
         trained=None if trained is None else _passes(trained, settings, prepared),
         trained_clusters=() if trained is None else _clusters(trained),

@@ -128,9 +128,11 @@ def _alarm(sign: TrainingSign, row: Row, subject: str, limit: float) -> Alarm:
 
 
 def _picture_share(measured: MeasuredMargins, sample: DiagnosticSample) -> Interval:
+    """What the own pictures add to those of others, as a share of the margin with what training shows."""
     kept = np.flatnonzero(sample.with_picture)
-    own, other = (measured.views[shown].margin[kept] for shown in ("own", "swapped"))  # type: ignore[index]
-    return share_of_mean(own - other, own, [sample.clusters[number] for number in kept])
+    own, other = measured.views["own"].margin[kept], measured.views["swapped"].margin[kept]
+    learnt = measured.views[sample.as_trained].margin[kept]
+    return share_of_mean(own - other, learnt, [sample.clusters[number] for number in kept])
 
 
 def _first_tokens(own: Margins, clusters: Sequence[str], first: int) -> Interval:
