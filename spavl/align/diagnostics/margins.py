@@ -16,7 +16,7 @@ from spavl.align.diagnostics.sample import DiagnosticSample, Shown
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.training.trainer import PairLoss, PairTrainer, inference_mode
 from spavl.align.validation.held_out import HeldOutPairs
-from spavl.models.trees.score import answer_logprobs
+from spavl.models.trees.score import Scores, answer_logprobs
 
 COLUMNS = 4
 """Numbers of a pair: margin, what of it the first tokens earn, and the tokens of the chosen and the rejected answer."""
@@ -24,6 +24,14 @@ COLUMNS = 4
 
 class ReadsMargins(Protocol):
     """What reads the margins of a micro-batch."""
+
+    def remember(self, sample: DiagnosticSample) -> None:
+        """Read what it needs of the model before training; called before the first step.
+
+        Args:
+            sample: the pairs that will be measured.
+        """
+        ...
 
     def __call__(self, model: Any, micro_batch: MicroBatch, key: tuple[str, int]) -> Float[Tensor, "P 2"]:
         """Margin of every pair, and what of it the first tokens earn, NaN where that is not known.
@@ -45,12 +53,27 @@ class PolicyMargins:
     Args:
         objective: of the training.
         first_tokens: how many tokens of an answer are its first.
+        device: where the model is.
     """
 
-    def __init__(self, objective: PreferenceObjective, first_tokens: int) -> None:
+    def __init__(self, objective: PreferenceObjective, first_tokens: int, device: torch.device) -> None:
         self._objective = objective
         self._first = first_tokens
+        self._device = device
         self._reference: dict[tuple[str, int], Tensor] = {}
+
+    def remember(self, sample: DiagnosticSample) -> None:
+        """Read the log-probabilities of all tokens; the model is its own reference as long as nothing was trained.
+
+        Args:
+            sample: the pairs that will be measured.
+        """
+        views: dict[str, HeldOutPairs | None] = {**sample.views, "trained": sample.trained}
+        with inference_mode(self._objective.policy.model):
+            for name, passes in views.items():
+                for number, one in enumerate(passes.micro_batches() if passes else ()):
+                    scores = self._scores(self._objective.policy.model, one.to(self._device))
+                    self._reference[name, number] = scores.logprobs.cpu()
 
     def __call__(self, model: Any, micro_batch: MicroBatch, key: tuple[str, int]) -> Float[Tensor, "P 2"]:
         """Margin of every pair, and what of it the first tokens earn.
@@ -60,16 +83,16 @@ class PolicyMargins:
             micro_batch: the pairs, on the model's device.
             key: names the micro-batch.
         """
-        objective, batch = self._objective, micro_batch.batch
-        if key not in self._reference:
-            self._reference[key] = objective.reference(micro_batch).logprobs.cpu()
-        with objective.precision():
-            scores = answer_logprobs(model, batch, objective.policy.family)
-        gained = objective.settings.beta * (scores.logprobs - self._reference[key].to(scores.logprobs.device))
+        batch, scores = micro_batch.batch, self._scores(model, micro_batch)
+        gained = self._objective.settings.beta * (scores.logprobs - self._reference[key].to(scores.logprobs.device))
         early = gained * (places(batch.owner, batch.answers) < self._first)
         sums = torch.stack([gained, early], dim=1)
         by_answer = sums.new_zeros(batch.answers, 2).index_add(0, batch.owner, sums)
         return by_answer[micro_batch.chosen] - by_answer[micro_batch.rejected]
+
+    def _scores(self, model: Any, micro_batch: MicroBatch) -> Scores:
+        with self._objective.precision():
+            return answer_logprobs(model, micro_batch.batch, self._objective.policy.family)
 
 
 @final
@@ -83,6 +106,13 @@ class RewardMargins:
     def __init__(self, loss: PairLoss) -> None:
         self._loss = loss
         self._column = loss.metrics.index("margin")
+
+    def remember(self, sample: DiagnosticSample) -> None:
+        """Nothing: a reward is compared with no reference.
+
+        Args:
+            sample: the pairs that will be measured.
+        """
 
     def __call__(self, model: Any, micro_batch: MicroBatch, key: tuple[str, int]) -> Float[Tensor, "P 2"]:
         """Margin of every pair; a reward is read at the end of an answer, and no token earns a part of it.

@@ -66,7 +66,8 @@ def train_dpo(
     run.write_preflight()
     in_loop, held_out = run.in_loop_validation(validation), run.held_out()
     objective = PreferenceObjective(run.prepared.policy, settings.loss, run.prepared.context.precision)
-    diagnostics = run.diagnostics(PolicyMargins(objective, settings.diagnostics.first_tokens))
+    device = run.prepared.context.device
+    diagnostics = run.diagnostics(PolicyMargins(objective, settings.diagnostics.first_tokens, device))
     with run.progress.bar(settings.method) as on_progress:
         trainer = run.pair_trainer(
             objective, on_progress, held_out=held_out, in_loop=in_loop, diagnostics=diagnostics

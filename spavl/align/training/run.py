@@ -273,6 +273,7 @@ class TrainingRun:
         sample = draw_sample(self.settings, self.prepared, self.held_out_pairs)
         if sample is None:
             return None
+        read.remember(sample)
         return Diagnostics(sample, read, self.settings, self.out.name, log=self.progress.log)
 
     def select(
