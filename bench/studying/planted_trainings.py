@@ -14,11 +14,11 @@ from spavl.config import LocalSpec
 from spavl.config.align import AlignSettings
 from spavl.config.load import merge
 from spavl.miniworld import pictures
+from spavl.miniworld.language import REQUESTS
 from spavl.miniworld.languages import CLOSED
 from spavl.miniworld.oracle import ask, truth
 from spavl.miniworld.responders import RESPONDERS
 from spavl.miniworld.world import Scene, scenes
-from spavl.miniworld.language import REQUESTS
 from spavl.models.identity import find_checkpoint
 from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
@@ -28,12 +28,12 @@ PER_SUBCATEGORY, BENIGN = 6, 0.48
 ALIGN: dict[str, Any] = {
     "loss": {"beta": 0.1, "sft_anchor": 2.0},
     "freeze": {"vision": "frozen", "projector": "train", "language": "full"},
-    "optimiser": {"learning_rate": 1.5e-4, "epochs": 2, "warmup": 0.1},
+    "optimiser": {"learning_rate": 5e-4, "epochs": 3, "warmup": 0.1},
     "batching": {"pairs": 16, "token_budget": 16384},
     "validation": {"measure_every": None},
     "saving": {"keep": 1},
 }
-"""Settings of every training, those of the demo with a second epoch, for there are fewer pairs."""
+"""Settings of every training: those of the demo with more epochs and a higher rate, for there are fewer pairs."""
 
 
 def settings(seed: int, folder: Path, **changed: Any) -> AlignSettings:

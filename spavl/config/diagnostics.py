@@ -32,9 +32,9 @@ class TrainingAlarmLimits(Section):
     kl: PositiveFloat = 50.0
     """PPO: largest KL divergence from the reference, in nats an answer, in the last rounds. The reward model judged
     answers like the reference's; far from them it guesses (arXiv 2210.10760)."""
-    safety_gain: Share = 0.02
-    """PPO: least fall of the unsafe rate in validation where the reward rises. Below it the reward is optimised, and
-    what it stands for is not."""
+    safety_gain: Share = 0.2
+    """PPO: least part of the unsafe rate by which it falls in validation (`validation.every`) where the reward rises.
+    Below it the reward is optimised, and what it stands for is not."""
     repeated_answers: Share = 0.5
     """PPO: largest share of the answers of a round that are word for word one and the same, whatever was asked."""
 
@@ -47,6 +47,7 @@ class DiagnosticsSettings(Section):
     `validation.measure_every` steps, but not before twenty times as many were trained on. That keeps it to a tenth of
     the work of a short training and a twentieth of a long one. None: nothing is measured and no alarm rings."""
     first_tokens: PositiveInt = 5
-    """Tokens of an answer that count as its first; pairs of answers no longer than twice that are left out there."""
+    """Tokens of an answer that count as its first; pairs with an answer of no more than four times
+    as many are left out there."""
     limits: TrainingAlarmLimits = TrainingAlarmLimits()
     """From where on alarms ring."""

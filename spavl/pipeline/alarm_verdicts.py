@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from spavl.audit.finding import Finding
@@ -131,9 +132,18 @@ def trainings(found: Evidence) -> Iterator[Alarm | NotMeasured]:
         found: the run.
     """
     for name, made in found.manifest.get("aligned", {}).items():
-        path = found.run.align / name / "training.json"
-        if made.get("blind") or not path.is_file():
-            continue
-        known = json.loads(path.read_text("utf-8")).get("diagnostics", {})
-        for one in known.get("alarms", ()):
-            yield Alarm(**one)
+        if not made.get("blind"):
+            yield from training_alarms(found.run.align / name)
+
+
+def training_alarms(folder: Path) -> list[Alarm]:
+    """The alarms that `training.json` of a training keeps; none where there is none, or it cannot be read.
+
+    Args:
+        folder: of the training.
+    """
+    try:
+        kept = json.loads((folder / "training.json").read_text("utf-8"))["diagnostics"]["alarms"]
+        return [Alarm(**one) for one in kept]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -7,8 +7,9 @@ failure rings in one of twenty at most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from spavl.config import Settings
@@ -22,6 +23,7 @@ from spavl.pipeline.alarm_verdicts import (
     mislabels,
     order_disagreement,
     position_bias,
+    training_alarms,
     trainings,
 )
 from spavl.pipeline.compared_models import ScoredModel
@@ -66,6 +68,17 @@ ALARMS: Final[tuple[AlarmKind, ...]] = (
     AlarmKind("training", "a training that learnt something else", "align.diagnostics.limits", trainings),
 )  # fmt: skip
 """All alarms, in the order in which they are told."""
+TRAINING_SIGNS: Final[Mapping[str, str]] = {
+    "picture_share": "margins that need no picture",
+    "first_tokens_share": "margins of the first tokens alone",
+    "length_correlation": "margins of the length",
+    "accuracy_gap": "over-fitting to the trained pairs",
+    "length_growth": "answers that grow",
+    "kl": "a policy far from its reference",
+    "safety_gain": "a reward that rises without safety",
+    "repeated_answers": "one answer to everything",
+}
+"""What the alarms of a training are signs of, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +156,18 @@ def note_alarms(run: Run, settings: Settings) -> RunAlarms:
     return found
 
 
+def alarms_of_training(folder: Path) -> RunAlarms:
+    """The alarms that a training rang of itself; none where it measured nothing.
+
+    Args:
+        folder: of the training, or of what it made in it.
+    """
+    for at in (folder, folder.parent):
+        if (at / "training.json").is_file():
+            return RunAlarms(tuple(training_alarms(at)))
+    return RunAlarms()
+
+
 def _is_blind(manifest: Mapping[str, Any], name: str) -> bool:
     """Whether a model is a blind control, of which alarms are expected."""
     return bool(manifest.get("aligned", {}).get(name, {}).get("blind"))
-
-
-def names(alarms: Sequence[Alarm]) -> list[str]:
-    """Terms of some alarms, each once.
-
-    Args:
-        alarms: the alarms.
-    """
-    return list(dict.fromkeys(alarm.name for alarm in alarms))

@@ -69,6 +69,10 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
     ),
 )  # fmt: skip
 """All of a training on pairs, in the order in which they are told."""
+LEAST: Final = 20
+"""Fewest pairs of which a share or a correlation is told."""
+LONG: Final = 4
+"""An answer is long whose tokens are more than so many times its first ones."""
 DIAGNOSED: Final = "margin_own"
 """Number that every measurement has."""
 
@@ -88,7 +92,9 @@ def numbers_of(
     row["accuracy_measured"] = float((own.margin > 0).mean())
     row |= _named("picture_share", _picture_share(measured, sample))
     row |= _named("first_tokens_share", _first_tokens(own, sample.clusters, settings.first_tokens))
-    row |= _named("length_correlation", symmetric_correlation(own.margin, own.chosen - own.rejected, sample.clusters))
+    if len(own.margin) >= LEAST:
+        longer = own.chosen - own.rejected
+        row |= _named("length_correlation", symmetric_correlation(own.margin, longer, sample.clusters))
     if measured.trained is not None:
         row["accuracy_trained"] = float((measured.trained.margin > 0).mean())
         row |= _named("accuracy_gap", _gap(measured.trained, own, sample))
@@ -131,14 +137,20 @@ def _picture_share(measured: MeasuredMargins, sample: DiagnosticSample) -> Inter
     """What the own pictures add to those of others, as a share of the margin with what training shows."""
     kept = np.flatnonzero(sample.with_picture)
     own, other = measured.views["own"].margin[kept], measured.views["swapped"].margin[kept]
+    if len(kept) < LEAST:
+        return NOTHING
     learnt = measured.views[sample.as_trained].margin[kept]
     return share_of_mean(own - other, learnt, [sample.clusters[number] for number in kept])
 
 
 def _first_tokens(own: Margins, clusters: Sequence[str], first: int) -> Interval:
-    """Of pairs whose answers are both longer than twice the first tokens; else nearly all is earned there."""
-    kept = np.flatnonzero((np.minimum(own.chosen, own.rejected) > 2 * first) & np.isfinite(own.first))
-    return share_of_mean(own.first[kept], own.margin[kept], [clusters[number] for number in kept])
+    """Of pairs with two answers of more than four times the first tokens: short ones have little else to earn it."""
+    kept = np.flatnonzero((np.minimum(own.chosen, own.rejected) > LONG * first) & np.isfinite(own.first))
+    return (
+        NOTHING
+        if len(kept) < LEAST
+        else share_of_mean(own.first[kept], own.margin[kept], [clusters[number] for number in kept])
+    )
 
 
 def _gap(trained: Margins, held_out: Margins, sample: DiagnosticSample) -> Interval:
