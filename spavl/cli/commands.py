@@ -255,6 +255,7 @@ def align(
     allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
+    from spavl.cli.terminal import say
     from spavl.pipeline.alarms import alarms_of_training
 
     file, given = _file_and_overrides(settings, overrides)

@@ -18,8 +18,8 @@ class TrainingAlarmLimits(Section):
     """Least share of the margin that is lost when a pair shows another pair's picture. Below it the model has learnt
     its preferences from words (mDPO, arXiv 2406.11839); one trained with blanked pictures has about none."""
     first_tokens_share: Share = 0.95
-    """Largest share of the margin that the first tokens of the answers earn. Above it the model has learnt how an answer
-    begins, and not what it says ("a few tokens deep", arXiv 2406.05946)."""
+    """Largest share of the margin that the first tokens of the answers earn. Above it the model has learnt how answers
+    begin, and not what they say ("a few tokens deep", arXiv 2406.05946)."""
     length_correlation: Share = 0.5
     """Largest correlation of the margin with the difference of the answers' lengths, above and below 0. Beyond it the
     length explains a quarter of the margins and more."""

@@ -33,7 +33,7 @@ NO_CONTROL = (
 
 
 NO_NEED = (
-    "Blindness is not measured by answers: on {benchmark} no model's answers depend on the picture, so that the "
+    "Blindness is not measured by answers: on `{benchmark}` no model's answers depend on the picture, so that the "
     "questions may tell what is harmful; the training's margins by picture say more."
 )
 BEYOND = ", beyond those that change where it is only asked again"
@@ -69,7 +69,7 @@ def _collapse(found: Evidence, model: ScoredModel, metric: MeasuredMetric) -> Al
         name="refusal_collapse", subject=model.name, value=share.value, low=share.low, high=share.high, level=level,
         limit=found.settings.evaluate.alarms.refusal_collapse,
         what=f"`{model.name}` declines {percent(share.value or 0.0)} {span(share.low, share.high)} of {share.n:,} "
-             f"harmless requests of {metric.benchmark} with refusals that begin alike; it gave {distinct:,} distinct "
+             f"harmless requests of `{metric.benchmark}` with refusals that begin alike; it gave {distinct:,} distinct "
              f"answers to {len(rows):,} requests.",
         try_="add harmless pairs whose chosen answer helps, and refusals of many wordings; lower the learning rate or "
         "raise align.loss.beta",
@@ -123,7 +123,7 @@ def _blind(
     return Alarm(
         name="blindness", subject=model.name, value=value, low=low, high=high, below=True,
         limit=found.settings.evaluate.alarms.blindness, level=found.settings.evaluate.level,
-        what=f"`{model.name}`: {percent(value)} {span(low, high)} of {own.n:,} outcomes of {benchmark} change under "
+        what=f"`{model.name}`: {percent(value)} {span(low, high)} of {own.n:,} outcomes of `{benchmark}` change under "
              f"the control {own.control}{BEYOND if own.beyond_chance else ''}{compared}.",
         try_="look at the training's margins by picture; train with align.loss.image_conditional=1, the projector, and "
         "pairs in which the picture decides",

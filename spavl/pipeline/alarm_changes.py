@@ -1,4 +1,4 @@
-"""Alarms on what alignment changed against the base: what safety cost, and whether it holds for unseen subcategories."""
+"""Alarms on what alignment changed against the base: what safety cost, and whether unseen subcategories gained too."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ def _seen_gap(found: Evidence, model: ScoredModel, metrics: list[MeasuredMetric]
     seen, unseen = (side for side in sides if side is not None)
     value, low, high = difference_of(seen, unseen)
     return Alarm(
-        name="seen_gap", subject=model.name, value=value, low=low, high=high, limit=found.settings.evaluate.alarms.seen_gap,
-        level=found.settings.evaluate.level,
+        name="seen_gap", subject=model.name, value=value, low=low, high=high,
+        limit=found.settings.evaluate.alarms.seen_gap, level=found.settings.evaluate.level,
         what=f"`{model.name}` gained {percent(seen[0])} of safe answers against `{found.base.name}` on subcategories "
              f"seen in training and {percent(unseen[0])} on held-out ones, {100 * value:+.1f} points "
              f"{span(low, high)} more.",

@@ -120,8 +120,8 @@ def guard_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
 
 def _unread(model: str, metric: str, one: Mapping[str, Any], share: Rate) -> str:
     return (
-        f"`{model}`, {metric}: {one['unread']:,} of {one['asked']:,} verdicts are unread, {percent(share.value or 0.0)} "
-        f"{span(share.low, share.high)}."
+        f"`{model}`, {metric}: {one['unread']:,} of {one['asked']:,} verdicts are unread, "
+        f"{percent(share.value or 0.0)} {span(share.low, share.high)}."
     )
 
 

@@ -53,7 +53,7 @@ class Scores:
     """Rates without the guard's errors, by name of the model, by metric, as far as these errors are known."""
     too_unread: list[str] = field(default_factory=list)
     """A sentence for every metric of which more verdicts are unread than the settings allow."""
-    alarms: RunAlarms = RunAlarms()
+    alarms: RunAlarms = field(default_factory=RunAlarms)
     """The alarms of the run, once all models are evaluated."""
 
     @classmethod

@@ -42,8 +42,8 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
         lambda row: f"loses {_of(row, 'picture_share')} of its margin where a pair shows another pair's picture"
                     f" (margin {row['margin_own']:.2f}, with another's {row['margin_swapped']:.2f}, with a grey one"
                     f" {row['margin_blank']:.2f}): it may not look at the pictures",
-        "see whether the questions alone tell which answer is better (`spavl audit --probe necessity`); else train with "
-        "align.loss.image_conditional=1, and with the projector",
+        "see whether questions alone tell which answer is better (`spavl audit --probe necessity`); else train with "
+        "align.loss.image_conditional=1, and the projector",
         below=True,
     ),
     TrainingSign(
