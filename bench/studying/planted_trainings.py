@@ -23,7 +23,7 @@ from spavl.models.identity import find_checkpoint
 from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
 
-PER_SUBCATEGORY, BENIGN = 6, 0.48
+PER_SUBCATEGORY, BENIGN = 8, 0.48
 """Pictures of a subcategory, and the share of benign ones."""
 ALIGN: dict[str, Any] = {
     "loss": {"beta": 0.1, "sft_anchor": 2.0},

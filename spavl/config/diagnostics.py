@@ -14,9 +14,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class TrainingAlarmLimits(Section):
     """From where on an alarm of a training rings: where the interval of what was measured lies beyond the limit."""
 
-    picture_share: Share = 0.1
-    """Least share of the margin that is lost when a pair shows another pair's picture. Below it the model has learnt
-    its preferences from words (mDPO, arXiv 2406.11839); one trained with blanked pictures has about none."""
+    picture_share: Share = 0.2
+    """Least share of the size of the margin that is lost when a pair shows another pair's picture. Below it the model
+    has learnt its preferences from words (mDPO, arXiv 2406.11839): one trained with blanked pictures loses none, and
+    one whose pictures decide every answer half and more, for another's picture is often of the same kind."""
     first_tokens_share: Share = 0.95
     """Largest share of the margin that the first tokens of the answers earn. Above it the model has learnt how answers
     begin, and not what they say ("a few tokens deep", arXiv 2406.05946)."""

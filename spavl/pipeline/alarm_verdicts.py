@@ -44,6 +44,15 @@ def judge_agreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
     return _of_judges(found, "judge_agreement", "judge_agreement")
 
 
+def judge_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How many replies of the dataset's judges hold no readable verdict.
+
+    Args:
+        found: the run.
+    """
+    return _of_judges(found, "unreadable_verdicts", "judge_unread")
+
+
 def _of_judges(found: Evidence, kind: str, name: str) -> Iterator[Alarm | NotMeasured]:
     tables = [table for table in found.run.judgment_tables if table.is_file()]
     for one in judge_findings(tables, found.settings.audit) if tables else ():

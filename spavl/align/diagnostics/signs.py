@@ -39,9 +39,9 @@ class TrainingSign:
 SIGNS: Final[tuple[TrainingSign, ...]] = (
     TrainingSign(
         "picture_share",
-        lambda row: f"loses {_of(row, 'picture_share')} of its margin where a pair shows another pair's picture"
-                    f" (margin {row['margin_own']:.2f}, with another's {row['margin_swapped']:.2f}, with a grey one"
-                    f" {row['margin_blank']:.2f}): it may not look at the pictures",
+        lambda row: f"loses {_of(row, 'picture_share')} of the size of its margin where a pair shows another pair's"
+                    f" picture (mean margin {row['margin_own']:.2f}, with another's {row['margin_swapped']:.2f}, with a"
+                    f" grey one {row['margin_blank']:.2f})",
         "see whether questions alone tell which answer is better (`spavl audit --probe necessity`); else train with "
         "align.loss.image_conditional=1, and the projector",
         below=True,
@@ -49,8 +49,7 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
     TrainingSign(
         "first_tokens_share",
         lambda row: f"earns {_of(row, 'first_tokens_share')} of its margin in the first"
-                    f" {row['first_tokens']:.0f} tokens of the answers: it may have learnt how answers begin, and not "
-                    "what they say",
+                    f" {row['first_tokens']:.0f} tokens of the answers",
         "vary how refusals begin, and prefer safe completions to bare refusals (`spavl audit` names openings)",
     ),
     TrainingSign(
@@ -134,13 +133,15 @@ def _alarm(sign: TrainingSign, row: Row, subject: str, limit: float) -> Alarm:
 
 
 def _picture_share(measured: MeasuredMargins, sample: DiagnosticSample) -> Interval:
-    """What the own pictures add to those of others, as a share of the margin with what training shows."""
+    """What the own pictures add to those of others, as a share of the size of the margin with what training shows.
+
+    Of its size, for the margin of a model that learnt little may well have a mean of about 0."""
     kept = np.flatnonzero(sample.with_picture)
     own, other = measured.views["own"].margin[kept], measured.views["swapped"].margin[kept]
     if len(kept) < LEAST:
         return NOTHING
     learnt = measured.views[sample.as_trained].margin[kept]
-    return share_of_mean(own - other, learnt, [sample.clusters[number] for number in kept])
+    return share_of_mean(own - other, np.abs(learnt), [sample.clusters[number] for number in kept])
 
 
 def _first_tokens(own: Margins, clusters: Sequence[str], first: int) -> Interval:
