@@ -259,9 +259,14 @@ def align(
     allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
+    from spavl.cli.terminal import say
+    from spavl.pipeline.alarms import alarms_of_training
+
     file, given = _file_and_overrides(settings, overrides)
     opened = _open(file, given, None, seed, out, allow_code, replay=replay)
     made = opened.align(name, pairs=pairs, limit=limit, replace=replace)
+    for line in alarms_of_training(made).lines():
+        say(line)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",

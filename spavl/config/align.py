@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from spavl.config.base import Section
+from spavl.config.diagnostics import DiagnosticsSettings
 from spavl.config.loss import KINDS, AnswersRead, LossSettings
 from spavl.config.ppo import PPOSettings, RewardSettings
 
@@ -247,6 +248,8 @@ class AlignSettings(Section):
     """What is written while training."""
     validation: ValidationSettings = ValidationSettings()
     """What is measured while training, and which step is written."""
+    diagnostics: DiagnosticsSettings = DiagnosticsSettings()
+    """What else is measured while training, and the alarms that ring by it."""
     reward: RewardSettings = RewardSettings()
     """The reward model, for `method: reward` and `method: ppo`."""
     ppo: PPOSettings = PPOSettings()

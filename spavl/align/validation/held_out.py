@@ -161,11 +161,23 @@ def prepare_held_out(
         sums = cached_reference(
             settings, prepared.identity, prepared.policy, dataset, trees, context=context, progress=progress
         )
+    return HeldOutPairs(dataset, cut_passes(dataset, trees, settings), sums, context.rank, context.ranks)
+
+
+def cut_passes(
+    dataset: PairDataset, trees: Sequence[PairGroup], settings: AlignSettings
+) -> list[tuple[PairGroup, ...]]:  # fmt: skip
+    """Trees cut into forward passes, the longest first.
+
+    Args:
+        dataset: the pairs, measured.
+        trees: those that share a tree.
+        settings: of the forward passes.
+    """
     budget, most = settings.batching.token_budget, settings.batching.forward_pairs or len(dataset.pairs)
     few = [tree[at : at + most] for tree in trees for at in range(0, len(tree), most)]
     pieces = sorted(cut_large_trees(few, dataset.size, budget), key=lambda tree: (-dataset.size(tree), tree))
-    passes = cut_micro_batches(pieces, dataset.size, budget, most)
-    return HeldOutPairs(dataset, passes, sums, context.rank, context.ranks)
+    return cut_micro_batches(pieces, dataset.size, budget, most)
 
 
 def _shown_in_training(held_out: Sequence[Pair], trained: Sequence[Pair]) -> int:
