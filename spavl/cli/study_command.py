@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from spavl.config.study import AnyStudy, LongitudinalStudy
     from spavl.progress import Progress
     from spavl.study.check import StudyCheck
-    from spavl.study.plan import StudyPlan
     from spavl.study.results import Result
     from spavl.study.run import StudyMade
 
@@ -36,56 +35,43 @@ def study(
     ] = False,
 ) -> None:
     """Train and evaluate many variants that differ in one thing: data scale, sources, questions, freezing, methods."""
-    from spavl.cli.terminal import print_json
-
-    files, overrides = _files_and_overrides(words)
-    shown, ended_well = (_check if check else _run)(files, overrides, allow_code=allow_code, quiet=json_out)
-    if json_out:
-        print_json(shown if len(shown) > 1 else shown[0])
-    if not ended_well:
-        raise typer.Exit(3)
-
-
-def _check(files: list[Path], overrides: list[str], *, allow_code: bool, quiet: bool) -> tuple[list[Any], bool]:
-    """Plain data of what the studies would take, which is printed unless that is to be quiet."""
-    from spavl.study.check import check_study
-
-    shown = []
-    for file, plan, progress in _plans(files, overrides, allow_code=allow_code, quiet=quiet, build=False):
-        checked = check_study(plan, progress)
-        shown.append(checked.as_plain_data())
-        if not quiet:
-            _print_check(checked, file)
-    return shown, True
-
-
-def _run(files: list[Path], overrides: list[str], *, allow_code: bool, quiet: bool) -> tuple[list[Any], bool]:
-    """Plain data of what the studies made, which is printed unless that is to be quiet; and whether nothing failed."""
-    from spavl.study.run import run_study
-
-    shown, ended_well = [], True
-    for _, plan, progress in _plans(files, overrides, allow_code=allow_code, quiet=quiet, build=True):
-        made = run_study(plan, progress)
-        shown.append(made.as_plain_data())
-        ended_well = ended_well and not (made.failed or made.lost)
-        if not quiet:
-            _print_study(made)
-    return shown, ended_well
-
-
-def _plans(
-    files: list[Path], overrides: list[str], *, allow_code: bool, quiet: bool, build: bool
-) -> Iterator[tuple[Path, StudyPlan, Progress]]:
-    """Every study's file with its plan, and where its progress is shown; all files are read before any is planned."""
-    from spavl.cli.terminal import err
+    from spavl.cli.terminal import err, print_json
     from spavl.cli.terminal import out as console
     from spavl.config.study import load_study
     from spavl.progress import TerminalProgress
-    from spavl.study.run import prepare_study
 
-    progress = TerminalProgress(err if quiet else console)
-    for file, settings in [(file, load_study(file, overrides)) for file in files]:
-        yield file, prepare_study(settings, file, progress, allow_code=allow_code, build=build), progress
+    files, overrides = _files_and_overrides(words)
+    progress = TerminalProgress(err if json_out else console)
+    opened = [(load_study(file, overrides), file) for file in files]  # all mistakes before any work
+    done = [_do(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
+            for settings, file in opened]  # fmt: skip
+    if json_out:
+        shown = [said for said, _ in done]
+        print_json(shown if len(shown) > 1 else shown[0])
+    if any(failed for _, failed in done):
+        raise typer.Exit(3)
+
+
+def _do(
+    settings: AnyStudy, file: Path, progress: Progress, *, check: bool, allow_code: bool, quiet: bool
+) -> tuple[Any, int]:
+    """What a study would take, or made, as plain data, printed unless that is to be quiet; and how much failed."""
+    from spavl.config.study import LongitudinalStudy
+    from spavl.study.check import check_study
+    from spavl.study.run import prepare_study, run_study
+
+    if isinstance(settings, LongitudinalStudy):
+        return _longitudinal(settings, file, progress, check=check, allow_code=allow_code, quiet=quiet)
+    plan = prepare_study(settings, file, progress, allow_code=allow_code, build=not check)
+    if check:
+        checked = check_study(plan, progress)
+        if not quiet:
+            _print_check(checked, file)
+        return checked.as_plain_data(), 0
+    made = run_study(plan, progress)
+    if not quiet:
+        _print_study(made)
+    return made.as_plain_data(), len(made.failed) + made.lost
 
 
 def _files_and_overrides(words: list[str]) -> tuple[list[Path], list[str]]:
@@ -95,6 +81,29 @@ def _files_and_overrides(words: list[str]) -> tuple[list[Path], list[str]]:
     if not files:
         raise typer.BadParameter("name a study file, such as settings/studies/mini-scale.yaml", param_hint="STUDY.yaml")
     return files, overrides
+
+
+def _longitudinal(
+    study: LongitudinalStudy, file: Path, progress: Progress, *, check: bool, allow_code: bool, quiet: bool
+) -> tuple[dict[str, Any], int]:
+    """Ask the models of a longitudinal study, or tell what would be asked. Returns plain data and the calls lost."""
+    from spavl.cli.terminal import say
+    from spavl.plural import plural
+    from spavl.study.longitudinal import plan_longitudinal, run_longitudinal
+
+    if check:
+        plan = plan_longitudinal(study, file, allow_code=allow_code)
+        if not quiet:
+            say("\n".join(plan.lines()))
+            say(f"\nNothing was asked.\nNext:   `spavl study {file}`")
+        return plan.as_plain_data(), 0
+    made = run_longitudinal(study, file, progress, allow_code=allow_code)
+    if not quiet:
+        say(f"\n{plural(made.asked, 'call')} made, {made.stored:,} answered from the store.")
+        if made.lost:
+            say(f"{plural(made.lost, 'call')} failed; the same command again asks for what failed.")
+        say(f"Results: {made.folder / 'results.parquet'}\nNext:   open {made.page}")
+    return made.as_plain_data(), made.lost
 
 
 def _print_study(made: StudyMade) -> None:

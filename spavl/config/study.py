@@ -222,16 +222,50 @@ class GridStudy(StudyCommon):
     """Values by setting of `align`, such as `{loss.beta: [0.05, 0.1, 0.5]}`."""
 
 
+class TransferStudy(StudyCommon):
+    """Whether safety reaches kinds of harm that were never trained on: each group of subcategories is left out once."""
+
+    kind: Literal["transfer"] = "transfer"
+    """What the study asks."""
+    leave_out: Literal["domains"] | dict[Label, Annotated[tuple[str, ...], Field(min_length=1)]] = "domains"
+    """Subcategories that are left out together, by name of the group. `domains`: those of each domain of the
+    taxonomy."""
+
+
 StudySettings = (
     ScaleStudy | SourcesStudy | QuestionsStudy | FreezeStudy | MethodStudy | FamiliesStudy | DatasetsStudy | MixStudy
-    | GridStudy
+    | GridStudy | TransferStudy
 )  # fmt: skip
-"""The settings of a study, of one of the kinds."""
-KINDS: dict[str, type[StudyCommon]] = {kind.model_fields["kind"].default: kind for kind in get_args(StudySettings)}
+"""The settings of a study that trains, of one of the kinds."""
+
+
+class LongitudinalStudy(StudyCommon):
+    """Whether harm of newer kinds gets past models: rates by the date on which items joined their benchmark (column
+    `added` of a benchmark file). Nothing is trained. Run it again as benchmarks grow: only new items are asked."""
+
+    kind: Literal["longitudinal"] = "longitudinal"
+    """What the study asks."""
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Models that answer: names of listed models, checkpoint folders or Hub ids, as `spavl evaluate --model` takes
+    them; the others are compared with the first."""
+    by: Literal["day", "month", "quarter", "year"] = "quarter"
+    """How dates are put together."""
+
+    @model_validator(mode="after")
+    def _trains_nothing(self) -> LongitudinalStudy:
+        unread = [name for name in ("pairs", "size", "build", "seeds", "at_once") if name in self.model_fields_set]
+        if unread:
+            raise ValueError(f"`{unread[0]}` is for studies that train, and this one asks models as they are")
+        return self
+
+
+AnyStudy = StudySettings | LongitudinalStudy
+"""The settings of any study."""
+KINDS: dict[str, type[StudyCommon]] = {kind.model_fields["kind"].default: kind for kind in get_args(AnyStudy)}
 """The kinds of studies by their word."""
 
 
-def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
+def load_study(path: Path, overrides: Sequence[str] = ()) -> AnyStudy:
     """The settings of a study, validated.
 
     Args:
@@ -250,5 +284,5 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
         said = "`kind` is missing" if named is None else f"`kind` is {named!r:.60}"
         raise SettingsError(f"{said}: what does the study ask?", where=str(path),
                             try_=f"`kind:` is one of {', '.join(KINDS)}")  # fmt: skip
-    found: StudySettings = load_settings(KINDS[named], path, overrides)  # type: ignore[assignment]  # of the union
+    found: AnyStudy = load_settings(KINDS[named], path, overrides)  # type: ignore[assignment]  # of the union
     return found

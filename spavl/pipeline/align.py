@@ -238,7 +238,8 @@ def _train(
 def _reward(
     session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None, *, replace: bool
 ) -> Path | None:
-    """The reward model that PPO needs: the one named, or one trained first on the same pairs."""
+    """The reward model that PPO needs: the one named, or one trained first, on the pairs that the settings
+    name or the same."""
     if settings.method != "ppo":
         return None
     from spavl.align.ppo.train import refuse_impossible_rounds
@@ -246,8 +247,9 @@ def _reward(
     refuse_impossible_rounds(settings)
     if settings.reward.folder:
         return Path(settings.reward.folder)
-    given: dict[str, Any] = {"pairs": pairs, "limit": limit, "replace": replace}
-    return align(session, name=REWARD, changed={"method": "reward"}, for_ppo=True, **given)
+    own = settings.reward.pairs
+    given: dict[str, Any] = {"pairs": Path(own) if own else pairs, "limit": limit, "replace": replace}
+    return align(session, name=REWARD, changed={"method": "reward", "reward": {"pairs": None}}, for_ppo=True, **given)
 
 
 def _reward_identity(reward: Path | None) -> dict[str, str]:
@@ -270,7 +272,9 @@ def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, l
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
     data = settings.data
-    reading = Reading(data.thought, data.form, data.prefer) if pairs else Reading(data.thought)
+    reading = Reading(data.thought)
+    if pairs:
+        reading = Reading(data.thought, data.form, data.prefer, unpaired=settings.reads_unpaired)
     cache = Path(settings.machine.pairs_cache)
     found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, reading=reading)
     refuse_heldout(session.run, found)

@@ -22,6 +22,7 @@ from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer, ComparingScorer, Scorer, parts_of, with_changed_parts
 from spavl.evaluate.spread import spread, whole_units
+from spavl.pipeline.alarms import note_alarms
 from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.controls import Controls
@@ -128,6 +129,7 @@ def run_benchmarks(
     scores.lost = session.lost
     scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
     scores.note(session)
+    scores.alarms = note_alarms(session.run, session.settings)
     return scores
 
 

@@ -25,6 +25,7 @@ from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+from spavl.run.under_way import NotedProgress
 
 
 def is_first_process() -> bool:
@@ -69,7 +70,7 @@ class Session:
         self.first = is_first_process()
         """Whether this is the only process of its command, or the first of those that a launcher started: it alone
         writes into run folder and call store, and shows progress."""
-        self.progress = progress if self.first else NoProgress()
+        self.progress: Progress = progress if self.first else NoProgress()
         self.allow_code = allow_code
         self.look_only = look_only
         self._world = world
@@ -110,6 +111,8 @@ class Session:
             self.progress.log(f"{self.run.folder} cannot be written: it is read as it is")
         else:
             opened.callback(lock.release)
+            self.progress = noted = NotedProgress(self.progress, self.run.folder)
+            opened.callback(noted.close)
 
     def _oversight(self) -> Oversight:
         ceilings = self.settings.ceilings
@@ -175,7 +178,8 @@ class Session:
         with self.run.stage(name) as counts:
             yield counts
         after = _spent(self.store)
-        self.run.note(spent={name: {what: after[what] - before[what] for what in after}})
+        spent = {what: after[what] - before[what] for what in after}
+        self.run.note(spent={name: {k: v for k, v in spent.items() if v or k not in SEEN_HERE}})
 
     def free(self) -> None:
         """Free the open model and its weights."""
@@ -191,6 +195,10 @@ class Session:
             ModelError: the model is not there, or is a class outside spavl and `allow_code` is off.
         """
         return self.pool.model(spec)
+
+
+SEEN_HERE = ("earlier_tokens", "earlier_cost", "call_seconds")
+"""What of a stage's calls is known only where this process asked; under Ray it stays unknown, and is not 0."""
 
 
 def never_reached(settings: Settings) -> str:
@@ -213,5 +221,6 @@ def never_reached(settings: Settings) -> str:
 def _spent(store: CallStore) -> dict[str, float]:
     return {
         "calls": store.calls, "stored": store.hits, "tokens": store.tokens + store.found_tokens,
-        "cost": store.cost + store.found_cost,
+        "cost": store.cost + store.found_cost, "earlier_tokens": store.found_tokens, "earlier_cost": store.found_cost,
+        "call_seconds": round(store.seconds, 3),
     }  # fmt: skip

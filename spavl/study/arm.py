@@ -25,6 +25,8 @@ class ArmPairs:
     """Names of responders that both answers are of; empty: any."""
     question_type: str | None = None
     """Type of the question; None: any."""
+    without: tuple[str, ...] = ()
+    """Subcategories of which there are none; empty: any."""
     benign_share: float | None = None
     """Share of the pairs that are about harmless pictures; None: as in the dataset."""
 

@@ -18,13 +18,16 @@ from spavl.config.study import (
     QuestionsStudy,
     ScaleStudy,
     SourcesStudy,
+    TransferStudy,
     nested,
 )
 from spavl.errors import DataError, SettingsError
 from spavl.plural import plural
+from spavl.rows import listed
 from spavl.study.arm import Arm, ArmPairs
 from spavl.study.selection import available, benign_share
 from spavl.study.source import StudySource
+from spavl.tables.query import query
 
 PARTS = (
     ("safest", "Safest responders"),
@@ -41,7 +44,9 @@ SPOKEN = {
 }  # fmt: skip
 """Types of questions, for readers."""
 EVERY = "all"
-"""Arm of the pairs of all responders."""
+"""Arm of the pairs of all responders, or of all subcategories."""
+MIXED = "mixed"
+"""Arm of the pairs with questions of all types."""
 
 
 def arms_of(source: StudySource) -> list[Arm]:
@@ -64,6 +69,8 @@ def arms_of(source: StudySource) -> list[Arm]:
             return _equally_many(source, _of_one_mix(source, _questions(study)))
         case DatasetsStudy():
             return _equally_many(source, _datasets(study))
+        case TransferStudy():
+            return _equally_many(source, _of_one_mix(source, _transfer(source, study)))
         case MixStudy():
             return _equally_many(source, _mix(study))
         case FreezeStudy():
@@ -138,9 +145,48 @@ def _questions(study: QuestionsStudy) -> list[Arm]:
         for kind in dict.fromkeys(study.types)
     ]  # fmt: skip
     if study.mixed:
-        arms.append(Arm(name="mixed", label="Mixed questions", what="pairs with questions of all types",
+        arms.append(Arm(name=MIXED, label="Mixed questions", what="pairs with questions of all types",
                         pairs=ArmPairs(size=study.size)))  # fmt: skip
     return arms
+
+
+def _transfer(source: StudySource, study: TransferStudy) -> list[Arm]:
+    """Without each group of subcategories, and with all."""
+    groups = study.leave_out if isinstance(study.leave_out, dict) else domains(source)
+    known = {row[0] for row in query("SELECT DISTINCT class3 FROM pairs", pairs=source.dataset().rows)}
+    unknown = [name for names in groups.values() for name in names if name not in known]
+    if unknown and isinstance(study.leave_out, dict):
+        raise SettingsError(f"`leave_out` names {listed(unknown, '`')}, of which there is no pair", where="leave_out",
+                            try_="`spavl show` counts the pairs of every subcategory")  # fmt: skip
+    arms = [
+        Arm(name=f"without-{_word(name)}", label=f"Without {name}", what=f"pairs of no subcategory of {name}",
+            pairs=ArmPairs(size=study.size, without=tuple(names)))
+        for name, names in groups.items()
+    ]  # fmt: skip
+    arms.append(Arm(name=EVERY, label="All subcategories", what="pairs of all subcategories that are trained on",
+                    pairs=ArmPairs(size=study.size)))  # fmt: skip
+    return _distinct(arms)
+
+
+def domains(source: StudySource) -> dict[str, tuple[str, ...]]:
+    """Subcategories of the pairs by domain.
+
+    Args:
+        source: the study and the run that it is about.
+
+    Raises:
+        SettingsError: the pairs are of fewer than two domains.
+    """
+    rows = query("SELECT DISTINCT class1, class3 FROM pairs WHERE class1 <> '' AND class3 <> '' ORDER BY ALL",
+                 pairs=source.dataset().rows)  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for domain, leaf in rows:
+        found.setdefault(domain, []).append(leaf)
+    if len(found) < 2:
+        raise SettingsError(f"The pairs are of {plural(len(found), 'domain')}, so none can be left out",
+                            where="leave_out: domains",
+                            try_="name groups of subcategories: `leave_out: {GROUP: [SUBCATEGORY, …]}`")  # fmt: skip
+    return {domain: tuple(leaves) for domain, leaves in found.items()}
 
 
 def _datasets(study: DatasetsStudy) -> list[Arm]:
@@ -216,14 +262,14 @@ def _changes(tree: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def _of_one_mix(source: StudySource, arms: Sequence[Arm]) -> list[Arm]:
-    """The arms, of which those that choose by responder or question have as large a share of harmless pairs as the
-    whole dataset has, so that they differ in nothing else."""
+    """The arms, of which those that choose by responder, question or subcategory have as large a share of harmless
+    pairs as the whole dataset has, so that they differ in nothing else."""
     share = benign_share(source.dataset().rows)
     if share is None:
         return list(arms)
     return [
         replace(arm, pairs=replace(arm.pairs, benign_share=share))
-        if arm.pairs.responders or arm.pairs.question_type else arm
+        if arm.pairs.responders or arm.pairs.question_type or arm.pairs.without else arm
         for arm in arms
     ]  # fmt: skip
 

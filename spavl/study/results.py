@@ -111,6 +111,25 @@ def read_results(study: Path) -> list[Result]:
     return read_table(study / RESULTS, Result)
 
 
+def metric_of(study: Path, result: Result) -> MeasuredMetric:
+    """The metric of a result, as its run has it.
+
+    Args:
+        study: the study's folder.
+        result: one of its results.
+
+    Raises:
+        RunError: the run has no such metric any more.
+    """
+    run = Run(study / result.run)
+    said = run.manifest().get("metrics", {}).get(result.metric)
+    if said is None:
+        raise RunError(f"The run of this result has no metric `{result.metric}` any more", where=str(run.folder),
+                       try_="run `spavl study` again: stored answers are not asked again")  # fmt: skip
+    return MeasuredMetric(result.metric, said["name"], said["benchmark"], said["axis"], said["better"],
+                          said.get("graded", False))  # fmt: skip
+
+
 def outcomes(study: Path, result: Result) -> MetricOutcomes:
     """The outcomes behind a rate, item by item, with the items' clusters and weights.
 
@@ -121,11 +140,5 @@ def outcomes(study: Path, result: Result) -> MetricOutcomes:
     Raises:
         RunError: the table of scores is missing or damaged.
     """
-    run = Run(study / result.run)
-    said = run.manifest().get("metrics", {}).get(result.metric)
-    if said is None:
-        raise RunError(f"The run of this result has no metric `{result.metric}` any more", where=str(run.folder),
-                       try_="run `spavl study` again: stored answers are not asked again")  # fmt: skip
-    metric = MeasuredMetric(result.metric, said["name"], said["benchmark"], said["axis"], said["better"],
-                            said.get("graded", False))  # fmt: skip
-    return outcomes_of(run.evaluate / result.model / f"{metric.benchmark}.parquet", metric)
+    metric = metric_of(study, result)
+    return outcomes_of(Run(study / result.run).evaluate / result.model / f"{metric.benchmark}.parquet", metric)

@@ -15,6 +15,7 @@ import numpy as np
 
 from spavl.errors import DataError
 from spavl.plural import plural
+from spavl.rows import listed
 from spavl.study.arm import ArmPairs
 from spavl.tables.query import query
 
@@ -91,6 +92,7 @@ def described(wanted: ArmPairs) -> str:
     parts += [f"of the dataset {wanted.dataset.path}"] if wanted.dataset and wanted.dataset.path else []
     parts += [f"whose answers are of {', '.join(wanted.responders)}"] if wanted.responders else []
     parts += [f"with a question of type {wanted.question_type}"] if wanted.question_type else []
+    parts += [f"of no subcategory of {listed(wanted.without)}"] if wanted.without else []
     share = wanted.benign_share
     parts += [f"of which {100 * share:g} % are about harmless pictures"] if share is not None else []
     return " ".join(parts)
@@ -134,6 +136,9 @@ def _where(wanted: ArmPairs, benign: bool | None) -> tuple[str, list[object]]:
     if wanted.question_type is not None:
         conditions += ["question_type = ?"]
         values += [wanted.question_type]
+    if wanted.without:
+        conditions += ["NOT list_contains(?, coalesce(class3, ''))"]
+        values += [list(wanted.without)]
     if benign is not None:
         conditions += ["benign = ?"]
         values += [benign]

@@ -10,7 +10,7 @@ from typing import Any
 from spavl.config import Settings, load_settings
 from spavl.config.include import include
 from spavl.config.load import merge, read_yaml
-from spavl.config.study import SHIPPED, DatasetChoice, StudySettings, nested
+from spavl.config.study import SHIPPED, DatasetChoice, StudyCommon, StudySettings, nested
 from spavl.errors import DataError, RunError, SettingsError
 from spavl.pipeline.align import refuse_heldout
 from spavl.pipeline.build import build
@@ -92,6 +92,16 @@ def build_pairs(source: StudySource, progress: Progress) -> None:
         build(session)
 
 
+def folder_of(study: StudyCommon, file: Path) -> Path:
+    """The folder of a study.
+
+    Args:
+        study: its settings.
+        file: its file, whose name it takes unless the settings name a folder.
+    """
+    return Path(study.out) if study.out is not None else Path("studies") / file.stem
+
+
 def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -> StudySource:
     """The run that a study is about, with its settings as the study changes them.
 
@@ -99,6 +109,20 @@ def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -
         study: settings of the study.
         file: the study's file, from whose folder `settings` is named.
         allow_code: run Python classes of the user's own.
+
+    Raises:
+        SettingsError: there are no such settings, or a change of them is wrong.
+        RunError: there is no such run.
+    """
+    return StudySource(study, settings_of(study, file), allow_code)
+
+
+def settings_of(study: StudyCommon, file: Path) -> Settings:
+    """The settings of the run that a study is about, as the study changes them.
+
+    Args:
+        study: settings of the study.
+        file: the study's file, from whose folder `settings` is named.
 
     Raises:
         SettingsError: there are no such settings, or a change of them is wrong.
@@ -119,7 +143,7 @@ def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -
     except SettingsError as error:
         also = f", with `changed` of {file}" if changed else ""
         raise SettingsError(error.what, where=where + also, try_=error.try_) from None
-    return StudySource(study, settings, allow_code)
+    return settings
 
 
 def _settings_tree(named: str, file: Path) -> tuple[dict[str, Any], str]:

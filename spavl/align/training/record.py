@@ -37,7 +37,7 @@ STATE = "state"
 """Folder of what a stopped training resumes from."""
 STATE_WEIGHTS = ("final", "panel", "best")
 """Folders of weights in it, beside `checkpoint-…`."""
-NOT_DECIDING = {"machine", "saving", "validation", "reference", "model", "revision"}
+NOT_DECIDING = {"machine", "saving", "validation", "diagnostics", "reference", "model", "revision"}
 """Sections of the settings that do not change the weights of a step; the model counts by its identity."""
 OF_OTHER_METHODS = {"dpo": {"reward", "ppo"}, "reward": {"loss", "ppo"}, "ppo": {"loss", "reward"}}
 """Sections that a method does not read; PPO's reward model counts by its identity."""
@@ -87,6 +87,10 @@ class TrainingRecord:
             DataError: the file of held-out pairs cannot be read.
         """
         deciding = settings.model_dump(mode="json", exclude=NOT_DECIDING | OF_OTHER_METHODS[settings.method])
+        if settings.method == "dpo":
+            deciding["loss"] = settings.loss.deciding
+        if settings.method == "reward":
+            del deciding["reward"]["pairs"]  # of PPO; a reward model's own pairs count by their content
         dtype = choose_dtype(settings.machine.dtype, choose_device(settings.machine.device))
         weights = {
             **deciding,
