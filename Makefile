@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo demo-real test test-all lint bench miniworld docs docs-site tutorial clean
+.PHONY: demo demo-real test test-all lint study bench miniworld docs docs-site tutorial clean
 
 demo: $(READY)            ## the whole pipeline, small: pictures -> dataset -> DPO and PPO -> before/after -> report
 	$(RUN) spavl demo
@@ -24,6 +24,9 @@ lint: $(READY)            ## style, types
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+
+study: $(READY)           ## the mini studies: data scale, sources, questions, freezing; half an hour on two cores
+	$(RUN) spavl study $(addprefix settings/studies/mini-,$(addsuffix .yaml,scale sources questions freeze))
 
 bench: $(READY)           ## every benchmark, one table
 	$(RUN) bench.table

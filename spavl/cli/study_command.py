@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from spavl.config.study import LongitudinalStudy
+    from spavl.config.study import AnyStudy, LongitudinalStudy
     from spavl.progress import Progress
     from spavl.study.check import StudyCheck
     from spavl.study.results import Result
@@ -37,37 +37,41 @@ def study(
     """Train and evaluate many variants that differ in one thing: data scale, sources, questions, freezing, methods."""
     from spavl.cli.terminal import err, print_json
     from spavl.cli.terminal import out as console
-    from spavl.config.study import LongitudinalStudy, load_study
+    from spavl.config.study import load_study
     from spavl.progress import TerminalProgress
-    from spavl.study.check import check_study
-    from spavl.study.run import prepare_study, run_study
 
     files, overrides = _files_and_overrides(words)
     progress = TerminalProgress(err if json_out else console)
     opened = [(load_study(file, overrides), file) for file in files]  # all mistakes before any work
-    status, shown = 0, []
-    for settings, file in opened:
-        if isinstance(settings, LongitudinalStudy):
-            said, lost = _longitudinal(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
-            shown.append(said)
-            status = 3 if lost else status
-            continue
-        plan = prepare_study(settings, file, progress, allow_code=allow_code, build=not check)
-        if check:
-            checked = check_study(plan, progress)
-            shown.append(checked.as_plain_data())
-            if not json_out:
-                _print_check(checked, file)
-        else:
-            made = run_study(plan, progress)
-            shown.append(made.as_plain_data())
-            status = 3 if made.failed or made.lost else status
-            if not json_out:
-                _print_study(made)
+    done = [_do(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
+            for settings, file in opened]  # fmt: skip
     if json_out:
+        shown = [said for said, _ in done]
         print_json(shown if len(shown) > 1 else shown[0])
-    if status:
-        raise typer.Exit(status)
+    if any(failed for _, failed in done):
+        raise typer.Exit(3)
+
+
+def _do(
+    settings: AnyStudy, file: Path, progress: Progress, *, check: bool, allow_code: bool, quiet: bool
+) -> tuple[Any, int]:
+    """What a study would take, or made, as plain data, printed unless that is to be quiet; and how much failed."""
+    from spavl.config.study import LongitudinalStudy
+    from spavl.study.check import check_study
+    from spavl.study.run import prepare_study, run_study
+
+    if isinstance(settings, LongitudinalStudy):
+        return _longitudinal(settings, file, progress, check=check, allow_code=allow_code, quiet=quiet)
+    plan = prepare_study(settings, file, progress, allow_code=allow_code, build=not check)
+    if check:
+        checked = check_study(plan, progress)
+        if not quiet:
+            _print_check(checked, file)
+        return checked.as_plain_data(), 0
+    made = run_study(plan, progress)
+    if not quiet:
+        _print_study(made)
+    return made.as_plain_data(), len(made.failed) + made.lost
 
 
 def _files_and_overrides(words: list[str]) -> tuple[list[Path], list[str]]:

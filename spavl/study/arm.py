@@ -11,8 +11,11 @@ from spavl.config.study import DatasetChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmPairs:
-    """Which pairs an arm is trained on. A seed draws them, so that subcategories, types of questions and harmless pairs
-    keep their shares; a smaller `size` is always inside a larger one."""
+    """Which pairs an arm is trained on.
+
+    A seed draws them, so that subcategories, types of questions and harmless pairs keep their shares; a smaller number
+    is always inside a larger one.
+    """
 
     size: int | None = None
     """How many; None: all that fit."""

@@ -282,8 +282,9 @@ def reward_settings(settings: Settings, arm: Arm, seed: int, changed: Mapping[st
 def _defaults(settings: Settings, seed: int) -> dict[str, Any]:
     align = settings.align
     tree = merge(align.model_dump(), {"seed": seed})
-    if align.reference.mode == "auto":
-        tree["reference"]["mode"] = "cached"
+    for cache in ("reference", "features"):  # many trainings see the same pairs and pictures
+        if tree.get(cache, {}).get("mode") == "auto":
+            tree[cache]["mode"] = "cached"
     if "merged" not in align.saving.model_fields_set:
         tree["saving"]["merged"] = False
     return tree

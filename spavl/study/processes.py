@@ -22,8 +22,9 @@ DIED = "Its process died, as it does when memory runs out: fewer `at_once`, then
 
 
 def in_processes(tasks: Sequence[TrainingTask], at_once: int) -> Iterator[Made]:
-    """What becomes of some trainings, as they end. Where the caller stops, so do the processes; a training that was
-    stopped goes on the next time.
+    """What becomes of some trainings, as they end.
+
+    Where the caller stops, so do the processes; a training that was stopped goes on the next time.
 
     Args:
         tasks: trainings that need nothing of each other.

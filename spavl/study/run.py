@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from spavl.atomic import write_json, write_text
 from spavl.config.study import StudySettings
 from spavl.errors import RunError
 from spavl.locks import Lock
+from spavl.models.calls.segments import merge_segments
+from spavl.models.calls.store import CallStore
 from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
@@ -26,7 +29,7 @@ from spavl.study.plan import WORLD, PlannedBase, PlannedTraining, StudyPlan, pla
 from spavl.study.processes import in_processes
 from spavl.study.results import Result, write_results
 from spavl.study.source import build_pairs, folder_of, open_source
-from spavl.study.training import Made, TrainingTask, asked_of, is_evaluated, make_training
+from spavl.study.training import Made, TrainingTask, asked_of, is_evaluated, longest_first, make_training
 
 SETTINGS, FACTS = "study.yaml", "study.json"
 """Files of a study's folder: its settings as run, and its plan with what was made and reused."""
@@ -178,7 +181,14 @@ def _make_wave(plan: StudyPlan, trainings: Sequence[PlannedTraining], progress: 
         arm, seed = plan.arms_of(one.id)[0]
         of_reward = ", reward model" if plan.trainings[one.id].for_ppo else ""
         _tell(progress, f"{len(made)} of {len(tasks)}: {arm.label}, seed {seed}{of_reward}", one)
+    _take_in(Path(plan.source.settings.store))
     return made
+
+
+def _take_in(store: Path) -> None:
+    """Take what other processes have stored into the call store; where it is in use, whoever opens it next does it."""
+    with suppress(RunError), CallStore(store) as opened:
+        merge_segments(opened)
 
 
 def _runner(
@@ -189,9 +199,9 @@ def _runner(
     if settings.runner == "ray":
         from spavl.study.ray_trainings import on_ray
 
-        return lambda tasks: on_ray(settings, tasks)
+        return lambda tasks: on_ray(settings, longest_first(tasks))
     if plan.study.at_once > 1 and len(tasks) > 1:
-        return lambda tasks: in_processes(tasks, plan.study.at_once)
+        return lambda tasks: in_processes(longest_first(tasks), plan.study.at_once)
     return lambda tasks: (make_training(task, progress) for task in tasks)
 
 

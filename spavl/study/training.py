@@ -161,6 +161,15 @@ def _benchmarks(session: Session) -> Sequence[Benchmark]:
     return opened
 
 
+def longest_first(tasks: Sequence[TrainingTask]) -> list[TrainingTask]:
+    """The tasks in the order in which they end soonest side by side: those of most pairs first.
+
+    Args:
+        tasks: trainings that need nothing of each other.
+    """
+    return sorted(tasks, key=lambda task: 0 if task.numbers is None else -len(task.numbers))
+
+
 def with_segment(task: TrainingTask) -> TrainingTask:
     """The task for a process beside others, which writes into a segment of the call store of its own.
 

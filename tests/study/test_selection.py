@@ -41,9 +41,7 @@ def test_every_beginning_of_the_order_is_spread_evenly(count: int, first: float)
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 50), small=st.integers(1, 239), more=st.integers(0, 100))
-def test_a_smaller_number_is_inside_a_larger_one(
-    dataset: PreferenceDataset, seed: int, small: int, more: int
-) -> None:
+def test_a_smaller_number_is_inside_a_larger_one(dataset: PreferenceDataset, seed: int, small: int, more: int) -> None:
     large = min(240, small + more)
     few, many = (draw(dataset.rows, ArmPairs(size=size), seed) for size in (small, large))
     assert (len(few), len(many)) == (small, large)

@@ -72,7 +72,7 @@ def test_a_mistake_is_a_sentence_that_names_the_setting(tree: dict[str, Any], sa
 
 def test_a_change_of_the_runs_settings_that_is_none_is_said_with_both_files(tmp_path: Path) -> None:
     path = written(tmp_path, kind="scale", settings="demo", sizes=[1, 2], changed={"align.loss.betta": 0.2})
-    with pytest.raises(SettingsError, match="align.loss.betta.*is not a setting; did you mean `beta`") as error:
+    with pytest.raises(SettingsError, match=r"align.loss.betta.*is not a setting; did you mean `beta`") as error:
         open_source(load_study(path), path)
     assert str(path) in error.value.where
 
