@@ -130,7 +130,6 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
     )
     dataset.packing = checks.run(trees)
-    findings += _of_reference(settings)
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
@@ -232,7 +231,7 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
 
 
 def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
-    findings = list(checks.findings)
+    findings = [*checks.findings, *_of_reference(checks.settings)]
     needed = estimate.memory.total / 2**30
     if estimate.free is not None and needed > estimate.free / 2**30:
         findings.append(
