@@ -26,7 +26,7 @@ from spavl.config import Settings
 from spavl.config.judging import JudgeSpec
 from spavl.dataset.judge import judge as compare
 from spavl.judging.judge import open_judge
-from spavl.miniworld.language import Answer
+from spavl.miniworld.language import Answer, AnswerKind
 from spavl.miniworld.oracle import Judge, ask
 from spavl.miniworld.world import scenes
 from spavl.models.base import Request, Sampling
@@ -34,9 +34,10 @@ from spavl.pipeline.alarms import alarms_of_run
 from spavl.pipeline.evaluate import evaluate
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
-from spavl.records import ImageRecord, ImageRef, Judgment, Match, Query
+from spavl.records import Judgment, Match
 from spavl.run import Run
 from spavl.tables import write_table
+from tests import samples
 
 SEEDS = tuple(int(seed) for seed in os.environ.get("SPAVL_ALARM_SEEDS", "1 2 3 4 5").split())
 """Of the datasets and trainings that are measured."""
@@ -97,7 +98,8 @@ def evaluated(seed: int) -> set[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         asked = Settings.model_validate({
             "out": f"{folder}/run", "store": f"{folder}/store.db", "seed": seed, "models": models,
-            "evaluate": {"benchmarks": [{"kind": "miniworld", "per_subset": PER_SUBSET}], "control_items": 3 * PER_SUBSET,
+            "evaluate": {"benchmarks": [{"kind": "miniworld", "per_subset": PER_SUBSET}],
+                         "control_items": 3 * PER_SUBSET,
                          "controls": [{"kind": "none"}, {"kind": "shuffled"}, {"kind": "again"}]},
         })  # fmt: skip
         with Session(asked, NoProgress(), allow_code=True) as session:
@@ -123,17 +125,13 @@ def judged(seed: int, bias: float) -> set[str]:
 
 def _matches(seed: int) -> Iterator[Match]:
     random = Random(seed)
-    kinds = ("refusal", "explained_refusal", "complete", "partial")
+    kinds: tuple[AnswerKind, ...] = ("refusal", "explained_refusal", "complete", "partial")
     shown = scenes("build", seed, 20, 0.5)
     for number, scene in enumerate(random.sample(shown, MATCHES)):
-        image = ImageRecord(image_id=scene.id, image=ImageRef(Path("x.png"), ""), topic=scene.kind.topic,
-                            benign=not scene.dangerous)  # fmt: skip
-        query = Query(query_id=f"q{number}", image=image, question=ask(scene, "easy_question", "build"),
-                      question_type="easy_question")  # fmt: skip
+        query = samples.query(samples.image(scene.id), question=ask(scene, "easy_question", "build"))
         one, other = (Answer(kind, "" if kind == "refusal" else scene.kind.thing).render()
                       for kind in random.sample(kinds, 2))  # fmt: skip
-        yield Match(match_id=f"m{number}", query=query, a_responder="a", b_responder="b", a_response=one,
-                    b_response=other)  # fmt: skip
+        yield samples.match(query, match_id=f"m{number}", a_response=one, b_response=other)
 
 
 def of_trainings() -> list[Measure]:

@@ -164,7 +164,9 @@ def test_a_guard_that_cannot_read_rings(tmp_path: Path) -> None:
 def with_training(run: Run, name: str, **made: Any) -> Path:
     folder = run.align / name
     folder.mkdir(parents=True)
-    (folder / "training.json").write_text(json.dumps({"diagnostics": {"alarms": [asdict(replace(QUIET, subject=name))]}}))
+    (folder / "training.json").write_text(
+        json.dumps({"diagnostics": {"alarms": [asdict(replace(QUIET, subject=name))]}})
+    )
     run.note(aligned={name: {"method": "dpo", **made}})
     return folder
 
