@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, final
@@ -19,6 +19,7 @@ from spavl.align.data.views import PictureView, answer_key, in_view, load_in_vie
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
 from spavl.models.trees.pack import PackedTree, build_tree, pack_tree
+from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
 from spavl.preferences.table import pair_weights
 from spavl.progress import OnProgress
@@ -167,6 +168,12 @@ class PairDataset:
         shown = [answer_key(pair, text, self._view) for text in (pair.chosen, pair.rejected)]
         return (*shown, answer_key(pair, pair.chosen, self.corruption)) if self.corruption else tuple(shown)
 
+    def shown_pictures(self) -> Iterator[Picture]:
+        """Every distinct picture in every view in which it is shown, one by one."""
+        distinct = {picture.key: picture for pair in self.pairs for picture in pair.all_pictures}
+        for view in self._views:
+            yield from (in_view(picture, view or self._view) for picture in distinct.values())
+
     def batch(self, trees: Sequence[PairGroup], packing: Packing | None = None) -> tuple[TreeBatch, list[str]]:
         """A batch of trees, and the key of each of its answers; trees with corrupted pictures come last.
 
@@ -176,7 +183,9 @@ class PairDataset:
         """
         packed = [(self.tree(numbers, view), numbers, view) for view in self._views for numbers in trees]
         pixels = self.pixel_cache.pixels(picture for tree, _, _ in packed for picture in tree.pictures)
-        batch = collate([tree for tree, _, _ in packed], self.family, packing or self.packing, pixels=pixels)
+        encoded = self.pixel_cache.features is not None
+        trees_alone = [tree for tree, _, _ in packed]
+        batch = collate(trees_alone, self.family, packing or self.packing, pixels=pixels, encoded=encoded)
         return batch, [key for one in packed for key in self._keys(*one)]
 
     def collate(
