@@ -13,12 +13,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, separate_size, tree_size
+from spavl.align.data.packed_trees import PROCESS
 from spavl.align.data.pixels import PixelCache
 from spavl.align.data.schedule import PairGroup, ScheduledStep
 from spavl.align.data.views import PictureView, answer_key, in_view, load_in_view
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.pack import PackedTree, build_tree, pack_tree
+from spavl.models.trees.pack import PackedTree
 from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
 from spavl.preferences.table import pair_weights
@@ -75,6 +76,7 @@ class PairDataset:
         corruption: also show each chosen answer with pictures that are corrupted like this.
         limit: longest conversation with an answer in tokens; answers are cut there.
         memory: bytes of prepared pictures kept between batches.
+        identity: of the model, by which the process keeps packed trees; empty: only this dataset does.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class PairDataset:
         corruption: PictureView | None = None,
         limit: int | None = None,
         memory: int = 1 << 30,
+        identity: str = "",
     ) -> None:
+        self.identity = identity
         self.pairs = pairs
         self.family = family
         self.packing = packing
@@ -118,7 +122,7 @@ class PairDataset:
             trees: whole trees.
             on_progress: called with (trees done, trees in all).
         """
-        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress))
+        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress, identity=self.identity))
 
     def use_lengths(self, lengths: np.ndarray) -> None:
         """Take lengths that were measured before.
@@ -236,11 +240,10 @@ class PairDataset:
         return [keys[answer] for answer in sorted(keys)]
 
     def _pack(self, numbers: PairGroup, view: PictureView | None) -> PackedTree:
-        rows = []
-        for number in numbers:
-            pair = self.pairs[number].with_pictures(lambda picture: in_view(picture, view or self._view))
-            rows.append(pair.row(pair.chosen) if view else pair.row())
-        packed = pack_tree(build_tree(rows), self.family)
+        pairs = [self.pairs[number] for number in numbers]
+        rows = [pair.row(pair.chosen) if view else pair.row() for pair in pairs]
+        (packed,) = PROCESS.pack([rows], self.family, self.identity)
+        packed = replace(packed, pictures=tuple(in_view(one, view or self._view) for one in packed.pictures))
         return packed if self.limit is None else cut_answers(packed, self.limit)
 
 

@@ -16,11 +16,12 @@ from accelerate import PartialState
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.feature_cache import FeatureCache, Features
 from spavl.align.data.validate import Finding
-from spavl.align.data.views import load_in_view
+from spavl.align.data.views import in_view, load_in_view
 from spavl.align.policy.policy import Policy
 from spavl.align.preflight.launcher import find_sharding
 from spavl.config.align import AlignSettings
 from spavl.errors import RunError
+from spavl.models.backends.local_trees import PictureFeatures
 from spavl.models.trees.tower import encode, tower_fingerprint
 from spavl.pictures import Picture
 from spavl.plural import plural
@@ -79,20 +80,19 @@ def plan_features(
     """
     mode = settings.features.mode
     wanted = mode == "cached" or (mode == "auto" and seen_again(settings, len(dataset.pairs)))
-    first = next(dataset.shown_pictures(), None) if wanted else None
-    if first is None:
+    shown = list(dataset.shown_pictures()) if wanted else []
+    if not shown:
         return None, []
     if why := why_live(settings, policy):
         return None, [Finding("note", f"the vision tower runs in every pass: {why}")]
     cache = FeatureCache(
         Path(settings.features.cache), tower_fingerprint(policy.model, policy.family, context.dtype)
     )
-    pictures = sum(1 for _ in dataset.shown_pictures())
-    needed = pictures * size_of(cache.find(first) or feature_encoder(policy, context)(first))
+    needed = len(shown) * size_of(cache.find(shown[0]) or feature_encoder(policy, context)(shown[0]))
     if mode == "auto" and needed > MOST_OF_DISK * _free_disk(cache.folder):
         what = f"the vision tower runs in every pass: its features would take {needed / 2**30:.1f} GiB of the disk"
         return None, [Finding("note", what, try_="align.features.mode=cached, or another align.features.cache")]
-    what = f"features of the vision tower are kept for {plural(pictures, 'picture')}, {needed / 2**20:,.1f} MiB"
+    what = f"features of the vision tower are kept for {plural(len(shown), 'picture')}, {needed / 2**20:,.1f} MiB"
     return cache, [Finding("note", what)]
 
 
@@ -138,6 +138,26 @@ def share_features(
     PartialState().wait_for_everyone()
     cache.open_parts()
     dataset.pixel_cache.features = cache
+
+
+def features_as_asked(cache: FeatureCache, policy: Policy, context: TowerContext) -> PictureFeatures:
+    """A function that gives features of any pictures, from a cache, to which those are added that it lacks.
+
+    Args:
+        cache: of the policy's tower.
+        policy: the model; its tower is frozen.
+        context: where the tower runs.
+    """
+    run = feature_encoder(policy, context)
+
+    def features(pictures: Sequence[Picture]) -> dict[str, Features]:
+        shown = {picture.key: in_view(picture, "true") for picture in pictures}
+        found = {key: cache.find(picture) for key, picture in shown.items()}
+        fresh = {picture.key: run(picture) for key, picture in shown.items() if found[key] is None}
+        cache.add(fresh)
+        return {key: found[key] or fresh[picture.key] for key, picture in shown.items()}
+
+    return features
 
 
 def feature_encoder(policy: Policy, context: TowerContext) -> Encoder:

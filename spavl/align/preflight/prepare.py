@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,13 @@ from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
 from spavl.align.preflight.estimate import Estimate, free_memory, largest_pass, tokens_of
-from spavl.align.preflight.features import TowerContext, plan_features, seen_again, share_features
+from spavl.align.preflight.features import (
+    TowerContext,
+    features_as_asked,
+    plan_features,
+    seen_again,
+    share_features,
+)
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
 from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
@@ -150,6 +156,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     progress.log(report.render())
     if features:
         share_features(features, policy, dataset, context.of_tower(), progress)
+        policy = replace(policy, features=features_as_asked(features, policy, context.of_tower()))
     sums = (
         cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached

@@ -209,7 +209,7 @@ def collate(
         lengths=torch.tensor([len(tree) for tree in packed]),
         pixels=image_inputs,
         questions=tuple(_questions(tree) for tree in packed),
-        picture_tokens=[family.num_picture_tokens(picture.size()) for picture in pictures],
+        picture_tokens=[family.tokens_of(picture) for picture in pictures],
         occurrences=torch.from_numpy(np.concatenate(occurrences)),
         rows=_rows(trees),
         packing=packing,

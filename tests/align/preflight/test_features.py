@@ -1,19 +1,29 @@
 """The features of a frozen tower: computed once, shared by trainings, and never a wrong number."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.views import in_view
 from spavl.align.dpo.train import train_dpo
-from spavl.align.preflight.features import fill_features
+from spavl.align.policy.policy import make_policy
+from spavl.align.preflight.features import TowerContext, features_as_asked, fill_features
 from spavl.align.reward.train import train_reward
+from spavl.config.align import FreezeSettings
 from spavl.errors import RunError
+from spavl.models.backends.local_vlm import VLM
+from spavl.models.base import Prompt, Request, Sampling
+from spavl.models.trees.tower import tower_fingerprint
 from spavl.pictures import Picture
 from spavl.progress import NoProgress
+from spavl.records import ImageRef
+from tests.families import CASES, build
 
 
 class Tower:
@@ -168,3 +178,25 @@ def test_a_reward_model_reads_features_too(pairs, settings_for, tmp_path):
         train_reward(pairs, settings, tmp_path / mode)
         found.append(losses(tmp_path / mode))
     assert found[0] and all(abs(a - b) <= 1e-5 for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("name", ["llava_next+mistral", "qwen2_5_vl"])
+def test_a_model_answers_from_features_as_from_pictures_and_keeps_those_of_new_ones(name, tmp_path):
+    model, processor = build(CASES[name])
+    processor.tokenizer.padding_side = "left"
+    policy = make_policy(model, processor, FreezeSettings(rank=2, alpha=4))
+    context = TowerContext(torch.device("cpu"), "float32", nullcontext)
+    cache = FeatureCache(tmp_path / "cache", tower_fingerprint(policy.model, policy.family, "float32"))
+    asked = []
+    for number, size in enumerate([(60, 40), (36, 76)]):
+        noise = np.random.default_rng(number).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+        images = (ImageRef.of(tmp_path / f"{number}.png"),)
+        asked += [Request(Prompt(text, images), Sampling(max_tokens=6)) for text in ("what", "is it")]
+    live, *cached = (
+        [reply.text for reply in VLM(policy.model, processor, "", policy.family, features=features).answer(asked)]
+        for features in (None, *2 * [features_as_asked(cache, policy, context)])
+    )
+    assert live == cached[0] == cached[1] and any(live)
+    (part,) = cache.folder.glob("*.safetensors")
+    assert part.stat().st_size > 0, "the second time nothing is added"
