@@ -35,6 +35,11 @@ class PackedTrees:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def forget(self) -> None:
+        """Keep nothing of what was packed so far."""
+        self._free += sum(map(_bytes, self._kept.values()))
+        self._kept.clear()
+
     def pack(self, trees: Sequence[Sequence[Row]], family: Family, identity: str) -> list[PackedTree]:
         """The packed tree of each group of rows; those that are not kept are tokenised together.
 

@@ -1,0 +1,1 @@
+"""What studies cost and whether they are right, part after part."""
