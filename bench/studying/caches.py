@@ -4,7 +4,8 @@
 
 Both sides make the same eleven trainings in one process and on one thread, the largest first; they take turns, and which
 begins changes. With caches: reference and features of the vision tower are kept on disk, pairs are converted once, and
-what the process has tokenised or hashed is kept; all of it is made anew by each turn, and its making counts. Without:
+what the process has tokenised, hashed or
+measured of the model before a training is kept; all of it is made anew by each turn, and its making counts. Without:
 `align.reference.mode` and `align.features.mode` are `live`, and every training begins with nothing kept.
 
 Counted are CPU seconds of the process, so that other work on the machine does not count. Beside the ratio stands its
@@ -30,6 +31,7 @@ from bench.trl_comparison.flops import tree
 from bench.trl_comparison.workload import LLAVA_7B, ModelShape, make_processor, random_model, random_pairs
 from spavl.align.data.packed_trees import PROCESS
 from spavl.align.dpo.train import train_dpo
+from spavl.align.preflight.probes import PROBED
 from spavl.config.align import AlignSettings
 from spavl.config.models import LocalSpec
 from spavl.models import identity
@@ -42,8 +44,8 @@ ROUNDS = int(os.environ.get("SPAVL_BENCH_ROUNDS", "3"))
 FLOOR = 2.0
 BETAS = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Values of the sweep, each on all pairs; the second is that of all sizes."""
-SHAPE = ModelShape("192 × 4 under 576 image tokens", 192, 512, 4, 4, 2_000, 48, 192, 3, 2)
-"""LLaVA's shape for a CPU: the tower takes about the share of a pass that it takes in LLaVA-1.5-7B."""
+SHAPE = ModelShape("128 × 3 with 576 image tokens", 128, 344, 3, 4, 1_000, 32, 128, 2, 1)
+"""LLaVA's shape for a CPU: the tower takes a few hundredths of a pass, as in LLaVA-1.5-7B."""
 QUESTIONS = 3
 """Pairs of a picture."""
 
@@ -134,8 +136,9 @@ def train(workload: Workload, training: Training, kept: Path, out: Path, *, mode
 
 
 def _forget() -> None:
-    """Let the process forget what it has tokenised and hashed."""
+    """Let the process forget what it has tokenised, measured and hashed."""
     PROCESS.forget()
+    PROBED.forget()
     identity._HASHED.clear()
 
 

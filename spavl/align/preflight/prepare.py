@@ -35,6 +35,7 @@ from spavl.align.preflight.features import (
 )
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
 from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
+from spavl.align.preflight.probes import probe_key
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
@@ -140,8 +141,9 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     with progress.bar("pairs") as on_progress:
         dataset, trees, findings = usable_pairs(pairs, settings, policy, identity, on_progress)
     checks = PreflightChecks(
-        policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
-    )
+        policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings,
+        key=probe_key(identity, settings, str(context.device)),
+    )  # fmt: skip
     dataset.packing = checks.run(trees)
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
