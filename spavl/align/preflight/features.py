@@ -85,9 +85,7 @@ def plan_features(
         return None, []
     if why := why_live(settings, policy):
         return None, [Finding("note", f"the vision tower runs in every pass: {why}")]
-    cache = FeatureCache(
-        Path(settings.features.cache), tower_fingerprint(policy.model, policy.family, context.dtype)
-    )
+    cache = FeatureCache(Path(settings.features.cache), tower_fingerprint(policy.model, policy.family, context.dtype))
     needed = len(shown) * size_of(cache.find(shown[0]) or feature_encoder(policy, context)(shown[0]))
     if mode == "auto" and needed > MOST_OF_DISK * _free_disk(cache.folder):
         what = f"the vision tower runs in every pass: its features would take {needed / 2**30:.1f} GiB of the disk"

@@ -125,17 +125,10 @@ class VLM:
     """What `answer` raises when memory runs out, for callers that do not import torch."""
 
     def __init__(
-        self,
-        model: Any,
-        processor: Any,
-        system: str,
-        family: Family | None = None,
-        *,
-        max_pixels: int | None = None,
-        features: PictureFeatures | None = None,
-    ) -> None:
-        self._max_pixels = max_pixels
-        self._features = features
+        self, model: Any, processor: Any, system: str, family: Family | None = None, *,
+        max_pixels: int | None = None, features: PictureFeatures | None = None,
+    ) -> None:  # fmt: skip
+        self._max_pixels, self._features = max_pixels, features
         self._model = model
         self._processor = processor
         self._system = system

@@ -1,10 +1,10 @@
-"""What a frozen vision tower gives for a picture, to be kept, and given back to the model in place of running the tower.
+"""What a frozen vision tower gives for a picture: to be kept, and given back to the model in place of running it.
 
 It is what the projector reads, so the projector may be trained. `encode` gives it in the form of the tower's inputs, so
 that it is kept, collated and moved as they are; `gives_back` answers the tower's call with it while a batch of such
 pictures goes through the model's own code.
 
-Shapes: I pictures, N tiles of them (pictures that the tower sees), T tokens of a tile, D features of a token, P patches.
+Shapes: N tiles of a picture (what the tower sees as pictures), T tokens of a tile, D features of a token, P patches.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def unwrapped(model: Any) -> Any:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def encode(model: Any, family: Family, pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def encode(model: Any, family: Family, pixels: Mapping[str, Any]) -> dict[str, Tensor]:
     """What the tower gives for pictures, in the form of its inputs: its features stand in place of the pixels.
 
     Args:
