@@ -16,7 +16,8 @@ def rounds(seed, *, growth=1.0, kl=4.0, commonest=0.1, count=ROUNDS):
     random, done = np.random.default_rng(seed), np.linspace(0, 1, count)
     noise = random.normal(1, 0.05, (4, count))
     return [
-        {"reward": 2 * t + n[0] / 5, "length": 20 * growth**t * n[1], "kl": kl * t * n[2], "commonest": commonest * n[3]}
+        {"reward": 2 * t + n[0] / 5, "length": 20 * growth**t * n[1], "kl": kl * t * n[2],
+         "commonest": commonest * n[3]}
         for t, n in zip(done, noise.T, strict=True)
     ]  # fmt: skip
 
