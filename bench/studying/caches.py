@@ -2,11 +2,11 @@
 
     python -m bench.studying.caches --json FILE
 
-Both sides make the same eleven trainings in one process and on one thread, the largest first; they take turns, and which
-begins changes. With caches: reference and features of the vision tower are kept on disk, pairs are converted once, and
-what the process has tokenised, hashed or
-measured of the model before a training is kept; all of it is made anew by each turn, and its making counts. Without:
-`align.reference.mode` and `align.features.mode` are `live`, and every training begins with nothing kept.
+Both sides make the same eleven trainings in one process and on one thread, the largest first; they take turns, and
+which begins changes. With caches: reference and features of the vision tower are kept on disk, pairs are converted
+once, and what the process has tokenised, hashed or measured of the model before a training is kept; all of it is made
+anew by each turn, and its making counts. Without: `align.reference.mode` and `align.features.mode` are `live`, and every
+training begins with nothing kept.
 
 Counted are CPU seconds of the process, so that other work on the machine does not count. Beside the ratio stands its
 ceiling by arithmetic, where nothing but the language model and the tower takes time. `SPAVL_DEMO` names the run whose
