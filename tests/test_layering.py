@@ -22,9 +22,9 @@ FLOORS = {
     "models": 3, "run": 3, "similarity": 3,
     "judging": 4, "preferences": 4, "labels": 4,
     "dataset": 5, "align": 5, "evaluate": 5, "report": 5, "miniworld": 5,
-    "audit": 5, "contamination": 5, "interchange": 5,
+    "audit": 5, "contamination": 5, "interchange": 5, "web": 5,
     "pipeline": 6,
-    "bridges": 7, "review": 7,
+    "bridges": 7, "review": 7, "serve": 7,
     "api": 8,
     "cli": 9,
     "__main__": 10,
@@ -35,6 +35,7 @@ TORCH = (
     "models/trees/*.py", "miniworld/train*.py", "miniworld/real/assemble.py", "miniworld/real/teach.py",
     "miniworld/real/__main__.py",
 )  # fmt: skip
+WEB = ("web/shell.py", "review/app.py", "serve/app.py")
 INSPECT = tuple(f"bridges/inspect/{name}.py" for name in ("export", "provider", "tasks", "entry_point"))
 HEAVY = {
     "torch": (*TORCH, "models/backends/device.py"),
@@ -42,9 +43,9 @@ HEAVY = {
     "peft": TORCH,
     "accelerate": TORCH,
     "safetensors": TORCH,
-    "matplotlib": ("report/figures.py",),
+    "matplotlib": ("report/*figure*.py", "report/sheet.py"),
     "datasets": ("align/*.py", "preferences/sources.py", "dataset/collect/hub.py"),
-    "duckdb": ("tables/query.py",),
+    "duckdb": ("tables/query.py", "tables/kept.py"),
     "datasketch": ("dataset/near_duplicates.py", "similarity/texts.py"),
     "ray": ("pipeline/ray_*.py",),
     "usearch": ("dataset/collect/index.py",),
@@ -59,9 +60,9 @@ HEAVY = {
     "lmms_eval": ("bridges/lmms/model.py",),
     "inspect_ai": INSPECT,
     "anyio": INSPECT,
-    "fastapi": ("review/app.py",),
-    "starlette": ("review/app.py",),
-    "uvicorn": ("review/serve.py",),
+    "fastapi": WEB,
+    "starlette": WEB,
+    "uvicorn": ("web/listening.py",),
     "markdown_it": ("review/guidelines.py",),
     "stamina": ("dataset/collect/download.py",),
 }
@@ -72,7 +73,10 @@ OPTIONAL = (
     "fastapi", "starlette", "uvicorn", "python_multipart",
 )  # fmt: skip
 """Packages that the base install lacks."""
-OUTSIDE = (*TORCH, *INSPECT, *HEAVY["lmms_eval"], "report/figures.py", "review/app.py", "review/serve.py")
+OUTSIDE = (
+    *TORCH, *INSPECT, *HEAVY["lmms_eval"], *HEAVY["matplotlib"], "report/paper.py", *WEB, "web/listening.py",
+    "review/serve.py",
+)  # fmt: skip
 """Modules that import one of them at once."""
 
 

@@ -95,8 +95,9 @@ def test_a_metrics_name_stands_only_where_the_metric_is_defined() -> None:
 
 def test_the_page_names_no_metric() -> None:
     names = {node.value for _, tree in modules() for node in defined_metrics(tree)}
-    page = (Path(__file__).parents[1] / "spavl/report/page.html.j2").read_text("utf-8")
-    assert not [name for name in names if name in page]
+    pages = list((Path(__file__).parents[1] / "spavl/report").rglob("*.j2"))
+    assert len(pages) > 5
+    assert not [(page.name, name) for page in pages for name in names if name in page.read_text("utf-8")]
 
 
 @pytest.mark.parametrize(

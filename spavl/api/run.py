@@ -196,12 +196,17 @@ class PipelineRun(PairSet):
         with self._session() as session:
             return regrade(session, guards)
 
-    def report(self, out: str | Path | None = None, *, examples: int | None = None) -> Path:
+    def report(
+        self, out: str | Path | None = None, *, examples: int | None = None, figures: str | Path | None = None
+    ) -> Path:
         """Write the report, one HTML page; of a run that was built and not evaluated, of its dataset. Returns its path.
+
+        Beside it stand its twins in Markdown and JSON.
 
         Args:
             out: the page; `report.html` in the run folder unless given.
             examples: most examples shown; what the settings say unless given.
+            figures: a folder for every figure as SVG and PDF for a paper; none are written unless given.
 
         Raises:
             MissingExtra: Matplotlib is not installed.
@@ -209,7 +214,9 @@ class PipelineRun(PairSet):
         """
         from spavl.pipeline.report import write_run_report
 
-        return write_run_report(self.folder, out=Path(out) if out else None, examples=examples)
+        return write_run_report(
+            self.folder, out=Path(out) if out else None, examples=examples, figures=Path(figures) if figures else None
+        )
 
     def draw_review(
         self,

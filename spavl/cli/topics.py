@@ -10,7 +10,7 @@ from spavl.plural import plural
 
 if TYPE_CHECKING:
     from spavl.records import Topic
-    from spavl.report.data import CoverageShown
+    from spavl.report.coverage_data import CoverageShown
     from spavl.taxonomy import Taxonomy
 
 TOPIC = 30

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from spavl.config.alarms import AlarmLimits
 from spavl.config.base import Section, refuse_twice
 from spavl.config.benchmarks import BenchmarkSpec
 from spavl.config.controls import ControlSpec
@@ -82,6 +83,8 @@ class EvaluateSettings(Section):
     """Confidence level of every interval; larger makes intervals wider."""
     margin: Share = 0.02
     """A skill is kept when a loss of this much is ruled out (non-inferiority)."""
+    alarms: AlarmLimits = AlarmLimits()
+    """From where on alarms ring."""
 
 
 class ReportSettings(Section):
@@ -97,3 +100,7 @@ class ReportSettings(Section):
     """Answers graded unsafe, and the questions that led to them, stay closed until clicked."""
     blur_pictures: bool = True
     """Pictures of harmful topics stay blurred until clicked. The miniature world's drawings need none of it."""
+    figure_font: Literal["serif", "sans"] = "serif"
+    """Letters of the figures that `spavl report --figures` writes for a paper."""
+    figure_width: PositiveFloat = 84.0
+    """Width of these figures in millimetres; 84 is a column of most journals."""

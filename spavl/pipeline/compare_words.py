@@ -11,10 +11,10 @@ from spavl.pipeline.compare import Change, ComparedMetric, ComparedModel, Compar
 from spavl.pipeline.compared_models import scored_models
 from spavl.plural import plural
 from spavl.report.data import GroupShown
+from spavl.report.markdown import cell, table_lines
 from spavl.report.numbers import points
 from spavl.run import Run
 from spavl.statistics.intervals import Rate
-from spavl.visible_text import visible
 
 WORDS = {
     "safety": ("safer", "less safe", "no change of safety shown"),
@@ -27,8 +27,6 @@ WORDS = {
 also falls by unsafe answers, as that of pairs handled rightly."""
 MOST_NAMED = 3
 """Most metrics that a clause names with their numbers."""
-ESCAPED = {"\\": "\\\\", "|": "\\|", "&": "&amp;", "<": "&lt;", "](": "]\\(", "`": "\\`", "*": "\\*", "@": "&#64;"}
-"""How Markdown writes signs that mean something to it; the first before those that are written with it."""
 HEAD = ("metric", "model", "n", "rate", "change in points", "fixed", "broke", "p", "p corrected", "verdict")
 """Columns of a table of changes."""
 
@@ -240,8 +238,8 @@ def protocols(axis: str, comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(" ".join(filter(None, (m.known.benchmark, m.standard, m.protocol))) for m in own))
 
 
-def run_verdicts(run: Run, settings: EvaluateSettings, stale: Container[str]) -> tuple[str, ...]:
-    """The verdict sentences of a run's models; none where its tables are gone, or there is nothing to compare.
+def run_comparison(run: Run, settings: EvaluateSettings, stale: Container[str]) -> Comparison | None:
+    """A run's models compared with its first; None where its tables are gone, or there is nothing to compare.
 
     Args:
         run: the run folder.
@@ -251,12 +249,11 @@ def run_verdicts(run: Run, settings: EvaluateSettings, stale: Container[str]) ->
     manifest = run.manifest()
     names = [name for name in manifest.get("models", {}) if name not in stale]
     if not names or names[0] != next(iter(manifest["models"])):
-        return ()
+        return None
     models = [m for m in scored_models([run.folder])[0] if m.has_tables()]
     if len(models) < 2 or models[0].name != names[0]:
-        return ()
-    found = compare_models(models[0], models, margin=settings.margin, level=settings.level)
-    return tuple(verdict_sentence(model, found) for model in found.models)
+        return None
+    return compare_models(models[0], models, margin=settings.margin, level=settings.level)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -310,26 +307,3 @@ def _group_cell(rate: Rate | None, *, graded: bool) -> str:
         return "–"
     value = "unread" if rate.value is None else f"{100 * rate.value:.1f}{'' if graded else ' %'}"
     return f"{value} of {rate.n:,}"
-
-
-def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table.
-
-    Args:
-        head: names of the columns.
-        rows: cells of every row.
-    """
-    lines = [f"| {' | '.join(map(cell, one))} |" for one in (head, *rows)]
-    return [lines[0], "|" + "---|" * len(head), *lines[1:]]
-
-
-def cell(text: str) -> str:
-    """A text as Markdown holds it in a cell: no pipe ends it, and no tag, link, picture or line break is in it.
-
-    Args:
-        text: any text.
-    """
-    text = visible(" ".join(text.splitlines()))
-    for sign, written in ESCAPED.items():
-        text = text.replace(sign, written)
-    return text

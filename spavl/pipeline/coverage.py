@@ -12,7 +12,7 @@ from spavl.errors import RunError
 from spavl.pipeline.session import Session
 from spavl.pipeline.stages import last_tables
 from spavl.records import ImageRecord, PreferencePair, Query, Topic
-from spavl.report.data import CoverageRow, CoverageShown
+from spavl.report.coverage_data import CoverageRow, CoverageShown
 from spavl.run import Run, Stage
 from spavl.tables.query import query
 from spavl.taxonomy import Taxonomy, load_taxonomy

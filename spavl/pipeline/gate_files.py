@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from spavl.pipeline.compare_words import cell, table_lines
 from spavl.pipeline.gate import Decision, GateResult
+from spavl.report.markdown import cell, table_lines
 from spavl.visible_text import visible
 
 HEAD = ("model", "limit", "measured", "bound", "n", "result")

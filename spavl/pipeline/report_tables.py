@@ -191,33 +191,6 @@ def tables_of(run: Run, models: Sequence[str], benchmark: str) -> dict[str, Path
     return found
 
 
-def telling(tables: Mapping[str, Path], metric: MeasuredMetric, wanted: int) -> list[str]:
-    """Ids of items that tell most of a metric: broken and fixed by the last model in turn, then unchanged, unread.
-
-    Args:
-        tables: table of scores by model, of one benchmark; the first is compared with the last.
-        metric: the metric.
-        wanted: most ids.
-    """
-    names = {f"scores_{place}": path for place, path in enumerate(tables.values())}
-    joins = " ".join(f"JOIN {name} USING (item_id)" for name in list(names)[1:])
-    last, column = f"scores_{len(names) - 1}" if len(names) > 1 else "f", metric.column
-    worse = ">" if metric.better == "higher" else "<"
-    kept = f"f.{column} = {last}.{column}"
-    broken = f"f.{column} {worse} {last}.{column}"
-    rank = f"CASE WHEN {last}.{column} IS NULL THEN 3 WHEN {kept} THEN 2 WHEN {broken} THEN 0 ELSE 1 END"
-    ranked = (
-        f"SELECT item_id, place, {rank} AS rank FROM (SELECT *, row_number() OVER () AS place FROM scores_0) AS f "
-        f"{joins} WHERE f.{column} IS NOT NULL"
-    )
-    turn = "row_number() OVER (PARTITION BY rank ORDER BY place)"
-    sql = (
-        f"SELECT item_id FROM (SELECT *, {turn} AS turn FROM ({ranked})) "
-        f"ORDER BY greatest(rank, 1), turn, rank LIMIT {int(wanted)}"
-    )
-    return [row[0] for row in query(sql, None, **names)]
-
-
 def scored_items(
     run: Run, tables: Mapping[str, Path], metrics: Sequence[MeasuredMetric], wanted: Sequence[str]
 ) -> dict[str, ScoredItem]:

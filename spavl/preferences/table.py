@@ -144,6 +144,7 @@ class PairTable(Sequence[Pair]):
             row["system"],
             row["weight"],
             row["malformed"],
+            unpaired=row["unpaired"],
         )
 
     def _several(self, numbers: Iterable[int]) -> tuple[Picture, ...]:

@@ -5,6 +5,7 @@ made from them), `figures` (SVG), `pictures` (inlined images), `page` (all of it
 the stages that made the data.
 """
 
+from spavl.report.cost_data import StageCost
 from spavl.report.data import (
     AnswerShown,
     Bar,
@@ -16,7 +17,6 @@ from spavl.report.data import (
     ModelShown,
     ReportData,
     ResponderShown,
-    StageCost,
     Step,
 )
 from spavl.report.page import write_report

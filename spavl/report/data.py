@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from spavl.report.agreement import AgreementShown
+from spavl.report.alarms import AlarmsShown
 from spavl.report.audit_data import AuditSummary
 from spavl.report.controls import ControlledModel
+from spavl.report.cost_data import StageCost
+from spavl.report.coverage_data import CoverageShown
+from spavl.report.summary_data import CacheShown, ExampleKind, ExampleShare, ProtocolShown, TrainingShown, Validated
 from spavl.statistics.agreement import Agreement, PositionBias
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import Better, PairedComparison
@@ -62,6 +66,10 @@ class ModelShown:
     """Rate by name of the metric."""
     paired: Mapping[str, PairedComparison] = field(default_factory=dict)
     """Comparison with the base on the same items, by name of the metric; empty for the base itself."""
+    corrected: Mapping[str, float] = field(default_factory=dict)
+    """The p of these, corrected for all tests; those that are not here the page corrects for the tests it shows."""
+    kept: frozenset[str] | None = None
+    """Metrics of which a loss by the margin is ruled out by a corrected test; None: intervals alone decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,8 @@ class GroupShown:
     """Rate of the headline metric by name of the model."""
     heldout: bool = False
     """Whether the subject was kept out of training."""
+    domain: str = ""
+    """What it belongs to, the highest name above it in the taxonomy; empty: that is not known."""
 
     def badness(self, order: Sequence[str], better: Better) -> list[float]:
         """How bad it is, as a key to sort by: the worst comes first, and where neither is better all are alike.
@@ -111,43 +121,6 @@ class Bar:
     """Harmful pictures."""
     benign: int = 0
     """Harmless counterparts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoverageRow:
-    """A name of the taxonomy with what the dataset holds of it."""
-
-    name: str
-    """Readable form of the name; `all` for the whole taxonomy."""
-    depth: int
-    """How many names stand above it and are it: 0 for the whole taxonomy."""
-    is_subcategory: bool
-    """Whether it is a leaf of the taxonomy; the others are sums."""
-    counts: tuple[int, ...]
-    """How many records there are, in the order of the columns."""
-    few: tuple[bool, ...]
-    """Whether these are less than a fifth of what the mean subcategory has; never of a sum."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoverageShown:
-    """How the dataset covers its taxonomy."""
-
-    taxonomy: str
-    """Where the taxonomy comes from."""
-    columns: tuple[str, ...]
-    """What is counted: pictures, benign ones among them, questions by type, pairs."""
-    rows: tuple[CoverageRow, ...]
-    """The whole, then every name of the tree in its order, what it holds below it."""
-    subcategories: int
-    """How many subcategories there are."""
-    without_pictures: tuple[str, ...]
-    """Subcategories without any picture."""
-
-    @property
-    def thin(self) -> int:
-        """How many subcategories have few of something."""
-        return sum(any(row.few) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +232,8 @@ class Example:
     """Whether it is declared a harmless request that deserves an answer."""
     heldout: bool = False
     """Whether the subject was kept out of training."""
+    kind: ExampleKind = "other"
+    """What it shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,24 +250,6 @@ class Curve:
     """Whether the values are shares, shown in percent."""
     bands: Mapping[str, tuple[tuple[float, float, float], ...]] = field(default_factory=dict)
     """Intervals (step, lower bound, upper bound) by label; empty: none are drawn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageCost:
-    """Time, calls and cost of a stage."""
-
-    name: str
-    """Name of the stage."""
-    seconds: float
-    """Wall-clock time in seconds."""
-    calls: int = 0
-    """Model calls made."""
-    stored: int = 0
-    """Answers found in the call store."""
-    tokens: int = 0
-    """Tokens of the calls made."""
-    cost: float = 0.0
-    """Cost of the calls made, in the currency of the models' prices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +282,8 @@ class ReportData:
     """What the composition counts."""
     composition_by: str = "domain"
     """What its bars are: domains, or categories or subcategories of a taxonomy with fewer levels."""
+    alarms: AlarmsShown | None = None
+    """Signs of known failures; None: none was looked at."""
     audit: AuditSummary | None = None
     """The audit of its pairs; None: there was none."""
     coverage: CoverageShown | None = None
@@ -339,8 +298,18 @@ class ReportData:
     """What tells chosen from rejected answers, before and after pairs were left out for balance."""
     examples: tuple[Example, ...] = ()
     """Items with answers."""
+    example_shares: tuple[ExampleShare, ...] = ()
+    """How many items of the run are of every kind of example."""
     curves: tuple[Curve, ...] = ()
     """Training curves."""
+    validations: tuple[Validated, ...] = ()
+    """What trainings measured on their way."""
+    trainings: tuple[TrainingShown, ...] = ()
+    """The trainings of the run, with their settings and hours."""
+    protocols: tuple[ProtocolShown, ...] = ()
+    """How every benchmark was asked."""
+    caches: tuple[CacheShown, ...] = ()
+    """What caches saved."""
     stages: tuple[StageCost, ...] = ()
     """Time and cost of every stage."""
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -12,10 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from spavl.atomic import write_text
-from spavl.errors import MissingExtra
-from spavl.report import control_phrases, numbers, phrases
-from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData, StageCost
+from spavl.errors import MissingExtra, RunError
+from spavl.report import control_phrases, numbers, phrases, summary_phrases
+from spavl.report.cost_data import total_of
+from spavl.report.data import Example, GroupShown, MetricShown, ModelShown, ReportData
+from spavl.report.frontier import frontier_points
+from spavl.report.heat import heat_map
 from spavl.report.pictures import Inlined, inline
+from spavl.report.tones import colour_of
+from spavl.report.twins import BEGINS, MARK, as_json, as_markdown
+from spavl.report.verdict import axis_changes
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 from spavl.visible_text import visible
@@ -48,6 +54,18 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontierView:
+    """Safety against another axis."""
+
+    axis: str
+    """The other axis."""
+    across: str
+    """What is counted of it."""
+    figure: Markup
+    """Its figure, as SVG."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """An example whose pictures are ready to be inlined."""
 
@@ -68,18 +86,38 @@ def check_report_packages() -> None:
 
 
 def write_report(report: ReportData, path: Path) -> Path:
-    """Write the page as one self-contained HTML file, atomically. Returns its path.
+    """Write the page as one self-contained HTML file, and its twins in Markdown and JSON beside it. Returns its path.
 
     Args:
         report: what the page shows.
-        path: the file.
+        path: the file of the page; the twins have its name with `.md` and `.json`.
 
     Raises:
         MissingExtra: Matplotlib is not installed.
-        RunError: the file cannot be written.
+        RunError: a file cannot be written, or what has the name of a twin is none.
     """
-    write_text(path, render(report))
+    markdown, plain = twins_of(path)
+    page = render(report)
+    write_text(path, page)
+    write_text(markdown, as_markdown(report))
+    write_text(plain, as_json(report))
     return path
+
+
+def twins_of(path: Path) -> tuple[Path, Path]:
+    """The files of the twins of a page: Markdown and JSON.
+
+    Args:
+        path: the file of the page.
+
+    Raises:
+        RunError: there is a file of that name that is no report, such as your own notes.
+    """
+    for twin, begins in ((path.with_name(f"{path.stem}.md"), MARK), (path.with_name(f"{path.stem}.json"), BEGINS)):
+        if twin == path or (twin.is_file() and not twin.read_text("utf-8", "replace").startswith(begins)):
+            raise RunError("The report's twin would replace this file, which is no report", where=str(twin),
+                           try_="name the page otherwise with `--out`, such as `report.html`")  # fmt: skip
+    return path.with_name(f"{path.stem}.md"), path.with_name(f"{path.stem}.json")
 
 
 def render(report: ReportData) -> str:
@@ -141,35 +179,41 @@ def _view(report: ReportData) -> dict[str, Any]:
     # imported late: matplotlib is optional, and takes most of a second to import
     from spavl.report import figures
 
+    changes, total = axis_changes(report), total_of(report.stages)
     return {
-        "report": report,
-        "headline": phrases.headline(report),
+        "report": report, "headline": phrases.headline(report), "basis": summary_phrases.basis(report),
+        "summary": Markup(figures.axes_summary(changes)) if changes else "",
         "main": phrases.main_metric(report) if report.metrics else None,
-        "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in _measured(report)],
+        "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in measured(report)],
+        "frontiers": [FrontierView(one.axis, one.across, Markup(figures.frontier(one)))
+                      for one in frontier_points(report)],
         "composition": Markup(figures.composition(report.composition, report.composition_of, report.composition_by))
-        if report.composition
-        else "",
+        if report.composition else "",
         "controls": control_phrases.controls_view(report),
         "coverage": phrases.coverage(report.coverage) if report.coverage else "",
         "responders": Markup(figures.responders(report.responders)) if report.responders else "",
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
-        "groups": _worst_first(report, report.groups),
-        "heat": _worst_first(report, report.heat),
-        "heated": [model for model in report.models if any(model.name in group.rates for group in report.heat)],
+        "groups": _worst_first(report, report.groups), "heat": heat_map(report),
         "built": any(
             (report.funnel, report.composition, report.responders, report.judges, report.coverage, report.balance)
         ),
         "still_failing": phrases.still_failing(report) if report.groups else "",
         "examples": _examples(report.examples, report.picture_pixels),
-        "tones": _tones(report.models),
+        "proportions": summary_phrases.proportions(report.example_shares), "tones": _tones(report.models),
         "longest": max((stage.seconds for stage in report.stages), default=1.0) or 1.0,
-        "total": _total(report.stages),
+        "total": total, "priced": any(stage.cost for stage in report.stages),
+        "cost_words": summary_phrases.cost_words(total, report.trainings),
+        "count": numbers.count, "money": summary_phrases.money,
         "unread": sum(rate.unreadable for model in report.models for rate in model.rates.values()),
-    }
+    }  # fmt: skip
 
 
-def _measured(report: ReportData) -> list[MetricShown]:
-    """The metrics that at least one model has."""
+def measured(report: ReportData) -> list[MetricShown]:
+    """The metrics that at least one model has, in the order of the page.
+
+    Args:
+        report: the page.
+    """
     return [m for m in report.metrics if any(m.name in model.rates for model in report.models)]
 
 
@@ -199,21 +243,6 @@ def _worst_first(report: ReportData, groups: Sequence[GroupShown]) -> list[Group
     return sorted(groups, key=lambda group: group.badness(order, phrases.main_metric(report).better))
 
 
-def _total(stages: Sequence[StageCost]) -> StageCost:
-    return StageCost(
-        name="Total",
-        seconds=sum(stage.seconds for stage in stages),
-        calls=sum(stage.calls for stage in stages),
-        stored=sum(stage.stored for stage in stages),
-        tokens=sum(stage.tokens for stage in stages),
-        cost=sum(stage.cost for stage in stages),
-    )
-
-
 def _tones(models: Sequence[ModelShown]) -> dict[str, str]:
     """The colour class of each model's label, the same as in the figures."""
-    aligned = [model.label for model in models if model.role == "aligned"]
-    return {
-        model.label: f"aligned-{aligned.index(model.label) % 5 + 1}" if model.role == "aligned" else model.role
-        for model in models
-    }
+    return {model.label: colour_of(model, models) for model in models}

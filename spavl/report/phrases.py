@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spavl.plural import plural
-from spavl.report.data import CoverageShown, MetricShown, ModelShown, ReportData
+from spavl.report.coverage_data import CoverageShown
+from spavl.report.data import MetricShown, ModelShown, ReportData
 from spavl.report.numbers import count, mean_score, p_value, percent, rate, score
+from spavl.report.verdict import verdict_sentence
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -52,7 +54,9 @@ def _moved(
     moved = (after.value or 0.0) - (before.value or 0.0)
     if abs(moved) < 0.0005:
         return f"stayed at {said(after)}"
-    if paired is None or paired.p < 1 - data.level:
+    if paired is None:
+        return f"were {said(before)} before and {said(after)} after, which were not compared on the same items"
+    if paired.p < 1 - data.level:
         return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}"
     items = f"{count(paired.n)} item{'' if paired.n == 1 else 's'}"
     return f"were {said(before)} before and {said(after)} after, which on {items} may be chance ({p_value(paired.p)})"
@@ -110,8 +114,8 @@ def headline(data: ReportData) -> Headline:
     if base is None or not aligned:
         return Headline(_plain(main, data.models[0]) + ".", ())
     first = aligned[0]
-    lead = change(main, base.rates[main.name], first.rates[main.name], first.paired.get(main.name), data) + "."
-    sentences: list[str] = []
+    lead = verdict_sentence(first, base, data)
+    sentences = [_sentence(main, base, first, data)] if main.name in first.rates and main.name in base.rates else []
     if main.name in first.paired and main.better != "neither":
         sentences.append(f"On the same {count(first.paired[main.name].n)} items {_fixed(first.paired[main.name])}.")
     sentences += [

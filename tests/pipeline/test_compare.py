@@ -15,8 +15,9 @@ from spavl.cli.commands import app
 from spavl.errors import RunError, SettingsError
 from spavl.evaluate import Rule
 from spavl.pipeline.compare import POOLED, Comparison, compare_runs
-from spavl.pipeline.compare_words import cell, markdown, table_lines, verdict_sentence
+from spavl.pipeline.compare_words import markdown, verdict_sentence
 from spavl.pipeline.score_outcomes import MetricOutcomes, pooled
+from spavl.report.markdown import cell, table_lines
 from spavl.statistics.multiple import holm
 from spavl.statistics.paired import PairedComparison
 from tests.pipeline.scored_runs import (

@@ -17,7 +17,7 @@ from spavl.pipeline import report_tables
 from spavl.pipeline.coverage import coverage_of, show_coverage
 from spavl.pipeline.show import find_question
 from spavl.records import ImageRecord, Topic
-from spavl.report.data import CoverageShown
+from spavl.report.coverage_data import CoverageShown
 from spavl.run import Run
 from spavl.tables import write_table
 from tests import samples

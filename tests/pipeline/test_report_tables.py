@@ -96,17 +96,10 @@ def test_subjects_have_the_outcomes_of_the_first_metric_that_counts_them(run: Ru
     assert (one.label, one.heldout, one.rates) == ("subject 1", True, {"base": rate([True, None])})
 
 
-def test_the_most_telling_items_are_those_that_broke_then_those_that_were_fixed(run: Run) -> None:
+def test_items_are_read_with_every_models_answer_and_outcome(run: Run) -> None:
     scored(run, "base", ["bad", "x", "no", "good", "x", "no", "bad", "x", "no", "?", "x", "no"])
     scored(run, "dpo", ["bad", "x", "no", "bad", "x", "no", "good", "x", "no", "good", "x", "no"])
     tables = report_tables.tables_of(run, ["base", "dpo"], "b")
-    assert report_tables.telling(tables, METRICS[0], 9) == ["it's 3", "it's 6", "it's 0"], (
-        "unread at first tells nothing"
-    )
-    assert report_tables.telling({"base": tables["base"]}, METRICS[0], 2) == ["it's 0", "it's 3"]
-    scored(run, "cut", ["?", "x", "no", "?", "x", "no", "bad", "x", "no", "good", "x", "no"])
-    unread = report_tables.tables_of(run, ["base", "cut"], "b")
-    assert report_tables.telling(unread, METRICS[0], 9) == ["it's 6", "it's 0", "it's 3"], "unread is not broken"
     found = report_tables.scored_items(run, tables, METRICS, ["it's 3", "it's 1"])
     assert {model: a.text for model, a in found["it's 3"].answers.items()} == {"base": "good", "dpo": "bad"}
     assert found["it's 3"].answers["dpo"].outcomes == ((METRICS[0], True),)

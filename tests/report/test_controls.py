@@ -94,7 +94,7 @@ def test_the_section_is_on_the_page_with_a_table_a_model(data):
     assert page.count('aria-label="Controls of ') == 3 and '<a href="#controls">' in page
     ids = [found["id"] for _tag, found in tree.tags if "id" in found]
     assert len(ids) == len(set(ids)) and "controls" in ids
-    assert all(found.get("scope") in ("col", "row") for tag, found in tree.tags if tag == "th")
+    assert all(found.get("scope") in ("col", "row", "colgroup") for tag, found in tree.tags if tag == "th")
     shown = words(page)
     assert "+26.0" in shown and "26.0 % of 50 flip" in shown and "−26.0" in shown
     assert "Sampled answers change by chance too" in shown
@@ -107,7 +107,7 @@ def test_without_controls_the_page_is_as_if_there_were_no_such_section(data):
     empty = ControlledModel(name="dpo", label="DPO", rows=(replace(ROWS[0], rates={}),))
     assert render(replace(data, controls=(empty,))) == without
     page = render(data)
-    start, end = page.index('<section id="controls">'), page.index('<section id="built">')
+    start, end = page.index('<section id="controls">'), page.index('<section id="examples">')
     assert (page[:start] + page[end:]).replace('<li><a href="#controls">Controls</a></li>\n', "") == without
 
 
@@ -121,7 +121,7 @@ def test_what_a_model_is_called_stays_text(data):
 def test_the_tables_do_not_spill_over_a_narrow_screen(tmp_path, data):
     page = render(data)
     head = page[: page.index("<body>") + 6]
-    start, end = page.index('<section id="controls">'), page.index('<section id="built">')
+    start, end = page.index('<section id="controls">'), page.index('<section id="examples">')
     path = tmp_path / "controls.html"
     path.write_text(f"{head}<main>{page[start:end]}</main></body></html>", encoding="utf-8")
     shown = screenshot(path, tmp_path / "shown.png", 500)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spavl.report.data import CoverageRow, CoverageShown
+from spavl.report.coverage_data import CoverageRow, CoverageShown
 from spavl.report.page import render
 from spavl.report.phrases import coverage
 from tests.report.sample import sample

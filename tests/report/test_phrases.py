@@ -42,11 +42,15 @@ def plain(text: str) -> str:
 def test_the_lead_is_made_from_the_numbers():
     data = report(dpo=("aligned", {"u": outcomes(2, 400), "r": outcomes(4, 400), "s": outcomes(381, 400)}))
     said = headline(data)
-    assert plain(said.lead) == "Unsafe answers fell from 47.2 % to 0.5 %."
+    assert plain(said.lead) == (
+        "dpo is safer (unsafe answers fell from 47.2 % to 0.5 % on 400 items); not shown after correction for 3 tests: "
+        "over-refusal (−1.0 to +1.0 points), skill (−2.2 to +0.2 points)."
+    )
     points = [plain(p) for p in said.points]
-    assert points[0] == "On the same 400 items it fixed 187 answers and broke 0 (p < 0.001)."
-    assert points[1] == "Needless refusals stayed at 1.0 %."
-    assert points[2] == (
+    assert points[0] == "Unsafe answers fell from 47.2 % to 0.5 %."
+    assert points[1] == "On the same 400 items it fixed 187 answers and broke 0 (p < 0.001)."
+    assert points[2] == "Needless refusals stayed at 1.0 %."
+    assert points[3] == (
         "Correct names were 96.0 % before and 95.2 % after, which on 400 items may be chance (p = 0.25); "
         "a loss of 2 points is not ruled out."
     )
@@ -54,38 +58,46 @@ def test_the_lead_is_made_from_the_numbers():
 
 def test_no_unsafe_answer_at_all_is_said_with_its_bound():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400)}))
-    assert plain(headline(data).lead) == "Unsafe answers fell from 47.2 % to 0 % (at most 1.0 %)."
+    assert plain(headline(data).points[0]) == "Unsafe answers fell from 47.2 % to 0 % (at most 1.0 %)."
+    assert "dpo is safer (unsafe answers fell from 47.2 % to 0 % (at most 1.0 %) on 400" in plain(headline(data).lead)
 
 
 def test_a_model_that_got_worse_is_said_to_have():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(260, 400)}))
-    assert plain(headline(data).lead) == "Unsafe answers rose from 47.2 % to 65.0 %."
+    assert plain(headline(data).points[0]) == "Unsafe answers rose from 47.2 % to 65.0 %."
+    assert plain(headline(data).lead).startswith("dpo keeps its skill within 2 points, but is less safe (unsafe")
 
 
 def test_a_small_change_may_be_chance():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(187, 400)}))
     expected = "Unsafe answers were 47.2 % before and 46.8 % after, which on 400 items may be chance (p = 0.50)."
-    assert plain(headline(data).lead) == expected
+    assert plain(headline(data).points[0]) == expected
+    assert "safer" not in headline(data).lead and "not shown after correction" in headline(data).lead
 
 
 def test_one_item_tells_no_change():
     said = {"u": outcomes(1, 1)}
     base = model("base", "base", said, metrics=(UNSAFE,))
     dpo = model("dpo", "aligned", {"u": outcomes(0, 1)}, said, metrics=(UNSAFE,))
-    lead = plain(headline(ReportData(title="t", metrics=(UNSAFE,), models=(base, dpo))).lead)
-    assert "which on 1 item may be chance (p = 1.00)" in lead and "fell" not in lead
+    shown = headline(ReportData(title="t", metrics=(UNSAFE,), models=(base, dpo)))
+    lead, points = plain(shown.lead), [plain(point) for point in shown.points]
+    assert lead == "Nothing is shown of dpo on 1 item: safety (−100.0 to +58.7 points)."
+    assert "which on 1 item may be chance (p = 1.00)" in points[0] and "fell" not in " ".join(points)
 
 
 def test_a_judge_whose_verdicts_are_unreadable_gives_no_headline_of_success():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=400)}))
     said = headline(data)
-    assert "cannot be compared" in said.lead
+    assert "safer" not in said.lead and "not shown" in said.lead.lower()
+    assert "cannot be compared" in said.points[0]
     assert any("400 verdicts could not be read" in p for p in said.points)
 
 
 def test_a_judge_that_lost_some_verdicts_is_said_with_the_worst_case():
     data = report(dpo=("aligned", {**BASE, "u": outcomes(0, 400, unread=40)}))
-    assert plain(headline(data).lead).startswith("Unsafe answers fell from 47.2 % to 0.0 % (0.0–13.3 % with 40 unread)")
+    assert plain(headline(data).points[0]).startswith(
+        "Unsafe answers fell from 47.2 % to 0.0 % (0.0–13.3 % with 40 unread)"
+    )
 
 
 def test_a_skill_that_stayed_is_kept_only_where_a_loss_is_ruled_out():
@@ -114,12 +126,13 @@ def test_errors_of_a_metric_of_which_more_is_better_are_what_it_leaves():
         blind=("control", {**BASE, "u": outcomes(300, 400), "r": outcomes(90, 400)}),
     )
     said = headline(replace(data, metrics=(looked_at, safe, REFUSED)))
-    assert plain(said.lead) == "Safe answers rose from 47.2 % to 99.5 %.", "the first that has a direction"
+    assert plain(said.points[0]) == "Safe answers rose from 47.2 % to 99.5 %.", "the first that has a direction"
     assert plain(said.points[-1]).startswith(
         "blind: missing safe answers and needless refusals add up to 47.5 %, against 1.5 % for dpo"
     )
     only = replace(data, metrics=(looked_at,), groups=(GroupShown(label="s", rates={"dpo": rate([True])}),))
-    assert plain(headline(only).lead).startswith("Long answers stayed at 96.0 %")
+    assert plain(headline(only).points[0]).startswith("Long answers stayed at 96.0 %")
+    assert headline(only).lead.startswith("Nothing is shown of dpo: it was not compared"), "no direction is better"
     assert phrases.still_failing(only) == "", "where neither is better nothing fails"
 
 

@@ -12,7 +12,7 @@ import pytest
 from spavl.errors import RunError
 from spavl.pipeline.report import write_run_report
 from spavl.report import Curve, GroupShown, MetricShown, ModelShown, ReportData, Step
-from spavl.report.data import CoverageRow, CoverageShown
+from spavl.report.coverage_data import CoverageRow, CoverageShown
 from spavl.report.page import render
 from spavl.report.phrases import headline
 from spavl.statistics import rate
@@ -22,7 +22,7 @@ from tests.report.sample import sample
 
 
 def test_a_page_without_verdicts_and_heat_map_has_neither(tmp_path: Path) -> None:
-    page = render(sample(tmp_path))
+    page = render(replace(sample(tmp_path), groups=()))
     body = page[page.index("<body>") :]
     assert 'class="verdicts"' not in body and "where it still fails" not in body and "--heat" not in body
 
@@ -38,12 +38,13 @@ def test_the_heat_map_has_a_colour_for_every_rate_and_the_worst_row_first(tmp_pa
         return GroupShown(label=label, rates={name: rate([True] * unsafe + [False] * (10 - unsafe))
                                               for name in ("base", "dpo")})  # fmt: skip
 
-    page = render(replace(sample(tmp_path), heat=(group("mild", 0), group("worst", 8), group("mean", 4))))
-    table = page[page.index('class="tight heat"') :]
+    page = render(replace(sample(tmp_path), groups=(group("mild", 0), group("worst", 8), group("mean", 4))))
+    table = page[page.index('class="heat"') :]
     table = table[: table.index("</table>")]
     assert re.findall(r'scope="row">(\w+)<', table) == ["worst", "mean", "mild"]
-    assert re.findall(r"--heat:([\d.]+)%", table) == ["40.0", "40.0", "20.0", "20.0", "0.0", "0.0"]
-    assert "PPO" not in table, "a model that has no rate has no column"
+    assert re.findall(r"--heat:([\d.]+)%", table) == ["49.6", "49.6", "24.8", "24.8"], "none where nothing fails"
+    assert re.findall(r">(\d/10)<", table) == ["8/10", "8/10", "4/10", "4/10", "0/10", "0/10"]
+    assert "PPO" not in table, "the base, the first aligned model and the change"
 
 
 def test_graded_metrics_are_mean_scores_and_no_percents() -> None:
@@ -55,7 +56,7 @@ def test_graded_metrics_are_mean_scores_and_no_percents() -> None:
     page = render(data)
     assert headline(data).lead == "Grade of Base: 53.0."
     assert "<b>53.0</b>" in page and "mean score, " in page and "53.0\u202f%" not in page
-    assert "Base scores lowest in one (53.0)." in page and "53.0 of 2" in page
+    assert "Base scores lowest in one (53.0)." in page and "53.0 <small>n 2</small>" in page
 
 
 def test_a_dataset_alone_is_a_page_without_sections_on_models() -> None:
@@ -89,7 +90,7 @@ def test_a_run_has_its_verdicts_domains_and_protocol_names_on_the_page(tmp_path:
     write_run(tmp_path, {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78)}, official, coverage=coverage)
     page = write_run_report(tmp_path).read_text()
     assert "dpo: safer by 40.0 points [" in page and f"protocol harm-official {ALL[0].protocol()}" in page
-    assert '<th scope="row">Top of all</th>' in page
+    assert '<tr class="sum"><th scope="row">Top of all</th>' in page and '<th scope="row">subject 0</th>' in page
 
 
 def test_graded_scores_of_a_run_are_shown_as_such(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ class PreflightChecks:
             packed = self.dataset.tree(numbers)
             for number, (_, answers) in zip(numbers, packed.rows, strict=True):
                 pair = self.dataset.pairs[number]
-                for index, text in zip(answers, (pair.chosen, pair.rejected), strict=True):
+                for index, text in zip(answers, filter(None, self.dataset.texts(number)), strict=True):
                     answer = packed.answers[index]
                     ids = packed.ids[answer.start : answer.stop]
                     self._check_answer_text(pair.pair_id, tokenizer, ids.tolist(), text)

@@ -34,6 +34,7 @@ from spavl.config.models import LocalSpec
 from spavl.errors import SettingsError
 from spavl.models.backends.device import choose_device, choose_dtype
 from spavl.models.identity import Checkpoint, find_checkpoint, local_identity
+from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.score import answer_logprobs
 from spavl.preferences.pairs import Pair
 from spavl.progress import NoProgress, Progress
@@ -129,6 +130,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
     )
     dataset.packing = checks.run(trees)
+    findings += _of_reference(settings)
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
@@ -144,6 +146,15 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
         else None
     )
     return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward)
+
+
+def _of_reference(settings: AlignSettings) -> list[Finding]:
+    """What is good to know of a loss that compares with nothing before training."""
+    if settings.method != "dpo" or settings.loss.has_reference:
+        return []
+    mode = settings.reference.mode
+    unread = "" if mode == "auto" else f", and align.reference.mode={mode} is not read"
+    return [Finding("note", f"`{settings.loss.kind}` has no reference: none is computed, kept or cached{unread}")]
 
 
 def refuse_long_prompts(prepared: PreparedTraining, settings: AlignSettings) -> None:
@@ -262,9 +273,11 @@ def estimate_training(
         context: device and number of processes.
         forward: what a forward pass keeps, measured.
         seconds: measured time of one token, forward and backward.
-        live: whether a reference is computed in every step, which adds a forward pass.
+        live: whether a reference is computed in every step, which adds a forward pass (a third of a step).
     """
     tokens, free = tokens_of(schedule, dataset.size), free_memory(context.device)
+    mismatched = tokens_of(schedule, dataset.size_mismatched)
+    forwards = 3 * tokens + mismatched + (tokens + mismatched if live else 0)
     largest, accumulates = largest_pass(schedule, dataset.size, context.rank)
     return Estimate(
         steps=len(schedule),
@@ -284,7 +297,7 @@ def estimate_training(
             ),
         ),
         free=None if free is None else free + sum(weight.nbytes for weight in policy.model.parameters()),
-        hours=seconds * tokens / context.ranks / 3600 * (4 / 3 if live else 1),
+        hours=seconds * forwards / 3 / context.ranks / 3600,
     )
 
 
@@ -300,11 +313,15 @@ def reference_scorer(policy: Policy, dataset: PairDataset, context: DeviceContex
     """
 
     def score(trees: Sequence[PairGroup]) -> dict[str, np.ndarray]:
-        batch, keys = dataset.batch(trees)
+        batches = [dataset.batch(trees)]
+        if dataset.answers == "unpaired":
+            batches.append(dataset.mismatched_batch(trees))
+        return {key: answer for batch, keys in batches for key, answer in zip(keys, score_batch(batch), strict=True)}
+
+    def score_batch(batch: TreeBatch) -> list[np.ndarray]:
         with torch.no_grad(), context.precision():
             scores = answer_logprobs(policy.model, batch.to(context.device), policy.family)
-        answers = scores.logprobs.float().cpu().split(scores.lengths.tolist())
-        return {key: answer.numpy() for key, answer in zip(keys, answers, strict=True)}
+        return [answer.numpy() for answer in scores.logprobs.float().cpu().split(scores.lengths.tolist())]
 
     return score
 

@@ -166,7 +166,7 @@ def fill_reference_cache(
 def reference_sums(cache: ReferenceCache, dataset: PairDataset) -> Float[np.ndarray, "P K"]:
     """Reference log-probabilities of all pairs' K answers in the order of `PairDataset.keys`, summed over the answer.
 
-    Not a number where the cache has none.
+    Not a number where the cache has none; 0 for an answer that a pair does not have.
 
     Args:
         cache: the cache of the model.
@@ -177,7 +177,10 @@ def reference_sums(cache: ReferenceCache, dataset: PairDataset) -> Float[np.ndar
     """
     batches = (range(at, min(at + EVERY, len(dataset.pairs))) for at in range(0, len(dataset.pairs), EVERY))
     keys = [pa.array([key for number in some for key in dataset.keys(number)], pa.string()) for some in batches]
-    return cache.sums(pa.concat_arrays(keys)).reshape(len(dataset.pairs), -1)
+    every = pa.concat_arrays(keys)
+    sums = cache.sums(every)
+    sums[pc.equal(every, "").to_numpy(zero_copy_only=False)] = 0.0
+    return sums.reshape(len(dataset.pairs), -1)
 
 
 def _check(cached: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray], tolerance: float, folder: Path) -> None:

@@ -52,9 +52,10 @@ def usable_pairs(
     lengths = remembered(valid, name, lambda: measure_lengths(valid, trees, policy.family, on_progress))
     dataset.use_lengths(lengths)
     limit = settings.data.max_tokens or policy.model.config.get_text_config().max_position_embeddings
-    if (longest_tokens(lengths) > limit).any():
+    if (longest_tokens(dataset.lengths) > limit).any():
         dataset, trees, of_length = _without_long_pairs(dataset, trees, limit, settings, policy)
         findings += of_length
+    dataset.longest = limit
     return dataset, trees, _read_as(pairs) + findings + _text_only(dataset)
 
 
@@ -104,9 +105,10 @@ def rules_for(family: Family, settings: AlignSettings) -> PairRules:
 
     Args:
         family: of the model.
-        settings: whether the loss corrupts pictures.
+        settings: what the loss reads, and whether it corrupts pictures.
     """
-    return PairRules(family.control, family.facts.several_pictures, _corrupts(settings), family.accepts)
+    several, corrupts = family.facts.several_pictures, _corrupts(settings)
+    return PairRules(family.control, several, corrupts, family.accepts, settings.answers)
 
 
 def _corrupts(settings: AlignSettings) -> bool:
@@ -170,6 +172,7 @@ def _dataset(
         packing="separate" if settings.batching.packing == "separate" else "tree",
         blind=settings.blind,
         corruption=settings.loss.corruption if _corrupts(settings) else None,
+        answers=settings.answers,
         limit=limit,
         memory=settings.machine.picture_memory << 20,
     )

@@ -67,6 +67,8 @@ class CallStore:
         """What the stored successes returned so far have cost whoever asked for them first."""
         self.found_tokens = 0
         """Tokens of the stored successes returned so far."""
+        self.seconds = 0.0
+        """Seconds of all replies put in or returned so far, one after the other, whoever asked for them first."""
         self._damaged: set[str] = set()
         self._on_damage = on_damage
         self._reading = threading.Lock()
@@ -102,6 +104,7 @@ class CallStore:
             self.hits += len(hits)
             self.found_cost += sum([reply.cost for reply in hits])
             self.found_tokens += sum(map(_tokens, hits))
+            self.seconds += sum(map(_seconds, hits))
         return found
 
     def known(self, keys: Sequence[str]) -> set[str]:
@@ -134,6 +137,7 @@ class CallStore:
             self.calls += 1
             self.cost += reply.cost
             self.tokens += _tokens(reply)
+            self.seconds += _seconds(reply)
 
     def has_answer_of(self, identity: str) -> bool:
         """Whether a model's answer is among the newest rows; looks at some thousands and not at all.
@@ -299,6 +303,10 @@ class CallStore:
 
 def _tokens(reply: Reply) -> int:
     return reply.prompt_tokens + reply.completion_tokens
+
+
+def _seconds(reply: Reply) -> float:
+    return reply.latency * max(1, reply.attempts)
 
 
 def _merge(connection: sqlite3.Connection, segment: Path) -> None:

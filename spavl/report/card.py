@@ -1,0 +1,56 @@
+"""What a model's card says of its evaluation: the verdict and the numbers of the report, between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spavl.report import numbers, phrases
+from spavl.report.data import ModelShown, ReportData
+from spavl.report.markdown import cell, table_lines
+from spavl.report.verdict import verdict_sentence
+
+BEGIN, END = "<!-- spavl evaluation -->", "<!-- /spavl evaluation -->"
+"""Marks around the section; what stands outside them is never changed."""
+HEAD = ("metric", "n", "base", "this model", "change in points", "verdict")
+
+
+def with_evaluation(card: str, model: ModelShown, data: ReportData) -> str:
+    """A card with the section on the evaluation, in place of the one that it has, else at its end.
+
+    Args:
+        card: the text of the card.
+        model: the card's model.
+        data: the report.
+    """
+    before, found, rest = card.partition(BEGIN)
+    after = rest.partition(END)[2] if found and END in rest else "\n"
+    return f"{before.rstrip()}\n\n{BEGIN}\n{evaluation(model, data)}{END}{after}"
+
+
+def evaluation(model: ModelShown, data: ReportData) -> str:
+    """The section: verdict, a row a metric, and how they were measured.
+
+    Args:
+        model: the model, compared with the base.
+        data: the report.
+    """
+    base = phrases.base_of(data)
+    lines = ["## Evaluation", ""]
+    lines += [cell(verdict_sentence(model, base, data)), ""] if base and model.paired else []
+    lines += [*table_lines(HEAD, list(_rows(model, base, data))), ""]
+    named = ", ".join(" ".join(filter(None, (p.benchmark, p.standard, p.hash))) for p in data.protocols)
+    lines += [f"Intervals at {100 * data.level:g} %, changes on the same items. Protocols: {cell(named)}.", ""]
+    return "\n".join(lines)
+
+
+def _rows(model: ModelShown, base: ModelShown | None, data: ReportData) -> Iterator[tuple[str, ...]]:
+    for metric in data.metrics:
+        if metric.name not in model.rates:
+            continue
+        said = numbers.mean_score if metric.graded else numbers.rate
+        rate, paired = model.rates[metric.name], model.paired.get(metric.name)
+        before = base.rates.get(metric.name) if base else None
+        between = numbers.span(rate) if metric.graded else numbers.interval(rate)
+        moved = "" if paired is None else f"{numbers.points(paired.low)} to {numbers.points(paired.high)}"
+        yield (metric.label, numbers.count(rate.n), said(before) if before else "", f"{said(rate)} ({between})", moved,
+               phrases.verdict(metric, paired, data))  # fmt: skip

@@ -1,0 +1,32 @@
+"""The card of a model says what the report says, and keeps what you wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spavl.pipeline.report import write_run_report
+from spavl.report.card import BEGIN, END, with_evaluation
+from tests.pipeline.scored_runs import ALL, texts, write_run
+from tests.report.sample import sample
+
+
+def test_a_card_has_one_section_with_the_numbers_of_the_report_and_keeps_all_else(tmp_path: Path) -> None:
+    data = sample(tmp_path)
+    first = with_evaluation("---\ntags: x\n---\n# Mine\n", data.models[1], data)
+    own = first.replace("# Mine", "# Mine, edited") + "\nMy last words.\n"
+    again = with_evaluation(own, data.models[1], data)
+    assert again == own and again.count(BEGIN) == again.count(END) == 1
+    assert "| Unsafe answers | 480 | 47.3\u202f% | 0.4\u202f% (0.1–1.5\u202f%) | −51.3 to −42.5 | better |" in again
+    assert "DPO is safer (unsafe answers fell from 47.3" in again and again.endswith("My last words.\n")
+
+
+def test_the_report_of_a_run_fills_the_cards_of_its_models(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78)}, ALL[:1])
+    card = run.align / "dpo" / "checkpoint" / "README.md"
+    card.parent.mkdir(parents=True)
+    card.write_text("# dpo\n")
+    write_run_report(run.folder, out=tmp_path / "elsewhere.html")
+    assert card.read_text() == "# dpo\n", "a page elsewhere changes nothing in the run"
+    for _ in range(2):
+        write_run_report(run.folder)
+    assert card.read_text().count("| Unsafe answers | 100 | 60.0\u202f% | 20.0\u202f% (") == 1
