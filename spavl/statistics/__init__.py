@@ -4,7 +4,7 @@
 Tango), `noninferior` (skills kept), `multiple` (Holm), `power` (what can be found), `judge_error` (Rogan–Gladen,
 prediction-powered), `by_verdict` (labels of each verdict apart), `gate` (limits), `sequential` (looking repeatedly),
 `attempts` (any of k), `agreement` (swap, kappa), `reliability` (kappa and alpha with intervals), `tendency` (leanings).
-Of studies: `over_seeds` (rates and differences over seeds and items), `scaling` (laws and knees), `transfer` (gaps, drift).
+Of studies: `over_seeds` (rates over seeds and items), `scaling` (laws, knees), `transfer` (gaps, drift).
 Which is used where: docs/methods/statistics.md and studies.md.
 
 An outcome is True, False or None; None is a verdict that could not be read. It is never taken as False: every interval
