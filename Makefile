@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo demo-real test test-all lint bench miniworld docs clean
+.PHONY: demo demo-real test test-all lint study bench miniworld docs docs-site tutorial clean
 
 demo: $(READY)            ## the whole pipeline, small: pictures -> dataset -> DPO and PPO -> before/after -> report
 	$(RUN) spavl demo
@@ -25,6 +25,9 @@ lint: $(READY)            ## style, types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
+study: $(READY)           ## the mini studies: data scale, sources, questions, freezing; half an hour on two cores
+	$(RUN) spavl study $(addprefix settings/studies/mini-,$(addsuffix .yaml,scale sources questions freeze))
+
 bench: $(READY)           ## every benchmark, one table
 	$(RUN) bench.table
 
@@ -33,6 +36,12 @@ miniworld: $(READY)       ## train the miniature world's checkpoints anew
 
 docs: $(READY)            ## the generated pages of docs
 	$(RUN) tests.generate_docs
+
+docs-site: $(READY)       ## the docs as a site: dist/docs/index.html, which needs no server
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
+tutorial: $(READY)        ## docs/tutorial.md with what its commands print; a few minutes
+	$(RUN) tests.generate_tutorial
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

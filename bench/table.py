@@ -29,7 +29,7 @@ NOT_BENCHMARKS = (
     "table",
 )  # fmt: skip
 """Modules of the folder that measure nothing."""
-LONG = ("build", "evaluate", "real", "real_demo", "trust")
+LONG = ("build", "evaluate", "real", "real_demo", "study", "trust")
 """Benchmarks that take hours: run only where they are named."""
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spavl.api import PairSet, PipelineRun, import_pairs, open_pairs, open_run
+    from spavl.api import PairSet, PipelineRun, Study, import_pairs, open_pairs, open_run, open_study
     from spavl.config import Settings, load_settings
     from spavl.errors import SpavlError
     from spavl.evaluate import Answer, Benchmark, BenchmarkTools, Item, Metric, Rule, Scorer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "spavl.api": ("PairSet", "PipelineRun", "import_pairs", "open_pairs", "open_run"),
+    "spavl.api": ("PairSet", "PipelineRun", "Study", "import_pairs", "open_pairs", "open_run", "open_study"),
     "spavl.config": ("Settings", "load_settings"),
     "spavl.errors": ("SpavlError",),
     "spavl.evaluate": ("Answer", "Benchmark", "BenchmarkTools", "Item", "Metric", "Rule", "Scorer"),
@@ -85,6 +85,7 @@ __all__ = [
     "SpavlError",
     "Stage",
     "StageContext",
+    "Study",
     "TerminalProgress",
     "Topic",
     "Turn",
@@ -93,6 +94,7 @@ __all__ = [
     "load_settings",
     "open_pairs",
     "open_run",
+    "open_study",
     "read_table",
     "slices_of",
 ]

@@ -26,6 +26,8 @@ begins with.)"""
 MOST_PIXELS = 178_956_970
 """Pictures of more pixels are not decoded: a small file can claim any size (a decompression bomb). Pillow's own limit;
 from half of it on Pillow warns."""
+SHARP_BELOW = 96
+"""Pictures whose longer side has fewer pixels are enlarged without smoothing where people look at them."""
 GREY = (127, 127, 127)
 """RGB value of the blank picture."""
 WHITE = (255, 255, 255)

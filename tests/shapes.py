@@ -5,8 +5,12 @@ from __future__ import annotations
 CHECKED = (
     "spavl.align.data.batches",
     "spavl.align.data.lengths",
+    "spavl.align.data.micro_batch",
+    "spavl.align.data.mismatched",
     "spavl.align.dpo.objective",
-    "spavl.align.losses",
+    "spavl.align.losses.pairs",
+    "spavl.align.losses.reinforcement",
+    "spavl.align.losses.unpaired",
     "spavl.align.policy.checkpoint",
     "spavl.align.policy.freeze",
     "spavl.align.policy.lora",

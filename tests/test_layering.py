@@ -22,9 +22,9 @@ FLOORS = {
     "models": 3, "run": 3, "similarity": 3,
     "judging": 4, "preferences": 4, "labels": 4,
     "dataset": 5, "align": 5, "evaluate": 5, "report": 5, "miniworld": 5,
-    "audit": 5, "contamination": 5, "interchange": 5,
+    "audit": 5, "contamination": 5, "interchange": 5, "web": 5,
     "pipeline": 6,
-    "bridges": 7, "review": 7,
+    "bridges": 7, "review": 7, "serve": 7, "study": 7,
     "api": 8,
     "cli": 9,
     "__main__": 10,
@@ -35,6 +35,7 @@ TORCH = (
     "models/trees/*.py", "miniworld/train*.py", "miniworld/real/assemble.py", "miniworld/real/teach.py",
     "miniworld/real/__main__.py",
 )  # fmt: skip
+WEB = ("web/shell.py", "review/app.py", "serve/app.py")
 INSPECT = tuple(f"bridges/inspect/{name}.py" for name in ("export", "provider", "tasks", "entry_point"))
 HEAVY = {
     "torch": (*TORCH, "models/backends/device.py"),
@@ -44,9 +45,9 @@ HEAVY = {
     "safetensors": TORCH,
     "matplotlib": ("report/*figure*.py", "report/sheet.py"),
     "datasets": ("align/*.py", "preferences/sources.py", "dataset/collect/hub.py"),
-    "duckdb": ("tables/query.py",),
+    "duckdb": ("tables/query.py", "tables/kept.py"),
     "datasketch": ("dataset/near_duplicates.py", "similarity/texts.py"),
-    "ray": ("pipeline/ray_*.py",),
+    "ray": ("pipeline/ray_*.py", "study/ray_*.py"),
     "usearch": ("dataset/collect/index.py",),
     "rapidocr": ("dataset/collect/ocr.py",),
     "onnxruntime": ("dataset/collect/ocr.py",),
@@ -59,9 +60,9 @@ HEAVY = {
     "lmms_eval": ("bridges/lmms/model.py",),
     "inspect_ai": INSPECT,
     "anyio": INSPECT,
-    "fastapi": ("review/app.py",),
-    "starlette": ("review/app.py",),
-    "uvicorn": ("review/serve.py",),
+    "fastapi": WEB,
+    "starlette": WEB,
+    "uvicorn": ("web/listening.py",),
     "markdown_it": ("review/guidelines.py",),
     "stamina": ("dataset/collect/download.py",),
 }
@@ -73,7 +74,8 @@ OPTIONAL = (
 )  # fmt: skip
 """Packages that the base install lacks."""
 OUTSIDE = (
-    *TORCH, *INSPECT, *HEAVY["lmms_eval"], *HEAVY["matplotlib"], "report/paper.py", "review/app.py", "review/serve.py",
+    *TORCH, *INSPECT, *HEAVY["lmms_eval"], *HEAVY["matplotlib"], "report/paper.py", *WEB, "web/listening.py",
+    "review/serve.py",
 )  # fmt: skip
 """Modules that import one of them at once."""
 

@@ -11,6 +11,8 @@ import torch
 from transformers import TrainerCallback
 from typing_extensions import override
 
+from spavl.config.loss import LossKind
+
 SEED = 0
 WORKERS = 4
 """Processes of either side that prepare pictures ahead, where there is a GPU to be kept busy."""
@@ -39,7 +41,11 @@ class RunSpec:
     learning_rate: float = 1e-4
     """Constant learning rate of AdamW."""
     beta: float = 0.1
-    """β of DPO."""
+    """β of the loss."""
+    kind: LossKind = "sigmoid"
+    """The loss, by spavl's name of it."""
+    label_smoothing: float = 0.0
+    """Share of wrong labels that the loss expects, for `robust`."""
     answers_only: bool = False
     """Make TRL's head skip what is not scored, as it does on a GPU; on a CPU it does not of its own accord."""
     weight_dtype: torch.dtype | None = None

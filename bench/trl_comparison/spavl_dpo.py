@@ -42,7 +42,7 @@ def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
         checkpoint_activations(policy.model)
     context = DeviceContext(torch.device(spec.device), spec.precision)
     started = time.perf_counter()
-    dataset = PairDataset(pairs, policy.family, packing="tree", memory=0)
+    dataset = PairDataset(pairs, policy.family, packing="tree", answers=settings.answers, memory=0)
     trees = group_by(pairs, spec.grouping)
     dataset.measure(trees)
     schedule = schedule_steps(trees, dataset.size, settings.batching, settings.optimiser, seed=SEED)
@@ -90,7 +90,7 @@ def align_settings(shape: ModelShape, spec: RunSpec) -> AlignSettings:
     return AlignSettings.model_validate(
         {
             "seed": SEED,
-            "loss": {"beta": spec.beta},
+            "loss": {"kind": spec.kind, "beta": spec.beta, "label_smoothing": spec.label_smoothing},
             "freeze": {
                 "projector": "frozen", "language": "lora", "rank": shape.lora_rank, "alpha": 2 * shape.lora_rank,
             },

@@ -34,7 +34,7 @@ def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
         ValueError: the forward passes do not divide an optimiser step.
     """
     free_memory(spec)
-    lora, initial = _spavl_adapter(shape, spec)
+    lora, initial = spavl_adapter(shape, spec)
     free_memory(spec)
     timer = StepTimer(spec)
     with TemporaryDirectory() as folder, _answers_only_head(spec):
@@ -69,6 +69,8 @@ def arguments(spec: RunSpec, folder: str) -> DPOConfig:
         max_steps=spec.steps,
         per_device_train_batch_size=spec.forward_pairs,
         gradient_accumulation_steps=spec.pairs_per_step // spec.forward_pairs,
+        loss_type=[spec.kind],
+        label_smoothing=spec.label_smoothing,
         beta=spec.beta,
         learning_rate=spec.learning_rate,
         lr_scheduler_type="constant_with_warmup",
@@ -131,8 +133,13 @@ def load_adapter(model: Any, initial: dict[str, torch.Tensor]) -> None:
         weight.copy_(initial[name])
 
 
-def _spavl_adapter(shape: ModelShape, spec: RunSpec) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
-    """Configuration and weights of the adapter that spavl makes."""
+def spavl_adapter(shape: ModelShape, spec: RunSpec) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
+    """Configuration and weights of the adapter that spavl makes.
+
+    Args:
+        shape: of the model.
+        spec: of the run.
+    """
     policy = spavl_dpo.policy_of(shape, spec)
     (adapter,) = policy.model.peft_config.values()
     lora = LoraConfig(

@@ -21,7 +21,9 @@ from spavl.cli.import_command import import_app
 from spavl.cli.labels_command import labels_app
 from spavl.cli.look_commands import RunFolder, Seed, look_app
 from spavl.cli.review_command import review_app
+from spavl.cli.serve_command import serve_app
 from spavl.cli.store_commands import store_app
+from spavl.cli.study_command import study_app
 from spavl.errors import NothingMade, SpavlError
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ app.add_typer(export_app)
 app.add_typer(agreement_app)
 app.add_typer(labels_app, name="labels")
 app.add_typer(review_app)
+app.add_typer(serve_app)
 app.add_typer(contamination_app)
+app.add_typer(study_app)
 app.add_typer(store_app, name="store")
 app.add_typer(bridge_app, name="bridge")
 
@@ -255,9 +259,14 @@ def align(
     allow_code: AllowCode = False, replay: Replay = False,
 ) -> None:  # fmt: skip
     """Align a model with preference pairs: DPO, or a reward model and PPO."""
+    from spavl.cli.terminal import say
+    from spavl.pipeline.alarms import alarms_of_training
+
     file, given = _file_and_overrides(settings, overrides)
     opened = _open(file, given, None, seed, out, allow_code, replay=replay)
     made = opened.align(name, pairs=pairs, limit=limit, replace=replace)
+    for line in alarms_of_training(made).lines():
+        say(line)
     _print_next(
         f"Aligned checkpoint: {made}",
         f"`spavl evaluate {file}`" if file else f"`spavl try PICTURE QUESTION --model {made}`",

@@ -178,6 +178,8 @@ def print_scores(scores: Scores) -> None:
             say(f"{name}, {m}: {mended.line}")
     for line in scores.too_unread:
         say(f"Too many unread verdicts: {line}")
+    for line in scores.alarms.lines():
+        say(line)
     print_controls(plain_controls(scores.metrics, scores.controls))
 
 

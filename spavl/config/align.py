@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from spavl.config.base import Section
+from spavl.config.diagnostics import DiagnosticsSettings
+from spavl.config.loss import KINDS, AnswersRead, LossSettings
 from spavl.config.ppo import PPOSettings, RewardSettings
 
 VisionFreeze = Annotated[str, Field(pattern=r"^(frozen|lora|full|last:[1-9][0-9]*)$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 PairForm = Literal[
-    "spa-vl", "trl", "hh-rlhf", "sharegpt", "alpaca", "ms-swift", "two-responses", "rlhf-v", "vlfeedback"
-]
+    "spa-vl", "trl", "hh-rlhf", "sharegpt", "alpaca", "ms-swift", "two-responses", "rlhf-v", "vlfeedback",
+    "trl-unpaired",
+]  # fmt: skip
 """The public forms of preference files."""
 Preference = Literal["safer", "more_helpful"]
 """Which of two answers is preferred, where a file has an opinion on both counts."""
-
-
-class LossSettings(Section):
-    """The loss over pairs. Formulas with their sources: `spavl.align.losses`."""
-
-    kind: Literal["sigmoid", "ipo"] = "sigmoid"
-    """`sigmoid`: DPO, eq. 7 of arXiv 2305.18290. `ipo`: eq. 17 of arXiv 2310.12036, per token as its authors
-    have it."""
-    beta: PositiveFloat = 0.1
-    """How closely the model is held to the reference, larger is closer; for `ipo` the paper's tau."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    """Share of pairs thought to be labelled the wrong way round (conservative DPO); `sigmoid` only."""
-    length_normalised: bool = False
-    """Divide an answer's log-probability by its tokens; `ipo` always does."""
-    sft_anchor: NonNegativeFloat = 0.0
-    """Weight of NLL(chosen)/tokens, added to the loss. 0.2 keeps skills that plain DPO loses."""
-    image_conditional: NonNegativeFloat = 0.0
-    """Weight of mDPO's term (arXiv 2406.11839): the chosen answer must be likelier with its picture than
-    with a corrupted one."""
-    image_anchor: NonNegativeFloat = 0.0
-    """Weight of mDPO's anchor: the chosen answer must not become less likely than in the reference."""
-    corruption: Literal["crop", "blank"] = "crop"
-    """How the picture is corrupted for `image_conditional`: `crop` to at most a fifth of its area, or `blank` (one
-    grey)."""
 
 
 class FreezeSettings(Section):
@@ -129,6 +116,18 @@ class ReferenceSettings(Section):
     `auto`: cached where pairs are seen more than once."""
     cache: str = ".spavl/reference"
     """Folder of the cache."""
+
+
+class FeatureSettings(Section):
+    """What a frozen vision tower gives for every picture: kept, or computed whenever the picture is shown."""
+
+    mode: Literal["auto", "live", "cached"] = "auto"
+    """`live`: the tower runs in every pass. `cached`: it runs once for every picture, and what it gives is kept on
+    disk, shared by all runs on the same tower; the projector behind it may be trained. `auto`: cached where pairs are
+    seen more than once and the disk has room. Where it cannot be kept (a tower that is trained, `method: ppo`), the
+    preflight says why."""
+    cache: str = ".spavl/features"
+    """Folder of the cache. LLaVA-1.5 takes 1.2 MB a picture in bfloat16."""
 
 
 class DataSettings(Section):
@@ -236,8 +235,9 @@ class AlignSettings(Section):
     """Preference alignment of one model."""
 
     method: Literal["dpo", "reward", "ppo"] = "dpo"
-    """`dpo`: train on the pairs directly. `reward`: train a reward model on them. `ppo`: reinforcement learning from
-    that reward model."""
+    """`dpo`: train on the pairs directly, with the loss `loss.kind`: DPO and its kin, SimPO, ORPO, KTO, SFT. `reward`:
+    train a reward model on the pairs. `ppo`: reinforcement learning from that reward model, by PPO or RLOO
+    (`ppo.estimator`)."""
     model: str = "llava-hf/llava-1.5-7b-hf"
     """A checkpoint folder, a Hub id, or `miniworld:<name>`."""
     revision: str | None = None
@@ -251,7 +251,9 @@ class AlignSettings(Section):
     batching: BatchingSettings = BatchingSettings()
     """What goes through one step."""
     reference: ReferenceSettings = ReferenceSettings()
-    """Log-probabilities of the model before training, for `method: dpo`."""
+    """Log-probabilities of the model before training, for `method: dpo` with a loss that compares with them."""
+    features: FeatureSettings = FeatureSettings()
+    """What a frozen vision tower gives for the pictures."""
     data: DataSettings = DataSettings()
     """What happens to pairs that cannot be trained on as they are."""
     machine: MachineSettings = MachineSettings()
@@ -260,6 +262,8 @@ class AlignSettings(Section):
     """What is written while training."""
     validation: ValidationSettings = ValidationSettings()
     """What is measured while training, and which step is written."""
+    diagnostics: DiagnosticsSettings = DiagnosticsSettings()
+    """What else is measured while training, and the alarms that ring by it."""
     reward: RewardSettings = RewardSettings()
     """The reward model, for `method: reward` and `method: ppo`."""
     ppo: PPOSettings = PPOSettings()
@@ -269,16 +273,39 @@ class AlignSettings(Section):
     blind: bool = False
     """Control experiment: train with every picture blanked."""
 
+    @field_validator("method", mode="before")
+    @classmethod
+    def _names_no_loss(cls, method: Any) -> Any:
+        if method in KINDS:
+            raise ValueError(f"`{method}` is a loss over the pairs: `align.method=dpo align.loss.kind={method}`")
+        if method == "rloo":
+            raise ValueError("RLOO is an estimator of PPO's rounds: `align.method=ppo align.ppo.estimator=rloo`")
+        return method
+
     @model_validator(mode="after")
     def _fits_the_method(self) -> AlignSettings:
         if self.method == "ppo" and self.freeze.dropout:
             raise ValueError("`freeze.dropout` is not for `method: ppo`: its ratios compare passes without dropout")
+        if self.method == "reward" and self.reward.pairs:
+            raise ValueError(
+                "`reward.pairs` is for `method: ppo`; a reward model is trained on the pairs that are given"
+            )
         if self.validation.patience and self.validation.measure_every is None:
             raise ValueError("`validation.patience` counts measurements: set `validation.measure_every`")
         on_pairs = self.method == "ppo" or self.held_out or self.validation.held_out_pairs
         if self.validation.patience and not on_pairs:
             raise ValueError("`validation.patience` counts measurements on held-out pairs: set `validation.held_out`")
         return self
+
+    @property
+    def answers(self) -> AnswersRead:
+        """What of the pairs the method reads; a reward model reads both answers, and PPO the prompts."""
+        return self.loss.answers if self.method == "dpo" else "pairs"
+
+    @property
+    def reads_unpaired(self) -> bool:
+        """Whether rows of one answer can be trained on: by KTO all, by SFT those that are wanted."""
+        return self.answers != "pairs"
 
     @property
     def held_out(self) -> float:

@@ -47,6 +47,14 @@ class CorruptionControl(NamedControl):
         return self.name or f"{self.kind}-{self.level}"
 
 
+class StyleControl(NamedControl):
+    """The same picture drawn in another style, as no picture of the training set was."""
+
+    kind: Literal["greyscale", "sketch", "poster", "inverted"]
+    """`greyscale`: without colours. `sketch`: its edges, dark on white. `poster`: four shades of each colour.
+    `inverted`: the negative."""
+
+
 class TypographicControl(NamedControl):
     """The question as text beneath the picture instead of in the prompt."""
 
@@ -97,8 +105,8 @@ class AgainControl(NamedControl):
 
 
 ControlSpec = Annotated[
-    PictureControl | CorruptionControl | TypographicControl | PlaceboControl | RewordedControl | SystemControl
-    | AgainControl,
+    PictureControl | CorruptionControl | StyleControl | TypographicControl | PlaceboControl | RewordedControl
+    | SystemControl | AgainControl,
     Field(discriminator="kind"),
 ]  # fmt: skip
 """Settings of any control, told apart by `kind`."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from spavl.config.alarms import AlarmLimits
 from spavl.config.base import Section, refuse_twice
 from spavl.config.benchmarks import BenchmarkSpec
 from spavl.config.controls import ControlSpec
@@ -82,6 +83,8 @@ class EvaluateSettings(Section):
     """Confidence level of every interval; larger makes intervals wider."""
     margin: Share = 0.02
     """A skill is kept when a loss of this much is ruled out (non-inferiority)."""
+    alarms: AlarmLimits = AlarmLimits()
+    """From where on alarms ring."""
 
 
 class ReportSettings(Section):

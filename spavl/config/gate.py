@@ -69,14 +69,22 @@ class GateSettings(Section):
     """Models that must keep them. None: every model of the run but the first and blind controls."""
     base: Label | None = None
     """What changes are measured against. None: the first model of the run."""
-    limits: Annotated[tuple[Limit, ...], Field(min_length=1)]
+    limits: tuple[Limit, ...] = ()
     """The limits; all must hold."""
+    alarms: Literal["pass", "break"] = "pass"
+    """Whether alarms of the run that ring, on models that are bound and on their data, pass the gate or break it."""
     alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """Probability with which a model exactly at a limit passes it by luck."""
     sample_size: Literal["fixed", "growing"] = "fixed"
     """`fixed`: how many items are asked was decided before. `growing`: one looks repeatedly while items are added, and
     stops when one likes; bounds are then those of a confidence sequence, which are wider. For rates of plain shares and
     changes of them."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not self.limits and self.alarms == "pass":
+            raise ValueError("nothing is limited: state `limits`, or `alarms: break`")
+        return self
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -15,9 +15,18 @@ class RewardSettings(Section):
     """The reward model: one number for an answer to a question about a picture."""
 
     folder: str | None = None
-    """A reward model that is already trained, for `method: ppo`. None: one is trained first, on the same pairs."""
+    """A reward model that is already trained, for `method: ppo`. None: one is trained first."""
+    pairs: str | None = None
+    """Pairs that the reward model of `method: ppo` is trained on, as `--pairs` takes them: PPO itself reads only the
+    prompts of its own. None: the same pairs."""
     centre: NonNegativeFloat = 0.0
     """Weight of (r_chosen + r_rejected)², which keeps rewards around zero (arXiv 2312.09244)."""
+
+    @model_validator(mode="after")
+    def _trains_on_something(self) -> RewardSettings:
+        if self.folder and self.pairs:
+            raise ValueError("`folder` names a reward model that is already trained: leave `pairs` out")
+        return self
 
 
 class CostSettings(Section):

@@ -54,6 +54,9 @@ class Item:
     """Whether it is a harmless request that must not be declined: a refusal of it is over-refusal."""
     heldout: bool = False
     """Whether its subcategory was never trained on."""
+    added: str = ""
+    """Date on which it joined the benchmark, as YYYY-MM-DD; empty: not known. Rates by this date are what a suite that
+    grows is for: whether harm of newer kinds gets past a model."""
     missing: str = ""
     """What of it is missing, such as a picture that cannot be read, and why; it is then never asked, and is unread."""
     picture: str = ""

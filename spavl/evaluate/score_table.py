@@ -32,7 +32,7 @@ _TEXT = (
 )
 _LISTS = ("images", "image_sha256", "earlier", "options")
 _FLAGS = ("harmful", "benign", "heldout")
-_TEXT_AFTER = ("expected", "answer", "thought", "status", "detail", "call")
+_TEXT_AFTER = ("added", "expected", "answer", "thought", "status", "detail", "call")
 _VERDICT = pa.struct(
     [
         ("metric", pa.string()), ("status", pa.string()), ("detail", pa.string()), ("outcome", pa.string()),
@@ -132,7 +132,8 @@ def _row(scored: Scored, named: Callable[[Path], str], graded: Container[str]) -
         "images": [named(image.path) for image in item.pictures],
         "image_sha256": [image.sha256 for image in item.pictures],
         "options": list(item.options), "notes": list(item.notes.items()),
-        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "expected": " | ".join(item.answers),
+        "harmful": item.harmful, "benign": item.benign, "heldout": item.heldout, "added": item.added,
+        "expected": " | ".join(item.answers),
         "answer": given.text, "thought": given.thought, "status": given.status, "detail": given.detail,
         "call": given.call,
         "tokens": given.tokens, "unread": [name for name, outcome in scored.outcomes.items() if outcome is None],

@@ -71,5 +71,5 @@ def _item(row: Mapping[str, Any], run: Path) -> Item:
         earlier=tuple(earlier), system=row["system"] or "", shown=row["shown"], expected=expected, also=tuple(also),
         options=tuple(row["options"] or ()), unit=row["unit"] or "", notes=dict(row.get("notes") or ()),
         cluster=row["cluster"] or "", group=row["group"] or "", harmful=row["harmful"], benign=row["benign"],
-        heldout=row["heldout"], picture=row["picture"] or "",
+        heldout=row["heldout"], added=row.get("added") or "", picture=row["picture"] or "",
     )  # fmt: skip

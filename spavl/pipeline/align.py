@@ -19,6 +19,7 @@ from spavl.models.identity import find_checkpoint
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.session import Session
 from spavl.pipeline.validation import Validation, make_validation
+from spavl.run import Run
 from spavl.tables.query import query
 
 if TYPE_CHECKING:
@@ -67,14 +68,44 @@ def align(
         RunError: there is another training of that name.
     """
     check_training_packages()
-    from spavl.align.training.record import TrainingRecord, read_finished, refuse_other_training
-
-    folder = training_folder(session, name)
-    settings = _settings(session, changed or {})
+    training_folder(session, name)
+    settings = align_settings(session, changed or {})
     _refuse_name_of_reward_model(name, settings)
     trained_on = _open_pairs(session, settings, pairs, limit)
     reward = _reward(session, settings, pairs, limit, replace=replace)
-    validation = None if settings.method == "reward" else make_validation(session, settings.validation)
+    return train_on(session, trained_on, settings, name=name, reward=reward, replace=replace, for_ppo=for_ppo)
+
+
+def train_on(
+    session: Session,
+    trained_on: Sequence[Pair],
+    settings: AlignSettings,
+    *,
+    name: str,
+    reward: Path | None = None,
+    replace: bool = False,
+    for_ppo: bool = False,
+) -> Path:
+    """Align a model with given pairs, as `align` does. Returns the folder of what was made.
+
+    Args:
+        session: the run folder, and the benchmarks of in-loop validation.
+        trained_on: the pairs.
+        settings: of the training, from `align_settings`.
+        name: of the result, `RUN/align/NAME`.
+        reward: folder of PPO's reward model.
+        replace: delete another training of that name.
+        for_ppo: this is the reward model that PPO trains first.
+
+    Raises:
+        DataError: pairs cannot be trained on.
+        SettingsError: nothing can be called by that name, or the settings do not fit.
+        RunError: there is another training of that name.
+    """
+    from spavl.align.training.record import TrainingRecord, read_finished, refuse_other_training
+
+    folder = training_folder(session, name)
+    validation = validation_of(session, settings)
     items = validation.identity if validation else None
     record = TrainingRecord.of(trained_on, settings, items=items, **_reward_identity(reward))
     if read_finished(folder, record) and (made := _result(folder, settings, merges=session.first)):
@@ -92,6 +123,19 @@ def align(
         session.run.note(aligned={name: facts})
         keep_sections(session, "align")
     return made
+
+
+def validation_of(session: Session, settings: AlignSettings) -> Validation | None:
+    """In-loop validation of a training; None where there is none.
+
+    Args:
+        session: the benchmarks' settings, and the run folder.
+        settings: of the training.
+
+    Raises:
+        SettingsError: the benchmarks have no items for safety, for over-refusal, or for skill.
+    """
+    return None if settings.method == "reward" else make_validation(session, settings.validation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +238,8 @@ def _train(
 def _reward(
     session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None, *, replace: bool
 ) -> Path | None:
-    """The reward model that PPO needs: the one named, or one trained first on the same pairs."""
+    """The reward model that PPO needs: the one named, or one trained first, on the pairs that the settings
+    name or the same."""
     if settings.method != "ppo":
         return None
     from spavl.align.ppo.train import refuse_impossible_rounds
@@ -202,8 +247,9 @@ def _reward(
     refuse_impossible_rounds(settings)
     if settings.reward.folder:
         return Path(settings.reward.folder)
-    given: dict[str, Any] = {"pairs": pairs, "limit": limit, "replace": replace}
-    return align(session, name=REWARD, changed={"method": "reward"}, for_ppo=True, **given)
+    own = settings.reward.pairs
+    given: dict[str, Any] = {"pairs": Path(own) if own else pairs, "limit": limit, "replace": replace}
+    return align(session, name=REWARD, changed={"method": "reward", "reward": {"pairs": None}}, for_ppo=True, **given)
 
 
 def _reward_identity(reward: Path | None) -> dict[str, str]:
@@ -226,15 +272,25 @@ def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, l
             try_="run `spavl build` first, or name `--pairs FILE`",
         )
     data = settings.data
-    reading = Reading(data.thought, data.form, data.prefer) if pairs else Reading(data.thought)
+    reading = Reading(data.thought)
+    if pairs:
+        reading = Reading(data.thought, data.form, data.prefer, unpaired=settings.reads_unpaired)
     cache = Path(settings.machine.pairs_cache)
     found = open_pairs(pairs or session.run.dataset, cache=cache, limit=limit, reading=reading)
-    _refuse_heldout(session, found)
+    refuse_heldout(session.run, found)
     return found
 
 
-def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
-    """The align settings with overrides, the model as a folder, and the run's seed where they name none."""
+def align_settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
+    """The align settings with overrides, the model as a folder, and the run's seed where they name none.
+
+    Args:
+        session: the settings.
+        changed: a tree of overrides of the align settings.
+
+    Raises:
+        ModelError: there is no such model.
+    """
     settings = session.settings.align
     spec = LocalSpec(name="base", path=settings.model, revision=settings.revision)
     found = find_checkpoint(spec)  # an adapter stands for its base with that adapter
@@ -243,11 +299,19 @@ def _settings(session: Session, changed: Mapping[str, Any]) -> AlignSettings:
     return AlignSettings.model_validate(merge(settings.model_dump(), overrides))
 
 
-def _refuse_heldout(session: Session, pairs: PairTable) -> None:
-    """Refuse pairs of this run's held-out subcategories."""
-    if not session.run.pairs.exists():
+def refuse_heldout(run: Run, pairs: PairTable) -> None:
+    """Refuse pairs of a run's held-out subcategories.
+
+    Args:
+        run: the run whose dataset they may be of.
+        pairs: that are to be trained on.
+
+    Raises:
+        DataError: some are of held-out subcategories.
+    """
+    if not run.pairs.exists():
         return
-    heldout = [row[0] for row in query("SELECT pair_id FROM pairs WHERE heldout", pairs=session.run.pairs)]
+    heldout = [row[0] for row in query("SELECT pair_id FROM pairs WHERE heldout", pairs=run.pairs)]
     ids = pairs.column("pair_id")
     found = ids.filter(pc.is_in(ids, value_set=pa.array(heldout, pa.string())))
     if len(found):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from spavl.config import LocalSpec, ModelSpec
+from spavl.config import LocalSpec, ModelSpec, Settings
 from spavl.config.benchmarks import BenchmarkSpec, MiniworldBenchmark
 from spavl.errors import SettingsError
 from spavl.evaluate.benchmark import Benchmark, Metric, counted
@@ -22,6 +22,7 @@ from spavl.evaluate.samples import with_samples
 from spavl.evaluate.score_table import write_scores
 from spavl.evaluate.scorer import Answer, ComparingScorer, Scorer, parts_of, with_changed_parts
 from spavl.evaluate.spread import spread, whole_units
+from spavl.pipeline.alarms import note_alarms
 from spavl.pipeline.benchmark_tools import forget_replies, tools_of
 from spavl.pipeline.build import keep_sections
 from spavl.pipeline.controls import Controls
@@ -128,6 +129,7 @@ def run_benchmarks(
     scores.lost = session.lost
     scores.too_unread = scores.verdicts.faults(session.settings.evaluate.most_unread)
     scores.note(session)
+    scores.alarms = note_alarms(session.run, session.settings)
     return scores
 
 
@@ -284,10 +286,19 @@ def base_spec(session: Session) -> LocalSpec:
     Args:
         session: the settings.
     """
-    settings = session.settings.align
-    return LocalSpec(name="base", path=settings.model, revision=settings.revision, device=settings.machine.device,
-                     dtype=settings.machine.dtype, batch_size=session.settings.evaluate.batch_size,
-                     max_pixels=settings.data.max_pixels)  # fmt: skip
+    return base_of(session.settings)
+
+
+def base_of(settings: Settings) -> LocalSpec:
+    """The same entry, of settings without a session.
+
+    Args:
+        settings: of the run.
+    """
+    align = settings.align
+    return LocalSpec(name="base", path=align.model, revision=align.revision, device=align.machine.device,
+                     dtype=align.machine.dtype, batch_size=settings.evaluate.batch_size,
+                     max_pixels=align.data.max_pixels)  # fmt: skip
 
 
 def checkpoint_spec(name: str, folder: Path, base: LocalSpec) -> LocalSpec:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from spavl.config import load_settings
+from spavl.config import Settings, load_settings
 from spavl.config.gate import GateSettings, Limit
 from spavl.errors import RunError, SettingsError
+from spavl.pipeline.alarms import RunAlarms, alarms_of_run
 from spavl.pipeline.compared_models import ScoredModel, first_model, scored_models, without_weights
 from spavl.pipeline.gate_tests import Evidence, change_below, people_below, rate_above, rate_below
 from spavl.pipeline.measured_metrics import MeasuredMetric
@@ -97,14 +98,39 @@ def gate_run(folder: Path, settings: GateSettings) -> GateResult:
     named = "name another one with `base:` in the file of limits"
     base = _named(models, settings.base, notes) if settings.base else first_model(models, named)
     wanted = settings.models or tuple(model.name for model in models if model is not base)
-    if not settings.models and any(limit.model is None for limit in settings.limits):
+    binds_all = settings.alarms == "break" or any(limit.model is None for limit in settings.limits)
+    if not settings.models and binds_all:
         _all_there(models)
     pairs = [(limit, name) for limit in settings.limits for name in ((limit.model,) if limit.model else wanted)]
-    if not pairs:
+    if not pairs and not wanted:
         raise RunError("No model but the base was evaluated in this run", where=str(folder),
                        try_="name one with `model:` in the file of limits")  # fmt: skip
     made = [_decision(limit, _named(models, name, notes), base, settings) for limit, name in pairs]
+    if settings.alarms == "break":
+        own = load_settings(Settings, folder / "settings.yaml")
+        left_out = {model.name for model in models} - set(wanted)
+        made += alarm_decisions(alarms_of_run(models[0].run, models[0].manifest, own), left_out)
     return GateResult(run=str(folder), decisions=tuple(made), notes=tuple(notes))
+
+
+def alarm_decisions(found: RunAlarms, left_out: Collection[str]) -> list[Decision]:
+    """What alarms decide: one decision for every one that rings, or one that none does.
+
+    Args:
+        found: the alarms of the run.
+        left_out: models that the gate does not bind; of judges, pairs and trainings all count.
+    """
+    rings = [alarm for alarm in found.ringing if alarm.subject not in left_out]
+    if not rings:
+        looked = f"{len(found.alarms):,} looked at, {len(found.missing):,} could not be"
+        return [Decision(model="", metric="alarms", limit="no alarm rings", state="holds", measured=looked, bound="",
+                         n=0)]  # fmt: skip
+    return [
+        Decision(model=alarm.subject, metric=alarm.name, limit=f"no alarm {alarm.name}", state="broken",
+                 measured=f"{alarm.value:.3g}", bound=f"{alarm.high if alarm.below else alarm.low:.3g}", n=0,
+                 why=alarm.what)
+        for alarm in rings
+    ]  # fmt: skip
 
 
 def _all_there(models: Sequence[ScoredModel]) -> None:

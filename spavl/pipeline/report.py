@@ -20,6 +20,7 @@ from spavl.pipeline.curves import curves_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.pipeline.quality import balance_rows, judge_panel, judges
+from spavl.pipeline.report_alarms import alarms_shown
 from spavl.pipeline.report_audit import audit_summary
 from spavl.pipeline.report_controls import controlled_models
 from spavl.pipeline.report_examples import examples_of
@@ -126,6 +127,7 @@ def report_data(
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(funnel_of(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run), audit=audit_summary(run.folder),
+        alarms=alarms_shown(run, manifest, settings),
         responders=responders(run, manifest.get("responders", {})),
         judges=_judges(run, manifest, settings),
         panel=judge_panel(manifest), balance=balance_rows(manifest),

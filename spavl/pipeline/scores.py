@@ -11,6 +11,7 @@ from spavl.evaluate.benchmark import Benchmark
 from spavl.evaluate.controls import ControlResult
 from spavl.evaluate.guard_scorer import rubric_of
 from spavl.evaluate.run import Scored
+from spavl.pipeline.alarms import RunAlarms
 from spavl.pipeline.corrected import CorrectedRate, as_plain_data, is_correctable
 from spavl.pipeline.lost_calls import LostCalls
 from spavl.pipeline.session import Session
@@ -52,6 +53,8 @@ class Scores:
     """Rates without the guard's errors, by name of the model, by metric, as far as these errors are known."""
     too_unread: list[str] = field(default_factory=list)
     """A sentence for every metric of which more verdicts are unread than the settings allow."""
+    alarms: RunAlarms = field(default_factory=RunAlarms)
+    """The alarms of the run, once all models are evaluated."""
 
     @classmethod
     def of(cls, benchmarks: Sequence[Benchmark]) -> Scores:

@@ -17,7 +17,7 @@ from spavl.models.base import Model, Sampling
 from spavl.models.calls.engine import Engine
 from spavl.models.calls.files import is_read_only
 from spavl.models.calls.oversight import Oversight
-from spavl.models.calls.segments import merge_segments
+from spavl.models.calls.segments import merge_segments, segment_path
 from spavl.models.calls.store import CallStore
 from spavl.models.identity import check_models
 from spavl.pipeline.lost_calls import LostCalls
@@ -25,6 +25,7 @@ from spavl.pipeline.pool import ModelPool
 from spavl.pipeline.worker import sampling_of
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+from spavl.run.under_way import NotedProgress
 
 
 def is_first_process() -> bool:
@@ -44,6 +45,9 @@ class Session:
         allow_code: allow models of kind `python` outside spavl.
         replay: make no call: what the call store does not hold is an error.
         look_only: make nothing, neither folder nor store, and lock nothing: for who plans.
+        world: folder of drawn and unpacked pictures that several runs share; None: one in the run folder.
+        segment: name of a segment of the call store to write into, for one of several processes that share the store;
+            whoever opens the store next takes it in. None: write into the store itself.
 
     Raises:
         RunError: the run folder or the call store cannot be opened, or another process works on them.
@@ -59,14 +63,18 @@ class Session:
         allow_code: bool = False,
         replay: bool = False,
         look_only: bool = False,
+        world: Path | None = None,
+        segment: str | None = None,
     ) -> None:
         self.settings = settings = with_prices(settings)
         self.first = is_first_process()
         """Whether this is the only process of its command, or the first of those that a launcher started: it alone
         writes into run folder and call store, and shows progress."""
-        self.progress = progress if self.first else NoProgress()
+        self.progress: Progress = progress if self.first else NoProgress()
         self.allow_code = allow_code
         self.look_only = look_only
+        self._world = world
+        self._segment = segment
         self.lost = LostCalls()
         check_models(settings.models)
         self.run = Run(Path(settings.out))
@@ -95,7 +103,7 @@ class Session:
     @property
     def world(self) -> Path:
         """Folder of pictures that are drawn or unpacked: of the miniature world, and of benchmarks."""
-        return (self._scratch or self.run.folder) / "world"
+        return self._world or (self._scratch or self.run.folder) / "world"
 
     def _lock_run(self, opened: ExitStack) -> None:
         lock = self.run.open().lock()
@@ -103,6 +111,8 @@ class Session:
             self.progress.log(f"{self.run.folder} cannot be written: it is read as it is")
         else:
             opened.callback(lock.release)
+            self.progress = noted = NotedProgress(self.progress, self.run.folder)
+            opened.callback(noted.close)
 
     def _oversight(self) -> Oversight:
         ceilings = self.settings.ceilings
@@ -113,6 +123,9 @@ class Session:
     def _open_store(self, replay: bool) -> CallStore:
         """The call store, with what actors of a run that was killed have left beside it."""
         path = Path(self.settings.store)
+        if self._segment is not None and self._scratch is None:
+            return CallStore(segment_path(path, self._segment), also_read=[path] if path.exists() else [],
+                             on_damage=self.progress.log)  # fmt: skip
         if self._scratch is not None and not self.first:  # the first process may just be making the store
             return CallStore(self._scratch / "calls.sqlite")
         if self._scratch is not None:

@@ -185,10 +185,41 @@ def _spa_vl(values: Values, prefer: Preference | None) -> Found:
     return turns, first, second
 
 
+def _labelled(values: Values, prefer: Preference | None) -> Found:
+    """One answer with a label; the other answer of the pair is empty."""
+    label, answer = _label(values["label"]), _only_answer(values["completion"])
+    both = (answer, _NONE) if label else (_NONE, answer)
+    prompt = values["prompt"]
+    turns = messages_of(prompt, "prompt") if is_messages(prompt) else [Turn("user", text_of(prompt, "prompt"))]
+    return turns, *both
+
+
+def _only_answer(value: Any) -> Turn:
+    """The one answer of a row, a text or one message."""
+    before, answer = _answer(value, "completion")
+    if before:
+        raise RowError("`completion` is more than one message")
+    if not answer.text.strip():
+        raise RowError("`completion` is empty")
+    return answer
+
+
+def _label(value: Any) -> bool:
+    """Whether an answer is wanted: true or false, also as CSV has them, or 1 and 0."""
+    text = str(value).strip().lower()
+    if text not in _LABELS:
+        raise RowError(f"the `label` {brief(value)} is neither true nor false")
+    return _LABELS[text]
+
+
+_NONE = Turn("assistant", "")
+_LABELS: Mapping[str, bool] = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
 _TURNS: Mapping[PairForm, Callable[[Values, Preference | None], Found]] = {
     "spa-vl": _spa_vl, "trl": _trl, "hh-rlhf": _transcripts, "sharegpt": _sharegpt, "alpaca": _instruction,
     "ms-swift": _swift, "two-responses": two_answers.read, "rlhf-v": _in_json,
-    "vlfeedback": rated_answers.read,
+    "vlfeedback": rated_answers.read, "trl-unpaired": _labelled,
 }  # fmt: skip
 
 

@@ -67,6 +67,8 @@ class Form:
     """The user turn that pictures of the row belong to where no placeholder says so."""
     several_opinions: bool = False
     """Whether its rows may say which answer is safer, and which is more helpful."""
+    unpaired: bool = False
+    """Whether its rows have one answer, which is wanted or not; the other answer of such a pair is empty."""
 
     def read(self, values: Values, prefer: Preference | None = None) -> Conversation:
         """The conversation of a row.
@@ -199,6 +201,8 @@ FORMS: tuple[Form, ...] = (
          unmarked="last"),
     Form("vlfeedback", "prompt, completions with ratings (VLFeedback)", rated_answers.fits, rated_answers.COLUMNS,
          unmarked="last", several_opinions=True),
+    Form("trl-unpaired", "prompt, completion, label: single answers, wanted or not (TRL, for KTO)",
+         _has("prompt", "completion", "label"), ("prompt", "completion", "label"), unpaired=True),
 )  # fmt: skip
 """All forms."""
 

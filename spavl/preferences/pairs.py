@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spavl.config.align import PairForm, Preference
+from spavl.errors import DataError
 from spavl.models.chat import ChatTurn, all_pictures
 from spavl.models.thought import END, START
 from spavl.pictures import Picture, file_sha256, grey_picture
@@ -60,6 +61,8 @@ class Reading:
     """Which answer is preferred, where the file says of two which is safer and which is more helpful."""
     strict: bool = True
     """Whether a file that is not in `form` is refused; else `form` only decides where the columns fit several."""
+    unpaired: bool = False
+    """Whether files of single answers are read, as pairs whose other answer is empty; else they are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,9 @@ class Pair:
     table of pairs gives it in its rows alone."""
     where: str = field(default="", compare=False)
     """File and line or row that it was read from, for messages; a table of pairs does not keep it."""
+    unpaired: bool = False
+    """Whether it is a single answer: wanted where it is `chosen`, unwanted where it is `rejected`; the other is empty.
+    """
 
     @property
     def all_pictures(self) -> tuple[Picture, ...]:
@@ -136,11 +142,11 @@ class Pair:
         """The pair as a row of a tree.
 
         Args:
-            answers: the answers that the row has; none given: chosen and rejected.
+            answers: the answers that the row has; none given: chosen and rejected, or the only one.
         """
         from spavl.models.trees.pack import Row as TreeRow  # it needs what the base install lacks
 
-        texts = answers or (self.chosen, self.rejected)
+        texts = answers or ((self.chosen or self.rejected,) if self.unpaired else (self.chosen, self.rejected))
         return TreeRow(self.pair_id, self.question, texts, self.pictures, self.system, self.earlier)
 
     def with_pictures(self, change: Callable[[Picture], Picture]) -> Pair:
@@ -233,6 +239,7 @@ def _first(table: PairFile, reading: Reading) -> tuple[Form, Row] | None:
                 form = form_of(
                     row.values, table.name, name=reading.form, prefer=reading.prefer, strict=reading.strict
                 )  # fmt: skip
+                _refuse_unpaired(form, table.name, reading)
             except NoForm as error:
                 refused = refused or error
                 continue
@@ -240,6 +247,15 @@ def _first(table: PairFile, reading: Reading) -> tuple[Form, Row] | None:
     if refused is not None:
         raise refused
     return None
+
+
+def _refuse_unpaired(form: Form, where: str, reading: Reading) -> None:
+    """Refuse a file of single answers where pairs are wanted."""
+    if form.unpaired and not reading.unpaired:
+        raise DataError(
+            "the file has single answers with labels, and no pairs", where=where,
+            try_="`spavl align` with align.loss.kind=kto trains on them; all else needs chosen and rejected answers",
+        )  # fmt: skip
 
 
 def _picture_opener(table: PairFile, key_of: KeyOf) -> Callable[[Any], Picture | None]:
@@ -265,7 +281,7 @@ def _pair(row: Row, number: int, form: Form, picture: Callable[[Any], Picture | 
         return Pair(name, (), "", "", "", malformed=error.reason, where=row.where)
     name = named or _made_id(pair, number)
     return Pair(name, pair.pictures, pair.question, pair.chosen, pair.rejected, pair.earlier, pair.system, weight, "",
-                about, row.where)  # fmt: skip
+                about, row.where, form.unpaired)  # fmt: skip
 
 
 def _id(value: Any) -> str:

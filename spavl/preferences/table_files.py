@@ -23,7 +23,7 @@ from spavl.preferences.forms import Form
 from spavl.preferences.pairs import Pair, Reading, file_key, read_rows
 from spavl.preferences.sources import PairSource
 
-FORMAT = 6
+FORMAT = 7
 """Version of the folder."""
 PAIRS, PICTURES, BYTES, FILES = "pairs.arrow", "pictures.arrow", "pictures.bin", "files.arrow"
 NOTE, READ_AS = "made-from.json", "read-as.json"
@@ -41,6 +41,7 @@ _PAIR_SCHEMA = pa.schema(
         pa.field("pictures", _NUMBERS),
         pa.field("earlier", pa.list_(_TURN)),
         pa.field("weight", pa.float64()),
+        pa.field("unpaired", pa.bool_()),
         pa.field("digest", pa.binary(32)),
         pa.field("swapped_digest", pa.binary(32)),
         *FIELDS,
@@ -162,6 +163,7 @@ def _pair_row(pair: Pair, pictures: _Pictures) -> dict[str, Any]:
             for turn in pair.earlier
         ],
         "weight": pair.weight,
+        "unpaired": pair.unpaired,
         "malformed": pair.malformed,
         "digest": digest,
         "swapped_digest": swapped,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from spavl.report.agreement import AgreementShown
+from spavl.report.alarms import AlarmsShown
 from spavl.report.audit_data import AuditSummary
 from spavl.report.controls import ControlledModel
 from spavl.report.cost_data import StageCost
@@ -281,6 +282,8 @@ class ReportData:
     """What the composition counts."""
     composition_by: str = "domain"
     """What its bars are: domains, or categories or subcategories of a taxonomy with fewer levels."""
+    alarms: AlarmsShown | None = None
+    """Signs of known failures; None: none was looked at."""
     audit: AuditSummary | None = None
     """The audit of its pairs; None: there was none."""
     coverage: CoverageShown | None = None

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spavl.errors import DataError
-from spavl.pictures import open_upright, read_header
+from spavl.pictures import SHARP_BELOW, open_upright, read_header
 
 MAX_PIXELS = 40_000_000
 """Pictures of more pixels are not decoded."""
-SHARP_BELOW = 96
-"""Pictures whose longer side has fewer pixels are enlarged without smoothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,84 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from spavl.errors import DataError, SpavlError
-from spavl.review.access import (
-    hash_of,
-    is_known_host,
-    is_loopback,
-    is_own_page,
-    is_same,
-    known_hosts,
-    name_said,
-    personal_token,
-)
+from spavl.errors import DataError
+from spavl.review.access import hash_of, is_loopback, name_said, personal_token
 from spavl.review.form import FormError, field_name
 from spavl.review.guidelines import GUIDELINES, shown_guidelines
 from spavl.review.opened import OpenReview, Work
-from spavl.review.pages import render, static_file
-from spavl.review.served_picture import DRAWING, served_picture
-
-MOST_BYTES: Final = 128 * 1024
-"""Bytes of a form."""
-HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
-}  # fmt: skip
-"""Headers of every answer: no script, style or picture from elsewhere, and no other page around this one."""
-HOUR: Final = 3600
-"""Seconds for which a browser keeps a picture: for undo and reload, not as a collection of harm."""
-YEAR: Final = 365 * 24 * 3600
-"""Seconds for which a device stays known."""
-
-
-class Refused(Exception):
-    """A request that may not see the review.
-
-    Args:
-        what: a sentence that says why, and what to do.
-        status: of the answer.
-    """
-
-    def __init__(self, what: str, status: int = 403) -> None:
-        super().__init__(what)
-        self.status = status
+from spavl.review.pages import notice, render, static_file
+from spavl.web.access import is_same
+from spavl.web.shell import Cookies, Refused, Shell, framed_app, picture_answer
 
 
 class NameMissing(Exception):
     """Somebody with the token who has not said a name yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cookies:
-    """The cookies of one review, named by it: other reviews on other ports of this machine have theirs."""
-
-    access: str
-    """Holds the token of the review."""
-    person: str
-    """Holds the token of the person."""
-
-    def sign_in(self, answer: Response, token: str, personal: str = "") -> None:
-        """Have a device known from now on.
-
-        Args:
-            answer: that sets the cookies.
-            token: of the review.
-            personal: of the person; empty: not known yet.
-        """
-        for name, value in ((self.access, token), (self.person, personal)):
-            if value:
-                answer.set_cookie(name, quote(value), max_age=YEAR, httponly=True, samesite="lax", path="/")
 
 
 def create_app(review: OpenReview, *, host: str = "127.0.0.1") -> FastAPI:
@@ -89,11 +33,9 @@ def create_app(review: OpenReview, *, host: str = "127.0.0.1") -> FastAPI:
         review: that is open.
         host: that the server listens at.
     """
-    app = FastAPI(title="spavl review", docs_url=None, redoc_url=None, openapi_url=None)
+    app = framed_app(Shell(command="spavl review", forms=True, notice=notice, static=static_file), host=host)
     cookies = Cookies(f"spavl_{review.name}", f"spavl_{review.name}_me")
-    _guard(app, known_hosts(host))
     _refusals(app)
-    _add_static(app)
     people = _People(review, cookies)
     _add_entrance(app, people)
     _add_joining(app, people)
@@ -102,57 +44,16 @@ def create_app(review: OpenReview, *, host: str = "127.0.0.1") -> FastAPI:
     return app
 
 
-def _guard(app: FastAPI, known: frozenset[str]) -> None:
-    @app.middleware("http")
-    async def guarded(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = _refusal(request, known) or await following(request)
-        for name, value in HEADERS.items():
-            answer.headers[name] = value
-        answer.headers.setdefault("Cache-Control", "no-store")
-        return answer
-
-
-def _refusal(request: Request, known: frozenset[str]) -> Response | None:
-    """What a request is refused with before anything is read of it."""
-    if not is_known_host(request.headers.get("host", ""), known):
-        return HTMLResponse(_notice("This server is not called by that name.", "Open the printed address."), 421)
-    if request.method not in ("GET", "HEAD", "POST"):
-        return HTMLResponse(_notice("There is nothing to do that way here."), 405)
-    if request.method == "POST":
-        if not is_own_page(request.headers):
-            return HTMLResponse(_notice("Forms are taken from the review's own pages alone."), 403)
-        length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > MOST_BYTES:
-            return HTMLResponse(_notice("That form is too large."), 413)
-    return None
-
-
-def _notice(what: str, try_: str = "") -> str:
-    return render("notice.html.j2", what=what, try_=try_)
-
-
 def _refusals(app: FastAPI) -> None:
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> Response:
-        return HTMLResponse(_notice(str(error), "Open the address that `spavl review` printed."), error.status)
-
     @app.exception_handler(NameMissing)
     async def nameless(request: Request, error: NameMissing) -> Response:
         return _to("/name", request)
-
-    @app.exception_handler(SpavlError)
-    async def unusable(request: Request, error: SpavlError) -> Response:
-        return HTMLResponse(_notice(error.what, error.try_), 503)
 
     @app.exception_handler(405)
     async def form_address(request: Request, error: Exception) -> Response:
         if request.method == "GET":  # the address of a form's answer, opened again
             return RedirectResponse("/", 303)
-        return HTMLResponse(_notice("There is nothing to do that way here."), 405)
-
-    @app.exception_handler(404)
-    async def unknown(request: Request, error: Exception) -> Response:
-        return HTMLResponse(_notice("There is no such page here."), 404)
+        return HTMLResponse(notice("There is nothing to do that way here."), 405)
 
 
 def _to(path: str, request: Request) -> Response:
@@ -160,16 +61,6 @@ def _to(path: str, request: Request) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": path})
     return RedirectResponse(path, 303)
-
-
-def _add_static(app: FastAPI) -> None:
-    @app.get("/static/{name}")
-    def static(name: str) -> Response:
-        try:
-            text, kind = static_file(name)
-        except KeyError:
-            raise Refused("There is no such file here.", 404) from None
-        return Response(text, media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -192,8 +83,7 @@ class _People:
 
     def check(self, request: Request) -> None:
         """Refuse a request without the token of the review."""
-        given = unquote(request.cookies.get(self.cookies.access, ""))
-        if not is_same(given, self.review.token):
+        if not self.cookies.has_token(request, self.review.token):
             raise Refused("This review opens with its whole address, token included.")
 
     def name(self, request: Request) -> str:
@@ -313,13 +203,7 @@ def _add_labelling(app: FastAPI, people: _People) -> None:
     @app.get("/pictures/{key}")
     def shown(request: Request, key: str) -> Response:
         people.check(request)
-        try:
-            picture = review.pictures.picture_of(key)
-        except DataError as error:
-            raise Refused(error.what, 404) from None
-        body, kind = served_picture(picture)
-        kept = "no-store" if kind == DRAWING else f"private, max-age={HOUR}"
-        return Response(body, media_type=kind, headers={"Cache-Control": kept})
+        return picture_answer(partial(review.pictures.picture_of, key))
 
 
 def _work_page(review: OpenReview, work: Work) -> str:

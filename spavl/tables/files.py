@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from spavl.tables.columns import FORMAT, Record, columns_of, records_of, to_arro
 Footer = dict[str, Any]
 """What a table says of itself beyond its rows, plain data; a tool that writes the table anew drops it."""
 _FOOTER = "spavl.footer"
+MOST_KEPT = 4 << 30
+"""Bytes of a table up to which what it says of its slices is kept between questions: some thousandth of it."""
 
 
 def write_table(path: Path, records: Iterable[Record], kind: type[Record]) -> int:
@@ -153,6 +156,45 @@ def read_rows(path: Path, kind: type[Record], column: str, value: str) -> list[R
             if pc.any(matching).as_py():
                 found += records_of(file.read_row_group(number, columns=_names(kind)).filter(matching), kind)
     return found
+
+
+def read_rows_near(
+    path: Path, kind: type[Record], column: str, value: str, *, number: int, slices: int
+) -> list[Record]:  # fmt: skip
+    """The records of a table whose column has a value, looked for in one slice where the table has the same slices.
+
+    For who asks often: what the file says of its slices is kept for the next question, so that a question costs the
+    reading of one slice.
+
+    Args:
+        path: a table of records.
+        kind: the record class to read.
+        column: a column of text.
+        value: what it must hold.
+        number: of the slice in which the records are, in a table with as many slices as `slices`.
+        slices: how many these are; a table that has another number is searched from its beginning.
+
+    Raises:
+        RunError: the file is missing or damaged, lacks a column, or is of another format version.
+    """
+    seen = path.stat() if path.exists() else None
+    if seen is None or seen.st_size > MOST_KEPT:
+        return read_rows(path, kind, column, value)
+    with _readable(path):
+        known = _metadata(path, seen.st_mtime_ns, seen.st_size)
+    if known.num_row_groups != slices:
+        return read_rows(path, kind, column, value)
+    with _readable(path), pq.ParquetFile(path, metadata=known, page_checksum_verification=True) as file:
+        _check_format(file.schema_arrow, path, kind)
+        found = file.read_row_group(number, columns=_names(kind))
+        return records_of(found.filter(pc.equal(found[column], value)), kind)
+
+
+@lru_cache(maxsize=6)
+def _metadata(path: Path, changed: int, size: int) -> pq.FileMetaData:
+    """What a file says of its slices; one that has changed is another one."""
+    with pq.ParquetFile(path) as file:
+        return file.metadata
 
 
 def read_footer(path: Path) -> Footer | None:

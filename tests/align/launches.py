@@ -27,8 +27,8 @@ FREEZES: Mapping[str, Mapping[str, Any]] = {
     "full": {"language": "full"},
     "vision": {"language": "lora", "vision": "lora"},
 }
-LOSSES = ("loss", "value_loss", "held_out_loss")
-"""Columns of `metrics.jsonl` that are compared; only PPO has the second, and never the third."""
+LOSSES = ("loss", "value_loss", "held_out_loss", "kl")
+"""Columns of `metrics.jsonl` that are compared where they are: not every method has each."""
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 """How much a loss may differ between one process and two, by dtype."""
 ROOT = Path(__file__).parents[2]
@@ -43,10 +43,14 @@ class Case:
     dtype: str = "float32"
     minibatches: int = 1
     """Of PPO; a round has four pictures."""
+    loss: str = "sigmoid"
+    """Of DPO, by its kind."""
 
     @property
     def name(self) -> str:
-        return f"{self.method}-{self.freeze}-{self.dtype}" + (f"-{self.minibatches}" if self.minibatches > 1 else "")
+        return f"{self.method}-{self.freeze}-{self.dtype}" + (
+            f"-{self.minibatches}" if self.minibatches > 1 else "" if self.loss == "sigmoid" else f"-{self.loss}"
+        )
 
     def settings(self, checkpoint: Path) -> AlignSettings:
         """Settings of the training, four steps long.
@@ -60,6 +64,7 @@ class Case:
                 "method": self.method,
                 "model": str(checkpoint),
                 "seed": 1,
+                "loss": {"kind": self.loss},
                 "freeze": {"rank": 4, "alpha": 8.0, **FREEZES[self.freeze]},
                 "optimiser": {"learning_rate": 1e-3, "max_steps": 4, "warmup": 0.0},
                 "batching": {"pairs": 8},
@@ -75,6 +80,8 @@ class Case:
 MATRIX = (
     *(Case(method, freeze) for method in METHODS for freeze in FREEZES),
     *(Case(method, "lora", "bfloat16") for method in METHODS),
+    Case("dpo", "lora", loss="kto"),
+    Case("dpo", "full", loss="sft"),
 )
 
 

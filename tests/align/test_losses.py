@@ -1,8 +1,6 @@
-"""Each loss against arithmetic done on paper, and against TRL's code where TRL has it."""
+"""Each loss against arithmetic done on paper; `test_losses_trl.py` compares them with TRL's code."""
 
 import math
-from collections import defaultdict
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.align import losses
-from spavl.align.losses import LogRatios
+from spavl.align.losses import LogMeans, LogRatios
 
 
 def ratios(*pairs):
@@ -53,6 +51,62 @@ def test_image_conditional_by_hand():
     assert losses.image_conditional(chosen, torch.tensor([-1.0]), beta=0.1).item() == pytest.approx(0.474077, abs=1e-6)
     assert losses.image_anchor(torch.tensor([5.0]), beta=0.1).item() == pytest.approx(0.474077, abs=1e-6)
     assert losses.image_anchor(torch.tensor([5.0]), beta=0.1, delta=0.5).item() == pytest.approx(math.log(2))
+
+
+def test_hinge_by_hand():
+    """beta 0.1: 1 - 0.5 = 0.5 at a difference of 5 nats; none left from 10 nats on, and no gradient either."""
+    chosen = torch.tensor([3.0, 8.0, 20.0], requires_grad=True)
+    loss = losses.hinge(LogRatios(chosen, torch.full((3,), -2.0)), beta=0.1)
+    loss.sum().backward()
+    assert loss.tolist() == pytest.approx([0.5, 0.0, 0.0]) and chosen.grad.tolist() == pytest.approx([-0.1, 0.0, 0.0])
+
+
+def test_robust_by_hand():
+    """(0.8 * 0.474077 - 0.2 * 0.974077) / 0.6 = 0.307410."""
+    loss = losses.robust(ratios((3.0, -2.0)), beta=0.1, label_smoothing=0.2)
+    assert loss.item() == pytest.approx(0.307410, abs=1e-6)
+
+
+@given(st.floats(-50, 50), st.floats(0.01, 0.45))
+def test_robust_under_flipped_labels_is_on_average_dpo_under_right_ones(difference, share):
+    """What the loss is made for: (1 - e) L(m) + e L(-m) is DPO's own loss."""
+    pair, flipped = ratios((difference, 0.0)), ratios((0.0, difference))
+    both = [losses.robust(one, beta=0.3, label_smoothing=share).item() for one in (pair, flipped)]
+    expected = losses.dpo_sigmoid(pair, beta=0.3).item()
+    assert (1 - share) * both[0] + share * both[1] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_simpo_by_hand():
+    """Means -1 and -1.5, beta 2, gamma 0.5: margin 1 - 0.5 = 0.5, so 0.474077; without gamma log(1 + e^-1)."""
+    means = LogMeans(torch.tensor([-1.0]), torch.tensor([-1.5]))
+    assert losses.simpo(means, beta=2.0, gamma=0.5).item() == pytest.approx(0.474077, abs=1e-6)
+    assert losses.simpo(means, beta=2.0, gamma=0.0).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
+
+
+def test_orpo_by_hand():
+    """Odds of 0.8 are 4, of 0.5 are 1: log ratio log 4, -log sigmoid(log 4) = log 1.25; log 1.25 + 0.1 log 1.25."""
+    means = LogMeans(torch.tensor([math.log(0.8)]), torch.tensor([math.log(0.5)]))
+    assert losses.log_odds(torch.cat(means)).tolist() == pytest.approx([math.log(4), 0.0], abs=1e-6)
+    assert losses.orpo(means, weight=0.1).item() == pytest.approx(1.1 * math.log(1.25), abs=1e-6)
+
+
+@given(st.floats(-1e4, 0.0), st.floats(-1e4, 0.0))
+def test_orpo_and_its_gradient_stay_finite_for_certain_and_for_hopeless_answers(chosen, rejected):
+    means = torch.tensor([chosen, rejected], requires_grad=True)
+    loss = losses.orpo(LogMeans(means[:1], means[1:]), weight=0.1)
+    loss.sum().backward()
+    assert math.isfinite(loss.item()) and means.grad.isfinite().all()
+
+
+def test_kto_by_hand():
+    """Baseline (0.4 - 0.1 + 0.6) / 3 = 0.3, never below 0. At baseline 1 and beta 0.1 a log-ratio of 6 is 0.5 above it:
+    1 - sigmoid(0.5) = 0.377541 where it is wanted, weight 2 makes 0.755081; 1 - sigmoid(-0.5) = 0.622459 where not."""
+    three = torch.tensor(3.0)
+    assert losses.kto_baseline(torch.tensor(0.9), three).item() == pytest.approx(0.3)
+    assert losses.kto_baseline(torch.tensor(-0.9), three).item() == 0.0
+    both, baseline = torch.tensor([6.0, 6.0]), torch.tensor(1.0)
+    loss = losses.kto(both, torch.tensor([True, False]), baseline, beta=0.1, desirable_weight=2.0)
+    assert loss.tolist() == pytest.approx([0.755081, 0.622459], abs=1e-6)
 
 
 def test_bradley_terry_by_hand():
@@ -133,55 +187,3 @@ def test_whitening_counts_only_the_tokens_in_the_mask():
     mask = torch.tensor([[True, True, False]])
     assert torch.allclose(losses.whiten(values, mask), torch.tensor([[-1.0, 1.0, 0.0]]))
     assert torch.allclose(losses.whiten(values, mask, shift=False), torch.tensor([[1.0, 3.0, 0.0]]))
-
-
-@pytest.mark.parametrize(
-    ("trl_loss", "ours"),
-    [
-        ("sigmoid", lambda r, _n: losses.dpo_sigmoid(r, beta=0.3)),
-        ("sigmoid_norm", lambda r, n: losses.dpo_sigmoid(r.per_token(*n), beta=0.3)),
-        ("ipo", lambda r, n: losses.ipo(r.per_token(*n), tau=0.3)),
-    ],
-)
-def test_losses_agree_with_trl(trl_loss, ours):
-    trl = pytest.importorskip("trl")
-    torch.manual_seed(0)
-    tokens, pairs = 7, 5
-    logps, reference = -torch.rand(2 * pairs, tokens), -torch.rand(2, pairs, tokens)
-    mask = torch.arange(tokens + 1) > torch.randint(0, tokens - 1, (2 * pairs, 1))
-    mask = mask.long()
-    logps, reference = logps * mask[:, 1:], reference.reshape(2 * pairs, tokens) * mask[:, 1:]
-    theirs = trl_value(trl, trl_loss, logps, reference, mask)
-    chosen, rejected = (logps - reference).sum(1).chunk(2)
-    counts = mask.sum(1).chunk(2)
-    assert ours(LogRatios(chosen, rejected), counts).mean().item() == pytest.approx(theirs, abs=1e-6)
-
-
-def trl_value(trl, name, logps, reference, mask):
-    """TRL's own `_compute_loss` run on given log-probabilities, in place of a model's."""
-    outputs = SimpleNamespace(log_probs=logps, entropy=logps * 0, mean_logits=logps * 0, is_top1=logps > 0)
-    trainer = SimpleNamespace(
-        model=SimpleNamespace(training=True),
-        accelerator=SimpleNamespace(device="cpu", gather_for_metrics=lambda x: x, gather=lambda x: x),
-        aux_loss_enabled=False,
-        ld_alpha=None,
-        precompute_ref_logps=True,
-        f_divergence_type="reverse_kl",
-        loss_types=[name],
-        loss_weights=[1.0],
-        beta=0.3,
-        label_smoothing=0.0,
-        use_weighting=False,
-        _metrics={"train": defaultdict(list)},
-        _total_train_tokens=0,
-        _tp_size=1,
-    )
-    chosen, rejected = reference.sum(1).chunk(2)
-    inputs = {
-        "input_ids": mask,
-        "attention_mask": torch.ones_like(mask),
-        "completion_mask": mask,
-        "ref_chosen_logps": chosen,
-        "ref_rejected_logps": rejected,
-    }
-    return trl.DPOTrainer._compute_loss(trainer, lambda **_: outputs, inputs, False).item()

@@ -20,7 +20,8 @@ from spavl.align.ppo.train import train_ppo
 from spavl.align.preflight.prepare import DeviceContext, reference_scorer
 from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import group_by
-from spavl.align.reward.accuracy import reward_margins, swap_pictures
+from spavl.align.data.views import swap_pictures
+from spavl.align.reward.accuracy import reward_margins
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
 from spavl.align.validation.held_out import split_by_picture

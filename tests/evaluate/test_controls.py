@@ -21,6 +21,7 @@ from spavl.evaluate.controls import Control, choose, controlled, make_control, o
 from spavl.evaluate.controls import score_originals as score_as_asked
 from spavl.evaluate.controls.corruptions import CORRUPTIONS, corrupt_picture
 from spavl.evaluate.controls.necessity import shuffled_pictures
+from spavl.evaluate.controls.styles import STYLES, redraw, sketch
 from spavl.evaluate.controls.typographic import wrapped
 from spavl.evaluate.controls.wording import read_questions
 from spavl.models.base import Sampling
@@ -31,6 +32,7 @@ EVERY = [
     {"kind": "none"}, {"kind": "blank"}, {"kind": "shuffled"}, {"kind": "caption"}, {"kind": "typographic"},
     {"kind": "placebo"}, {"kind": "system", "text": "Be brief."},
     *({"kind": kind, "level": level} for kind in CORRUPTIONS for level in (1, 2, 3)),
+    *({"kind": kind} for kind in STYLES),
 ]  # fmt: skip
 
 
@@ -89,6 +91,23 @@ def test_a_corruption_is_the_same_every_time_keeps_the_size_and_grows_with_its_l
             shown.append(np.asarray(image, dtype=float))
     distances = [float(np.abs(one - pixels).mean()) for one in shown]
     assert 0 < distances[0] < distances[1] < distances[2]
+
+
+@pytest.mark.parametrize("kind", STYLES)
+def test_a_style_is_the_same_every_time_keeps_the_size_and_changes_how_things_look(tmp_path, kind):
+    picture = photo(tmp_path, 5, (128, 96))
+    once, twice = (redraw(picture, kind=kind, folder=tmp_path / name) for name in ("a", "b"))
+    assert once.sha256 == twice.sha256 == hashlib.sha256(once.path.read_bytes()).hexdigest()
+    with Image.open(picture.path) as original, Image.open(once.path) as drawn:
+        assert drawn.size == original.size and drawn.mode == "RGB"
+        assert np.abs(np.asarray(drawn, float) - np.asarray(original, float)).mean() > 5
+
+
+def test_a_sketch_is_dark_where_there_are_edges_and_white_elsewhere():
+    board = Image.new("RGB", (40, 40), "red")
+    board.paste("blue", (20, 0, 40, 40))
+    drawn = np.asarray(sketch(board))
+    assert drawn[5:35, 19:21].min() < 50 and drawn[5:35, 5:15].min() == 255
 
 
 def test_noise_differs_between_pictures(tmp_path):

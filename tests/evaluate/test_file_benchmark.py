@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
+from datetime import date, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,6 +73,21 @@ def test_a_file_declares_what_its_rows_are(tmp_path):
     assert (third.harmful, third.benign) == (False, False)
     assert [m.name for m in made.metrics] == ["unsafe_rate", "over_refusal_rate", "pope_accuracy"]
     assert [sum(m.counts(i) for i in made.items) for m in made.metrics] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("given", ["2026-11-27", date(2026, 11, 27), datetime(2026, 11, 27, 9)])
+def test_a_row_says_when_it_joined_the_file_in_any_form_of_date(tmp_path, given):
+    pq.write_table(pa.table({"question": ["?", "?"], "added": [given, None]}), tmp_path / "mine.parquet")
+    spec = FileBenchmark(name="mine", path=str(tmp_path / "mine.parquet"), subset="benign")
+    made = opened(spec, tmp_path)
+    assert [item.added for item in made.items] == ["2026-11-27", ""]
+    undated = replace(made, items=tuple(replace(item, added="") for item in made.items))
+    assert made.protocol() == undated.protocol()
+
+
+@pytest.mark.parametrize("given", ["last week", "2026-13-01", 5, True])
+def test_what_is_no_date_is_refused(tmp_path, given):
+    assert "is a date such as" in refusal(tmp_path, [{"question": "?", "subset": "benign", "added": given}])
 
 
 def test_zero_is_an_id_an_answer_a_subject_and_a_cluster(tmp_path):

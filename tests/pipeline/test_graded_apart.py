@@ -16,7 +16,7 @@ from spavl.models.base import Reply, Request
 from spavl.pipeline.build import build
 from spavl.pipeline.check import check
 from spavl.pipeline.guard_agreement import questions_alone
-from spavl.pipeline.report import _funnel
+from spavl.pipeline.report import funnel_of
 from spavl.pipeline.session import Session
 from spavl.progress import NoProgress
 from spavl.records import ImageRecord, Query, Topic
@@ -63,7 +63,7 @@ def test_a_picture_that_the_guard_did_not_find_safe_is_kept_and_gets_no_question
     asked = Counter(q.image.image_id.split("-")[0] for q in read_table(run / "2-queries.parquet", Query))
     assert set(asked) == set(images) - {"weapon/0", "weapon/benign/1"}
     with Session(given, NoProgress(), allow_code=True) as session:
-        steps = {step.name: step for step in _funnel(session.run.manifest())}
+        steps = {step.name: step for step in funnel_of(session.run.manifest())}
     assert steps["pictures that passed the guard"].losses == {"unsafe": 1, "unreadable": 1}
 
 

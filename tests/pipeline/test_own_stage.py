@@ -14,7 +14,7 @@ import yaml
 
 import spavl
 from spavl.errors import DataError, SettingsError
-from spavl.pipeline.report import _funnel
+from spavl.pipeline.report import funnel_of
 from spavl.report.data import Step
 from tests.pipeline.instant import Instant, settings_of, write_pictures
 
@@ -112,7 +112,7 @@ def test_its_effect_is_in_the_tables_after_it_in_run_json_in_the_plan_and_in_the
     known = json.loads((place / "run" / "run.json").read_text())
     assert known["counts"]["only questions"] == {"made": 14, "left out": 7}
     assert known["stages"][2] == {"name": "only questions", "noun": "kept ones", "kept": "made"}
-    assert Step(name="kept ones", count=14, losses={"left out": 7}) in list(_funnel(known))
+    assert Step(name="kept ones", count=14, losses={"left out": 7}) in list(funnel_of(known))
     assert {q.question_type for q in after.records(spavl.Query)} == {"easy_question", "hard_question"}
     for kind in (spavl.Response, spavl.PreferencePair):
         assert {r.query.question_type for r in after.records(kind)} == {"easy_question", "hard_question"}

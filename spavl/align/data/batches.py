@@ -2,64 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import Literal, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, separate_size, tree_size
+from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, separate_size, tree_size, without_rejected
+from spavl.align.data.micro_batch import MicroBatch, MismatchedBatch, StepTotals, spread, totals_of
+from spavl.align.data.mismatched import mismatched_pairs
+from spavl.align.data.packed_trees import PROCESS
 from spavl.align.data.pixels import PixelCache
 from spavl.align.data.schedule import PairGroup, ScheduledStep
 from spavl.align.data.views import PictureView, answer_key, in_view, load_in_view
+from spavl.config.loss import AnswersRead
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.pack import PackedTree, build_tree, pack_tree
+from spavl.models.trees.pack import PackedTree
+from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
 from spavl.preferences.table import pair_weights
 from spavl.progress import OnProgress
 
+TreeView = PictureView | Literal["mismatched"]
+"""A tree beside a dataset's own: its pictures shown otherwise, or with answers that belong to other prompts."""
 PACKED = 64
 """Packed trees kept between calls; a training packs each when its step comes."""
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """One forward pass: P pairs whose answers are among the A answers of `batch`."""
-
-    batch: TreeBatch
-    """The packed sequences."""
-    pairs: tuple[int, ...]
-    """Numbers of the pairs."""
-    chosen: Int[Tensor, " P"]
-    """Index among the batch's answers of each pair's chosen answer."""
-    rejected: Int[Tensor, " P"]
-    """Index of each pair's rejected answer."""
-    corrupted: Int[Tensor, " P"] | None
-    """Index of each pair's chosen answer with the corrupted picture, where the loss asks for it."""
-    reference: Float[Tensor, " A"] | None
-    """Cached reference log-probability of every answer, where it is not computed live."""
-    pair_weights: Float[Tensor, " P"]
-    """Weight of each pair's loss."""
-    weight: float
-    """1, or 0 for a padding batch, which only keeps a rank in step with the others."""
-    of: int
-    """Pairs of the whole step: what the summed loss is divided by."""
-
-    def to(self, device: torch.device) -> MicroBatch:
-        """The same micro-batch on a device.
-
-        Args:
-            device: where the model is.
-        """
-        moved: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, (Tensor, TreeBatch))
-        }
-        return replace(self, **moved)
 
 
 @final
@@ -72,8 +44,10 @@ class PairDataset:
         packing: how sequences are packed, unless `batch` is told otherwise.
         blind: show every picture as one grey.
         corruption: also show each chosen answer with pictures that are corrupted like this.
+        answers: what of the pairs the loss reads; with `unpaired` every prompt is also shown with answers to another.
         limit: longest conversation with an answer in tokens; answers are cut there.
         memory: bytes of prepared pictures kept between batches.
+        identity: of the model, by which the process keeps packed trees; empty: only this dataset does.
     """
 
     def __init__(
@@ -84,14 +58,18 @@ class PairDataset:
         packing: Packing,
         blind: bool = False,
         corruption: PictureView | None = None,
+        answers: AnswersRead = "pairs",
         limit: int | None = None,
         memory: int = 1 << 30,
+        identity: str = "",
     ) -> None:
+        self.identity = identity
         self.pairs = pairs
         self.family = family
         self.packing = packing
         self.limit = limit
         self.corruption = corruption
+        self.answers = answers
         self._view: PictureView = "blank" if blind else "true"
         self._views: tuple[PictureView | None, ...] = (None,) if corruption is None else (None, corruption)
         self.pixel_cache = PixelCache(family, memory, load_in_view)
@@ -99,14 +77,42 @@ class PairDataset:
         """Weight of each pair's loss."""
         self.lengths = np.zeros(0, dtype=LENGTHS)
         """Tokens of each pair's parts, from `measure` or `use_lengths`."""
+        self.longest = limit
+        """Where an answer to another prompt is cut, in tokens with all before it; None: nowhere."""
         self._packed = lru_cache(maxsize=PACKED)(self._pack)
 
-    def tree(self, numbers: PairGroup, view: PictureView | None = None) -> PackedTree:
+    @cached_property
+    def mismatched(self) -> Int[np.ndarray, " P"]:
+        """For each pair the number of the one whose answers stand for any answers to its prompt."""
+        return mismatched_pairs(self.pairs)
+
+    def texts(self, number: int) -> tuple[str, str]:
+        """The answers of a pair that the loss reads, the chosen one and the rejected one; empty: none.
+
+        Args:
+            number: the pair.
+        """
+        pair = self.pairs[number]
+        return pair.chosen, "" if self.answers == "chosen" else pair.rejected
+
+    def totals(self, numbers: Iterable[int]) -> StepTotals:
+        """Answers and tokens of the pairs of a step.
+
+        Args:
+            numbers: the pairs, which were measured.
+        """
+        lengths = self.lengths[list(numbers)]
+        chosen, rejected = lengths["chosen"], lengths["rejected"]
+        answers = int((chosen > 0).sum() + (rejected > 0).sum())
+        return StepTotals(len(lengths), answers, int(chosen.sum()))
+
+    def tree(self, numbers: PairGroup, view: TreeView | None = None) -> PackedTree:
         """The packed tree of some pairs with equal contexts.
 
         Args:
             numbers: the pairs.
-            view: another view of the pictures than the dataset's; such a tree holds only the chosen answers.
+            view: another view of the pictures than the dataset's, in a tree of the chosen answers alone; or answers to
+                other prompts.
         """
         return self._packed(numbers, view)
 
@@ -117,7 +123,7 @@ class PairDataset:
             trees: whole trees.
             on_progress: called with (trees done, trees in all).
         """
-        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress))
+        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress, identity=self.identity))
 
     def use_lengths(self, lengths: np.ndarray) -> None:
         """Take lengths that were measured before.
@@ -126,6 +132,8 @@ class PairDataset:
             lengths: of every pair, before answers are cut.
         """
         self.lengths = lengths if self.limit is None else cut_lengths(lengths, self.limit)
+        if self.answers == "chosen":
+            self.lengths = without_rejected(self.lengths)
 
     def size(self, numbers: PairGroup) -> int:
         """Tokens of a tree, corrupted pictures included; equal answers are counted twice.
@@ -136,6 +144,19 @@ class PairDataset:
         if self.packing == "separate":
             return self.size_apart(numbers)
         return tree_size(self.lengths[list(numbers)], corrupted=self.corruption is not None)
+
+    def size_mismatched(self, numbers: PairGroup) -> int:
+        """Tokens of the same prompts with answers to other prompts, in a tree of their own; 0 where there are none.
+
+        Args:
+            numbers: a tree that was measured, or a part of one.
+        """
+        if self.answers != "unpaired":
+            return 0
+        lengths, others = self.lengths[list(numbers)].copy(), self.lengths[self.mismatched[list(numbers)]]
+        for name in ("chosen", "rejected"):
+            lengths[name] = others[name]
+        return (separate_size if self.packing == "separate" else tree_size)(lengths, corrupted=False)
 
     def size_apart(self, numbers: PairGroup) -> int:
         """Tokens of the same answers, each in a sequence of its own.
@@ -152,20 +173,31 @@ class PairDataset:
             number: the pair.
         """
         packed = self.tree((number,))
-        chosen, rejected = (
-            packed.ids[packed.answers[index].start : packed.answers[index].stop] for index in packed.rows[0][1]
-        )
-        return bool(np.array_equal(chosen, rejected))
+        answers = [packed.ids[packed.answers[index].start : packed.answers[index].stop] for index in packed.rows[0][1]]
+        return len(answers) == 2 and bool(np.array_equal(answers[0], answers[1]))
 
     def keys(self, number: int) -> tuple[str, ...]:
-        """Keys of a pair's answers: chosen, rejected, and chosen with corrupted pictures where there are such.
+        """Keys of a pair's answers: chosen, rejected, and those of its other trees; empty where there is no answer.
+
+        The others are the chosen answer with corrupted pictures, or both answers of another pair.
 
         Args:
             number: the pair.
         """
         pair = self.pairs[number]
-        shown = [answer_key(pair, text, self._view) for text in (pair.chosen, pair.rejected)]
-        return (*shown, answer_key(pair, pair.chosen, self.corruption)) if self.corruption else tuple(shown)
+        shown = [self._key(pair, text, None) for text in self.texts(number)]
+        if self.corruption:
+            shown.append(self._key(pair, pair.chosen, self.corruption))
+        if self.answers == "unpaired":
+            others = self.texts(int(self.mismatched[number]))
+            shown += [self._key(pair, text, "mismatched") for text in others]
+        return tuple(shown)
+
+    def shown_pictures(self) -> Iterator[Picture]:
+        """Every distinct picture in every view in which it is shown, one by one."""
+        distinct = {picture.key: picture for pair in self.pairs for picture in pair.all_pictures}
+        for view in self._views:
+            yield from (in_view(picture, view or self._view) for picture in distinct.values())
 
     def batch(self, trees: Sequence[PairGroup], packing: Packing | None = None) -> tuple[TreeBatch, list[str]]:
         """A batch of trees, and the key of each of its answers; trees with corrupted pictures come last.
@@ -174,9 +206,23 @@ class PairDataset:
             trees: pairs of each tree.
             packing: another packing than the dataset's.
         """
-        packed = [(self.tree(numbers, view), numbers, view) for view in self._views for numbers in trees]
+        return self._batch(trees, self._views, packing or self.packing)
+
+    def mismatched_batch(self, trees: Sequence[PairGroup]) -> tuple[TreeBatch, list[str]]:
+        """A batch of the prompts of some trees with answers to other prompts, and the key of each of its answers.
+
+        Args:
+            trees: pairs of each tree.
+        """
+        return self._batch(trees, ("mismatched",), self.packing)
+
+    def _batch(
+        self, trees: Sequence[PairGroup], views: Sequence[TreeView | None], packing: Packing
+    ) -> tuple[TreeBatch, list[str]]:
+        packed = [(self.tree(numbers, view), numbers, view) for view in views for numbers in trees]
         pixels = self.pixel_cache.pixels(picture for tree, _, _ in packed for picture in tree.pictures)
-        batch = collate([tree for tree, _, _ in packed], self.family, packing or self.packing, pixels=pixels)
+        trees_alone, encoded = [tree for tree, _, _ in packed], self.pixel_cache.features is not None
+        batch = collate(trees_alone, self.family, packing, pixels=pixels, encoded=encoded)
         return batch, [key for one in packed for key in self._keys(*one)]
 
     def collate(
@@ -186,6 +232,7 @@ class PairDataset:
         weight: float,
         of: int,
         reference: Float[np.ndarray, "P K"] | None,
+        totals: StepTotals | None = None,
     ) -> MicroBatch:
         """The micro-batch of some trees.
 
@@ -195,44 +242,82 @@ class PairDataset:
             of: pairs of the whole step.
             reference: log-probabilities of all pairs' K answers under the reference, in the order of `keys`; None where
                 they are computed live.
+            totals: of the whole step; None: it has these pairs alone.
         """
         batch, _ = self.batch(trees)
         numbers = tuple(number for numbers in trees for number in numbers)
-        true = torch.tensor([answers for _, answers in batch.rows[: len(numbers)]])
-        corrupted = [answers[0] for _, answers in batch.rows[len(numbers) :]]
-        sums = None
-        if reference is not None:
-            sums = torch.zeros(batch.answers)
-            places = torch.cat([true, torch.tensor(corrupted)[:, None]], 1) if self.corruption else true
-            sums[places] = torch.from_numpy(reference[list(numbers)])
+        places = self._places(numbers, batch)
+        true, recorded = places[:, :2], None if reference is None else torch.from_numpy(reference[list(numbers)])
+        corrupted = places[:, 2] if self.corruption else None
         return MicroBatch(
             batch=batch,
             pairs=numbers,
             chosen=true[:, 0],
             rejected=true[:, 1],
-            corrupted=torch.tensor(corrupted) if self.corruption else None,
-            reference=sums,
+            corrupted=corrupted,
+            reference=None if recorded is None else spread(recorded[:, : places.shape[1]], places, batch.answers),
             pair_weights=torch.from_numpy(self.pair_weights[list(numbers)]),
             weight=weight,
             of=of,
+            totals=totals or totals_of(batch, true),
+            mismatched=self._mismatched_of(trees, numbers, recorded) if self.answers == "unpaired" else None,
         )
 
-    def _keys(self, tree: PackedTree, numbers: PairGroup, view: PictureView | None) -> list[str]:
+    def _places(self, numbers: Sequence[int], batch: TreeBatch) -> Int[Tensor, "P K"]:
+        """Index in a batch of each pair's answers: chosen, rejected, chosen with corrupted pictures; -1: none."""
+        rows = [self._row_places(number, answers) for number, (_, answers) in zip(numbers, batch.rows, strict=False)]
+        if self.corruption:
+            rows = [[*row, more[0]] for row, (_, more) in zip(rows, batch.rows[len(numbers) :], strict=True)]
+        return torch.tensor(rows)
+
+    def _row_places(self, number: int, answers: Sequence[int]) -> list[int]:
+        """The answers of a row, which has those that are there, in places of chosen and rejected."""
+        left = iter(answers)
+        return [next(left) if text else -1 for text in self.texts(number)]
+
+    def _mismatched_of(
+        self, trees: Sequence[PairGroup], numbers: Sequence[int], recorded: Float[Tensor, "P K"] | None
+    ) -> MismatchedBatch:
+        batch, _ = self.mismatched_batch(trees)
+        others = self.mismatched[list(numbers)].tolist()
+        rows = [self._row_places(other, answers) for other, (_, answers) in zip(others, batch.rows, strict=True)]
+        places = torch.tensor(rows)
+        reference = None if recorded is None else spread(recorded[:, -2:], places, batch.answers)
+        return MismatchedBatch(batch, places[places >= 0], reference)
+
+    def _key(self, pair: Pair, text: str, view: TreeView | None) -> str:
+        """Key of an answer in one of a pair's trees; empty where there is no answer. An answer to another prompt may
+        be cut where it would be too long, so its key names where."""
+        if not text:
+            return ""
+        if view == "mismatched":
+            return f"{answer_key(pair, text, self._view)}@{self.longest}"
+        return answer_key(pair, text, view or self._view)
+
+    def _answers_in(self, number: int, view: TreeView | None) -> list[str]:
+        """The answers that a pair's row has in one of its trees."""
+        if view is None:
+            return [text for text in self.texts(number) if text]
+        if view == "mismatched":
+            return [text for text in self.texts(int(self.mismatched[number])) if text]
+        return [self.pairs[number].chosen]
+
+    def _keys(self, tree: PackedTree, numbers: PairGroup, view: TreeView | None) -> list[str]:
         """Keys of a tree's answers, in the tree's order."""
         keys: dict[int, str] = {}
         for number, (_, answers) in zip(numbers, tree.rows, strict=True):
             pair = self.pairs[number]
-            for answer, text in zip(answers, (pair.chosen, pair.rejected), strict=False):
-                keys[answer] = answer_key(pair, text, view or self._view)
+            for answer, text in zip(answers, self._answers_in(number, view), strict=True):
+                keys[answer] = self._key(pair, text, view)
         return [keys[answer] for answer in sorted(keys)]
 
-    def _pack(self, numbers: PairGroup, view: PictureView | None) -> PackedTree:
-        rows = []
-        for number in numbers:
-            pair = self.pairs[number].with_pictures(lambda picture: in_view(picture, view or self._view))
-            rows.append(pair.row(pair.chosen) if view else pair.row())
-        packed = pack_tree(build_tree(rows), self.family)
-        return packed if self.limit is None else cut_answers(packed, self.limit)
+    def _pack(self, numbers: PairGroup, view: TreeView | None) -> PackedTree:
+        shown: PictureView = self._view if view is None or view == "mismatched" else view
+        rows = [self.pairs[number].row(*self._answers_in(number, view)) for number in numbers]
+        (packed,) = PROCESS.pack([rows], self.family, self.identity)
+        packed = replace(packed, pictures=tuple(in_view(one, shown) for one in packed.pictures))
+        limit = self.longest if view == "mismatched" else self.limit
+        return packed if limit is None else cut_answers(packed, limit)
 
 
 @final
@@ -265,8 +350,11 @@ class StepDataset(torch.utils.data.Dataset[list[MicroBatch]]):  # type: ignore[m
         step = self.schedule[number]
         micro_batches = step.micro_batches[self.rank]
         real = len(micro_batches) - step.padding_batches[self.rank]
+        totals = self.dataset.totals(step.numbers())
         return [
-            self.dataset.collate(trees, weight=float(index < real), of=step.pairs, reference=self.reference)
+            self.dataset.collate(
+                trees, weight=float(index < real), of=step.pairs, reference=self.reference, totals=totals
+            )
             for index, trees in enumerate(micro_batches)
         ]
 

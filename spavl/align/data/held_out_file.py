@@ -21,5 +21,5 @@ def held_out_file(file: str, settings: AlignSettings) -> PairTable:
         RunError: the cache of pairs cannot be written.
     """
     data = settings.data
-    reading = Reading(data.thought, data.form, data.prefer, strict=False)
+    reading = Reading(data.thought, data.form, data.prefer, strict=False, unpaired=settings.reads_unpaired)
     return open_pairs(file, cache=Path(settings.machine.pairs_cache), reading=reading)

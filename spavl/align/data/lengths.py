@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from spavl.align.data.packed_trees import PROCESS
 from spavl.align.data.schedule import PairGroup
 from spavl.models.families import Family
-from spavl.models.trees.pack import PackedTree, build_tree, pack_trees
+from spavl.models.trees.pack import PackedTree
 from spavl.preferences.pairs import Pair
 from spavl.progress import OnProgress
 
@@ -36,7 +37,12 @@ TOGETHER = 256
 
 
 def measure_lengths(
-    pairs: Sequence[Pair], trees: Sequence[PairGroup], family: Family, on_progress: OnProgress | None = None
+    pairs: Sequence[Pair],
+    trees: Sequence[PairGroup],
+    family: Family,
+    on_progress: OnProgress | None = None,
+    *,
+    identity: str = "",
 ) -> np.ndarray:
     """The lengths of pairs, an array [P] of `LENGTHS`; zero for those that are in no tree.
 
@@ -45,17 +51,18 @@ def measure_lengths(
         trees: whole trees.
         family: tokenises them.
         on_progress: called with (trees done, trees in all).
+        identity: of the model, by which a process keeps packed trees; empty: none is kept.
     """
     lengths = np.zeros(len(pairs), dtype=LENGTHS)
     done = 0
     for some in _chunks(trees):
-        rows = [[pairs[number].row() for number in tree] for tree in some]
-        packed = pack_trees([build_tree(of_tree) for of_tree in rows], family)
+        rows = [[pairs[number] for number in tree] for tree in some]
+        packed = PROCESS.pack([[pair.row() for pair in of_tree] for of_tree in rows], family, identity)
         for numbers, own, tree in zip(some, rows, packed, strict=True):
-            for number, row, counted, doubts in zip(
-                numbers, own, _row_lengths(tree), _doubts(tree, family), strict=True
+            for number, pair, counted, doubts in zip(
+                numbers, own, _row_lengths(own, tree), _doubts(tree, family), strict=True
             ):
-                question_hash = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:8])
+                question_hash = int.from_bytes(hashlib.sha256(pair.question.encode()).digest()[:8])
                 lengths[number] = (*counted, len(tree.pictures), question_hash, *doubts)
         done += len(some)
         if on_progress:
@@ -77,12 +84,13 @@ def _chunks(trees: Sequence[PairGroup]) -> Iterator[list[PairGroup]]:
         yield some
 
 
-def _row_lengths(tree: PackedTree) -> Iterator[tuple[int, int, int, int]]:
-    """For each row the tokens of shared prefix, question, chosen and rejected answer."""
-    for _, (chosen, rejected) in tree.rows:
-        first, second = tree.answers[chosen], tree.answers[rejected]
-        question = first.question[1] - first.question[0]
-        yield tree.shared_prefix, question, first.stop - first.start, second.stop - second.start
+def _row_lengths(pairs: Sequence[Pair], tree: PackedTree) -> Iterator[tuple[int, int, int, int]]:
+    """For each pair the tokens of shared prefix, question, chosen and rejected answer; 0 for one that is not there."""
+    for pair, (_, answers) in zip(pairs, tree.rows, strict=True):
+        spans = [tree.answers[index] for index in answers]
+        tokens = [span.stop - span.start for span in spans]
+        chosen, rejected = tokens if not pair.unpaired else (*tokens, 0) if pair.chosen else (0, *tokens)
+        yield tree.shared_prefix, spans[0].question[1] - spans[0].question[0], chosen, rejected
 
 
 def _doubts(tree: PackedTree, family: Family) -> Iterator[tuple[bool, bool]]:
@@ -128,6 +136,17 @@ def cut_lengths(lengths: np.ndarray, limit: int) -> np.ndarray:
     return cut
 
 
+def without_rejected(lengths: np.ndarray) -> np.ndarray:
+    """The lengths [P] of pairs whose rejected answers are not read, of the array's own kind.
+
+    Args:
+        lengths: from `measure_lengths`.
+    """
+    alone = lengths.copy()
+    alone["rejected"] = 0
+    return alone
+
+
 def tree_size(lengths: np.ndarray, *, corrupted: bool) -> int:
     """Tokens of a tree; equal answers are counted twice.
 
@@ -142,11 +161,12 @@ def tree_size(lengths: np.ndarray, *, corrupted: bool) -> int:
 
 
 def separate_size(lengths: np.ndarray, *, corrupted: bool) -> int:
-    """Tokens of the same answers, each in a sequence of its own.
+    """Tokens of the same answers, each in a sequence of its own; one that is not there has none.
 
     Args:
         lengths: of the pairs.
         corrupted: count every chosen answer a second time, with corrupted pictures.
     """
-    prompts, chosen = int(prompt_tokens(lengths).sum()), int(lengths["chosen"].sum())
-    return 2 * prompts + chosen + int(lengths["rejected"].sum()) + (prompts + chosen) * corrupted
+    prompts = prompt_tokens(lengths)
+    tokens = [int((prompts + lengths[name])[lengths[name] > 0].sum()) for name in ("chosen", "rejected")]
+    return sum(tokens) + tokens[0] * corrupted

@@ -31,6 +31,12 @@ class ScheduledStep:
     epoch: float
     """Epochs seen after this step."""
 
+    def numbers(self) -> Iterator[int]:
+        """The pairs of the step, on all devices, each once."""
+        for own, padding in zip(self.micro_batches, self.padding_batches, strict=True):
+            for trees in own[: len(own) - padding]:
+                yield from (number for tree in trees for number in tree)
+
 
 def group_equal(keys: Sequence[object]) -> list[PairGroup]:
     """Numbers with equal keys in one group, groups in the order of their first number.

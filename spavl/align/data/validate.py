@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from spavl.config.loss import AnswersRead
 from spavl.errors import DataError
 from spavl.models.families import ControlTokens
 from spavl.pictures import Picture
@@ -20,13 +21,14 @@ from spavl.preferences.picture_values import GONE, OUTSIDE
 from spavl.preferences.table import remembered, short_digests, table_of
 
 RowIssue = Literal[
-    "malformed row", "missing picture", "unreadable picture", "refused picture", "several pictures",
+    "malformed row", "single answer", "missing picture", "unreadable picture", "refused picture", "several pictures",
     "no picture to corrupt", "turns out of order", "empty question", "empty answer", "equal answers", "control token",
     "too long", "repeated pair", "contradictory pair",
 ]  # fmt: skip
 """Why a pair cannot be trained on."""
 ROW_ISSUES: Mapping[RowIssue, str] = {
     "malformed row": "mend these rows of the file, or drop them",
+    "single answer": "train on it with align.loss.kind=kto (sft takes those that are wanted), or give both answers",
     "missing picture": "give the picture's bytes in the column, or a path next to the file",
     "unreadable picture": "replace the picture; it is truncated, too large, or no picture at all",
     "refused picture": "crop the picture, or drop the pair; {family}'s processor refuses its size or its proportions",
@@ -90,6 +92,8 @@ class PairRules:
     """Whether it must have one, for the loss corrupts it."""
     accepts: Callable[[tuple[int, int]], bool] = lambda size: True
     """Whether the model's processor takes a picture of this width and height."""
+    answers: AnswersRead = "pairs"
+    """What of the pairs the loss reads."""
 
 
 def find_issues(pairs: Sequence[Pair], rules: PairRules) -> dict[int, RowIssue]:
@@ -140,12 +144,19 @@ def _issue_of_texts(pair: Pair, rules: PairRules) -> RowIssue | None:
         return "turns out of order"
     if not pair.question.strip():
         return "empty question"
-    if not (pair.chosen.strip() and pair.rejected.strip()):
-        return "empty answer"
-    if pair.chosen.strip() == pair.rejected.strip():
-        return "equal answers"
+    if issue := _issue_of_answers(pair, rules):
+        return issue
     texts = (pair.system, *(turn.text for turn in pair.earlier), pair.question, pair.chosen, pair.rejected)
     return "control token" if any(map(rules.control.in_text, texts)) else None
+
+
+def _issue_of_answers(pair: Pair, rules: PairRules) -> RowIssue | None:
+    if pair.unpaired:
+        can_be_read = rules.answers == "unpaired" or (rules.answers == "chosen" and bool(pair.chosen))
+        return None if can_be_read else "single answer"
+    if not (pair.chosen.strip() and pair.rejected.strip()):
+        return "empty answer"
+    return "equal answers" if pair.chosen.strip() == pair.rejected.strip() else None
 
 
 def _unusable_pictures(pairs: Sequence[Pair], rules: PairRules) -> dict[str, RowIssue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 from typing import Literal
 
 from PIL import Image
@@ -51,6 +52,31 @@ def load_in_view(picture: Picture) -> Image.Image:
         return grey_picture(picture.size())
     image = picture.load()
     return random_crop(image, picture.key) if view == "crop" else image
+
+
+def swap_pictures(pairs: Sequence[Pair], seed: int) -> list[Pair]:
+    """Every pair with pictures of random other pairs in place of its own, where there are others.
+
+    Args:
+        pairs: the pairs.
+        seed: seeds which pictures.
+    """
+    generator = random.Random(f"{seed}/swapped")
+    pictures = [picture for pair in pairs for picture in pair.all_pictures]
+    every = {picture.key for picture in pictures}
+
+    def swapped(pair: Pair) -> Pair:
+        own = {picture.key for picture in pair.all_pictures}
+
+        def other(_: Picture) -> Picture:
+            found = generator.choice(pictures)
+            while found.key in own and own != every:
+                found = generator.choice(pictures)
+            return found
+
+        return pair.with_pictures(other)
+
+    return [swapped(pair) for pair in pairs]
 
 
 def random_crop(image: Image.Image, seed: str) -> Image.Image:

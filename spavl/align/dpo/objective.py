@@ -1,8 +1,8 @@
-"""The loss of direct preference optimisation on a micro-batch, as the settings put it together, and its metrics."""
+"""The loss over pairs on a micro-batch, as the settings put it together: forward passes, reference, baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
@@ -11,22 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spavl.align import losses
-from spavl.align.data.batches import MicroBatch
-from spavl.align.losses import LogRatios
+from spavl.align.data.micro_batch import MicroBatch, MismatchedBatch
+from spavl.align.dpo.formulas import UnpairedFormula, formula_of
 from spavl.align.policy.policy import Policy
 from spavl.align.training.trainer import LossOutput
-from spavl.config.align import LossSettings
+from spavl.config.loss import LossSettings
+from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.score import Scores, answer_logprobs, image_features
-
-METRICS = ("margin", "accuracy", "reward_chosen", "reward_rejected", "drift", "nll_chosen")
-"""Columns of `LossOutput.metrics`: beta times the difference of log-ratios; how often it is above zero; beta times the
-log-ratio of either answer; mean absolute log-ratio per token, a distance from the reference on the data; negative
-log-likelihood of the chosen answer per token."""
 
 
 @final
 class PreferenceObjective:
-    """DPO or IPO over pairs, against recorded reference log-probabilities or the policy's own reference.
+    """A loss over pairs, against recorded reference log-probabilities, the policy's own reference, or none.
 
     Args:
         policy: the model in training.
@@ -34,34 +30,50 @@ class PreferenceObjective:
         precision: makes a context of the arithmetic that the model computes in.
     """
 
-    metrics: tuple[str, ...] = METRICS
-    """Names of the metrics."""
-
     def __init__(
         self, policy: Policy, settings: LossSettings, precision: Callable[[], AbstractContextManager[Any]] = nullcontext
     ) -> None:
         self.policy = policy
         self.settings = settings
         self.precision = precision
+        self._formula = formula_of(settings)
         trained_vision = policy.counts["vision"].trained + policy.counts["projector"].trained
         self._shares_image_features = trained_vision == 0
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics."""
+        return self._formula.metrics
+
+    def begin_step(self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[Tensor], Tensor]) -> None:
+        """Find KTO's baseline of a step: the mean log-ratio of its prompts' answers to other prompts. Else nothing.
+
+        The same however the step is cut into forward passes and shared by devices, which all take part.
+
+        Args:
+            model: the policy's model, wrapped for the devices or not.
+            micro_batches: this device's passes of the step.
+            add_up: adds a tensor [N] up over all devices.
+        """
+        if not isinstance(self._formula, UnpairedFormula):
+            return
+        found = torch.zeros(2, device=self.policy.model.device)
+        for micro_batch in micro_batches:
+            assert micro_batch.mismatched is not None, "the dataset makes them for this loss"
+            ratios = self._mismatched_ratios(model, micro_batch.mismatched.to(found.device))
+            found += micro_batch.weight * torch.stack([ratios.sum(), ratios.new_tensor(len(ratios))]).float()
+        self._formula.baseline = losses.kto_baseline(*add_up(found))
+
     def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:
-        """Loss of every pair, with a forward pass of the policy and, unless it is recorded, one of the reference.
+        """Loss of every pair, by a forward pass of the policy, and one of the reference where the loss has a live one.
 
         Args:
             model: the policy's model, wrapped for the devices (DDP, FSDP) or not.
             micro_batch: the pairs, on the model's device.
         """
-        family, features = self.policy.family, None
-        if micro_batch.reference is None and self._shares_image_features:
-            with torch.no_grad(), self.precision():
-                features = image_features(self.policy.model, micro_batch.batch, family)
-        reference = micro_batch.reference
-        if reference is None:
-            reference = self.reference(micro_batch, features).sums
+        reference, features = self._reference_of(micro_batch.batch, micro_batch.reference)
         with self.precision():
-            scores = answer_logprobs(model, micro_batch.batch, family, features=features)
+            scores = answer_logprobs(model, micro_batch.batch, self.policy.family, features=features)
         return self.loss(scores, reference, micro_batch)
 
     def reference(self, micro_batch: MicroBatch, features: Any = None) -> Scores:
@@ -71,42 +83,38 @@ class PreferenceObjective:
             micro_batch: the pairs, on the model's device.
             features: image features (`image_features`) that policy and reference share; None: encode the pictures.
         """
-        with self.policy.reference(), self.precision():
-            return answer_logprobs(self.policy.model, micro_batch.batch, self.policy.family, features=features)
+        return self._reference(micro_batch.batch, features)
 
-    def loss(self, scores: Scores, reference: Float[Tensor, " A"], micro_batch: MicroBatch) -> LossOutput:
-        """Loss of every pair from the log-probabilities of all A answers.
+    def loss(self, scores: Scores, reference: Float[Tensor, " A"] | None, micro_batch: MicroBatch) -> LossOutput:
+        """Loss of every pair, from log-probabilities of all answers.
 
         Args:
-            scores: the policy's log-probabilities.
-            reference: the reference's, summed over each answer.
-            micro_batch: which of the answers are chosen, rejected, or chosen under a corrupted picture.
+            scores: of the policy.
+            reference: of the reference; None where the loss has none.
+            micro_batch: the pairs.
         """
-        ratio = scores.sums - reference
-        ratios = LogRatios(ratio[micro_batch.chosen], ratio[micro_batch.rejected])
-        tokens = scores.lengths
-        per_token = ratios.per_token(tokens[micro_batch.chosen], tokens[micro_batch.rejected])
-        nll = losses.sft_anchor(scores.sums[micro_batch.chosen], tokens[micro_batch.chosen])
-        loss = self._preference(ratios, per_token)
-        if self.settings.sft_anchor:
-            loss = loss + self.settings.sft_anchor * nll
-        if self.settings.image_anchor:
-            loss = loss + self.settings.image_anchor * losses.image_anchor(ratios.chosen, beta=self.settings.beta)
-        if micro_batch.corrupted is not None:
-            corrupted = ratio[micro_batch.corrupted]
-            conditional = losses.image_conditional(ratios.chosen, corrupted, beta=self.settings.beta)
-            loss = loss + self.settings.image_conditional * conditional
-        return LossOutput(loss, self._metrics(ratios, per_token, nll))
+        return self._formula(scores, reference, micro_batch)
 
-    def _preference(self, ratios: LogRatios, per_token: LogRatios) -> Tensor:
-        settings = self.settings
-        if settings.kind == "ipo":
-            return losses.ipo(per_token, tau=settings.beta)
-        scaled = per_token if settings.length_normalised else ratios
-        return losses.dpo_sigmoid(scaled, beta=settings.beta, label_smoothing=settings.label_smoothing)
+    def _reference(self, batch: TreeBatch, features: Any) -> Scores:
+        with self.policy.reference(), self.precision():
+            return answer_logprobs(self.policy.model, batch, self.policy.family, features=features)
 
-    def _metrics(self, ratios: LogRatios, per_token: LogRatios, nll: Tensor) -> Tensor:
-        margin = self.settings.beta * (ratios.chosen - ratios.rejected)
-        drift = (per_token.chosen.abs() + per_token.rejected.abs()) / 2
-        rewards = (self.settings.beta * ratios.chosen, self.settings.beta * ratios.rejected)
-        return torch.stack([margin, (margin > 0).float(), *rewards, drift, nll], dim=1).detach()
+    def _reference_of(
+        self, batch: TreeBatch, recorded: Float[Tensor, " A"] | None
+    ) -> tuple[Float[Tensor, " A"] | None, Any]:
+        """Log-probabilities under the reference, where the loss has one, and image features that the policy shares."""
+        if recorded is not None or not self.settings.has_reference:
+            return recorded, None
+        features = None
+        if self._shares_image_features:
+            with torch.no_grad(), self.precision():
+                features = image_features(self.policy.model, batch, self.policy.family)
+        return self._reference(batch, features).sums, features
+
+    def _mismatched_ratios(self, model: Any, mismatched: MismatchedBatch) -> Float[Tensor, " M"]:
+        """Log-ratios of answers to other prompts, without gradients."""
+        reference, features = self._reference_of(mismatched.batch, mismatched.reference)
+        assert reference is not None, "the loss has one"
+        with torch.no_grad(), self.precision():
+            sums = answer_logprobs(model, mismatched.batch, self.policy.family, features=features).sums
+        return (sums - reference)[mismatched.answers]

@@ -1,4 +1,4 @@
-"""Pairs → an aligned checkpoint, by DPO.
+"""Pairs → an aligned checkpoint, by DPO or another loss over pairs (`align.loss.kind`).
 
 out/checkpoint       the whole model, opened by plain `from_pretrained`
 out/adapter          the same as a peft adapter, where everything trained is in one
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spavl.align.diagnostics.margins import PolicyMargins
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.preflight.prepare import PreparedTraining
 from spavl.align.training.record import TrainingRecord
@@ -60,22 +61,36 @@ def train_dpo(
     record = record or TrainingRecord.of(pairs, settings)
     if finished := finished_result(out, record, "step"):
         return finished
-    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=True, replace=replace)
+    reference = settings.loss.has_reference
+    run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=reference, replace=replace)
     run.begin()
     run.write_preflight()
     in_loop, held_out = run.in_loop_validation(validation), run.held_out()
     objective = PreferenceObjective(run.prepared.policy, settings.loss, run.prepared.context.precision)
+    device = run.prepared.context.device
+    diagnostics = run.diagnostics(PolicyMargins(objective, settings.diagnostics.first_tokens, device))
     with run.progress.bar(settings.method) as on_progress:
-        trainer = run.pair_trainer(objective, on_progress, held_out=held_out, in_loop=in_loop)
+        trainer = run.pair_trainer(
+            objective, on_progress, held_out=held_out, in_loop=in_loop, diagnostics=diagnostics
+        )
         _refuse_sharded_reference(trainer, run.prepared)
         trainer.train(resume_from_checkpoint=run.last_checkpoint())
     trainer.save_model(str(run.state / "final"))
     result, weights = run.select(trainer.state.global_step, in_loop=in_loop, held_out=held_out)
     if run.main:
         result = run.export(result, weights)
-        run.finish(result, "dpo", reference="live" if run.prepared.reference is None else "cached")
+        found = diagnostics.note(result.chosen) if diagnostics else {}
+        reference = _reference_in(run.prepared, settings)
+        run.finish(result, "dpo", loss=settings.loss.deciding, reference=reference, **found)
     run.wait()
     return result
+
+
+def _reference_in(prepared: PreparedTraining, settings: AlignSettings) -> str:
+    """Where the reference's log-probabilities came from."""
+    if not settings.loss.has_reference:
+        return "none"
+    return "live" if prepared.reference is None else "cached"
 
 
 def _refuse_sharded_reference(trainer: PairTrainer, prepared: PreparedTraining) -> None:

@@ -190,3 +190,24 @@ def _write(folder: Path, fill: Callable[[Path], None]) -> Path:
         if shown:
             transformers_logging.enable_progress_bar()
     return folder
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole (Trainer writes its state file last); None: there is none.
+
+    Args:
+        folder: where Trainer keeps its checkpoints.
+    """
+    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
+        if (path / TRAINED).is_file() and _is_json(path / "trainer_state.json"):
+            return path
+    return None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import final
@@ -35,6 +36,11 @@ class PPOLog:
         self._metrics = out / "metrics.jsonl"
         self._accelerator = accelerator
         self._rows: list[dict[str, float]] = []
+
+    @property
+    def rows(self) -> Sequence[dict[str, float]]:
+        """Metrics of all rounds so far."""
+        return self._rows
 
     def resume(self, trainer: PPOTrainer) -> None:
         """Put the last checkpoint into a trainer; does nothing where there is none.

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from spavl.align.diagnostics.on_policy import RoundDiagnostics
 from spavl.align.ppo.log import PPOLog
 from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
@@ -79,14 +80,17 @@ def train_ppo(
     trainer = _trainer(run, reward, accelerator, rounds)
     run.begin()
     log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
+    signs = RoundDiagnostics(out.name, settings.diagnostics, log=run.progress.log)
     log.resume(trainer)
     with run.progress.bar(settings.method) as on_progress:
-        _run_rounds(trainer, rounds, log, in_loop, on_progress)
+        _run_rounds(trainer, rounds, log, in_loop, signs, on_progress)
     log.save_final(trainer)
     result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
         result = run.export(result, weights)
-        run.finish(result, "ppo", reward_model=read_card(reward))
+        validated = [one for one in in_loop.results if one.step <= result.chosen] if in_loop else []
+        found = signs.note(log.rows[: result.chosen], validated)
+        run.finish(result, "ppo", reward_model=read_card(reward), **found)
     for tracker in accelerator.trackers:  # `end_training` would end the processes' group too
         tracker.finish()
     run.wait()
@@ -172,6 +176,7 @@ def _run_rounds(
     rounds: Sequence[Sequence[RolloutPrompt]],
     log: PPOLog,
     in_loop: InLoopValidation | None,
+    signs: RoundDiagnostics,
     on_progress: OnProgress,
 ) -> None:
     """Run all rounds that are not done yet."""
@@ -182,6 +187,7 @@ def _run_rounds(
         log.log_round(number, trainer.run_round(rounds[number - 1]))
         if in_loop:
             in_loop.run_if_due(number, last)
+        signs.look(log.rows, in_loop.results if in_loop else ())
         if saving.every and number % saving.every == 0 and number < last:
             log.save_checkpoint(trainer, saving.keep)
         on_progress(number, last)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -117,7 +118,15 @@ class PPOTrainer:
         clock.append(time.perf_counter())
         self.state.rounds += 1
         gap = _generation_gap(rollouts, experience)
+        metrics["commonest"] = self._commonest(rollouts)
         return {**metrics, **_mean_metrics(steps), **_seconds(clock), "drawn_gap": gap}
+
+    def _commonest(self, rollouts: Sequence[Rollout]) -> float:
+        """Share of the round's answers that are the commonest one of their device, word for word."""
+        most = Counter(one.answer_tokens for one in rollouts).most_common(1)[0][1]
+        own = torch.tensor([most, len(rollouts)], device=self.accelerator.device)
+        same, count = self.sum_over_devices(own).tolist()
+        return float(same / count)
 
     def generate(self, prompts: Sequence[RolloutPrompt]) -> list[Rollout]:
         """This device's share of the round's answers, which are the same however many devices there are.

@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +19,23 @@ from accelerate import PartialState
 from jaxtyping import Float
 
 from spavl.align.data.batches import PairDataset
+from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.lengths import prompt_tokens
 from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
 from spavl.align.preflight.estimate import Estimate, free_memory, largest_pass, tokens_of
+from spavl.align.preflight.features import (
+    TowerContext,
+    features_as_asked,
+    plan_features,
+    seen_again,
+    share_features,
+)
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
 from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
+from spavl.align.preflight.probes import probe_key
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
@@ -34,6 +43,7 @@ from spavl.config.models import LocalSpec
 from spavl.errors import SettingsError
 from spavl.models.backends.device import choose_device, choose_dtype
 from spavl.models.identity import Checkpoint, find_checkpoint, local_identity
+from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.score import answer_logprobs
 from spavl.preferences.pairs import Pair
 from spavl.progress import NoProgress, Progress
@@ -54,6 +64,10 @@ class DeviceContext:
     """Number of this process, from 0."""
     ranks: int = 1
     """Processes that train together."""
+
+    def of_tower(self) -> TowerContext:
+        """The same for a vision tower alone."""
+        return TowerContext(self.device, self.dtype, self.precision, self.rank, self.ranks)
 
     def precision(self) -> AbstractContextManager[Any]:
         """Context of arithmetic in `dtype` (autocast for bfloat16); trained weights stay in float32.
@@ -90,6 +104,8 @@ class PreparedTraining:
     """Hash of the model before training."""
     forward: ForwardCost
     """What a forward pass keeps, measured."""
+    features: FeatureCache | None = None
+    """What the frozen vision tower gives for every picture; None: it runs in every pass."""
 
 
 def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, *, reference: bool) -> PreparedTraining:
@@ -126,8 +142,9 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     with progress.bar("pairs") as on_progress:
         dataset, trees, findings = usable_pairs(pairs, settings, policy, identity, on_progress)
     checks = PreflightChecks(
-        policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
-    )
+        policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings,
+        key=probe_key(identity, settings, str(context.device)),
+    )  # fmt: skip
     dataset.packing = checks.run(trees)
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
@@ -136,14 +153,30 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     estimate = estimate_training(
         policy, dataset, schedule, settings, context, forward=forward, seconds=seconds, live=reference and not cached
     )
+    features, of_features = plan_features(settings, policy, dataset, context.of_tower())
+    checks.findings += of_features
     report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
+    if features:
+        share_features(features, policy, dataset, context.of_tower(), progress)
+        policy = replace(policy, features=features_as_asked(features, policy, context.of_tower()))
     sums = (
         cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached
         else None
     )
-    return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward)
+    return PreparedTraining(
+        policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward, features
+    )
+
+
+def _of_reference(settings: AlignSettings) -> list[Finding]:
+    """What is good to know of a loss that compares with nothing before training."""
+    if settings.method != "dpo" or settings.loss.has_reference:
+        return []
+    mode = settings.reference.mode
+    unread = "" if mode == "auto" else f", and align.reference.mode={mode} is not read"
+    return [Finding("note", f"`{settings.loss.kind}` has no reference: none is computed, kept or cached{unread}")]
 
 
 def refuse_long_prompts(prepared: PreparedTraining, settings: AlignSettings) -> None:
@@ -215,13 +248,11 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
     """Whether the reference is cached: `auto` means where pairs are seen more than once."""
     if settings.reference.mode != "auto":
         return settings.reference.mode == "cached"
-    optimiser = settings.optimiser
-    uses = optimiser.max_steps * settings.batching.pairs / pairs if optimiser.max_steps else optimiser.epochs
-    return uses > 1
+    return seen_again(settings, pairs)
 
 
 def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
-    findings = list(checks.findings)
+    findings = [*checks.findings, *_of_reference(checks.settings)]
     needed = estimate.memory.total / 2**30
     if estimate.free is not None and needed > estimate.free / 2**30:
         findings.append(
@@ -262,9 +293,11 @@ def estimate_training(
         context: device and number of processes.
         forward: what a forward pass keeps, measured.
         seconds: measured time of one token, forward and backward.
-        live: whether a reference is computed in every step, which adds a forward pass.
+        live: whether a reference is computed in every step, which adds a forward pass (a third of a step).
     """
     tokens, free = tokens_of(schedule, dataset.size), free_memory(context.device)
+    mismatched = tokens_of(schedule, dataset.size_mismatched)
+    forwards = 3 * tokens + mismatched + (tokens + mismatched if live else 0)
     largest, accumulates = largest_pass(schedule, dataset.size, context.rank)
     return Estimate(
         steps=len(schedule),
@@ -284,7 +317,7 @@ def estimate_training(
             ),
         ),
         free=None if free is None else free + sum(weight.nbytes for weight in policy.model.parameters()),
-        hours=seconds * tokens / context.ranks / 3600 * (4 / 3 if live else 1),
+        hours=seconds * forwards / 3 / context.ranks / 3600,
     )
 
 
@@ -300,11 +333,15 @@ def reference_scorer(policy: Policy, dataset: PairDataset, context: DeviceContex
     """
 
     def score(trees: Sequence[PairGroup]) -> dict[str, np.ndarray]:
-        batch, keys = dataset.batch(trees)
+        batches = [dataset.batch(trees)]
+        if dataset.answers == "unpaired":
+            batches.append(dataset.mismatched_batch(trees))
+        return {key: answer for batch, keys in batches for key, answer in zip(keys, score_batch(batch), strict=True)}
+
+    def score_batch(batch: TreeBatch) -> list[np.ndarray]:
         with torch.no_grad(), context.precision():
             scores = answer_logprobs(policy.model, batch.to(context.device), policy.family)
-        answers = scores.logprobs.float().cpu().split(scores.lengths.tolist())
-        return {key: answer.numpy() for key, answer in zip(keys, answers, strict=True)}
+        return [answer.numpy() for answer in scores.logprobs.float().cpu().split(scores.lengths.tolist())]
 
     return score
 

@@ -6,7 +6,6 @@ decides which answer is better, the second must be near chance, or the reward ig
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,8 +15,8 @@ from accelerate.utils import reduce
 from jaxtyping import Float
 from torch import Tensor
 
+from spavl.align.data.views import swap_pictures
 from spavl.align.reward.model import TOKEN_BUDGET, ScalarHead
-from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
 
 
@@ -33,31 +32,6 @@ class RewardAccuracy:
     """Share of pairs, each with the picture of a random other pair: near chance where the picture decides."""
     by_class: Mapping[str, tuple[int, float]]
     """Pairs and accuracy (own picture) by class, where classes are known."""
-
-
-def swap_pictures(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """Every pair with pictures of random other pairs in place of its own, where there are others.
-
-    Args:
-        pairs: the pairs.
-        seed: seeds which pictures.
-    """
-    generator = random.Random(f"{seed}/swapped")
-    pictures = [picture for pair in pairs for picture in pair.all_pictures]
-    every = {picture.key for picture in pictures}
-
-    def swapped(pair: Pair) -> Pair:
-        own = {picture.key for picture in pair.all_pictures}
-
-        def other(_: Picture) -> Picture:
-            found = generator.choice(pictures)
-            while found.key in own and own != every:
-                found = generator.choice(pictures)
-            return found
-
-        return pair.with_pictures(other)
-
-    return [swapped(pair) for pair in pairs]
 
 
 def reward_margins(

@@ -6,7 +6,7 @@ share of the pictures are kept out of training, and the accuracy is measured on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from spavl.align import losses
-from spavl.align.data.batches import MicroBatch
+from spavl.align.data.micro_batch import MicroBatch
+from spavl.align.diagnostics.margins import RewardMargins
 from spavl.align.policy.checkpoint import load_trained, save_trained
 from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.accuracy import RewardAccuracy, measure_accuracy
@@ -91,12 +92,12 @@ def train_reward(
     model = run.prepared.policy.model
     model.add_module(HEAD_MODULE, scalar_head.head)
     try:
-        result = _fit(run, scalar_head, held_out)
+        result, diagnosed = _fit(run, scalar_head, held_out)
     finally:
         delattr(model, HEAD_MODULE)
     accuracy = _accuracy(run, scalar_head, classes or {})
     if run.main:
-        _write(run, result, scalar_head.head, accuracy)
+        _write(run, result, scalar_head.head, accuracy, diagnosed)
     run.wait()
     return RewardResult(out, result.steps, accuracy)
 
@@ -127,6 +128,17 @@ class BradleyTerry:
         self.settings = settings
         self.precision = precision
 
+    def begin_step(
+        self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        """Nothing: no loss depends on other pairs.
+
+        Args:
+            model: not read.
+            micro_batches: not read.
+            add_up: not called; it would add a tensor [N] up over all devices.
+        """
+
     def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:
         """Loss of every pair.
 
@@ -152,16 +164,20 @@ def _new_scalar_head(run: TrainingRun, seed: int) -> ScalarHead:
     return ScalarHead(policy.model, None, head, policy.family, run.compute, packing=packing)
 
 
-def _fit(run: TrainingRun, scalar_head: ScalarHead, held_out: HeldOut | None) -> TrainingResult:
-    """Train model and head; they are left as they were after the step that is to be written."""
+def _fit(
+    run: TrainingRun, scalar_head: ScalarHead, held_out: HeldOut | None
+) -> tuple[TrainingResult, dict[str, Any]]:  # fmt: skip
+    """Train model and head, which are left as they were after the step that is to be written; and what diagnostics
+    found of that step."""
     loss = BradleyTerry(scalar_head, run.settings.reward, run.prepared.context.precision)
+    diagnostics = run.diagnostics(RewardMargins(loss))
     with run.progress.bar("reward") as on_progress:
-        trainer = run.pair_trainer(loss, on_progress, held_out=held_out)
+        trainer = run.pair_trainer(loss, on_progress, held_out=held_out, diagnostics=diagnostics)
         trainer.train(resume_from_checkpoint=run.last_checkpoint())
     result, weights = run.select(trainer.state.global_step, held_out=held_out)
     if result.chosen != result.steps:
         load_trained(run.prepared.policy, weights)
-    return result
+    return result, diagnostics.note(result.chosen) if diagnostics else {}
 
 
 def _accuracy(run: TrainingRun, scalar_head: ScalarHead, classes: Mapping[str, str]) -> RewardAccuracy | None:
@@ -182,7 +198,10 @@ def _accuracy_in(folder: Path) -> RewardAccuracy | None:
     return RewardAccuracy(**{**found, "by_class": {name: (n, share) for name, (n, share) in found["by_class"].items()}})
 
 
-def _write(run: TrainingRun, result: TrainingResult, head: nn.Linear, accuracy: RewardAccuracy | None) -> None:
+def _write(
+    run: TrainingRun, result: TrainingResult, head: nn.Linear, accuracy: RewardAccuracy | None,
+    diagnosed: Mapping[str, Any],
+) -> None:  # fmt: skip
     """Write adapter or checkpoint, the head, and `reward.json`."""
     prepared, settings = run.prepared, run.settings
     trained = prepared.policy.trained()
@@ -201,4 +220,4 @@ def _write(run: TrainingRun, result: TrainingResult, head: nn.Linear, accuracy: 
         "left_out": run.left_out(),
     }
     save_head(run.out, head.weight, card)
-    run.finish(result, "reward")
+    run.finish(result, "reward", **diagnosed)

@@ -37,7 +37,7 @@ STATE = "state"
 """Folder of what a stopped training resumes from."""
 STATE_WEIGHTS = ("final", "panel", "best")
 """Folders of weights in it, beside `checkpoint-…`."""
-NOT_DECIDING = {"machine", "saving", "validation", "reference", "model", "revision"}
+NOT_DECIDING = {"machine", "saving", "validation", "diagnostics", "reference", "features", "model", "revision"}
 """Sections of the settings that do not change the weights of a step; the model counts by its identity."""
 OF_OTHER_METHODS = {"dpo": {"reward", "ppo"}, "reward": {"loss", "ppo"}, "ppo": {"loss", "reward"}}
 """Sections that a method does not read; PPO's reward model counts by its identity."""
@@ -70,29 +70,34 @@ class TrainingRecord:
 
     @classmethod
     def of(
-        cls, pairs: Sequence[Pair], settings: AlignSettings, *, items: str | None = None, **more: Any
-    ) -> TrainingRecord:
-        """The record of a training before it begins; the model's weights are read once for their hash.
+        cls, pairs: Sequence[Pair], settings: AlignSettings, *, items: str | None = None,
+        identity: str | None = None, **more: Any,
+    ) -> TrainingRecord:  # fmt: skip
+        """The record of a training before it begins.
 
         Args:
             pairs: all pairs as read, in their order.
             settings: the training's settings.
             items: hash of the items of in-loop validation.
+            identity: of the model before training, where `model_identity` gave it already.
             more: what else decides, by name: the reward model of PPO.
 
         Raises:
             ModelError: there is no such model.
             DataError: the file of held-out pairs cannot be read.
         """
-        spec = LocalSpec(name="base", path=settings.model, revision=settings.revision, dtype="float32", device="cpu")
         deciding = settings.model_dump(mode="json", exclude=NOT_DECIDING | OF_OTHER_METHODS[settings.method])
+        if settings.method == "dpo":
+            deciding["loss"] = settings.loss.deciding
+        if settings.method == "reward":
+            del deciding["reward"]["pairs"]  # of PPO; a reward model's own pairs count by their content
         dtype = choose_dtype(settings.machine.dtype, choose_device(settings.machine.device))
         weights = {
             **deciding,
             "held_out": None if settings.validation.held_out_pairs else settings.held_out,
             "dtype": "bfloat16" if dtype == "bfloat16" else "float32",
             "pairs": pairs_fingerprint(pairs),
-            "model": identity_of(spec),
+            "model": identity or model_identity(settings),
             **more,
         }
         return cls(weights, _choice(settings, items))
@@ -110,6 +115,20 @@ class TrainingRecord:
         """
         lines = changes(self.weights, other.weights) + changes(self.choice, other.choice, "validation")
         return [SPOKEN.get(line.partition(":")[0], line) for line in lines]
+
+
+def model_identity(settings: AlignSettings) -> str:
+    """Hash of a model before training, as records have it; its weights are read.
+
+    Args:
+        settings: of the training.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    return identity_of(
+        LocalSpec(name="base", path=settings.model, revision=settings.revision, dtype="float32", device="cpu")
+    )
 
 
 def _choice(settings: AlignSettings, items: str | None) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from typing_extensions import override
 
 from spavl.progress import OnProgress
 
+LOGGED = ("loss", "held_out_loss", "margin_own")
+"""A line is written of logs that hold one of these: of steps, of held-out pairs, and of diagnostics."""
+
 
 @final
 class Reporter(TrainerCallback):  # type: ignore[misc]
@@ -36,7 +39,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
     @override
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         """Write the metrics since the last line."""
-        if state.is_world_process_zero and ("loss" in logs or "held_out_loss" in logs):
+        if state.is_world_process_zero and any(name in logs for name in LOGGED):
             row = {"step": state.global_step, **{name: value for name, value in logs.items() if name != "epoch"}}
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")

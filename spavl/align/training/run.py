@@ -24,7 +24,10 @@ import torch
 from accelerate import PartialState
 
 from spavl.align.data.batches import PairDataset, StepDataset
-from spavl.align.policy.checkpoint import export
+from spavl.align.diagnostics.callback import Diagnostics
+from spavl.align.diagnostics.margins import ReadsMargins
+from spavl.align.diagnostics.sample import draw_sample
+from spavl.align.policy.checkpoint import export, last_checkpoint
 from spavl.align.policy.model_card import model_card
 from spavl.align.preflight.launcher import find_sharding
 from spavl.align.preflight.prepare import PreparedTraining, prepare
@@ -43,7 +46,6 @@ from spavl.align.training.trainer import (
     PairTrainer,
     checkpoint_activations,
     keep_precision_inside,
-    last_checkpoint,
     require_trackers,
     training_arguments,
 )
@@ -201,6 +203,7 @@ class TrainingRun:
         *,
         held_out: HeldOut | None = None,
         in_loop: InLoopValidation | None = None,
+        diagnostics: Diagnostics | None = None,
     ) -> PairTrainer:
         """A trainer of the policy on the scheduled pairs, which logs to `out/metrics.jsonl`.
 
@@ -209,6 +212,7 @@ class TrainingRun:
             on_progress: called after every step with the steps done and the steps of the whole training.
             held_out: measures on held-out pairs, and may stop the training early.
             in_loop: validates on benchmark items.
+            diagnostics: measures margins of a few fixed pairs.
 
         Raises:
             MissingExtra: a tracker that is asked for is not installed.
@@ -230,6 +234,8 @@ class TrainingRun:
             held_out.attach(trainer)
         if in_loop:  # after the held-out pairs, for it validates where these stop the training
             trainer.add_callback(ValidationCallback(in_loop))
+        if diagnostics:
+            diagnostics.attach(trainer)
         if trainer.is_deepspeed_enabled:
             keep_precision_inside(prepared.policy.model, prepared.context.precision)
         return trainer
@@ -256,6 +262,18 @@ class TrainingRun:
         if self.held_out_pairs is None:
             return None
         return HeldOut(self.held_out_pairs, self.settings.validation, self.state, log=self.progress.log)
+
+    def diagnostics(self, read: ReadsMargins) -> Diagnostics | None:
+        """What measures margins of a few fixed pairs while training; None where nothing is to be measured.
+
+        Args:
+            read: reads the margins.
+        """
+        sample = draw_sample(self.settings, self.prepared, self.held_out_pairs)
+        if sample is None:
+            return None
+        read.remember(sample)
+        return Diagnostics(sample, read, self.settings, self.out.name, log=self.progress.log)
 
     def select(
         self, last: int, *, in_loop: InLoopValidation | None = None, held_out: HeldOut | None = None

@@ -8,10 +8,9 @@ The model is in evaluation mode throughout; only the dropout of LoRA layers is a
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,8 +25,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.modeling_layers import GradientCheckpointingLayer
 from typing_extensions import override
 
-from spavl.align.data.batches import MicroBatch, StepDataset
-from spavl.align.policy.checkpoint import MAKE_ROOM_AND_RESUME, TRAINED, load_trained, save_trained
+from spavl.align.data.batches import StepDataset
+from spavl.align.data.micro_batch import MicroBatch
+from spavl.align.policy.checkpoint import MAKE_ROOM_AND_RESUME, load_trained, save_trained
 from spavl.align.policy.lora import active, adapter_dropouts
 from spavl.align.policy.policy import Policy
 from spavl.align.training.rates import highest_rate, rate_schedule, split_by_rate
@@ -45,7 +45,7 @@ class LossOutput:
     losses: Float[Tensor, " P"]
     """Loss of every pair, differentiable."""
     metrics: Float[Tensor, "P M"]
-    """The metrics of `PairLoss.metrics` for every pair, without gradients."""
+    """The metrics of `PairLoss.metrics` for every pair, without gradients; NaN where a pair has none."""
 
 
 @runtime_checkable
@@ -55,6 +55,16 @@ class PairLoss(Protocol):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the M metrics, as they stand in `metrics.jsonl`."""
+        ...
+
+    def begin_step(self, model: Any, micro_batches: Iterable[MicroBatch], add_up: Callable[[Tensor], Tensor]) -> None:
+        """Compute what all losses of a step have in common, before the first of them.
+
+        Args:
+            model: the policy's model, wrapped for the devices or not.
+            micro_batches: this device's passes of the step; every device has as many.
+            add_up: adds a tensor [N] up over all devices.
+        """
         ...
 
     def __call__(self, model: Any, micro_batch: MicroBatch) -> LossOutput:
@@ -103,7 +113,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         self.steps = steps
         self._optimiser = optimiser
         self._dropouts = adapter_dropouts(policy.model)
-        self._metric_sums = torch.zeros(len(pair_loss.metrics) + 1)
+        self._metric_sums = torch.zeros(2, len(pair_loss.metrics))
         self._micro_batches: Sequence[MicroBatch] = ()
 
     @override
@@ -139,6 +149,7 @@ class PairTrainer(Trainer):  # type: ignore[misc]
     def training_step(self, model: Any, inputs: list[MicroBatch], num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward over this rank's micro-batches; the scalar loss times ranks, which Trainer averages."""
         self._micro_batches = inputs
+        self.pair_loss.begin_step(model, inputs, self.add_up)
         losses = []
         deepspeed = self.is_deepspeed_enabled
         for index, micro_batch in enumerate(inputs):
@@ -162,20 +173,37 @@ class PairTrainer(Trainer):  # type: ignore[misc]
         """Share of one micro-batch in the loss of the step, a scalar."""
         output = self.pair_loss(model, inputs)
         if inputs.weight:
-            count = output.metrics.new_tensor([len(output.metrics)])
-            sums = torch.cat([output.metrics.sum(0), count])
-            self._metric_sums = self._metric_sums.to(count.device) + sums
+            sums = metric_sums(output.metrics)
+            self._metric_sums = self._metric_sums.to(sums.device) + sums
         return (output.losses * inputs.pair_weights).sum() * (inputs.weight * self.args.world_size / inputs.of)
 
     @override
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Trainer's numbers and ours, averaged over the pairs since the last line."""
+        """Trainer's numbers and ours, averaged over the pairs since the last line that have them."""
         if "loss" in logs:
-            sums = self.accelerator.reduce(self._metric_sums.to(self.args.device), reduction="sum")
-            logs |= dict(zip(self.pair_loss.metrics, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
+            logs |= self.means_of(self._metric_sums)
             logs["epochs"] = self.steps.schedule[self.state.global_step - 1].epoch
             self._metric_sums = torch.zeros_like(self._metric_sums)
         super().log(logs, start_time)
+
+    def means_of(self, sums: Float[Tensor, "2 M"]) -> dict[str, float]:
+        """The means of metrics over the pairs of all devices that have them, by name; without those that none has.
+
+        Args:
+            sums: of this device, from `metric_sums`.
+        """
+        total, count = self.add_up(sums.to(self.args.device)).tolist()
+        named = zip(self.pair_loss.metrics, total, count, strict=True)
+        return {name: value / pairs for name, value, pairs in named if pairs}
+
+    def add_up(self, numbers: Tensor) -> Tensor:
+        """A tensor added up over all devices.
+
+        Args:
+            numbers: a tensor [...] of this device.
+        """
+        added: Tensor = self.accelerator.reduce(numbers, reduction="sum")
+        return added
 
     @override
     def _clip_grad_norm(self, model: Any) -> Any:
@@ -221,6 +249,16 @@ class PairTrainer(Trainer):  # type: ignore[misc]
     @override
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trained(self.policy, Path(resume_from_checkpoint))
+
+
+def metric_sums(metrics: Float[Tensor, "P M"]) -> Float[Tensor, "2 M"]:
+    """The sum of every metric over the pairs that have it, and how many these are.
+
+    Args:
+        metrics: of a micro-batch; NaN where a pair has none.
+    """
+    there = ~metrics.isnan()
+    return torch.stack([metrics.nansum(0).float(), there.sum(0).float()])
 
 
 def checkpoint_activations(model: Any) -> None:
@@ -346,27 +384,6 @@ def require_trackers(names: Sequence[str]) -> None:
             where="align.saving.report_to",
             try_=f"pip install {' '.join(missing)}",
         )
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole (Trainer writes its state file last); None: there is none.
-
-    Args:
-        folder: where Trainer keeps its checkpoints.
-    """
-    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
-        if (path / TRAINED).is_file() and _is_json(path / "trainer_state.json"):
-            return path
-    return None
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_text())
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _only_item(items: list[list[MicroBatch]]) -> list[MicroBatch]:

@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -15,12 +16,14 @@ from jaxtyping import Float
 from transformers import TrainerCallback
 from typing_extensions import override
 
-from spavl.align.data.batches import MicroBatch, PairDataset
+from spavl.align.data.batches import PairDataset
 from spavl.align.data.held_out_file import held_out_file
+from spavl.align.data.micro_batch import MicroBatch, StepTotals
 from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
+from spavl.align.preflight.features import share_features
 from spavl.align.preflight.prepare import PreparedTraining, cached_reference
 from spavl.align.preflight.usable_pairs import usable_pairs
-from spavl.align.training.trainer import PairTrainer, inference_mode
+from spavl.align.training.trainer import PairTrainer, inference_mode, metric_sums
 from spavl.config.align import AlignSettings, ValidationSettings
 from spavl.preferences.pairs import Pair
 from spavl.preferences.table import select, table_of
@@ -35,8 +38,13 @@ class HeldOutResult:
     """The step."""
     loss: float
     """Mean loss of a pair."""
-    accuracy: float
-    """Share of pairs whose chosen answer is preferred."""
+    accuracy: float | None
+    """Share of pairs whose chosen answer is preferred; None where the loss compares no answers."""
+
+    @property
+    def accuracy_words(self) -> str:
+        """The accuracy as words that follow the loss; empty without one."""
+        return "" if self.accuracy is None else f"accuracy {self.accuracy:.1%}"
 
 
 @final
@@ -64,7 +72,12 @@ class HeldOutPairs:
         most = -(-len(self.passes) // self.ranks)
         for index in range(most):
             trees, weight = (own[index], 1.0) if index < len(own) else (self.passes[-1], 0.0)
-            yield self.dataset.collate(trees, weight=weight, of=len(self), reference=self.reference)
+            yield self.dataset.collate(trees, weight=weight, of=len(self), reference=self.reference, totals=self.totals)
+
+    @cached_property
+    def totals(self) -> StepTotals:
+        """Answers and tokens of all held-out pairs, which are measured as one step."""
+        return self.dataset.totals(range(len(self)))
 
 
 def split_pairs(pairs: Sequence[Pair], settings: AlignSettings) -> tuple[Sequence[Pair], Sequence[Pair]]:
@@ -144,16 +157,30 @@ def prepare_held_out(
     dataset.packing = prepared.dataset.packing
     if shown := _shown_in_training(dataset.pairs, prepared.pairs):
         progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")
+    if prepared.features:
+        share_features(prepared.features, prepared.policy, dataset, context.of_tower(), progress)
     sums = None
     if prepared.reference is not None:
         sums = cached_reference(
             settings, prepared.identity, prepared.policy, dataset, trees, context=context, progress=progress
         )
+    return HeldOutPairs(dataset, cut_passes(dataset, trees, settings), sums, context.rank, context.ranks)
+
+
+def cut_passes(
+    dataset: PairDataset, trees: Sequence[PairGroup], settings: AlignSettings
+) -> list[tuple[PairGroup, ...]]:  # fmt: skip
+    """Trees cut into forward passes, the longest first.
+
+    Args:
+        dataset: the pairs, measured.
+        trees: those that share a tree.
+        settings: of the forward passes.
+    """
     budget, most = settings.batching.token_budget, settings.batching.forward_pairs or len(dataset.pairs)
     few = [tree[at : at + most] for tree in trees for at in range(0, len(tree), most)]
     pieces = sorted(cut_large_trees(few, dataset.size, budget), key=lambda tree: (-dataset.size(tree), tree))
-    passes = cut_micro_batches(pieces, dataset.size, budget, most)
-    return HeldOutPairs(dataset, passes, sums, context.rank, context.ranks)
+    return cut_micro_batches(pieces, dataset.size, budget, most)
 
 
 def _shown_in_training(held_out: Sequence[Pair], trained: Sequence[Pair]) -> int:
@@ -222,7 +249,8 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
         best = self.best()
         if best is None or self._settings.keep == "last":
             return last, "the last step"
-        measured = f"held-out loss, {best.loss:.4f} (accuracy {best.accuracy:.1%})"
+        accuracy = f" ({best.accuracy_words})" if best.accuracy_words else ""
+        measured = f"held-out loss, {best.loss:.4f}{accuracy}"
         if best.step == last:
             return last, f"the last step, which has the lowest {measured}"
         if not self.weights(best.step).is_dir():
@@ -233,7 +261,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Take up the measurements of the training that is resumed."""
         rows = [row for row in state.log_history if "held_out_loss" in row and row["step"] <= state.global_step]
-        self.results = [HeldOutResult(row["step"], row["held_out_loss"], row["held_out_accuracy"]) for row in rows]
+        self.results = [HeldOutResult(row["step"], row["held_out_loss"], row.get("held_out_accuracy")) for row in rows]
 
     @override
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
@@ -257,9 +285,10 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
         trainer = self._trainer
         assert trainer is not None, "it was attached"
         loss, accuracy = measure(trainer, self._pairs)
-        self.results.append(HeldOutResult(step, loss, accuracy))
-        self._log(f"step {step}: held-out loss {loss:.4f}, accuracy {accuracy:.1%}")
-        trainer.log({"held_out_loss": loss, "held_out_accuracy": accuracy})
+        result = HeldOutResult(step, loss, accuracy)
+        self.results.append(result)
+        self._log(", ".join(filter(None, [f"step {step}: held-out loss {loss:.4f}", result.accuracy_words])))
+        trainer.log({"held_out_loss": loss} | ({} if accuracy is None else {"held_out_accuracy": accuracy}))
         if self._settings.keep == "best" and self.best() is self.results[-1]:
             trainer.save_model(str(self.weights(step)))
             if trainer.args.should_save:
@@ -275,20 +304,23 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(trainer: PairTrainer, pairs: HeldOutPairs) -> tuple[float, float]:
-    """Mean loss and accuracy on held-out pairs; each device computes its share, and all get the same numbers.
+def measure(trainer: PairTrainer, pairs: HeldOutPairs) -> tuple[float, float | None]:
+    """Mean loss on held-out pairs, and accuracy where answers are compared.
+
+    Each device computes its share, and all get the same numbers.
 
     Args:
         trainer: of the model.
         pairs: the held-out pairs.
     """
-    device, column = trainer.args.device, trainer.pair_loss.metrics.index("accuracy")
-    sums = torch.zeros(3, device=device)
+    device, loss_of = trainer.args.device, trainer.pair_loss
+    sums, of_metrics = torch.zeros(2, device=device), torch.zeros(2, len(loss_of.metrics), device=device)
     with inference_mode(trainer.policy.model):
+        loss_of.begin_step(trainer.model_wrapped, pairs.micro_batches(), trainer.add_up)
         for micro_batch in pairs.micro_batches():
-            output = trainer.pair_loss(trainer.model_wrapped, micro_batch.to(device))
+            output = loss_of(trainer.model_wrapped, micro_batch.to(device))
             losses = output.losses * micro_batch.pair_weights.to(device)
-            each = torch.stack([losses.sum(), output.metrics[:, column].sum(), losses.new_tensor(len(losses))])
-            sums += micro_batch.weight * each.float()
-    loss, right, count = trainer.accelerator.reduce(sums, reduction="sum").tolist()
-    return loss / count, right / count
+            sums += micro_batch.weight * torch.stack([losses.sum(), losses.new_tensor(len(losses))]).float()
+            of_metrics += micro_batch.weight * metric_sums(output.metrics)
+    loss, count = trainer.add_up(sums).tolist()
+    return loss / count, trainer.means_of(of_metrics).get("accuracy")

@@ -20,7 +20,7 @@ class FileBenchmark(Section):
 
     A row has `question` and, where they apply, `id`, `image` or `images` (or `image_path`, or `image_1`, `image_2` …),
     `expected`, `also`, `options`, `tolerance`, `reference`, `caption`, `warning`, `subset`, `harmful`, `benign`,
-    `heldout`, `group`, `cluster`, `pair`, `split`, `system`, `earlier`, `meta`."""
+    `heldout`, `group`, `cluster`, `pair`, `split`, `system`, `earlier`, `added`, `meta`."""
 
     kind: Literal["file"] = "file"
     """Items of your own."""

@@ -11,12 +11,14 @@ from spavl.config.controls import (
     PictureControl,
     PlaceboControl,
     RewordedControl,
+    StyleControl,
     SystemControl,
     TypographicControl,
 )
 from spavl.evaluate.controls.control import Control
 from spavl.evaluate.controls.corruptions import corrupted
 from spavl.evaluate.controls.necessity import blank_picture, shuffled_pictures, with_caption, without_picture
+from spavl.evaluate.controls.styles import styled
 from spavl.evaluate.controls.typographic import question_in_picture, text_in_picture
 from spavl.evaluate.controls.wording import reworded, sampled_again, with_system
 
@@ -37,6 +39,8 @@ def make_control(spec: ControlSpec, folder: Path, seed: int) -> Control:
             return _necessity(spec, folder, seed)
         case CorruptionControl():
             return corrupted(spec.called, spec.kind, spec.level, folder)
+        case StyleControl():
+            return styled(spec.called, spec.kind, folder)
         case TypographicControl():
             return question_in_picture(spec.called, spec.carrier, spec.font, folder)
         case PlaceboControl():

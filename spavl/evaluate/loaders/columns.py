@@ -15,7 +15,8 @@ PICTURE_COLUMNS = ("image", "images", "image_path")
 NUMBERED = re.compile(r"image_(\d+)")
 COLUMNS = (
     "id", "question", *PICTURE_COLUMNS, "expected", "also", "options", "tolerance", "reference", "caption", "warning",
-    "subset", "harmful", "benign", "heldout", "group", "cluster", "pair", "split", "system", "earlier", "meta",
+    "subset", "harmful", "benign", "heldout", "group", "cluster", "pair", "split", "system", "earlier", "added",
+    "meta",
 )  # fmt: skip
 """All that are read; `meta` is for whatever else a user keeps."""
 OTHERWISE: Mapping[str, str] = {
@@ -35,6 +36,7 @@ OTHERWISE: Mapping[str, str] = {
     "index": "the id of a row is called `id`",
     "arm": "it is called `subset` now",
     "video": "videos cannot be shown",
+    **dict.fromkeys(("date", "dated"), "the date on which a row joined the file is called `added`"),
     "precision": "how far off a number may be is called `tolerance`, such as 0.05 or 1%",
     "unit": "items that belong together have the same `pair`",
     "pair_id": "items that belong together have the same `pair`",

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ class ItemOfRow:
             item_id=f"{split}/{key}" if split else key, subset=subset, question=question, images=self._pictures(row),
             earlier=self._turns(row.get("earlier")), system=_name(row, "system"), expected=expected[0],
             also=expected[1:], group=_name(row, "group") or split, cluster=_name(row, "cluster"), harmful=harmful,
-            benign=benign, heldout=_flag(row, "heldout") or False, options=options, unit=_name(row, "pair"),
-            notes=self._notes(row, subset, () if options or subset != SKILL else expected),
+            benign=benign, heldout=_flag(row, "heldout") or False, added=_date(row), options=options,
+            unit=_name(row, "pair"), notes=self._notes(row, subset, () if options or subset != SKILL else expected),
         )  # fmt: skip
         return item if item.pictures else replace(item, shown="none")
 
@@ -195,6 +196,19 @@ def _flag(row: Fields, name: str) -> bool | None:
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
     raise DataError(f"The field `{name}` is true or false, not {brief(value)}")
+
+
+def _date(row: Fields) -> str:
+    """The date on which the row joined the file; empty where it has none."""
+    value = row.get("added")
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, datetime):
+        value = value.date()
+    try:
+        return (value if isinstance(value, date) else date.fromisoformat(value)).isoformat()
+    except (TypeError, ValueError):
+        raise DataError(f"`added` is a date such as 2026-11-27, not {brief(value)}") from None
 
 
 def _json_in_text(cell: Any) -> Any:

@@ -27,6 +27,7 @@ def invalid(pairs, tmp_path):
         replace(one, pair_id="text", pictures=(Picture("text", (tmp_path / "text.png").read_bytes()),)),
         replace(one, pair_id="question", question="  "),
         replace(one, pair_id="answer", rejected=""),
+        replace(one, pair_id="single", rejected="", unpaired=True),
         replace(one, pair_id="equal", rejected=f"{one.chosen} "),
         replace(one, pair_id="token", chosen="look <image> here"),
         replace(one, pair_id="end", question="what </s> then"),
@@ -34,6 +35,18 @@ def invalid(pairs, tmp_path):
         replace(one, pair_id="turns", earlier=(ChatTurn("assistant", "so"),)),
         replace(one, pair_id="in a turn", earlier=(ChatTurn("user", "<image>"), ChatTurn("assistant", "so"))),
     ]
+
+
+def test_single_answers_are_for_kto_and_those_that_are_wanted_for_sft(pairs):
+    wanted = replace(pairs[0], rejected="", unpaired=True)
+    unwanted = replace(pairs[0], chosen="", unpaired=True)
+
+    def issues(answers):
+        return find_issues([wanted, unwanted, pairs[1]], replace(RULES, answers=answers))
+
+    assert issues("unpaired") == {}
+    assert issues("chosen") == {1: "single answer"}
+    assert issues("pairs") == {0: "single answer", 1: "single answer"}
 
 
 def test_every_kind_of_issue_is_found(pairs, tmp_path):
@@ -46,6 +59,7 @@ def test_every_kind_of_issue_is_found(pairs, tmp_path):
         "text": "unreadable picture",
         "question": "empty question",
         "answer": "empty answer",
+        "single": "single answer",
         "equal": "equal answers",
         "token": "control token",
         "end": "control token",
@@ -72,7 +86,7 @@ def test_what_is_skipped_is_counted_and_named(pairs, tmp_path):
     rows = invalid(pairs, tmp_path)
     findings = report_issues(rows, find_issues(rows, RULES), lambda _: "skip")
     refuse_rows(findings, skip_with="")
-    assert sum(len(finding.rows) for finding in findings) == 12
+    assert sum(len(finding.rows) for finding in findings) == 13
     assert any(finding.render().startswith("skip: missing picture (2: none, gone)") for finding in findings)
 
 

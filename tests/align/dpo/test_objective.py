@@ -7,8 +7,9 @@ from transformers import AutoModelForImageTextToText
 
 from spavl.align import losses
 from spavl.align.data.batches import PairDataset
-from spavl.align.dpo.objective import METRICS, PreferenceObjective
-from spavl.align.losses import LogRatios
+from spavl.align.dpo.formulas import METRICS, METRICS_WITHOUT_REFERENCE
+from spavl.align.dpo.objective import PreferenceObjective
+from spavl.align.losses import LogMeans, LogRatios
 from spavl.align.policy.policy import make_policy
 from spavl.config.align import FreezeSettings, LossSettings
 from spavl.models.families import load_processor
@@ -41,8 +42,13 @@ def policy(checkpoint):
             {"image_anchor": 0.5},
             lambda r, n, s: losses.dpo_sigmoid(r, beta=0.1) + 0.5 * losses.image_anchor(r.chosen, beta=0.1),
         ),
+        ({"kind": "hinge", "beta": 0.2}, lambda r, n, s: losses.hinge(r, beta=0.2)),
+        (
+            {"kind": "robust", "label_smoothing": 0.2, "length_normalised": True},
+            lambda r, n, s: losses.robust(r.per_token(*n), beta=0.1, label_smoothing=0.2),
+        ),
     ],
-    ids=["sigmoid", "smoothed", "length-normalised", "ipo", "sft anchor", "image anchor"],
+    ids=["sigmoid", "smoothed", "length-normalised", "ipo", "sft anchor", "image anchor", "hinge", "robust"],
 )
 def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formula):
     micro_batch = PairDataset(pairs, policy.family, packing="tree").collate(
@@ -60,6 +66,42 @@ def test_the_loss_is_what_the_settings_say(policy, pairs, chosen_settings, formu
     beta = chosen_settings.get("beta", 0.1)
     assert torch.allclose(metrics["margin"], beta * (ratios.chosen - ratios.rejected))
     assert torch.equal(metrics["accuracy"], (ratios.chosen > ratios.rejected).float())
+
+
+def test_losses_without_a_reference_read_means_over_tokens(policy, pairs):
+    dataset = PairDataset(pairs, policy.family, packing="tree")
+    micro_batch = dataset.collate([(0, 1, 2)], weight=1.0, of=3, reference=None)
+    torch.manual_seed(0)
+    answers = micro_batch.batch.answers
+    scores = Scores(torch.empty(0), -10 * torch.rand(answers), torch.randint(3, 9, (answers,)))
+    means = LogMeans(*((scores.sums / scores.lengths)[which] for which in (micro_batch.chosen, micro_batch.rejected)))
+
+    def loss(**chosen):
+        output = PreferenceObjective(policy, LossSettings(**chosen)).loss(scores, None, micro_batch)
+        return output.losses, dict(zip(METRICS_WITHOUT_REFERENCE, output.metrics.T, strict=True))
+
+    found, metrics = loss(kind="simpo", beta=2.5, gamma=0.5, sft_anchor=0.2)
+    assert torch.allclose(found, losses.simpo(means, beta=2.5, gamma=0.5) - 0.2 * means.chosen)
+    assert torch.allclose(metrics["margin"], 2.5 * (means.chosen - means.rejected))
+    found, metrics = loss(kind="orpo", beta=0.3)
+    assert torch.allclose(found, losses.orpo(means, weight=0.3))
+    assert torch.allclose(metrics["reward_rejected"], losses.log_odds(means.rejected))
+
+
+def test_supervised_fine_tuning_is_a_mean_over_the_tokens_of_the_step(policy, pairs):
+    dataset = PairDataset(pairs, policy.family, packing="tree", answers="chosen")
+    dataset.measure([(0, 1, 2)])
+    objective, totals = PreferenceObjective(policy, LossSettings(kind="sft")), dataset.totals((0, 1, 2))
+    with torch.no_grad():
+        whole = objective(policy.model, dataset.collate([(0, 1, 2)], weight=1.0, of=3, reference=None))
+        parts = [
+            objective(policy.model, dataset.collate([(n,)], weight=1.0, of=3, reference=None, totals=totals))
+            for n in range(3)
+        ]
+        scores = answer_logprobs(policy.model, dataset.batch([(0, 1, 2)])[0], policy.family)
+    mean = -scores.logprobs.mean()
+    assert whole.losses.sum() / 3 == pytest.approx(mean.item(), abs=1e-5)
+    assert sum(part.losses.item() for part in parts) / 3 == pytest.approx(mean.item(), abs=1e-5)
 
 
 @pytest.mark.parametrize("corruption", ["crop", "blank"])

@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.reward.accuracy import reward_margins, swap_pictures
+from spavl.align.data.views import swap_pictures
+from spavl.align.reward.accuracy import reward_margins
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
 from spavl.align.validation.held_out import split_by_picture

@@ -1,10 +1,6 @@
-"""Every loss of preference alignment as a pure function on tensors, with its source.
+"""Losses and advantages of PPO and RLOO.
 
-Letters in shapes: P pairs, B rollouts, T answer tokens, G prompts, K answers to a prompt. The log-probability of an
-answer is the sum over its scored tokens unless a docstring says otherwise. Preference losses return one number for each
-pair, [P], and are never averaged here: the trainer divides their sum by the pairs of the whole step.
-
-Left out: losses that mix pairs of a batch (AOT), and f-divergences other than the reverse KL.
+Shapes: B rollouts, T answer tokens, G prompts, K answers to a prompt.
 """
 
 from __future__ import annotations
@@ -13,112 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import logsigmoid
-
-
-class LogRatios(NamedTuple):
-    """log pi(y|x) - log pi_ref(y|x) of both answers of each pair."""
-
-    chosen: Float[Tensor, " P"]
-    """Of the chosen answers."""
-    rejected: Float[Tensor, " P"]
-    """Of the rejected answers."""
-
-    def per_token(self, chosen_tokens: Int[Tensor, " P"], rejected_tokens: Int[Tensor, " P"]) -> LogRatios:
-        """The ratios divided by the answers' token counts.
-
-        Args:
-            chosen_tokens: scored tokens of the chosen answers; an answer without any counts as one token.
-            rejected_tokens: scored tokens of the rejected answers, likewise.
-        """
-        return LogRatios(self.chosen / chosen_tokens.clamp(min=1), self.rejected / rejected_tokens.clamp(min=1))
-
-
-def dpo_sigmoid(ratios: LogRatios, *, beta: float, label_smoothing: float = 0.0) -> Float[Tensor, " P"]:
-    """Direct preference optimisation: -log sigmoid(m), where m = beta * (chosen - rejected) is the scaled margin.
-
-    Args:
-        ratios: log-ratios of both answers.
-        beta: how closely the policy is held to the reference; larger is closer.
-        label_smoothing: share e of pairs thought to be labelled the wrong way round; the loss is then
-            -(1 - e) log sigmoid(m) - e log sigmoid(-m) (conservative DPO).
-
-    Source: DPO eq. 7 of arXiv 2305.18290; label smoothing eq. 3 of "A note on DPO with noisy preferences" (E. Mitchell,
-    2023).
-    """
-    margin = beta * (ratios.chosen - ratios.rejected)
-    loss = -logsigmoid(margin) * (1 - label_smoothing)
-    return loss - label_smoothing * logsigmoid(-margin) if label_smoothing else loss
-
-
-def ipo(ratios: LogRatios, *, tau: float) -> Float[Tensor, " P"]:
-    """Identity preference optimisation: (chosen - rejected - 1 / (2 tau))^2.
-
-    Args:
-        ratios: log-ratios per token (`LogRatios.per_token`), the form its authors used for their results.
-        tau: strength of the regularisation; the margin is pulled towards 1 / (2 tau).
-
-    Source: eq. 17 of arXiv 2310.12036.
-    """
-    return (ratios.chosen - ratios.rejected - 1 / (2 * tau)) ** 2
-
-
-def sft_anchor(chosen: Float[Tensor, " P"], chosen_tokens: Int[Tensor, " P"]) -> Float[Tensor, " P"]:
-    """Negative log-likelihood of the chosen answer per token.
-
-    Args:
-        chosen: log-probability of the chosen answers under the policy.
-        chosen_tokens: their scored tokens; an answer without any counts as one token.
-
-    Source: the NLL term of eq. 1 of arXiv 2404.19733.
-    """
-    return -chosen / chosen_tokens.clamp(min=1)
-
-
-def image_conditional(
-    chosen: Float[Tensor, " P"], corrupted: Float[Tensor, " P"], *, beta: float
-) -> Float[Tensor, " P"]:
-    """Conditional preference of mDPO, true picture over corrupted one: -log sigmoid(beta * (chosen - corrupted)).
-
-    Args:
-        chosen: log-ratios of the chosen answers with their true pictures.
-        corrupted: log-ratios of the same answers with corrupted pictures.
-        beta: scale of the margin, as in DPO.
-
-    Source: CoPO, section 3 of arXiv 2406.11839.
-    """
-    return -logsigmoid(beta * (chosen - corrupted))
-
-
-def image_anchor(chosen: Float[Tensor, " P"], *, beta: float, delta: float = 0.0) -> Float[Tensor, " P"]:
-    """Anchor of mDPO on the chosen answer's reward: -log sigmoid(beta * chosen - delta).
-
-    Args:
-        chosen: log-ratios of the chosen answers.
-        beta: scale of the log-ratio, as in DPO.
-        delta: reward that a chosen answer should exceed.
-
-    Source: AncPO, section 3 of arXiv 2406.11839.
-    """
-    return -logsigmoid(beta * chosen - delta)
-
-
-def bradley_terry(
-    chosen: Float[Tensor, " P"], rejected: Float[Tensor, " P"], *, centre: float = 0.0
-) -> Float[Tensor, " P"]:
-    """Loss of a reward model: -log sigmoid(r_chosen - r_rejected).
-
-    Args:
-        chosen: rewards of the chosen answers.
-        rejected: rewards of the rejected answers.
-        centre: weight of (r_chosen + r_rejected)^2, which keeps rewards around zero.
-
-    Source: eq. 2 of arXiv 2305.18290; the centring term eq. 2 of arXiv 2312.09244.
-    """
-    loss = -logsigmoid(chosen - rejected)
-    return loss + centre * (chosen + rejected) ** 2 if centre else loss
 
 
 def masked_mean(values: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:

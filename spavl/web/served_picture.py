@@ -8,11 +8,12 @@ from threading import BoundedSemaphore
 from typing import Final
 
 from spavl.errors import DataError
-from spavl.pictures import Picture
-from spavl.report.pictures import SHARP_BELOW
+from spavl.pictures import SHARP_BELOW, Picture
 
 LONGEST: Final = 1600
 """Most pixels of a picture's longer side."""
+SMALL: Final = 320
+"""The same where many are shown beside each other."""
 AT_ONCE: Final = BoundedSemaphore(2)
 """Pictures that are decoded at a time: a large one takes half a gigabyte while it is."""
 DRAWING: Final = "image/svg+xml"
@@ -24,25 +25,26 @@ MISSING: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200
 """What stands for a picture that cannot be read."""
 
 
-def served_picture(picture: Picture) -> tuple[bytes, str]:
+def served_picture(picture: Picture, longest: int = LONGEST) -> tuple[bytes, str]:
     """Bytes and media type of a picture; a drawing that says so where its file is missing or broken.
 
     Args:
         picture: of an item.
+        longest: most pixels of its longer side.
     """
     try:
-        return _encoded(picture)
+        return _encoded(picture, longest)
     except DataError:
         return MISSING.encode(), DRAWING
 
 
-@lru_cache(maxsize=32)
-def _encoded(picture: Picture) -> tuple[bytes, str]:
+@lru_cache(maxsize=64)
+def _encoded(picture: Picture, longest: int) -> tuple[bytes, str]:
     if picture.missing:
         raise DataError("There is no file of this picture")
     with AT_ONCE:
         image = picture.load()
-        image.thumbnail((LONGEST, LONGEST))
+        image.thumbnail((longest, longest))
     buffer = io.BytesIO()
     if max(image.size) < SHARP_BELOW:
         scale = max(1, 256 // max(image.size))

@@ -1,0 +1,158 @@
+"""Alarms on judges, guards and labels, and those that trainings rang of themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from spavl.audit.finding import Finding
+from spavl.audit.judges import judge_findings
+from spavl.pipeline.alarm_evidence import Evidence, NotMeasured, percent, span
+from spavl.pipeline.report_audit import AUDIT
+from spavl.statistics.alarm import Alarm
+from spavl.statistics.intervals import Rate, rate_of
+
+NO_AUDIT = "Contradictions and flipped labels are not measured: the pairs were not audited (`spavl audit RUN`)."
+
+
+def position_bias(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How far the dataset's judges follow the position of the answers.
+
+    Args:
+        found: the run.
+    """
+    return _of_judges(found, "position_bias", "position_bias")
+
+
+def order_disagreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How often the dataset's judges name the same winner in both reading orders.
+
+    Args:
+        found: the run.
+    """
+    return _of_judges(found, "swap_consistency", "order_disagreement")
+
+
+def judge_agreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How often two judges have the same vote.
+
+    Args:
+        found: the run.
+    """
+    return _of_judges(found, "judge_agreement", "judge_agreement")
+
+
+def judge_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How many replies of the dataset's judges hold no readable verdict.
+
+    Args:
+        found: the run.
+    """
+    return _of_judges(found, "unreadable_verdicts", "judge_unread")
+
+
+def _of_judges(found: Evidence, kind: str, name: str) -> Iterator[Alarm | NotMeasured]:
+    tables = [table for table in found.run.judgment_tables if table.is_file()]
+    for one in judge_findings(tables, found.settings.audit) if tables else ():
+        if one.kind == kind and not one.grouped and (alarm := _from_finding(one, name, found.settings.audit.level)):
+            yield alarm
+
+
+def _from_finding(one: Finding, name: str, level: float) -> Alarm | None:
+    """The alarm of a finding of the audit; None where it has no share or no limit."""
+    if one.rate is None or one.rate.value is None or one.limit is None:
+        return None
+    return Alarm(
+        name=name, subject=one.subject or "the pairs", what=one.what, try_=one.try_, value=one.rate.value,
+        low=one.rate.low, high=one.rate.high, limit=one.limit, below=one.below, level=level,
+    )  # fmt: skip
+
+
+def contradictions(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How many pairs stand beside one that prefers the other answer, by the audit of the run.
+
+    Args:
+        found: the run.
+    """
+    path = found.run.folder / AUDIT
+    if found.run.judgment_tables and found.run.dataset.is_dir() and not path.is_file():
+        yield NotMeasured(NO_AUDIT)
+    yield from _audited(found, "contradictions")
+
+
+def mislabels(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How many pairs prefer the one answer that is unsafe, by the audit of the run.
+
+    Args:
+        found: the run.
+    """
+    yield from _audited(found, "flipped_labels")
+
+
+def _audited(found: Evidence, kind: str) -> Iterator[Alarm]:
+    path = found.run.folder / AUDIT
+    known = json.loads(path.read_text("utf-8"))["findings"] if path.is_file() else ()
+    for one in known:
+        if one["kind"] == kind and not one["subject"]:
+            rate = Rate(**one["rate"]) if one["rate"] else None
+            finding = Finding(kind=kind, what=one["what"], try_=TRY[kind], rate=rate, limit=one["limit"])
+            if alarm := _from_finding(finding, kind, found.settings.audit.level):
+                yield alarm
+
+
+TRY: Mapping[str, str] = {
+    "contradictions": "`spavl clean RUN --drop contradictions` drops both; see what people say with `spavl review`",
+    "flipped_labels": "`spavl clean RUN --drop flipped_labels`; qualify the guard and the judge on labelled examples",
+}
+"""What to do about labels that are wrong."""
+
+
+def guard_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """How many verdicts of guards and judges on the models' answers cannot be read.
+
+    Args:
+        found: the run.
+    """
+    level = found.settings.evaluate.level
+    for model, metrics in found.manifest.get("verdicts", {}).items():
+        for metric, one in metrics.items():
+            if one["asked"]:
+                share = rate_of(one["unread"], one["asked"], level=level)
+                yield Alarm(
+                    name="guard_unread", subject=model, value=share.value, low=share.low, high=share.high, level=level,
+                    limit=found.settings.evaluate.most_unread, what=_unread(model, metric, one, share),
+                    try_="look at its replies with `spavl show`; give it more tokens, or another guard",
+                )  # fmt: skip
+
+
+def _unread(model: str, metric: str, one: Mapping[str, Any], share: Rate) -> str:
+    return (
+        f"`{model}`, {metric}: {one['unread']:,} of {one['asked']:,} verdicts are unread, "
+        f"{percent(share.value or 0.0)} {span(share.low, share.high)}."
+    )
+
+
+def trainings(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+    """What the trainings of the run measured of themselves.
+
+    Args:
+        found: the run.
+    """
+    for name, made in found.manifest.get("aligned", {}).items():
+        if not made.get("blind"):
+            yield from training_alarms(found.run.align / name)
+
+
+def training_alarms(folder: Path) -> list[Alarm]:
+    """The alarms that `training.json` of a training keeps; none where there is none, or it cannot be read.
+
+    Args:
+        folder: of the training.
+    """
+    try:
+        kept = json.loads((folder / "training.json").read_text("utf-8"))["diagnostics"]["alarms"]
+        return [Alarm(**one) for one in kept]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,52 @@
+"""What the report shows of the alarms of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spavl.config import Settings
+from spavl.pipeline.alarms import ALARMS, TRAINING_SIGNS, alarms_of_run
+from spavl.report.alarms import AlarmShown, AlarmsShown
+from spavl.run import Run
+from spavl.statistics.alarm import Alarm
+
+
+def alarms_shown(run: Run, manifest: Mapping[str, Any], settings: Settings) -> AlarmsShown | None:
+    """The alarms of a run as the page shows them; None where nothing could be looked at.
+
+    Args:
+        run: the run folder.
+        manifest: its `run.json`.
+        settings: with the limits.
+
+    Raises:
+        RunError: a table of the run is damaged.
+    """
+    found = alarms_of_run(run, manifest, settings)
+    if not found.alarms:
+        return None
+    return AlarmsShown(alarms=tuple(map(_shown, found.alarms)), missing=found.missing)
+
+
+def _shown(alarm: Alarm) -> AlarmShown:
+    known = {kind.name: (kind.sign, kind.limit) for kind in ALARMS}
+    sign, setting = known.get(alarm.name) or (
+        TRAINING_SIGNS[alarm.name], f"{known['training'][1]}.{alarm.name}"
+    )  # fmt: skip
+    side = "below" if alarm.below else "above"
+    return AlarmShown(
+        name=alarm.name, sign=sign, subject=alarm.subject, what=alarm.what, try_=alarm.try_, rings=alarm.rings,
+        limit=f"{side} {_limit(alarm)}", setting=setting,
+    )  # fmt: skip
+
+
+def _limit(alarm: Alarm) -> str:
+    """A share in percent, a change in points, and what is no share as it is."""
+    if alarm.name in ("over_refusal", "helpfulness_loss", "skill_loss", "seen_gap"):
+        return f"{100 * alarm.limit:g} points"
+    if alarm.name == "kl":
+        return f"{alarm.limit:g} nats"
+    if alarm.name in ("length_correlation", "length_growth"):
+        return f"{alarm.limit:g}"
+    return f"{100 * alarm.limit:g} %"

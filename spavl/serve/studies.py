@@ -1,0 +1,60 @@
+"""A study in the list: its folder holds `study.json`, and its page `study.html` once it was written."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+STUDY: Final = "study.json"
+"""Name of the file that makes a folder that of a study."""
+PAGE: Final = "study.html"
+"""Name of its page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRow:
+    """A study in the list."""
+
+    key: str
+    """What its address names it by."""
+    place: str
+    """Its folder, relative to the one that is served."""
+    title: str
+    """Name of its folder."""
+    kind: str
+    """What is studied, such as `scale`; empty where the file does not say."""
+    trainings: int
+    """Runs of its trainings that are there."""
+    changed: str
+    """When `study.json` was last written, UTC."""
+    has_page: bool
+    """Whether its page was written."""
+
+
+def study_row(folder: Path, key: str, place: str) -> StudyRow:
+    """The row of a study; what its file does not say is left empty.
+
+    Args:
+        folder: of the study.
+        key: what its address names it by.
+        place: the folder, relative to the one that is served.
+    """
+    try:
+        said: Any = json.loads((folder / STUDY).read_text("utf-8"))
+    except (OSError, ValueError):
+        said = {}
+    kind = said.get("kind", "") if isinstance(said, dict) else ""
+    return StudyRow(
+        key=key, place=place, title=folder.resolve().name, kind=str(kind), changed=_changed(folder / STUDY),
+        trainings=sum(1 for _ in folder.glob("runs/*/run.json")), has_page=(folder / PAGE).is_file(),
+    )  # fmt: skip
+
+
+def _changed(path: Path) -> str:
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(path.stat().st_mtime))
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""What all local web apps share: who may see a page, the server, the frame of a page, and pictures by their hashes."""

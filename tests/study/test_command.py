@@ -1,0 +1,56 @@
+"""The command `spavl study`: files and overrides, exit status, JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spavl.cli.commands import app
+from spavl.errors import SettingsError
+from tests.study.samples import write_study
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_study(tmp_path, kind="scale", sizes=[4, 8], seeds=[1])
+
+
+def test_a_study_is_run_and_checked(study: Path) -> None:
+    second = write_study(study.parent, "second", kind="freeze", size=4, seeds=[1], modes={"as-set": {}, "same": {}})
+    done = CliRunner().invoke(app, ["study", str(study), str(second), "seeds=[2]"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "2 trainings made, 0 found finished, 0 shared by arms." in done.output
+    assert "0 trainings made, 1 found finished, 1 shared by arms." in done.output
+    assert "Next:   open studies/second/study" in done.output
+    checked = CliRunner().invoke(app, ["study", str(study), "seeds=[2, 3]", "--check", "--json"])
+    plain = json.loads(checked.stdout)
+    assert (plain["wanted"], plain["left"], plain["training"]["basis"]) == (4, 2, "by the trainings that are finished")
+    assert plain["arms"][0] == {"label": "4 pairs", "pairs": 4, "trainings": 2, "left": 1}
+
+
+def test_what_fails_gives_status_3(study: Path) -> None:
+    words = ["study", str(study), "changed={align.data.max_tokens: 1}", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["failed"] == 2
+
+
+def test_a_check_of_what_was_never_trained_asks_the_preflight(study: Path) -> None:
+    done = CliRunner().invoke(app, ["study", str(study), "--check"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "by the preflight of the smallest training" in done.output
+    assert not list(Path("studies").rglob("training.json"))
+
+
+def test_a_mistake_in_the_second_file_stops_the_first(study: Path) -> None:
+    with pytest.raises(SettingsError, match="no settings file"):
+        CliRunner().invoke(app, ["study", str(study), "none.yaml"], catch_exceptions=False)
+    assert not Path("studies").exists()
+
+
+def test_a_study_file_has_to_be_named(study: Path) -> None:
+    assert CliRunner().invoke(app, ["study", "seeds=[1]"]).exit_code == 2
