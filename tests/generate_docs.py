@@ -29,7 +29,8 @@ NOUNS = (
 CLASSES = {
     "api/pairs": ("PairSet",),
     "api/run": ("PipelineRun",),
-    "align/data/batches": ("PairDataset", "MicroBatch"),
+    "align/data/batches": ("PairDataset",),
+    "align/data/micro_batch": ("MicroBatch",),
     "preferences/pairs": ("Pair",),
     "align/data/schedule": ("ScheduledStep",),
     "align/data/validate": ("Finding",),

@@ -100,7 +100,7 @@ def shortened(output: str, mark: str) -> str:
     """
     lines = [line.rstrip() for line in output.strip("\n").splitlines()]
     if begin := re.search(r"from ([^,]+)", mark):
-        lines = lines[next(n for n, line in enumerate(lines) if line.startswith(begin[1])) :]
+        lines = lines[next((n for n, line in enumerate(lines) if line.startswith(begin[1])), 0) :]
     asked = re.search(r"first (\d+), last (\d+)", mark)
     if asked and len(lines) > int(asked[1]) + int(asked[2]) + 1:
         first, last = int(asked[1]), int(asked[2])

@@ -183,6 +183,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("block", marked(slow=True), ids=by_place)
 def test_a_marked_block_runs_on_a_run(block: Block, demo: Path) -> None:
     for command in block.commands():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def test_the_settings_file_of_a_page_is_one(page: Path, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(example(page))
     assert set(study.KINDS) == set(KINDS)
     assert study.load_study(tmp_path / "study.yaml").seeds
+
+
+SHIPPED = doc_pages.ROOT / "settings" / "studies"
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="needs the settings files of studies")
+def test_the_pages_name_every_settings_file_that_ships_and_no_other() -> None:
+    texts = "".join(page.read_text("utf-8") for page in PAGES)
+    named = {*re.findall(r"`([\w-]+\.yaml)`", texts), *re.findall(r"settings/studies/([\w-]+\.yaml)", texts)}
+    there = {path.name for path in SHIPPED.glob("*.yaml") if "\nkind: " in path.read_text("utf-8")}
+    assert named == there
 
 
 def test_figures_of_attacks_are_counts_of_the_benchmarks_items() -> None:

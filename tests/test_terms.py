@@ -43,7 +43,7 @@ OLD_WORDS = {
 
 OLD_NAMES = {
     "": {
-        "arm": "subset", "arms": "subsets", "beside": "tmp", "exams": "tasks", "lam": "gae_lambda", "lay": "pack",
+        "beside": "tmp", "exams": "tasks", "lam": "gae_lambda", "lay": "pack",
         "missing_end": "missing_eos_penalty", "setup": "prepare", "seen_by": "experience",
         "weigh": "compute_advantages", "watch": "progress",
     },
@@ -56,6 +56,7 @@ OLD_NAMES = {
     },
     "config": {"clip": "max_grad_norm or clip_range", "kl": "kl_coef", "panel": "validation", "words": "overrides",
                "layout": "packing", "rows": "data"},
+    "evaluate": {"arm": "subset", "arms": "subsets"},
     "models": {"laid": "packed", "layout": "packing", "say": "log"},
     "pipeline": {"look": "show", "panel": "validation", "say": "log"},
 }  # fmt: skip

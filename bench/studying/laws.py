@@ -135,7 +135,8 @@ def outcomes(rates: np.ndarray, items: int, by_seed: float, random: np.random.Ge
     latent = latent + np.sqrt(by_seed * TOGETHER) * random.standard_normal((1, SEEDS, 1))
     latent = latent + np.sqrt(by_seed * (1 - TOGETHER)) * random.standard_normal((sizes, SEEDS, 1))
     latent = latent + np.sqrt(1 - BY_ITEM - by_seed) * random.standard_normal((sizes, SEEDS, items))
-    return (latent < ndtri(np.clip(rates, 1e-6, 1 - 1e-6))[:, None, None]).astype(float)
+    drawn: np.ndarray = latent < ndtri(np.clip(rates, 1e-6, 1 - 1e-6))[:, None, None]
+    return drawn.astype(float)
 
 
 def fitted(rates: np.ndarray, by_seed: float, random: np.random.Generator) -> tuple[ScalingFit, np.ndarray]:

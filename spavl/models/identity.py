@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ from spavl.records import TRIED_AGAIN, WEIGHTS_TRIED_AGAIN, Status
 
 MINIWORLD = "miniworld:"
 """A `path` that starts so is a checkpoint shipped with the miniature world."""
+
+SETTLED = 2_000_000_000
+"""Nanoseconds for which a file must have been left alone before its hash is remembered: clocks of file systems tick
+every two seconds at worst."""
+_HASHED: dict[tuple[str, int, int, int, int, int], str] = {}
+"""Hashes of files that this process has read, by all that changes with a file."""
 
 # fmt: off
 DECIDES_ANSWERS = (
@@ -330,7 +337,8 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 def _hash_folder(folder: Path) -> dict[str, str]:
     """Content hash of each file that decides answers.
 
-    Read in full: size and time of a file need not change when a training run writes into the same folder.
+    Read in full, once in a process: what another process knew of a file is not trusted, for size and time of a file
+    need not change when a training run writes into the same folder.
     """
     names, files = zip(*_files(folder), strict=True)
     with ThreadPoolExecutor() as pool:
@@ -338,8 +346,25 @@ def _hash_folder(folder: Path) -> dict[str, str]:
 
 
 def _hash_file(file: Path) -> str:
+    """Hash of a file's content; that of a file that nothing has touched since this process read it is not read again.
+
+    What was written within `SETTLED` before it was read may have been written again at the same tick of the clock.
+    """
+    before = _stamp(file)
+    if (known := _HASHED.get(before)) is not None:
+        return known
+    began = time.time_ns()
     with file.open("rb") as stream:
-        return file_digest(stream, "blake2b").hexdigest()[:32]
+        found = file_digest(stream, "blake2b").hexdigest()[:32]
+    if _stamp(file) == before and began - max(before[-2:]) > SETTLED:
+        _HASHED[before] = found
+    return found
+
+
+def _stamp(file: Path) -> tuple[str, int, int, int, int, int]:
+    """Path, device, inode, size, and times of the last change of content and of the file's entry."""
+    stat = file.stat()
+    return str(file.resolve()), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _hash_json(form: Any) -> str:

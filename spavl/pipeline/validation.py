@@ -64,7 +64,8 @@ class Validation:
         from spavl.align.validation.processes import of_first
         from spavl.models.backends.local_vlm import VLM
 
-        model = VLM(policy.model, policy.processor, "", policy.family, max_pixels=policy.family.max_pixels)
+        most, features = policy.family.max_pixels, policy.features
+        model = VLM(policy.model, policy.processor, "", policy.family, max_pixels=most, features=features)
         answered = [(benchmark, _answers(model, benchmark, self.batch_size)) for benchmark in self.benchmarks]
         return of_first(lambda: _scores(answered))
 

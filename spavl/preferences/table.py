@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import astuple
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, final, overload
 
@@ -46,6 +47,8 @@ from spavl.preferences.table_files import (
 
 NO_ROOM = "make room on the disk, or name another folder with align.machine.pairs_cache"
 """What to do where the folder cannot be written."""
+RECENT, TOGETHER = 4096, 256
+"""Pairs that a table keeps in memory after they were asked for by number, and those that it reads at once."""
 _PICTURE_COLUMNS = ("key", "path", "start", "length")
 UNUSED = 30 * 24 * 3600
 """Seconds without being opened after which an older folder of a source is removed."""
@@ -68,6 +71,7 @@ class PairTable(Sequence[Pair]):
         self._batches = [file.get_batch(number) for number in range(file.num_record_batches)]
         self._length = int(sum(batch.num_rows for batch in self._batches))
         self._pictures = open_arrow(folder / PICTURES).read_all().combine_chunks()
+        self._recent = lru_cache(maxsize=RECENT)(self._read)
 
     def __reduce__(self) -> tuple[type[PairTable], tuple[Path]]:
         return PairTable, (self.folder,)
@@ -82,13 +86,27 @@ class PairTable(Sequence[Pair]):
     def __getitem__(self, number: int | slice) -> Pair | Sequence[Pair]:
         if isinstance(number, slice):
             return select(self, range(*number.indices(len(self))))
-        batch, offset = divmod(range(self._length)[number], BATCH)
-        (row,) = self._batches[batch].slice(offset, 1).to_pylist()
-        return self._pair(row)
+        return self._recent(range(self._length)[number])
+
+    def _read(self, number: int) -> Pair:
+        (pair,) = self.pairs_at(np.array([number]))
+        return pair
 
     def __iter__(self) -> Iterator[Pair]:
         for batch in self._batches:
             yield from map(self._pair, batch.to_pylist())
+
+    def pairs_at(self, numbers: np.ndarray) -> Iterator[Pair]:
+        """Some of the pairs, one by one: those of one stretch of the file are read together.
+
+        Args:
+            numbers: which, in order.
+        """
+        of_batch = numbers // BATCH
+        for some in np.split(numbers, np.flatnonzero(np.diff(of_batch)) + 1):
+            for at in range(0, len(some), TOGETHER):
+                offsets = pa.array(some[at : at + TOGETHER] % BATCH)
+                yield from map(self._pair, self._batches[some[0] // BATCH].take(offsets).to_pylist())
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column of `pairs.arrow`, still on disk.
@@ -181,6 +199,9 @@ class PairSelection(Sequence[Pair]):
         if isinstance(number, slice):
             return PairSelection(self.table, self.numbers[number])
         return self.table[int(self.numbers[number])]
+
+    def __iter__(self) -> Iterator[Pair]:
+        return self.table.pairs_at(self.numbers)
 
 
 def select(pairs: Sequence[Pair], numbers: Iterable[int]) -> Sequence[Pair]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import Collection
@@ -197,7 +198,7 @@ def canvas(*, height: float, left: float, right: float, bottom: float = 24, top:
 def _rescale(figure: Figure, scale: float) -> None:
     """Make a figure so many times as large: letters, lines and marks too."""
     for text in figure.findobj(Text):
-        text.set_fontsize(text.get_fontsize() * scale)
+        text.set_fontsize(float(text.get_fontsize()) * scale)
         if isinstance(text, Annotation):
             text.xyann = (text.xyann[0] * scale, text.xyann[1] * scale)
     for line in figure.findobj(Line2D):
@@ -206,7 +207,7 @@ def _rescale(figure: Figure, scale: float) -> None:
     for patch in figure.findobj(Patch):
         patch.set_linewidth(patch.get_linewidth() * scale)
     for drawn in figure.findobj(Collection):
-        drawn.set_linewidth([width * scale for width in drawn.get_linewidth()])
+        drawn.set_linewidth([width * scale for width in np.atleast_1d(drawn.get_linewidth())])
     for axes in figure.axes:
         axes.tick_params(which="both", pad=3.5 * scale, labelsize=LETTERS * scale)
         for axis in (axes.xaxis, axes.yaxis):

@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 from spavl.evaluate.benchmark import AXES
 from spavl.plural import plural
+from spavl.report.markdown import cell
 from spavl.report.numbers import points, seconds
 from spavl.report.page import check_report_packages, environment
 from spavl.report.study_data import ClaimShown, MeasureShown, StudyShown, TrainingShown
-from spavl.visible_text import visible
 
 FIRST = 4
 """Measures that are shown unfolded, one an axis before a second of any."""
@@ -44,11 +44,8 @@ def study_as_markdown(shown: StudyShown) -> str:
 
 
 def _in_markdown(value: object) -> object:
-    """Text in a cell of a table: on one line, and with no bar or tag that would mean something."""
-    if type(value) is not str:
-        return value
-    spelt = visible(value).replace("\n", " ")
-    return spelt.replace("|", r"\|").replace("<", "&lt;")
+    """A text as Markdown holds it, on one line; other values as they are."""
+    return cell(value) if type(value) is str else value
 
 
 def _view(shown: StudyShown, *, figures: bool = True) -> dict[str, Any]:

@@ -132,8 +132,9 @@ def _name_place(point: FrontierPoint, models: Sequence[FrontierPoint]) -> tuple[
 
 def _frame(axes: Axes, found: Sequence[FrontierPoint], across: str, upwards: str) -> None:
     """Both scales, over what the dots and intervals of the models reach."""
-    whole = [p for p in found if not p.trail] or list(found)
-    for set_limits, places in ((axes.set_xlim, [p.x for p in whole]), (axes.set_ylim, [p.y for p in whole])):
+    across_all = [p.x[:1] if p.trail else p.x for p in found]
+    upwards_all = [p.y[:1] if p.trail else p.y for p in found]
+    for set_limits, places in ((axes.set_xlim, across_all), (axes.set_ylim, upwards_all)):
         low, high = min(map(min, places)), max(map(max, places))
         room = max(0.01, 0.12 * (high - low))
         set_limits(max(-0.02, low - room), min(high + room, 1 + 0.04 * (high - low + room)))

@@ -16,7 +16,7 @@ from spavl.rows import brief
 from spavl.run import Run
 from spavl.run.under_way import UnderWay, under_way
 from spavl.serve.studies import STUDY, StudyRow, study_row
-from spavl.statistics.intervals import Rate
+from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import PairedComparison
 
 DEEPEST: Final = 5
@@ -275,11 +275,13 @@ def headlines(manifest: Mapping[str, Any]) -> Iterator[Headline]:
 
 
 def improvement(paired: PairedComparison, better: str) -> bool | None:
-    """Whether a difference on the same items is an improvement; None where its interval holds 0, or none is better.
+    """Whether a difference on the same items is an improvement; None where chance explains it, or none is better.
+
+    Its interval must leave 0 out, and its test must be significant; neither is corrected for how many there are.
 
     Args:
         paired: the comparison.
         better: direction of an improvement.
     """
-    beyond = paired.low > 0 or paired.high < 0
+    beyond = (paired.low > 0 or paired.high < 0) and paired.p < 1 - LEVEL
     return (paired.low > 0) == (better == "higher") if beyond and better != "neither" else None

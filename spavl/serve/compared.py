@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from spavl.errors import SpavlError
-from spavl.evaluate.benchmark import AXES
 from spavl.pipeline.compare import Comparison, compare_runs
 from spavl.pipeline.compare_words import verdict_sentence
 from spavl.run import Run, changes
@@ -28,8 +27,6 @@ class TwoRuns:
     """Why they cannot; empty: they can."""
     verdicts: Sequence[str]
     """A sentence for each model."""
-    axes: Sequence[str]
-    """Axes with metrics."""
     changes: Sequence[tuple[str, str, str]]
     """Path of each setting that differs, its value in the first run and in the second."""
     counts: Sequence[tuple[str, str, str]]
@@ -52,13 +49,12 @@ def two_runs(first: Run, second: Run, *, base: str = "") -> TwoRuns:
         found = compare_runs([first.folder, second.folder], base=base or None)
     except SpavlError as error:
         why = f"{error.what}. {error.try_}".strip()
-    shown = [] if found is None else found.metrics
     before, after = (
         {name: value for name, value in run.settings_before().items() if name not in LEFT_OUT}
         for run in (first, second)
     )
     return TwoRuns(
-        comparison=found, why_not=why, axes=[axis for axis in AXES if any(m.known.axis == axis for m in shown)],
+        comparison=found, why_not=why,
         verdicts=[] if found is None else [verdict_sentence(model, found) for model in found.models],
         changes=[_change(line) for line in changes(before, after)[:MOST_CHANGES]], counts=list(_counts(first, second)),
     )  # fmt: skip

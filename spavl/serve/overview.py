@@ -12,7 +12,7 @@ from spavl.config import Settings, load_settings
 from spavl.evaluate.benchmark import AXES
 from spavl.pipeline.audit_files import FILE as AUDIT
 from spavl.pipeline.audit_files import FOLDER, PAGE
-from spavl.pipeline.compare_words import run_verdicts
+from spavl.pipeline.compare_words import run_comparison, verdict_sentence
 from spavl.pipeline.curves import curves_of
 from spavl.pipeline.measured_metrics import measured_metrics
 from spavl.pipeline.report import funnel_of
@@ -149,7 +149,8 @@ def verdicts_of(run: Run) -> tuple[str, ...]:
     if len(manifest.get("models", {})) < 2:
         return ()
     settings = load_settings(Settings, run.folder / "settings.yaml")
-    return run_verdicts(run, settings.evaluate, stale_scores(run, manifest))
+    found = run_comparison(run, settings.evaluate, stale_scores(run, manifest))
+    return tuple(verdict_sentence(model, found) for model in found.models) if found else ()
 
 
 def _axes(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[MetricScores]]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from jinja2 import Environment
 
 from spavl.amounts import amount, duration, money
-from spavl.pipeline.compare_words import HEAD, axis_rows, protocols
+from spavl.pipeline.compare_words import verdict_words
 from spavl.report import numbers
 from spavl.serve.charts import HEIGHT, LEFT, WIDTH, interval_of
 from spavl.serve.filters import FLAGS, SORTS
@@ -53,11 +53,11 @@ def environment() -> Environment:
     made = environment_of("spavl.serve")
     made.globals |= {
         "chart": {"width": WIDTH, "height": HEIGHT, "left": LEFT}, "flags": FLAGS, "flag_words": FLAG_WORDS,
-        "facet_words": FACET_WORDS, "sorts": SORTS, "head": HEAD, "axis_rows": axis_rows, "protocols": protocols,
+        "facet_words": FACET_WORDS, "sorts": SORTS, "change_verdict": verdict_words,
     }  # fmt: skip
     made.filters |= {
         "percent": numbers.percent, "points": numbers.points, "score": numbers.score, "seconds": numbers.seconds,
-        "count": numbers.count, "interval": numbers.interval, "amount": amount, "money": money, "duration": duration,
+        "count": numbers.count, "interval": numbers.interval, "p_value": numbers.p_value, "amount": amount, "money": money, "duration": duration,
         "places": interval_of, "words": lambda text: text.replace("_", " "), "day": _day,
     }  # fmt: skip
     return made

@@ -47,7 +47,8 @@ class SizeRates:
         Args:
             rates: true rates, [sizes].
         """
-        return self._by_items(rates) + self._by_seeds(rates)
+        both: np.ndarray = self._by_items(rates) + self._by_seeds(rates)
+        return both
 
     def degrees(self, rates: np.ndarray) -> float:
         """Degrees of freedom of the covariance: few where seeds differ, and only at one or two sizes.
@@ -170,10 +171,10 @@ def _item_errors(sums: np.ndarray, rates: np.ndarray, items: int) -> tuple[np.nd
 
 def _beyond_chance(table: np.ndarray, member: np.ndarray) -> float:
     """Variance of seeds' means less what the items' chance makes of it; it may be negative."""
-    seeds, items = table.shape
+    seeds, items = len(table), len(member)
     rows = table - table.mean(axis=1, keepdims=True)
     own = np.stack([_sums(row, member) for row in rows - rows.mean(axis=0)]) / items
-    count = own.shape[1]
+    count = int(own.shape[1])
     residual = float((own**2).sum()) * count / max(1, count - 1) / (seeds - 1)
     return float(table.mean(axis=1).var(ddof=1)) - residual
 

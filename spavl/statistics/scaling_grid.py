@@ -132,7 +132,8 @@ def fit_grid(
     aa = aa + 1e-12
 
     def misfit(floor: np.ndarray, top: np.ndarray) -> np.ndarray:
-        return zz - 2 * (az * floor + bz * top) + aa * floor**2 + 2 * ab * floor * top + bb * top**2
+        found: np.ndarray = zz - 2 * (az * floor + bz * top) + aa * floor**2 + 2 * ab * floor * top + bb * top**2
+        return found
 
     determinant = np.maximum(aa * bb - ab**2, 1e-300)
     inside = (az * bb - bz * ab) / determinant, (bz * aa - az * ab) / determinant

@@ -24,8 +24,8 @@ Runs = Sequence[Mapping[str, Outcome]]
 """By seed, the outcomes of items by id."""
 LEAST_DATES = 3
 """Fewest dates that show a trend beside what suites differ by anyway."""
-MOST_BETWEEN = 1.0
-"""Largest variance between domains or suites that is tried."""
+MOST_BETWEEN = 4.0
+"""Largest variance between domains or suites that is tried: no differences of shares have one as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def _mean(run: Mapping[str, Outcome], items: Sequence[str]) -> float:
 def _between(values: np.ndarray, errors: np.ndarray, design: np.ndarray) -> tuple[float, np.ndarray]:
     """Variance between true values by Paule and Mandel's equation, and the weights that follow from it."""
     squares = np.maximum(errors**2, 1e-12)
-    free = len(values) - design.shape[1]
+    free = len(values) - int(design.shape[1])
 
     def excess(between: float) -> float:
         weights = 1 / (squares + between)

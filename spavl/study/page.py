@@ -118,12 +118,12 @@ def _of_trainings(shown: StudyShown, study: Path, settings: StudySettings, resul
         safety = next(((label, law) for label, axis, law in laws if axis == "safety"), ("", None))
         found.append(knee_finding(safety[1], safety[0]))
     measures = corrected(made, level)
-    told = [one.sentences[0] for one in transfers] or ([_told(found[0])] if found else [lead(measures)])
+    heads = [one.sentences[0] for one in transfers] or ([_headline(found[0])] if found else [lead(measures)])
     return replace(shown, measures=tuple(measures), claims=tuple(map(_claim, found)), transfers=tuple(transfers),
-                   lead=told[0])  # fmt: skip
+                   lead=heads[0])  # fmt: skip
 
 
-def _told(found: Finding) -> str:
+def _headline(found: Finding) -> str:
     """A finding as a headline."""
     if found.verdict == "not shown" or found.difference is None:
         return f"{found.claim}: not shown."

@@ -64,6 +64,7 @@ def settings_on(checkpoint: Path, folder: Path) -> SettingsFor:
     def make(**sections: object) -> AlignSettings:
         small = {"rank": 4, "alpha": 8.0} | dict(sections.pop("freeze", {}))  # type: ignore[arg-type, call-overload]
         fast = {"learning_rate": 3e-3, "max_steps": 6, "warmup": 0.0} | dict(sections.pop("optimiser", {}))  # type: ignore[arg-type, call-overload]
+        features = {"cache": str(folder / "features")} | dict(sections.pop("features", {}))  # type: ignore[arg-type, call-overload]
         reference = {"cache": str(folder / "reference")} | dict(sections.pop("reference", {}))  # type: ignore[arg-type, call-overload]
         return AlignSettings.model_validate(
             {
@@ -71,6 +72,7 @@ def settings_on(checkpoint: Path, folder: Path) -> SettingsFor:
                 "freeze": small,
                 "optimiser": fast,
                 "reference": reference,
+                "features": features,
                 "seed": 1,
                 **sections,
             }

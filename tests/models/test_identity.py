@@ -219,3 +219,19 @@ def test_finding_an_identity_does_not_load_torch(folder: Path) -> None:
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
     ).stdout
     assert output.split() == [identity_of(local(folder, device="cpu")), "False"]
+
+
+def test_a_file_is_read_again_when_it_changed_and_not_when_nothing_touched_it(tmp_path, monkeypatch):
+    from spavl.models import identity
+
+    file, read = tmp_path / "model.safetensors", []
+    digest = identity.file_digest
+    monkeypatch.setattr(identity, "file_digest", lambda *given: read.append(1) or digest(*given))
+    file.write_bytes(b"one")
+    young = [identity._hash_file(file) for _ in range(2)]
+    assert len(read) == 2, "it may have been written again at the same tick of the clock"
+    monkeypatch.setattr(identity, "SETTLED", -1)
+    found = [identity._hash_file(file) for _ in range(3)]
+    assert len(read) == 3 and {*young, *found} == {young[0]}
+    file.write_bytes(b"three")
+    assert identity._hash_file(file) != found[0]

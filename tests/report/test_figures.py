@@ -72,17 +72,17 @@ def test_figures_for_a_paper_have_their_width_their_fonts_inside_and_no_title(tm
     names = {path.name for path in made}
     assert {"axes.svg", "axes.pdf", "subjects.pdf", "rate-unsafe.svg", "safety-against-skill.pdf"} <= names
     for path in made:
-        data = path.read_bytes()
+        content = path.read_bytes()
         if path.suffix == ".svg":
-            text = data.decode()
+            text = content.decode()
             width = float(re.search(r'<svg [^>]*width="([\d.]+)pt"', text)[1])  # type: ignore[index]
             assert width == pytest.approx(84 / 25.4 * 72, abs=0.01) and "<text" not in text
             assert not re.search(r"#0000[12]\d", text) and "var(--" not in text
         else:
-            box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", data)
+            box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", content)
             assert box and float(box[1]) == pytest.approx(84 / 25.4 * 72, abs=0.01)
-            fonts = set(re.findall(rb"/FontName /([\w+-]+)", data))
-            assert fonts and all(b"STIX" in font or b"DejaVu" in font for font in fonts) and b"/FontFile2" in data
+            fonts = set(re.findall(rb"/FontName /([\w+-]+)", content))
+            assert fonts and all(b"STIX" in font or b"DejaVu" in font for font in fonts) and b"/FontFile2" in content
 
 
 def test_the_same_figure_has_the_same_bytes_and_letters_as_wanted(tmp_path: Path) -> None:

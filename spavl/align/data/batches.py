@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Literal, final
@@ -15,13 +15,15 @@ from torch import Tensor
 from spavl.align.data.lengths import LENGTHS, cut_lengths, measure_lengths, separate_size, tree_size, without_rejected
 from spavl.align.data.micro_batch import MicroBatch, MismatchedBatch, StepTotals, spread, totals_of
 from spavl.align.data.mismatched import mismatched_pairs
+from spavl.align.data.packed_trees import PROCESS
 from spavl.align.data.pixels import PixelCache
 from spavl.align.data.schedule import PairGroup, ScheduledStep
 from spavl.align.data.views import PictureView, answer_key, in_view, load_in_view
 from spavl.config.loss import AnswersRead
 from spavl.models.families import Family
 from spavl.models.trees.batch import Packing, TreeBatch, collate
-from spavl.models.trees.pack import PackedTree, build_tree, pack_tree
+from spavl.models.trees.pack import PackedTree
+from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
 from spavl.preferences.table import pair_weights
 from spavl.progress import OnProgress
@@ -45,6 +47,7 @@ class PairDataset:
         answers: what of the pairs the loss reads; with `unpaired` every prompt is also shown with answers to another.
         limit: longest conversation with an answer in tokens; answers are cut there.
         memory: bytes of prepared pictures kept between batches.
+        identity: of the model, by which the process keeps packed trees; empty: only this dataset does.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class PairDataset:
         answers: AnswersRead = "pairs",
         limit: int | None = None,
         memory: int = 1 << 30,
+        identity: str = "",
     ) -> None:
+        self.identity = identity
         self.pairs = pairs
         self.family = family
         self.packing = packing
@@ -118,7 +123,7 @@ class PairDataset:
             trees: whole trees.
             on_progress: called with (trees done, trees in all).
         """
-        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress))
+        self.use_lengths(measure_lengths(self.pairs, trees, self.family, on_progress, identity=self.identity))
 
     def use_lengths(self, lengths: np.ndarray) -> None:
         """Take lengths that were measured before.
@@ -188,6 +193,12 @@ class PairDataset:
             shown += [self._key(pair, text, "mismatched") for text in others]
         return tuple(shown)
 
+    def shown_pictures(self) -> Iterator[Picture]:
+        """Every distinct picture in every view in which it is shown, one by one."""
+        distinct = {picture.key: picture for pair in self.pairs for picture in pair.all_pictures}
+        for view in self._views:
+            yield from (in_view(picture, view or self._view) for picture in distinct.values())
+
     def batch(self, trees: Sequence[PairGroup], packing: Packing | None = None) -> tuple[TreeBatch, list[str]]:
         """A batch of trees, and the key of each of its answers; trees with corrupted pictures come last.
 
@@ -210,7 +221,8 @@ class PairDataset:
     ) -> tuple[TreeBatch, list[str]]:
         packed = [(self.tree(numbers, view), numbers, view) for view in views for numbers in trees]
         pixels = self.pixel_cache.pixels(picture for tree, _, _ in packed for picture in tree.pictures)
-        batch = collate([tree for tree, _, _ in packed], self.family, packing, pixels=pixels)
+        trees_alone, encoded = [tree for tree, _, _ in packed], self.pixel_cache.features is not None
+        batch = collate(trees_alone, self.family, packing, pixels=pixels, encoded=encoded)
         return batch, [key for one in packed for key in self._keys(*one)]
 
     def collate(
@@ -301,11 +313,9 @@ class PairDataset:
 
     def _pack(self, numbers: PairGroup, view: TreeView | None) -> PackedTree:
         shown: PictureView = self._view if view is None or view == "mismatched" else view
-        rows = []
-        for number in numbers:
-            pair = self.pairs[number].with_pictures(lambda picture: in_view(picture, shown))
-            rows.append(pair.row(*self._answers_in(number, view)))
-        packed = pack_tree(build_tree(rows), self.family)
+        rows = [self.pairs[number].row(*self._answers_in(number, view)) for number in numbers]
+        (packed,) = PROCESS.pack([rows], self.family, self.identity)
+        packed = replace(packed, pictures=tuple(in_view(one, shown) for one in packed.pictures))
         limit = self.longest if view == "mismatched" else self.limit
         return packed if limit is None else cut_answers(packed, limit)
 

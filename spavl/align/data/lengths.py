@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from spavl.align.data.packed_trees import PROCESS
 from spavl.align.data.schedule import PairGroup
 from spavl.models.families import Family
-from spavl.models.trees.pack import PackedTree, build_tree, pack_trees
+from spavl.models.trees.pack import PackedTree
 from spavl.preferences.pairs import Pair
 from spavl.progress import OnProgress
 
@@ -36,7 +37,12 @@ TOGETHER = 256
 
 
 def measure_lengths(
-    pairs: Sequence[Pair], trees: Sequence[PairGroup], family: Family, on_progress: OnProgress | None = None
+    pairs: Sequence[Pair],
+    trees: Sequence[PairGroup],
+    family: Family,
+    on_progress: OnProgress | None = None,
+    *,
+    identity: str = "",
 ) -> np.ndarray:
     """The lengths of pairs, an array [P] of `LENGTHS`; zero for those that are in no tree.
 
@@ -45,12 +51,13 @@ def measure_lengths(
         trees: whole trees.
         family: tokenises them.
         on_progress: called with (trees done, trees in all).
+        identity: of the model, by which a process keeps packed trees; empty: none is kept.
     """
     lengths = np.zeros(len(pairs), dtype=LENGTHS)
     done = 0
     for some in _chunks(trees):
         rows = [[pairs[number] for number in tree] for tree in some]
-        packed = pack_trees([build_tree([pair.row() for pair in of_tree]) for of_tree in rows], family)
+        packed = PROCESS.pack([[pair.row() for pair in of_tree] for of_tree in rows], family, identity)
         for numbers, own, tree in zip(some, rows, packed, strict=True):
             for number, pair, counted, doubts in zip(
                 numbers, own, _row_lengths(own, tree), _doubts(tree, family), strict=True

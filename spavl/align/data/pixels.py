@@ -1,4 +1,4 @@
-"""Processor outputs of pictures (pixel values and their like), kept in memory."""
+"""Processor outputs of pictures (pixel values and their like), kept in memory; or what a frozen tower made of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import final
 from PIL import Image
 from torch import Tensor
 
+from spavl.align.data.feature_cache import FeatureCache
 from spavl.models.families import Family
 from spavl.pictures import Picture
 
@@ -28,6 +29,8 @@ class PixelCache:
         self._load = load
         self._free = memory
         self._cached: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
+        self.features: FeatureCache | None = None
+        """What the vision tower gives for every picture that is asked for; None: its inputs are prepared."""
 
     def __len__(self) -> int:
         return len(self._cached)
@@ -35,10 +38,18 @@ class PixelCache:
     def pixels(self, pictures: Iterable[Picture]) -> dict[str, dict[str, Tensor]]:
         """The vision tower's inputs of pictures, by picture key and then by the name of the model's argument.
 
+        Where there are `features`, these: they are mapped from disk, and not kept here.
+
         Args:
             pictures: those that a forward pass shows; repeated ones count once.
+
+        Raises:
+            DataError: a picture cannot be read.
+            RunError: its features have been removed or damaged.
         """
         wanted = {picture.key: picture for picture in pictures}
+        if self.features:
+            return {key: self.features.read(picture) for key, picture in wanted.items()}
         found = {key: self._cached[key] for key in wanted if key in self._cached}
         for key in found:
             self._cached.move_to_end(key)

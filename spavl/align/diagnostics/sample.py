@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.views import swap_pictures
@@ -19,7 +19,9 @@ from spavl.preferences.table import select
 Shown = Literal["own", "blank", "swapped"]
 """What the pairs show: their own pictures, also where training blanks them; one grey; the pictures of other pairs."""
 
-PASSES = 16
+LEAST: Final = 20
+"""Fewest pairs of which anything is told; fewer are not measured."""
+PASSES: Final = 16
 """No more pairs are measured than one in so many that are trained on, each counted as often as it is seen."""
 
 
@@ -50,17 +52,19 @@ class DiagnosticSample:
 def draw_sample(
     settings: AlignSettings, prepared: PreparedTraining, held_out: HeldOutPairs | None
 ) -> DiagnosticSample | None:
-    """Pairs at random, and always the same ones; None where nothing is to be measured.
+    """Pairs at random, and always the same ones; None where nothing is to be measured, or too few could be.
 
     Args:
         settings: how many; the seed decides which.
         prepared: the training.
-        held_out: its held-out pairs, which are taken where there are any.
+        held_out: its held-out pairs, which are taken where there are enough.
     """
     passes = sum(step.pairs for step in prepared.schedule)
-    wanted = min(settings.diagnostics.pairs or 0, passes // PASSES)
-    if not wanted:
+    wanted = min(settings.diagnostics.pairs or 0, passes // PASSES, len(prepared.pairs))
+    if wanted < LEAST:
         return None
+    if held_out is not None and len(held_out) < LEAST:
+        held_out = None
     pairs = _some(prepared.pairs if held_out is None else held_out.dataset.pairs, wanted, settings)
     trained = None if held_out is None else _some(prepared.pairs, wanted, settings)
     swapped = swap_pictures(pairs, settings.seed or 0)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from spavl.align.diagnostics.margins import Margins, MeasuredMargins
-from spavl.align.diagnostics.sample import DiagnosticSample
+from spavl.align.diagnostics.sample import LEAST, DiagnosticSample
 from spavl.config.diagnostics import DiagnosticsSettings, TrainingAlarmLimits
 from spavl.statistics.alarm import Alarm, difference_of
 from spavl.statistics.intervals import clustered_rate
@@ -68,8 +68,6 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
     ),
 )  # fmt: skip
 """All of a training on pairs, in the order in which they are told."""
-LEAST: Final = 20
-"""Fewest pairs of which a share or a correlation is told."""
 LONG: Final = 4
 """An answer is long whose tokens are more than so many times its first ones."""
 DIAGNOSED: Final = "margin_own"
@@ -91,9 +89,7 @@ def numbers_of(
     row["accuracy_measured"] = float((own.margin > 0).mean())
     row |= _named("picture_share", _picture_share(measured, sample))
     row |= _named("first_tokens_share", _first_tokens(own, sample.clusters, settings.first_tokens))
-    if len(own.margin) >= LEAST:
-        longer = own.chosen - own.rejected
-        row |= _named("length_correlation", symmetric_correlation(own.margin, longer, sample.clusters))
+    row |= _named("length_correlation", symmetric_correlation(own.margin, own.chosen - own.rejected, sample.clusters))
     if measured.trained is not None:
         row["accuracy_trained"] = float((measured.trained.margin > 0).mean())
         row |= _named("accuracy_gap", _gap(measured.trained, own, sample))

@@ -23,6 +23,7 @@ from spavl.align.policy.freeze import FreezePlan, ModelParts, ParameterCount, Pa
 from spavl.align.policy.lora import LoraLinear
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.models.backends.local import load_vlm
+from spavl.models.backends.local_trees import PictureFeatures
 from spavl.models.families import Family, family_of
 from spavl.models.identity import Checkpoint
 
@@ -49,6 +50,8 @@ class Policy:
     """Whether the adapter holds everything that is trained."""
     before: Mapping[str, Tensor] | None = field(repr=False)
     """Original weights of what is trained outside the adapter, by name; None where they were not kept."""
+    features: PictureFeatures | None = field(default=None, repr=False)
+    """Gives what the frozen vision tower gives for pictures, from a cache; None: it runs in every pass."""
 
     @contextmanager
     def reference(self) -> Iterator[None]:

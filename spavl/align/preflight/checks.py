@@ -21,6 +21,7 @@ from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy
 from spavl.align.preflight.estimate import Estimate
 from spavl.align.preflight.memory import ForwardCost, measure_forward
+from spavl.align.preflight.probes import PROBED, CheckedModel, MeasuredPass, shape_of
 from spavl.align.training.trainer import checkpoint_activations
 from spavl.config.align import AlignSettings
 from spavl.errors import ModelError
@@ -109,6 +110,8 @@ class PreflightChecks:
     """Whether the arithmetic is float32."""
     findings: list[Finding] = field(default_factory=list)
     """Findings so far."""
+    key: str = ""
+    """Names model and settings (`probe_key`), by which the process keeps what is measured; empty: nothing is kept."""
 
     def run(self, trees: Sequence[PairGroup]) -> Packing:
         """Run all checks on a few trees; returns the packing to train with.
@@ -120,13 +123,25 @@ class PreflightChecks:
             ModelError: the model cannot be trained rightly on these rows.
         """
         sample = self._sample(trees)
-        tree, _ = self.dataset.batch(sample, "tree")
-        separate, _ = self.dataset.batch(sample, "separate")
-        tree, separate = tree.to(self.device), separate.to(self.device)
         self._check_thoughts()
         self._check_scored_tokens(sample)
         self._check_borders()
         self._note_unknown_words()
+        pictures = self.dataset.lengths["pictures"]
+        shape = shape_of((len(tree), self.dataset.size(tree), int(pictures[tree[0]])) for tree in sample)
+        known, before = PROBED.find(self.key, shape), len(self.findings)
+        if known is None:
+            packing = self._run_model(sample)
+            known = CheckedModel(shape, packing, tuple(self.findings[before:]))
+            PROBED.keep(self.key, known)
+        self.findings[before:] = known.findings
+        return known.packing
+
+    def _run_model(self, sample: Sequence[PairGroup]) -> Packing:
+        """The checks that run the model."""
+        tree, _ = self.dataset.batch(sample, "tree")
+        separate, _ = self.dataset.batch(sample, "separate")
+        tree, separate = tree.to(self.device), separate.to(self.device)
         self._check_picture_tokens(separate)
         self._check_deterministic(separate)
         if separate.pixels and not self.settings.blind:
@@ -142,6 +157,20 @@ class PreflightChecks:
         Args:
             trees: what is run, as one batch.
         """
+        shown = bool(self.dataset.lengths["pictures"][trees[0][0]])
+        key = f"{self.key} {self.dataset.packing} {shown}" if self.key else ""
+        if (known := PROBED.passes.get(key)) is None:
+            before = len(self.findings)
+            known = MeasuredPass(*self._measure_pass(trees), tuple(self.findings[before:]))
+            if key:
+                PROBED.passes[key] = known
+        else:
+            self.findings += known.findings
+            if self.settings.machine.gradient_checkpointing:
+                checkpoint_activations(self.policy.model)
+        return known.forward, known.seconds
+
+    def _measure_pass(self, trees: Sequence[PairGroup]) -> tuple[ForwardCost, float]:
         batch = self.dataset.batch(trees)[0].to(self.device)
         forward = measure_forward(self.policy, batch, self.precision)
         if self.settings.machine.gradient_checkpointing:

@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +19,23 @@ from accelerate import PartialState
 from jaxtyping import Float
 
 from spavl.align.data.batches import PairDataset
+from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.lengths import prompt_tokens
 from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
 from spavl.align.preflight.estimate import Estimate, free_memory, largest_pass, tokens_of
+from spavl.align.preflight.features import (
+    TowerContext,
+    features_as_asked,
+    plan_features,
+    seen_again,
+    share_features,
+)
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
 from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
+from spavl.align.preflight.probes import probe_key
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
@@ -55,6 +64,10 @@ class DeviceContext:
     """Number of this process, from 0."""
     ranks: int = 1
     """Processes that train together."""
+
+    def of_tower(self) -> TowerContext:
+        """The same for a vision tower alone."""
+        return TowerContext(self.device, self.dtype, self.precision, self.rank, self.ranks)
 
     def precision(self) -> AbstractContextManager[Any]:
         """Context of arithmetic in `dtype` (autocast for bfloat16); trained weights stay in float32.
@@ -91,6 +104,8 @@ class PreparedTraining:
     """Hash of the model before training."""
     forward: ForwardCost
     """What a forward pass keeps, measured."""
+    features: FeatureCache | None = None
+    """What the frozen vision tower gives for every picture; None: it runs in every pass."""
 
 
 def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, *, reference: bool) -> PreparedTraining:
@@ -127,10 +142,10 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     with progress.bar("pairs") as on_progress:
         dataset, trees, findings = usable_pairs(pairs, settings, policy, identity, on_progress)
     checks = PreflightChecks(
-        policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings
-    )
+        policy, dataset, settings, context.device, context.precision, context.dtype == "float32", findings,
+        key=probe_key(identity, settings, str(context.device)),
+    )  # fmt: skip
     dataset.packing = checks.run(trees)
-    findings += _of_reference(settings)
     schedule = schedule_steps(
         trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
@@ -138,14 +153,21 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     estimate = estimate_training(
         policy, dataset, schedule, settings, context, forward=forward, seconds=seconds, live=reference and not cached
     )
+    features, of_features = plan_features(settings, policy, dataset, context.of_tower())
+    checks.findings += of_features
     report = _report(policy, dataset, checks, estimate)
     progress.log(report.render())
+    if features:
+        share_features(features, policy, dataset, context.of_tower(), progress)
+        policy = replace(policy, features=features_as_asked(features, policy, context.of_tower()))
     sums = (
         cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
         if cached
         else None
     )
-    return PreparedTraining(policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward)
+    return PreparedTraining(
+        policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward, features
+    )
 
 
 def _of_reference(settings: AlignSettings) -> list[Finding]:
@@ -226,13 +248,11 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
     """Whether the reference is cached: `auto` means where pairs are seen more than once."""
     if settings.reference.mode != "auto":
         return settings.reference.mode == "cached"
-    optimiser = settings.optimiser
-    uses = optimiser.max_steps * settings.batching.pairs / pairs if optimiser.max_steps else optimiser.epochs
-    return uses > 1
+    return seen_again(settings, pairs)
 
 
 def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
-    findings = list(checks.findings)
+    findings = [*checks.findings, *_of_reference(checks.settings)]
     needed = estimate.memory.total / 2**30
     if estimate.free is not None and needed > estimate.free / 2**30:
         findings.append(

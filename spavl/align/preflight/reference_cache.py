@@ -3,16 +3,17 @@
 A training reads their sums alone: one number an answer, by the number of the pair.
 
 Each model has a folder — named by the hash of its weights, adapter, tokenizer, processor, template and dtype — with
-Parquet parts of (key, logprobs). Keys name picture bytes, question and answer, so subsets, loss variants and packings
-share their rows, and a new row costs only itself. A few rows are recomputed and compared whenever a cache is used.
+Parquet parts of (key, logprobs, sum). Keys name picture bytes, question and answer, so subsets, loss variants and
+packings share their rows, and a new row costs only itself: where a tree has some that are cached, only its others are
+computed. A few rows are recomputed and compared whenever a cache is used.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import final, overload
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +47,7 @@ class ReferenceCache:
     def __init__(self, root: Path, identity: str) -> None:
         self.folder = root / identity.replace(":", "-")
         self.identity = identity
+        self._known: dict[Path, tuple[pa.Array, np.ndarray]] = {}
 
     def read(self, keys: Collection[str]) -> dict[str, np.ndarray]:
         """Log-probabilities [T] of some answers by key, float32; those that are not cached are left out.
@@ -57,7 +59,10 @@ class ReferenceCache:
             RunError: a part is damaged.
         """
         wanted, cached = pa.array(list(keys), pa.string()), dict[str, np.ndarray]()
-        for table in self._tables(("key", "logprobs")):
+        for part in self._parts():
+            if not pc.any(pc.is_in(_read(part, ["key"])["key"], value_set=wanted)).as_py():
+                continue
+            table = _read(part, ["key", "logprobs"])
             found = table.filter(pc.is_in(table["key"], value_set=wanted))
             for key, row in zip(found["key"].to_pylist(), found["logprobs"].to_pylist(), strict=True):
                 cached[key] = np.asarray(row, dtype=np.float32)
@@ -72,26 +77,24 @@ class ReferenceCache:
         Raises:
             RunError: a part is damaged.
         """
-        found: list[pa.Array] = []
-        sums: list[np.ndarray] = []
-        for table in self._tables(("key", "logprobs")):
-            found.append(table["key"].combine_chunks())
-            sums.append(_row_sums(table["logprobs"].combine_chunks()))
-        if not found:
-            return np.full(len(keys), np.nan, dtype=np.float32)
-        places = pc.fill_null(pc.index_in(keys, value_set=pa.chunked_array(found)), -1).to_numpy(zero_copy_only=False)
-        every = np.concatenate([*sums, [np.nan]]).astype(np.float32)
-        chosen: np.ndarray = every[places]
+        chosen: np.ndarray = np.full(len(keys), np.nan, dtype=np.float32)
+        for part in self._parts():
+            found, sums = self._sums_of(part)
+            places = pc.fill_null(pc.index_in(keys, value_set=found), -1).to_numpy(zero_copy_only=False)
+            chosen[places >= 0] = sums[places[places >= 0]]
         return chosen
 
-    def _tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        for part in sorted(self.folder.glob("*.parquet")):
-            try:
-                yield pq.read_table(part, columns=list(columns))
-            except (OSError, pa.ArrowInvalid) as error:
-                raise RunError(
-                    f"A part of the reference cache cannot be read: {error}", where=str(part), try_="Delete that file."
-                ) from error
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet"))
+
+    def _sums_of(self, part: Path) -> tuple[pa.Array, np.ndarray]:
+        """Keys and sums of a part, which never changes: it is read once."""
+        if part not in self._known:
+            columns = ["key", "sum"] if "sum" in _read(part, None).names else ["key", "logprobs"]
+            table = _read(part, columns)
+            sums = table.column(1).to_numpy() if "sum" in columns else _row_sums(table["logprobs"].combine_chunks())
+            self._known[part] = table["key"].combine_chunks(), sums.astype(np.float32)
+        return self._known[part]
 
     def add(self, rows: Mapping[str, np.ndarray]) -> None:
         """Write more rows, in a part of their own, which is there whole or not at all.
@@ -102,11 +105,26 @@ class ReferenceCache:
         if not rows:
             return
         values = pa.array([row.tolist() for row in rows.values()], pa.list_(pa.float32()))
-        table = pa.table({"key": list(rows), "logprobs": values}).replace_schema_metadata({"identity": self.identity})
+        columns = {"key": list(rows), "logprobs": values, "sum": _row_sums(values).astype(np.float32)}
+        table = pa.table(columns).replace_schema_metadata({"identity": self.identity})
         part = self.folder / f"{uuid.uuid4().hex}.parquet"
         try_ = "make room, name another folder with align.reference.cache, or use align.reference.mode=live"
         with atomic_write(part, what="The reference cache", try_=try_) as tmp:
             pq.write_table(table, tmp, compression="zstd")
+
+
+@overload
+def _read(part: Path, columns: None) -> pa.Schema: ...
+@overload
+def _read(part: Path, columns: list[str]) -> pa.Table: ...
+def _read(part: Path, columns: list[str] | None) -> pa.Table | pa.Schema:
+    """Some columns of a part, or what columns it has."""
+    try:
+        return pq.read_schema(part) if columns is None else pq.read_table(part, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(
+            f"A part of the reference cache cannot be read: {error}", where=str(part), try_="Delete that file."
+        ) from error
 
 
 def _row_sums(lists: pa.ListArray) -> np.ndarray:
@@ -142,10 +160,10 @@ def fill_reference_cache(
     Raises:
         RunError: the cache is damaged, or is not of this model.
     """
-    lacking = np.isnan(reference_sums(cache, dataset)).any(axis=1)
-    pieces = cut_large_trees(trees, dataset.size, token_budget)
-    known = [tree for tree in pieces if not lacking[list(tree)].any()]
-    missing = [tree for tree in pieces if lacking[list(tree)].any()]
+    lacking = np.isnan(reference_sums(cache, dataset)).any(axis=1).tolist()
+    known = [tree for tree in cut_large_trees(trees, dataset.size, token_budget) if not any(lacking[n] for n in tree)]
+    left = [tuple(number for number in tree if lacking[number]) for tree in trees]
+    missing = cut_large_trees([tree for tree in left if tree], dataset.size, token_budget)
     for tree in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
         now = score([tree])
         _check(cache.read(now.keys()), now, tolerance, cache.folder)

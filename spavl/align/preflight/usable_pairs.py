@@ -45,11 +45,13 @@ def usable_pairs(
     of_repeats, lost = _repeats(valid, settings)
     valid = _without(valid, lost)
     findings += of_repeats
-    dataset, trees = _dataset(valid, settings, policy)
+    dataset, trees = _dataset(valid, settings, policy, identity)
     versions = [spavl.__version__, transformers.__version__]
     depends_on = [pairs_fingerprint(valid), settings.batching.grouping, identity, *versions]
     name = f"lengths-{hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]}"
-    lengths = remembered(valid, name, lambda: measure_lengths(valid, trees, policy.family, on_progress))
+    lengths = remembered(
+        valid, name, lambda: measure_lengths(valid, trees, policy.family, on_progress, identity=identity)
+    )
     dataset.use_lengths(lengths)
     limit = settings.data.max_tokens or policy.model.config.get_text_config().max_position_embeddings
     if (longest_tokens(dataset.lengths) > limit).any():
@@ -132,7 +134,7 @@ def _without_long_pairs(
     lost = set(long)
     findings: list[Finding] = []
     if cut:
-        short, _ = _dataset(pairs, settings, policy, cut)
+        short, _ = _dataset(pairs, settings, policy, dataset.identity, cut)
         lost = {n for n in long if prompt_tokens(lengths)[n] >= cut or short.equal_answers(n)}
         ids = tuple(pairs[number].pair_id for number in long if number not in lost)
         findings += [Finding("warn", f"answers cut to {cut} tokens with all before them", ids)] if ids else []
@@ -140,7 +142,7 @@ def _without_long_pairs(
     findings += validate.report_issues(pairs, dict.fromkeys(sorted(lost), "too long"), lambda _: level)
     validate.refuse_rows(findings, skip_with="align.data.too_long=skip")
     kept = np.array([number for number in range(len(pairs)) if number not in lost], dtype=np.int64)
-    smaller, its_trees = _dataset(select(pairs, kept.tolist()), settings, policy, cut)
+    smaller, its_trees = _dataset(select(pairs, kept.tolist()), settings, policy, dataset.identity, cut)
     smaller.use_lengths(_lengths_of_kept(lengths, trees, kept, smaller))
     return smaller, its_trees, findings
 
@@ -154,14 +156,14 @@ def _lengths_of_kept(
     found: np.ndarray = lengths[kept].copy()
     left = [tuple(n for n in moved[list(tree)].tolist() if n >= 0) for tree in trees]
     smaller = [kept_of for kept_of, tree in zip(left, trees, strict=True) if 0 < len(kept_of) < len(tree)]
-    again = measure_lengths(dataset.pairs, smaller, dataset.family)
+    again = measure_lengths(dataset.pairs, smaller, dataset.family, identity=dataset.identity)
     changed = [number for tree in smaller for number in tree]
     found[changed] = again[changed]
     return found
 
 
 def _dataset(
-    pairs: Sequence[Pair], settings: AlignSettings, policy: Policy, limit: int | None = None
+    pairs: Sequence[Pair], settings: AlignSettings, policy: Policy, identity: str, limit: int | None = None
 ) -> tuple[PairDataset, list[PairGroup]]:
     """A dataset, not yet measured, and its trees."""
     if not len(pairs):
@@ -175,6 +177,7 @@ def _dataset(
         answers=settings.answers,
         limit=limit,
         memory=settings.machine.picture_memory << 20,
+        identity=identity,
     )
     return dataset, group_by(pairs, settings.batching.grouping)
 

@@ -37,7 +37,7 @@ STATE = "state"
 """Folder of what a stopped training resumes from."""
 STATE_WEIGHTS = ("final", "panel", "best")
 """Folders of weights in it, beside `checkpoint-…`."""
-NOT_DECIDING = {"machine", "saving", "validation", "diagnostics", "reference", "model", "revision"}
+NOT_DECIDING = {"machine", "saving", "validation", "diagnostics", "reference", "features", "model", "revision"}
 """Sections of the settings that do not change the weights of a step; the model counts by its identity."""
 OF_OTHER_METHODS = {"dpo": {"reward", "ppo"}, "reward": {"loss", "ppo"}, "ppo": {"loss", "reward"}}
 """Sections that a method does not read; PPO's reward model counts by its identity."""

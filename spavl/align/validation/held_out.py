@@ -20,6 +20,7 @@ from spavl.align.data.batches import PairDataset
 from spavl.align.data.held_out_file import held_out_file
 from spavl.align.data.micro_batch import MicroBatch, StepTotals
 from spavl.align.data.schedule import PairGroup, cut_large_trees, cut_micro_batches
+from spavl.align.preflight.features import share_features
 from spavl.align.preflight.prepare import PreparedTraining, cached_reference
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.align.training.trainer import PairTrainer, inference_mode, metric_sums
@@ -156,6 +157,8 @@ def prepare_held_out(
     dataset.packing = prepared.dataset.packing
     if shown := _shown_in_training(dataset.pairs, prepared.pairs):
         progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")
+    if prepared.features:
+        share_features(prepared.features, prepared.policy, dataset, context.of_tower(), progress)
     sums = None
     if prepared.reference is not None:
         sums = cached_reference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from spavl.models.trees.generate import GenerationSpec, generate, pack_prompts, 
 from spavl.models.trees.pack import PackedTree
 from spavl.pictures import Picture
 
+PictureFeatures = Callable[[Sequence[Picture]], Mapping[str, dict[str, torch.Tensor]]]
+"""Gives what a frozen vision tower gives for pictures, by their keys, in the form of `trees.tower.encode`."""
 MOST_OWN = 3
 """Most tokens of a tree's questions, for each token that all of them share. Every token of an answer is compared with
 its siblings' questions too, which costs little; a tree of long questions with a short beginning would gain nothing."""
@@ -69,7 +71,13 @@ def make_question(
 
 
 def answer_ids(
-    model: Any, family: Family, questions: Sequence[Question], *, forbidden: frozenset[int], ends: frozenset[int]
+    model: Any,
+    family: Family,
+    questions: Sequence[Question],
+    *,
+    forbidden: frozenset[int],
+    ends: frozenset[int],
+    features: PictureFeatures | None = None,
 ) -> list[tuple[int, ...]]:
     """Token ids of one answer to each question, in order, the end token among them where it came to one.
 
@@ -79,6 +87,7 @@ def answer_ids(
         questions: what is answered.
         forbidden: ids of tokens that no answer may hold.
         ends: ids of tokens that end an answer.
+        features: gives what the vision tower gives for pictures; None: it runs.
     """
     answers: dict[int, tuple[int, ...]] = {}
     for trees in batch_trees(grow_trees(questions, family)):
@@ -92,7 +101,10 @@ def answer_ids(
             ends=ends,
         )
         shared = any(len(tree.packed.answers) > 1 for tree in trees)
-        batch = collate([tree.packed for tree in trees], family, "tree" if shared else "separate")
+        packed = [tree.packed for tree in trees]
+        pixels = features([picture for tree in packed for picture in tree.pictures]) if features else None
+        encoded = features is not None
+        batch = collate(packed, family, "tree" if shared else "separate", pixels=pixels, encoded=encoded)
         generated = generate(model, _in_dtype(batch, model.dtype), family, spec)
         answers.update((member, answer.ids) for member, answer in zip(members, generated, strict=True))
     return [answers[index] for index in range(len(questions))]

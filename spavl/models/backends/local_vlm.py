@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from spavl.errors import DataError, MissingExtra, ModelError
 from spavl.models.backends.local_adapter import check_keys, put_adapter
-from spavl.models.backends.local_trees import Question, answer_ids, make_question
+from spavl.models.backends.local_trees import PictureFeatures, Question, answer_ids, make_question
 from spavl.models.base import Prompt, Reply, Request, failed_reply
 from spavl.models.families import FACTS, Family, control_tokens, end_ids, family_of
 from spavl.models.families.processors import load_processor
@@ -118,15 +118,17 @@ class VLM:
         system: a system turn put before every prompt; empty: none.
         family: its family, for requests that share pictures to be answered on trees; None: each is answered alone.
         max_pixels: pictures of more are made smaller. None: none is.
+        features: gives what the vision tower gives for pictures, on trees; None: it runs.
     """
 
     out_of_memory = torch.OutOfMemoryError
     """What `answer` raises when memory runs out, for callers that do not import torch."""
 
     def __init__(
-        self, model: Any, processor: Any, system: str, family: Family | None = None, *, max_pixels: int | None = None
-    ) -> None:
-        self._max_pixels = max_pixels
+        self, model: Any, processor: Any, system: str, family: Family | None = None, *,
+        max_pixels: int | None = None, features: PictureFeatures | None = None,
+    ) -> None:  # fmt: skip
+        self._max_pixels, self._features = max_pixels, features
         self._model = model
         self._processor = processor
         self._system = system
@@ -195,7 +197,7 @@ class VLM:
         prompt = request.prompt
         if self._family is None or (len(prompt.pictures) > 1 and not self._family.facts.several_pictures):
             return None
-        shown = [Picture(str(image.path), pictures[image.path]) for image in prompt.pictures]
+        shown = [Picture(image.sha256 or str(image.path), pictures[image.path]) for image in prompt.pictures]
         turns = [(turn.role, turn.text, len(turn.images)) for turn in prompt.turns]
         try:
             return make_question(request, shown, self._system_text(prompt), turns, self._family)
@@ -206,7 +208,7 @@ class VLM:
         assert self._family is not None
         rows = answer_ids(
             self._model, self._family, questions,
-            forbidden=frozenset(self._forbidden), ends=frozenset(self._end_ids),
+            forbidden=frozenset(self._forbidden), ends=frozenset(self._end_ids), features=self._features,
         )  # fmt: skip
         return [self._reply(ids, len(question.ids)) for question, ids in zip(questions, rows, strict=True)]
 

@@ -38,6 +38,12 @@ class Facts:
     picture_tokens: Literal["fixed", "patches", "by processor"] = "by processor"
     """How many image placeholder tokens a picture has. `fixed`: always the same. `patches`: its processor counts the
     patches. `by processor`: known only by running the processor on a picture of that size."""
+    projector_reads: Literal["layers", "last layer", "last state", "inside the tower", "windows", ""] = ""
+    """What of the tower the projector reads, so that it can be kept without running the tower again. `layers`: hidden
+    states of the layers that the configuration names. `last layer`: the same, where the last layer stands for the
+    tower's own output. `last state`: the tower's own output. `inside the tower`: the projector is a part of the tower,
+    and reads what its modules are given. `windows`: so too, and the tower orders the patches by its windows. Empty: not
+    known."""
     several_pictures: bool = True
     """Several pictures in one conversation are encoded as each would be alone."""
     processor: str = ""
@@ -56,12 +62,14 @@ FACTS: dict[str, Facts] = {
         projector=_PROJECTOR,
         towers=_CLIP_LIKE,
         picture_tokens="fixed",
+        projector_reads="layers",
     ),
     "llava_next": Facts(
         name="LLaVA-NeXT",
         vision=("model.vision_tower",),
         projector=(*_PROJECTOR, "model.image_newline"),
         towers=_CLIP_LIKE,
+        projector_reads="layers",
     ),
     "llava_onevision": Facts(
         name="LLaVA-OneVision",
@@ -71,6 +79,7 @@ FACTS: dict[str, Facts] = {
         several_pictures=False,
         processor="LlavaOnevisionProcessor",
         processor_needs=("torchvision",),
+        projector_reads="layers",
     ),
     "qwen2_vl": Facts(
         name="Qwen2-VL",
@@ -81,6 +90,7 @@ FACTS: dict[str, Facts] = {
         picture_tokens="patches",
         processor="Qwen2VLProcessor",
         processor_needs=("torchvision",),
+        projector_reads="inside the tower",
     ),
     "qwen2_5_vl": Facts(
         name="Qwen2.5-VL",
@@ -91,6 +101,7 @@ FACTS: dict[str, Facts] = {
         picture_tokens="patches",
         processor="Qwen2_5_VLProcessor",
         processor_needs=("torchvision",),
+        projector_reads="windows",
     ),
     "qwen3_vl": Facts(
         name="Qwen3-VL",
@@ -101,6 +112,7 @@ FACTS: dict[str, Facts] = {
         picture_tokens="patches",
         processor="Qwen3VLProcessor",
         processor_needs=("torchvision",),
+        projector_reads="inside the tower",
     ),
     "internvl": Facts(
         name="InternVL (HF port)",
@@ -108,12 +120,14 @@ FACTS: dict[str, Facts] = {
         projector=_PROJECTOR,
         processor="InternVLProcessor",
         processor_needs=("torchvision",),
+        projector_reads="last layer",
     ),
     "idefics3": Facts(
         name="Idefics3",
         vision=("model.vision_model",),
         projector=("model.connector",),
         language="model.text_model",
+        projector_reads="last state",
     ),
     "smolvlm": Facts(
         name="SmolVLM",
@@ -122,6 +136,7 @@ FACTS: dict[str, Facts] = {
         language="model.text_model",
         processor="Idefics3Processor",
         processor_needs=("torchvision", "num2words"),
+        projector_reads="last state",
     ),
     "gemma3": Facts(
         name="Gemma 3",
@@ -129,6 +144,7 @@ FACTS: dict[str, Facts] = {
         projector=_PROJECTOR,
         token_types="token_type_ids",
         bidirectional_pictures=True,
+        projector_reads="last state",
     ),
 }
 """Facts by `model_type` of the whole model."""

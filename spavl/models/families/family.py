@@ -23,7 +23,7 @@ from spavl.models.families.facts import Facts
 from spavl.models.families.positions import grid_positions
 from spavl.models.families.tokens import ControlTokens, turn_end_id, turn_tail
 from spavl.models.thought import END, START
-from spavl.pictures import capped, capped_size
+from spavl.pictures import Picture, capped, capped_size
 
 Ids = list[int]
 """Token ids."""
@@ -263,6 +263,15 @@ class Family:
             size: width and height of the picture.
         """
         return self.expansion(size).count(self._image_token)
+
+    def tokens_of(self, picture: Picture) -> int:
+        """Number of image placeholder tokens of a picture, whose file is opened only where its size decides.
+
+        Args:
+            picture: the picture.
+        """
+        fixed = self.facts.picture_tokens == "fixed"
+        return self.num_picture_tokens((ORDINARY_SIDE, ORDINARY_SIDE) if fixed else picture.size())
 
     def pixels(self, pictures: Sequence[Image.Image]) -> dict[str, Tensor]:
         """The vision tower's inputs (`pixel_values` and their like), by the name of the model's argument.

@@ -72,6 +72,8 @@ class TreeBatch:
     """For each data row its id and its answers."""
     packing: Packing
     """Whether a row is a tree or a single answer's sequence."""
+    encoded: bool = False
+    """Whether `pixels` holds what the vision tower gave for the pictures, from `trees.tower.encode`, not its inputs."""
 
     def to(self, device: Any, *, non_blocking: bool = False) -> TreeBatch:
         """The same batch on a device; on a GPU with rows of a width that other batches have too.
@@ -179,6 +181,7 @@ def collate(
     packing: Packing = "tree",
     *,
     pixels: Mapping[str, dict[str, Tensor]] | None = None,
+    encoded: bool = False,
 ) -> TreeBatch:
     """A batch of trees, or of all their answers in rows of their own; answers come in the same order.
 
@@ -188,6 +191,7 @@ def collate(
         packing: `tree`, or `separate` for a row an answer.
         pixels: what `family.pixels` made of single pictures, by picture key, such as `pixel_values`
             [1, 3, height, width]; pictures that are not in it are loaded and processed now. None: all are.
+        encoded: `pixels` holds what `trees.tower.encode` made of every picture instead.
     """
     packed = [one for tree in trees for one in unpack_tree(tree)] if packing == "separate" else list(trees)
     width = max(map(len, packed))
@@ -205,10 +209,11 @@ def collate(
         lengths=torch.tensor([len(tree) for tree in packed]),
         pixels=image_inputs,
         questions=tuple(_questions(tree) for tree in packed),
-        picture_tokens=[family.num_picture_tokens(picture.size()) for picture in pictures],
+        picture_tokens=[family.tokens_of(picture) for picture in pictures],
         occurrences=torch.from_numpy(np.concatenate(occurrences)),
         rows=_rows(trees),
         packing=packing,
+        encoded=encoded and bool(image_inputs),
         **_scored(packed, width),
     )
 

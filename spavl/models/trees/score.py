@@ -18,19 +18,18 @@ hidden state, K chosen tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from peft import PeftModel
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from spavl.models.families import Family
 from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.lm_head import logprobs_at
+from spavl.models.trees.tower import gives_back, unwrapped
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,10 @@ def image_features(model: Any, batch: TreeBatch, family: Family) -> Any:
         batch: on the model's device.
         family: the model's family.
     """
-    return _unwrapped(model).get_image_features(**batch.pixels, return_dict=True) if batch.pixels else None
+    if not batch.pixels:
+        return None
+    with _encoded(model, batch, family):
+        return unwrapped(model).get_image_features(**batch.pixels, return_dict=True)
 
 
 def forward(
@@ -147,15 +149,20 @@ def forward(
         keep: true on the tokens whose logits are computed; they come flat, in order.
         cache: an empty transformers cache, to be filled with the keys and values of all tokens; None: no cache.
     """
-    with _image_arguments(model, batch, family, features) as images:
+    with _encoded(model, batch, family), _image_arguments(model, batch, family, features) as images:
         return model(
             input_ids=batch.ids,
-            **_attention(batch, family, _unwrapped(model).dtype),
+            **_attention(batch, family, unwrapped(model).dtype),
             **images,
             logits_to_keep=keep,
             use_cache=cache is not None,
             past_key_values=cache,
         )
+
+
+def _encoded(model: Any, batch: TreeBatch, family: Family) -> AbstractContextManager[None]:
+    """What makes the tower give back the features of a batch that holds such; nothing for one of pixels."""
+    return gives_back(model, family) if batch.encoded else nullcontext()
 
 
 def _attention(batch: TreeBatch, family: Family, dtype: torch.dtype) -> dict[str, Any]:
@@ -190,7 +197,7 @@ def _image_arguments(model: Any, batch: TreeBatch, family: Family, features: Any
         return args, {**kwargs, "mm_encoder_outputs": {"image": _in_reading_order(distinct, batch)}}
 
     grid = family.facts.positions == "grid"
-    hook = _unwrapped(model).register_forward_pre_hook(encode, with_kwargs=True)
+    hook = unwrapped(model).register_forward_pre_hook(encode, with_kwargs=True)
     try:
         yield {"image_grid_thw": batch.pixels["image_grid_thw"][batch.occurrences]} if grid else {}
     finally:
@@ -219,7 +226,7 @@ def _last_hidden(model: Any, wanted: bool) -> Iterator[list[Tensor]]:
     if not wanted:
         yield caught
         return
-    hook = _unwrapped(model).model.register_forward_hook(lambda _, __, output: caught.append(output.last_hidden_state))
+    hook = unwrapped(model).model.register_forward_hook(lambda _, __, output: caught.append(output.last_hidden_state))
     try:
         yield caught
     finally:
@@ -232,7 +239,7 @@ def _head_computes(model: Any, family: Family, compute: Callable[[Any, Tensor], 
 
     It is still called where the model calls it: there every wrapper has gathered its weights.
     """
-    head = _unwrapped(model).get_submodule(family.facts.head)
+    head = unwrapped(model).get_submodule(family.facts.head)
     assert head.bias is None, "no family has a head with a bias"
     before = vars(head).get("forward")
     head.forward = lambda hidden: compute(head, hidden.flatten(0, -2))
@@ -242,9 +249,3 @@ def _head_computes(model: Any, family: Family, compute: Callable[[Any, Tensor], 
         del head.forward
         if before is not None:
             head.forward = before
-
-
-def _unwrapped(model: Any) -> Any:
-    """The transformers model inside wrappers."""
-    inside = model.module if isinstance(model, DistributedDataParallel) else model
-    return inside.get_base_model() if isinstance(inside, PeftModel) else inside

@@ -238,3 +238,14 @@ def test_a_dataset_on_the_hub_has_one_folder_wherever_the_command_is_run(rich, t
         monkeypatch.chdir(tmp_path / name)
         folders.append(open_pairs("someone/pairs", cache=tmp_path / "cache").folder)
     assert folders[0] == folders[1]
+
+
+def test_pairs_are_the_same_one_by_one_together_and_in_any_order(tmp_path):
+    rows = [{"question": f"q{n}", "chosen": f"c{n}", "rejected": f"r{n}"} for n in range(2 * BATCH + 10)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    table = open_pairs(tmp_path / "train.parquet", cache=tmp_path / "cache")
+    numbers = [2 * BATCH + 3, 0, 1, BATCH, BATCH - 1, 7, 7, *range(BATCH - 300, BATCH + 300)]
+    chosen = select(table, numbers)
+    assert [pair.question for pair in chosen] == [f"q{number}" for number in numbers]
+    assert [chosen[place] for place in range(len(numbers))] == list(chosen)
+    assert list(select(table, [])) == []

@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -26,9 +28,8 @@ def noted(folder):
 @pytest.fixture(scope="module")
 def trained(pairs, settings_of_module, tmp_path_factory):
     folder = tmp_path_factory.mktemp("diagnosed") / "mine"
-    progress = RecordingProgress()
-    made = train_dpo(pairs, settings_of_module(**LONG), folder, progress=progress)
-    return folder, made, progress
+    train_dpo(pairs, settings_of_module(**LONG), folder)
+    return folder
 
 
 @pytest.mark.parametrize("mode", ["live", "cached"])
@@ -46,7 +47,7 @@ def test_the_margin_is_that_of_the_checkpoint_against_the_model_before_training(
 
 
 def test_it_changes_no_weight_and_no_line_of_the_training(pairs, settings_for, trained, tmp_path):
-    folder, made, _ = trained
+    folder = trained
     train_dpo(pairs, settings_for(diagnostics={"pairs": None}, **LONG), tmp_path / "off")
     same(weights(folder), weights(tmp_path / "off"))
     assert diagnosed(tmp_path / "off") == []
@@ -71,11 +72,18 @@ def test_an_alarm_is_logged_with_its_sentence_and_kept(pairs, settings_for, tmp_
         assert one["what"].startswith("`named` ")
 
 
-def test_held_out_pairs_are_measured_where_there_are_some_and_the_gap_is_told(pairs, settings_for, tmp_path):
-    validation = {"held_out": 0.3, "measure_every": None}
+def test_held_out_pairs_are_measured_where_there_are_enough_and_the_gap_is_told(pairs, settings_for, tmp_path):
+    rows = [
+        {"image": {"bytes": p.pictures[0].source.read_bytes(), "path": None}, "question": p.question,
+         "chosen": p.rejected, "rejected": p.chosen}
+        for p in pairs
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "apart.parquet")
+    validation = {"held_out_pairs": str(tmp_path / "apart.parquet"), "measure_every": None, "keep": "last"}
     train_dpo(pairs, settings_for(validation=validation, **LONG), tmp_path / "out")
     (line,) = diagnosed(tmp_path / "out")
     assert noted(tmp_path / "out")["held_out"] and {"accuracy_trained", "accuracy_measured"} <= set(line)
+    assert line["accuracy_trained"] > 0.8 > 0.2 > line["accuracy_measured"]
     assert line["accuracy_gap"] == pytest.approx(line["accuracy_trained"] - line["accuracy_measured"])
 
 
@@ -84,6 +92,12 @@ def test_a_reward_model_is_measured_by_its_rewards(pairs, settings_for, tmp_path
     (line,) = diagnosed(tmp_path / "reward")
     assert "first_tokens_share" not in line and line["margin_own"] == line["margin_own"]
     assert noted(tmp_path / "reward")["margin_own"] == line["margin_own"]
+
+
+def test_of_fewer_than_twenty_pairs_nothing_is_told(pairs, settings_for, tmp_path):
+    train_dpo(pairs, settings_for(), tmp_path / "short")
+    assert diagnosed(tmp_path / "short") == []
+    assert "diagnostics" not in json.loads((tmp_path / "short" / "training.json").read_text())
 
 
 def test_tokens_are_counted_from_the_start_of_each_answer():

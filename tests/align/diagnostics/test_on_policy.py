@@ -23,7 +23,9 @@ def rounds(seed, *, growth=1.0, kl=4.0, commonest=0.1, count=ROUNDS):
 
 def validated(before, after, n=240):
     items = {"unsafe": float(n), "over_refusal": float(n), "skill": float(n)}
-    return [ValidationResult(step, ValidationScores(unsafe, 0.0, 1.0, items)) for step, unsafe in ((0, before), (40, after))]
+    return [
+        ValidationResult(step, ValidationScores(unsafe, 0.0, 1.0, items)) for step, unsafe in ((0, before), (40, after))
+    ]
 
 
 def ringing(rows, results=()):

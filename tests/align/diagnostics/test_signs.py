@@ -73,7 +73,9 @@ def test_an_over_fitted_training_rings_the_gap(seed):
 def test_margins_of_the_first_tokens_alone_ring_and_of_short_answers_nothing_is_told():
     found = measured(1, first=1.0)
     assert ringing(found) == {"first_tokens_share"}
-    short = {shown: Margins(one.margin, one.first, one.chosen / 4, one.rejected / 4) for shown, one in found.views.items()}
+    short = {
+        shown: Margins(one.margin, one.first, one.chosen / 4, one.rejected / 4) for shown, one in found.views.items()
+    }
     row = numbers_of(MeasuredMargins(short, None), sample(), SETTINGS)
     assert "first_tokens_share" not in row and "accuracy_gap" not in row and "picture_share" in row
 

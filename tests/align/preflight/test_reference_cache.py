@@ -1,6 +1,7 @@
 """Reference log-probabilities are computed once, cached, and checked whenever they are used again."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
@@ -103,3 +104,27 @@ def test_a_part_that_was_never_finished_is_not_there(tmp_path):
     model = Model()
     run(tmp_path, model, 1)
     assert model.asked == 1
+
+
+def test_a_tree_computes_only_those_of_its_pairs_that_are_not_cached_and_another_grouping_none(tmp_path):
+    run(tmp_path, Model(), 4)
+    asked = []
+
+    def score(trees):
+        asked.extend(pair for tree in trees for pair in tree)
+        return Model()(trees)
+
+    for trees in ([tuple(range(9))], [(8, 0, 4), (1, 5), (2, 6, 3, 7)]):
+        fill_reference_cache(
+            ReferenceCache(tmp_path, "local:abc"), Numbers(9), trees, score, token_budget=100, tolerance=1e-3
+        )
+    assert sorted(asked[:5]) == [4, 5, 6, 7, 8], "the known ones are parts of trees, so none is compared"
+    assert not np.isnan(reference_sums(ReferenceCache(tmp_path, "local:abc"), Numbers(9))).any()
+    assert len(list(tmp_path.rglob("*.parquet"))) == 2
+
+
+def test_parts_without_sums_that_an_earlier_version_wrote_are_read(tmp_path):
+    sums = run(tmp_path, Model(), 4)
+    (part,) = tmp_path.rglob("*.parquet")
+    pq.write_table(pq.read_table(part).drop_columns(["sum"]), part)
+    assert reference_sums(ReferenceCache(tmp_path, "local:abc"), Numbers(4)).tolist() == sums.tolist()

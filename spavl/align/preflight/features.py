@@ -1,0 +1,247 @@
+"""Whether what a frozen vision tower gives is kept for a training, and filling its cache before the first step."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import PartialState
+
+from spavl.align.data.batches import PairDataset
+from spavl.align.data.feature_cache import FeatureCache, Features
+from spavl.align.data.validate import Finding
+from spavl.align.data.views import in_view, load_in_view
+from spavl.align.policy.policy import Policy
+from spavl.align.preflight.launcher import find_sharding
+from spavl.config.align import AlignSettings
+from spavl.errors import RunError
+from spavl.models.backends.local_trees import PictureFeatures
+from spavl.models.trees.tower import encode, tower_fingerprint
+from spavl.pictures import Picture
+from spavl.plural import plural
+from spavl.progress import OnProgress, Progress
+
+Encoder = Callable[[Picture], Features]
+"""Gives a picture's features on the CPU."""
+CHECKED = 4
+"""Pictures computed again whenever a cache is used."""
+PART = 128 << 20
+"""Bytes of features after which a part is written."""
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
+"""Largest difference of a feature between cache and tower, as a share of the picture's largest, by number format: other
+kernels round otherwise, other weights are off by far more."""
+MOST_OF_DISK = 0.5
+"""Share of the free disk that `auto` takes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class TowerContext:
+    """Where a tower runs, and this process's place among all."""
+
+    device: torch.device
+    """Where the model is."""
+    dtype: Literal["float32", "bfloat16"]
+    """Number format of the arithmetic."""
+    precision: Callable[[], AbstractContextManager[Any]]
+    """Makes the context of the arithmetic."""
+    rank: int = 0
+    """Number of this process, from 0."""
+    ranks: int = 1
+    """Processes that train together."""
+
+
+def seen_again(settings: AlignSettings, pairs: int) -> bool:
+    """Whether a training sees pairs more than once.
+
+    Args:
+        settings: of the training.
+        pairs: that it is trained on.
+    """
+    optimiser = settings.optimiser
+    return (optimiser.max_steps * settings.batching.pairs / pairs if optimiser.max_steps else optimiser.epochs) > 1
+
+
+def plan_features(
+    settings: AlignSettings, policy: Policy, dataset: PairDataset, context: TowerContext
+) -> tuple[FeatureCache | None, list[Finding]]:
+    """The cache that a training reads features from, not yet filled; None: the tower runs in every pass. With findings.
+
+    Args:
+        settings: of the training.
+        policy: the model, untrained.
+        dataset: the pairs, measured.
+        context: where the tower runs.
+    """
+    mode = settings.features.mode
+    wanted = mode == "cached" or (mode == "auto" and seen_again(settings, len(dataset.pairs)))
+    shown = list(dataset.shown_pictures()) if wanted else []
+    if not shown:
+        return None, []
+    if why := why_live(settings, policy):
+        return None, [Finding("note", f"the vision tower runs in every pass: {why}")]
+    cache = FeatureCache(Path(settings.features.cache), tower_fingerprint(policy.model, policy.family, context.dtype))
+    needed = len(shown) * size_of(cache.find(shown[0]) or feature_encoder(policy, context)(shown[0]))
+    if mode == "auto" and needed > MOST_OF_DISK * _free_disk(cache.folder):
+        what = f"the vision tower runs in every pass: its features would take {needed / 2**30:.1f} GiB of the disk"
+        return None, [Finding("note", what, try_="align.features.mode=cached, or another align.features.cache")]
+    what = f"features of the vision tower are kept for {plural(len(shown), 'picture')}, {needed / 2**20:,.1f} MiB"
+    return cache, [Finding("note", what)]
+
+
+def why_live(settings: AlignSettings, policy: Policy) -> str:
+    """Why the features of a model's tower cannot be kept, in words; empty where they can.
+
+    Args:
+        settings: of the training.
+        policy: the model.
+    """
+    facts = policy.family.facts
+    if policy.counts["vision"].trained:
+        return "it is trained (align.freeze.vision)"
+    if settings.method == "ppo":
+        return "with `method: ppo` several models read the pictures"
+    if find_sharding(1).weights:
+        return "its weights are sharded over devices"
+    if not facts.projector_reads:
+        return f"what the projector of {facts.name} reads of it is not known"
+    return ""
+
+
+def share_features(
+    cache: FeatureCache, policy: Policy, dataset: PairDataset, context: TowerContext, progress: Progress
+) -> None:
+    """Fill a cache with all pictures of a dataset, each process its share, and let the dataset read from it.
+
+    Args:
+        cache: from `plan_features`.
+        policy: the model; its tower is frozen.
+        dataset: shows the pictures.
+        context: where the tower runs, and which process this is.
+        progress: gets a bar.
+
+    Raises:
+        RunError: the cache is not of this tower, or cannot be written.
+    """
+    own = islice(dataset.shown_pictures(), context.rank, None, context.ranks)
+    with progress.bar("picture features") as on_progress:
+        fill_features(
+            cache, own, feature_encoder(policy, context), tolerance=TOLERANCE[context.dtype], on_progress=on_progress
+        )
+    PartialState().wait_for_everyone()
+    cache.open_parts()
+    dataset.pixel_cache.features = cache
+
+
+def features_as_asked(cache: FeatureCache, policy: Policy, context: TowerContext) -> PictureFeatures:
+    """A function that gives features of any pictures, from a cache, to which those are added that it lacks.
+
+    Args:
+        cache: of the policy's tower.
+        policy: the model; its tower is frozen.
+        context: where the tower runs.
+    """
+    run = feature_encoder(policy, context)
+
+    def features(pictures: Sequence[Picture]) -> dict[str, Features]:
+        shown = {picture.key: in_view(picture, "true") for picture in pictures}
+        found = {key: cache.find(picture) for key, picture in shown.items()}
+        fresh = {picture.key: run(picture) for key, picture in shown.items() if found[key] is None}
+        cache.add(fresh)
+        return {key: found[key] or fresh[picture.key] for key, picture in shown.items()}
+
+    return features
+
+
+def feature_encoder(policy: Policy, context: TowerContext) -> Encoder:
+    """A function that runs a policy's tower on one picture, in the view that its key names.
+
+    Args:
+        policy: the model.
+        context: device and arithmetic.
+    """
+
+    def run(picture: Picture) -> Features:
+        pixels = policy.family.pixels([load_in_view(picture)])
+        moved = {name: value.to(context.device) for name, value in pixels.items()}
+        with context.precision():
+            found = encode(policy.model, policy.family, moved)
+        return {name: value.cpu().contiguous() for name, value in found.items()}
+
+    return run
+
+
+def fill_features(
+    cache: FeatureCache,
+    pictures: Iterable[Picture],
+    encode: Encoder,
+    *,
+    tolerance: float,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Compute the features of some pictures that the cache lacks, and add them; a few others are compared with it.
+
+    Args:
+        cache: the cache of the tower.
+        pictures: those whose features are wanted, each once, under keys that name the view (`in_view`).
+        encode: runs the tower.
+        tolerance: largest difference of a feature between cache and tower, as a share of the picture's largest.
+        on_progress: called with (pictures computed, pictures to compute).
+
+    Raises:
+        RunError: the cache is not of this tower, or cannot be written.
+    """
+    known, missing = [], []
+    for picture in pictures:
+        (missing if cache.find(picture) is None else known).append(picture)
+    _check(cache, known, encode, tolerance)
+    fresh: dict[str, Features] = {}
+    held = 0
+    for done, picture in enumerate(missing, start=1):
+        fresh[picture.key] = encode(picture)
+        held += size_of(fresh[picture.key])
+        if held >= PART:
+            cache.add(fresh)
+            fresh, held = {}, 0
+        if on_progress:
+            on_progress(done, len(missing))
+    cache.add(fresh)
+
+
+def _check(cache: FeatureCache, known: Sequence[Picture], encode: Encoder, tolerance: float) -> None:
+    """Compare a few pictures with what the tower gives now."""
+    for picture in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
+        kept, now = cache.read(picture), encode(picture)
+        if not _alike(kept, now, tolerance):
+            raise RunError(
+                "The cache does not hold what this vision tower gives for its pictures.",
+                where=str(cache.folder),
+                try_="Delete that folder; it will be computed again.",
+            )
+
+
+def _alike(kept: Features, now: Features, tolerance: float) -> bool:
+    if {name: row.shape for name, row in kept.items()} != {name: row.shape for name, row in now.items()}:
+        return False
+    rows = [(kept[name].float(), row.float()) for name, row in now.items()]
+    return all(bool((old - new).abs().max() <= tolerance * new.abs().max()) for old, new in rows)
+
+
+def size_of(features: Features) -> int:
+    """Bytes of a picture's features.
+
+    Args:
+        features: of one picture.
+    """
+    return sum(tensor.nbytes for tensor in features.values())
+
+
+def _free_disk(folder: Path) -> int:
+    """Free bytes where a folder is, or is to be."""
+    there = next(at for at in (folder.absolute(), *folder.absolute().parents) if at.is_dir())
+    return shutil.disk_usage(there).free
