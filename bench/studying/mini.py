@@ -49,7 +49,7 @@ def measures() -> list[Measure]:
 def _work(minutes: float, used: float, facts: Mapping[str, Mapping[str, Any]]) -> list[Measure]:
     trained = sum(one["distinct"] - one["reused"] - one["failed"] for one in facts.values())
     wanted = sum(one["wanted"] for one in facts.values())
-    how = f"{wanted} trainings wanted, {trained} made, {wanted - trained} shared by {len(facts)} studies; and the dataset"
+    how = f"{wanted} wanted, {trained} made, {wanted - trained} shared by {len(facts)} studies, and the dataset"
     return [
         Measure("make study on two cores", minutes, MINUTES, "min", "lower", how),
         Measure("make study: processor time", used / 60, None, "min", "lower", "of all processes, both cores together"),

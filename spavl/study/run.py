@@ -46,7 +46,7 @@ class StudyMade:
     made: Sequence[Made]
     """What became of every training, models before training among them."""
     page: Path
-    """The study's page."""
+    """The study's page; where no training was made, the file that says why."""
 
     @property
     def folder(self) -> Path:
@@ -117,7 +117,8 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
         results = gather(plan, made)
         write_results(plan.folder, results)
         write_json(plan.folder / FACTS, _facts(plan, made, time.perf_counter() - began))
-        page = write_page(plan.folder)
+        some = any(not one.is_base for one in results)
+        page = write_page(plan.folder) if some else plan.folder / FACTS  # there is nothing to show
     finally:
         lock.release()
     return StudyMade(plan=plan, results=results, made=list(made.values()), page=page)

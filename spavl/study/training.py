@@ -12,8 +12,6 @@ import numpy as np
 
 from spavl.config import LocalSpec, ModelSpec, Settings
 from spavl.errors import SpavlError
-from spavl.evaluate.benchmark import Benchmark
-from spavl.evaluate.scorer import asking_parts
 from spavl.pipeline.align import align_settings, train_on
 from spavl.pipeline.evaluate import base_of, checkpoint_spec, open_benchmarks, run_benchmarks
 from spavl.pipeline.session import Session
@@ -25,9 +23,6 @@ from spavl.run import Run
 
 Status = Literal["made", "reused", "failed"]
 """What became of a training: trained now, found finished, or not made."""
-_OPENED: dict[tuple[str, str], Sequence[Benchmark]] = {}
-"""Benchmarks of this process that were opened for an earlier training, by their settings and their folder of pictures:
-the newest alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,7 +109,7 @@ def evaluate_once(session: Session, specs: Sequence[LocalSpec]) -> int:
         session: of the run.
         specs: the models, the base first.
     """
-    benchmarks = _benchmarks(session)
+    benchmarks = open_benchmarks(session)
     asked = {benchmark.name: benchmark.protocol() for benchmark in benchmarks}
     if is_evaluated(session.run, [spec.name for spec in specs], asked):
         return 0
@@ -146,19 +141,6 @@ def is_evaluated(run: Run, names: Sequence[str], asked: Mapping[str, str]) -> bo
     if asked_of(run) != asked or list(manifest.get("models", {})) != list(names) or not there:
         return False
     return not manifest.get("lost_calls") and not stale_scores(run, manifest)
-
-
-def _benchmarks(session: Session) -> Sequence[Benchmark]:
-    """The benchmarks of the settings. Those that ask no guard and no judge are opened once a process: the trainings of
-    a study are asked the same."""
-    key = (session.settings.model_dump_json(include={"evaluate", "seed", "limit"}), str(session.world.resolve()))
-    if key in _OPENED:
-        return _OPENED[key]
-    opened = open_benchmarks(session)
-    if not any(list(asking_parts(metric.scorer)) for benchmark in opened for metric in benchmark.metrics):
-        _OPENED.clear()
-        _OPENED[key] = opened
-    return opened
 
 
 def longest_first(tasks: Sequence[TrainingTask]) -> list[TrainingTask]:
