@@ -30,7 +30,7 @@ class TrainingAlarmLimits(Section):
     length_growth: PositiveFloat = 1.5
     """PPO: largest ratio of the answers' mean length in the last rounds to that in the first. Rewards that grow with
     length are the commonest that are exploited."""
-    kl: PositiveFloat = 50.0
+    kl_divergence: PositiveFloat = 50.0
     """PPO: largest KL divergence from the reference, in nats an answer, in the last rounds. The reward model judged
     answers like the reference's; far from them it guesses (arXiv 2210.10760)."""
     safety_gain: Share = 0.2
