@@ -30,14 +30,14 @@ IN_TEXT = re.compile(r"`(spavl [a-z][^`\n]*)`")
 
 
 def every_command() -> list[tuple[str, list[str]]]:
-    """(place, words) of every command of spavl in a block."""
-    return [
-        (block.place, words)
+    """(place, words) of every command of spavl in a block, fenced or indented."""
+    fenced = [(b.place, one) for page in PAGES for b in doc_pages.blocks(page) for one in b.commands()]
+    indented = [
+        (str(page.relative_to(doc_pages.ROOT)), one)
         for page in PAGES
-        for block in doc_pages.blocks(page)
-        for command in block.commands()
-        if (words := spavl_words(command)) is not None
+        for one in re.findall(r"^ {4}(?:\$ )?(spavl [a-z].*)$", doc_pages.outside_blocks(page), re.M)
     ]
+    return [(place, words) for place, one in fenced + indented if (words := spavl_words(one)) is not None]
 
 
 def in_sentences() -> list[tuple[str, list[str]]]:
@@ -117,7 +117,7 @@ def test_a_command_that_is_none_is_found(words: list[str]) -> None:
 
 def test_every_setting_that_a_page_names_in_full_is_one() -> None:
     sections = {name.split(".")[0] for name in settings() if "." in name} - {"models", "guards", "judges", "roster"}
-    named = re.compile(rf"`((?:{'|'.join(sorted(sections))})(?:\.(?!html|json|yaml)[a-z_]+)+)`")
+    named = re.compile(rf"`((?:{'|'.join(sorted(sections))})(?:\.(?!html|json|yaml|md)[a-z_]+)+)`")
     known = {".".join(name.split(".")[:n]) for name in settings() for n in range(1, 6)}
     for page in PAGES:
         if "decisions" in page.parts:
