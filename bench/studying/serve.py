@@ -236,7 +236,7 @@ def measures() -> list[Measure]:
 def _measure(name: str, taken: list[tuple[float, float]]) -> Measure:
     p50, p95 = np.percentile([wall for wall, _ in taken], [50, 95])
     worked = np.median([worked for _, worked in taken])
-    how = (f"planted run of {PAIRS:,} pairs, {AGAIN} requests through the whole app; median {p50:.0f} ms, of a processor "
+    how = (f"planted run of {PAIRS:,} pairs, {AGAIN} requests through the whole app; median {p50:.0f} ms, processor "
            f"{worked:.0f} ms")  # fmt: skip
     return Measure(f"{name}, p95", float(p95), 300, "ms", "lower", how)
 
