@@ -21,7 +21,7 @@ MOST = 1 - 1e-9
 
 
 def share_of_mean(
-    parts: Sequence[float], wholes: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
+    parts: np.ndarray, wholes: np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """The mean of parts over the mean of their wholes, such as the margin that first tokens earn over the margin.
 
@@ -47,7 +47,7 @@ def share_of_mean(
 
 
 def symmetric_correlation(
-    first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
+    first: np.ndarray, second: np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """Rank correlation of two differences that both change their signs where the two answers change places.
 
