@@ -68,7 +68,8 @@ class PolicyMargins:
         Args:
             sample: the pairs that will be measured.
         """
-        views: dict[str, HeldOutPairs | None] = {**dict(sample.views), "trained": sample.trained}
+        views: dict[str, HeldOutPairs | None] = dict(sample.views.items())
+        views["trained"] = sample.trained
         with inference_mode(self._objective.policy.model):
             for name, passes in views.items():
                 for number, one in enumerate(passes.micro_batches() if passes else ()):
