@@ -240,8 +240,10 @@ StudySettings = (
 
 
 class LongitudinalStudy(StudyCommon):
-    """Whether harm of newer kinds gets past models: rates by the date on which items joined their benchmark (column
-    `added` of a benchmark file). Nothing is trained. Run it again as benchmarks grow: only new items are asked."""
+    """Whether harm of newer kinds gets past models, by the date on which items joined their benchmark.
+
+    A benchmark file says that date in its column `added`. Nothing is trained. Run it again as benchmarks grow: only new
+    items are asked."""
 
     kind: Literal["longitudinal"] = "longitudinal"
     """What the study asks."""

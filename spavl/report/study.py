@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from spavl.evaluate.benchmark import AXES
 from spavl.plural import plural
 from spavl.report.markdown import cell
 from spavl.report.numbers import points, seconds
@@ -67,13 +67,12 @@ def _figure(measure: MeasureShown, shown: StudyShown) -> str:
 
 def _by_axis(measures: Sequence[MeasureShown]) -> list[MeasureShown]:
     """The measures, the first of every axis before the second of any."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     ranked = []
     for measure in measures:
-        rank = seen.get(measure.axis, 0)
-        seen[measure.axis] = rank + 1
-        ranked.append((rank, AXES.index(measure.axis), measure))
-    return [measure for _, _, measure in sorted(ranked, key=lambda one: one[:2])]
+        ranked.append((seen[measure.axis], measure))
+        seen[measure.axis] += 1
+    return [measure for _, measure in sorted(ranked, key=lambda one: one[0])]
 
 
 def spent(trainings: Sequence[TrainingShown]) -> str:

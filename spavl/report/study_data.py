@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from spavl.evaluate.benchmark import Axis
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Better
 
@@ -88,7 +87,7 @@ class MeasureShown:
     """What is counted."""
     benchmark: str
     """Its benchmark."""
-    axis: Axis
+    axis: str
     """What it measures."""
     better: Better
     """Direction of an improvement."""
@@ -162,7 +161,7 @@ class DriftShown:
     """What is counted."""
     benchmark: str
     """Its benchmark."""
-    axis: Axis
+    axis: str
     """What it measures."""
     better: Better
     """Direction of an improvement."""

@@ -264,8 +264,9 @@ class TrainingRun:
         return HeldOut(self.held_out_pairs, self.settings.validation, self.state, log=self.progress.log)
 
     def diagnostics(self, read: ReadsMargins) -> Diagnostics | None:
-        """What measures margins of a few fixed pairs while training; None where nothing is to be measured, or the loss
-        has no margin: it compares with nothing before training, or reads answers alone.
+        """What measures margins of a few fixed pairs while training; None where nothing is to be measured.
+
+        A loss that compares with nothing before training, or reads answers alone, has no margin.
 
         Args:
             read: reads the margins.
