@@ -121,20 +121,29 @@ def test_a_study_that_is_worked_on_is_left_alone(made: StudyMade) -> None:
         lock.release()
 
 
+def weights(made: StudyMade) -> dict[str, bytes]:
+    """The adapters of a study by id of the training; answers are drawn by the whole adapter's hash, and may differ."""
+    return {
+        one.id: (one.made / "adapter" / "adapter_model.safetensors").read_bytes()
+        for one in made.plan.trainings.values()
+    }
+
+
 @pytest.mark.slow
 def test_trainings_side_by_side_give_the_same_weights(place: Path) -> None:
     alone = run_study(planned(place, "alone", kind="scale", sizes=[4, 8], seeds=[5], trainings="one-by-one"))
     beside = run_study(planned(place, "beside", kind="scale", sizes=[4, 8], seeds=[5], trainings="beside", at_once=2))
     assert not beside.failed
-    assert [one.rate for one in alone.results] == [one.rate for one in beside.results]
+    assert weights(alone) == weights(beside)
+    assert len(alone.results) == len(beside.results)
 
 
 @pytest.mark.slow
-def test_trainings_on_ray_give_the_same_rates(place: Path) -> None:
+def test_trainings_on_ray_give_the_same_weights(place: Path) -> None:
     pytest.importorskip("ray")
     alone = run_study(planned(place, "alone", kind="scale", sizes=[4, 8], seeds=[5], trainings="one-by-one"))
     changed = {"runner": "ray"}
     path = write_study(place, "ray", kind="scale", sizes=[4, 8], seeds=[5], trainings="on-ray", changed=changed)
     found = run_study(prepare_study(load_study(path), path))
     assert not found.failed
-    assert [one.rate for one in alone.results] == [one.rate for one in found.results]
+    assert weights(alone) == weights(found)
