@@ -21,7 +21,7 @@ MOST = 1 - 1e-9
 
 
 def share_of_mean(
-    parts: Sequence[float], wholes: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
+    parts: Sequence[float] | np.ndarray, wholes: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """The mean of parts over the mean of their wholes, such as the margin that first tokens earn over the margin.
 
@@ -47,7 +47,7 @@ def share_of_mean(
 
 
 def symmetric_correlation(
-    first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
+    first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """Rank correlation of two differences that both change their signs where the two answers change places.
 
@@ -75,7 +75,7 @@ def symmetric_correlation(
     return found, math.tanh(centre - half), math.tanh(centre + half)
 
 
-def _signed_ranks(values: Sequence[float]) -> np.ndarray:
+def _signed_ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
     own = np.asarray(values, dtype=float)
     signed: np.ndarray = np.sign(own) * rankdata(np.abs(own))
     return signed
