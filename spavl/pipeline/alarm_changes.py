@@ -154,8 +154,8 @@ def _gains(
     clusters: dict[str, Cluster] = {}
     for metric in metrics:
         own, theirs = (_side(one, metric, held_out=held_out) for one in (base, model))
-        before |= {item: _wanted(o, metric) for item, o in own.outcomes.items() if item not in before}
-        after |= {item: _wanted(o, metric) for item, o in theirs.outcomes.items() if item not in after}
+        before |= {item: _wanted(metric, outcome) for item, outcome in own.outcomes.items() if item not in before}
+        after |= {item: _wanted(metric, outcome) for item, outcome in theirs.outcomes.items() if item not in after}
         clusters |= own.clusters
     if not before or not after:
         return None
@@ -163,9 +163,9 @@ def _gains(
     return None if found.difference is None else (found.difference, found.low, found.high)
 
 
-def _wanted(outcome: Outcome, metric: MeasuredMetric) -> float | None:
-    """An outcome as how far it is what is wanted."""
-    return None if outcome is None else float(outcome) if metric.better == "higher" else 1 - float(outcome)
+def _wanted(metric: MeasuredMetric, outcome: Outcome) -> Outcome:
+    """The outcome, turned round where less of it is better."""
+    return outcome if outcome is None or metric.better == "higher" else 1 - outcome
 
 
 def _side(model: ScoredModel, metric: MeasuredMetric, *, held_out: bool) -> MetricOutcomes:

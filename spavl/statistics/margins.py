@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
+from scipy.stats import rankdata
 
 from spavl.statistics.clusters import members
 from spavl.statistics.intervals import LEVEL
@@ -19,12 +20,8 @@ MOST = 1 - 1e-9
 """Largest correlation of which an interval is made."""
 
 
-Numbers = Sequence[float] | np.ndarray
-"""One a pair."""
-
-
 def share_of_mean(
-    parts: Numbers, wholes: Numbers, clusters: Sequence[Hashable], *, level: float = LEVEL
+    parts: Sequence[float] | np.ndarray, wholes: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """The mean of parts over the mean of their wholes, such as the margin that first tokens earn over the margin.
 
@@ -50,7 +47,7 @@ def share_of_mean(
 
 
 def symmetric_correlation(
-    first: Numbers, second: Numbers, clusters: Sequence[Hashable], *, level: float = LEVEL
+    first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """Rank correlation of two differences that both change their signs where the two answers change places.
 
@@ -78,12 +75,9 @@ def symmetric_correlation(
     return found, math.tanh(centre - half), math.tanh(centre + half)
 
 
-def _signed_ranks(values: Numbers) -> np.ndarray:
-    """Ranks of the sizes, equal ones averaged, with the signs of the values."""
+def _signed_ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
     own = np.asarray(values, dtype=float)
-    _, place, counts = np.unique(np.abs(own), return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    signed: np.ndarray = np.sign(own) * ranks[place]
+    signed: np.ndarray = np.sign(own) * rankdata(np.abs(own))
     return signed
 
 

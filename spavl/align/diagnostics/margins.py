@@ -68,10 +68,9 @@ class PolicyMargins:
         Args:
             sample: the pairs that will be measured.
         """
-        views: dict[str, HeldOutPairs | None] = dict(sample.views.items())
-        views["trained"] = sample.trained
+        views: list[tuple[str, HeldOutPairs | None]] = [*sample.views.items(), ("trained", sample.trained)]
         with inference_mode(self._objective.policy.model):
-            for name, passes in views.items():
+            for name, passes in views:
                 for number, one in enumerate(passes.micro_batches() if passes else ()):
                     scores = self._scores(self._objective.policy.model, one.to(self._device))
                     self._reference[name, number] = scores.logprobs.cpu()

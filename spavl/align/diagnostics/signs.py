@@ -131,13 +131,14 @@ def _alarm(sign: TrainingSign, row: Row, subject: str, limit: float) -> Alarm:
 def _picture_share(measured: MeasuredMargins, sample: DiagnosticSample) -> Interval:
     """What the own pictures add to those of others, as a share of the size of the margin with what training shows.
 
-    Of its size, for the margin of a model that learnt little may well have a mean of about 0."""
+    Of its size, for the margin of a model that learnt little may well have a mean of about 0.
+    """
     kept = np.flatnonzero(sample.with_picture)
     own, other = measured.views["own"].margin[kept], measured.views["swapped"].margin[kept]
     if len(kept) < LEAST:
         return NOTHING
     learnt = measured.views[sample.as_trained].margin[kept]
-    return share_of_mean(own - other, np.abs(learnt), [sample.clusters[number] for number in kept])
+    return share_of_mean(own - other, np.abs(learnt), [sample.clusters[number] for number in kept.tolist()])
 
 
 def _first_tokens(own: Margins, clusters: Sequence[str], first: int) -> Interval:
@@ -146,7 +147,7 @@ def _first_tokens(own: Margins, clusters: Sequence[str], first: int) -> Interval
     return (
         NOTHING
         if len(kept) < LEAST
-        else share_of_mean(own.first[kept], own.margin[kept], [clusters[int(number)] for number in kept])
+        else share_of_mean(own.first[kept], own.margin[kept], [clusters[number] for number in kept.tolist()])
     )
 
 
