@@ -113,7 +113,10 @@ def page_of(
 
 def _pairs(index: KeptDatabase, numbers: Sequence[int]) -> list[PairShown]:
     """Pairs by their numbers, in this order."""
-    rows = index.rows(f"SELECT {_COLUMNS} FROM pairs WHERE number IN ({', '.join(map(str, numbers))})")
+    listed = ", ".join(map(str, numbers))
+    rows = index.rows(  # by the bounds DuckDB passes over what lies outside of them
+        f"SELECT {_COLUMNS} FROM pairs WHERE number BETWEEN {min(numbers)} AND {max(numbers)} AND number IN ({listed})"
+    )
     by_number = {row["number"]: row for row in rows}
     return [PairShown.of(by_number[number]) for number in numbers]
 
