@@ -76,7 +76,7 @@ def _tables(made: Run, leaves: Sequence[tuple[str, str, str]]) -> None:
         opened.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?)", [(n, *leaf) for n, leaf in enumerate(leaves)])
         of_leaf = f"JOIN leaves ON place = n % {len(leaves)}"
         for path, columns, rows in (
-            (made.images, "n % 5 < 2 AS benign, place % 6 = 0 AS heldout, 'picture ' || n AS image_id", PICTURES),
+            (made.images, "n % 5 < 2 AS benign, place % 6 = 0 AS heldout", PICTURES),
             (made.responses, f"'responder ' || (n % {RESPONDERS}) AS responder, n % 5 < 3 AS harmful, 'ok' AS "
              f"response_status, hash(n) % 100 < 8 * (n % {RESPONDERS}) AS unsafe, NOT unsafe AS safe, "
              "'answer ' || n || ' that says nothing' AS response", PAIRS * RESPONDERS),
@@ -84,8 +84,9 @@ def _tables(made: Run, leaves: Sequence[tuple[str, str, str]]) -> None:
              "'ba' END AS \"order\", CASE WHEN hash(n // 2) % 10 < 7 OR n % 2 = 0 THEN 'a' ELSE 'b' END AS winner, "
              "'ok' AS judgment_status", 4 * PAIRS),
         ):  # fmt: skip
-            opened.execute(f"COPY (SELECT {columns}, class1, class2, class3 FROM range({rows}) t(n) {of_leaf}) "
-                           f"TO '{path}' (FORMAT parquet)")  # fmt: skip
+            picture = f"'picture ' || (n % {PICTURES}) AS image_id"
+            selected = f"SELECT {columns}, {picture}, class1, class2, class3 FROM range({rows}) t(n) {of_leaf}"
+            opened.execute(f"COPY ({selected}) TO '{path}' (FORMAT parquet)")
 
 
 def _scored(leaves: Sequence[tuple[str, str, str]]) -> dict[str, list[tuple[Benchmark, list[Scored]]]]:

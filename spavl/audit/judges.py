@@ -42,20 +42,29 @@ FROM one JOIN other USING (match_id) WHERE one.vote IS NOT NULL AND other.vote I
 """
 
 
-def judge_findings(tables: Sequence[Path], settings: AuditSettings = AuditSettings()) -> list[Finding]:
+def judge_findings(
+    tables: Sequence[Path], settings: AuditSettings = AuditSettings(), *, by_category: bool = True
+) -> list[Finding]:
     """What is found of every judge, and of every two.
 
     Args:
         tables: of judgments, as a run has them.
         settings: of the audit.
+        by_category: whether the bias of every category is measured too, most of the work where there are many.
     """
     known = audit(tables)["judges"] if tables else {}
     places = _places(tables)
-    found = [one for name, of in known.items() for one in _of_judge(name, of, places[name], settings)]
+    found = [
+        one
+        for name, of in known.items()
+        for one in _of_judge(name, of, places[name], settings, by_category=by_category)
+    ]
     return [*found, *(_of_two(one, other, places, settings) for one, other in combinations(known, 2))]
 
 
-def _of_judge(name: str, of: Mapping[str, Any], table: Path, settings: AuditSettings) -> Iterator[Finding]:
+def _of_judge(
+    name: str, of: Mapping[str, Any], table: Path, settings: AuditSettings, *, by_category: bool
+) -> Iterator[Finding]:
     yield _unreadable(name, of, settings)
     verdicts: Verdicts = [(one[0], one[1], one[2], one[3]) for one in query(_ORDERS, [name], judgments=table)]
     read = [one for one in verdicts if one[2] is not None and one[3] is not None]
@@ -63,7 +72,7 @@ def _of_judge(name: str, of: Mapping[str, Any], table: Path, settings: AuditSett
         return
     yield _consistency(name, verdicts, settings)
     yield _bias(name, "", read, settings)
-    for category in sorted({one[0] for one in read}):
+    for category in sorted({one[0] for one in read}) if by_category else ():
         own = [one for one in read if one[0] == category]
         if len(own) >= settings.least_matches:
             yield _bias(name, category, own, settings)

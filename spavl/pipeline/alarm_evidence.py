@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spavl.audit.finding import Finding
 from spavl.config import Settings
 from spavl.pipeline.compared_models import ScoredModel
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
@@ -34,6 +35,8 @@ class Evidence:
     """The model that the others are compared with; None where its scores are gone, or nothing was evaluated."""
     models: tuple[ScoredModel, ...]
     """The other models, without blind controls."""
+    judges: tuple[Finding, ...] = ()
+    """What the audit finds of the dataset's judges."""
 
     def metrics(self, *axes: str) -> list[MeasuredMetric]:
         """The metrics of some axes that improve in a direction.

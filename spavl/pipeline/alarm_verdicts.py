@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from spavl.audit.finding import Finding
-from spavl.audit.judges import judge_findings
 from spavl.pipeline.alarm_evidence import Evidence, NotMeasured, percent, span
 from spavl.pipeline.report_audit import AUDIT
 from spavl.statistics.alarm import Alarm
@@ -54,8 +53,7 @@ def judge_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
 
 
 def _of_judges(found: Evidence, kind: str, name: str) -> Iterator[Alarm | NotMeasured]:
-    tables = [table for table in found.run.judgment_tables if table.is_file()]
-    for one in judge_findings(tables, found.settings.audit) if tables else ():
+    for one in found.judges:
         if one.kind == kind and not one.grouped and (alarm := _from_finding(one, name, found.settings.audit.level)):
             yield alarm
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from spavl.audit.judges import judge_findings
 from spavl.config import Settings
 from spavl.pipeline.alarm_answers import blindness, refusal_collapse
 from spavl.pipeline.alarm_changes import helpfulness_loss, over_refusal, seen_gap, skill_loss
@@ -141,7 +142,11 @@ def evidence_of(run: Run, manifest: Mapping[str, Any], settings: Settings) -> Ev
     kept = without_models(manifest, stale) if stale else manifest
     models = [ScoredModel(run, kept, name, name) for name in kept.get("models", {}) if not _is_blind(kept, name)]
     base = models[0] if models and models[0].name == first else None
-    return Evidence(run, kept, settings, base, tuple(model for model in models if model is not base))
+    tables = [table for table in run.judgment_tables if table.is_file()]
+    judges = judge_findings(tables, settings.audit, by_category=False)
+    return Evidence(
+        run, kept, settings, base, tuple(model for model in models if model is not base), judges=tuple(judges)
+    )
 
 
 def note_alarms(run: Run, settings: Settings) -> RunAlarms:
