@@ -228,10 +228,14 @@ def tour() -> str:
     return f"{before}<!-- map -->\n{package_map()}\n<!-- /map -->{after}"
 
 
-def statistics() -> str:
-    """The page on statistics with its table of what was simulated."""
-    text = (ROOT / "docs" / "methods" / "statistics.md").read_text("utf-8")
-    measured = json.loads((ROOT / "bench" / "results" / "evaluate-statistics.json").read_text("utf-8"))["measures"]
+SIMULATED = {"statistics.md": "evaluate-statistics.json", "studies.md": "study-laws.json"}
+"""Pages on methods with a table of what was simulated, and the file of measures that it is made from."""
+
+
+def simulated(page: str) -> str:
+    """A page on methods with its table of what was simulated."""
+    text = (ROOT / "docs" / "methods" / page).read_text("utf-8")
+    measured = json.loads((ROOT / "bench" / "results" / SIMULATED[page]).read_text("utf-8"))["measures"]
     before, rest = text.split("<!-- table -->")
     _, after = rest.split("<!-- /table -->")
     how = "\n".join(f"- *{row['name']}*: {row['how']}" for row in measured)
@@ -271,7 +275,8 @@ if __name__ == "__main__":
         print(f"wrote docs/reference/{name}")
     real_language.PAGE.write_text(real_language.page(), "utf-8")
     print("wrote docs/methods/real-language.md")
-    (ROOT / "docs" / "methods" / "statistics.md").write_text(statistics(), "utf-8")
-    print("wrote the table in docs/methods/statistics.md")
+    for name in SIMULATED:
+        (ROOT / "docs" / "methods" / name).write_text(simulated(name), "utf-8")
+        print(f"wrote the table in docs/methods/{name}")
     (ROOT / "docs" / "tour.md").write_text(tour(), "utf-8")
     print("wrote the map in docs/tour.md")

@@ -22,9 +22,10 @@ def test_the_map_in_the_tour_is_the_tree() -> None:
     assert (ROOT / "docs" / "tour.md").read_text("utf-8") == generate_docs.tour(), "run `make docs`"
 
 
-def test_the_table_of_the_page_on_statistics_is_what_was_measured() -> None:
-    page = (ROOT / "docs" / "methods" / "statistics.md").read_text("utf-8")
-    assert page == generate_docs.statistics(), "run `make docs`"
+@pytest.mark.parametrize("name", generate_docs.SIMULATED)
+def test_the_table_of_a_page_on_methods_is_what_was_measured(name: str) -> None:
+    page = (ROOT / "docs" / "methods" / name).read_text("utf-8")
+    assert page == generate_docs.simulated(name), "run `make docs`"
 
 
 def test_every_term_of_the_glossary_is_found_in_the_code() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from spavl.cli.commands import app
 from spavl.cli.settings_help import explain
+from spavl.config.study import KINDS
 from tests import doc_pages, processes
 from tests.doc_pages import Block, spavl_words
 from tests.end_to_end.conftest import environment, write_pairs
@@ -25,20 +26,18 @@ TUTORIAL = doc_pages.ROOT / "docs" / "tutorial.md"
 GENERATED = doc_pages.ROOT / "docs" / "reference"
 PAGES = [page for page in doc_pages.pages() if GENERATED not in page.parents]
 ROOT_COMMAND = typer.main.get_command(app)
-PLANNED = {"study", "serve"} - ROOT_COMMAND.commands.keys()  # type: ignore[attr-defined]
-"""Commands that pages name and that are not there yet."""
 IN_TEXT = re.compile(r"`(spavl [a-z][^`\n]*)`")
 
 
 def every_command() -> list[tuple[str, list[str]]]:
-    """(place, words) of every command of spavl in a block."""
-    return [
-        (block.place, words)
+    """(place, words) of every command of spavl in a block, fenced or indented."""
+    fenced = [(b.place, one) for page in PAGES for b in doc_pages.blocks(page) for one in b.commands()]
+    indented = [
+        (str(page.relative_to(doc_pages.ROOT)), one)
         for page in PAGES
-        for block in doc_pages.blocks(page)
-        for command in block.commands()
-        if (words := spavl_words(command)) is not None
+        for one in re.findall(r"^ {4}(?:\$ )?(spavl [a-z].*)$", doc_pages.outside_blocks(page), re.M)
     ]
+    return [(place, words) for place, one in fenced + indented if (words := spavl_words(one)) is not None]
 
 
 def in_sentences() -> list[tuple[str, list[str]]]:
@@ -59,8 +58,6 @@ def wrong(words: list[str]) -> str:
     """
     command: Any = ROOT_COMMAND
     words = list(words)
-    if words and words[0] in PLANNED:
-        return ""
     while hasattr(command, "commands"):
         if not words or words[0].startswith("-"):
             break
@@ -75,13 +72,19 @@ def wrong(words: list[str]) -> str:
     if rest and rest != ["…"]:
         return f"`{rest[0]}` is one word too many"
     overrides = [word for value in values.values() if isinstance(value, (list, tuple)) for word in value]
-    return "; ".join(f"`{word}`: no such setting" for word in overrides if not _is_setting(word))
+    known = settings_of_studies() if command.name == "study" else settings()
+    return "; ".join(f"`{word}`: no such setting" for word in overrides if not _is_setting(word, known))
 
 
-def _is_setting(word: Any) -> bool:
+def _is_setting(word: Any, known: set[str]) -> bool:
     """Whether a word is no override, or one of a setting that there is."""
     found = re.match(r"^([a-z_]+(?:\.[a-z_]+)*)=", word) if isinstance(word, str) else None
-    return found is None or found[1] in settings()
+    return found is None or found[1] in known
+
+
+def settings_of_studies() -> set[str]:
+    """The names of the settings of studies of any kind."""
+    return {name for kind in KINDS.values() for name in kind.model_fields}
 
 
 @cache
@@ -105,15 +108,16 @@ def test_every_command_in_a_sentence_is_one_with_options_that_there_are() -> Non
 @pytest.mark.parametrize(
     "words",
     [["biuld", "my.yaml"], ["build", "my.yaml", "--limits", "20"], ["store", "cuont"], ["build", "my.yaml", "out.a=1"],
-     ["build", "my.yaml", "build.match.per_qestion=2"], ["audit"], ["align", "a.yaml", "--name"]],
+     ["build", "my.yaml", "build.match.per_qestion=2"], ["study", "a.yaml", "sedes=[1]"], ["align", "a.yaml", "--name"],
+     ["audit", "runs/first", "runs/second"]],
 )  # fmt: skip
 def test_a_command_that_is_none_is_found(words: list[str]) -> None:
-    assert wrong(words) or words == ["audit"]
+    assert wrong(words)
 
 
 def test_every_setting_that_a_page_names_in_full_is_one() -> None:
     sections = {name.split(".")[0] for name in settings() if "." in name} - {"models", "guards", "judges", "roster"}
-    named = re.compile(rf"`((?:{'|'.join(sorted(sections))})(?:\.(?!html|json|yaml)[a-z_]+)+)`")
+    named = re.compile(rf"`((?:{'|'.join(sorted(sections))})(?:\.(?!html|json|yaml|md)[a-z_]+)+)`")
     known = {".".join(name.split(".")[:n]) for name in settings() for n in range(1, 6)}
     for page in PAGES:
         if "decisions" in page.parts:
@@ -172,7 +176,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small demo run, also under the name `first`, and the files that pages show with their names."""
     folder = tmp_path_factory.mktemp("demo")
     lay_out(folder)
-    done = processes.run("-m", "spavl", "demo", "--limit", "16", cwd=folder, env=environment())
+    done = processes.start("-m", "spavl", "demo", "--limit", "16", cwd=folder, env=environment()).wait(600)
     assert done.returncode == 0, done.stdout + done.stderr
     shutil.copytree(folder / "runs" / "demo", folder / "runs" / "first")
     for page in PAGES:

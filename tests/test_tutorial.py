@@ -22,7 +22,7 @@ def forked(words: list[str], folder: Path) -> str:
     """What a command of the page prints; torch is imported once for all of them."""
     if words[0] != "spavl":
         return generate_tutorial.in_a_process(words, folder)
-    done = processes.run("-m", *words, cwd=folder, env=environment())
+    done = processes.start("-m", *words, cwd=folder, env=environment()).wait(600)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -66,7 +66,7 @@ def test_a_page_is_written_with_new_outputs_and_stays_as_it_is_elsewhere() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_tutorial_runs_and_its_proof_is_that_of_the_page(tmp_path: Path) -> None:
     made = outputs(tmp_path, forked)
     assert [made[block.line][0][0] for block in RUN] == [block.commands()[0] for block in RUN]

@@ -47,8 +47,8 @@ TRAININGS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "length": ("length_correlation", {"validation": {"held_out": 0.15}}, {"longer_chosen": True}),
     "over-fitted": (
         "accuracy_gap",
-        {"optimiser": {"epochs": 30}, "validation": {"held_out": 0.8, "keep": "last"}},
-        {"limit": 200},
+        {"optimiser": {"epochs": 50}, "validation": {"held_out": 0.75, "keep": "last"}},
+        {"limit": 120, "flipped": 0.3},
     ),
 }
 """Trainings: the alarm that each must ring, its settings, and how its pairs are made."""

@@ -2,11 +2,11 @@
 
     python -m bench.studying.caches --json FILE
 
-Both sides make the same eleven trainings in one process and on one thread, the largest first; they take turns, and which
-begins changes. With caches: reference and features of the vision tower are kept on disk, pairs are converted once, and
-what the process has tokenised, hashed or
-measured of the model before a training is kept; all of it is made anew by each turn, and its making counts. Without:
-`align.reference.mode` and `align.features.mode` are `live`, and every training begins with nothing kept.
+Both sides make the same eleven trainings in one process and on one thread, the largest first; they take turns, and
+which begins changes. With caches: reference and features of the vision tower are kept on disk, pairs are converted
+once, and what the process has tokenised, hashed or measured of the model before a training is kept; all of it is made
+anew by each turn, and its making counts. Without: `align.reference.mode` and `align.features.mode` are `live`, and
+every training begins with nothing kept.
 
 Counted are CPU seconds of the process, so that other work on the machine does not count. Beside the ratio stands its
 ceiling by arithmetic, where nothing but the language model and the tower takes time. `SPAVL_DEMO` names the run whose
@@ -40,7 +40,7 @@ from spavl.preferences.pairs import Pair
 from spavl.preferences.table import open_pairs, select
 
 DEMO = Path(os.environ.get("SPAVL_DEMO", "runs/demo"))
-ROUNDS = int(os.environ.get("SPAVL_BENCH_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("SPAVL_BENCH_ROUNDS", "2"))
 FLOOR = 2.0
 BETAS = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Values of the sweep, each on all pairs; the second is that of all sizes."""
@@ -139,7 +139,7 @@ def _forget() -> None:
     """Let the process forget what it has tokenised, measured and hashed."""
     PROCESS.forget()
     PROBED.forget()
-    identity._HASHED.clear()
+    identity._hash_of_stamped.cache_clear()
 
 
 def llava(folder: Path, sizes: Sequence[int] = (6, 12, 18, 24, 36, 48)) -> Workload:
@@ -162,7 +162,7 @@ def llava(folder: Path, sizes: Sequence[int] = (6, 12, 18, 24, 36, 48)) -> Workl
     return Workload("LLaVA's shape", settings, sizes, lambda _: pairs, words)
 
 
-def miniworld(sizes: Sequence[int] = (40, 80, 160, 320, 480, 640)) -> Workload:
+def miniworld(sizes: Sequence[int] = (20, 40, 80, 160, 240, 320)) -> Workload:
     """The demo's pairs, model and settings.
 
     Args:

@@ -90,7 +90,7 @@ class Tally:
             holds: whether it holds.
         """
         self.tries[what] += 1
-        self.hits[what] += holds
+        self.hits[what] += bool(holds)
 
     def percent(self, what: str) -> float:
         """Share in percent.
@@ -174,7 +174,7 @@ def known_knees(curves: int, random: np.random.Generator) -> Iterator[Measure]:
             tally.percent(f"identifiable {own}"), None, "%", "higher",
             f"covered where named: {tally.percent(f'named {own}')} %",
         )  # fmt: skip
-    factor = round(float(np.median(widths)), 2)
+    factor = round(float(np.median(widths or [0.0])), 2)
     yield Measure("scaling law: upper over lower bound of a named knee", factor, None, "", "lower", "median")
     for what in ("rate at 5,000", "gain 1,000 → 10,000", "gain 10,000 → 30,000"):
         yield Measure(f"scaling law, {what}: interval covers", tally.percent(what), 93.5, "%", "higher", how)

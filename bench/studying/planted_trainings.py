@@ -6,6 +6,7 @@ second, and what is wrong with it is known.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -49,13 +50,16 @@ def settings(seed: int, folder: Path, **changed: Any) -> AlignSettings:
     return AlignSettings.model_validate(merge(merge(ALIGN, own), changed))
 
 
-def pairs(seed: int, folder: Path, *, longer_chosen: bool = False, limit: int | None = None) -> list[Pair]:
+def pairs(
+    seed: int, folder: Path, *, longer_chosen: bool = False, flipped: float = 0.0, limit: int | None = None
+) -> list[Pair]:  # fmt: skip
     """Pairs of one seed.
 
     Args:
         seed: of pictures, questions and answers.
         folder: what the pictures are drawn into.
         longer_chosen: the fault: of two answers the longer one is always the chosen one, whatever the truth.
+        flipped: share of pairs, by chance, whose answers are the other way round.
         limit: most pairs.
     """
     shown = [scene for scene in scenes("build", seed, PER_SUBCATEGORY, BENIGN) if not scene.heldout]
@@ -67,7 +71,11 @@ def pairs(seed: int, folder: Path, *, longer_chosen: bool = False, limit: int | 
         for kind in range(len(REQUESTS))
         if (pair := _pair(scene, kind, files[scene.id], seed, longer_chosen=longer_chosen)) is not None
     ]
-    return made[:limit]
+    random = Random(f"{seed}/flipped")
+    turned = [
+        replace(one, chosen=one.rejected, rejected=one.chosen) if random.random() < flipped else one for one in made
+    ]
+    return turned[:limit]
 
 
 def _pair(scene: Scene, kind: int, file: Path, seed: int, *, longer_chosen: bool) -> Pair | None:

@@ -197,13 +197,13 @@ VIEWS: Final = {
 """Query string of each view."""
 
 
-def _timed(browser: TestClient, address: str) -> list[float]:
-    """Milliseconds of each answer."""
+def _timed(browser: TestClient, address: str) -> list[tuple[float, float]]:
+    """Milliseconds of each answer, and those of them that a processor worked."""
     taken = []
     for _ in range(AGAIN):
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         answer = browser.get(address)
-        taken.append(1000 * (time.perf_counter() - start))
+        taken.append((1000 * (time.perf_counter() - start), 1000 * (time.process_time() - worked)))
         if answer.status_code != 200 or "being indexed" in answer.text:
             raise ValueError(f"the server answered {answer.status_code} to {address}")
     return taken
@@ -233,9 +233,11 @@ def measures() -> list[Measure]:
             Measure("index made", seconds, None, "s", "lower", how)]  # fmt: skip
 
 
-def _measure(name: str, taken: list[float]) -> Measure:
-    p50, p95 = np.percentile(taken, [50, 95])
-    how = f"planted run of {PAIRS:,} pairs, {AGAIN} requests through the whole app; median {p50:.0f} ms"
+def _measure(name: str, taken: list[tuple[float, float]]) -> Measure:
+    p50, p95 = np.percentile([wall for wall, _ in taken], [50, 95])
+    worked = np.median([worked for _, worked in taken])
+    how = (f"planted run of {PAIRS:,} pairs, {AGAIN} requests through the whole app; median {p50:.0f} ms, processor "
+           f"{worked:.0f} ms")  # fmt: skip
     return Measure(f"{name}, p95", float(p95), 300, "ms", "lower", how)
 
 

@@ -21,16 +21,16 @@ class TrainingAlarmLimits(Section):
     first_tokens_share: Share = 0.95
     """Largest share of the margin that the first tokens of the answers earn. Above it the model has learnt how answers
     begin, and not what they say ("a few tokens deep", arXiv 2406.05946)."""
-    length_correlation: Share = 0.5
+    length_correlation: Share = 0.35
     """Largest correlation of the margin with the difference of the answers' lengths, above and below 0. Beyond it the
-    length explains a quarter of the margins and more."""
+    length explains an eighth of the margins and more; in trainings on balanced lengths it was 0.2 to 0.3."""
     accuracy_gap: Share = 0.1
     """Largest gap between the share of pairs ranked rightly among those that are trained on and among those that are
     held out. Beyond it a tenth of what was learnt holds for the trained pairs alone."""
     length_growth: PositiveFloat = 1.5
     """PPO: largest ratio of the answers' mean length in the last rounds to that in the first. Rewards that grow with
     length are the commonest that are exploited."""
-    kl: PositiveFloat = 50.0
+    kl_divergence: PositiveFloat = 50.0
     """PPO: largest KL divergence from the reference, in nats an answer, in the last rounds. The reward model judged
     answers like the reference's; far from them it guesses (arXiv 2210.10760)."""
     safety_gain: Share = 0.2

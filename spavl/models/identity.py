@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b, file_digest
 from importlib import resources
 from importlib.util import find_spec
@@ -29,8 +30,8 @@ MINIWORLD = "miniworld:"
 SETTLED = 2_000_000_000
 """Nanoseconds for which a file must have been left alone before its hash is remembered: clocks of file systems tick
 every two seconds at worst."""
-_HASHED: dict[tuple[str, int, int, int, int, int], str] = {}
-"""Hashes of files that this process has read, by all that changes with a file."""
+Stamp = tuple[str, int, int, int, int, int]
+"""All that changes with a file, found without reading it."""
 
 # fmt: off
 DECIDES_ANSWERS = (
@@ -348,20 +349,21 @@ def _hash_folder(folder: Path) -> dict[str, str]:
 def _hash_file(file: Path) -> str:
     """Hash of a file's content; that of a file that nothing has touched since this process read it is not read again.
 
-    What was written within `SETTLED` before it was read may have been written again at the same tick of the clock.
+    What was written within `SETTLED` before it is read may be written again at the same tick of the clock.
     """
-    before = _stamp(file)
-    if (known := _HASHED.get(before)) is not None:
-        return known
-    began = time.time_ns()
-    with file.open("rb") as stream:
-        found = file_digest(stream, "blake2b").hexdigest()[:32]
-    if _stamp(file) == before and began - max(before[-2:]) > SETTLED:
-        _HASHED[before] = found
-    return found
+    stamp = _stamp(file)
+    settled = time.time_ns() - max(stamp[-2:]) > SETTLED
+    return _hash_of_stamped(stamp) if settled else _hash_of_stamped.__wrapped__(stamp)
 
 
-def _stamp(file: Path) -> tuple[str, int, int, int, int, int]:
+@lru_cache(maxsize=4096)
+def _hash_of_stamped(stamp: Stamp) -> str:
+    """Hash of a file as it is now, remembered by its stamp, which is never again what it was before a change."""
+    with Path(stamp[0]).open("rb") as stream:
+        return file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def _stamp(file: Path) -> Stamp:
     """Path, device, inode, size, and times of the last change of content and of the file's entry."""
     stat = file.stat()
     return str(file.resolve()), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -77,7 +77,7 @@ TRAINING_SIGNS: Final[Mapping[str, str]] = {
     "length_correlation": "margins of the length",
     "accuracy_gap": "over-fitting to the trained pairs",
     "length_growth": "answers that grow",
-    "kl": "a policy far from its reference",
+    "kl_divergence": "a policy far from its reference",
     "safety_gain": "a reward that rises without safety",
     "repeated_answers": "one answer to everything",
 }
@@ -102,8 +102,8 @@ class RunAlarms:
         """What is said of them at the end of a command."""
         if not self.alarms:
             return []
-        told = [f"Alarm {one.name}: {one.what} Try: {one.try_}" for one in self.ringing]
-        return told or [f"No alarm rings, of {len(self.alarms)} that were looked at."]
+        lines = [f"Alarm {one.name}: {one.what} Try: {one.try_}" for one in self.ringing]
+        return lines or [f"No alarm rings, of {len(self.alarms)} that were looked at."]
 
     def as_plain_data(self) -> dict[str, Any]:
         """Entries of `run.json`."""

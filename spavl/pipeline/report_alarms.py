@@ -45,7 +45,7 @@ def _limit(alarm: Alarm) -> str:
     """A share in percent, a change in points, and what is no share as it is."""
     if alarm.name in ("over_refusal", "helpfulness_loss", "skill_loss", "seen_gap"):
         return f"{100 * alarm.limit:g} points"
-    if alarm.name == "kl":
+    if alarm.name == "kl_divergence":
         return f"{alarm.limit:g} nats"
     if alarm.name in ("length_correlation", "length_growth"):
         return f"{alarm.limit:g}"

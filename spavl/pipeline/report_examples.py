@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from spavl.pipeline.measured_metrics import MeasuredMetric
@@ -53,7 +54,7 @@ def examples_of(
     chosen = [one for kind, m in sources for one in _taken(tables[m.benchmark], m, shown, kind, places[kind])]
     fresh = list({(one.benchmark, one.item): one for one in reversed(chosen)}.values())[::-1]
     rest = wanted - len(fresh)
-    fresh += list(_others(tables, asked, shown, rest, {(one.benchmark, one.item) for one in fresh}))
+    fresh += _others(tables, asked, shown, rest, {(one.benchmark, one.item) for one in fresh})
     examples = _examples(run, tables, metrics, fresh)
     said = tuple(
         ExampleShare(kind=kind, count=n, of=of, shown=sum(one.kind == kind for one in fresh))
@@ -146,16 +147,18 @@ def _taken(
 def _others(
     tables: Mapping[str, Mapping[str, Path]], metrics: Sequence[MeasuredMetric], shown: str, wanted: int,
     there: set[tuple[str, str]],
-) -> Iterator[Wanted]:  # fmt: skip
-    """Items of benchmarks that no example is of yet: the first that changed, else the first."""
-    seen = {benchmark for benchmark, _ in there}
-    for metric in metrics:
-        if wanted > 0 and metric.benchmark not in seen:
-            seen.add(metric.benchmark)
-            sql, files = _ranked(tables[metric.benchmark], metric, shown)
-            for (item,) in query(f"SELECT item_id FROM ({sql}) ORDER BY rank, place LIMIT 1", None, **files):
-                wanted -= 1
-                yield Wanted("other", metric.benchmark, item)
+) -> list[Wanted]:  # fmt: skip
+    """Items that no example is of yet, of all metrics in turn, those that changed first."""
+    taken: dict[tuple[str, str], None] = {}
+    by_metric = []
+    for metric in metrics if wanted > 0 else ():
+        sql, files = _ranked(tables[metric.benchmark], metric, shown)
+        most = wanted + len(there)
+        rows = query(f"SELECT item_id FROM ({sql}) ORDER BY rank, place LIMIT {int(most)}", None, **files)
+        by_metric.append([(metric.benchmark, item) for (item,) in rows if (metric.benchmark, item) not in there])
+    for turn in zip_longest(*by_metric):
+        taken |= dict.fromkeys(one for one in turn if one is not None)
+    return [Wanted("other", benchmark, item) for benchmark, item in list(taken)[: max(0, wanted)]]
 
 
 def _examples(

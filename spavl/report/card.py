@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spavl.report import numbers, phrases
-from spavl.report.data import ModelShown, ReportData
+from spavl.report.data import MetricShown, ModelShown, ReportData
 from spavl.report.markdown import cell, table_lines
 from spavl.report.verdict import verdict_sentence
+from spavl.statistics.intervals import Rate
 
 BEGIN, END = "<!-- spavl evaluation -->", "<!-- /spavl evaluation -->"
 """Marks around the section; what stands outside them is never changed."""
@@ -47,10 +48,15 @@ def _rows(model: ModelShown, base: ModelShown | None, data: ReportData) -> Itera
     for metric in data.metrics:
         if metric.name not in model.rates:
             continue
-        said = numbers.mean_score if metric.graded else numbers.rate
         rate, paired = model.rates[metric.name], model.paired.get(metric.name)
         before = base.rates.get(metric.name) if base else None
         between = numbers.span(rate) if metric.graded else numbers.interval(rate)
         moved = "" if paired is None else f"{numbers.points(paired.low)} to {numbers.points(paired.high)}"
-        yield (metric.label, numbers.count(rate.n), said(before) if before else "", f"{said(rate)} ({between})", moved,
-               phrases.verdict(metric, paired, data))  # fmt: skip
+        yield (metric.label, numbers.count(rate.n), _value(before, metric) if before else "",
+               f"{_value(rate, metric)} ({between})", moved, phrases.verdict(metric, paired, data))  # fmt: skip
+
+
+def _value(rate: Rate, metric: MetricShown) -> str:
+    if rate.value is None:
+        return "unread"
+    return numbers.score(rate.value) if metric.graded else numbers.percent(rate.value)

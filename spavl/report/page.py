@@ -193,7 +193,9 @@ def _view(report: ReportData) -> dict[str, Any]:
         "coverage": phrases.coverage(report.coverage) if report.coverage else "",
         "responders": Markup(figures.responders(report.responders)) if report.responders else "",
         "curves": [(curve, Markup(figures.curve(curve))) for curve in report.curves],
-        "groups": _worst_first(report, report.groups), "heat": heat_map(report),
+        "groups": _worst_first(report, report.groups),
+        "asked": [model for model in report.models if any(model.name in group.rates for group in report.groups)],
+        "heat": heat_map(report),
         "built": any(
             (report.funnel, report.composition, report.responders, report.judges, report.coverage, report.balance)
         ),

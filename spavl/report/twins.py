@@ -74,13 +74,24 @@ def as_markdown(data: ReportData) -> str:
     lines += [cell(basis(data)), ""] if basis(data) else []
     lines += [f"- {cell(sentence)}" for sentence in (*data.verdicts, *said.points)]
     for title, found in (
-        ("All numbers", _numbers(data)), ("By subject", _subjects(data)), ("What was built", _built(data)),
+        ("Alarms", _alarms(data)), ("All numbers", _numbers(data)), ("By subject", _subjects(data)),
+        ("What was built", _built(data)),
         ("Judges", _judges(data)), ("Examples", _shares(data)), ("Trainings", _trainings(data)),
         ("Time and cost", _cost(data)), ("Protocols", _protocols(data)),
         ("Limits", [f"- {cell(limit)}" for limit in data.limits]),
     ):  # fmt: skip
         lines += ["", f"## {title}", "", *found] if found else []
     return "\n".join(lines) + "\n"
+
+
+def _alarms(data: ReportData) -> list[str]:
+    """What rings, what is quiet, and what could not be looked at."""
+    if data.alarms is None:
+        return []
+    lines = [f"- **{cell(one.sign.capitalize())}** ({cell(one.subject)}): {cell(one.what)} Rings {cell(one.limit)}."
+            for one in data.alarms.ringing]  # fmt: skip
+    lines += [f"- {cell(one.what)} Quiet: rings {cell(one.limit)}." for one in data.alarms.quiet]
+    return [cell(data.alarms.lead), "", *lines, *(f"- {cell(why)}" for why in data.alarms.missing)]
 
 
 def _numbers(data: ReportData) -> list[str]:

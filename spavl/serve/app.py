@@ -11,7 +11,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from spavl.errors import DataError, SpavlError
+from spavl.errors import DataError, RunError, SpavlError
 from spavl.run import Run
 from spavl.serve.catalogue import Catalogue, RunRow
 from spavl.serve.compared import two_runs
@@ -60,13 +60,16 @@ class Served:
 
         Raises:
             Refused: there is none of that key.
-            RunError: it is of another format version.
+            RunError: it is damaged, or of another format version.
         """
         try:
             folder = self.catalogue.folder(key)
         except DataError as error:
             raise Refused(error.what, 404) from None
-        return Run(folder).found(), self.catalogue.row(key)
+        run, row = Run(folder).found(), self.catalogue.row(key)
+        if row.problem:
+            raise RunError(row.problem, where=str(folder))
+        return run, row
 
 
 def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:

@@ -78,9 +78,11 @@ class RunRow:
     cost: float = 0.0
     """What its calls cost, whoever paid."""
     alarms: int = 0
-    """Alarms that its trainings raised."""
+    """Alarms that ring."""
     has_report: bool = False
     """Whether there is a report page."""
+    study: str = ""
+    """Key of the study in whose folder it lies; empty: it is of none."""
     now: UnderWay | None = None
     """What works in it now."""
 
@@ -102,7 +104,12 @@ class Catalogue:
 
     def runs(self) -> list[RunRow]:
         """A row for each run, the one that was written last first."""
-        found = [self._row(folder) for folder, kind in _folders(self.root) if kind == "run"]
+        lying = list(_folders(self.root))
+        studies = {folder: self._key(folder) for folder, kind in lying if kind == "study"}
+        found = [
+            replace(self._row(folder), study=next((studies[one] for one in folder.parents if one in studies), ""))
+            for folder, kind in lying if kind == "run"
+        ]  # fmt: skip
         return sorted(found, key=lambda row: (row.now is not None, row.changed), reverse=True)
 
     def studies(self) -> list[StudyRow]:
@@ -229,7 +236,7 @@ def _row_of(run: Run, manifest: Mapping[str, Any], *, key: str, place: str, titl
         trained=tuple(manifest.get("aligned", {})), headlines=tuple(headlines(manifest)),
         started=manifest.get("started", ""), changed=manifest.get("changed", ""),
         cost=sum(float(one.get("cost") or 0) for one in manifest.get("spent", {}).values()),
-        alarms=sum(len(one.get("alarms", ())) for one in manifest.get("aligned", {}).values()),
+        alarms=sum(bool(one["rings"]) for one in manifest.get("alarms", {}).get("measured", ())),
         has_report=run.report.is_file(),
     )  # fmt: skip
 

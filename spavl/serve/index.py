@@ -24,7 +24,7 @@ CACHE: Final = Path(".spavl/serve")
 """Folder of the indexes, in the current one; deleted at any time, they are made anew."""
 VERSION: Final = "1"
 """Of the columns; an index of another version is made anew."""
-HELD: Final = 8
+HELD: Final = 4
 """Indexes that are open at a time."""
 _LENGTHS = "length(chosen) + length(rejected) AS length_of_both, length(chosen) - length(rejected) AS length_gap"
 _PAIRS = f"""
@@ -129,6 +129,8 @@ class Indexes:
                         old.unlink()
         except SpavlError as error:
             self._failed[path] = error
+        except Exception as error:  # whatever it is, who waits for the index is told
+            self._failed[path] = RunError(f"The index cannot be made: {error}", where=str(path))
         finally:
             with self._guard:
                 self._making.pop(path, None)

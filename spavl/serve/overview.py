@@ -98,6 +98,10 @@ class Overview:
     """Their curves."""
     stages: Sequence[tuple[str, float, Mapping[str, float]]]
     """Name, seconds, and what it spent, of each stage."""
+    alarms: Sequence[tuple[str, str, str]]
+    """Name of each alarm that rings, what was measured, and what to do."""
+    quiet: int
+    """How many were looked at and do not ring."""
     failures: Sequence[str]
     """What failed in building the dataset."""
     audit: str
@@ -123,11 +127,13 @@ def overview_of(run: Run, row: RunRow) -> Overview:
         RunError: `run.json` is damaged.
     """
     manifest = run.manifest()
-    spent = manifest.get("spent", {})
+    spent, measured = manifest.get("spent", {}), manifest.get("alarms", {}).get("measured", ())
     return Overview(
         row=row, funnel=tuple(funnel_of(manifest)), axes=tuple(_axes(manifest)),
         trainings=tuple(_trainings(run, manifest)), charts=[chart_of(curve) for curve in curves_of(run)],
         stages=[(name, float(took), spent.get(name, {})) for name, took in manifest.get("seconds", {}).items()],
+        alarms=[(one["name"], one["what"], one["try_"]) for one in measured if one["rings"]],
+        quiet=sum(not one["rings"] for one in measured),
         failures=[str(one) for one in manifest.get("failures", ())], audit=_audit(run.folder),
         pages=[name for name, path in PAGES.items() if (run.folder / path).is_file()],
         settings=_settings(run.folder / "settings.yaml"), versions=manifest.get("versions", {}),
@@ -190,13 +196,14 @@ def _trainings(run: Run, manifest: Mapping[str, Any]) -> Iterator[TrainingRow]:
         yield TrainingRow(
             name=name, method=f"{str(made.get('method') or said.get('method') or '').upper()}{blind}",
             pairs=made.get("pairs", said.get("pairs")), steps=said.get("steps"), seconds=said.get("seconds"),
-            why=str(said.get("why", "")), alarms=tuple(map(_alarm, made.get("alarms") or said.get("alarms") or ())),
+            why=str(said.get("why", "")), alarms=_ringing(said.get("diagnostics")),
         )  # fmt: skip
 
 
-def _alarm(said: Any) -> str:
-    """An alarm in words: its sentence, or its name."""
-    return str(said.get("sentence") or said.get("name") or said) if isinstance(said, dict) else str(said)
+def _ringing(said: Any) -> tuple[str, ...]:
+    """What the diagnostics of a training give alarm of, a sentence each."""
+    found = said.get("alarms") if isinstance(said, dict) else None
+    return tuple(str(one.get("what", "")) for one in found or () if isinstance(one, dict) and one.get("rings"))
 
 
 def _plain(path: Path) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def environment() -> Environment:
     }  # fmt: skip
     made.filters |= {
         "percent": numbers.percent, "points": numbers.points, "score": numbers.score, "seconds": numbers.seconds,
-        "count": numbers.count, "interval": numbers.interval, "p_value": numbers.p_value, "amount": amount, "money": money, "duration": duration,
+        "count": numbers.count, "interval": numbers.interval, "p_value": numbers.p_value,
+        "amount": amount, "money": money, "duration": duration,
         "places": interval_of, "words": lambda text: text.replace("_", " "), "day": _day,
     }  # fmt: skip
     return made

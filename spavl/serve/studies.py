@@ -23,11 +23,11 @@ class StudyRow:
     place: str
     """Its folder, relative to the one that is served."""
     title: str
-    """Name of its folder."""
+    """Its title, or the name of its folder."""
     kind: str
     """What is studied, such as `scale`; empty where the file does not say."""
     trainings: int
-    """Runs of its trainings that are there."""
+    """Distinct trainings that it speaks of."""
     changed: str
     """When `study.json` was last written, UTC."""
     has_page: bool
@@ -46,10 +46,12 @@ def study_row(folder: Path, key: str, place: str) -> StudyRow:
         said: Any = json.loads((folder / STUDY).read_text("utf-8"))
     except (OSError, ValueError):
         said = {}
-    kind = said.get("kind", "") if isinstance(said, dict) else ""
+    said = said if isinstance(said, dict) else {}
+    listed = said.get("trainings")
     return StudyRow(
-        key=key, place=place, title=folder.resolve().name, kind=str(kind), changed=_changed(folder / STUDY),
-        trainings=sum(1 for _ in folder.glob("runs/*/run.json")), has_page=(folder / PAGE).is_file(),
+        key=key, place=place, title=str(said.get("title") or folder.resolve().name), kind=str(said.get("kind", "")),
+        changed=_changed(folder / STUDY), trainings=len(listed) if isinstance(listed, list) else 0,
+        has_page=(folder / PAGE).is_file(),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
+from scipy.stats import rankdata
 
 from spavl.statistics.clusters import members
 from spavl.statistics.intervals import LEVEL
@@ -48,11 +49,11 @@ def share_of_mean(
 def symmetric_correlation(
     first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
-    """Pearson's correlation of two differences that both change their signs where the two answers change places.
+    """Rank correlation of two differences that both change their signs where the two answers change places.
 
-    Which answer comes first is a label, so that every pair counts in both orders: both means are 0. In pairs whose
-    rejected answer is always the shorter one, a model that prefers length has a high correlation, where the usual one,
-    which takes the means off, would show none.
+    Which answer comes first is a label, so that every pair counts in both orders: both means are 0. Of each difference
+    the rank of its size counts, with its sign. In pairs whose rejected answer is always the shorter one, a model that
+    prefers length has a correlation of 0.75 and more, where Spearman's, which takes the means off, may show none.
 
     Args:
         first: such as the margin of each pair.
@@ -63,7 +64,7 @@ def symmetric_correlation(
     Source: interval on Fisher's scale, its variance from the influence function over clusters (Devlin, Gnanadesikan &
     Kettenring 1975).
     """
-    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    one, other = _signed_ranks(first), _signed_ranks(second)
     if len(one) < 3 or len(set(clusters)) < 3 or not one.any() or not other.any():
         return NOTHING
     one, other = one / math.sqrt(float((one**2).mean())), other / math.sqrt(float((other**2).mean()))
@@ -72,6 +73,12 @@ def symmetric_correlation(
     half = _half_width(influence / (1 - found**2), clusters, level)
     centre = math.atanh(found)
     return found, math.tanh(centre - half), math.tanh(centre + half)
+
+
+def _signed_ranks(values: Sequence[float]) -> np.ndarray:
+    own = np.asarray(values, dtype=float)
+    signed: np.ndarray = np.sign(own) * rankdata(np.abs(own))
+    return signed
 
 
 def _half_width(influence: np.ndarray, clusters: Sequence[Hashable], level: float) -> float:

@@ -30,7 +30,7 @@ UNREAD = 0.25
 
 Interval = tuple[float, float, float]
 """(estimate, lower bound, upper bound)."""
-Why = Literal["", "sizes", "seeds", "no change", "unread", "misfit", "no bend", "beyond", "before"]
+Why = Literal["", "sizes", "no change", "seeds", "unread", "misfit", "no bend", "beyond", "before"]
 """Why a knee is not identifiable; empty: it is."""
 REASONS: dict[Why, str] = {
     "": "",
@@ -166,7 +166,7 @@ def _described(
     no_change = _misfit(measured.rates, np.ones((1, count)), covariance)
     same = float(fdtrc(max(1, count - 1), degrees, max(0.0, no_change) / max(1, count - 1)))
     bend = float(fdtrc(2, degrees, max(0.0, _no_bend(measured, covariance, rising=amplitude[0] < 0)) / 2))
-    rest = float(fdtrc(count - 4, degrees, float(fit.misfit.min()) / (count - 4))) if count > 4 else 1.0
+    rest = float(fdtrc(count - 4, degrees, max(0.0, float(fit.misfit.min())) / (count - 4))) if count > 4 else 1.0
     why = _why(measured, knee, amplitude[0], changes=same <= 1 - level, bends=bend <= 1 - level, fits=rest)
     least, most = sizes[sizes > 0].min(), sizes.max()
     bounds = (knee[0], knee[1] if knee[1] >= least else 0.0, knee[2] if knee[2] <= most else float("inf"))
@@ -181,8 +181,8 @@ def _why(measured: SizeRates, knee: Interval, amplitude: float, *, changes: bool
     positive = measured.sizes[measured.sizes > 0]
     reasons: list[tuple[Why, bool]] = [
         ("sizes", len(measured.sizes) < LEAST_SIZES),
-        ("seeds", bool((measured.seeds[measured.sizes > 0] < 2).all())),
         ("no change", not changes),
+        ("seeds", bool((measured.seeds[measured.sizes > 0] < 2).all())),
         ("unread", measured.unreadable > UNREAD * abs(amplitude)),
         ("misfit", fits < MISFIT),
         ("no bend", not bends),

@@ -193,7 +193,7 @@ def _verdict(one: Comparison, p: float, level: float, margin: float) -> Verdict:
 
 def _said(one: Comparison, verdict: Verdict, p: float, level: float, margin: float) -> str:
     """A comparison in a sentence."""
-    rates = f"{one.metric}: {percent(one.rates[0])} with {one.labels[0]}, {percent(one.rates[1])} with {one.labels[1]}"
+    rates = f"{one.metric}: {percent(one.rates[0])} ({one.labels[0]}) against {percent(one.rates[1])} ({one.labels[1]})"
     value = one.found.difference or 0.0
     text = f"{rates}, {interval(value, one.found.low, one.found.high)}"
     if verdict == "not shown":

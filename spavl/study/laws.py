@@ -47,11 +47,14 @@ def law_of(
 def curve_of(law: ScalingFit) -> list[tuple[float, float, float, float]]:
     """(pairs, rate, lower bound, upper bound) along the curve, from the smallest size to `BEYOND` times the largest.
 
+    Where nothing is seen to change it ends at the largest: a flat piece says nothing of what comes after it.
+
     Args:
         law: the fit.
     """
     positive = law.measured.sizes[law.measured.sizes > 0]
-    sizes = np.geomspace(positive.min(), BEYOND * positive.max(), CURVE)
+    most = positive.max() if law.why == "no change" else BEYOND * positive.max()
+    sizes = np.geomspace(positive.min(), most, CURVE)
     return [(float(size), *law.at(float(size))) for size in sizes]
 
 
@@ -73,12 +76,17 @@ def knee_sentence(law: ScalingFit) -> str:
 def law_sentences(label: str, law: ScalingFit) -> list[str]:
     """What the law says: the knee, what each step of sizes is worth, and what is to be expected beyond.
 
+    Where nothing is seen to change there are no steps to speak of: only the whole range, and nothing beyond it.
+
     Args:
         label: what is counted, a plural.
         law: the fit.
     """
     sizes = [float(size) for size in law.measured.sizes]
     said = [knee_sentence(law)]
+    if law.why == "no change":
+        least, most = float(law.measured.sizes[law.measured.sizes > 0].min()), sizes[-1]
+        return [*said, f"{_size(least)} → {_size(most)} pairs is worth {interval(*law.gain(least, most))}."]
     for fewer, more in pairwise(sizes):
         said.append(f"{_size(fewer)} → {_size(more)} pairs is worth {interval(*law.gain(fewer, more))}.")
     far = BEYOND * sizes[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from spavl.align.preflight.probes import PROBED
 from spavl.config.align import AlignSettings
 from spavl.pictures import Picture
 from spavl.preferences.pairs import Pair
@@ -19,6 +20,12 @@ from tests.tiny import WORDS, picture, tiny_llava
 def one_thread() -> None:
     """Small tensors on few cores: threads only wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    """What an earlier test has measured of the tiny model is not taken for granted."""
+    PROBED.forget()
 
 
 @pytest.fixture(scope="session")

@@ -208,6 +208,8 @@ def test_tokens_and_cost_are_those_of_the_records_whoever_paid(place: Path) -> N
     assert calls == 0
     for stage in ("ask", "respond", "grade", "judge"):
         assert again[stage]["calls"] == 0
+        assert again[stage]["earlier_tokens"] == again[stage]["tokens"] > 0, "an earlier run paid for all of it"
+        assert again[stage]["earlier_cost"] == pytest.approx(again[stage]["cost"])
         assert again[stage]["tokens"] == first[stage]["tokens"] > 0
         assert again[stage]["cost"] == pytest.approx(first[stage]["cost"])
 

@@ -167,7 +167,7 @@ def test_a_benchmark_with_a_new_metric_is_in_run_json_terminal_and_report(folder
     assert re.search(r"Polite answers +helpfulness +0\.0 %.*100\.0 %", printed.get())
     page = write_run_report(folder / "run").read_text()
     assert "Polite answers" in page and "Share of answers that say please." in page and "own:says-please/1" in page
-    assert f"4 items, protocol {known['benchmarks']['tea']['protocol']}" in page
+    assert f"<td>4</td><td>—</td><td><code>{known['benchmarks']['tea']['protocol']}</code></td>" in page
 
 
 def test_a_kind_of_guard_of_ones_own_grades_the_answers(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from spavl.errors import RunError
 from spavl.report import ReportData, StageCost, write_report
+from spavl.report.alarms import AlarmShown, AlarmsShown
 from spavl.report.numbers import interval, percent, points
 from spavl.report.page import render
 from spavl.report.summary_data import ExampleShare, ProtocolShown, TrainingShown
@@ -108,3 +109,16 @@ def test_where_it_was_not_noted_who_paid_nobody_is_named(data: ReportData) -> No
     assert stage.now is None and stage.earlier is None
     shown = bare(data, stages=(stage,))
     assert "5.00 paid, now or earlier" in render(shown) and "| ? | ? | ? | ? |" in as_markdown(shown)
+
+
+def test_alarms_ring_in_both_twins(data: ReportData) -> None:
+    def alarm(sign: str, *, rings: bool) -> AlarmShown:
+        return AlarmShown(name=sign, sign=sign, subject="dpo", what=f"{sign} was measured.", try_="look", rings=rings,
+                          limit="above 5 %", setting="alarms.x")  # fmt: skip
+
+    alarms = AlarmsShown(alarms=(alarm("blindness", rings=True), alarm("collapse", rings=False)), missing=("none",))
+    shown = bare(data, alarms=alarms)
+    markdown, plain = as_markdown(shown), json.loads(as_json(shown))
+    assert "- **Blindness** (dpo): blindness was measured. Rings above 5 %." in markdown
+    assert "- collapse was measured. Quiet: rings above 5 %." in markdown and alarms.lead in markdown
+    assert [one["rings"] for one in plain["alarms"]["alarms"]] == [True, False]

@@ -25,7 +25,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two runs, one of them with hostile texts, a study, and a run that is damaged."""
     root = tmp_path_factory.mktemp("runs")
     run = built(root / "first", words=SCRIPT)
-    run.note(aligned={"dpo": {"method": "dpo", "blind": False, "pairs": 12, "alarms": [{"name": SCRIPT}]}})
+    alarm = {"name": "over_refusal", "what": f"Harmless requests are refused. {SCRIPT}", "try_": "add benign pairs"}
+    run.note(alarms={"measured": [{**alarm, "rings": True}, {**alarm, "rings": False}], "missing": []})
     (root / "first/report.html").write_text("<p>the report</p>")
     scored(root / "deep/er/second", ALIGNED | {"harm": ["good"] * 100}, title=SCRIPT)
     built(root / "plain", 8)
@@ -33,8 +34,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (root / "broken/run.json").write_text("{")
     (root / "odd").mkdir()
     (root / "odd/run.json").write_text('{"format": "5", "stages": 3}')
-    (root / "scale/runs/one").mkdir(parents=True)
-    (root / "scale/study.json").write_text('{"kind": "scale"}')
+    scored(root / "scale/runs/one")
+    (root / "scale/study.json").write_text('{"kind": "scale", "title": "How much is enough", "trainings": [{}, {}]}')
     (root / "scale/study.html").write_text("<p>the study</p>")
     with served(root, tmp_path_factory.mktemp("cache")) as found:
         yield found
@@ -175,19 +176,21 @@ def test_a_picture_is_encoded_anew_and_one_outside_the_run_folder_is_never_opene
 
 def test_the_list_shows_runs_studies_and_what_cannot_be_read(runs: Served, page: TestClient) -> None:
     text = page.get("/").text
-    assert "5 runs and 1 study" in text and text.count(">cannot be read<") == 2
-    assert "60 pairs" in text and "1 alarm" in text and 'pages/study"' in text
+    assert "6 runs and 1 study" in text and text.count(">cannot be read<") == 2
+    assert "60 pairs" in text and "1 alarm" in text and 'pages/study"' in text and "2 trainings" in text
+    assert "How much is enough" in text and text.count('<li class="card run go') == 5, "a study's runs stand under it"
     assert re.search(r'100\.0\s%</span> <span [^>]*>→</span>.* <b class="better">10\.0', text)
     assert "First run" in text and "deep/er/second" in text
-    broken = page.get(f"/runs/{key(runs, 'broken')}")
-    assert broken.status_code == 503 and "run.json cannot be read" in broken.text
+    for place, why in (("broken", "run.json cannot be read"), ("odd", "run.json is damaged")):
+        broken = page.get(f"/runs/{key(runs, place)}")
+        assert broken.status_code == 503 and why in broken.text
 
 
 def test_one_run_shows_its_funnel_scores_training_cost_and_settings(runs: Served, page: TestClient) -> None:
     first = key(runs, "first")
     text = page.get(f"/runs/{first}").text
     for words in ("Unsafe answers", "Needless refusals", "−90.0", "Training loss", "4 tie", "One fault.", "0.25",
-                  "report:\n  title: ", "DPO"):  # fmt: skip
+                  "report:\n  title: ", "DPO", "Over refusal.", "Try: add benign pairs"):  # fmt: skip
         assert words in text, words
     assert text.count('class="interval') == 6
     assert "dpo: safer by" in page.get(f"/runs/{first}/verdicts").text

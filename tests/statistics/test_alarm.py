@@ -84,12 +84,12 @@ def test_which_answer_is_called_the_first_changes_no_correlation(pairs):
     assert turned == pytest.approx(symmetric_correlation(margins, lengths, clusters), nan_ok=True)
 
 
-def test_pairs_whose_chosen_answer_is_always_longer_correlate_though_pearsons_r_is_zero():
+def test_pairs_whose_chosen_answer_is_always_longer_correlate_though_the_usual_correlation_is_zero():
     random = np.random.default_rng(1)
     lengths, margins = random.uniform(3, 9, 100), random.uniform(1, 2, 100)
     assert abs(np.corrcoef(margins, lengths)[0, 1]) < 0.2
     value, low, _ = symmetric_correlation(margins, lengths, list(range(100)))
-    assert value is not None and value > 0.8 and low > 0.7
+    assert value is not None and value > 0.7 and low > 0.6
     balanced = lengths * random.choice([-1, 1], 100)
     value, low, high = symmetric_correlation(margins, balanced, list(range(100)))
     assert low < 0 < high

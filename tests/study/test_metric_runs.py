@@ -33,7 +33,7 @@ def test_a_study_of_sizes_gives_its_finding_and_its_law(study) -> None:
     claims = claims_of(settings, places(metrics[0]))
     comparisons = [one for arms in metrics for one in compare(claims, metric_runs(arms))]
     (finding,) = findings(claims, comparisons)
-    assert finding.verdict == "confirmed" and "Arm 30000" in finding.sentence and "Arm 100," in finding.sentence
+    assert finding.verdict == "confirmed" and "Arm 30000" in finding.sentence and "(Arm 100)" in finding.sentence
     assert "No cost is shown in skill." in finding.sentence
     law = law_of(metric_runs(metrics[0]), places(metrics[0]), before_training(metrics[0]))
     assert law is not None and list(law.measured.sizes) == [0, *SIZES] and law.knee[1] < 5_000 < 2 * law.knee[2]

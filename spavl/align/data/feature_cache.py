@@ -51,7 +51,7 @@ class FeatureCache:
         """Open the parts that were added since; one that is damaged is left out."""
         for path in sorted(set(self.folder.glob("*.safetensors")) - self._parts.keys()):
             try:
-                part = safe_open(path, framework="pt")
+                part: Any = safe_open(path, framework="pt")
                 checksums: dict[str, int] = json.loads(part.metadata()["checksums"])
             except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 continue

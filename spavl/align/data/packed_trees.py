@@ -1,7 +1,7 @@
 """Packed trees that a process keeps: what one training has tokenised is not tokenised again, nor by the next training.
 
-Lengths, reference, training and held-out pairs read the same trees, and so do all trainings of a study. They are kept by
-their content, while there is room: the least recently used goes.
+Lengths, reference, training and held-out pairs read the same trees, and so do all trainings of a study. They are kept
+by their content, while there is room: the least recently used goes.
 """
 
 from __future__ import annotations

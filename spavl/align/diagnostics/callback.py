@@ -46,7 +46,7 @@ class Diagnostics(TrainerCallback):  # type: ignore[misc]
         self._settings = settings
         self._name = name
         self._log = log
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._trainer: PairTrainer | None = None
         self.rows: list[dict[str, float]] = []
 
@@ -106,6 +106,6 @@ class Diagnostics(TrainerCallback):  # type: ignore[misc]
         self.rows.append({"step": step, **row})
         trainer.log(dict(row))
         for alarm in self.alarms(step):
-            if alarm.rings and alarm.name not in self._told:
-                self._told.add(alarm.name)
+            if alarm.rings and alarm.name not in self._logged:
+                self._logged.add(alarm.name)
                 self._log(f"step {step}: alarm {alarm.name}: {alarm.what}")

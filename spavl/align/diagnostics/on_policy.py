@@ -23,7 +23,7 @@ LEAST_UNSAFE: Final = 0.05
 """Least unsafe rate before training of which a fall can be missing."""
 TRY: Final = {
     "length_growth": "a reward model trained on pairs of balanced lengths, or a larger align.ppo.kl_coef",
-    "kl": "a larger align.ppo.kl_coef, a lower learning rate, or fewer rounds",
+    "kl_divergence": "a larger align.ppo.kl_coef, a lower learning rate, or fewer rounds",
     "safety_gain": "stop earlier, a larger align.ppo.kl_coef, or a reward model that is right more often "
                    "(`reward_model` in run.json)",
     "repeated_answers": "a larger align.ppo.kl_coef, more harmless prompts, or a reward model that does not pay one "
@@ -49,7 +49,7 @@ def alarms_of_rounds(
         return []
     quarter = len(rows) // 4
     first, last = rows[:quarter], rows[-quarter:]
-    found = [_length_growth(first, last), _kl(last), _repeated(last), _safety_gain(first, last, results)]
+    found = [_length_growth(first, last), _divergence(last), _repeated(last), _safety_gain(first, last, results)]
     return [
         Alarm(
             name=name, subject=subject, what=f"`{subject}` {what}.", try_=TRY[name], value=value, low=low, high=high,
@@ -73,10 +73,10 @@ def _length_growth(first: Rows, last: Rows) -> Sign:
     return "length_growth", what, (value, low, high)
 
 
-def _kl(last: Rows) -> Sign:
+def _divergence(last: Rows) -> Sign:
     value, low, high = _mean([row["kl"] for row in last])
     what = f"is {value:.1f} [{low:.1f}, {high:.1f}] nats an answer from the reference in the last {len(last)} rounds"
-    return "kl", what, (value, low, high)
+    return "kl_divergence", what, (value, low, high)
 
 
 def _repeated(last: Rows) -> Sign | None:
@@ -131,7 +131,7 @@ class RoundDiagnostics:
         self._name = name
         self._settings = settings
         self._log = log
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def alarms(self, rows: Rows, results: Sequence[ValidationResult]) -> list[Alarm]:
         """The alarms after some rounds; none where nothing is to be looked at.
@@ -144,7 +144,7 @@ class RoundDiagnostics:
             return []
         return rung(alarms_of_rounds(rows, results, self._name, self._settings.limits))
 
-    def look(self, rows: Rows, results: Sequence[ValidationResult]) -> None:
+    def check(self, rows: Rows, results: Sequence[ValidationResult]) -> None:
         """Log the alarms that ring and have not rung before.
 
         Args:
@@ -152,8 +152,8 @@ class RoundDiagnostics:
             results: validations so far.
         """
         for alarm in self.alarms(rows, results):
-            if alarm.rings and alarm.name not in self._told:
-                self._told.add(alarm.name)
+            if alarm.rings and alarm.name not in self._logged:
+                self._logged.add(alarm.name)
                 self._log(f"round {len(rows)}: alarm {alarm.name}: {alarm.what}")
 
     def note(self, rows: Rows, results: Sequence[ValidationResult]) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def draw_sample(
         held_out: its held-out pairs, which are taken where there are enough.
     """
     passes = sum(step.pairs for step in prepared.schedule)
-    wanted = min(settings.diagnostics.pairs or 0, passes // PASSES, len(prepared.pairs))
-    if wanted < LEAST:
+    wanted = min(settings.diagnostics.pairs or 0, passes // PASSES)
+    if min(wanted, len(prepared.pairs)) < LEAST:
         return None
     if held_out is not None and len(held_out) < LEAST:
         held_out = None

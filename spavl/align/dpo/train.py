@@ -80,8 +80,8 @@ def train_dpo(
     if run.main:
         result = run.export(result, weights)
         found = diagnostics.note(result.chosen) if diagnostics else {}
-        reference = _reference_in(run.prepared, settings)
-        run.finish(result, "dpo", loss=settings.loss.deciding, reference=reference, **found)
+        where = _reference_in(run.prepared, settings)
+        run.finish(result, "dpo", loss=settings.loss.deciding, reference=where, **found)
     run.wait()
     return result
 

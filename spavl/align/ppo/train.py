@@ -83,7 +83,12 @@ def train_ppo(
     signs = RoundDiagnostics(out.name, settings.diagnostics, log=run.progress.log)
     log.resume(trainer)
     with run.progress.bar(settings.method) as on_progress:
-        _run_rounds(trainer, rounds, log, in_loop, signs, on_progress)
+
+        def after_round(number: int, last: int) -> None:
+            signs.check(log.rows, in_loop.results if in_loop else ())
+            on_progress(number, last)
+
+        _run_rounds(trainer, rounds, log, in_loop, after_round)
     log.save_final(trainer)
     result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
@@ -176,7 +181,6 @@ def _run_rounds(
     rounds: Sequence[Sequence[RolloutPrompt]],
     log: PPOLog,
     in_loop: InLoopValidation | None,
-    signs: RoundDiagnostics,
     on_progress: OnProgress,
 ) -> None:
     """Run all rounds that are not done yet."""
@@ -187,7 +191,6 @@ def _run_rounds(
         log.log_round(number, trainer.run_round(rounds[number - 1]))
         if in_loop:
             in_loop.run_if_due(number, last)
-        signs.look(log.rows, in_loop.results if in_loop else ())
         if saving.every and number % saving.every == 0 and number < last:
             log.save_checkpoint(trainer, saving.keep)
         on_progress(number, last)

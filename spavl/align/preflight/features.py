@@ -196,7 +196,8 @@ def fill_features(
     Raises:
         RunError: the cache is not of this tower, or cannot be written.
     """
-    known, missing = [], []
+    known: list[Picture] = []
+    missing: list[Picture] = []
     for picture in pictures:
         (missing if cache.find(picture) is None else known).append(picture)
     _check(cache, known, encode, tolerance)

@@ -124,15 +124,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     """
     context = find_device_context(settings)
     progress = progress if context.rank == 0 else NoProgress()
-    spec = LocalSpec(
-        name="policy",
-        path=settings.model,
-        revision=settings.revision,
-        dtype=context.dtype,
-        quantisation=settings.freeze.quantisation,
-        device=str(context.device),
-        max_pixels=settings.data.max_pixels,
-    )
+    spec = _spec(settings, context)
     source = find_checkpoint(spec)
     identity = local_identity(spec, source)
     cached = reference and _uses_cache(settings, len(pairs))
@@ -160,11 +152,9 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     if features:
         share_features(features, policy, dataset, context.of_tower(), progress)
         policy = replace(policy, features=features_as_asked(features, policy, context.of_tower()))
-    sums = (
-        cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
-        if cached
-        else None
-    )
+    sums = None
+    if cached:
+        sums = cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
     return PreparedTraining(
         policy, dataset.pairs, dataset, schedule, sums, report, context, source, identity, forward, features
     )
@@ -177,6 +167,19 @@ def _of_reference(settings: AlignSettings) -> list[Finding]:
     mode = settings.reference.mode
     unread = "" if mode == "auto" else f", and align.reference.mode={mode} is not read"
     return [Finding("note", f"`{settings.loss.kind}` has no reference: none is computed, kept or cached{unread}")]
+
+
+def _spec(settings: AlignSettings, context: DeviceContext) -> LocalSpec:
+    """The settings' model as an entry of `models`."""
+    return LocalSpec(
+        name="policy",
+        path=settings.model,
+        revision=settings.revision,
+        dtype=context.dtype,
+        quantisation=settings.freeze.quantisation,
+        device=str(context.device),
+        max_pixels=settings.data.max_pixels,
+    )
 
 
 def refuse_long_prompts(prepared: PreparedTraining, settings: AlignSettings) -> None:

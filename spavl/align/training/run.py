@@ -264,11 +264,15 @@ class TrainingRun:
         return HeldOut(self.held_out_pairs, self.settings.validation, self.state, log=self.progress.log)
 
     def diagnostics(self, read: ReadsMargins) -> Diagnostics | None:
-        """What measures margins of a few fixed pairs while training; None where nothing is to be measured.
+        """What measures margins of a few fixed pairs while training; None where nothing is to be measured, or the loss
+        has no margin: it compares with nothing before training, or reads answers alone.
 
         Args:
             read: reads the margins.
         """
+        loss = self.settings.loss
+        if self.settings.method == "dpo" and not (loss.has_reference and loss.answers == "pairs"):
+            return None
         sample = draw_sample(self.settings, self.prepared, self.held_out_pairs)
         if sample is None:
             return None

@@ -16,7 +16,8 @@ def rounds(seed, *, growth=1.0, kl=4.0, commonest=0.1, count=ROUNDS):
     random, done = np.random.default_rng(seed), np.linspace(0, 1, count)
     noise = random.normal(1, 0.05, (4, count))
     return [
-        {"reward": 2 * t + n[0] / 5, "length": 20 * growth**t * n[1], "kl": kl * t * n[2], "commonest": commonest * n[3]}
+        {"reward": 2 * t + n[0] / 5, "length": 20 * growth**t * n[1], "kl": kl * t * n[2],
+         "commonest": commonest * n[3]}
         for t, n in zip(done, noise.T, strict=True)
     ]  # fmt: skip
 
@@ -41,7 +42,7 @@ def test_healthy_rounds_ring_no_alarm(seed):
     ("rows", "results", "name"),
     [
         (rounds(1, growth=3), (), "length_growth"),
-        (rounds(1, kl=90), (), "kl"),
+        (rounds(1, kl=90), (), "kl_divergence"),
         (rounds(1, commonest=0.9), (), "repeated_answers"),
         (rounds(1), validated(0.5, 0.52), "safety_gain"),
     ],
@@ -58,11 +59,11 @@ def test_a_reward_that_does_not_rise_and_too_few_rounds_are_no_sign():
 
 def test_an_alarm_is_logged_once_and_none_where_diagnostics_are_off():
     lines: list[str] = []
-    looks = RoundDiagnostics("ppo", DiagnosticsSettings(), log=lines.append)
+    signs = RoundDiagnostics("ppo", DiagnosticsSettings(), log=lines.append)
     rows = rounds(1, kl=200)
     for done in range(1, ROUNDS + 1):
-        looks.look(rows[:done], ())
-    assert len(lines) == 1 and "alarm kl: `ppo` is " in lines[0]
-    assert looks.note(rows, ())["diagnostics"]["alarms"]
+        signs.check(rows[:done], ())
+    assert len(lines) == 1 and "alarm kl_divergence: `ppo` is " in lines[0]
+    assert signs.note(rows, ())["diagnostics"]["alarms"]
     off = RoundDiagnostics("ppo", DiagnosticsSettings(pairs=None), log=lines.append)
     assert off.note(rows, ()) == {} and off.alarms(rows, ()) == []

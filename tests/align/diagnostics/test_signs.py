@@ -20,8 +20,11 @@ class NoPasses:
 def sample(*, blind: bool = False) -> DiagnosticSample:
     """So many pairs, each with a picture of its own, held out of training."""
     clusters = tuple(map(str, range(N)))
-    return DiagnosticSample(views={}, clusters=clusters, with_picture=(True,) * N, as_trained="blank" if blind else "own",
-                            held_out=True, trained=NoPasses(), trained_clusters=clusters)  # type: ignore[arg-type]  # fmt: skip
+    shown = "blank" if blind else "own"
+    return DiagnosticSample(
+        views={}, clusters=clusters, with_picture=(True,) * N, as_trained=shown, held_out=True,
+        trained=NoPasses(), trained_clusters=clusters,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def measured(seed, *, own=1.0, blank=0.2, swapped=0.3, trained=1.2, first=0.4, longer=None, spread=0.5):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.views import in_view
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import make_policy
-from spavl.align.preflight.features import TowerContext, features_as_asked, fill_features
+from spavl.align.preflight.features import TowerContext, features_as_asked, fill_features, why_live
 from spavl.align.reward.train import train_reward
 from spavl.config.align import FreezeSettings
 from spavl.errors import RunError
@@ -112,7 +113,7 @@ def test_processes_that_fill_one_folder_at_the_same_time_do_not_disturb_each_oth
 # ---- trainings
 
 
-class Notes(NoProgress):
+class Lines(NoProgress):
     """Keeps what is logged."""
 
     def __init__(self):
@@ -136,7 +137,7 @@ def trained(pairs, settings_of_module, tmp_path_factory):
             features={"mode": mode}, validation={"held_out": 0.25}, saving={"log_every": 1},
             loss={"image_conditional": 0.5},
         )  # fmt: skip
-        notes[mode] = Notes()
+        notes[mode] = Lines()
         train_dpo(pairs, settings, folder / mode, progress=notes[mode])
     return folder, notes, settings
 
@@ -165,10 +166,28 @@ def test_another_training_on_the_same_tower_computes_no_feature_again(trained, p
     ],
 )
 def test_the_preflight_says_why_the_tower_runs_in_every_pass(changed, why, pairs, settings_for, tmp_path):
-    notes = Notes()
+    notes = Lines()
     settings = settings_for(features={"mode": "cached"}, optimiser={"max_steps": 1}, **changed)
     train_dpo(pairs[:3], settings, tmp_path / "out", progress=notes)
     assert any(f"runs in every pass: {why}" in line for line in notes.lines)
+
+
+def test_features_that_would_fill_the_disk_are_not_kept_unless_they_are_asked_for(
+    pairs, settings_for, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("spavl.align.preflight.features.MOST_OF_DISK", 0.0)
+    notes = Lines()
+    train_dpo(pairs[:3], settings_for(optimiser={"max_steps": 1}), tmp_path / "out", progress=notes)
+    assert any("its features would take" in line for line in notes.lines)
+    assert not (tmp_path / "features").exists()
+
+
+def test_ppo_and_an_unknown_family_run_the_tower_in_every_pass(settings_for):
+    policy = make_policy(*build(CASES["llava"]), FreezeSettings(rank=2, alpha=4))
+    assert why_live(settings_for(), policy) == ""
+    assert "several models" in why_live(settings_for(method="ppo"), policy)
+    unknown = replace(policy.family, facts=replace(policy.family.facts, projector_reads=""))
+    assert "is not known" in why_live(settings_for(), replace(policy, family=unknown))
 
 
 def test_a_reward_model_reads_features_too(pairs, settings_for, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from spavl.align.dpo.train import train_dpo
 from spavl.align.preflight.checks import PreflightChecks
-from spavl.align.preflight.probes import PROBED, CheckedModel, Probes, Shape, probe_key, shape_of
+from spavl.align.preflight.probes import CheckedModel, Probes, Shape, probe_key, shape_of
 from spavl.progress import NoProgress
 
 
@@ -52,7 +52,6 @@ class Lines(NoProgress):
 
 
 def test_a_second_training_says_the_same_without_running_the_model_again(pairs, settings_for, tmp_path, monkeypatch):
-    PROBED.forget()
     ran, real = [], PreflightChecks._run_model
     monkeypatch.setattr(PreflightChecks, "_run_model", lambda self, sample: ran.append(1) or real(self, sample))
     said = []
