@@ -10,6 +10,7 @@ from spavl.pipeline.compared_models import ScoredModel
 from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.score_outcomes import Cluster, MetricOutcomes, outcomes_of
 from spavl.statistics.alarm import Alarm, difference_of
+from spavl.statistics.intervals import Outcome
 from spavl.statistics.paired import PairedComparison, compare_paired
 from spavl.tables.query import query
 
@@ -153,14 +154,18 @@ def _gains(
     clusters: dict[str, Cluster] = {}
     for metric in metrics:
         own, theirs = (_side(one, metric, held_out=held_out) for one in (base, model))
-        turn = (lambda o: o) if metric.better == "higher" else (lambda o: None if o is None else 1 - o)
-        before |= {item: turn(outcome) for item, outcome in own.outcomes.items() if item not in before}
-        after |= {item: turn(outcome) for item, outcome in theirs.outcomes.items() if item not in after}
+        before |= {item: _wanted(o, metric) for item, o in own.outcomes.items() if item not in before}
+        after |= {item: _wanted(o, metric) for item, o in theirs.outcomes.items() if item not in after}
         clusters |= own.clusters
     if not before or not after:
         return None
     found = compare_paired(before, after, better="higher", clusters=clusters, level=level)
     return None if found.difference is None else (found.difference, found.low, found.high)
+
+
+def _wanted(outcome: Outcome, metric: MeasuredMetric) -> float | None:
+    """An outcome as how far it is what is wanted."""
+    return None if outcome is None else float(outcome) if metric.better == "higher" else 1 - float(outcome)
 
 
 def _side(model: ScoredModel, metric: MeasuredMetric, *, held_out: bool) -> MetricOutcomes:

@@ -20,8 +20,12 @@ MOST = 1 - 1e-9
 """Largest correlation of which an interval is made."""
 
 
+Numbers = Sequence[float] | np.ndarray
+"""One a pair."""
+
+
 def share_of_mean(
-    parts: Sequence[float], wholes: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
+    parts: Numbers, wholes: Numbers, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """The mean of parts over the mean of their wholes, such as the margin that first tokens earn over the margin.
 
@@ -47,7 +51,7 @@ def share_of_mean(
 
 
 def symmetric_correlation(
-    first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable], *, level: float = LEVEL
+    first: Numbers, second: Numbers, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """Rank correlation of two differences that both change their signs where the two answers change places.
 
@@ -75,7 +79,7 @@ def symmetric_correlation(
     return found, math.tanh(centre - half), math.tanh(centre + half)
 
 
-def _signed_ranks(values: Sequence[float]) -> np.ndarray:
+def _signed_ranks(values: Numbers) -> np.ndarray:
     own = np.asarray(values, dtype=float)
     signed: np.ndarray = np.sign(own) * rankdata(np.abs(own))
     return signed

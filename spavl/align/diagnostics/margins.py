@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spavl.align.data.batches import MicroBatch
+from spavl.align.data.micro_batch import MicroBatch
 from spavl.align.diagnostics.sample import DiagnosticSample, Shown
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.training.trainer import PairLoss, PairTrainer, inference_mode
@@ -68,7 +68,8 @@ class PolicyMargins:
         Args:
             sample: the pairs that will be measured.
         """
-        views: dict[str, HeldOutPairs | None] = {**sample.views, "trained": sample.trained}
+        views: dict[str, HeldOutPairs | None] = dict(sample.views.items())
+        views["trained"] = sample.trained
         with inference_mode(self._objective.policy.model):
             for name, passes in views.items():
                 for number, one in enumerate(passes.micro_batches() if passes else ()):

@@ -146,7 +146,7 @@ def _first_tokens(own: Margins, clusters: Sequence[str], first: int) -> Interval
     return (
         NOTHING
         if len(kept) < LEAST
-        else share_of_mean(own.first[kept], own.margin[kept], [clusters[number] for number in kept])
+        else share_of_mean(own.first[kept], own.margin[kept], [clusters[int(number)] for number in kept])
     )
 
 
