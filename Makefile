@@ -25,7 +25,7 @@ lint: $(READY)            ## style, types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-study: $(READY)           ## the mini studies: data scale, sources, questions, freezing; half an hour on two cores
+study: $(READY)           ## the mini studies: data scale, sources, questions, freezing; a quarter of an hour on two cores
 	$(RUN) spavl study $(addprefix settings/studies/mini-,$(addsuffix .yaml,scale sources questions freeze))
 
 bench: $(READY)           ## every benchmark, one table

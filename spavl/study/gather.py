@@ -66,7 +66,7 @@ def _bases(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
 
 
 def _trained(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
-    told: set[str] = set()
+    listed: set[str] = set()
     for arm, seed, training in plan.rows:
         one = plan.trainings[training]
         if made[training].status == "failed":
@@ -74,9 +74,9 @@ def _trained(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
         facts = {
             "arm": arm.name, "label": arm.label, "value": arm.value, "base": plan.bases[arm.name].arm, "seed": seed,
             "pairs": len(one.numbers), "training": training, "seconds": seconds_of(one),
-            "reused": training in told or made[training].status == "reused",
+            "reused": training in listed or made[training].status == "reused",
         }  # fmt: skip
-        told.add(training)
+        listed.add(training)
         yield _Model(run=Run(one.folder), name=one.name, facts=facts)
 
 

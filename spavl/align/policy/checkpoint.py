@@ -140,7 +140,9 @@ def _save_adapter(policy: Policy, settings: AlignSettings, folder: Path, card: s
     policy.model.save_pretrained(folder)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**config, "base_model_name_or_path": settings.model}, indent=2), "utf-8")
+    # peft writes a set, in another order in every process: equal trainings would be different models
+    ours = {"base_model_name_or_path": settings.model, "target_modules": sorted(config["target_modules"])}
+    path.write_text(json.dumps({**config, **ours}, indent=2), "utf-8")
     (folder / "README.md").write_text(card, "utf-8")
 
 
