@@ -7,7 +7,6 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
-from scipy.stats import rankdata
 
 from spavl.statistics.clusters import members
 from spavl.statistics.intervals import LEVEL
@@ -77,7 +76,9 @@ def symmetric_correlation(
 
 def _signed_ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
     own = np.asarray(values, dtype=float)
-    signed: np.ndarray = np.sign(own) * rankdata(np.abs(own))
+    _, place, counts = np.unique(np.abs(own), return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    signed: np.ndarray = np.sign(own) * ranks[place]
     return signed
 
 

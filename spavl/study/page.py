@@ -20,7 +20,6 @@ from spavl.config.study import (
     TransferStudy,
     load_study,
 )
-from spavl.evaluate.benchmark import Axis
 from spavl.report.numbers import points
 from spavl.report.study import render_study, study_as_markdown
 from spavl.report.study_data import ClaimShown, LawShown, MeasureShown, StudyShown, TrainingShown, TransferShown
@@ -102,7 +101,7 @@ def _of_trainings(shown: StudyShown, study: Path, settings: StudySettings, resul
     made: list[MeasureShown] = []
     compared: list[Comparison] = []
     transfers: list[TransferShown] = []
-    claims, laws = claims_of(settings, _places(results)), list[tuple[str, Axis, ScalingFit]]()
+    claims, laws = claims_of(settings, _places(results)), list[tuple[str, str, ScalingFit]]()
     for arms in measured(study, results):
         runs, one = metric_runs(arms), measure(arms, against=against, level=level)
         compared += compare(claims, runs, level=level)
