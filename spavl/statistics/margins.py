@@ -12,6 +12,8 @@ from scipy.stats import rankdata
 from spavl.statistics.clusters import members
 from spavl.statistics.intervals import LEVEL
 
+Values = Sequence[float] | np.ndarray
+"""A number of each pair."""
 Interval = tuple[float | None, float, float]
 """(value, low, high); the value is None, and the bounds infinite, where nothing can be said."""
 NOTHING: Interval = (None, -math.inf, math.inf)
@@ -21,7 +23,7 @@ MOST = 1 - 1e-9
 
 
 def share_of_mean(
-    parts: Sequence[float] | np.ndarray, wholes: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
+    parts: Values, wholes: Values, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """The mean of parts over the mean of their wholes, such as the margin that first tokens earn over the margin.
 
@@ -47,7 +49,7 @@ def share_of_mean(
 
 
 def symmetric_correlation(
-    first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
+    first: Values, second: Values, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """Rank correlation of two differences that both change their signs where the two answers change places.
 
@@ -75,7 +77,7 @@ def symmetric_correlation(
     return found, math.tanh(centre - half), math.tanh(centre + half)
 
 
-def _signed_ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def _signed_ranks(values: Values) -> np.ndarray:
     own = np.asarray(values, dtype=float)
     signed: np.ndarray = np.sign(own) * rankdata(np.abs(own))
     return signed
