@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from spavl.align.data.batches import PairDataset
+from spavl.align.data.views import swap_pictures
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import load_policy
 from spavl.align.ppo.rollout import group_by_context, prompts_of
@@ -20,7 +21,6 @@ from spavl.align.ppo.train import train_ppo
 from spavl.align.preflight.prepare import DeviceContext, reference_scorer
 from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import group_by
-from spavl.align.data.views import swap_pictures
 from spavl.align.reward.accuracy import reward_margins
 from spavl.align.reward.model import RewardModel
 from spavl.align.reward.train import train_reward
