@@ -2,8 +2,9 @@
 
 python -m bench.studying.alarms [--json FILE]
 
-Limits were set with seeds 11 and 12, and on none that is measured here. `SPAVL_ALARM_SEEDS="1 2"` measures fewer. Trainings are of the miniature world's base
-model on its own pairs; models that fail in their answers are of kind `python`, and answer by habit.
+Limits were set with seeds 11 and 12, and on none that is measured here; `SPAVL_ALARM_SEEDS="1 2"` measures fewer.
+Trainings are of the miniature world's base model on its own pairs; models that fail in their answers are of kind
+`python`, and answer by habit.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def _costs(found: Evidence, name: Cost, limit: float) -> Iterator[Alarm | NotMea
             if value is None:
                 continue
             yield Alarm(
-                name=name, subject=model.name, try_=try_, value=value, low=low, high=high, limit=limit,
+                name=name, subject=model.name, unit="points", try_=try_, value=value, low=low, high=high, limit=limit,
                 level=found.settings.evaluate.level, what=_cost_in_words(found, model, metric, (value, low, high)),
             )  # fmt: skip
 
@@ -136,7 +136,7 @@ def _seen_gap(found: Evidence, model: ScoredModel, metrics: list[MeasuredMetric]
     seen, unseen = (side for side in sides if side is not None)
     value, low, high = difference_of(seen, unseen)
     return Alarm(
-        name="seen_gap", subject=model.name, value=value, low=low, high=high,
+        name="seen_gap", subject=model.name, unit="points", value=value, low=low, high=high,
         limit=found.settings.evaluate.alarms.seen_gap, level=found.settings.evaluate.level,
         what=f"`{model.name}` gained {percent(seen[0])} of safe answers against `{found.base.name}` on subcategories "
              f"seen in training and {percent(unseen[0])} on held-out ones, {100 * value:+.1f} points "

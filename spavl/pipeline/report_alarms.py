@@ -42,11 +42,7 @@ def _shown(alarm: Alarm) -> AlarmShown:
 
 
 def _limit(alarm: Alarm) -> str:
-    """A share in percent, a change in points, and what is no share as it is."""
-    if alarm.name in ("over_refusal", "helpfulness_loss", "skill_loss", "seen_gap"):
-        return f"{100 * alarm.limit:g} points"
-    if alarm.name == "kl_divergence":
-        return f"{alarm.limit:g} nats"
-    if alarm.name in ("length_correlation", "length_growth"):
+    """The limit in its unit."""
+    if alarm.unit == "number":
         return f"{alarm.limit:g}"
-    return f"{100 * alarm.limit:g} %"
+    return f"{100 * alarm.limit:g} {'points' if alarm.unit == 'points' else '%'}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from scipy.special import ndtr, ndtri
 
 from spavl.statistics.intervals import LEVEL
 from spavl.statistics.multiple import holm
+
+Unit = Literal["share", "points", "number"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class Alarm:
     """Whether it is a failure below its limit, and not above it."""
     level: float = LEVEL
     """Confidence level of the interval."""
+    unit: Unit = "share"
+    """Of value and limit: shares are told in percent, changes in points, other numbers as they are."""
     p: float | None = None
     """P-value of its limit, corrected for all alarms that were looked at together; None: not looked at yet."""
     rings: bool = False

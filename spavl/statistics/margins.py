@@ -11,6 +11,8 @@ from scipy.special import stdtrit
 from spavl.statistics.clusters import members
 from spavl.statistics.intervals import LEVEL
 
+Values = Sequence[float] | np.ndarray
+"""A number of each pair."""
 Interval = tuple[float | None, float, float]
 """(value, low, high); the value is None, and the bounds infinite, where nothing can be said."""
 NOTHING: Interval = (None, -math.inf, math.inf)
@@ -20,7 +22,7 @@ MOST = 1 - 1e-9
 
 
 def share_of_mean(
-    parts: Sequence[float] | np.ndarray, wholes: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
+    parts: Values, wholes: Values, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """The mean of parts over the mean of their wholes, such as the margin that first tokens earn over the margin.
 
@@ -46,7 +48,7 @@ def share_of_mean(
 
 
 def symmetric_correlation(
-    first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, clusters: Sequence[Hashable], *, level: float = LEVEL
+    first: Values, second: Values, clusters: Sequence[Hashable], *, level: float = LEVEL
 ) -> Interval:  # fmt: skip
     """Rank correlation of two differences that both change their signs where the two answers change places.
 
@@ -74,7 +76,7 @@ def symmetric_correlation(
     return found, math.tanh(centre - half), math.tanh(centre + half)
 
 
-def _signed_ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def _signed_ranks(values: Values) -> np.ndarray:
     own = np.asarray(values, dtype=float)
     _, place, counts = np.unique(np.abs(own), return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2

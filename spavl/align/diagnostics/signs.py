@@ -12,7 +12,7 @@ import numpy as np
 from spavl.align.diagnostics.margins import Margins, MeasuredMargins
 from spavl.align.diagnostics.sample import LEAST, DiagnosticSample
 from spavl.config.diagnostics import DiagnosticsSettings, TrainingAlarmLimits
-from spavl.statistics.alarm import Alarm, difference_of
+from spavl.statistics.alarm import Alarm, Unit, difference_of
 from spavl.statistics.intervals import clustered_rate
 from spavl.statistics.margins import NOTHING, Interval, share_of_mean, symmetric_correlation
 
@@ -32,6 +32,8 @@ class TrainingSign:
     """What to do where it rings."""
     below: bool = False
     """Whether it rings below its limit."""
+    unit: Unit = "share"
+    """Of its number."""
     either: bool = False
     """Whether it rings beyond its limit on either side of 0."""
 
@@ -58,7 +60,7 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
                     f" {_plain(row, 'length_correlation')}",
         "balance lengths (`build.balance.length_balance`, `spavl clean`), or train with "
         "align.loss.length_normalised=true",
-        either=True,
+        unit="number", either=True,
     ),
     TrainingSign(
         "accuracy_gap",
@@ -124,7 +126,7 @@ def _alarm(sign: TrainingSign, row: Row, subject: str, limit: float) -> Alarm:
         value, low, high = -value, -high, -low
     return Alarm(
         name=sign.name, subject=subject, what=f"`{subject}` {sign.says(row)}.", try_=sign.try_, value=value, low=low,
-        high=high, limit=limit, below=sign.below,
+        high=high, limit=limit, below=sign.below, unit=sign.unit,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -83,12 +84,8 @@ def train_ppo(
     signs = RoundDiagnostics(out.name, settings.diagnostics, log=run.progress.log)
     log.resume(trainer)
     with run.progress.bar(settings.method) as on_progress:
-
-        def after_round(number: int, last: int) -> None:
-            signs.check(log.rows, in_loop.results if in_loop else ())
-            on_progress(number, last)
-
-        _run_rounds(trainer, rounds, log, in_loop, after_round)
+        checked = partial(_checked, signs, log, in_loop, on_progress)
+        _run_rounds(trainer, rounds, log, in_loop, checked)
     log.save_final(trainer)
     result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
@@ -100,6 +97,14 @@ def train_ppo(
         tracker.finish()
     run.wait()
     return result
+
+
+def _checked(
+    signs: RoundDiagnostics, log: PPOLog, in_loop: InLoopValidation | None, then: OnProgress, number: int, last: int
+) -> None:
+    """After a round: look for alarms, then tell what is done."""
+    signs.check(log.rows, in_loop.results if in_loop else ())
+    then(number, last)
 
 
 def refuse_impossible_rounds(settings: AlignSettings) -> None:

@@ -45,6 +45,9 @@ class CallStore:
             there is no store to replay or to read beside it, a file is no call store, or it has another format version.
     """
 
+    seconds = 0.0
+    """Seconds of all replies put in or returned so far, one after the other, whoever asked for them first."""
+
     def __init__(
         self,
         path: Path | str,
@@ -67,8 +70,6 @@ class CallStore:
         """What the stored successes returned so far have cost whoever asked for them first."""
         self.found_tokens = 0
         """Tokens of the stored successes returned so far."""
-        self.seconds = 0.0
-        """Seconds of all replies put in or returned so far, one after the other, whoever asked for them first."""
         self._damaged: set[str] = set()
         self._on_damage = on_damage
         self._reading = threading.Lock()
