@@ -47,7 +47,6 @@ class PairDataset:
         answers: what of the pairs the loss reads; with `unpaired` every prompt is also shown with answers to another.
         limit: longest conversation with an answer in tokens; answers are cut there.
         memory: bytes of prepared pictures kept between batches.
-        identity: of the model, by which the process keeps packed trees; empty: only this dataset does.
     """
 
     def __init__(
@@ -61,9 +60,9 @@ class PairDataset:
         answers: AnswersRead = "pairs",
         limit: int | None = None,
         memory: int = 1 << 30,
-        identity: str = "",
     ) -> None:
-        self.identity = identity
+        self.identity = ""
+        """Of the model, by which the process keeps packed trees; empty: only this dataset does."""
         self.pairs = pairs
         self.family = family
         self.packing = packing

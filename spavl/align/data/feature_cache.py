@@ -40,22 +40,22 @@ class FeatureCache:
 
     def __init__(self, root: Path, fingerprint: str) -> None:
         self.folder = root / fingerprint
-        self._parts: dict[Path, Any] = {}
+        self._open_files: dict[Path, Any] = {}
         self._places: dict[str, list[tuple[Path, int]]] = {}
-        self.open_parts()
+        self.open_new_files()
 
     def __reduce__(self) -> tuple[type[FeatureCache], tuple[Path, str]]:
         return FeatureCache, (self.folder.parent, self.folder.name)
 
-    def open_parts(self) -> None:
+    def open_new_files(self) -> None:
         """Open the parts that were added since; one that is damaged is left out."""
-        for path in sorted(set(self.folder.glob("*.safetensors")) - self._parts.keys()):
+        for path in sorted(set(self.folder.glob("*.safetensors")) - self._open_files.keys()):
             try:
                 part: Any = safe_open(path, framework="pt")
                 checksums: dict[str, int] = json.loads(part.metadata()["checksums"])
             except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 continue
-            self._parts[path] = part
+            self._open_files[path] = part
             for key, checksum in checksums.items():
                 self._places.setdefault(key, []).append((path, checksum))
 
@@ -67,7 +67,7 @@ class FeatureCache:
         """
         for path, checksum in self._places.get(picture.key, ()):
             try:
-                found = _read(self._parts[path], picture.key)
+                found = _read(self._open_files[path], picture.key)
             except (SafetensorError, OSError):
                 continue
             if found and _checksum(found) == checksum:
@@ -112,7 +112,7 @@ class FeatureCache:
         try_ = "make room, name another folder with align.features.cache, or use align.features.mode=live"
         with atomic_write(part, what="The cache of picture features", try_=try_) as tmp:
             save_file(tensors, tmp, metadata=about)
-        self.open_parts()
+        self.open_new_files()
 
 
 def _name(key: str, name: str) -> str:

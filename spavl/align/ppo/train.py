@@ -84,7 +84,7 @@ def train_ppo(
     signs = RoundDiagnostics(out.name, settings.diagnostics, log=run.progress.log)
     log.resume(trainer)
     with run.progress.bar(settings.method) as on_progress:
-        checked = partial(_checked, signs, log, in_loop, on_progress)
+        checked = partial(_checked, on_progress, signs, (log, in_loop))
         _run_rounds(trainer, rounds, log, in_loop, checked)
     log.save_final(trainer)
     result, weights = run.select(len(rounds), in_loop=in_loop)
@@ -100,9 +100,10 @@ def train_ppo(
 
 
 def _checked(
-    signs: RoundDiagnostics, log: PPOLog, in_loop: InLoopValidation | None, then: OnProgress, number: int, last: int
+    then: OnProgress, signs: RoundDiagnostics, kept: tuple[PPOLog, InLoopValidation | None], number: int, last: int
 ) -> None:
     """After a round: look for alarms, then tell what is done."""
+    log, in_loop = kept
     signs.check(log.rows, in_loop.results if in_loop else ())
     then(number, last)
 

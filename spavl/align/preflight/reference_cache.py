@@ -59,7 +59,7 @@ class ReferenceCache:
             RunError: a part is damaged.
         """
         wanted, cached = pa.array(list(keys), pa.string()), dict[str, np.ndarray]()
-        for part in self._parts():
+        for part in self._part_files():
             if not pc.any(pc.is_in(_read(part, ["key"])["key"], value_set=wanted)).as_py():
                 continue
             table = _read(part, ["key", "logprobs"])
@@ -78,13 +78,13 @@ class ReferenceCache:
             RunError: a part is damaged.
         """
         chosen: np.ndarray = np.full(len(keys), np.nan, dtype=np.float32)
-        for part in self._parts():
+        for part in self._part_files():
             found, sums = self._sums_of(part)
             places = pc.fill_null(pc.index_in(keys, value_set=found), -1).to_numpy(zero_copy_only=False)
             chosen[places >= 0] = sums[places[places >= 0]]
         return chosen
 
-    def _parts(self) -> list[Path]:
+    def _part_files(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))
 
     def _sums_of(self, part: Path) -> tuple[pa.Array, np.ndarray]:

@@ -177,8 +177,8 @@ def _dataset(
         answers=settings.answers,
         limit=limit,
         memory=settings.machine.picture_memory << 20,
-        identity=identity,
     )
+    dataset.identity = identity
     return dataset, group_by(pairs, settings.batching.grouping)
 
 
