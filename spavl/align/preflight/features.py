@@ -134,7 +134,7 @@ def share_features(
             cache, own, feature_encoder(policy, context), tolerance=TOLERANCE[context.dtype], on_progress=on_progress
         )
     PartialState().wait_for_everyone()
-    cache.open_parts()
+    cache.open_new_files()
     dataset.pixel_cache.features = cache
 
 

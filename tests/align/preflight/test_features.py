@@ -106,7 +106,7 @@ def test_processes_that_fill_one_folder_at_the_same_time_do_not_disturb_each_oth
     for rank, cache in enumerate(caches):
         fill_features(cache, pictures(7)[rank::2], Tower(), tolerance=1e-3)
     for cache in caches:
-        cache.open_parts()
+        cache.open_new_files()
         assert all(cache.find(picture) for picture in pictures(7))
 
 
