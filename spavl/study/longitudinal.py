@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from spavl.atomic import write_text
+from spavl.atomic import write_json, write_text
 from spavl.config.study import LongitudinalStudy
 from spavl.errors import DataError
 from spavl.pipeline.evaluate import evaluate, open_benchmarks
@@ -19,7 +19,7 @@ from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
 from spavl.study.cohorts import by_cohort
-from spavl.study.page import SETTINGS, write_page
+from spavl.study.page import FACTS, SETTINGS, write_page
 from spavl.study.results import Result, write_results
 from spavl.study.source import folder_of, settings_of
 
@@ -127,6 +127,8 @@ def run_longitudinal(
     results = list(rates_by_date(Run(folder / RUN), study, folder.resolve().name))
     write_text(folder / SETTINGS, yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False))
     write_results(folder, results)
+    facts = {"name": folder.resolve().name, "kind": study.kind, "title": study.title, "trainings": []}
+    write_json(folder / FACTS, {**facts, "asked": asked, "stored": stored, "lost": scores.failed})
     page = write_page(folder, level=settings.evaluate.level)
     return LongitudinalMade(folder=folder, results=results, asked=asked, stored=stored, lost=scores.failed, page=page)
 
