@@ -13,6 +13,8 @@ RAMP = 1.0
 """Over which range of design effects above 1 the t distribution comes in: at 1 nothing was estimated that matters."""
 FEW = 6
 """Up to so many clusters with an event it is there at once."""
+ROUNDING = 1e-9
+"""Of a design effect that is 1: which side of it the last digits fall on depends on the order of the items."""
 PER_CLUSTER = 1.5
 """Most degrees of freedom for each cluster with an event."""
 
@@ -103,7 +105,7 @@ def effective_of(parts: Parts, level: float | None) -> float:
     if parts.square == 0:
         return float(count)
     effect = float((parts.sums**2).sum()) * count / (count - 1) / parts.square
-    if effect <= 1 or level is None:
+    if effect <= 1 + ROUNDING or level is None:
         return n / max(1.0, effect)
     own = (parts.fourth * n / parts.square**2 - 3) * count / n
     degrees = min(degrees_of_freedom(excess_kurtosis(parts.sums) - own, count), max(1.0, PER_CLUSTER * parts.events))

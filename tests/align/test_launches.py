@@ -45,6 +45,7 @@ def one_and_two(
     return one, two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SHORT, ids=lambda case: case.name)
 def test_two_processes_have_the_losses_of_one(case: Case, one_and_two: tuple[Path, Path]) -> None:
     assert difference(case, *one_and_two) <= TOLERANCE[case.dtype]

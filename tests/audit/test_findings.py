@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -69,6 +69,7 @@ def test_data_at_their_limits_raise_a_fault_in_few_audits() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40))
+@example([(2, 0, 0), (4, 0, 2), (1, 0, 1)])  # a design effect of exactly 1
 def test_a_rate_from_counts_is_that_of_the_items(clusters: list[tuple[int, int, int]]) -> None:
     counts = [(size, min(size, true), min(size - min(size, true), unread), 1) for size, true, unread in clusters]
     outcomes = [one for size, true, unread, _ in counts

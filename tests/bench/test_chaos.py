@@ -25,6 +25,7 @@ def test_a_storm_has_every_fault_that_is_no_answer() -> None:
     assert {"401", "413", "hang", "200 HTML", "finish abort", "content null"} <= set(storms.KINDS)
 
 
+@pytest.mark.slow
 def test_a_small_build_in_a_storm_types_every_record_and_the_next_run_asks_what_may_succeed(tmp_path: Path) -> None:
     kinds = ("500", "413", "403 moderation words", "content null", "finish abort", "200 HTML")
     with ServerProcess(tmp_path / "server", {"*": Plan(share=0.3, kinds=kinds)}) as server:

@@ -58,6 +58,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any],
     return folder / "run", summaries[0], summaries[1]
 
 
+@pytest.mark.slow
 def test_the_demo_in_real_language_runs_from_pictures_to_the_report(ran: Any) -> None:
     run, summary, _ = ran
     assert summary["language"] == "real" and summary["columns"] == ["base", "dpo"]

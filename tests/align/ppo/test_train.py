@@ -28,6 +28,7 @@ def plain(pairs, settings_of_module, reward, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
