@@ -128,8 +128,7 @@ def seen_gap(found: Evidence) -> Iterator[Alarm | NotMeasured]:
 
 def _seen_gap(found: Evidence, model: ScoredModel, metrics: list[MeasuredMetric]) -> Alarm | None:
     assert found.base is not None, "it was looked for"
-    both = (found.base, model)
-    metrics = [m for m in metrics if all(m.key in one.rates and one.has_table(m) for one in both)]
+    metrics = [m for m in metrics if m.key in model.rates and m.key in found.base.rates]
     sides = [_gains(found.base, model, metrics, held_out=side, level=found.settings.evaluate.level)
              for side in (False, True)]  # fmt: skip
     if any(side is None for side in sides):

@@ -140,13 +140,19 @@ def evidence_of(run: Run, manifest: Mapping[str, Any], settings: Settings) -> Ev
     first = next(iter(manifest.get("models", {})), None)
     stale = stale_scores(run, manifest)
     kept = without_models(manifest, stale) if stale else manifest
-    models = [ScoredModel(run, kept, name, name) for name in kept.get("models", {}) if not _is_blind(kept, name)]
+    named = [ScoredModel(run, kept, name, name) for name in kept.get("models", {}) if not _is_blind(kept, name)]
+    models = [model for model in named if not _was_asked_otherwise(model)]
     base = models[0] if models and models[0].name == first else None
     tables = [table for table in run.judgment_tables if table.is_file()]
     judges = judge_findings(tables, settings.audit, by_category=False)
     return Evidence(
         run, kept, settings, base, tuple(model for model in models if model is not base), judges=tuple(judges)
     )
+
+
+def _was_asked_otherwise(model: ScoredModel) -> bool:
+    """Whether a model was asked the benchmarks in another form alone, such as blanked."""
+    return not model.has_tables() and any((model.run.evaluate / model.name).glob("*.parquet"))
 
 
 def note_alarms(run: Run, settings: Settings) -> RunAlarms:

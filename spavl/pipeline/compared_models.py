@@ -145,14 +145,6 @@ class ScoredModel:
         benchmarks = {known.benchmark for known in measured_metrics(self.manifest) if known.key in self.rates}
         return all(tables_of(self.run, [self.name], benchmark) for benchmark in benchmarks)
 
-    def has_table(self, known: MeasuredMetric) -> bool:
-        """Whether its table of scores of a metric's benchmark is there.
-
-        Args:
-            known: the metric.
-        """
-        return bool(tables_of(self.run, [self.name], known.benchmark))
-
     def table(self, known: MeasuredMetric) -> Path:
         """Its table of scores of a metric's benchmark.
 
