@@ -68,6 +68,12 @@ def test_what_a_study_is_called_is_text_on_the_page(tmp_path):
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
+def test_one_seed_is_said_to_say_nothing_of_training_again(study, tmp_path):
+    alone = planted.study(tmp_path / "alone", SCALE, ARMS, values=(100, 1000, 3000), seeds=(1,))
+    assert "trained with one seed" in write_page(alone).read_text("utf-8")
+    assert "trained with one seed" not in write_page(study).read_text("utf-8")
+
+
 def test_a_folder_without_results_is_a_sentence(tmp_path):
     with pytest.raises(RunError, match="no results of a study"):
         write_page(tmp_path)
