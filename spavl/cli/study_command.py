@@ -120,7 +120,7 @@ def _print_study(made: StudyMade) -> None:
         for label, own in arms.items()
     ]  # fmt: skip
     table(f"Means over seeds: {made.plan.name}", ["arm", "pairs", "seeds", *metrics], rows)
-    trained = len(made.plan.trainings) - made.reused - len(made.failed)
+    trained = sum(one.status == "made" and one.id in made.plan.trainings for one in made.made)
     say(f"\n{plural(trained, 'training')} made, {made.reused:,} found finished, {made.plan.shared:,} shared by arms.")
     if made.failed:
         say(f"{plural(len(made.failed), 'training')} not made; the same command again tries again.")

@@ -123,7 +123,7 @@ def alarms_of_run(run: Run, manifest: Mapping[str, Any], settings: Settings) -> 
         RunError: a table of the run is damaged.
     """
     evidence = evidence_of(run, manifest, settings)
-    found = [one for kind in ALARMS for one in kind.measure(evidence)]
+    found = [*_without_tables(evidence), *(one for kind in ALARMS for one in kind.measure(evidence))]
     alarms = rung([one for one in found if isinstance(one, Alarm)], level=settings.evaluate.level)
     missing = dict.fromkeys(one.why for one in found if isinstance(one, NotMeasured))
     return RunAlarms(tuple(sorted(alarms, key=lambda one: not one.rings)), tuple(missing))
@@ -141,7 +141,7 @@ def evidence_of(run: Run, manifest: Mapping[str, Any], settings: Settings) -> Ev
     stale = stale_scores(run, manifest)
     kept = without_models(manifest, stale) if stale else manifest
     named = [ScoredModel(run, kept, name, name) for name in kept.get("models", {}) if not _is_blind(kept, name)]
-    models = [model for model in named if not _was_asked_otherwise(model)]
+    models = [model for model in named if model.has_tables()]
     base = models[0] if models and models[0].name == first else None
     tables = [table for table in run.judgment_tables if table.is_file()]
     judges = judge_findings(tables, settings.audit, by_category=False)
@@ -150,9 +150,12 @@ def evidence_of(run: Run, manifest: Mapping[str, Any], settings: Settings) -> Ev
     )
 
 
-def _was_asked_otherwise(model: ScoredModel) -> bool:
-    """Whether a model was asked the benchmarks in another form alone, such as blanked."""
-    return not model.has_tables() and any((model.run.evaluate / model.name).glob("*.parquet"))
+def _without_tables(found: Evidence) -> Iterator[NotMeasured]:
+    """The models that no alarm looks at, for not all their answers are there."""
+    looked_at = {model.name for model in (found.base, *found.models) if model is not None}
+    for name in found.manifest.get("models", {}):
+        if name not in looked_at and not _is_blind(found.manifest, name):
+            yield NotMeasured(f"`{name}` is not looked at: some of its tables of scores are not there.")
 
 
 def note_alarms(run: Run, settings: Settings) -> RunAlarms:

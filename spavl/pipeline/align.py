@@ -107,7 +107,7 @@ def train_on(
     folder = training_folder(session, name)
     validation = validation_of(session, settings)
     items = validation.identity if validation else None
-    record = TrainingRecord.of(trained_on, settings, items=items, **_reward_identity(reward))
+    record = TrainingRecord.of(trained_on, settings, items=items, **(reward_identity(reward) if reward else {}))
     if read_finished(folder, record) and (made := _result(folder, settings, merges=session.first)):
         session.progress.log(f"  align {name:<28} kept: made from the same pairs, model and settings")
     else:
@@ -252,13 +252,18 @@ def _reward(
     return align(session, name=REWARD, changed={"method": "reward", "reward": {"pairs": None}}, for_ppo=True, **given)
 
 
-def _reward_identity(reward: Path | None) -> dict[str, str]:
-    """What names PPO's reward model in the record of a training; empty without one."""
-    if reward is None:
-        return {}
-    from spavl.align.reward.model import reward_identity
+def reward_identity(reward: Path) -> dict[str, str]:
+    """What names PPO's reward model in the record of a training.
 
-    return {"reward_model": reward_identity(reward)}
+    Args:
+        reward: its folder.
+
+    Raises:
+        ModelError: there is no reward model.
+    """
+    from spavl.align.reward.model import reward_identity as identity_of
+
+    return {"reward_model": identity_of(reward)}
 
 
 def _open_pairs(session: Session, settings: AlignSettings, pairs: Path | None, limit: int | None) -> PairTable:

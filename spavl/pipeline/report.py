@@ -85,8 +85,11 @@ def write_run_report(
 
 
 def _write_cards(run: Run, data: ReportData) -> None:
-    """Put the evaluation of every model that was trained here into its card, where that can be written."""
-    for model in data.models:
+    """Put the evaluation of every aligned model that was trained here into its card, where that can be written.
+
+    A control that was trained without pictures gets none: nothing is claimed of it.
+    """
+    for model in (one for one in data.models if one.role == "aligned"):
         for kind in ("checkpoint", "adapter"):
             card = run.align / model.name / kind / "README.md"
             if card.is_file() and os.access(card, os.W_OK):
@@ -127,7 +130,7 @@ def report_data(
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(funnel_of(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run), audit=audit_summary(run.folder),
-        alarms=alarms_shown(run, manifest, settings),
+        alarms=alarms_shown(run, run.manifest(), settings),
         responders=responders(run, manifest.get("responders", {})),
         judges=_judges(run, manifest, settings),
         panel=judge_panel(manifest), balance=balance_rows(manifest),
@@ -221,7 +224,7 @@ def funnel_of(manifest: Mapping[str, Any]) -> Iterator[Step]:
     """
     counts = manifest.get("counts", {})
     for stage in manifest.get("stages", ()):
-        if stage["noun"]:
+        if stage["noun"] and stage["name"] in counts:
             found = counts[stage["name"]]
             kept = (stage["kept"], "found", "made")
             lost = {k: v for k, v in found.items() if k not in kept and isinstance(v, int) and v}

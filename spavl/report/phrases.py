@@ -84,7 +84,9 @@ def verdict(metric: MetricShown, paired: PairedComparison | None, data: ReportDa
         return ""
     if paired.p < 1 - data.level:
         words = ("more", "fewer") if metric.better == "neither" else ("better", "worse")
-        return words[0] if paired.fixed > paired.broken else words[1]
+        moved = paired.difference or 0.0
+        rose = -moved if metric.better == "lower" else moved
+        return words[0] if rose > 0 else words[1]
     if metric.better == "higher" and kept(paired, data):
         return f"kept within {_margin(data)}"
     return "no change shown"

@@ -83,8 +83,8 @@ def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:
     shell = Shell(command="spavl serve", forms=False, notice=notice, static=static_file)
 
     def admits(request: Request) -> bool:
-        entering = request.url.path == "/" and "token" in request.query_params
-        return entering or cookies.has_token(request, served.token)
+        given = request.query_params.get("token", "") if request.scope["path"] == "/" else ""
+        return is_same(given, served.token) or cookies.has_token(request, served.token)
 
     app = framed_app(shell, host=host, admits=admits)
     _add_entrance(app, served, cookies)
@@ -98,9 +98,7 @@ def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:
 def _add_entrance(app: FastAPI, served: Served, cookies: Cookies) -> None:
     @app.get("/")
     def entrance(token: str = "") -> Response:
-        if token:
-            if not is_same(token, served.token):
-                raise Refused("The token in this address is not the one of this page.")
+        if token:  # it is the right one, or nobody would come here
             answer = RedirectResponse("/", 303)
             cookies.sign_in(answer, token)
             return answer

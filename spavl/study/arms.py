@@ -25,6 +25,7 @@ from spavl.errors import DataError, SettingsError
 from spavl.plural import plural
 from spavl.rows import listed
 from spavl.study.arm import Arm, ArmPairs
+from spavl.study.results import BASE
 from spavl.study.selection import available, benign_share
 from spavl.study.source import StudySource
 from spavl.tables.query import query
@@ -47,6 +48,21 @@ EVERY = "all"
 """Arm of the pairs of all responders, or of all subcategories."""
 MIXED = "mixed"
 """Arm of the pairs with questions of all types."""
+
+
+def refuse_names_of_bases(arms: Sequence[Arm]) -> None:
+    """Refuse arms that are called as models before training are in the results.
+
+    Args:
+        arms: of a study.
+
+    Raises:
+        SettingsError: one is.
+    """
+    taken = {BASE, *(f"{BASE}-{arm.name}" for arm in arms)}
+    if wrong := next((arm.name for arm in arms if arm.name in taken), None):
+        raise SettingsError(f"An arm of the study is called `{wrong}`, as a model before training is",
+                            where="the study's settings", try_="give it another name")  # fmt: skip
 
 
 def arms_of(source: StudySource) -> list[Arm]:

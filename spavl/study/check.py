@@ -156,15 +156,16 @@ def _past(trainings: Path) -> Iterator[_Past]:
 
 
 def _likeness(weights: Mapping[str, Any]) -> str:
-    """What decides the time of a training beside its number of pairs: method, what is trained, and batches."""
-    return json.dumps([weights["method"], weights["freeze"], weights["batching"]["pairs"]], sort_keys=True)
+    """What decides the time of a training beside its number of pairs: method, model, what is trained, and batches."""
+    parts = [weights["method"], weights["model"], weights["freeze"], weights["batching"]["pairs"]]
+    return json.dumps(parts, sort_keys=True)
 
 
 def _like(past: Sequence[_Past], one: PlannedTraining) -> list[_Past]:
-    wanted = _likeness(one.settings.align.model_dump(mode="json"))
+    wanted = _likeness({**one.settings.align.model_dump(mode="json"), "model": one.model})
     same = [other for other in past if other.like == wanted]
-    method = one.settings.align.method
-    return same or [other for other in past if json.loads(other.like)[0] == method]
+    first = json.loads(wanted)[:2]  # method and model
+    return same or [other for other in past if json.loads(other.like)[:2] == first]
 
 
 def _training(left: Sequence[PlannedTraining], past: Sequence[_Past], report: PreflightReport | None) -> Cost:

@@ -201,7 +201,8 @@ def _said(one: Comparison, verdict: Verdict, p: float, level: float, margin: flo
         return f"{text}: no difference is shown{several if _excludes_none(one) else ''}."
     if verdict == "refuted" and p > 1 - level:
         return f"{text}: a gain of {points(margin)} points or more is excluded."
-    return f"{text} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})."
+    alone = ", of one training each, so that another may show otherwise" if one.found.seeds == 1 else ""
+    return f"{text} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}{alone})."
 
 
 def _excludes_none(one: Comparison) -> bool:

@@ -101,12 +101,12 @@ def _of_trainings(shown: StudyShown, study: Path, settings: StudySettings, resul
     made: list[MeasureShown] = []
     compared: list[Comparison] = []
     transfers: list[TransferShown] = []
-    claims, laws = claims_of(settings, _places(results)), list[tuple[str, str, ScalingFit]]()
+    claims, laws = claims_of(settings, _places(study, results)), list[tuple[str, str, ScalingFit]]()
     for arms in measured(study, results):
         runs, one = metric_runs(arms), measure(arms, against=against, level=level)
         compared += compare(claims, runs, level=level)
         if isinstance(settings, ScaleStudy) and one.better != "neither":
-            law = law_of(runs, _places(results), before_training(arms), level=level)
+            law = law_of(runs, _places(study, results), before_training(arms), level=level)
             laws += [(one.label, one.axis, law)] if law else []
             one = replace(one, law=_law(one.label, law)) if law else one
         if isinstance(settings, TransferStudy) and one.axis == "safety":
@@ -140,8 +140,10 @@ def _law(label: str, law: ScalingFit) -> LawShown:
                     sentences=tuple(law_sentences(label, law)))  # fmt: skip
 
 
-def _places(results: Sequence[Result]) -> dict[str, float | None]:
-    return {one.arm: one.value for one in results if not one.is_base}
+def _places(study: Path, results: Sequence[Result]) -> dict[str, float | None]:
+    """Place on the axis of every arm that was planned, those of which nothing was made among them."""
+    planned = {arm["name"]: arm.get("value") for arm in _plan(study).get("arms", ())}
+    return planned or {one.arm: one.value for one in results if not one.is_base}
 
 
 def _plan(study: Path) -> dict[str, Any]:
@@ -159,8 +161,10 @@ def _left_out(study: Path) -> dict[str, list[str]]:
 
 
 def _failures(study: Path) -> tuple[tuple[str, str], ...]:
-    failed = [one for one in _plan(study).get("trainings", ()) if one["status"] == "failed"]
-    return tuple((", ".join(f"{arm}, seed {seed}" for arm, seed in one["for"]), one["why"]) for one in failed)
+    said = _plan(study)
+    failed = [one for one in said.get("trainings", ()) if one["status"] == "failed"]
+    bases = [(one["label"], one["why"]) for one in said.get("bases", ()) if one.get("status") == "failed"]
+    return (*bases, *((", ".join(f"{arm}, seed {seed}" for arm, seed in one["for"]), one["why"]) for one in failed))
 
 
 def lead(measures: Sequence[MeasureShown]) -> str:

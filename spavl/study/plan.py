@@ -14,14 +14,14 @@ from spavl.config import AlignSettings, LocalSpec, Settings, load_settings
 from spavl.config.load import merge
 from spavl.config.study import DatasetChoice, StudySettings, nested
 from spavl.errors import SettingsError
-from spavl.pipeline.align import check_training_packages, validation_of
+from spavl.pipeline.align import check_training_packages, reward_identity, validation_of
 from spavl.pipeline.evaluate import base_of
 from spavl.pipeline.session import Session
 from spavl.preferences.dataset import PreferenceDataset
 from spavl.preferences.table import PairTable, select
 from spavl.progress import NoProgress, Progress
 from spavl.study.arm import Arm, ArmPairs
-from spavl.study.arms import arms_of
+from spavl.study.arms import arms_of, refuse_names_of_bases
 from spavl.study.results import BASE
 from spavl.study.selection import draw
 from spavl.study.source import StudySource
@@ -47,6 +47,8 @@ class PlannedTraining:
     """Which dataset its pairs are of; None: the study's."""
     numbers: np.ndarray = field(repr=False, compare=False)
     """Numbers of its pairs in that dataset, int64 [P]."""
+    model: str = ""
+    """Identity of the model that it begins with."""
     reward: str = ""
     """With PPO: id of the training of its reward model."""
     for_ppo: bool = False
@@ -61,6 +63,12 @@ class PlannedTraining:
     def name(self) -> str:
         """Name of what is trained in that folder."""
         return REWARD if self.for_ppo else MODEL
+
+    @property
+    def reward_folder(self) -> Path | None:
+        """With PPO: folder of a reward model that the settings name; None where one is trained first."""
+        align = self.settings.align
+        return Path(align.reward.folder) if align.method == "ppo" and align.reward.folder else None
 
     @property
     def made(self) -> Path:
@@ -141,6 +149,7 @@ def plan_study(source: StudySource, name: str, folder: Path, progress: Progress 
     """
     check_training_packages()
     arms = arms_of(source)
+    refuse_names_of_bases(arms)
     planner = _Planner(source)
     rows: list[tuple[Arm, int, str]] = []
     total = len(arms) * len(source.study.seeds)
@@ -201,7 +210,7 @@ class _Planner:
         settings = self._with(align, record.id)
         self.trainings.setdefault(record.id, PlannedTraining(
             id=record.id, settings=settings, dataset=arm.pairs.dataset, numbers=numbers, reward=reward,
-            for_ppo=for_ppo,
+            for_ppo=for_ppo, model=self._identity(align),
         ))  # fmt: skip
         return record.id
 
@@ -216,7 +225,9 @@ class _Planner:
     def _record(self, table: PairTable, numbers: np.ndarray, align: AlignSettings, reward: str) -> TrainingRecord:
         from spavl.align.training.record import TrainingRecord
 
-        more = {"reward_model": reward or align.reward.folder} if align.method == "ppo" else {}
+        more = {}
+        if align.method == "ppo":
+            more = {"reward_model": reward} if reward else reward_identity(Path(str(align.reward.folder)))
         return TrainingRecord.of(select(table, numbers), align, items=self._validated(align),
                                  identity=self._identity(align), **more)  # fmt: skip
 
@@ -275,7 +286,7 @@ def reward_settings(settings: Settings, arm: Arm, seed: int, changed: Mapping[st
         SettingsError: its changes are no settings.
     """
     of_arm = {key: arm.align[key] for key in ("model", "revision") if key in arm.align}
-    tree = {**_defaults(settings, seed), **of_arm, "method": "reward"}
+    tree = merge({**_defaults(settings, seed), **of_arm, "method": "reward"}, {"reward": {"pairs": None}})
     return _validated(merge(merge(tree, dict(changed)), dict(arm.reward)), arm)
 
 

@@ -80,7 +80,7 @@ class Result:
     @property
     def is_base(self) -> bool:
         """Whether it is of a model before training."""
-        return self.arm == self.base
+        return self.seed is None
 
 
 def write_results(study: Path, results: Sequence[Result]) -> None:

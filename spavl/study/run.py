@@ -118,7 +118,8 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
         write_results(plan.folder, results)
         write_json(plan.folder / FACTS, _facts(plan, made, time.perf_counter() - began))
         some = any(not one.is_base for one in results)
-        page = write_page(plan.folder) if some else plan.folder / FACTS  # there is nothing to show
+        level = plan.source.settings.evaluate.level
+        page = write_page(plan.folder, level=level) if some else plan.folder / FACTS  # there is nothing to show
     finally:
         lock.release()
     return StudyMade(plan=plan, results=results, made=list(made.values()), page=page)
@@ -218,7 +219,7 @@ def _task(plan: StudyPlan, one: PlannedTraining) -> TrainingTask:
     return TrainingTask(
         id=one.id, settings=one.settings, world=_world(plan), allow_code=plan.source.allow_code, pairs=path,
         reading=reading, numbers=one.numbers, name=one.name, for_ppo=one.for_ppo,
-        reward=plan.trainings[one.reward].made if one.reward else None,
+        reward=plan.trainings[one.reward].made if one.reward else one.reward_folder,
     )  # fmt: skip
 
 
@@ -248,7 +249,11 @@ def _facts(plan: StudyPlan, made: dict[str, Made], seconds: float) -> dict[str, 
         "wanted": len(plan.rows), "distinct": len(plan.trainings),
         "reused": sum(made[one].status == "reused" for one in plan.trainings),
         "failed": sum(made[one].status == "failed" for one in plan.trainings),
-        "bases": [{"arm": base.arm, "label": base.label, "run": base.settings.out} for base in _bases(plan)],
+        "bases": [
+            {"arm": base.arm, "label": base.label, "run": base.settings.out, "status": made[base.arm].status,
+             "why": made[base.arm].why}
+            for base in _bases(plan)
+        ],
         "trainings": [_training_facts(plan, one, made[one.id]) for one in plan.trainings.values()],
     }  # fmt: skip
 

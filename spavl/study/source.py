@@ -71,8 +71,9 @@ class StudySource:
         if self.study.pairs is not None:
             return self.study.pairs, Reading(data.thought, data.form, data.prefer)
         if not self.has_pairs:
+            built = "`spavl study` builds it, and knows its arms then" if self.study.build else "`spavl build` makes it"
             raise DataError("The run of this study has no dataset yet", where=str(self.run.folder),
-                            try_="`spavl build` makes it; or `build: true` in the study, or name `pairs`")  # fmt: skip
+                            try_=f"{built}; or `build: true` in the study, or name `pairs`")  # fmt: skip
         return str(self.run.dataset), Reading(data.thought)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from spavl.preferences.pairs import Reading
 from spavl.preferences.table import open_pairs, select
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
+from spavl.visible_text import visible
 
 Status = Literal["made", "reused", "failed"]
 """What became of a training: trained now, found finished, or not made."""
@@ -84,7 +86,18 @@ def make_training(task: TrainingTask, progress: Progress | None = None) -> Made:
         return Made(id=task.id, status="failed", why=error.render(), seconds=_since(began))
     except MemoryError:
         return Made(id=task.id, status="failed", why="memory ran out", seconds=_since(began))
+    except Exception as error:  # whatever a library raises, such as for a full card: the other trainings go on
+        return Made(id=task.id, status="failed", why=_unforeseen(task, error), seconds=_since(began))
     return Made(id=task.id, status="reused" if finished else "made", seconds=_since(began), lost=lost)
+
+
+def _unforeseen(task: TrainingTask, error: Exception) -> str:
+    """What is said of an error that is no mistake of the user's; where it came from is kept in a file."""
+    path = Path(task.settings.out) / "error.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(traceback.format_exception(error)), "utf-8")
+    first = next(iter(str(error).splitlines()), "no reason given")
+    return f"{type(error).__name__}: {visible(first)} ({path})"
 
 
 def _make(task: TrainingTask, progress: Progress) -> int:
@@ -113,6 +126,7 @@ def evaluate_once(session: Session, specs: Sequence[LocalSpec]) -> int:
     asked = {benchmark.name: benchmark.protocol() for benchmark in benchmarks}
     if is_evaluated(session.run, [spec.name for spec in specs], asked):
         return 0
+    session.run.replace(models={}, lost_calls=None)  # tables are written before the scores that they belong to
     scores = run_benchmarks(session, list[ModelSpec](specs), benchmarks)
     session.run.replace(lost_calls=scores.failed)
     session.run.keep_settings(session.settings.model_dump(mode="json"))
@@ -140,7 +154,7 @@ def is_evaluated(run: Run, names: Sequence[str], asked: Mapping[str, str]) -> bo
     there = all((run.evaluate / name / f"{benchmark}.parquet").is_file() for name in names for benchmark in asked)
     if asked_of(run) != asked or list(manifest.get("models", {})) != list(names) or not there:
         return False
-    return not manifest.get("lost_calls") and not stale_scores(run, manifest)
+    return manifest.get("lost_calls") == 0 and not stale_scores(run, manifest)
 
 
 def longest_first(tasks: Sequence[TrainingTask]) -> list[TrainingTask]:

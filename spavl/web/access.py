@@ -120,8 +120,11 @@ def is_known_host(header: str, known: Iterable[str]) -> bool:
         known: names of the server.
     """
     try:
-        name = urlsplit(f"//{header}").hostname or ""
+        parts = urlsplit(f"//{header}")
+        name = parts.hostname or ""
     except ValueError:
+        return False
+    if parts.path or parts.query or parts.fragment or parts.username is not None:
         return False
     try:
         ipaddress.ip_address(name)

@@ -129,7 +129,8 @@ def _refusal(request: Request, shell: Shell, known: frozenset[str]) -> Response 
 
 
 def _stranger(request: Request, shell: Shell, admits: Callable[[Request], bool]) -> Response | None:
-    if request.url.path.startswith("/static/") or admits(request):
+    # the path as it came: that of `request.url` is made with the help of what the request calls its host
+    if request.scope["path"].startswith("/static/") or admits(request):
         return None
     what = "This page opens with its whole address, token included."
     return HTMLResponse(shell.notice(what, f"Open the address that `{shell.command}` printed."), 403)

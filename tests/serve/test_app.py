@@ -90,12 +90,18 @@ def test_no_route_of_the_app_takes_anything_but_reading(runs: Served, page: Test
     "/runs/x/live/part",
 ])  # fmt: skip
 def test_nothing_is_shown_without_the_token_or_with_a_wrong_one(runs: Served, path: str) -> None:
-    for how in ({}, {"token": "wrong"}):
+    for how in ({}, {"token": "wrong"}, {"token": ""}):
         answer = stranger(runs).get(path, params=how)
         assert answer.status_code == 403 and TOKEN not in answer.text and "First run" not in answer.text
     wrong = stranger(runs)
     wrong.cookies.set(f"spavl_serve_{runs.name}", "wrong")
     assert wrong.get(path).status_code == 403
+
+
+def test_what_a_request_calls_its_host_opens_no_path(runs: Served) -> None:
+    for host in ("localhost/static/?", "localhost/static/", "localhost?", "localhost#", "any@localhost"):
+        answer = stranger(runs).get("/", headers={"host": host})
+        assert answer.status_code in (400, 403, 421) and "First run" not in answer.text
 
 
 def test_another_name_of_the_server_is_refused_before_the_token_is_read(page: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -66,6 +67,17 @@ def test_what_a_study_is_called_is_text_on_the_page(tmp_path):
     folder = planted.study(tmp_path / "hostile", settings, ARMS, values=(100, 1000, 3000))
     page = write_page(folder).read_text("utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_an_arm_of_which_nothing_was_made_confirms_nothing(tmp_path):
+    """All beats the two bags that are there; of the third it is not known."""
+    arms = {"safe": {"unsafe_rate": 0.6}, "unsafe": {"unsafe_rate": 0.5}, "all": {"unsafe_rate": 0.1}}
+    folder = planted.study(tmp_path / "sources", "kind: sources\nsettings: demo\n", arms)
+    plan = {"arms": [{"name": name, "value": None} for name in ("safe", "failed", "unsafe", "all")]}
+    assert study_shown(folder).claims[0].verdict == "confirmed"
+    (folder / "study.json").write_text(json.dumps(plan), "utf-8")
+    (claim,) = study_shown(folder).claims
+    assert claim.verdict == "not shown" and "1 of 3 comparisons could not be made" in claim.sentence
 
 
 def test_one_seed_is_said_to_say_nothing_of_training_again(study, tmp_path):

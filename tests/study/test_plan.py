@@ -46,6 +46,12 @@ def test_the_arm_of_all_pairs_is_one_training_in_every_kind_of_study(place: Path
     assert len({*scale.values(), *questions.values(), *freeze.values()}) == 4 + 6 + 2
 
 
+@pytest.mark.parametrize("name", ["base", "base-projector"])
+def test_an_arm_that_is_called_as_a_model_before_training_is_refused(place: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"called `{name}`"):
+        planned(place, kind="freeze", size=8, modes={name: {}, "projector": {"projector": "train"}})
+
+
 def test_arms_and_seeds_that_train_the_same_are_one_training(place: Path) -> None:
     plan = planned(place, kind="method", arms={"a": {}, "b": {"loss.beta": 0.1}, "c": {"loss": {"beta": 0.3}}}, size=8)
     assert plan.shared == 2

@@ -98,6 +98,18 @@ def test_another_study_takes_what_is_there_and_trains_the_rest(made: StudyMade, 
     assert {(one.arm, one.reused) for one in found.results if not one.is_base} == {("as-set", True), ("rank-2", False)}
 
 
+def test_an_error_that_nobody_foresaw_is_one_failed_training(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a full card: torch raises what is no error of ours."""
+
+    def full(*given: object, **more: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("spavl.study.training.train_on", full)
+    found = run_study(planned(place, "full", kind="method", arms={"a": {}, "b": {"loss.beta": 0.7}}, size=8, seeds=[3]))
+    assert [one.why.split(" (")[0] for one in found.failed] == ["RuntimeError: out of memory"] * 2
+    assert all("Traceback" in path.read_text() for path in place.glob("**/error.txt"))
+
+
 def test_a_training_that_fails_is_said_and_the_others_go_on(place: Path) -> None:
     lines = Lines()
     arms = {"well": {}, "too-short": {"data.max_tokens": 1}}
