@@ -117,9 +117,8 @@ def connect(path: Path) -> sqlite3.Connection:
         raise DataError("There is no review here", where=str(path), try_="`spavl review RUN --n 500` makes one")
     with errors_named(path):
         may_write = all(os.access(one, os.W_OK) for one in (path, path.parent))
-        made = sqlite3.connect(
-            _address(path, may_write), uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-        )
+        address = address_of(path, may_write=may_write)
+        made = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             _check(made, path)
             if may_write:
@@ -130,8 +129,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return made
 
 
-def _address(path: Path, may_write: bool) -> str:
-    """The file as SQLite opens it; where nothing can be written beside it, as one that nobody else changes either."""
+def address_of(path: Path, *, may_write: bool) -> str:
+    """The file as SQLite opens it; where nothing can be written beside it, as one that nobody else changes either.
+
+    Args:
+        path: the file.
+        may_write: whether it is opened to be written to.
+    """
     log = path.with_name(f"{path.name}-wal")
     unchanged = not may_write and not (log.is_file() and log.stat().st_size)
     return path.resolve().as_uri() + ("" if may_write else "?immutable=1" if unchanged else "?mode=ro")

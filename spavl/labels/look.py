@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from spavl.labels.database import errors_named
+from spavl.labels.database import address_of, errors_named
 from spavl.labels.plain import label_of
 from spavl.labels.record import Label, current_labels
 
@@ -25,6 +25,7 @@ def labels_of_item(path: Path, item_id: str) -> list[Label]:
         RunError: the file cannot be read.
         DataError: it is damaged.
     """
-    with errors_named(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+    address = address_of(path, may_write=False)
+    with errors_named(path), closing(sqlite3.connect(address, uri=True)) as database:
         rows = database.execute(SAID, (item_id,)).fetchall()
     return current_labels(label_of(json.loads(payload), where=str(path)) for (payload,) in rows)

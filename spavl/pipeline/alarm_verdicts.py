@@ -13,6 +13,8 @@ from spavl.pipeline.report_audit import AUDIT
 from spavl.statistics.alarm import Alarm
 from spavl.statistics.intervals import Rate, rate_of
 
+WHY_NOT = "`align.diagnostics`: they need some hundred steps, a loss with a reference, and the step that was written"
+"""Why a training has no signs of its own."""
 NO_AUDIT = "Contradictions and flipped labels are not measured: the pairs were not audited (`spavl audit RUN`)."
 
 
@@ -139,8 +141,12 @@ def trainings(found: Evidence) -> Iterator[Alarm | NotMeasured]:
         found: the run.
     """
     for name, made in found.manifest.get("aligned", {}).items():
-        if not made.get("blind"):
-            yield from training_alarms(found.run.align / name)
+        if made.get("blind"):
+            continue
+        alarms = training_alarms(found.run.align / name)
+        yield from alarms
+        if not alarms:
+            yield NotMeasured(f"The training `{name}` measured no signs of its own ({WHY_NOT}).")
 
 
 def training_alarms(folder: Path) -> list[Alarm]:

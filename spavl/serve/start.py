@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
 from typing import Final
 
 from spavl.errors import MissingExtra, RunError
@@ -50,10 +51,14 @@ def cache_folder() -> Path:
     Raises:
         RunError: neither can be.
     """
-    for folder in (CACHE, Path(gettempdir()) / "spavl-serve"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return folder
-        except OSError:
-            continue
-    raise RunError("There is no folder to keep the index of pairs in", where=str(CACHE), try_="make room on the disk")
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(CACHE, os.W_OK):
+            return CACHE
+    except OSError:
+        pass
+    try:
+        return Path(mkdtemp(prefix="spavl-serve-"))  # a new one: what lies in it is believed, so nobody else made it
+    except OSError as error:
+        raise RunError("There is no folder to keep the index of pairs in", where=str(CACHE),
+                       try_="make room on the disk") from error  # fmt: skip

@@ -70,9 +70,12 @@ def test_where_nothing_can_be_kept_here_a_temporary_folder_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(start, "gettempdir", lambda: str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     assert cache_folder() == Path(".spavl/serve")
     (tmp_path / ".spavl/serve").rmdir()
     (tmp_path / ".spavl").rmdir()
     (tmp_path / ".spavl").write_text("a file")
-    assert cache_folder() == tmp_path / "temporary/spavl-serve"
+    first, second = cache_folder(), cache_folder()
+    assert first.parent == second.parent == tmp_path / "temporary"
+    assert first != second and first.stat().st_mode & 0o777 == 0o700  # nobody made it before, and nobody else reads it

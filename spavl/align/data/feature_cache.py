@@ -100,6 +100,7 @@ class FeatureCache:
 
         Raises:
             RunError: the disk is full or the folder cannot be written.
+            OSError: turned into that.
         """
         if not rows:
             return
@@ -111,7 +112,10 @@ class FeatureCache:
         part = self.folder / f"{uuid.uuid4().hex}.safetensors"
         try_ = "make room, name another folder with align.features.cache, or use align.features.mode=live"
         with atomic_write(part, what="The cache of picture features", try_=try_) as tmp:
-            save_file(tensors, tmp, metadata=about)
+            try:
+                save_file(tensors, tmp, metadata=about)
+            except SafetensorError as error:  # of the disk, for nothing else can be wrong
+                raise OSError(str(error)) from error
         self.open_new_files()
 
 

@@ -68,7 +68,7 @@ class PackedTrees:
 
     def _keep(self, key: Hashable, packed: PackedTree) -> None:
         if key not in self._kept:
-            self._kept[key] = packed
+            self._kept[key] = replace(packed, pictures=())
             self._free -= _bytes(packed)
         self._kept.move_to_end(key)
 

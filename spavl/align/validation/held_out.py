@@ -25,6 +25,8 @@ from spavl.align.preflight.prepare import PreparedTraining, cached_reference
 from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.align.training.trainer import PairTrainer, inference_mode, metric_sums
 from spavl.config.align import AlignSettings, ValidationSettings
+from spavl.errors import DataError
+from spavl.plural import plural
 from spavl.preferences.pairs import Pair
 from spavl.preferences.table import select, table_of
 from spavl.progress import Progress
@@ -134,6 +136,18 @@ def _names_of_sides(pairs: Sequence[Pair]) -> list[str]:
     return [root(key) for key in own]
 
 
+def _refuse_one_prompt(dataset: PairDataset) -> None:
+    """Refuse held-out pairs that KTO cannot measure, before the first step and not in the middle of a training."""
+    try:
+        _ = dataset.mismatched
+    except DataError as error:
+        raise DataError(
+            f"All {plural(len(dataset.pairs), 'held-out pair')} have the same prompt, and KTO compares answers with "
+            "those to other prompts.",
+            where="align.validation.held_out", try_="hold out more, or name other pairs with held_out_pairs",
+        ) from error  # fmt: skip
+
+
 def prepare_held_out(
     pairs: Sequence[Pair], prepared: PreparedTraining, settings: AlignSettings, progress: Progress
 ) -> HeldOutPairs:
@@ -155,6 +169,8 @@ def prepare_held_out(
         if finding.level != "note":
             progress.log(f"held-out pairs: {finding.render()}")
     dataset.packing = prepared.dataset.packing
+    if dataset.answers == "unpaired":
+        _refuse_one_prompt(dataset)
     if shown := _shown_in_training(dataset.pairs, prepared.pairs):
         progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")
     if prepared.features:
