@@ -30,7 +30,7 @@ SORTS: Final = MappingProxyType({
 """Orders: what each is called, its column, and its direction."""
 LONGEST: Final = 200
 """Most letters of a value in an address."""
-_CURSOR = re.compile(r"(-?\d{1,15})\.(\d{1,15})")
+_CURSOR = re.compile(r"(-?[0-9]{1,15})\.([0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True)
