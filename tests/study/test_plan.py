@@ -14,7 +14,7 @@ from spavl.errors import DataError, SettingsError
 from spavl.study.arms import arms_of, measured_bags
 from spavl.study.plan import StudyPlan
 from spavl.study.source import StudySource, open_source
-from tests.study.samples import TYPES, planned, write_study
+from tests.study.samples import TYPES, planned, write_pairs, write_study
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -90,6 +90,17 @@ def test_arms_with_ppo_share_a_reward_model_that_is_trained_before_them(place: P
     assert ppo.reward == rloo.reward == rewards[0].id != other.reward
     assert ppo.settings.align.reward.folder == str(rewards[0].made)
     assert [arm.name for arm, _ in plan.arms_of(rewards[0].id)] == ["ppo", "rloo"]
+
+
+def test_a_reward_model_is_trained_on_the_pairs_that_the_run_names_for_it(place: Path) -> None:
+    """As by `spavl align`: on all of them, whatever the arm's own model is trained on."""
+    write_pairs(place / "reward.parquet", 20)
+    changed = {"align.method": "ppo", "align.reward.pairs": "reward.parquet"}
+    plan = planned(place, kind="scale", sizes=[6, 12], seeds=[1], changed=changed)
+    (reward,) = (one for one in plan.trainings.values() if one.for_ppo)
+    assert (reward.dataset.path, len(reward.numbers)) == ("reward.parquet", 20)
+    assert [len(plan.trainings[training].numbers) for training in ids(plan).values()] == [6, 12]
+    assert {one.reward for one in plan.trainings.values() if not one.for_ppo} == {reward.id}
 
 
 def test_families_have_a_model_before_training_each_and_all_others_have_one(place: Path) -> None:
