@@ -13,6 +13,7 @@ from spavl.config.study import load_study
 from spavl.errors import DataError, SettingsError
 from spavl.study.arms import arms_of, measured_bags
 from spavl.study.plan import StudyPlan
+from spavl.study.run import prepare_study
 from spavl.study.source import StudySource, open_source
 from tests.study.samples import TYPES, planned, write_pairs, write_study
 
@@ -127,6 +128,20 @@ def test_a_dataset_of_the_study_can_be_compared_with_another(place: Path) -> Non
     datasets = {"ours": {}, "other": {"path": "other.jsonl"}}
     plan = planned(place, kind="datasets", datasets=datasets, seeds=[1])
     assert {len(one.numbers) for one in plan.trainings.values()} == {5}
+
+
+def test_single_answers_are_read_where_the_runs_loss_reads_them(place: Path) -> None:
+    rows = [{"prompt": f"request {n}", "completion": "an answer", "label": n % 2 == 0} for n in range(8)]
+    (place / "single.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    def plan(changed: dict[str, Any]) -> StudyPlan:
+        path = write_study(place, kind="scale", sizes=[4, 8], seeds=[1], changed=changed)
+        return prepare_study(load_study(path, ["pairs=single.jsonl"]), path)
+
+    kto = plan({"align.loss.kind": "kto", "align.loss.sft_anchor": 0.0})
+    assert sorted(len(one.numbers) for one in kto.trainings.values()) == [4, 8]
+    with pytest.raises(DataError, match="single answers with labels"):
+        plan({})
 
 
 def test_a_grid_has_all_combinations_and_a_place_on_its_axis_where_it_has_one(place: Path) -> None:
