@@ -112,10 +112,11 @@ def _of_trainings(shown: StudyShown, study: Path, settings: StudySettings, resul
         if isinstance(settings, TransferStudy) and one.axis == "safety":
             transfers += filter(None, [transfer(study, arms, _left_out(study), EVERY, level=level)])
         made.append(one)
-    found = findings(claims, compared, level=level)
+    knees = []
     if isinstance(settings, ScaleStudy):
-        safety = next(((label, law) for label, axis, law in laws if axis == "safety"), ("", None))
-        found.append(knee_finding(safety[1], safety[0]))
+        label, law = next(((label, law) for label, axis, law in laws if axis == "safety"), ("", None))
+        knees = [knee_finding(law, label)]
+    found = findings(claims, compared, knees, level=level)
     measures = corrected(made, level)
     heads = [one.sentences[0] for one in transfers] or ([_headline(found[0])] if found else [lead(measures)])
     return replace(shown, measures=tuple(measures), claims=tuple(map(_claim, found)), transfers=tuple(transfers),
