@@ -56,6 +56,12 @@ def test_a_check_without_a_dataset_says_what_makes_one(study: Path, build: str, 
     assert said in error.value.try_ and ("`build: true`" in error.value.try_) == (build == "false")
 
 
+def test_what_to_run_after_a_check_has_its_overrides(study: Path) -> None:
+    words = ["study", str(study), "seeds=[2, 3]", f"title={'long ' * 60}".strip(), "--check"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "900"}, catch_exceptions=False)
+    assert "'seeds=[2, 3]'" in done.output and "'title=long long" in done.output
+
+
 def test_a_mistake_in_the_second_file_stops_the_first(study: Path) -> None:
     with pytest.raises(SettingsError, match="no settings file"):
         CliRunner().invoke(app, ["study", str(study), "none.yaml"], catch_exceptions=False)
