@@ -32,7 +32,7 @@ def nested(tree: Mapping[str, Any]) -> Tree:
     found: Tree = {}
     for key, value in tree.items():
         inner = nested(value) if isinstance(value, dict) else value
-        for name in reversed(key.split(".")):
+        for name in reversed(str(key).split(".")):  # YAML reads `on`, for one, as no text
             inner = {name: inner}
         found = merge(found, inner)
     return found

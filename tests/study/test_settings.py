@@ -39,6 +39,13 @@ def test_dotted_keys_are_nested() -> None:
     assert nested({"a.b": 1, "a": {"c.d": 2, "e": [3]}}) == {"a": {"b": 1, "c": {"d": 2}, "e": [3]}}
 
 
+def test_a_key_that_yaml_reads_as_no_text_is_a_mistake_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("kind: scale\nsettings: demo\nsizes: [1, 2]\nchanged: {align: {loss: {on: 1}}}\n")
+    with pytest.raises(SettingsError, match="`align.loss.True` is not a setting"):
+        open_source(load_study(path), path)
+
+
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, kind="scale", settings="demo", sizes=[10, 20])
     found = load_study(path, ["seeds=[7]", "sizes=[5, all]"])
