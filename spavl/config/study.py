@@ -104,6 +104,12 @@ class ScaleStudy(StudyCommon):
     """Numbers of pairs. The subset of one size is inside that of every larger one; subcategories, types of questions
     and harmless pairs keep their shares. `all`: every pair."""
 
+    @model_validator(mode="after")
+    def _names_no_other_size(self) -> ScaleStudy:
+        if self.size is not None:
+            raise ValueError("`size` is of studies whose arms have equally many pairs, and this one has `sizes`")
+        return self
+
 
 class SourcesStudy(StudyCommon):
     """Whose answers are worth comparing: pairs of the answers of some responders, equally many of every bag."""

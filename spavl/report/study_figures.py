@@ -79,9 +79,7 @@ def _label(axes: Axes, text: str, at: tuple[float, float], sheet: Sheet) -> None
     """The name of an arm above its line; what is behind it shines through a little."""
     behind = {"facecolor": sheet.colour("card"), "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
     shown = visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
-    axes.annotate(
-        shown, at, (0, 9), textcoords="offset points", color=sheet.colour("muted"), fontsize=10, bbox=behind
-    )
+    axes.annotate(shown, at, (0, 9), textcoords="offset points", color=sheet.colour("muted"), fontsize=10, bbox=behind)
 
 
 def _base_line(axes: Axes, base: ArmShown, sheet: Sheet) -> None:

@@ -266,8 +266,8 @@ class _Planner:
 def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
     """The align settings of an arm.
 
-    References are cached and adapters not merged, unless the run's settings say otherwise: neither changes what is
-    trained.
+    References are cached and adapters not merged, unless the settings file of the run or the study's `changed` says
+    otherwise: neither changes what is trained.
 
     Args:
         settings: of the run.
@@ -275,8 +275,12 @@ def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
         seed: of the training.
 
     Raises:
-        SettingsError: the arm's changes are no settings.
+        SettingsError: the arm's changes are no settings, or name a seed.
     """
+    if "seed" in arm.align:
+        raise SettingsError("An arm names a `seed`, and is trained with each of the study's `seeds`",
+                            where=f"arm `{arm.name}` of the study",
+                            try_="take it out: trainings of one seed would count as several")  # fmt: skip
     return _validated(merge(_defaults(settings, seed), dict(arm.align)), arm)
 
 

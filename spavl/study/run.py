@@ -32,6 +32,7 @@ from spavl.study.results import Result, write_results
 from spavl.study.source import build_pairs, folder_of, open_source
 from spavl.study.training import Made, TrainingTask, asked_of, is_evaluated, longest_first, make_training
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyMade:
     """What a study made."""

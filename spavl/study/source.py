@@ -137,6 +137,7 @@ def settings_of(study: StudyCommon, file: Path) -> Settings:
     if study.run is not None:
         run = Run(Path(study.run)).found()
         tree, where = merge(run.settings_before(), {"out": study.run}), str(run.folder / "settings.yaml")
+        tree.get("align", {}).get("saving", {}).pop("merged", None)  # a run says all settings, whoever set them
         if not run.settings_before():
             raise RunError("This run has no settings.yaml, so it is not known how it was made", where=str(run.folder),
                            try_="name the `settings` file in place of `run`")  # fmt: skip

@@ -52,8 +52,10 @@ def hostile(study: Path) -> Path:
 def drift(folder: Path) -> Path:
     """The page of a longitudinal study of two models and two periods, one of which a model was not asked."""
     rates = (Rate(0.2, 0.1, 0.3, 60), Rate(None, 0.0, 1.0, 40, 40))
-    models = (DriftOfModel(label=SCRIPT, rates=rates, sentence=f"{SCRIPT}: no trend is shown."),
-              DriftOfModel(label="newer", rates=(rates[0], None), sentence="newer: a trend needs more dates."))  # fmt: skip
+    models = (
+        DriftOfModel(label=SCRIPT, rates=rates, sentence=f"{SCRIPT}: no trend is shown."),
+        DriftOfModel(label="newer", rates=(rates[0], None), sentence="newer: a trend needs more dates."),
+    )
     shown = DriftShown(label=SCRIPT, benchmark=SCRIPT, axis="safety", better="lower", periods=("2025-Q4", SCRIPT),
                        items=(60, 40), models=models)  # fmt: skip
     study = StudyShown(title="Newer kinds of harm", kind="longitudinal", question="By date.", lead=SCRIPT,
@@ -74,7 +76,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 SECTIONS = {
-    "scale": ("#found .claim", "#measures .measure svg", "#measures .measure .said", "#numbers table", "#trainings", ".note"),
+    "scale": ("#found .claim", "#measures .measure svg", "#measures .measure .said", "#numbers table", ".note"),
     "transfer": ("#transfer table", "#measures svg", "#numbers table", ".note"),
     "drift": ("#numbers table.heat", "#numbers tfoot", "#settings dl"),
 }

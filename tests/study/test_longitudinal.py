@@ -13,8 +13,8 @@ from spavl.cli.commands import app
 from spavl.config.study import load_study
 from spavl.errors import DataError, SettingsError
 from spavl.models.base import Reply, Request
-from spavl.study.longitudinal import run_longitudinal
 from spavl.statistics.transfer import Drift
+from spavl.study.longitudinal import run_longitudinal
 from spavl.study.page import study_shown
 from spavl.study.results import write_results
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from spavl.config import Settings
 from spavl.config.study import load_study
@@ -77,6 +78,17 @@ def test_references_are_cached_and_adapters_not_merged_unless_the_settings_say_s
     assert (align().reference.mode, align().saving.merged) == ("cached", False)
     other = align(**{"align.reference.mode": "live", "align.saving.merged": True})
     assert (other.reference.mode, other.saving.merged) == ("live", True)
+
+
+def test_a_run_says_that_adapters_are_merged_without_anyone_having_set_it(place: Path) -> None:
+    run = Path("runs/merged")
+    run.mkdir(parents=True)
+    settings = open_source(load_study(write_study(place, kind="scale", sizes=[6, 12])), place / "study.yaml").settings
+    (run / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    for changed, merged in ({}, False), ({"align.saving.merged": True}, True):
+        path = write_study(place, kind="scale", sizes=[6, 12], changed=changed)
+        plan = prepare_study(load_study(path, ["settings=null", f"run={run}"]), path)
+        assert {one.settings.align.saving.merged for one in plan.trainings.values()} == {merged}
 
 
 def test_arms_with_ppo_share_a_reward_model_that_is_trained_before_them(place: Path) -> None:
@@ -184,6 +196,7 @@ def test_bags_of_measured_safety_groups_are_as_in_the_paper(
         ({"kind": "method", "arms": {"a": {}, "b": {}}, "rewards": {"c": {}}}, "`c`, which is no arm"),
         ({"kind": "method", "arms": {"a": {}, "b": {"loss.betta": 1}}}, "`loss.betta` is not a setting"),
         ({"kind": "freeze", "modes": {"a": {}, "b": {"vision": "half"}}}, "`freeze.vision`"),
+        ({"kind": "grid", "axes": {"seed": [1, 2]}}, "An arm names a `seed`"),
     ],
 )
 def test_a_study_that_cannot_be_is_a_sentence(tree: dict[str, Any], said: str, place: Path) -> None:
