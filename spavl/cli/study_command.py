@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,7 @@ def study(
     ] = False,
 ) -> None:
     """Train and evaluate many variants that differ in one thing: data scale, sources, questions, freezing, methods."""
-    from spavl.cli.terminal import err, print_json
+    from spavl.cli.terminal import err, print_json, say
     from spavl.cli.terminal import out as console
     from spavl.config.study import load_study
     from spavl.progress import TerminalProgress
@@ -45,6 +46,8 @@ def study(
     opened = [(load_study(file, overrides), file) for file in files]  # all mistakes before any work
     done = [_do(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
             for settings, file in opened]  # fmt: skip
+    if check and not json_out:
+        say(f"\nNothing was trained or asked.\nNext:   `{shlex.join(['spavl', 'study', *words])}`")
     if json_out:
         shown = [said for said, _ in done]
         print_json(shown if len(shown) > 1 else shown[0])
@@ -66,7 +69,7 @@ def _do(
     if check:
         checked = check_study(plan, progress)
         if not quiet:
-            _print_check(checked, file)
+            _print_check(checked)
         return checked.as_plain_data(), 0
     made = run_study(plan, progress)
     if not quiet:
@@ -76,11 +79,18 @@ def _do(
 
 def _files_and_overrides(words: list[str]) -> tuple[list[Path], list[str]]:
     """Tell files and overrides apart: a word with `=` that is no file is an override."""
-    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    overrides = [word for word in words if "=" in word and not _is_file(word)]
     files = [Path(word) for word in words if word not in overrides]
     if not files:
         raise typer.BadParameter("name a study file, such as settings/studies/mini-scale.yaml", param_hint="STUDY.yaml")
     return files, overrides
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except OSError:  # it is longer than a name may be
+        return False
 
 
 def _longitudinal(
@@ -95,7 +105,6 @@ def _longitudinal(
         plan = plan_longitudinal(study, file, allow_code=allow_code)
         if not quiet:
             say("\n".join(plan.lines()))
-            say(f"\nNothing was asked.\nNext:   `spavl study {file}`")
         return plan.as_plain_data(), 0
     made = run_longitudinal(study, file, progress, allow_code=allow_code)
     if not quiet:
@@ -136,11 +145,10 @@ def _mean(rates: list[float | None]) -> str:
     return f"{100 * fmean(read):.1f} %" if read else "–"
 
 
-def _print_check(checked: StudyCheck, file: Path) -> None:
+def _print_check(checked: StudyCheck) -> None:
     from spavl.cli.terminal import say, table
 
     rows = [[one.label, f"{one.pairs:,}", f"{one.trainings:,}", f"{one.left:,}"] for one in checked.arms]
     table(f"Arms of {checked.name} ({checked.kind})", ["arm", "pairs", "trainings", "still to make"], rows)
     for line in checked.lines():
         say(line)
-    say(f"\nNothing was trained.\nNext:   `spavl study {file}`")

@@ -32,7 +32,7 @@ def nested(tree: Mapping[str, Any]) -> Tree:
     found: Tree = {}
     for key, value in tree.items():
         inner = nested(value) if isinstance(value, dict) else value
-        for name in reversed(key.split(".")):
+        for name in reversed(str(key).split(".")):  # YAML reads `on`, for one, as no text
             inner = {name: inner}
         found = merge(found, inner)
     return found
@@ -103,6 +103,12 @@ class ScaleStudy(StudyCommon):
     sizes: Annotated[tuple[Size, ...], Field(min_length=2)]
     """Numbers of pairs. The subset of one size is inside that of every larger one; subcategories, types of questions
     and harmless pairs keep their shares. `all`: every pair."""
+
+    @model_validator(mode="after")
+    def _names_no_other_size(self) -> ScaleStudy:
+        if self.size is not None:
+            raise ValueError("`size` is of studies whose arms have equally many pairs, and this one has `sizes`")
+        return self
 
 
 class SourcesStudy(StudyCommon):

@@ -16,6 +16,8 @@ from spavl.visible_text import visible
 
 ROW = 34
 """Height of an arm."""
+LONGEST = 58
+"""Letters of an arm's name that fit; the table has the rest."""
 
 
 def of_measure(measure: MeasureShown, across: str, sheet: Sheet = PAGE) -> str:
@@ -76,9 +78,8 @@ def _arm(axes: Axes, arm: ArmShown, y: float, sheet: Sheet) -> None:
 def _label(axes: Axes, text: str, at: tuple[float, float], sheet: Sheet) -> None:
     """The name of an arm above its line; what is behind it shines through a little."""
     behind = {"facecolor": sheet.colour("card"), "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
-    axes.annotate(
-        visible(text), at, (0, 9), textcoords="offset points", color=sheet.colour("muted"), fontsize=10, bbox=behind
-    )
+    shown = visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    axes.annotate(shown, at, (0, 9), textcoords="offset points", color=sheet.colour("muted"), fontsize=10, bbox=behind)
 
 
 def _base_line(axes: Axes, base: ArmShown, sheet: Sheet) -> None:

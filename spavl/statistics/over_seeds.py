@@ -273,14 +273,16 @@ def crossed(values: np.ndarray, member: np.ndarray, level: float) -> Variances:
     sums = own.mean(axis=0)
     degrees = degrees_of_freedom(excess_kurtosis(sums), count)
     items = max(mean_square_error(sums) ** 2 * widening(degrees, level), float((parts.mean(axis=0) ** 2).sum()))
+    spread = float((values**2).mean() - values.mean() ** 2)
+    if count == 1:  # how items of one cluster go together cannot be seen: they count as one item
+        items = spread
     if seeds < 2:
         return Variances(items, 0.0, 0.0, seeds, 0.0)
     totals = own.sum(axis=1)
     rest = own - sums - (totals / count)[:, None]
     scale = 1 / (seeds * (seeds - 1))
     residual = float((rest**2).sum()) * scale * count / max(1, count - 1)
-    most = float((values**2).mean() - values.mean() ** 2) / seeds
-    return Variances(items, float((totals**2).sum()) * scale, residual, seeds, most)
+    return Variances(items, float((totals**2).sum()) * scale, residual, seeds, spread / seeds)
 
 
 def _bounds(values: np.ndarray, member: np.ndarray, level: float) -> tuple[float, float, float | None]:

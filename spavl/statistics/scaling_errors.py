@@ -154,9 +154,12 @@ def _sums(residual: np.ndarray, member: np.ndarray) -> np.ndarray:
 def _item_errors(sums: np.ndarray, rates: np.ndarray, items: int) -> tuple[np.ndarray, np.ndarray]:
     """Design of each size and correlation of sizes, from the clusters' parts of the means, [sizes, clusters].
 
-    A size at which next to nothing happened says little of its design, and leans on that of all sizes.
+    A size at which next to nothing happened says little of its design, and leans on that of all sizes. How the items of
+    one cluster alone go together cannot be seen: they count as one item, which need not do the same at two sizes.
     """
     count = sums.shape[1]
+    if count == 1:
+        return np.full(len(rates), float(items)), np.eye(len(rates))
     found = sums @ sums.T * count / max(1, count - 1)
     base = rates * (1 - rates) / items
     usual = float(np.trace(found) / base.sum()) if base.sum() > 0 else 1.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spavl.amounts import duration, size
+from spavl.config import AlignSettings
 from spavl.models.identity import find_checkpoint
 from spavl.pipeline.evaluate import base_of
 from spavl.plural import plural
@@ -112,15 +113,28 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     report = None
     if untrained and not _like(past, untrained[0]):
         report = _preflight(plan, min(untrained, key=lambda one: len(one.numbers)), progress or NoProgress())
-    of_pairs = [one for one in untrained if one.settings.align.method == "dpo"]
-    numbers = {(str(one.dataset), int(number)) for one in of_pairs for number in one.numbers}
+    of_pairs = [one for one in untrained if _scores(one.settings.align)]
     return StudyCheck(
         name=plan.name, kind=plan.study.kind, arms=_arms(plan, {one.id for one in left}), wanted=len(plan.rows),
         distinct=len(plan.trainings), left=len(left), training=_training(untrained, past, report),
         evaluation=_evaluation(plan, [one for one in left if not one.for_ppo]),
         disk=_disk(untrained, past, report), scored=sum(len(one.numbers) for one in of_pairs),
-        distinct_scored=len(numbers),
+        distinct_scored=_distinct(of_pairs),
     )  # fmt: skip
+
+
+def _scores(align: AlignSettings) -> bool:
+    """Whether a training needs its pairs scored by the model before training."""
+    return align.method == "dpo" and align.loss.has_reference
+
+
+def _distinct(trainings: Sequence[PlannedTraining]) -> int:
+    """Pairs that some trainings see, of which each dataset's count once for each model."""
+    numbers: dict[tuple[str, str], np.ndarray] = {}
+    for one in trainings:
+        key = (str(one.dataset), one.model)
+        numbers[key] = np.union1d(numbers.get(key, np.empty(0, dtype=np.int64)), one.numbers)
+    return sum(map(len, numbers.values()))
 
 
 def _arms(plan: StudyPlan, left: set[str]) -> list[CheckedArm]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spavl.evaluate.benchmark import AXES, Axis
@@ -131,26 +131,39 @@ def compare(claims: Sequence[Claim], metric: MetricRuns, *, level: float = LEVEL
 
 
 def findings(
-    claims: Sequence[Claim], comparisons: Sequence[Comparison], *, level: float = LEVEL, margin: float = MARGIN
-) -> list[Finding]:
+    claims: Sequence[Claim], comparisons: Sequence[Comparison], others: Sequence[Finding] = (), *,
+    level: float = LEVEL, margin: float = MARGIN,
+) -> list[Finding]:  # fmt: skip
     """What a study says of its claims.
 
     A claim is decided by the first metric of its axis. P-values of all deciding comparisons of the study are corrected
-    together (Holm). A claim about several arms is confirmed where each comparison is, and refuted where one is.
+    together (Holm). A claim about several arms is confirmed where each comparison is, and refuted where one is: by a
+    p-value that shows the opposite, or by an interval, not corrected, that excludes a gain that is worth the claim.
 
     Args:
         claims: of the study.
         comparisons: of all metrics, in the order of the metrics.
+        others: findings of the study that no comparison decides, with p-values that are corrected with the rest here.
         level: confidence level; 1 − level is the share of studies in which any claim may be wrongly confirmed.
         margin: least gain that is worth a claim, as a share.
     """
     deciding = {claim.name: _deciding(claim, comparisons) for claim in claims}
     flat = [one for own in deciding.values() for one in own]
-    corrected = dict(zip(map(id, flat), holm([one.found.p for one in flat]), strict=True))
-    return [
+    p_values = holm([*(one.found.p for one in flat), *(one.p for one in others)])
+    corrected = dict(zip(map(id, (*flat, *others)), p_values, strict=True))
+    decided = [
         _finding(claim, [(one, corrected[id(one)]) for one in deciding[claim.name]], comparisons, level, margin)
         for claim in claims
     ]
+    return [*decided, *(_with_p(one, corrected[id(one)], level) for one in others)]
+
+
+def _with_p(found: Finding, p: float, level: float) -> Finding:
+    """A finding with its corrected p-value, by which it may not be confirmed any more."""
+    if found.verdict != "confirmed" or p <= 1 - level:
+        return replace(found, p=p)
+    said = f"{found.sentence} After correction for all claims of the study (p = {p:.3f}) that is not shown."
+    return replace(found, p=p, verdict="not shown", sentence=said)
 
 
 def _deciding(claim: Claim, comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -83,7 +83,7 @@ def _trained(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
 def _results(plan: StudyPlan, model: _Model, subsets: dict[tuple[str, str], str]) -> Iterator[Result]:
     manifest = model.run.manifest()
     rates = manifest.get("models", {}).get(model.name, {})
-    folder = Path(os.path.relpath(model.run.folder.resolve(), plan.folder.resolve())).as_posix()
+    folder = _from_study(plan, model.run)
     for metric in measured_metrics(manifest):
         if metric.key not in rates:
             continue
@@ -97,6 +97,14 @@ def _results(plan: StudyPlan, model: _Model, subsets: dict[tuple[str, str], str]
             rate=rate.value, low=rate.low, high=rate.high, n=rate.n, unreadable=rate.unreadable,
             model=model.name, run=folder, **model.facts,
         )  # fmt: skip
+
+
+def _from_study(plan: StudyPlan, run: Run) -> str:
+    """Where a run lies, from the study's folder."""
+    try:
+        return Path(os.path.relpath(run.folder.resolve(), plan.folder.resolve())).as_posix()
+    except ValueError:  # on another drive of Windows
+        return run.folder.resolve().as_posix()
 
 
 def _subset(run: Run, model: str, metric: MeasuredMetric) -> str:

@@ -99,7 +99,7 @@ def law_sentences(label: str, law: ScalingFit) -> list[str]:
 
 
 def knee_finding(law: ScalingFit | None, label: str, *, margin: float = MARGIN) -> Finding:
-    """The claim that there is a knee, after which more pairs bring little.
+    """The claim that there is a knee, after which more pairs bring little; its p-value is not corrected yet.
 
     Confirmed where its interval lies within the sizes that were measured. Refuted where rates that are the same at all
     sizes fit as well, and the whole range is shown to be worth less than the margin; else not shown.

@@ -125,7 +125,8 @@ def run_longitudinal(
         scores = evaluate(session, models=study.models)
         asked, stored = session.store.calls, session.store.hits
     results = list(rates_by_date(Run(folder / RUN), study, folder.resolve().name))
-    write_text(folder / SETTINGS, yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False))
+    given = study.model_dump(mode="json", exclude_unset=True)
+    write_text(folder / SETTINGS, yaml.safe_dump(given, sort_keys=False, allow_unicode=True))
     write_results(folder, results)
     facts = {"name": folder.resolve().name, "kind": study.kind, "title": study.title, "trainings": []}
     write_json(folder / FACTS, {**facts, "asked": asked, "stored": stored, "lost": scores.failed})

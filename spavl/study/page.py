@@ -36,7 +36,7 @@ from spavl.study.results import Result, read_results
 from spavl.study.transfer import transfer
 
 PAGE, TWIN, SETTINGS, FACTS = "study.html", "study.md", "study.yaml", "study.json"
-"""Files of a study's folder."""
+"""Files of a study's folder: its page and twin, its settings as run, and its plan with what was made and reused."""
 ASKS = {
     "scale": ("How much data is enough?", "The same training on nested subsets of the pairs."),
     "sources": ("Whose answers are worth comparing?", "Equally many pairs of the answers of different responders."),
@@ -91,7 +91,8 @@ def study_shown(study: Path, level: float = LEVEL) -> StudyShown:
     )  # fmt: skip
     if isinstance(settings, LongitudinalStudy):
         found = drifts(study, results, level=level)
-        return replace(shown, drifts=tuple(found), lead=found[0].models[0].sentence)
+        said = found[0].models[0].sentence if found else "No item that a metric counts says when it joined."
+        return replace(shown, drifts=tuple(found), lead=said)
     return _of_trainings(shown, study, settings, results)
 
 
@@ -112,10 +113,11 @@ def _of_trainings(shown: StudyShown, study: Path, settings: StudySettings, resul
         if isinstance(settings, TransferStudy) and one.axis == "safety":
             transfers += filter(None, [transfer(study, arms, _left_out(study), EVERY, level=level)])
         made.append(one)
-    found = findings(claims, compared, level=level)
+    knees = []
     if isinstance(settings, ScaleStudy):
-        safety = next(((label, law) for label, axis, law in laws if axis == "safety"), ("", None))
-        found.append(knee_finding(safety[1], safety[0]))
+        label, law = next(((label, law) for label, axis, law in laws if axis == "safety"), ("", None))
+        knees = [knee_finding(law, label)]
+    found = findings(claims, compared, knees, level=level)
     measures = corrected(made, level)
     heads = [one.sentences[0] for one in transfers] or ([_headline(found[0])] if found else [lead(measures)])
     return replace(shown, measures=tuple(measures), claims=tuple(map(_claim, found)), transfers=tuple(transfers),
@@ -177,6 +179,8 @@ def lead(measures: Sequence[MeasureShown]) -> str:
         return "Nothing was measured."
     headline = measures[0]
     changed = [(arm, arm.change) for arm in headline.arms if arm.change and arm.change.tone != "same"]
+    if not headline.against:
+        return f"{headline.label}: there was nothing to compare."
     if not changed:
         return f"No arm is shown to differ from {headline.against} in {headline.label.lower()}."
     arm, most = max(changed, key=lambda one: abs(one[1].difference))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,7 +179,7 @@ class _Planner:
         reward = ""
         if own.method == "ppo" and not own.reward.folder:
             of_reward = reward_settings(self.source.settings, arm, seed, nested(self.source.study.reward))
-            reward = self._plan(arm, seed, of_reward, for_ppo=True)
+            reward = self._plan(self._on_own_pairs(arm, own), seed, of_reward, for_ppo=True)
             own = own.model_copy(update={"reward": own.reward.model_copy(
                 update={"folder": str(self.trainings[reward].made)})})  # fmt: skip
         return self._plan(arm, seed, own, reward=reward)
@@ -203,6 +203,13 @@ class _Planner:
         label = "Before training" if alone else f"{arm.label} before training"
         return PlannedBase(arm=BASE if alone else f"{BASE}-{arm.name}", label=label,
                            settings=self._with(settings.align, name))  # fmt: skip
+
+    def _on_own_pairs(self, arm: Arm, align: AlignSettings) -> Arm:
+        """The arm with the pairs of its reward model: all of those that `reward.pairs` names, or the arm's own."""
+        if not align.reward.pairs:
+            return arm
+        choice = DatasetChoice(path=align.reward.pairs, form=align.data.form, prefer=align.data.prefer)
+        return replace(arm, pairs=ArmPairs(dataset=choice))
 
     def _plan(self, arm: Arm, seed: int, align: AlignSettings, *, reward: str = "", for_ppo: bool = False) -> str:
         table, numbers = self._pairs(arm, seed)
@@ -259,8 +266,8 @@ class _Planner:
 def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
     """The align settings of an arm.
 
-    References are cached and adapters not merged, unless the run's settings say otherwise: neither changes what is
-    trained.
+    References are cached and adapters not merged, unless the settings file of the run or the study's `changed` says
+    otherwise: neither changes what is trained.
 
     Args:
         settings: of the run.
@@ -268,8 +275,12 @@ def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
         seed: of the training.
 
     Raises:
-        SettingsError: the arm's changes are no settings.
+        SettingsError: the arm's changes are no settings, or name a seed.
     """
+    if "seed" in arm.align:
+        raise SettingsError("An arm names a `seed`, and is trained with each of the study's `seeds`",
+                            where=f"arm `{arm.name}` of the study",
+                            try_="take it out: trainings of one seed would count as several")  # fmt: skip
     return _validated(merge(_defaults(settings, seed), dict(arm.align)), arm)
 
 

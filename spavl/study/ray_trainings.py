@@ -20,7 +20,8 @@ def on_ray(settings: Settings, tasks: Sequence[TrainingTask]) -> Iterator[Made]:
     """What becomes of some trainings on a cluster, as they end.
 
     A training reserves what `ray.num_gpus` and `ray.num_cpus` say; where they say nothing, a GPU if the cluster has
-    any, and else the cores of a node. All nodes must see the folders of study, dataset and call store.
+    any, and else the cores of a node. All nodes must see the folders of study and dataset, and the call store, which
+    is refused on a network file system: in practice it is for the cards of one machine.
 
     Args:
         settings: of the run, which name the cluster.

@@ -22,17 +22,15 @@ from spavl.models.calls.segments import merge_segments
 from spavl.models.calls.store import CallStore
 from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
+from spavl.report.page import check_report_packages
 from spavl.run import Run
 from spavl.study.gather import gather, seconds_of
-from spavl.study.page import write_page
+from spavl.study.page import FACTS, SETTINGS, write_page
 from spavl.study.plan import WORLD, PlannedBase, PlannedTraining, StudyPlan, plan_study, waves
 from spavl.study.processes import in_processes
 from spavl.study.results import Result, write_results
 from spavl.study.source import build_pairs, folder_of, open_source
 from spavl.study.training import Made, TrainingTask, asked_of, is_evaluated, longest_first, make_training
-
-SETTINGS, FACTS = "study.yaml", "study.json"
-"""Files of a study's folder: its settings as run, and its plan with what was made and reused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +87,7 @@ def prepare_study(
     Raises:
         SpavlError: the study cannot be planned.
     """
+    check_report_packages()
     source = open_source(study, file, allow_code=allow_code)
     if build:
         build_pairs(source, progress or NoProgress())

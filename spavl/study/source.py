@@ -20,6 +20,12 @@ from spavl.preferences.pairs import Reading
 from spavl.progress import Progress
 from spavl.run import Run
 
+NO_DATASET = {
+    True: "run the study without `--check`, which builds nothing: its arms are known once its dataset is there",
+    False: "`spavl build` makes it; or `build: true` in the study, or name `pairs`",
+}
+"""What to do where the run of a study has no dataset yet, by whether the study builds it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StudySource:
@@ -65,15 +71,14 @@ class StudySource:
         Raises:
             DataError: it is the run's own, which has none yet.
         """
-        data = self.settings.align.data
+        data, unpaired = self.settings.align.data, self.settings.align.reads_unpaired
         if choice is not None and choice.path is not None:
-            return choice.path, Reading(data.thought, choice.form, choice.prefer)
+            return choice.path, Reading(data.thought, choice.form, choice.prefer, unpaired=unpaired)
         if self.study.pairs is not None:
-            return self.study.pairs, Reading(data.thought, data.form, data.prefer)
+            return self.study.pairs, Reading(data.thought, data.form, data.prefer, unpaired=unpaired)
         if not self.has_pairs:
-            built = "`spavl study` builds it, and knows its arms then" if self.study.build else "`spavl build` makes it"
             raise DataError("The run of this study has no dataset yet", where=str(self.run.folder),
-                            try_=f"{built}; or `build: true` in the study, or name `pairs`")  # fmt: skip
+                            try_=NO_DATASET[self.study.build])  # fmt: skip
         return str(self.run.dataset), Reading(data.thought)
 
 
@@ -132,6 +137,7 @@ def settings_of(study: StudyCommon, file: Path) -> Settings:
     if study.run is not None:
         run = Run(Path(study.run)).found()
         tree, where = merge(run.settings_before(), {"out": study.run}), str(run.folder / "settings.yaml")
+        tree.get("align", {}).get("saving", {}).pop("merged", None)  # a run says all settings, whoever set them
         if not run.settings_before():
             raise RunError("This run has no settings.yaml, so it is not known how it was made", where=str(run.folder),
                            try_="name the `settings` file in place of `run`")  # fmt: skip

@@ -88,7 +88,8 @@ def make_training(task: TrainingTask, progress: Progress | None = None) -> Made:
         return Made(id=task.id, status="failed", why="memory ran out", seconds=_since(began))
     except Exception as error:  # whatever a library raises, such as for a full card: the other trainings go on
         return Made(id=task.id, status="failed", why=_unforeseen(task, error), seconds=_since(began))
-    return Made(id=task.id, status="reused" if finished else "made", seconds=_since(began), lost=lost)
+    reused = finished if task.pairs else lost is None
+    return Made(id=task.id, status="reused" if reused else "made", seconds=_since(began), lost=lost or 0)
 
 
 def _unforeseen(task: TrainingTask, error: Exception) -> str:
@@ -100,7 +101,8 @@ def _unforeseen(task: TrainingTask, error: Exception) -> str:
     return f"{type(error).__name__}: {visible(first)} ({path})"
 
 
-def _make(task: TrainingTask, progress: Progress) -> int:
+def _make(task: TrainingTask, progress: Progress) -> int | None:
+    """Train and evaluate. Returns the calls without an answer; None where all answers were there."""
     with Session(task.settings, progress, allow_code=task.allow_code, world=task.world,
                  segment=task.segment) as session:  # fmt: skip
         base = base_of(task.settings)
@@ -115,8 +117,10 @@ def _make(task: TrainingTask, progress: Progress) -> int:
         return evaluate_once(session, [base, checkpoint_spec(task.name, made, base)])
 
 
-def evaluate_once(session: Session, specs: Sequence[LocalSpec]) -> int:
-    """Evaluate models unless the run holds their scores on these benchmarks. Returns the calls without an answer.
+def evaluate_once(session: Session, specs: Sequence[LocalSpec]) -> int | None:
+    """Evaluate models unless the run holds their scores on these benchmarks.
+
+    Returns the calls without an answer; None where the run holds the scores.
 
     Args:
         session: of the run.
@@ -125,7 +129,7 @@ def evaluate_once(session: Session, specs: Sequence[LocalSpec]) -> int:
     benchmarks = open_benchmarks(session)
     asked = {benchmark.name: benchmark.protocol() for benchmark in benchmarks}
     if is_evaluated(session.run, [spec.name for spec in specs], asked):
-        return 0
+        return None
     session.run.replace(models={}, lost_calls=None)  # tables are written before the scores that they belong to
     scores = run_benchmarks(session, list[ModelSpec](specs), benchmarks)
     session.run.replace(lost_calls=scores.failed)

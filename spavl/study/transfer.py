@@ -29,7 +29,7 @@ class _Group:
 def transfer(
     study: Path, arms: Measured, left_out: Mapping[str, Sequence[str]], every: str, *, level: float
 ) -> TransferShown | None:
-    """One metric over groups that were left out in turn; None where its items are of fewer than two of them.
+    """One metric over groups that were left out in turn; None where fewer than two of them have verdicts.
 
     Args:
         study: the study's folder.
@@ -45,9 +45,11 @@ def transfer(
         return None
     first, clusters = arms[every].first, arms[every].clusters
     groups = _groups(arms, left_out, arms[every], _subcategories(study, arms[every]))
-    if len(groups) < 2:
+    try:
+        found = leave_one_out({name: (one.trained, one.left_out) for name, one in groups.items()}, clusters,
+                              level=level)  # fmt: skip
+    except ValueError:
         return None
-    found = leave_one_out({name: (one.trained, one.left_out) for name, one in groups.items()}, clusters, level=level)
     return TransferShown(
         label=first.label_of_metric, benchmark=first.benchmark, better=first.better, sentences=_sentences(found, level),
         groups=tuple(_shown(name, one, found, clusters, level) for name, one in groups.items()),

@@ -108,6 +108,17 @@ def test_unread_pairs_count_against_a_difference() -> None:
     assert nothing.difference is None and (nothing.low, nothing.high, nothing.p) == (-1.0, 1.0, 1.0)
 
 
+def test_items_of_one_picture_are_as_unknown_with_several_seeds_as_with_one() -> None:
+    """All items are of one cluster, so that nothing tells how they go together; seeds do not tell it either."""
+    rows = np.tile(np.arange(100) % 4 == 0, (3, 1)).astype(float)
+    clusters = {str(n): "picture" for n in range(100)}
+    one, three = pooled(runs(rows[:1]), clusters), pooled(runs(rows), clusters)
+    assert (three.low, three.high) == pytest.approx((one.low, one.high), abs=0.01) and three.high - three.low > 0.8
+    fewer = runs(np.zeros((3, 100)))
+    changed = pooled_difference(fewer, runs(rows), clusters)
+    assert changed.p > 0.3 and changed.low < -0.3
+
+
 def test_two_arms_without_a_change_do_not_show_that_there_is_none() -> None:
     same = runs(np.zeros((3, 50)))
     found = pooled_difference(same, same, {})

@@ -175,6 +175,13 @@ def test_items_that_are_hard_at_every_size_make_differences_more_certain_and_clu
     assert np.trace(together.covariance(TRUE)) > 3 * np.trace(apart.covariance(TRUE))
 
 
+def test_items_of_one_picture_show_no_change_at_all() -> None:
+    made = tables(TRUE)
+    found = fit_rates(rates_of_tables(SIZES, made, np.zeros(made[0].shape[1], dtype=int)))
+    assert not found.identifiable and found.p_no_change > 0.3
+    assert (found.measured.design == found.measured.items).all()
+
+
 def test_seeds_that_differ_leave_few_degrees_of_freedom() -> None:
     random = np.random.default_rng(2)
     shifted = [(random.random((3, 300)) < (rate + shift)[:, None]).astype(float)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
-from spavl.errors import SettingsError
+from spavl.errors import DataError, SettingsError
 from tests.study.samples import write_study
 
 
@@ -44,6 +44,22 @@ def test_a_check_of_what_was_never_trained_asks_the_preflight(study: Path) -> No
     assert done.exit_code == 0, done.output
     assert "by the preflight of the smallest training" in done.output
     assert not list(Path("studies").rglob("training.json"))
+
+
+@pytest.mark.parametrize(
+    ("build", "said"), [("true", "run the study without `--check`"), ("false", "`build: true` in the study")]
+)
+def test_a_check_without_a_dataset_says_what_makes_one(study: Path, build: str, said: str) -> None:
+    words = ["study", str(study), "pairs=null", f"build={build}", "--check"]
+    with pytest.raises(DataError, match="no dataset yet") as error:
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert said in error.value.try_ and ("`build: true`" in error.value.try_) == (build == "false")
+
+
+def test_what_to_run_after_a_check_has_its_overrides(study: Path) -> None:
+    words = ["study", str(study), "seeds=[2, 3]", f"title={'long ' * 60}".strip(), "--check"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "900"}, catch_exceptions=False)
+    assert "'seeds=[2, 3]'" in done.output and "'title=long long" in done.output
 
 
 def test_a_mistake_in_the_second_file_stops_the_first(study: Path) -> None:

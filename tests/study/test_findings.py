@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 
 from spavl.config.study import StudySettings
 from spavl.study.claims import Claim, claims_of
-from spavl.study.findings import Comparison, MetricRuns, compare, findings, interval, listed, points
+from spavl.study.findings import Comparison, Finding, MetricRuns, compare, findings, interval, listed, points
 from spavl.study.laws import curve_of, knee_finding, law_of, law_sentences
 
 ITEMS = 240
@@ -85,6 +86,18 @@ def test_p_values_are_corrected_for_all_claims_of_the_study() -> None:
     alone, many = (findings(own, compare(own, one))[0] for own in (claims[:1], claims))
     assert many.p == pytest.approx(min(1.0, 30 * alone.p)) and alone.p < 0.05 and many.verdict == "not shown"
     assert "not after correction" in many.sentence
+
+
+def test_a_finding_of_another_kind_is_corrected_with_the_claims_and_corrects_them() -> None:
+    claim = Claim(name="all", claim="Safer", better="all", than=("some",), axis="safety")
+    compared = compare([claim], metric({"all": 0.1, "some": 0.6}))
+    knee = Finding(name="knee", claim="There is a knee", verdict="confirmed", sentence="Knee at n = 5.", p=0.03)
+    alone, (safer, other) = findings([], [], [knee]), findings([claim], compared, [knee])
+    assert alone == [knee] and other == knee, "the other p is smaller, and Holm corrects the smallest alone"
+    assert safer.p == pytest.approx(2 * findings([claim], compared)[0].p)
+    many = findings([], [], [knee, replace(knee, name="second")])
+    assert {one.verdict for one in many} == {"not shown"} and many[0].p == pytest.approx(0.06)
+    assert "After correction for all claims of the study (p = 0.060)" in many[0].sentence
 
 
 def test_arms_that_are_the_same_trainings_or_were_not_measured_decide_nothing() -> None:

@@ -13,8 +13,10 @@ from spavl.cli.commands import app
 from spavl.config.study import load_study
 from spavl.errors import DataError, SettingsError
 from spavl.models.base import Reply, Request
+from spavl.statistics.transfer import Drift
 from spavl.study.longitudinal import run_longitudinal
 from spavl.study.page import study_shown
+from spavl.study.results import write_results
 
 SETTINGS = """
 out: runs/mine
@@ -90,6 +92,26 @@ def test_the_page_shows_every_model_and_period_and_whether_there_is_a_trend(stud
     assert "no trend is shown" in drift.models[0].sentence and "no trend" not in drift.models[1].sentence
     page = made.page.read_text("utf-8")
     assert "2026" in page and "drifting" in page and "<script" not in page
+
+
+def test_trends_are_corrected_for_all_of_the_study(study, tmp_path, monkeypatch):
+    """Each of the two alone would be shown."""
+    monkeypatch.chdir(tmp_path)
+    made = run_longitudinal(load_study(study), study, allow_code=True)
+    trend = Drift(0.1, 0.01, 0.19, 0.03, 0.0, 9)
+    monkeypatch.setattr("spavl.study.drifts.drift", lambda *given, **more: trend)
+    (both,) = study_shown(made.folder).drifts
+    assert [model.sentence.endswith("no trend is shown.") for model in both.models] == [True, True]
+    write_results(made.folder, [one for one in made.results if one.arm == "steady"])
+    (alone,) = study_shown(made.folder).drifts
+    assert [model.sentence.endswith("no trend is shown.") for model in alone.models] == [False]
+
+
+def test_a_study_without_a_dated_item_that_counts_is_a_sentence(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = run_longitudinal(load_study(study), study, allow_code=True)
+    write_results(made.folder, [])
+    assert study_shown(made.folder).lead == "No item that a metric counts says when it joined."
 
 
 def test_a_suite_without_dates_is_refused_before_anything_is_asked(study, tmp_path, monkeypatch):

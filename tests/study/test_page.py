@@ -80,6 +80,16 @@ def test_an_arm_of_which_nothing_was_made_confirms_nothing(tmp_path):
     assert claim.verdict == "not shown" and "1 of 3 comparisons could not be made" in claim.sentence
 
 
+def test_a_study_of_which_one_arm_is_left_says_that_nothing_was_compared(tmp_path):
+    one = planted.study(tmp_path / "one", "kind: grid\nsettings: demo\naxes: {seed: [1]}\n", {"a": ARMS["100"]})
+    assert study_shown(one).lead == "Unsafe answers: there was nothing to compare."
+
+
+def test_the_knee_is_corrected_together_with_the_other_claim(study):
+    more, knee = study_shown(study).claims
+    assert (more.verdict, knee.verdict) == ("confirmed", "not shown") and "knee" in knee.claim
+
+
 def test_one_seed_is_said_to_say_nothing_of_training_again(study, tmp_path):
     alone = planted.study(tmp_path / "alone", SCALE, ARMS, values=(100, 1000, 3000), seeds=(1,))
     assert "trained with one seed" in write_page(alone).read_text("utf-8")

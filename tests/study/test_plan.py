@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from spavl.config import Settings
 from spavl.config.study import load_study
 from spavl.errors import DataError, SettingsError
 from spavl.study.arms import arms_of, measured_bags
 from spavl.study.plan import StudyPlan
+from spavl.study.run import prepare_study
 from spavl.study.source import StudySource, open_source
-from tests.study.samples import TYPES, planned, write_study
+from tests.study.samples import TYPES, planned, write_pairs, write_study
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -78,6 +80,17 @@ def test_references_are_cached_and_adapters_not_merged_unless_the_settings_say_s
     assert (other.reference.mode, other.saving.merged) == ("live", True)
 
 
+def test_a_run_says_that_adapters_are_merged_without_anyone_having_set_it(place: Path) -> None:
+    run = Path("runs/merged")
+    run.mkdir(parents=True)
+    settings = open_source(load_study(write_study(place, kind="scale", sizes=[6, 12])), place / "study.yaml").settings
+    (run / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    for changed, merged in ({}, False), ({"align.saving.merged": True}, True):
+        path = write_study(place, kind="scale", sizes=[6, 12], changed=changed)
+        plan = prepare_study(load_study(path, ["settings=null", f"run={run}"]), path)
+        assert {one.settings.align.saving.merged for one in plan.trainings.values()} == {merged}
+
+
 def test_arms_with_ppo_share_a_reward_model_that_is_trained_before_them(place: Path) -> None:
     arms = {"dpo": {}, "ppo": {"method": "ppo"}, "rloo": {"method": "ppo", "ppo.estimator": "rloo", "ppo.answers": 2},
             "other": {"method": "ppo"}}  # fmt: skip
@@ -90,6 +103,17 @@ def test_arms_with_ppo_share_a_reward_model_that_is_trained_before_them(place: P
     assert ppo.reward == rloo.reward == rewards[0].id != other.reward
     assert ppo.settings.align.reward.folder == str(rewards[0].made)
     assert [arm.name for arm, _ in plan.arms_of(rewards[0].id)] == ["ppo", "rloo"]
+
+
+def test_a_reward_model_is_trained_on_the_pairs_that_the_run_names_for_it(place: Path) -> None:
+    """As by `spavl align`: on all of them, whatever the arm's own model is trained on."""
+    write_pairs(place / "reward.parquet", 20)
+    changed = {"align.method": "ppo", "align.reward.pairs": "reward.parquet"}
+    plan = planned(place, kind="scale", sizes=[6, 12], seeds=[1], changed=changed)
+    (reward,) = (one for one in plan.trainings.values() if one.for_ppo)
+    assert (reward.dataset.path, len(reward.numbers)) == ("reward.parquet", 20)
+    assert [len(plan.trainings[training].numbers) for training in ids(plan).values()] == [6, 12]
+    assert {one.reward for one in plan.trainings.values() if not one.for_ppo} == {reward.id}
 
 
 def test_families_have_a_model_before_training_each_and_all_others_have_one(place: Path) -> None:
@@ -116,6 +140,20 @@ def test_a_dataset_of_the_study_can_be_compared_with_another(place: Path) -> Non
     datasets = {"ours": {}, "other": {"path": "other.jsonl"}}
     plan = planned(place, kind="datasets", datasets=datasets, seeds=[1])
     assert {len(one.numbers) for one in plan.trainings.values()} == {5}
+
+
+def test_single_answers_are_read_where_the_runs_loss_reads_them(place: Path) -> None:
+    rows = [{"prompt": f"request {n}", "completion": "an answer", "label": n % 2 == 0} for n in range(8)]
+    (place / "single.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    def plan(changed: dict[str, Any]) -> StudyPlan:
+        path = write_study(place, kind="scale", sizes=[4, 8], seeds=[1], changed=changed)
+        return prepare_study(load_study(path, ["pairs=single.jsonl"]), path)
+
+    kto = plan({"align.loss.kind": "kto", "align.loss.sft_anchor": 0.0})
+    assert sorted(len(one.numbers) for one in kto.trainings.values()) == [4, 8]
+    with pytest.raises(DataError, match="single answers with labels"):
+        plan({})
 
 
 def test_a_grid_has_all_combinations_and_a_place_on_its_axis_where_it_has_one(place: Path) -> None:
@@ -158,6 +196,7 @@ def test_bags_of_measured_safety_groups_are_as_in_the_paper(
         ({"kind": "method", "arms": {"a": {}, "b": {}}, "rewards": {"c": {}}}, "`c`, which is no arm"),
         ({"kind": "method", "arms": {"a": {}, "b": {"loss.betta": 1}}}, "`loss.betta` is not a setting"),
         ({"kind": "freeze", "modes": {"a": {}, "b": {"vision": "half"}}}, "`freeze.vision`"),
+        ({"kind": "grid", "axes": {"seed": [1, 2]}}, "An arm names a `seed`"),
     ],
 )
 def test_a_study_that_cannot_be_is_a_sentence(tree: dict[str, Any], said: str, place: Path) -> None:

@@ -82,6 +82,7 @@ def test_the_same_study_again_trains_and_asks_nothing(made: StudyMade, place: Pa
     again = run_study(prepare_study(made.plan.study, place / "scale.yaml"), lines)
     assert (again.reused, [one.rate for one in again.results]) == (2, [one.rate for one in made.results])
     assert "  2 trainings of 2 found finished" in lines.lines
+    assert {one.reused for one in again.results} == {True}, "the model before training among them"
     assert before == {path: path.stat().st_mtime_ns for path in Path("studies/runs").rglob("*.safetensors")}
     checked = check_study(again.plan)
     assert (checked.left, checked.training.amount, checked.evaluation.amount) == (0, 0.0, 0.0)
@@ -96,6 +97,18 @@ def test_another_study_takes_what_is_there_and_trains_the_rest(made: StudyMade, 
     found = run_study(plan)
     assert found.reused == 1
     assert {(one.arm, one.reused) for one in found.results if not one.is_base} == {("as-set", True), ("rank-2", False)}
+
+
+def test_only_losses_with_a_reference_have_pairs_scored(made: StudyMade) -> None:
+    arms = {"dpo": {"loss.beta": 0.4}, "simpo": {"loss.kind": "simpo", "loss.beta": 2.0, "loss.sft_anchor": 0.0}}
+    checked = check_study(planned(Path.cwd(), "losses", kind="method", arms=arms, size=8, seeds=[1]))
+    assert (checked.left, checked.scored, checked.distinct_scored) == (2, 8, 8)
+
+
+def test_pairs_are_scored_once_for_each_model(made: StudyMade) -> None:
+    models = {"one": {"model": "miniworld:base"}, "two": {"model": "miniworld:responders/amber"}}
+    checked = check_study(planned(Path.cwd(), "models", kind="families", models=models, size=12, seeds=[9]))
+    assert (checked.scored, checked.distinct_scored) == (24, 24)
 
 
 def test_an_error_that_nobody_foresaw_is_one_failed_training(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,13 @@ def test_dotted_keys_are_nested() -> None:
     assert nested({"a.b": 1, "a": {"c.d": 2, "e": [3]}}) == {"a": {"b": 1, "c": {"d": 2}, "e": [3]}}
 
 
+def test_a_key_that_yaml_reads_as_no_text_is_a_mistake_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("kind: scale\nsettings: demo\nsizes: [1, 2]\nchanged: {align: {loss: {on: 1}}}\n")
+    with pytest.raises(SettingsError, match=r"`align\.loss\.True` is not a setting"):
+        open_source(load_study(path), path)
+
+
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, kind="scale", settings="demo", sizes=[10, 20])
     found = load_study(path, ["seeds=[7]", "sizes=[5, all]"])
@@ -59,6 +66,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ({"kind": "scale", "sizes": [0, 2], "settings": "demo"}, "`sizes.0`"),
         ({"kind": "scale", "sizes": [1, 2], "settings": "demo", "seeds": [1, 1]}, "`1` stands twice"),
         ({"kind": "scale", "sizes": [1, 2], "settings": "demo", "bags": "auto"}, "`bags` is not a setting"),
+        ({"kind": "scale", "sizes": [1, 2], "size": 3, "settings": "demo"}, "this one has `sizes`"),
         ({"kind": "freeze", "settings": "demo", "modes": {"a": {}, "b": {"tower": 1}}}, "`tower` is no setting"),
         ({"kind": "mix", "settings": "demo", "shares": [0.1, 2]}, "`shares.1`"),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from spavl.study.page import study_shown, write_page
@@ -46,6 +48,18 @@ def test_without_a_cost_no_difference_is_shown(tmp_path):
 
 def test_items_of_one_group_alone_are_no_transfer(tmp_path):
     assert study_shown(leave_out(tmp_path / "one", {"knives": 0.3})).transfers == ()
+
+
+def test_groups_without_a_readable_verdict_are_no_transfer(tmp_path):
+    """Of two groups one has no verdict that was read, so that nothing can be said over groups."""
+    folder = leave_out(tmp_path / "unread", {"knives": 0.3, "fire": 0.3})
+    for table in folder.glob("runs/*/evaluate/model/planted.parquet"):
+        scores = pq.read_table(table).to_pylist()
+        for row in scores:
+            if row["group"] == "fire":
+                row["is_unsafe_rate"], row["unread"] = None, ["unsafe_rate"]
+        pq.write_table(pa.Table.from_pylist(scores, pq.read_schema(table)), table)
+    assert study_shown(folder).transfers == ()
 
 
 def test_the_page_leads_with_it(tmp_path):
