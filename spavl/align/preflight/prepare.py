@@ -139,7 +139,7 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     )  # fmt: skip
     dataset.packing = checks.run(trees)
     schedule = schedule_steps(
-        trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
+        trees, dataset.pass_size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
     forward, seconds = checks.measure_pass(_small_pass(dataset, schedule[0].micro_batches[context.rank][0]))
     estimate = estimate_training(
@@ -301,7 +301,7 @@ def estimate_training(
     tokens, free = tokens_of(schedule, dataset.size), free_memory(context.device)
     mismatched = tokens_of(schedule, dataset.size_mismatched)
     forwards = 3 * tokens + mismatched + (tokens + mismatched if live else 0)
-    largest, accumulates = largest_pass(schedule, dataset.size, context.rank)
+    largest, accumulates = largest_pass(schedule, dataset.pass_size, context.rank)
     return Estimate(
         steps=len(schedule),
         tokens=tokens,
