@@ -18,7 +18,7 @@ from typing import Any, final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from spavl.atomic import atomic_write
@@ -58,6 +58,9 @@ class FeatureCache:
             self._open_files[path] = part
             for key, checksum in checksums.items():
                 self._places.setdefault(key, []).append((path, checksum))
+
+    def __contains__(self, picture: Picture) -> bool:
+        return picture.key in self._places
 
     def find(self, picture: Picture) -> Features | None:
         """A picture's features; None where there are none, or all that there are is damaged.
@@ -100,7 +103,6 @@ class FeatureCache:
 
         Raises:
             RunError: the disk is full or the folder cannot be written.
-            OSError: turned into that.
         """
         if not rows:
             return
@@ -112,10 +114,7 @@ class FeatureCache:
         part = self.folder / f"{uuid.uuid4().hex}.safetensors"
         try_ = "make room, name another folder with align.features.cache, or use align.features.mode=live"
         with atomic_write(part, what="The cache of picture features", try_=try_) as tmp:
-            try:
-                save_file(tensors, tmp, metadata=about)
-            except SafetensorError as error:  # of the disk, for nothing else can be wrong
-                raise OSError(str(error)) from error
+            tmp.write_bytes(save(tensors, metadata=about))  # `save_file` lets nobody else read what it writes
         self.open_new_files()
 
 
