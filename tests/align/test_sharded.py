@@ -51,7 +51,7 @@ for settings, out in runs:
 
 def cached(case: Case, checkpoint: Path, folder: Path) -> AlignSettings:
     """Settings of a case with a cached reference."""
-    settings = case.settings(checkpoint)
+    settings = case.settings(checkpoint, folder / "features")
     reference = {"mode": "cached", "cache": str(folder / "reference")}
     return settings.model_copy(update={"reference": settings.reference.model_copy(update=reference)})
 
