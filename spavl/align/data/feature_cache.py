@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -40,7 +40,7 @@ class FeatureCache:
 
     def __init__(self, root: Path, fingerprint: str) -> None:
         self.folder = root / fingerprint
-        self._open_files: dict[Path, Any] = {}
+        self._open_files: dict[Path, tuple[Any, list[str]]] = {}
         self._places: dict[str, list[tuple[Path, int]]] = {}
         self.open_new_files()
 
@@ -52,10 +52,11 @@ class FeatureCache:
         for path in sorted(set(self.folder.glob("*.safetensors")) - self._open_files.keys()):
             try:
                 part: Any = safe_open(path, framework="pt")
-                checksums: dict[str, int] = json.loads(part.metadata()["checksums"])
+                about = part.metadata()
+                checksums, names = json.loads(about["checksums"]), json.loads(about["arguments"])
             except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 continue
-            self._open_files[path] = part
+            self._open_files[path] = part, names
             for key, checksum in checksums.items():
                 self._places.setdefault(key, []).append((path, checksum))
 
@@ -70,7 +71,7 @@ class FeatureCache:
         """
         for path, checksum in self._places.get(picture.key, ()):
             try:
-                found = _read(self._open_files[path], picture.key)
+                found = _read(*self._open_files[path], picture.key)
             except (SafetensorError, OSError):
                 continue
             if found and _checksum(found) == checksum:
@@ -123,8 +124,7 @@ def _name(key: str, name: str) -> str:
     return f"{name} {key}"
 
 
-def _read(part: Any, key: str) -> Features:
-    names = json.loads(part.metadata()["arguments"])
+def _read(part: Any, names: Sequence[str], key: str) -> Features:
     return {name: part.get_tensor(_name(key, name)) for name in names}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.views import in_view
@@ -123,7 +124,7 @@ def test_a_damaged_picture_is_computed_again_and_the_others_are_not(tmp_path):
     assert torch.equal(cache.read(damaged[0])["pixel_values"], Tower()(damaged[0])["pixel_values"])
 
 
-@pytest.mark.parametrize("damage", [b"", b"no part at all", b"\xff" * 64])
+@pytest.mark.parametrize("damage", [b"", b"no part at all", b"\xff" * 64, save({"a": torch.zeros(1)})])
 def test_a_part_that_cannot_be_opened_costs_its_pictures_alone(tmp_path, damage):
     first = filled(tmp_path, Tower(), 3)
     (part,) = first.folder.glob("*.safetensors")
