@@ -70,9 +70,7 @@ def train_dpo(
     device = run.prepared.context.device
     diagnostics = run.diagnostics(PolicyMargins(objective, settings.diagnostics.first_tokens, device))
     with run.progress.bar(settings.method) as on_progress:
-        trainer = run.pair_trainer(
-            objective, on_progress, held_out=held_out, in_loop=in_loop, diagnostics=diagnostics
-        )
+        trainer = run.pair_trainer(objective, on_progress, held_out=held_out, in_loop=in_loop, diagnostics=diagnostics)
         _refuse_sharded_reference(trainer, run.prepared)
         trainer.train(resume_from_checkpoint=run.last_checkpoint())
     trainer.save_model(str(run.state / "final"))

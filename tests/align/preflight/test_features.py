@@ -88,7 +88,10 @@ def test_one_large_feature_hides_no_other_tower(tmp_path):
     filled(tmp_path, OutlierTower(dtype=torch.bfloat16), 5)
     with pytest.raises(RunError, match="does not hold what this vision tower gives"):
         fill_features(
-            FeatureCache(tmp_path, "abc"), pictures(5), OutlierTower(8.0, torch.bfloat16), tolerance=TOLERANCE["bfloat16"]
+            FeatureCache(tmp_path, "abc"),
+            pictures(5),
+            OutlierTower(8.0, torch.bfloat16),
+            tolerance=TOLERANCE["bfloat16"],
         )
 
 
