@@ -45,7 +45,7 @@ def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
     dataset = PairDataset(pairs, policy.family, packing="tree", answers=settings.answers, memory=0)
     trees = group_by(pairs, spec.grouping)
     dataset.measure(trees)
-    schedule = schedule_steps(trees, dataset.size, settings.batching, settings.optimiser, seed=SEED)
+    schedule = schedule_steps(trees, dataset.pass_size, settings.batching, settings.optimiser, seed=SEED)
     scheduled = time.perf_counter()
     with TemporaryDirectory() as folder:
         reference = None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -81,12 +80,7 @@ def train_ppo(
     trainer = _trainer(run, reward, accelerator, rounds)
     run.begin()
     log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
-    signs = RoundDiagnostics(out.name, settings.diagnostics, log=run.progress.log)
-    log.resume(trainer)
-    with run.progress.bar(settings.method) as on_progress:
-        checked = partial(_checked, on_progress, signs, (log, in_loop))
-        _run_rounds(trainer, rounds, log, in_loop, checked)
-    log.save_final(trainer)
+    signs = _fit(run, trainer, rounds, log, in_loop)
     result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
         result = run.export(result, weights)
@@ -99,13 +93,25 @@ def train_ppo(
     return result
 
 
-def _checked(
-    then: OnProgress, signs: RoundDiagnostics, kept: tuple[PPOLog, InLoopValidation | None], number: int, last: int
-) -> None:
-    """After a round: look for alarms, then tell what is done."""
-    log, in_loop = kept
-    signs.check(log.rows, in_loop.results if in_loop else ())
-    then(number, last)
+def _fit(
+    run: TrainingRun,
+    trainer: PPOTrainer,
+    rounds: Sequence[Sequence[RolloutPrompt]],
+    log: PPOLog,
+    in_loop: InLoopValidation | None,
+) -> RoundDiagnostics:
+    """Train policy and critic, alarms looked for after every round; returns the diagnostics of all rounds."""
+    signs = RoundDiagnostics(run.out.name, run.settings.diagnostics, log=run.progress.log)
+    log.resume(trainer)
+    with run.progress.bar(run.settings.method) as on_progress:
+
+        def checked(number: int, last: int) -> None:
+            signs.check(log.rows, in_loop.results if in_loop else ())
+            on_progress(number, last)
+
+        _run_rounds(trainer, rounds, log, in_loop, checked)
+    log.save_final(trainer)
+    return signs
 
 
 def refuse_impossible_rounds(settings: AlignSettings) -> None:

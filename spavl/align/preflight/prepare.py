@@ -141,13 +141,10 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     schedule = schedule_steps(
         trees, dataset.pass_size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
-    forward, seconds = checks.measure_pass(_small_pass(dataset, schedule[0].micro_batches[context.rank][0]))
-    estimate = estimate_training(
-        policy, dataset, schedule, settings, context, forward=forward, seconds=seconds, live=reference and not cached
-    )
+    forward, estimate = _measured_estimate(checks, schedule, context, live=reference and not cached)
     features, of_features = plan_features(settings, policy, dataset, context.of_tower())
     checks.findings += of_features
-    report = _report(policy, dataset, checks, estimate)
+    report = _report(checks, estimate)
     progress.log(report.render())
     if features:
         share_features(features, policy, dataset, context.of_tower(), progress)
@@ -254,7 +251,19 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
     return seen_again(settings, pairs)
 
 
-def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
+def _measured_estimate(
+    checks: PreflightChecks, schedule: Sequence[ScheduledStep], context: DeviceContext, *, live: bool
+) -> tuple[ForwardCost, Estimate]:
+    """What a forward pass keeps, measured on a small one, and from it what the training will take."""
+    first = schedule[0].micro_batches[context.rank][0]
+    forward, seconds = checks.measure_pass(_small_pass(checks.dataset, first))
+    return forward, estimate_training(
+        checks.policy, checks.dataset, schedule, checks.settings, context, forward=forward, seconds=seconds, live=live
+    )
+
+
+def _report(checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
+    policy, dataset = checks.policy, checks.dataset
     findings = [*checks.findings, *_of_reference(checks.settings)]
     needed = estimate.memory.total / 2**30
     if estimate.free is not None and needed > estimate.free / 2**30:
