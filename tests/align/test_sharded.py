@@ -14,8 +14,8 @@ import torch
 import yaml
 
 from spavl.align.dpo.train import train_dpo
+from spavl.align.preflight.device import find_device_context
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
-from spavl.align.preflight.prepare import find_device_context
 from spavl.align.training.trainer import keep_precision_inside
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError

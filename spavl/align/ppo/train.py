@@ -25,7 +25,8 @@ from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
 from spavl.align.ppo.rollout import RolloutPrompt, check_round_size, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer
-from spavl.align.preflight.prepare import find_device_context, refuse_long_prompts
+from spavl.align.preflight.device import find_device_context
+from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.model import read_card, reward_identity
 from spavl.align.training.record import TrainingRecord
 from spavl.align.training.run import TrainingResult, TrainingRun, finished_result

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
@@ -19,6 +15,7 @@ from spavl.align.data.feature_cache import FeatureCache, Features
 from spavl.align.data.validate import Finding
 from spavl.align.data.views import in_view, load_in_view
 from spavl.align.policy.policy import Policy
+from spavl.align.preflight.device import DeviceContext
 from spavl.align.preflight.launcher import find_sharding
 from spavl.config.align import AlignSettings
 from spavl.errors import RunError
@@ -41,22 +38,6 @@ MOST_OF_DISK = 0.5
 """Share of the free disk that `auto` takes at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class TowerContext:
-    """Where a tower runs, and this process's place among all."""
-
-    device: torch.device
-    """Where the model is."""
-    dtype: Literal["float32", "bfloat16"]
-    """Number format of the arithmetic."""
-    precision: Callable[[], AbstractContextManager[Any]]
-    """Makes the context of the arithmetic."""
-    rank: int = 0
-    """Number of this process, from 0."""
-    ranks: int = 1
-    """Processes that train together."""
-
-
 def seen_again(settings: AlignSettings, pairs: int) -> bool:
     """Whether a training sees pairs more than once.
 
@@ -69,7 +50,7 @@ def seen_again(settings: AlignSettings, pairs: int) -> bool:
 
 
 def plan_features(
-    settings: AlignSettings, policy: Policy, dataset: PairDataset, context: TowerContext
+    settings: AlignSettings, policy: Policy, dataset: PairDataset, context: DeviceContext
 ) -> tuple[FeatureCache | None, list[Finding]]:
     """The cache that a training reads features from, not yet filled; None: the tower runs in every pass. With findings.
 
@@ -134,7 +115,7 @@ def why_live(settings: AlignSettings, policy: Policy) -> str:
 
 
 def share_features(
-    cache: FeatureCache, policy: Policy, dataset: PairDataset, context: TowerContext, progress: Progress
+    cache: FeatureCache, policy: Policy, dataset: PairDataset, context: DeviceContext, progress: Progress
 ) -> None:
     """Fill a cache with all pictures of a dataset, each process its share, and let the dataset read from it.
 
@@ -158,7 +139,7 @@ def share_features(
     dataset.pixel_cache.features = cache
 
 
-def features_as_asked(cache: FeatureCache, policy: Policy, context: TowerContext) -> PictureFeatures:
+def features_as_asked(cache: FeatureCache, policy: Policy, context: DeviceContext) -> PictureFeatures:
     """A function that gives features of any pictures, from a cache, to which those are added that it lacks.
 
     Args:
@@ -178,7 +159,7 @@ def features_as_asked(cache: FeatureCache, policy: Policy, context: TowerContext
     return features
 
 
-def feature_encoder(policy: Policy, context: TowerContext) -> Encoder:
+def feature_encoder(policy: Policy, context: DeviceContext) -> Encoder:
     """A function that runs a policy's tower on one picture, in the view that its key names.
 
     Args:

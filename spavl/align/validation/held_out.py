@@ -174,7 +174,7 @@ def prepare_held_out(
     if shown := _shown_in_training(dataset.pairs, prepared.pairs):
         progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")
     if prepared.features:
-        share_features(prepared.features, prepared.policy, dataset, context.of_tower(), progress)
+        share_features(prepared.features, prepared.policy, dataset, context, progress)
     sums = None
     if prepared.reference is not None:
         sums = cached_reference(

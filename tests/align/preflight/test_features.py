@@ -2,7 +2,6 @@
 
 import errno
 import json
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.views import in_view
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import make_policy
-from spavl.align.preflight.features import TOLERANCE, TowerContext, features_as_asked, fill_features, why_live
+from spavl.align.preflight.device import DeviceContext
+from spavl.align.preflight.features import TOLERANCE, features_as_asked, fill_features, why_live
 from spavl.align.reward.train import train_reward
 from spavl.config.align import FreezeSettings
 from spavl.errors import RunError
@@ -259,7 +259,7 @@ def test_a_model_answers_from_features_as_from_pictures_and_keeps_those_of_new_o
     model, processor = build(CASES[name])
     processor.tokenizer.padding_side = "left"
     policy = make_policy(model, processor, FreezeSettings(rank=2, alpha=4))
-    context = TowerContext(torch.device("cpu"), "float32", nullcontext)
+    context = DeviceContext(torch.device("cpu"), "float32")
     cache = FeatureCache(tmp_path / "cache", tower_fingerprint(policy.model, policy.family, "float32"))
     asked = []
     for number, size in enumerate([(60, 40), (36, 76)]):
