@@ -41,7 +41,7 @@ CLASSES = {
     "align/ppo/models": ("PPOModels",),
     "align/ppo/rollout": ("Rollout", "RolloutBatch", "GenerationConfig"),
     "align/preflight/checks": ("PreflightReport",),
-    "align/preflight/prepare": ("DeviceContext",),
+    "align/preflight/device": ("DeviceContext",),
     "align/preflight/reference_cache": ("ReferenceCache",),
     "align/reward/model": ("RewardModel", "ScalarHead"),
     "align/training/run": ("TrainingRun", "TrainingResult"),

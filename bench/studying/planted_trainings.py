@@ -46,7 +46,8 @@ def settings(seed: int, folder: Path, **changed: Any) -> AlignSettings:
         changed: sections of the settings.
     """
     base = find_checkpoint(LocalSpec(name="base", path="miniworld:base"))
-    own = {"model": str(base.folder), "seed": seed, "reference": {"cache": str(folder / "reference")}}
+    caches = {name: {"cache": str(folder / name)} for name in ("reference", "features")}
+    own = {"model": str(base.folder), "seed": seed, **caches}
     return AlignSettings.model_validate(merge(merge(ALIGN, own), changed))
 
 

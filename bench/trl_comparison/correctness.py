@@ -15,7 +15,7 @@ from bench.trl_comparison.run_spec import RunSpec, free_memory, synchronize
 from bench.trl_comparison.setups import Deadline, Setup
 from bench.trl_comparison.workload import random_model, random_pairs
 from spavl.align.data.batches import PairDataset
-from spavl.align.preflight.prepare import DeviceContext
+from spavl.align.preflight.device import DeviceContext
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.models.trees.parity import Parity, parity
 

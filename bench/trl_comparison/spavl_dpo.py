@@ -15,7 +15,8 @@ from spavl.align.data.batches import PairDataset, StepDataset
 from spavl.align.data.schedule import schedule_steps
 from spavl.align.dpo.objective import PreferenceObjective
 from spavl.align.policy.policy import Policy, make_policy
-from spavl.align.preflight.prepare import DeviceContext, reference_scorer
+from spavl.align.preflight.device import DeviceContext
+from spavl.align.preflight.prepare import reference_scorer
 from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.align.training.trainer import PairTrainer, checkpoint_activations, training_arguments
@@ -45,7 +46,7 @@ def run(shape: ModelShape, pairs: Sequence[Pair], spec: RunSpec) -> Timing:
     dataset = PairDataset(pairs, policy.family, packing="tree", answers=settings.answers, memory=0)
     trees = group_by(pairs, spec.grouping)
     dataset.measure(trees)
-    schedule = schedule_steps(trees, dataset.size, settings.batching, settings.optimiser, seed=SEED)
+    schedule = schedule_steps(trees, dataset.pass_size, settings.batching, settings.optimiser, seed=SEED)
     scheduled = time.perf_counter()
     with TemporaryDirectory() as folder:
         reference = None

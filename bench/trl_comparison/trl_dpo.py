@@ -63,36 +63,48 @@ def arguments(spec: RunSpec, folder: str) -> DPOConfig:
     """
     if spec.pairs_per_step % spec.forward_pairs:
         raise ValueError(f"TRL cannot cut {spec.pairs_per_step} pairs into passes of {spec.forward_pairs}")
-    on_gpu = spec.device == "cuda"
     return DPOConfig(
-        output_dir=folder,
-        max_steps=spec.steps,
+        **shared_arguments(spec, folder),
         per_device_train_batch_size=spec.forward_pairs,
         gradient_accumulation_steps=spec.pairs_per_step // spec.forward_pairs,
         loss_type=[spec.kind],
         label_smoothing=spec.label_smoothing,
-        beta=spec.beta,
-        learning_rate=spec.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=0,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        optim="adamw_torch_fused",
-        max_length=None,
-        bf16=spec.precision == "bfloat16",
-        gradient_checkpointing=spec.checkpointing,
-        train_sampling_strategy="sequential",
-        logging_steps=1,
-        logging_first_step=True,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        use_cpu=not on_gpu,
-        dataloader_num_workers=WORKERS if on_gpu else 0,
-        dataloader_pin_memory=on_gpu,
-        seed=SEED,
     )
+
+
+def shared_arguments(spec: RunSpec, folder: str) -> dict[str, Any]:
+    """The configuration as far as all of TRL's trainers take it alike, by name of the argument.
+
+    Args:
+        spec: of the run.
+        folder: for TRL's output.
+    """
+    on_gpu = spec.device == "cuda"
+    return {
+        "output_dir": folder,
+        "max_steps": spec.steps,
+        "beta": spec.beta,
+        "learning_rate": spec.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch_fused",
+        "max_length": None,
+        "bf16": spec.precision == "bfloat16",
+        "gradient_checkpointing": spec.checkpointing,
+        "train_sampling_strategy": "sequential",
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "use_cpu": not on_gpu,
+        "dataloader_num_workers": WORKERS if on_gpu else 0,
+        "dataloader_pin_memory": on_gpu,
+        "seed": SEED,
+    }
 
 
 def conversations(pairs: Sequence[Pair]) -> datasets.Dataset:

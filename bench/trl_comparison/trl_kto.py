@@ -15,8 +15,8 @@ from typing import Any
 import datasets
 from trl import KTOConfig, KTOTrainer
 
-from bench.trl_comparison.run_spec import SEED, RunSpec
-from bench.trl_comparison.trl_dpo import load_adapter, spavl_adapter
+from bench.trl_comparison.run_spec import RunSpec
+from bench.trl_comparison.trl_dpo import load_adapter, shared_arguments, spavl_adapter
 from bench.trl_comparison.workload import ModelShape, make_processor, random_model
 from spavl.preferences.pairs import Pair
 
@@ -33,7 +33,7 @@ def losses(shape: ModelShape, answers: Sequence[Pair], spec: RunSpec) -> tuple[f
     with TemporaryDirectory() as folder:
         trainer = KTOTrainer(
             random_model(shape, spec.device, spec.frozen_dtype),
-            args=_arguments(spec, folder),
+            args=KTOConfig(**shared_arguments(spec, folder), per_device_train_batch_size=spec.pairs_per_step),
             train_dataset=_conversations(answers),
             processing_class=make_processor(shape),
             peft_config=lora,
@@ -41,34 +41,6 @@ def losses(shape: ModelShape, answers: Sequence[Pair], spec: RunSpec) -> tuple[f
         load_adapter(trainer.model, initial)
         trainer.train()
         return tuple(line["loss"] for line in trainer.state.log_history if "loss" in line)
-
-
-def _arguments(spec: RunSpec, folder: str) -> KTOConfig:
-    return KTOConfig(
-        output_dir=folder,
-        max_steps=spec.steps,
-        per_device_train_batch_size=spec.pairs_per_step,
-        beta=spec.beta,
-        learning_rate=spec.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=0,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        optim="adamw_torch_fused",
-        max_length=None,
-        bf16=False,
-        gradient_checkpointing=False,
-        train_sampling_strategy="sequential",
-        logging_steps=1,
-        logging_first_step=True,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        use_cpu=True,
-        dataloader_pin_memory=False,
-        seed=SEED,
-    )
 
 
 def _conversations(answers: Sequence[Pair]) -> datasets.Dataset:

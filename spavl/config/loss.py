@@ -55,7 +55,8 @@ class LossSettings(Section):
     """`sigmoid`, `hinge`, `robust`: divide an answer's log-probability by its tokens; `ipo`, `simpo` and `orpo` always
     do."""
     sft_anchor: NonNegativeFloat = 0.0
-    """Weight of NLL(chosen)/tokens, added to the loss. 0.2 keeps skills that plain DPO loses."""
+    """Weight of NLL(chosen)/tokens, added to the loss. 0.2 keeps skills that plain DPO loses. With `kto` an answer that
+    is not wanted counts as 0 in it, so it weighs less where these are many."""
     image_conditional: NonNegativeFloat = 0.0
     """Weight of mDPO's term (arXiv 2406.11839): the chosen answer must be likelier with its picture than
     with a corrupted one."""

@@ -52,8 +52,8 @@ class Case:
             f"-{self.minibatches}" if self.minibatches > 1 else "" if self.loss == "sigmoid" else f"-{self.loss}"
         )
 
-    def settings(self, checkpoint: Path) -> AlignSettings:
-        """Settings of the training, four steps long.
+    def settings(self, checkpoint: Path, features: Path) -> AlignSettings:
+        """Settings of the training, four steps long, with a folder for features of pictures.
 
         PPO in bfloat16 has one round of four steps: after a step the weights differ by rounding, and another token may
         be sampled.
@@ -69,6 +69,7 @@ class Case:
                 "optimiser": {"learning_rate": 1e-3, "max_steps": 4, "warmup": 0.0},
                 "batching": {"pairs": 8},
                 "reference": {"mode": "live"},
+                "features": {"cache": str(features)},
                 "machine": {"dtype": self.dtype, "device": "cpu"},
                 "saving": {"every": None, "log_every": 1, "merged": False},
                 "validation": {"measure_every": 2, "held_out": 0.1},
@@ -91,7 +92,7 @@ def train(case: Case, pairs: Sequence[Pair], checkpoint: Path, reward: Path, out
     from spavl.align.ppo.train import train_ppo
     from spavl.align.reward.train import train_reward
 
-    settings, folder = case.settings(checkpoint), out / case.name
+    settings, folder = case.settings(checkpoint, out / "features"), out / case.name
     match case.method:
         case "dpo":
             train_dpo(pairs, settings, folder)

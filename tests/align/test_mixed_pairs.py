@@ -18,7 +18,8 @@ from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import load_policy
 from spavl.align.ppo.rollout import group_by_context, prompts_of
 from spavl.align.ppo.train import train_ppo
-from spavl.align.preflight.prepare import DeviceContext, reference_scorer
+from spavl.align.preflight.device import DeviceContext
+from spavl.align.preflight.prepare import reference_scorer
 from spavl.align.preflight.reference_cache import ReferenceCache, fill_reference_cache, reference_sums
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.align.reward.accuracy import reward_margins

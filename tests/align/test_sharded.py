@@ -14,8 +14,8 @@ import torch
 import yaml
 
 from spavl.align.dpo.train import train_dpo
+from spavl.align.preflight.device import find_device_context
 from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
-from spavl.align.preflight.prepare import find_device_context
 from spavl.align.training.trainer import keep_precision_inside
 from spavl.config.align import AlignSettings
 from spavl.errors import SettingsError
@@ -51,7 +51,7 @@ for settings, out in runs:
 
 def cached(case: Case, checkpoint: Path, folder: Path) -> AlignSettings:
     """Settings of a case with a cached reference."""
-    settings = case.settings(checkpoint)
+    settings = case.settings(checkpoint, folder / "features")
     reference = {"mode": "cached", "cache": str(folder / "reference")}
     return settings.model_copy(update={"reference": settings.reference.model_copy(update=reference)})
 

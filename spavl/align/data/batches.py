@@ -157,6 +157,14 @@ class PairDataset:
             lengths[name] = others[name]
         return (separate_size if self.packing == "separate" else tree_size)(lengths, corrupted=False)
 
+    def pass_size(self, numbers: PairGroup) -> int:
+        """Tokens that a tree adds to the largest forward pass made of it, by which trees are cut into passes.
+
+        Args:
+            numbers: a tree that was measured, or a part of one.
+        """
+        return max(self.size(numbers), self.size_mismatched(numbers))
+
     def size_apart(self, numbers: PairGroup) -> int:
         """Tokens of the same answers, each in a sequence of its own.
 

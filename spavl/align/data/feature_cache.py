@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from spavl.atomic import atomic_write
@@ -40,7 +40,7 @@ class FeatureCache:
 
     def __init__(self, root: Path, fingerprint: str) -> None:
         self.folder = root / fingerprint
-        self._open_files: dict[Path, Any] = {}
+        self._open_files: dict[Path, tuple[Any, list[str]]] = {}
         self._places: dict[str, list[tuple[Path, int]]] = {}
         self.open_new_files()
 
@@ -52,12 +52,16 @@ class FeatureCache:
         for path in sorted(set(self.folder.glob("*.safetensors")) - self._open_files.keys()):
             try:
                 part: Any = safe_open(path, framework="pt")
-                checksums: dict[str, int] = json.loads(part.metadata()["checksums"])
+                about = part.metadata()
+                checksums, names = json.loads(about["checksums"]), json.loads(about["arguments"])
             except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 continue
-            self._open_files[path] = part
+            self._open_files[path] = part, names
             for key, checksum in checksums.items():
                 self._places.setdefault(key, []).append((path, checksum))
+
+    def __contains__(self, picture: Picture) -> bool:
+        return picture.key in self._places
 
     def find(self, picture: Picture) -> Features | None:
         """A picture's features; None where there are none, or all that there are is damaged.
@@ -67,7 +71,7 @@ class FeatureCache:
         """
         for path, checksum in self._places.get(picture.key, ()):
             try:
-                found = _read(self._open_files[path], picture.key)
+                found = _read(*self._open_files[path], picture.key)
             except (SafetensorError, OSError):
                 continue
             if found and _checksum(found) == checksum:
@@ -100,7 +104,6 @@ class FeatureCache:
 
         Raises:
             RunError: the disk is full or the folder cannot be written.
-            OSError: turned into that.
         """
         if not rows:
             return
@@ -112,10 +115,7 @@ class FeatureCache:
         part = self.folder / f"{uuid.uuid4().hex}.safetensors"
         try_ = "make room, name another folder with align.features.cache, or use align.features.mode=live"
         with atomic_write(part, what="The cache of picture features", try_=try_) as tmp:
-            try:
-                save_file(tensors, tmp, metadata=about)
-            except SafetensorError as error:  # of the disk, for nothing else can be wrong
-                raise OSError(str(error)) from error
+            tmp.write_bytes(save(tensors, metadata=about))  # `save_file` lets nobody else read what it writes
         self.open_new_files()
 
 
@@ -124,8 +124,7 @@ def _name(key: str, name: str) -> str:
     return f"{name} {key}"
 
 
-def _read(part: Any, key: str) -> Features:
-    names = json.loads(part.metadata()["arguments"])
+def _read(part: Any, names: Sequence[str], key: str) -> Features:
     return {name: part.get_tensor(_name(key, name)) for name in names}
 
 

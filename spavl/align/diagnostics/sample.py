@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, final
 
 from spavl.align.data.batches import PairDataset
-from spavl.align.data.views import swap_pictures
+from spavl.align.data.pixels import PixelCache
+from spavl.align.data.views import load_in_view, swap_pictures
 from spavl.align.preflight.prepare import PreparedTraining
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.align.validation.held_out import HeldOutPairs, cut_passes
@@ -68,17 +69,18 @@ def draw_sample(
     pairs = _some(prepared.pairs if held_out is None else held_out.dataset.pairs, wanted, settings)
     trained = None if held_out is None else _some(prepared.pairs, wanted, settings)
     swapped = swap_pictures(pairs, settings.seed or 0)
+    pictures = PixelCache(prepared.dataset.family, settings.machine.picture_memory << 20, load_in_view)
     return DiagnosticSample(
         views={
-            "own": _passes(pairs, settings, prepared),
-            "blank": _passes(pairs, settings, prepared, blind=True),
-            "swapped": _passes(swapped, settings, prepared),
+            "own": _passes(pairs, settings, prepared, pictures),
+            "blank": _passes(pairs, settings, prepared, pictures, blind=True),
+            "swapped": _passes(swapped, settings, prepared, pictures),
         },
         clusters=_clusters(pairs),
         with_picture=tuple(bool(pair.all_pictures) for pair in pairs),
         as_trained="blank" if settings.blind else "own",
         held_out=held_out is not None,
-        trained=None if trained is None else _passes(trained, settings, prepared),
+        trained=None if trained is None else _passes(trained, settings, prepared, pictures),
         trained_clusters=() if trained is None else _clusters(trained),
     )
 
@@ -93,14 +95,17 @@ def _clusters(pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 
 def _passes(
-    pairs: Sequence[Pair], settings: AlignSettings, prepared: PreparedTraining, *, blind: bool = False
+    pairs: Sequence[Pair],
+    settings: AlignSettings,
+    prepared: PreparedTraining,
+    pictures: PixelCache,
+    *,
+    blind: bool = False,
 ) -> HeldOutPairs:
-    """The pairs cut into forward passes, as the training cuts its own."""
+    """The pairs cut into forward passes, as the training cuts its own; all views of them share their pictures."""
     whole = prepared.dataset
-    memory = settings.machine.picture_memory << 20
-    dataset = PairDataset(
-        pairs, whole.family, packing=whole.packing, blind=blind, limit=whole.limit, memory=memory
-    )  # fmt: skip
+    dataset = PairDataset(pairs, whole.family, packing=whole.packing, blind=blind, limit=whole.limit)
+    dataset.identity, dataset.pixel_cache = whole.identity, pictures
     trees = group_by(pairs, settings.batching.grouping)
     dataset.measure(trees)
     context = prepared.context

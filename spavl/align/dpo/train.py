@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spavl.align.diagnostics.margins import PolicyMargins
 from spavl.align.dpo.objective import PreferenceObjective
@@ -65,25 +66,29 @@ def train_dpo(
     run = TrainingRun.prepare(pairs, settings, out, progress, record=record, reference=reference, replace=replace)
     run.begin()
     run.write_preflight()
+    result, weights, found = _fit(run, validation)
+    if run.main:
+        result = run.export(result, weights)
+        where = _reference_in(run.prepared, settings)
+        run.finish(result, "dpo", loss=settings.loss.deciding, reference=where, **found)
+    run.wait()
+    return result
+
+
+def _fit(run: TrainingRun, validation: Validate | None) -> tuple[TrainingResult, Path, dict[str, Any]]:
+    """Train the policy: the step that is to be written, the folder of its weights, and what diagnostics found of it."""
+    settings = run.settings
     in_loop, held_out = run.in_loop_validation(validation), run.held_out()
     objective = PreferenceObjective(run.prepared.policy, settings.loss, run.prepared.context.precision)
     device = run.prepared.context.device
     diagnostics = run.diagnostics(PolicyMargins(objective, settings.diagnostics.first_tokens, device))
     with run.progress.bar(settings.method) as on_progress:
-        trainer = run.pair_trainer(
-            objective, on_progress, held_out=held_out, in_loop=in_loop, diagnostics=diagnostics
-        )
+        trainer = run.pair_trainer(objective, on_progress, held_out=held_out, in_loop=in_loop, diagnostics=diagnostics)
         _refuse_sharded_reference(trainer, run.prepared)
         trainer.train(resume_from_checkpoint=run.last_checkpoint())
     trainer.save_model(str(run.state / "final"))
     result, weights = run.select(trainer.state.global_step, in_loop=in_loop, held_out=held_out)
-    if run.main:
-        result = run.export(result, weights)
-        found = diagnostics.note(result.chosen) if diagnostics else {}
-        where = _reference_in(run.prepared, settings)
-        run.finish(result, "dpo", loss=settings.loss.deciding, reference=where, **found)
-    run.wait()
-    return result
+    return result, weights, diagnostics.note(result.chosen) if diagnostics else {}
 
 
 def _reference_in(prepared: PreparedTraining, settings: AlignSettings) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -26,7 +25,8 @@ from spavl.align.ppo.memory import ppo_memory
 from spavl.align.ppo.models import load_ppo_models
 from spavl.align.ppo.rollout import RolloutPrompt, check_round_size, group_by_context, prompts_of
 from spavl.align.ppo.update import PPOTrainer
-from spavl.align.preflight.prepare import find_device_context, refuse_long_prompts
+from spavl.align.preflight.device import find_device_context
+from spavl.align.preflight.prepare import refuse_long_prompts
 from spavl.align.reward.model import read_card, reward_identity
 from spavl.align.training.record import TrainingRecord
 from spavl.align.training.run import TrainingResult, TrainingRun, finished_result
@@ -81,12 +81,7 @@ def train_ppo(
     trainer = _trainer(run, reward, accelerator, rounds)
     run.begin()
     log, in_loop = PPOLog(out, accelerator), run.in_loop_validation(validation)
-    signs = RoundDiagnostics(out.name, settings.diagnostics, log=run.progress.log)
-    log.resume(trainer)
-    with run.progress.bar(settings.method) as on_progress:
-        checked = partial(_checked, on_progress, signs, (log, in_loop))
-        _run_rounds(trainer, rounds, log, in_loop, checked)
-    log.save_final(trainer)
+    signs = _fit(run, trainer, rounds, log, in_loop)
     result, weights = run.select(len(rounds), in_loop=in_loop)
     if run.main:
         result = run.export(result, weights)
@@ -99,13 +94,25 @@ def train_ppo(
     return result
 
 
-def _checked(
-    then: OnProgress, signs: RoundDiagnostics, kept: tuple[PPOLog, InLoopValidation | None], number: int, last: int
-) -> None:
-    """After a round: look for alarms, then tell what is done."""
-    log, in_loop = kept
-    signs.check(log.rows, in_loop.results if in_loop else ())
-    then(number, last)
+def _fit(
+    run: TrainingRun,
+    trainer: PPOTrainer,
+    rounds: Sequence[Sequence[RolloutPrompt]],
+    log: PPOLog,
+    in_loop: InLoopValidation | None,
+) -> RoundDiagnostics:
+    """Train policy and critic, alarms looked for after every round; returns the diagnostics of all rounds."""
+    signs = RoundDiagnostics(run.out.name, run.settings.diagnostics, log=run.progress.log)
+    log.resume(trainer)
+    with run.progress.bar(run.settings.method) as on_progress:
+
+        def checked(number: int, last: int) -> None:
+            signs.check(log.rows, in_loop.results if in_loop else ())
+            on_progress(number, last)
+
+        _run_rounds(trainer, rounds, log, in_loop, checked)
+    log.save_final(trainer)
+    return signs
 
 
 def refuse_impossible_rounds(settings: AlignSettings) -> None:

@@ -157,7 +157,8 @@ class PreflightChecks:
         Args:
             trees: what is run, as one batch.
         """
-        shown = bool(self.dataset.lengths["pictures"][trees[0][0]])
+        pictures = self.dataset.lengths["pictures"]
+        shown = bool(pictures[trees[0][0]]), bool(pictures.any())
         key = f"{self.key} {self.dataset.packing} {shown}" if self.key else ""
         if (known := PROBED.passes.get(key)) is None:
             before = len(self.findings)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.data.feature_cache import FeatureCache, Features
 from spavl.align.data.validate import Finding
 from spavl.align.data.views import in_view, load_in_view
 from spavl.align.policy.policy import Policy
+from spavl.align.preflight.device import DeviceContext
 from spavl.align.preflight.launcher import find_sharding
 from spavl.config.align import AlignSettings
 from spavl.errors import RunError
@@ -30,30 +28,14 @@ from spavl.progress import OnProgress, Progress
 Encoder = Callable[[Picture], Features]
 """Gives a picture's features on the CPU."""
 CHECKED = 4
-"""Pictures computed again whenever a cache is used."""
+"""Pictures computed again whenever a cache is used, and pictures by whose features the disk that all take is known."""
 PART = 128 << 20
 """Bytes of features after which a part is written."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
-"""Largest difference of a feature between cache and tower, as a share of the picture's largest, by number format: other
-kernels round otherwise, other weights are off by far more."""
+"""Largest difference between cache and tower as a share of a picture's features, both as the length of a vector, by
+number format: other kernels round otherwise, other weights are off by far more."""
 MOST_OF_DISK = 0.5
 """Share of the free disk that `auto` takes at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class TowerContext:
-    """Where a tower runs, and this process's place among all."""
-
-    device: torch.device
-    """Where the model is."""
-    dtype: Literal["float32", "bfloat16"]
-    """Number format of the arithmetic."""
-    precision: Callable[[], AbstractContextManager[Any]]
-    """Makes the context of the arithmetic."""
-    rank: int = 0
-    """Number of this process, from 0."""
-    ranks: int = 1
-    """Processes that train together."""
 
 
 def seen_again(settings: AlignSettings, pairs: int) -> bool:
@@ -68,7 +50,7 @@ def seen_again(settings: AlignSettings, pairs: int) -> bool:
 
 
 def plan_features(
-    settings: AlignSettings, policy: Policy, dataset: PairDataset, context: TowerContext
+    settings: AlignSettings, policy: Policy, dataset: PairDataset, context: DeviceContext
 ) -> tuple[FeatureCache | None, list[Finding]]:
     """The cache that a training reads features from, not yet filled; None: the tower runs in every pass. With findings.
 
@@ -86,12 +68,31 @@ def plan_features(
     if why := why_live(settings, policy):
         return None, [Finding("note", f"the vision tower runs in every pass: {why}")]
     cache = FeatureCache(Path(settings.features.cache), tower_fingerprint(policy.model, policy.family, context.dtype))
-    needed = len(shown) * size_of(cache.find(shown[0]) or feature_encoder(policy, context)(shown[0]))
-    if mode == "auto" and needed > MOST_OF_DISK * _free_disk(cache.folder):
-        what = f"the vision tower runs in every pass: its features would take {needed / 2**30:.1f} GiB of the disk"
+    each = _mean_size(cache, shown, feature_encoder(policy, context))
+    needed = each * sum(picture not in cache for picture in shown)
+    if mode == "auto" and not _first_agrees(needed <= MOST_OF_DISK * _free_disk(cache.folder)):
+        what = f"the vision tower runs in every pass: its features would take {needed / 2**30:.1f} GiB more of the disk"
         return None, [Finding("note", what, try_="align.features.mode=cached, or another align.features.cache")]
-    what = f"features of the vision tower are kept for {plural(len(shown), 'picture')}, {needed / 2**20:,.1f} MiB"
+    size = each * len(shown) / 2**20
+    what = f"features of the vision tower are kept for {plural(len(shown), 'picture')}, {size:,.1f} MiB"
     return cache, [Finding("note", what)]
+
+
+def _mean_size(cache: FeatureCache, shown: Sequence[Picture], run: Encoder) -> float:
+    """Bytes of a picture's features, the mean of a few: some towers give more for larger pictures."""
+    some = _few(shown)
+    return sum(size_of(cache.find(picture) or run(picture)) for picture in some) / len(some)
+
+
+def _first_agrees(fits: bool) -> bool:
+    """What the first process found: free disks differ, and all processes have to do the same."""
+    (first,) = broadcast_object_list([fits])
+    return bool(first)
+
+
+def _few(pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """A few pictures, from beginning to end."""
+    return pictures[:: max(1, len(pictures) // CHECKED)][:CHECKED]
 
 
 def why_live(settings: AlignSettings, policy: Policy) -> str:
@@ -114,7 +115,7 @@ def why_live(settings: AlignSettings, policy: Policy) -> str:
 
 
 def share_features(
-    cache: FeatureCache, policy: Policy, dataset: PairDataset, context: TowerContext, progress: Progress
+    cache: FeatureCache, policy: Policy, dataset: PairDataset, context: DeviceContext, progress: Progress
 ) -> None:
     """Fill a cache with all pictures of a dataset, each process its share, and let the dataset read from it.
 
@@ -138,7 +139,7 @@ def share_features(
     dataset.pixel_cache.features = cache
 
 
-def features_as_asked(cache: FeatureCache, policy: Policy, context: TowerContext) -> PictureFeatures:
+def features_as_asked(cache: FeatureCache, policy: Policy, context: DeviceContext) -> PictureFeatures:
     """A function that gives features of any pictures, from a cache, to which those are added that it lacks.
 
     Args:
@@ -158,7 +159,7 @@ def features_as_asked(cache: FeatureCache, policy: Policy, context: TowerContext
     return features
 
 
-def feature_encoder(policy: Policy, context: TowerContext) -> Encoder:
+def feature_encoder(policy: Policy, context: DeviceContext) -> Encoder:
     """A function that runs a policy's tower on one picture, in the view that its key names.
 
     Args:
@@ -190,7 +191,7 @@ def fill_features(
         cache: the cache of the tower.
         pictures: those whose features are wanted, each once, under keys that name the view (`in_view`).
         encode: runs the tower.
-        tolerance: largest difference of a feature between cache and tower, as a share of the picture's largest.
+        tolerance: largest difference between cache and tower, as a share of a picture's features.
         on_progress: called with (pictures computed, pictures to compute).
 
     Raises:
@@ -216,7 +217,7 @@ def fill_features(
 
 def _check(cache: FeatureCache, known: Sequence[Picture], encode: Encoder, tolerance: float) -> None:
     """Compare a few pictures with what the tower gives now."""
-    for picture in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
+    for picture in _few(known):
         kept, now = cache.read(picture), encode(picture)
         if not _alike(kept, now, tolerance):
             raise RunError(
@@ -230,7 +231,7 @@ def _alike(kept: Features, now: Features, tolerance: float) -> bool:
     if {name: row.shape for name, row in kept.items()} != {name: row.shape for name, row in now.items()}:
         return False
     rows = [(kept[name].float(), row.float()) for name, row in now.items()]
-    return all(bool((old - new).abs().max() <= tolerance * new.abs().max()) for old, new in rows)
+    return all(bool((old - new).norm() <= tolerance * new.norm()) for old, new in rows)
 
 
 def size_of(features: Features) -> int:

@@ -5,13 +5,9 @@ Used by every method that is trained on pairs (DPO, reward model).
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,15 +21,10 @@ from spavl.align.data.schedule import PairGroup, ScheduledStep, schedule_steps
 from spavl.align.data.validate import Finding
 from spavl.align.policy.policy import Policy, load_policy
 from spavl.align.preflight.checks import PreflightChecks, PreflightReport
+from spavl.align.preflight.device import DeviceContext, find_device_context
 from spavl.align.preflight.estimate import Estimate, free_memory, largest_pass, tokens_of
-from spavl.align.preflight.features import (
-    TowerContext,
-    features_as_asked,
-    plan_features,
-    seen_again,
-    share_features,
-)
-from spavl.align.preflight.launcher import find_sharding, refuse_what_sharding_breaks
+from spavl.align.preflight.features import features_as_asked, plan_features, seen_again, share_features
+from spavl.align.preflight.launcher import find_sharding
 from spavl.align.preflight.memory import ForwardCost, HowTrained, training_memory
 from spavl.align.preflight.probes import probe_key
 from spavl.align.preflight.reference_cache import ReferenceCache, Scorer, fill_reference_cache, reference_sums
@@ -41,7 +32,6 @@ from spavl.align.preflight.usable_pairs import usable_pairs
 from spavl.config.align import AlignSettings
 from spavl.config.models import LocalSpec
 from spavl.errors import SettingsError
-from spavl.models.backends.device import choose_device, choose_dtype
 from spavl.models.identity import Checkpoint, find_checkpoint, local_identity
 from spavl.models.trees.batch import TreeBatch
 from spavl.models.trees.score import answer_logprobs
@@ -50,34 +40,6 @@ from spavl.progress import NoProgress, Progress
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 """Nats a token by which a cached reference may differ from the model, by dtype; see `reference_logprobs`."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceContext:
-    """The device of this process, its number format, and its place among all processes."""
-
-    device: torch.device
-    """Where model and batches are."""
-    dtype: Literal["float32", "bfloat16"]
-    """Of the frozen weights and the arithmetic."""
-    rank: int = 0
-    """Number of this process, from 0."""
-    ranks: int = 1
-    """Processes that train together."""
-
-    def of_tower(self) -> TowerContext:
-        """The same for a vision tower alone."""
-        return TowerContext(self.device, self.dtype, self.precision, self.rank, self.ranks)
-
-    def precision(self) -> AbstractContextManager[Any]:
-        """Context of arithmetic in `dtype` (autocast for bfloat16); trained weights stay in float32.
-
-        Without a cache: it would hold a copy of every trained weight until the end of the forward pass.
-        """
-        if self.dtype == "float32":
-            return nullcontext()
-        context: AbstractContextManager[Any] = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
-        return context
 
 
 @dataclass(frozen=True)
@@ -139,19 +101,16 @@ def prepare(pairs: Sequence[Pair], settings: AlignSettings, progress: Progress, 
     )  # fmt: skip
     dataset.packing = checks.run(trees)
     schedule = schedule_steps(
-        trees, dataset.size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
+        trees, dataset.pass_size, settings.batching, settings.optimiser, seed=settings.seed or 0, ranks=context.ranks
     )
-    forward, seconds = checks.measure_pass(_small_pass(dataset, schedule[0].micro_batches[context.rank][0]))
-    estimate = estimate_training(
-        policy, dataset, schedule, settings, context, forward=forward, seconds=seconds, live=reference and not cached
-    )
-    features, of_features = plan_features(settings, policy, dataset, context.of_tower())
+    forward, estimate = _measured_estimate(checks, schedule, context, live=reference and not cached)
+    features, of_features = plan_features(settings, policy, dataset, context)
     checks.findings += of_features
-    report = _report(policy, dataset, checks, estimate)
+    report = _report(checks, estimate)
     progress.log(report.render())
     if features:
-        share_features(features, policy, dataset, context.of_tower(), progress)
-        policy = replace(policy, features=features_as_asked(features, policy, context.of_tower()))
+        share_features(features, policy, dataset, context, progress)
+        policy = replace(policy, features=features_as_asked(features, policy, context))
     sums = None
     if cached:
         sums = cached_reference(settings, identity, policy, dataset, trees, context=context, progress=progress)
@@ -208,45 +167,6 @@ def _small_pass(dataset: PairDataset, trees: Sequence[PairGroup]) -> list[PairGr
     return [(shown or trees)[0]]
 
 
-def find_device_context(settings: AlignSettings) -> DeviceContext:
-    """The device and number format of this process, and its rank.
-
-    Args:
-        settings: device and dtype under `machine`.
-
-    Raises:
-        SettingsError: several GPUs are visible and no launcher was used, or the launcher shards what cannot be sharded.
-    """
-    name = choose_device(settings.machine.device)
-    state = PartialState(cpu=name == "cpu")
-    if name == "cuda":
-        refuse_without_launcher(torch.cuda.device_count(), state.num_processes, sys.argv[1:])
-    refuse_what_sharding_breaks(settings, find_sharding(state.num_processes))
-    dtype = choose_dtype(settings.machine.dtype, name)
-    supported: Literal["float32", "bfloat16"] = "bfloat16" if dtype == "bfloat16" else "float32"
-    return DeviceContext(torch.device(state.device), supported, state.process_index, state.num_processes)
-
-
-def refuse_without_launcher(visible: int, processes: int, argv: Sequence[str]) -> None:
-    """Refuse one process that sees several GPUs: transformers would train on them with the slow torch DataParallel.
-
-    Args:
-        visible: GPUs that this process sees.
-        processes: processes that train together.
-        argv: arguments of the command, to be repeated under a launcher.
-
-    Raises:
-        SettingsError: one process sees several GPUs.
-    """
-    if visible > 1 and processes == 1:
-        command = shlex.join(["accelerate", "launch", "--num_processes", str(visible), "-m", "spavl", *argv])
-        raise SettingsError(
-            f"{visible} GPUs are visible to one process.",
-            where="align.machine.device",
-            try_=f"`{command}` for all of them, or CUDA_VISIBLE_DEVICES=0 for one",
-        )
-
-
 def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
     """Whether the reference is cached: `auto` means where pairs are seen more than once."""
     if settings.reference.mode != "auto":
@@ -254,7 +174,19 @@ def _uses_cache(settings: AlignSettings, pairs: int) -> bool:
     return seen_again(settings, pairs)
 
 
-def _report(policy: Policy, dataset: PairDataset, checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
+def _measured_estimate(
+    checks: PreflightChecks, schedule: Sequence[ScheduledStep], context: DeviceContext, *, live: bool
+) -> tuple[ForwardCost, Estimate]:
+    """What a forward pass keeps, measured on a small one, and from it what the training will take."""
+    first = schedule[0].micro_batches[context.rank][0]
+    forward, seconds = checks.measure_pass(_small_pass(checks.dataset, first))
+    return forward, estimate_training(
+        checks.policy, checks.dataset, schedule, checks.settings, context, forward=forward, seconds=seconds, live=live
+    )
+
+
+def _report(checks: PreflightChecks, estimate: Estimate) -> PreflightReport:
+    policy, dataset = checks.policy, checks.dataset
     findings = [*checks.findings, *_of_reference(checks.settings)]
     needed = estimate.memory.total / 2**30
     if estimate.free is not None and needed > estimate.free / 2**30:
@@ -301,7 +233,7 @@ def estimate_training(
     tokens, free = tokens_of(schedule, dataset.size), free_memory(context.device)
     mismatched = tokens_of(schedule, dataset.size_mismatched)
     forwards = 3 * tokens + mismatched + (tokens + mismatched if live else 0)
-    largest, accumulates = largest_pass(schedule, dataset.size, context.rank)
+    largest, accumulates = largest_pass(schedule, dataset.pass_size, context.rank)
     return Estimate(
         steps=len(schedule),
         tokens=tokens,

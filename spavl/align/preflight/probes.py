@@ -72,7 +72,7 @@ class Probes:
     def __init__(self) -> None:
         self._checked: dict[str, list[CheckedModel]] = {}
         self.passes: dict[str, MeasuredPass] = {}
-        """Measured passes, by `probe_key`, packing, and whether they show a picture."""
+        """Measured passes, by `probe_key`, packing, and whether they and any pairs show a picture."""
 
     def find(self, key: str, shape: Shape) -> CheckedModel | None:
         """What running the model on trees at least as large has shown; None where it has not been run on such.

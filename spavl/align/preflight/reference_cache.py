@@ -161,16 +161,17 @@ def fill_reference_cache(
         RunError: the cache is damaged, or is not of this model.
     """
     lacking = np.isnan(reference_sums(cache, dataset)).any(axis=1).tolist()
-    known = [tree for tree in cut_large_trees(trees, dataset.size, token_budget) if not any(lacking[n] for n in tree)]
+    whole = cut_large_trees(trees, dataset.pass_size, token_budget)
+    known = [tree for tree in whole if not any(lacking[number] for number in tree)]
     left = [tuple(number for number in tree if lacking[number]) for tree in trees]
-    missing = cut_large_trees([tree for tree in left if tree], dataset.size, token_budget)
+    missing = cut_large_trees([tree for tree in left if tree], dataset.pass_size, token_budget)
     for tree in known[:: max(1, len(known) // CHECKED)][:CHECKED]:
         now = score([tree])
         _check(cache.read(now.keys()), now, tolerance, cache.folder)
     fresh: dict[str, np.ndarray] = {}
     done = 0
-    missing.sort(key=dataset.size, reverse=True)
-    for batch in cut_micro_batches(missing, dataset.size, token_budget, len(dataset.pairs)):
+    missing.sort(key=dataset.pass_size, reverse=True)
+    for batch in cut_micro_batches(missing, dataset.pass_size, token_budget, len(dataset.pairs)):
         fresh |= score(batch)
         done += len(batch)
         if len(fresh) >= EVERY:

@@ -174,7 +174,7 @@ def prepare_held_out(
     if shown := _shown_in_training(dataset.pairs, prepared.pairs):
         progress.log(f"{shown} pictures of the held-out pairs are trained on too: the held-out loss will be too low")
     if prepared.features:
-        share_features(prepared.features, prepared.policy, dataset, context.of_tower(), progress)
+        share_features(prepared.features, prepared.policy, dataset, context, progress)
     sums = None
     if prepared.reference is not None:
         sums = cached_reference(
@@ -195,8 +195,8 @@ def cut_passes(
     """
     budget, most = settings.batching.token_budget, settings.batching.forward_pairs or len(dataset.pairs)
     few = [tree[at : at + most] for tree in trees for at in range(0, len(tree), most)]
-    pieces = sorted(cut_large_trees(few, dataset.size, budget), key=lambda tree: (-dataset.size(tree), tree))
-    return cut_micro_batches(pieces, dataset.size, budget, most)
+    pieces = sorted(cut_large_trees(few, dataset.pass_size, budget), key=lambda tree: (-dataset.pass_size(tree), tree))
+    return cut_micro_batches(pieces, dataset.pass_size, budget, most)
 
 
 def _shown_in_training(held_out: Sequence[Pair], trained: Sequence[Pair]) -> int:

@@ -16,7 +16,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import PIL
 import torch
+import transformers
 from jaxtyping import Float
 from peft import PeftModel
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.vision_utils import get_vision_window_index
 
+import spavl
 from spavl.models.families import Family
 
 PIXELS, MASK = "pixel_values", "pixel_attention_mask"
@@ -108,7 +111,8 @@ def tower_fingerprint(model: Any, family: Family, dtype: str) -> str:
     """Hash of everything that the tower's features of a picture depend on, beside the picture.
 
     Weights and settings of the tower, which layers are read, the picture processor, the largest picture, the number
-    format. Models that share a tower share it, whatever stands behind the projector.
+    format, the kind of device, and the versions of what opens, prepares and encodes pictures. Models that share a tower
+    share it, whatever stands behind the projector.
 
     Args:
         model: the model, wrapped or not.
@@ -127,6 +131,8 @@ def tower_fingerprint(model: Any, family: Family, dtype: str) -> str:
         family.processor.image_processor.to_dict(),
         family.max_pixels,
         dtype,
+        next(tower.parameters()).device.type,
+        [spavl.__version__, transformers.__version__, PIL.__version__],
     ]
     digest.update(json.dumps(form, sort_keys=True, default=str).encode())
     for name, weight in [*tower.named_parameters(), *tower.named_buffers()]:

@@ -84,6 +84,18 @@ def test_sizes_of_the_trees_are_known_without_packing_them(dataset) -> None:
         assert dataset.size_mismatched(part) == int(dataset.mismatched_batch([part])[0].lengths.sum())
 
 
+def test_no_pass_is_beyond_the_token_budget_however_long_the_answers_to_other_prompts_are(family, pairs) -> None:
+    long = [*pairs[:4], replace(pairs[4], chosen=" ".join([pairs[4].chosen] * 12)), *pairs[5:]]
+    made, trees = PairDataset(long, family, packing="tree", answers="unpaired"), [(number,) for number in range(24)]
+    made.measure(trees)
+    budget = 2 * max(map(made.size, trees))
+    batching, optimiser = BatchingSettings(pairs=24, token_budget=budget), OptimiserSettings(max_steps=1)
+    (step,) = schedule_steps(trees, made.pass_size, batching, optimiser, seed=0)
+    passes = [made.collate(trees, weight=1.0, of=24, reference=None) for trees in step.micro_batches[0]]
+    assert max(len(one.pairs) for one in passes) > 4, "short ones share a pass"
+    assert all(batch.ids.numel() <= budget for one in passes for batch in (one.batch, one.mismatched.batch))
+
+
 def test_totals_are_those_of_the_step_on_all_devices(dataset) -> None:
     optimiser, batching = OptimiserSettings(max_steps=1), BatchingSettings(pairs=5, forward_pairs=1, shuffle=False)
     steps = schedule_steps([(0, 1, 2), (3,), (4,)], dataset.size, batching, optimiser, seed=0, ranks=2)

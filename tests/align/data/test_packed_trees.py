@@ -47,6 +47,12 @@ def test_a_tree_is_packed_once_for_one_model_and_for_each_content(pairs, family,
     assert len(counted) == 9
 
 
+def test_pictures_are_not_kept_with_their_trees(pairs, family):
+    kept = PackedTrees(1 << 20)
+    shown = [tree.pictures for tree in kept.pack(rows_of(pairs), family, "model")]
+    assert all(shown) and not any(packed.pictures for packed in kept._kept.values())
+
+
 def test_nothing_is_kept_without_a_name_of_the_model(pairs, family, counted):
     kept = PackedTrees(1 << 20)
     for _ in range(2):

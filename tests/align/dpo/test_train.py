@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from spavl.align.data.batches import PairDataset
 from spavl.align.dpo.train import train_dpo
-from spavl.align.preflight.prepare import refuse_without_launcher
+from spavl.align.preflight.device import refuse_without_launcher
 from spavl.align.validation.selection import ValidationScores
 from spavl.errors import DataError, MissingExtra, RunError, SettingsError
 from spavl.models.families import family_of, load_processor

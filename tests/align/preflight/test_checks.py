@@ -14,8 +14,9 @@ from spavl.align.data.schedule import schedule_steps
 from spavl.align.policy.freeze import ModelParts
 from spavl.align.policy.policy import make_policy
 from spavl.align.preflight.checks import LEAST_ROUNDING, PreflightChecks, rounded_otherwise
+from spavl.align.preflight.device import DeviceContext
 from spavl.align.preflight.estimate import free_memory
-from spavl.align.preflight.prepare import DeviceContext, estimate_training
+from spavl.align.preflight.prepare import estimate_training
 from spavl.align.preflight.usable_pairs import group_by
 from spavl.config.align import AlignSettings, FreezeSettings
 from spavl.errors import ModelError

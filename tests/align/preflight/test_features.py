@@ -1,7 +1,7 @@
 """The features of a frozen tower: computed once, shared by trainings, and never a wrong number."""
 
+import errno
 import json
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from spavl.align.data.feature_cache import FeatureCache
 from spavl.align.data.views import in_view
 from spavl.align.dpo.train import train_dpo
 from spavl.align.policy.policy import make_policy
-from spavl.align.preflight.features import TowerContext, features_as_asked, fill_features, why_live
+from spavl.align.preflight.device import DeviceContext
+from spavl.align.preflight.features import TOLERANCE, features_as_asked, fill_features, why_live
 from spavl.align.reward.train import train_reward
 from spavl.config.align import FreezeSettings
 from spavl.errors import RunError
@@ -73,6 +75,42 @@ def test_a_cache_of_another_tower_is_refused(tmp_path):
         filled(tmp_path, Tower(shift=1.0), 5)
 
 
+class OutlierTower(Tower):
+    """The same with one feature that is far above all others, as hidden states of vision towers have."""
+
+    def __call__(self, picture):
+        given = super().__call__(picture)
+        given["pixel_values"][..., 0] = 90.0
+        return given
+
+
+def test_one_large_feature_hides_no_other_tower(tmp_path):
+    filled(tmp_path, OutlierTower(dtype=torch.bfloat16), 5)
+    with pytest.raises(RunError, match="does not hold what this vision tower gives"):
+        fill_features(
+            FeatureCache(tmp_path, "abc"),
+            pictures(5),
+            OutlierTower(8.0, torch.bfloat16),
+            tolerance=TOLERANCE["bfloat16"],
+        )
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match="The cache of picture features cannot be written") as raised:
+        filled(tmp_path, Tower(), 2)
+    assert "align.features.mode=live" in raised.value.try_ and not list(tmp_path.rglob("*.*"))
+
+
+def test_a_cache_is_read_by_whoever_may_read_the_folder(tmp_path):
+    (part,) = filled(tmp_path, Tower(), 2).folder.glob("*.safetensors")
+    (tmp_path / "plain").write_bytes(b"")
+    assert part.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_a_damaged_picture_is_computed_again_and_the_others_are_not(tmp_path):
     cache = filled(tmp_path, Tower(), 5)
     (part,) = cache.folder.glob("*.safetensors")
@@ -89,7 +127,7 @@ def test_a_damaged_picture_is_computed_again_and_the_others_are_not(tmp_path):
     assert torch.equal(cache.read(damaged[0])["pixel_values"], Tower()(damaged[0])["pixel_values"])
 
 
-@pytest.mark.parametrize("damage", [b"", b"no part at all", b"\xff" * 64])
+@pytest.mark.parametrize("damage", [b"", b"no part at all", b"\xff" * 64, save({"a": torch.zeros(1)})])
 def test_a_part_that_cannot_be_opened_costs_its_pictures_alone(tmp_path, damage):
     first = filled(tmp_path, Tower(), 3)
     (part,) = first.folder.glob("*.safetensors")
@@ -182,6 +220,23 @@ def test_features_that_would_fill_the_disk_are_not_kept_unless_they_are_asked_fo
     assert not (tmp_path / "features").exists()
 
 
+def test_pictures_that_are_kept_already_need_no_room(trained, pairs, tmp_path, monkeypatch):
+    """A training that is resumed goes on as it began, though its features have filled half of the disk since."""
+    _, _, settings = trained
+    monkeypatch.setattr("spavl.align.preflight.features.MOST_OF_DISK", 0.0)
+    notes, features = Lines(), settings.features.model_copy(update={"mode": "auto"})
+    again = settings.model_copy(update={"features": features})
+    train_dpo(pairs, again, tmp_path / "again", progress=notes)
+    assert any("are kept for" in line for line in notes.lines)
+
+
+def test_all_processes_do_what_the_first_decides(pairs, settings_for, tmp_path, monkeypatch):
+    notes = Lines()
+    monkeypatch.setattr("spavl.align.preflight.features.broadcast_object_list", lambda own: [not own[0]])
+    train_dpo(pairs[:3], settings_for(optimiser={"max_steps": 1}), tmp_path / "out", progress=notes)
+    assert any("its features would take" in line for line in notes.lines), "this one has room, the first has not"
+
+
 def test_ppo_and_an_unknown_family_run_the_tower_in_every_pass(settings_for):
     policy = make_policy(*build(CASES["llava"]), FreezeSettings(rank=2, alpha=4))
     assert why_live(settings_for(), policy) == ""
@@ -204,7 +259,7 @@ def test_a_model_answers_from_features_as_from_pictures_and_keeps_those_of_new_o
     model, processor = build(CASES[name])
     processor.tokenizer.padding_side = "left"
     policy = make_policy(model, processor, FreezeSettings(rank=2, alpha=4))
-    context = TowerContext(torch.device("cpu"), "float32", nullcontext)
+    context = DeviceContext(torch.device("cpu"), "float32")
     cache = FeatureCache(tmp_path / "cache", tower_fingerprint(policy.model, policy.family, "float32"))
     asked = []
     for number, size in enumerate([(60, 40), (36, 76)]):

@@ -1,5 +1,7 @@
 """What running a model has shown is used again for trees that are no larger, and for nothing else that could matter."""
 
+from dataclasses import replace
+
 import pytest
 
 from spavl.align.dpo.train import train_dpo
@@ -49,6 +51,17 @@ class Lines(NoProgress):
 
     def log(self, message, *more):
         self.lines.append(message)
+
+
+def test_a_finding_of_texts_alone_is_not_said_of_pairs_with_pictures(pairs, settings_for, tmp_path):
+    said = []
+    texts = [replace(pair, pictures=()) for pair in pairs[:2]]
+    for name, some in (("texts", texts), ("mixed", [*texts, *pairs[2:]])):
+        notes = Lines()
+        one = {"optimiser": {"max_steps": 1}, "batching": {"pairs": 1, "shuffle": False}}
+        train_dpo(some, settings_for(**one), tmp_path / name, progress=notes)
+        said.append(any("get no gradient" in line for line in notes.lines))
+    assert said == [True, False]
 
 
 def test_a_second_training_says_the_same_without_running_the_model_again(pairs, settings_for, tmp_path, monkeypatch):

@@ -202,3 +202,10 @@ def test_pictures_on_both_sides_are_told_and_a_file_that_cannot_be_used_is_refus
 def test_patience_without_measurements_is_refused(settings_for):
     with pytest.raises(ValidationError, match="counts measurements"):
         settings_for(validation={"patience": 2, "measure_every": None})
+
+
+def test_held_out_pairs_that_kto_cannot_measure_are_refused_before_the_first_step(pairs, settings_for, tmp_path):
+    some = [replace(pair, question="what") for pair in pairs[::3]]
+    with pytest.raises(DataError, match="held-out pair") as raised:
+        train_dpo(some, settings_for(loss={"kind": "kto"}, validation={"held_out": 0.1}), tmp_path / "out")
+    assert raised.value.where == "align.validation.held_out" and not (tmp_path / "out").exists()

@@ -88,13 +88,17 @@ def test_a_tower_is_itself_again_when_a_pass_fails():
     assert "forward" not in vars(tower)
 
 
-def test_models_share_a_fingerprint_exactly_where_their_tower_and_processor_are_one():
+def test_models_share_a_fingerprint_exactly_where_their_tower_and_processor_are_one(monkeypatch):
     policy = policy_of(CASES["llava"])
     known = tower_fingerprint(policy.model, policy.family, "float32")
     with torch.no_grad():
         next(weight for name, weight in policy.trained().items() if policy.part_of(name) == "projector").add_(1)
     assert tower_fingerprint(policy.model, policy.family, "float32") == known, "what stands behind it does not count"
     assert tower_fingerprint(policy.model, policy.family, "bfloat16") != known
+    for library in ("spavl", "transformers", "PIL"):
+        with monkeypatch.context() as newer:
+            newer.setattr(f"{library}.__version__", "999")
+            assert tower_fingerprint(policy.model, policy.family, "float32") != known, library
     processor = policy.family.processor.image_processor
     before, processor.image_mean = processor.image_mean, [0.1, 0.2, 0.3]
     assert tower_fingerprint(policy.model, policy.family, "float32") != known
