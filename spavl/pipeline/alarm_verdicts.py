@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from spavl.audit.finding import Finding
+from spavl.errors import RunError
 from spavl.pipeline.alarm_evidence import Evidence, NotMeasured, percent, span
-from spavl.pipeline.report_audit import AUDIT
+from spavl.pipeline.report_audit import AUDIT, audit_summary
 from spavl.statistics.alarm import Alarm
 from spavl.statistics.intervals import Rate, rate_of
 
 WHY_NOT = "`align.diagnostics`: they need some hundred steps, a loss with a reference, and the step that was written"
 """Why a training has no signs of its own."""
 NO_AUDIT = "Contradictions and flipped labels are not measured: the pairs were not audited (`spavl audit RUN`)."
+DAMAGED = "Contradictions and flipped labels are not measured: the audit cannot be read (`spavl audit RUN` again)."
 
 
 def position_bias(found: Evidence) -> Iterator[Alarm | NotMeasured]:
@@ -91,13 +93,15 @@ def mislabels(found: Evidence) -> Iterator[Alarm | NotMeasured]:
     yield from _audited(found, "flipped_labels")
 
 
-def _audited(found: Evidence, kind: str) -> Iterator[Alarm]:
-    path = found.run.folder / AUDIT
-    known = json.loads(path.read_text("utf-8"))["findings"] if path.is_file() else ()
-    for one in known:
-        if one["kind"] == kind and not one["subject"]:
-            rate = Rate(**one["rate"]) if one["rate"] else None
-            finding = Finding(kind=kind, what=one["what"], try_=TRY[kind], rate=rate, limit=one["limit"])
+def _audited(found: Evidence, kind: str) -> Iterator[Alarm | NotMeasured]:
+    try:
+        known = audit_summary(found.run.folder)
+    except RunError:
+        yield NotMeasured(DAMAGED)
+        return
+    for one in known.findings if known else ():
+        if one.kind == kind and not one.subject:
+            finding = Finding(kind=kind, what=one.what, try_=TRY[kind], rate=one.rate, limit=one.limit)
             if alarm := _from_finding(finding, kind, found.settings.audit.level):
                 yield alarm
 
@@ -116,8 +120,10 @@ def guard_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
         found: the run.
     """
     level = found.settings.evaluate.level
-    for model, metrics in found.manifest.get("verdicts", {}).items():
-        for metric, one in metrics.items():
+    verdicts = found.manifest.get("verdicts", {})
+    looked_at = [one.name for one in (found.base, *found.models) if one is not None]
+    for model in looked_at:
+        for metric, one in verdicts.get(model, {}).items():
             if one["asked"]:
                 share = rate_of(one["unread"], one["asked"], level=level)
                 yield Alarm(
