@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,21 @@ def _write_cards(run: Run, data: ReportData) -> None:
 
     A control that was trained without pictures gets none: nothing is claimed of it.
     """
+    weights = run.manifest().get("weights", {})
     for model in (one for one in data.models if one.role == "aligned"):
+        made = run.align / model.name
+        if model.name in weights and (run.folder / weights[model.name].get("in_run", "")).parent != made:
+            continue  # another model of that name was measured
         for kind in ("checkpoint", "adapter"):
-            card = run.align / model.name / kind / "README.md"
+            card = made / kind / "README.md"
             if card.is_file() and os.access(card, os.W_OK):
-                write_text(card, with_evaluation(card.read_text("utf-8"), model, data))
+                _fill_card(card, model, data)
+
+
+def _fill_card(card: Path, model: ModelShown, data: ReportData) -> None:
+    """Put the evaluation into a card; one that is no UTF-8 text is left as it is."""
+    with suppress(UnicodeDecodeError):
+        write_text(card, with_evaluation(card.read_text("utf-8"), model, data))
 
 
 def report_data(
@@ -110,7 +121,8 @@ def report_data(
     """
     metrics, looked_at = measured_metrics(manifest), _looked_at(manifest)
     compared = run_comparison(run, settings.evaluate, stale)
-    models = tuple(_model(name, manifest, compared) for name in manifest.get("models", {}))
+    first = next(iter(run.manifest().get("models", {})), "")
+    models = tuple(_model(name, first, manifest, compared) for name in manifest.get("models", {}))
     headline = [m for m in metrics if (m.axis, m.better) == (metrics[0].axis, metrics[0].better)]
     subjects = tuple(groups(run, looked_at, headline))
     named = domain_names(manifest, [group.label for group in subjects])
@@ -140,6 +152,7 @@ def report_data(
         facts=_facts(manifest), versions=manifest.get("versions", {}),
         settings=(run.folder / "settings.yaml").read_text("utf-8"),
         heldout=heldout(run), level=settings.evaluate.level, margin=settings.evaluate.margin,
+        tests=compared.tests if compared else 0,
         hide_harmful=settings.report.hide_harmful, picture_pixels=settings.report.picture_pixels,
         blur_pictures=settings.report.blur_pictures,
     )  # fmt: skip
@@ -193,12 +206,11 @@ def _limits(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def _model(name: str, manifest: Mapping[str, Any], compared: Comparison | None) -> ModelShown:
+def _model(name: str, base: str, manifest: Mapping[str, Any], compared: Comparison | None) -> ModelShown:
     made = manifest.get("aligned", {}).get(name, {})
-    first = next(iter(manifest["models"]))
     other = next((model for model in compared.models if model.name == name), None) if compared else None
     changes = other.changes if other else {}
-    role: Role = "base" if name == first else "control" if made.get("blind") else "aligned"
+    role: Role = "base" if name == base else "control" if made.get("blind") else "aligned"
     return ModelShown(
         name=name, label=made.get("label", name), role=role, what=made.get("what") or _how(made),
         rates={m: Rate(**row) for m, row in manifest["models"][name].items()},
