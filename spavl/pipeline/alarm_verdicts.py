@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,46 +20,20 @@ NO_AUDIT = "Contradictions and flipped labels are not measured: the pairs were n
 DAMAGED = "Contradictions and flipped labels are not measured: the audit cannot be read (`spavl audit RUN` again)."
 
 
-def position_bias(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How far the dataset's judges follow the position of the answers.
+def of_judges(kind: str, name: str) -> Callable[[Evidence], Iterator[Alarm | NotMeasured]]:
+    """What measures an alarm of the dataset's judges: that of every finding of one kind.
 
     Args:
-        found: the run.
+        kind: of the findings of the audit.
+        name: of the alarm.
     """
-    return _of_judges(found, "position_bias", "position_bias")
 
+    def measured(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+        for one in found.judges:
+            if one.kind == kind and not one.grouped and (alarm := _from_finding(one, name, found.settings.audit.level)):
+                yield alarm
 
-def order_disagreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How often the dataset's judges name the same winner in both reading orders.
-
-    Args:
-        found: the run.
-    """
-    return _of_judges(found, "swap_consistency", "order_disagreement")
-
-
-def judge_agreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How often two judges have the same vote.
-
-    Args:
-        found: the run.
-    """
-    return _of_judges(found, "judge_agreement", "judge_agreement")
-
-
-def judge_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How many replies of the dataset's judges hold no readable verdict.
-
-    Args:
-        found: the run.
-    """
-    return _of_judges(found, "unreadable_verdicts", "judge_unread")
-
-
-def _of_judges(found: Evidence, kind: str, name: str) -> Iterator[Alarm | NotMeasured]:
-    for one in found.judges:
-        if one.kind == kind and not one.grouped and (alarm := _from_finding(one, name, found.settings.audit.level)):
-            yield alarm
+    return measured
 
 
 def _from_finding(one: Finding, name: str, level: float) -> Alarm | None:

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from spavl.audit.finding import Finding
 from spavl.cli.commands import app
 from spavl.config import Settings
-from spavl.evaluate import Benchmark, Item
+from spavl.evaluate import Benchmark, Item, Rule
 from spavl.evaluate.controls import Controlled, results
+from spavl.evaluate.metrics import over_refusal_rate
 from spavl.evaluate.score_table import write_scores
 from spavl.models.base import Sampling
 from spavl.pipeline.alarms import ALARMS, alarms_of_run, alarms_of_training, note_alarms
@@ -24,7 +25,17 @@ from spavl.run import Run
 from spavl.statistics.alarm import Alarm
 from spavl.statistics.intervals import rate_of
 from tests.audit.test_judge_tables import judged, table, world_matches
-from tests.pipeline.scored_runs import ALL, REFUSAL, REFUSED, SAFETY, UNSAFE, scored_answers, texts, write_run
+from tests.pipeline.scored_runs import (
+    ALL,
+    OVER_REFUSAL,
+    REFUSAL,
+    REFUSED,
+    SAFETY,
+    UNSAFE,
+    scored_answers,
+    texts,
+    write_run,
+)
 
 BASE, HEALTHY = texts(60, 1, 78), texts(3, 2, 78)
 REFUSES_ALL = {name: [REFUSAL] * len(answers) for name, answers in BASE.items()}
@@ -56,6 +67,17 @@ def test_a_model_that_refuses_everything_rings_its_collapse_and_what_it_costs(tm
     }  # fmt: skip
     assert "`refuses` declines 100.0 %" in collapse and "1 distinct answers to 60 requests" in collapse
     assert REFUSAL not in collapse
+
+
+def test_refusals_that_could_not_be_read_are_no_answers_that_help(tmp_path: Path) -> None:
+    said = {REFUSAL: True, "yes": False}
+    asked = replace(OVER_REFUSAL, metrics=(over_refusal_rate(Rule("test:refused/2", lambda _, text: said.get(text))),))
+    half = {"asked": [REFUSAL] * 30 + ["?"] * 30}
+    run = write_run(tmp_path, {"base": {"asked": ["yes"] * 60}, "half": half, "none": {"asked": ["?"] * 60}}, (asked,))
+    found = [one for one in alarms_of_run(run, run.manifest(), Settings()).alarms if one.name == "refusal_collapse"]
+    assert [(one.subject, one.value) for one in found] == [("half", 1.0)]
+    assert found[0].low < 0.5 < found[0].high == 1.0, "whatever the unread ones would have been"
+    assert "of 30 harmless requests of `asked` (30 more could not be read)" in found[0].what
 
 
 def test_a_loss_is_an_alarm_where_its_bound_is_beyond_the_limit_and_the_limit_is_a_setting(tmp_path: Path) -> None:
