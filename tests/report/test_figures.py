@@ -45,6 +45,7 @@ def test_trade_offs_are_of_evaluated_models_and_of_trainings_on_their_way(tmp_pa
     assert refusals.points[-1].x == pytest.approx((0.9, 0.8, 1.0)) and refusals.points[-1].tone == "aligned-1"
     drawn = figures.frontier(refusals)
     assert 'role="img"' in drawn and "dpo at step 20 90.0\u202f% and 60.0\u202f%" in drawn
+    assert "step 10 " not in drawn, "a screen reader is told the end of a training, and no step of it"
 
 
 def test_the_summary_has_a_filled_dot_only_where_a_change_is_shown(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from spavl.report import ReportData, StageCost, write_report
 from spavl.report.alarms import AlarmShown, AlarmsShown
 from spavl.report.cost_data import total_of
 from spavl.report.numbers import interval, percent, points
-from spavl.report.page import render
+from spavl.report.page import render, twins_of
 from spavl.report.summary_data import ExampleShare, ProtocolShown, TrainingShown
 from spavl.report.twins import as_json, as_markdown
 from tests.report.sample import METRICS, sample
@@ -81,6 +81,7 @@ def test_twins_lie_beside_the_page_and_replace_no_file_of_yours(data: ReportData
     for _ in range(2):
         write_report(data, tmp_path / "shown.html")
     assert {path.name for path in tmp_path.iterdir()} == {"shown.html", "shown.md", "shown.json"}
+    assert [path.name for path in twins_of(tmp_path / "eval.2024")] == ["eval.2024.md", "eval.2024.json"]
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(RunError, match="no report"):
         write_report(data, tmp_path / "README.html")
