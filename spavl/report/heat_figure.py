@@ -67,10 +67,10 @@ def _shown(cell: HeatCell | None) -> tuple[str, float, str]:
 def _spoken(heat: HeatMap) -> str:
     """The first subjects of the figure, the worst of their domains; all would be hundreds of words."""
     rows = [row for domain in heat.domains for row in domain.rows]
-    told = [
+    named = [
         f"{row.label} {row.before.words if row.before else 'not asked'}"
         f"{f', then {row.after.words}' if row.after else ''}"
         for row in rows[:MOST_SPOKEN]
     ]
     more = [f"and {len(rows) - MOST_SPOKEN:,} more"] if len(rows) > MOST_SPOKEN else []
-    return "; ".join([*told, *more])
+    return "; ".join([*named, *more])

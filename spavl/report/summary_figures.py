@@ -149,5 +149,5 @@ def _frame(axes: Axes, found: Sequence[FrontierPoint], across: str, upwards: str
 def _spoken(found: Sequence[FrontierPoint]) -> str:
     """The models, and of each training where it ended: all its steps would be hundreds of words."""
     ends = {point.trail: point for point in found if point.trail}
-    told = [*(p for p in found if not p.trail), *ends.values()]
-    return "; ".join(f"{p.label} {percent(p.x[0])} and {percent(p.y[0])}" for p in told)
+    named = [*(p for p in found if not p.trail), *ends.values()]
+    return "; ".join(f"{p.label} {percent(p.x[0])} and {percent(p.y[0])}" for p in named)
