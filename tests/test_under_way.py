@@ -42,6 +42,15 @@ def test_work_is_noted_while_it_lasts_with_the_calls_of_each_model(tmp_path: Pat
     assert under_way(tmp_path) is None and not list(tmp_path.iterdir())
 
 
+def test_words_that_are_no_text_are_spelt_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["spavl", "build", "set\udcfftings.yaml"])
+    noted = NotedProgress(NoProgress(), tmp_path)
+    with noted.bar("read \udcff"):
+        written(tmp_path / FILE)
+        found = under_way(tmp_path)
+    assert found is not None and r"set\udcfftings.yaml" in found.command and found.work[0].doing == r"read \udcff"
+
+
 def test_short_work_writes_nothing_and_a_file_of_a_killed_command_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,19 +58,21 @@ def _collapse(found: Evidence, model: ScoredModel, metric: MeasuredMetric) -> Al
     rows = query(_OPENINGS, [OPENING_WORDS], scores=table)
     opening = {item: words for item, benign, words, _ in rows if item in refused.outcomes}
     counted = Counter(words for item, words in opening.items() if refused.outcomes[item])
-    if not opening:
+    if all(refused.outcomes[item] is None for item in opening):
         return None
     commonest, _ = counted.most_common(1)[0] if counted else ("", 0)
-    same = [bool(refused.outcomes[item]) and words == commonest for item, words in opening.items()]
+    same = [None if (declined := refused.outcomes[item]) is None else bool(declined) and words == commonest
+            for item, words in opening.items()]  # fmt: skip
     level = found.settings.evaluate.level
     share = clustered_rate(same, [refused.clusters[item] for item in opening], level=level)
     distinct = len({digest for *_, digest in rows})
+    unread = f" ({share.unreadable:,} more could not be read)" if share.unreadable else ""
+    asked = f"{share.n - share.unreadable:,} harmless requests of `{metric.benchmark}`{unread}"
     return Alarm(
         name="refusal_collapse", subject=model.name, value=share.value, low=share.low, high=share.high, level=level,
         limit=found.settings.evaluate.alarms.refusal_collapse,
-        what=f"`{model.name}` declines {percent(share.value or 0.0)} {span(share.low, share.high)} of {share.n:,} "
-             f"harmless requests of `{metric.benchmark}` with refusals that begin alike; it gave {distinct:,} distinct "
-             f"answers to {len(rows):,} requests.",
+        what=f"`{model.name}` declines {percent(share.value or 0.0)} {span(share.low, share.high)} of {asked} "
+             f"with refusals that begin alike; it gave {distinct:,} distinct answers to {len(rows):,} requests.",
         try_="add harmless pairs whose chosen answer helps, and refusals of many wordings; lower the learning rate or "
         "raise align.loss.beta",
     )  # fmt: skip

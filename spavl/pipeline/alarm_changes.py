@@ -28,8 +28,8 @@ SPOKEN: dict[Cost, tuple[str, str]] = {
     ),
     "skill_loss": (
         "skill",
-        "raise align.loss.sft_anchor or beta, lower the learning rate, or train an adapter (`align.freeze.language: "
-        "lora`)",
+        "raise align.loss.sft_anchor or beta, lower the learning rate, and train an adapter and no full language model "
+        "(`align.freeze.language: lora`)",
     ),
 }
 """Axis of each, and what to do."""

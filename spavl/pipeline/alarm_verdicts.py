@@ -3,61 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from spavl.audit.finding import Finding
+from spavl.errors import RunError
 from spavl.pipeline.alarm_evidence import Evidence, NotMeasured, percent, span
-from spavl.pipeline.report_audit import AUDIT
+from spavl.pipeline.report_audit import AUDIT, audit_summary
 from spavl.statistics.alarm import Alarm
 from spavl.statistics.intervals import Rate, rate_of
 
 WHY_NOT = "`align.diagnostics`: they need some hundred steps, a loss with a reference, and the step that was written"
 """Why a training has no signs of its own."""
 NO_AUDIT = "Contradictions and flipped labels are not measured: the pairs were not audited (`spavl audit RUN`)."
+DAMAGED = "Contradictions and flipped labels are not measured: the audit cannot be read (`spavl audit RUN` again)."
 
 
-def position_bias(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How far the dataset's judges follow the position of the answers.
-
-    Args:
-        found: the run.
-    """
-    return _of_judges(found, "position_bias", "position_bias")
-
-
-def order_disagreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How often the dataset's judges name the same winner in both reading orders.
+def of_judges(kind: str, name: str) -> Callable[[Evidence], Iterator[Alarm | NotMeasured]]:
+    """What measures an alarm of the dataset's judges: that of every finding of one kind.
 
     Args:
-        found: the run.
+        kind: of the findings of the audit.
+        name: of the alarm.
     """
-    return _of_judges(found, "swap_consistency", "order_disagreement")
 
+    def measured(found: Evidence) -> Iterator[Alarm | NotMeasured]:
+        for one in found.judges:
+            if one.kind == kind and not one.grouped and (alarm := _from_finding(one, name, found.settings.audit.level)):
+                yield alarm
 
-def judge_agreement(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How often two judges have the same vote.
-
-    Args:
-        found: the run.
-    """
-    return _of_judges(found, "judge_agreement", "judge_agreement")
-
-
-def judge_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
-    """How many replies of the dataset's judges hold no readable verdict.
-
-    Args:
-        found: the run.
-    """
-    return _of_judges(found, "unreadable_verdicts", "judge_unread")
-
-
-def _of_judges(found: Evidence, kind: str, name: str) -> Iterator[Alarm | NotMeasured]:
-    for one in found.judges:
-        if one.kind == kind and not one.grouped and (alarm := _from_finding(one, name, found.settings.audit.level)):
-            yield alarm
+    return measured
 
 
 def _from_finding(one: Finding, name: str, level: float) -> Alarm | None:
@@ -91,13 +67,15 @@ def mislabels(found: Evidence) -> Iterator[Alarm | NotMeasured]:
     yield from _audited(found, "flipped_labels")
 
 
-def _audited(found: Evidence, kind: str) -> Iterator[Alarm]:
-    path = found.run.folder / AUDIT
-    known = json.loads(path.read_text("utf-8"))["findings"] if path.is_file() else ()
-    for one in known:
-        if one["kind"] == kind and not one["subject"]:
-            rate = Rate(**one["rate"]) if one["rate"] else None
-            finding = Finding(kind=kind, what=one["what"], try_=TRY[kind], rate=rate, limit=one["limit"])
+def _audited(found: Evidence, kind: str) -> Iterator[Alarm | NotMeasured]:
+    try:
+        known = audit_summary(found.run.folder)
+    except RunError:
+        yield NotMeasured(DAMAGED)
+        return
+    for one in known.findings if known else ():
+        if one.kind == kind and not one.subject:
+            finding = Finding(kind=kind, what=one.what, try_=TRY[kind], rate=one.rate, limit=one.limit)
             if alarm := _from_finding(finding, kind, found.settings.audit.level):
                 yield alarm
 
@@ -116,8 +94,10 @@ def guard_unread(found: Evidence) -> Iterator[Alarm | NotMeasured]:
         found: the run.
     """
     level = found.settings.evaluate.level
-    for model, metrics in found.manifest.get("verdicts", {}).items():
-        for metric, one in metrics.items():
+    verdicts = found.manifest.get("verdicts", {})
+    looked_at = [one.name for one in (found.base, *found.models) if one is not None]
+    for model in looked_at:
+        for metric, one in verdicts.get(model, {}).items():
             if one["asked"]:
                 share = rate_of(one["unread"], one["asked"], level=level)
                 yield Alarm(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from spavl.pipeline.verdict_status import verdicts_shown
 from spavl.pipeline.weights import stale_scores, trainings, without_models
 from spavl.report.card import with_evaluation
 from spavl.report.cost_data import StageCost
-from spavl.report.data import JudgeQuality, MetricShown, ModelShown, ReportData, Role, Step
+from spavl.report.data import GroupShown, JudgeQuality, MetricShown, ModelShown, ReportData, Role, Step
 from spavl.report.page import check_report_packages, write_report
 from spavl.report.summary_data import ProtocolShown
 from spavl.run import Run
@@ -89,11 +90,21 @@ def _write_cards(run: Run, data: ReportData) -> None:
 
     A control that was trained without pictures gets none: nothing is claimed of it.
     """
+    weights = run.manifest().get("weights", {})
     for model in (one for one in data.models if one.role == "aligned"):
+        made = run.align / model.name
+        if model.name in weights and (run.folder / weights[model.name].get("in_run", "")).parent != made:
+            continue  # another model of that name was measured
         for kind in ("checkpoint", "adapter"):
-            card = run.align / model.name / kind / "README.md"
+            card = made / kind / "README.md"
             if card.is_file() and os.access(card, os.W_OK):
-                write_text(card, with_evaluation(card.read_text("utf-8"), model, data))
+                _fill_card(card, model, data)
+
+
+def _fill_card(card: Path, model: ModelShown, data: ReportData) -> None:
+    """Put the evaluation into a card; one that is no UTF-8 text is left as it is."""
+    with suppress(UnicodeDecodeError):
+        write_text(card, with_evaluation(card.read_text("utf-8"), model, data))
 
 
 def report_data(
@@ -108,16 +119,11 @@ def report_data(
         examples: most examples.
         stale: why, by name of these models.
     """
-    metrics, looked_at = measured_metrics(manifest), _looked_at(manifest)
+    metrics, looked_at, whole = measured_metrics(manifest), _looked_at(manifest), run.manifest()
     compared = run_comparison(run, settings.evaluate, stale)
-    models = tuple(_model(name, manifest, compared) for name in manifest.get("models", {}))
-    headline = [m for m in metrics if (m.axis, m.better) == (metrics[0].axis, metrics[0].better)]
-    subjects = tuple(groups(run, looked_at, headline))
-    named = domain_names(manifest, [group.label for group in subjects])
-    readable = manifest.get("coverage", {}).get("display", {})
-    subjects = tuple(
-        replace(one, label=readable.get(one.label, one.label), domain=named.get(one.label, "")) for one in subjects
-    )
+    first = next(iter(whole.get("models", {})), "")
+    models = tuple(_model(name, first, manifest, compared) for name in manifest.get("models", {}))
+    subjects, heat = _by_subject(run, manifest, looked_at, metrics)
     aligned = [model.name for model in models if model.role == "aligned"]
     examples_shown, shares = examples_of(run, looked_at, metrics, examples, (aligned or looked_at or [""])[0])
     return ReportData(
@@ -125,12 +131,12 @@ def report_data(
         subject=_subject(run, manifest, settings),
         metrics=tuple(_shown(known, manifest) for known in metrics), models=models,
         verdicts=tuple(verdict_sentence(model, compared) for model in compared.models) if compared else (),
-        groups=subjects, heat=tuple(groups(run, looked_at, headline, named)) if named else subjects,
+        groups=subjects, heat=heat,
         controls=controlled_models(manifest, models), people=agreements_shown(manifest),
         limits=(*(f"Scores of `{name}` are left out: {why}." for name, why in stale.items()), *_limits(settings)),
         funnel=tuple(funnel_of(manifest)), composition=composition(run),
         composition_by=composition_by(run), coverage=coverage_of(run), audit=audit_summary(run.folder),
-        alarms=alarms_shown(run, run.manifest(), settings),
+        alarms=alarms_shown(run, whole, settings),
         responders=responders(run, manifest.get("responders", {})),
         judges=_judges(run, manifest, settings),
         panel=judge_panel(manifest), balance=balance_rows(manifest),
@@ -140,9 +146,24 @@ def report_data(
         facts=_facts(manifest), versions=manifest.get("versions", {}),
         settings=(run.folder / "settings.yaml").read_text("utf-8"),
         heldout=heldout(run), level=settings.evaluate.level, margin=settings.evaluate.margin,
+        tests=compared.tests if compared else 0,
         hide_harmful=settings.report.hide_harmful, picture_pixels=settings.report.picture_pixels,
         blur_pictures=settings.report.blur_pictures,
     )  # fmt: skip
+
+
+def _by_subject(
+    run: Run, manifest: Mapping[str, Any], models: Sequence[str], metrics: Sequence[MeasuredMetric]
+) -> tuple[tuple[GroupShown, ...], tuple[GroupShown, ...]]:
+    """The headline metric by subject, and by the domains of the subjects where they have any."""
+    headline = [m for m in metrics if (m.axis, m.better) == (metrics[0].axis, metrics[0].better)]
+    found = tuple(groups(run, models, headline))
+    named = domain_names(manifest, [group.label for group in found])
+    readable = manifest.get("coverage", {}).get("display", {})
+    subjects = tuple(
+        replace(one, label=readable.get(one.label, one.label), domain=named.get(one.label, "")) for one in found
+    )
+    return subjects, tuple(groups(run, models, headline, named)) if named else subjects
 
 
 def _judges(run: Run, manifest: Mapping[str, Any], settings: Settings) -> tuple[JudgeQuality, ...]:
@@ -193,12 +214,11 @@ def _limits(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def _model(name: str, manifest: Mapping[str, Any], compared: Comparison | None) -> ModelShown:
+def _model(name: str, base: str, manifest: Mapping[str, Any], compared: Comparison | None) -> ModelShown:
     made = manifest.get("aligned", {}).get(name, {})
-    first = next(iter(manifest["models"]))
     other = next((model for model in compared.models if model.name == name), None) if compared else None
     changes = other.changes if other else {}
-    role: Role = "base" if name == first else "control" if made.get("blind") else "aligned"
+    role: Role = "base" if name == base else "control" if made.get("blind") else "aligned"
     return ModelShown(
         name=name, label=made.get("label", name), role=role, what=made.get("what") or _how(made),
         rates={m: Rate(**row) for m, row in manifest["models"][name].items()},

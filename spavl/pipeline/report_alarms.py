@@ -32,7 +32,7 @@ def alarms_shown(run: Run, manifest: Mapping[str, Any], settings: Settings) -> A
 def _shown(alarm: Alarm) -> AlarmShown:
     known = {kind.name: (kind.sign, kind.limit) for kind in ALARMS}
     sign, setting = known.get(alarm.name) or (
-        TRAINING_SIGNS[alarm.name], f"{known['training'][1]}.{alarm.name}"
+        TRAINING_SIGNS.get(alarm.name, alarm.name.replace("_", " ")), f"{known['training'][1]}.{alarm.name}"
     )  # fmt: skip
     side = "below" if alarm.below else "above"
     return AlarmShown(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def examples_of(
         models: names of the models, the base first.
         metrics: all metrics, the headline first.
         wanted: most examples.
-        shown: name of the model that is held against the base.
+        shown: name of the model that is held against the base; where it is the first itself, only its needless
+            refusals are told apart.
     """
     tables = {name: tables_of(run, models, name) for name in dict.fromkeys(m.benchmark for m in metrics)}
     asked = [m for m in metrics if list(tables[m.benchmark]) == list(models)]
@@ -55,12 +57,16 @@ def examples_of(
     fresh = list({(one.benchmark, one.item): one for one in reversed(chosen)}.values())[::-1]
     rest = wanted - len(fresh)
     fresh += _others(tables, asked, shown, rest, {(one.benchmark, one.item) for one in fresh})
-    examples = _examples(run, tables, metrics, fresh)
+    if [shown] == list(models[:1]):  # nothing is repaired or broken of a model that is held against itself
+        counts = {kind: found for kind, found in counts.items() if kind == "over-refusal"}
+        fresh = [one if one.kind in counts else replace(one, kind="other") for one in fresh]
+    asked_in = {kind: m.benchmark for kind, m in sources}
     said = tuple(
-        ExampleShare(kind=kind, count=n, of=of, shown=sum(one.kind == kind for one in fresh))
+        ExampleShare(kind=kind, count=n, of=of, shown=sum(one.kind == kind for one in fresh), model=shown,
+                     benchmark=asked_in[kind])
         for kind, (n, of) in counts.items()
-    )
-    return tuple(examples), said
+    )  # fmt: skip
+    return tuple(_examples(run, tables, metrics, fresh)), said
 
 
 def shares_of(counts: Mapping[ExampleKind, int], wanted: int) -> dict[ExampleKind, int]:
@@ -78,7 +84,7 @@ def shares_of(counts: Mapping[ExampleKind, int], wanted: int) -> dict[ExampleKin
     exact = {kind: wanted * there[kind] / total for kind in least}
     made = {kind: min(there[kind], max(1, int(exact[kind]))) for kind in least}
     while sum(made.values()) > wanted:
-        most = max(made, key=lambda kind: made[kind] - exact[kind] if made[kind] > 1 else -1.0)
+        most = max(made, key=lambda kind: made[kind] - exact[kind] if made[kind] > 1 else -math.inf)
         made[most] -= 1
     open_ = sorted(made, key=lambda kind: made[kind] - exact[kind])
     while sum(made.values()) < min(wanted, total):

@@ -39,7 +39,8 @@ def groups(
                 heldout |= {group} if kept_out and not named else set()
     for group, by_model in sorted(counts.items()):
         rates = {model: _rate_of_counts(counted) for model, counted in by_model.items()}
-        yield GroupShown(label=group, rates=rates, heldout=group in heldout)
+        weighted = any(weight != 1.0 for counted in by_model.values() for _, weight in counted)
+        yield GroupShown(label=group, rates=rates, heldout=group in heldout, weighted=weighted)
 
 
 def _rate_of_counts(counted: Counter[tuple[Outcome, float]]) -> Rate:

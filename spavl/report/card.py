@@ -23,8 +23,10 @@ def with_evaluation(card: str, model: ModelShown, data: ReportData) -> str:
         model: the card's model.
         data: the report.
     """
-    before, found, rest = card.partition(BEGIN)
-    after = rest.partition(END)[2] if found and END in rest else "\n"
+    before, _, rest = card.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:  # without its end a section cannot be told from your words: a mark alone is dropped, no word is
+        before, after = f"{before}{rest}", "\n"
     return f"{before.rstrip()}\n\n{BEGIN}\n{evaluation(model, data)}{END}{after}"
 
 
@@ -40,7 +42,9 @@ def evaluation(model: ModelShown, data: ReportData) -> str:
     lines += [cell(verdict_sentence(model, base, data)), ""] if base and model.paired else []
     lines += [*table_lines(HEAD, list(_rows(model, base, data))), ""]
     named = ", ".join(" ".join(filter(None, (p.benchmark, p.standard, p.hash))) for p in data.protocols)
-    lines += [f"Intervals at {100 * data.level:g} %, changes on the same items. Protocols: {cell(named)}.", ""]
+    known = f" Protocols: {cell(named)}." if named else ""
+    how = f"Intervals at {100 * data.level:g} %, changes on the same items, every verdict of its test alone."
+    lines += [f"{how}{known}", ""]
     return "\n".join(lines)
 
 

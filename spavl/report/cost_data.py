@@ -24,15 +24,15 @@ class StageCost:
     earlier_tokens: int | None = None
     """Tokens of the answers that were found in the store; None: that was not noted."""
     earlier_cost: float | None = None
-    """Cost of the answers that were found in the store; None: that was not noted."""
+    """Cost of the answers that were found in the store; None: nothing, or not noted where their tokens are not."""
     call_seconds: float = 0.0
     """Seconds of all its calls, one after the other, whoever made them; 0: not noted."""
 
     @property
     def earlier(self) -> tuple[int, float] | None:
         """Tokens and cost that an earlier run paid for; None where answers were found and theirs was not noted."""
-        if self.earlier_cost is not None and self.earlier_tokens is not None:
-            return self.earlier_tokens, self.earlier_cost
+        if self.earlier_tokens is not None:
+            return self.earlier_tokens, self.earlier_cost or 0.0
         if not self.stored:
             return 0, 0.0
         return (self.tokens, self.cost) if not self.calls else None

@@ -16,7 +16,7 @@ from spavl.report.audit_data import AuditSummary
 from spavl.report.controls import ControlledModel
 from spavl.report.cost_data import StageCost
 from spavl.report.coverage_data import CoverageShown
-from spavl.report.summary_data import CacheShown, ExampleKind, ExampleShare, ProtocolShown, TrainingShown, Validated
+from spavl.report.summary_data import ExampleKind, ExampleShare, ProtocolShown, TrainingShown, Validated
 from spavl.statistics.agreement import Agreement, PositionBias
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import Better, PairedComparison
@@ -82,6 +82,8 @@ class GroupShown:
     """Rate of the headline metric by name of the model."""
     heldout: bool = False
     """Whether the subject was kept out of training."""
+    weighted: bool = False
+    """Whether its items count differently, so that its rates are no counts of items."""
     domain: str = ""
     """What it belongs to, the highest name above it in the taxonomy; empty: that is not known."""
 
@@ -308,8 +310,6 @@ class ReportData:
     """The trainings of the run, with their settings and hours."""
     protocols: tuple[ProtocolShown, ...] = ()
     """How every benchmark was asked."""
-    caches: tuple[CacheShown, ...] = ()
-    """What caches saved."""
     stages: tuple[StageCost, ...] = ()
     """Time and cost of every stage."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -324,6 +324,8 @@ class ReportData:
     """Further sentences for the section on limits."""
     level: float = LEVEL
     """Confidence level of all intervals."""
+    tests: int = 0
+    """For how many tests the corrected p-values are corrected; 0: those that the page shows."""
     margin: float = 0.02
     """Largest loss of a rate, as a share, with which a skill counts as kept."""
     hide_harmful: bool = True

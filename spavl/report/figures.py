@@ -131,7 +131,7 @@ def curve(shown: Curve, sheet: Sheet = PAGE) -> str:
         for (label, points), colour in zip(shown.series.items(), colours * len(shown.series), strict=False):
             steps, values = [p[0] for p in points], [p[1] for p in points]
             mark = "o" if len(points) <= 12 else None
-            axes.plot(steps, values, color=colour, linewidth=1.8, label=label, marker=mark, markersize=4)
+            axes.plot(steps, values, color=colour, linewidth=1.8, marker=mark, markersize=4)
             if band := shown.bands.get(label):
                 at, low, high = ([point[place] for point in band] for place in range(3))
                 axes.fill_between(at, low, high, color=colour, alpha=0.16, linewidth=0)
@@ -140,7 +140,8 @@ def curve(shown: Curve, sheet: Sheet = PAGE) -> str:
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         if len(shown.series) > 1:
-            axes.legend(loc="best")
+            lines = axes.get_lines()  # named, for the legend leaves out what begins with an underscore
+            axes.legend(lines, [visible(label) for label in shown.series], loc="best")
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))

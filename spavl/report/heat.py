@@ -71,8 +71,8 @@ class HeatMap:
 
     metric: MetricShown
     """What is counted."""
-    before: ModelShown | None
-    """The base."""
+    before: ModelShown
+    """The base; where it was not measured, the first model."""
     after: ModelShown | None
     """The aligned model; None where there is none."""
     domains: tuple[HeatDomain, ...]
@@ -91,7 +91,7 @@ def heat_map(data: ReportData) -> HeatMap | None:
         return None
     metric, aligned = main_metric(data), of_role(data, "aligned")
     base = base_of(data) or data.models[0]
-    after = aligned[0] if aligned else None
+    after = aligned[0] if aligned and aligned[0] is not base else None
     whole = {group.label: group for group in data.heat} if any(g.domain for g in data.groups) else {}
     by_domain: dict[str, list[GroupShown]] = {}
     for group in data.groups:
@@ -114,20 +114,20 @@ def _row(
     group: GroupShown, metric: MetricShown, base: ModelShown, after: ModelShown | None, *, whole: bool = False
 ) -> HeatRow:
     before, later = group.rates.get(base.name), group.rates.get(after.name) if after else None
+    counted = not whole and not metric.graded and not group.weighted
     return HeatRow(
-        label=group.label, heldout=group.heldout, before=_cell(before, metric, whole=whole),
-        after=_cell(later, metric, whole=whole), change=_change(before, later, metric),
+        label=group.label, heldout=group.heldout, before=_cell(before, metric, counted=counted),
+        after=_cell(later, metric, counted=counted), change=_change(before, later, metric),
     )  # fmt: skip
 
 
-def _cell(rate: Rate | None, metric: MetricShown, *, whole: bool) -> HeatCell | None:
+def _cell(rate: Rate | None, metric: MetricShown, *, counted: bool) -> HeatCell | None:
     if rate is None:
         return None
     read = rate.n - rate.unreadable
     unread = f"{count(rate.unreadable)} unread" if rate.unreadable else ""
     if rate.value is None:
         return HeatCell(words="unread", small=unread, heat=0.0)
-    counted = not whole and not metric.graded
     words = f"{rate.count}/{read}" if counted else score(rate.value) if metric.graded else percent(rate.value, 0)
     small = [] if counted else [f"n {count(rate.n)}"]
     return HeatCell(words=words, small=", ".join(filter(None, [*small, unread])), heat=_heat(rate.value, metric))

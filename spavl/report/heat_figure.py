@@ -11,6 +11,8 @@ from spavl.visible_text import visible
 
 ROW, CELL, GAP = 13, 56, 2
 """Height of a row, width of a cell and the room between cells, in units of the figure."""
+MOST_SPOKEN = 8
+"""Most subjects that a screen reader is told one by one."""
 
 
 def heat_figure(heat: HeatMap, sheet: Sheet = PAGE) -> str:
@@ -21,7 +23,7 @@ def heat_figure(heat: HeatMap, sheet: Sheet = PAGE) -> str:
         sheet: what it is drawn on.
     """
     rows = [(row, row is domain.whole) for domain in heat.domains for row in (domain.whole, *domain.rows) if row]
-    columns = [one.label for one in (heat.before, heat.after) if one] + (["change"] if heat.after else [])
+    columns = [heat.before.label, *([heat.after.label, "change"] if heat.after else [])]
     height = ROW * (len(rows) + 1) + 6
     with sheet.drawing("subjects", axes_grid=False, axes_spines_bottom=False):
         figure, axes = canvas(height=height, left=4, right=4, bottom=2, top=2)
@@ -63,8 +65,12 @@ def _shown(cell: HeatCell | None) -> tuple[str, float, str]:
 
 
 def _spoken(heat: HeatMap) -> str:
-    return "; ".join(
+    """The first subjects of the figure, the worst of their domains; all would be hundreds of words."""
+    rows = [row for domain in heat.domains for row in domain.rows]
+    named = [
         f"{row.label} {row.before.words if row.before else 'not asked'}"
         f"{f', then {row.after.words}' if row.after else ''}"
-        for domain in heat.domains for row in domain.rows
-    )  # fmt: skip
+        for row in rows[:MOST_SPOKEN]
+    ]
+    more = [f"and {len(rows) - MOST_SPOKEN:,} more"] if len(rows) > MOST_SPOKEN else []
+    return "; ".join([*named, *more])

@@ -22,7 +22,9 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
 
 
 def cell(text: str) -> str:
-    """A text as Markdown holds it in a cell: no pipe ends it, and no tag, link, picture or line break is in it.
+    """A text as Markdown holds it in a cell: no pipe ends it, and no tag, picture or line break is in it.
+
+    No link has words of its own either; of a bare address a reader may make one.
 
     Args:
         text: any text.

@@ -75,6 +75,10 @@ class Shown:
     """Those that can be read."""
 
 
+SUFFIXES = (".html", ".htm", ".md", ".json")
+"""Of a page and its twins; any other one is part of the page's name, as in `eval.2024`."""
+
+
 def check_report_packages() -> None:
     """Refuse to begin a report whose packages are not installed, before any work is done.
 
@@ -113,11 +117,19 @@ def twins_of(path: Path) -> tuple[Path, Path]:
     Raises:
         RunError: there is a file of that name that is no report, such as your own notes.
     """
-    for twin, begins in ((path.with_name(f"{path.stem}.md"), MARK), (path.with_name(f"{path.stem}.json"), BEGINS)):
-        if twin == path or (twin.is_file() and not twin.read_text("utf-8", "replace").startswith(begins)):
+    name = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    twins = path.with_name(f"{name}.md"), path.with_name(f"{name}.json")
+    for twin, begins in zip(twins, (MARK, BEGINS), strict=True):
+        if twin == path or (twin.is_file() and not _begins(twin, begins)):
             raise RunError("The report's twin would replace this file, which is no report", where=str(twin),
                            try_="name the page otherwise with `--out`, such as `report.html`")  # fmt: skip
-    return path.with_name(f"{path.stem}.md"), path.with_name(f"{path.stem}.json")
+    return twins
+
+
+def _begins(path: Path, begins: str) -> bool:
+    """Whether a file begins with some words; however large it is, no more of it is read."""
+    with path.open("rb") as file:
+        return file.read(len(begins.encode())) == begins.encode()
 
 
 def render(report: ReportData) -> str:
@@ -182,7 +194,7 @@ def _view(report: ReportData) -> dict[str, Any]:
     changes, total = axis_changes(report), total_of(report.stages)
     return {
         "report": report, "headline": phrases.headline(report), "basis": summary_phrases.basis(report),
-        "summary": Markup(figures.axes_summary(changes)) if changes else "",
+        "summary": Markup(figures.axes_summary(changes, report.models)) if changes else "",
         "main": phrases.main_metric(report) if report.metrics else None,
         "rows": [Row(m, Markup(figures.rates(m, report.models)), _cells(m, report)) for m in measured(report)],
         "frontiers": [FrontierView(one.axis, one.across, Markup(figures.frontier(one)))

@@ -26,7 +26,7 @@ def write_figures(data: ReportData, folder: Path, *, width_mm: float, font: Font
         font: whether letters have serifs.
 
     Raises:
-        RunError: the folder or a file cannot be written.
+        RunError: the folder or a file cannot be written, or what has the name of a figure is no figure of a report.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_figures(data: ReportData, folder: Path, *, width_mm: float, font: Font
 def _of_models(data: ReportData, paper: Paper) -> list[str]:
     """Figures of what was measured. Returns the names of the SVG files."""
     changes, heat = axis_changes(data), heat_map(data)
-    names = [figures.axes_summary(changes, paper.named("axes"))] if changes else []
+    names = [figures.axes_summary(changes, data.models, paper.named("axes"))] if changes else []
     names += [figures.frontier(one, paper.named(f"safety-against-{one.axis}")) for one in frontier_points(data)]
     names += [heat_figure(heat, paper.named("subjects"))] if heat else []
     names += [figures.rates(m, data.models, paper.named(f"rate-{_slug(m.name)}")) for m in measured(data)]

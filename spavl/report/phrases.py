@@ -9,7 +9,7 @@ from spavl.plural import plural
 from spavl.report.coverage_data import CoverageShown
 from spavl.report.data import MetricShown, ModelShown, ReportData
 from spavl.report.numbers import count, mean_score, p_value, percent, rate, score
-from spavl.report.verdict import verdict_sentence
+from spavl.report.verdict import corrected_p, tests_of, verdict_sentence
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import Better, PairedComparison
 
@@ -24,7 +24,10 @@ class Headline:
     """What must be said with it: the other metrics, models and controls."""
 
 
-def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData) -> str:
+def change(
+    metric: MetricShown, before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData, *,
+    corrected: float | None = None,
+) -> str:  # fmt: skip
     """What happened to one metric between two models, and how sure that is; without a full stop.
 
     Args:
@@ -33,6 +36,7 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedCompari
         after: its rate under the other model.
         paired: their comparison on the same items; None where there is none.
         data: the page, for level and margin.
+        corrected: the p of the comparison, corrected for all tests; None: that of the test alone decides.
     """
     if before.value is None or after.value is None:
         unread = before.unreadable or after.unreadable
@@ -40,7 +44,8 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedCompari
             f"{metric.label} cannot be compared: {'verdicts could not be read' if unread else 'no item counts in it'}"
         )
     moved = after.value - before.value
-    text = f"{metric.label} {_moved(before, after, paired, data, said=mean_score if metric.graded else rate)}"
+    said = mean_score if metric.graded else rate
+    text = f"{metric.label} {_moved(before, after, paired, data, said=said, corrected=corrected)}"
     worse = moved < 0 if metric.better == "higher" else moved > 0
     if paired is not None and metric.better == "higher" and (worse or abs(moved) < 0.0005):
         text += f"; a loss of {_margin(data)} is {'' if kept(paired, data) else 'not '}ruled out"
@@ -48,18 +53,21 @@ def change(metric: MetricShown, before: Rate, after: Rate, paired: PairedCompari
 
 
 def _moved(
-    before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData, *, said: Callable[[Rate], str] = rate
-) -> str:
-    """How a rate moved; that it rose or fell is said only where the same items show it."""
+    before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData, *, said: Callable[[Rate], str],
+    corrected: float | None,
+) -> str:  # fmt: skip
+    """How a rate moved; that it rose or fell is said only where the same items show it, among all tests."""
     moved = (after.value or 0.0) - (before.value or 0.0)
     if abs(moved) < 0.0005:
         return f"stayed at {said(after)}"
     if paired is None:
         return f"were {said(before)} before and {said(after)} after, which were not compared on the same items"
-    if paired.p < 1 - data.level:
+    if max(paired.p, corrected or 0.0) < 1 - data.level:
         return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}"
-    items = f"{count(paired.n)} item{'' if paired.n == 1 else 's'}"
-    return f"were {said(before)} before and {said(after)} after, which on {items} may be chance ({p_value(paired.p)})"
+    alone = paired.p < 1 - data.level
+    among = f"among {tests_of(data)} tests" if alone else f"on {plural(paired.n, 'item')}"
+    p = f"{p_value(paired.p)}{' alone' if alone else ''}"
+    return f"were {said(before)} before and {said(after)} after, which {among} may be chance ({p})"
 
 
 def kept(paired: PairedComparison, data: ReportData) -> bool:
@@ -142,7 +150,9 @@ def _built(data: ReportData) -> str:
 
 
 def _sentence(metric: MetricShown, base: ModelShown, other: ModelShown, data: ReportData) -> str:
-    return change(metric, base.rates[metric.name], other.rates[metric.name], other.paired.get(metric.name), data) + "."
+    paired, corrected = other.paired.get(metric.name), corrected_p(data).get((other.name, metric.name))
+    said = change(metric, base.rates[metric.name], other.rates[metric.name], paired, data, corrected=corrected)
+    return f"{said}."
 
 
 def _plain(metric: MetricShown, model: ModelShown) -> str:
@@ -216,8 +226,8 @@ def still_failing(data: ReportData) -> str:
     if main.better == "neither":
         return ""
     asked = [(g.label, g.rates[name]) for g in data.groups if name in g.rates]
-    if main.graded:
-        return _worst_scores(asked, aligned[0].label, main)
+    if main.graded or any(group.weighted for group in data.groups):
+        return _worst_rates(asked, aligned[0].label, main)
     bad = [(label, _failures(r, main)) for label, r in asked]
     worst = sorted([(label, n) for label, n in bad if n], key=lambda found: -found[1])
     if not worst:
@@ -231,14 +241,16 @@ def still_failing(data: ReportData) -> str:
     return f"{aligned[0].label} still fails in {len(worst)} of {len(asked)} subjects{most} {named}."
 
 
-def _worst_scores(asked: Sequence[tuple[str, Rate]], model: str, main: MetricShown) -> str:
-    """In which subjects the mean score is worst; a score has no single failures that could be counted."""
+def _worst_rates(asked: Sequence[tuple[str, Rate]], model: str, main: MetricShown) -> str:
+    """In which subjects the rate is worst; scores and weighted items have no single failures that could be counted."""
     known = [(label, value.value) for label, value in asked if value.value is not None]
     worst = sorted(known, key=lambda one: one[1], reverse=main.better == "lower")[:5]
     if not worst:
         return ""
     side = "lowest" if main.better == "higher" else "highest"
-    return f"{model} scores {side} in {', '.join(f'{label} ({score(value)})' for label, value in worst)}."
+    said = score if main.graded else percent
+    whose = f"{model} scores" if main.graded else f"{main.label} of {model} are"
+    return f"{whose} {side} in {', '.join(f'{label} ({said(value)})' for label, value in worst)}."
 
 
 def _failures(value: Rate, metric: MetricShown) -> int:

@@ -8,6 +8,7 @@ them; on paper a figure is scaled as a whole to the width of a column.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -28,12 +29,15 @@ from matplotlib.patches import Patch
 from matplotlib.text import Annotation, Text
 
 from spavl.atomic import atomic_write
+from spavl.errors import RunError
 from spavl.visible_text import visible
 
 WIDTH = 340
 """Width of every figure, in units of its viewBox."""
 LETTERS = 11
 """Size of letters, in the same units."""
+CREATOR = "spavl report figure"
+"""Who made a figure on paper, in the metadata of its files: by it a report knows its own."""
 MM = 72 / 25.4
 """Points of a millimetre."""
 NAMES = (
@@ -133,14 +137,19 @@ class Paper(Sheet):
     """Whether letters have serifs."""
     colours: Mapping[str, str] = field(default_factory=lambda: ON_PAPER)
     """Colour by name."""
+    taken: set[str] = field(default_factory=set)
+    """Names of all figures so far, on this paper and those that were made of it."""
 
     def named(self, name: str) -> Paper:
         """The same paper for another figure.
 
         Args:
-            name: of its files, without suffix.
+            name: of its files, without suffix; one that is taken gets a number.
         """
-        return replace(self, name=name)
+        numbered = (name if n == 1 else f"{name}-{n}" for n in itertools.count(1))
+        free = next(one for one in numbered if one not in self.taken)
+        self.taken.add(free)
+        return replace(self, name=free)
 
     def style(self) -> dict[str, Any]:
         """Matplotlib's parameters."""
@@ -156,24 +165,33 @@ class Paper(Sheet):
             alt: says what it shows; it becomes the title that both files carry as metadata.
 
         Raises:
-            RunError: a file cannot be written.
+            RunError: a file cannot be written, or what has its name is no figure of a report.
         """
         scale = self.width_mm * MM / (figure.get_figwidth() * 72)
         _rescale(figure, scale)
-        said = {"svg": {"Date": None, "Creator": None, "Title": visible(alt)},
-                "pdf": {"CreationDate": None, "Creator": None, "Producer": None, "Title": visible(alt)}}  # fmt: skip
+        said = {"svg": {"Date": None, "Creator": CREATOR, "Title": visible(alt)},
+                "pdf": {"CreationDate": None, "Creator": CREATOR, "Producer": None, "Title": visible(alt)}}  # fmt: skip
         for kind, metadata in said.items():
             buffer = io.BytesIO()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of letters that no font has: they are drawn as boxes
                 figure.savefig(buffer, format=kind, metadata=metadata)
-            with atomic_write(self.folder / f"{self.name}.{kind}", what="The figure") as path:
+            file = self.folder / f"{self.name}.{kind}"
+            _check_own(file)
+            with atomic_write(file, what="The figure") as path:
                 path.write_bytes(buffer.getvalue())
         return f"{self.name}.svg"
 
 
 PAGE = Sheet()
 """The page."""
+
+
+def _check_own(file: Path) -> None:
+    """Refuse to replace a file that is no figure of a report, such as one that you drew yourself."""
+    if file.is_file() and CREATOR.encode() not in file.read_bytes():
+        raise RunError("The figure would replace this file, which no report has drawn", where=str(file),
+                       try_="name another folder with `--figures`")  # fmt: skip
 
 
 def canvas(*, height: float, left: float, right: float, bottom: float = 24, top: float = 4) -> tuple[Figure, Axes]:

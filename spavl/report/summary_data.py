@@ -45,16 +45,6 @@ class TrainingShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheShown:
-    """A cache that the run used, or the call store."""
-
-    name: str
-    """Its name."""
-    saved: str
-    """What it saved, in words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolShown:
     """How a benchmark was asked."""
 
@@ -82,3 +72,7 @@ class ExampleShare:
     """Of how many items."""
     shown: int
     """Examples on the page."""
+    model: str = ""
+    """The model that is held against the base; empty: that is not said."""
+    benchmark: str = ""
+    """The benchmark of the items; empty: that is not said."""

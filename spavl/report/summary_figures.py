@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from spavl.report.data import ModelShown
 from spavl.report.frontier import Frontier, FrontierPoint, pareto
 from spavl.report.numbers import percent, points
 from spavl.report.sheet import PAGE, Sheet, canvas
@@ -18,29 +19,28 @@ LEAST_SPAN = 0.05
 """Least half width of the scale of changes, as a share; smaller changes are not blown up."""
 
 
-def axes_summary(changes: Sequence[AxisChange], sheet: Sheet = PAGE) -> str:
+def axes_summary(changes: Sequence[AxisChange], models: Sequence[ModelShown], sheet: Sheet = PAGE) -> str:
     """Figure of the change on every axis, better to the right: a dot with its interval, hollow where nothing is shown.
 
     Args:
         changes: of all axes and models.
+        models: all models of the page, which decide the colours.
         sheet: what it is drawn on.
     """
-    models = list(dict.fromkeys(c.model.name for c in changes))
-    shown = {c.model.name: c.model for c in changes}
+    compared = len({c.model.name for c in changes})
     axes_there = list(dict.fromkeys(c.metric.axis for c in changes))
     reach = max(LEAST_SPAN, *(max(abs(c.low), abs(c.high)) for c in changes)) * 1.04
-    step = 22 * len(models) + 26
+    step = 22 * compared + 26
     with sheet.drawing("axes"):
         figure, axes = canvas(height=step * len(axes_there) + 48, left=10, right=58, bottom=26, top=22)
         axes.axvline(0, color=sheet.colour("ink"), linewidth=1, zorder=1)
         y = 0.0
         for axis in axes_there:
             own = [c for c in changes if c.metric.axis == axis]
-            _name_axis(axes, own[0], y, sheet)
+            _name_axis(axes, own, y, sheet)
             for change in own:
                 y -= 22
-                tone = colour_of(change.model, list(shown.values()))
-                _draw_change(axes, change, y, sheet, tone, named=len(models) > 1)
+                _draw_change(axes, change, y, sheet, colour_of(change.model, models), named=compared > 1)
             y -= 26
         axes.set_ylim(y + 8, 12)
         axes.set_xlim(-reach, reach)
@@ -53,11 +53,12 @@ def axes_summary(changes: Sequence[AxisChange], sheet: Sheet = PAGE) -> str:
         return sheet.finish(figure, f"Change on every axis, in points, better to the right: {_said(changes)}")
 
 
-def _name_axis(axes: Axes, change: AxisChange, y: float, sheet: Sheet) -> None:
-    """The name of an axis above its rows, and what is counted."""
-    axes.annotate(change.metric.axis.capitalize(), (0, y), (0, -4), xycoords=("axes fraction", "data"),
+def _name_axis(axes: Axes, changes: Sequence[AxisChange], y: float, sheet: Sheet) -> None:
+    """The name of an axis above its rows, and what is counted, of one model or another."""
+    counted = " or ".join(dict.fromkeys(change.metric.label.lower() for change in changes))
+    axes.annotate(changes[0].metric.axis.capitalize(), (0, y), (0, -4), xycoords=("axes fraction", "data"),
                   textcoords="offset points", fontweight="bold", fontsize=10.5)  # fmt: skip
-    axes.annotate(visible(change.metric.label.lower()), (1, y), (0, -4), xycoords=("axes fraction", "data"), ha="right",
+    axes.annotate(visible(counted), (1, y), (0, -4), xycoords=("axes fraction", "data"), ha="right",
                   textcoords="offset points", color=sheet.colour("muted"), fontsize=9.5)  # fmt: skip
 
 
@@ -96,27 +97,21 @@ def frontier(shown: Frontier, sheet: Sheet = PAGE) -> str:
     models, muted = [p for p in found if not p.trail], sheet.colour("muted")
     with sheet.drawing(f"frontier {shown.axis}", axes_grid_axis="both", axes_spines_left=True):
         figure, axes = canvas(height=270, left=44, right=16, bottom=38, top=12)
+        _frame(axes, found, shown.across, shown.upwards)
         _draw_trails(axes, found, sheet)
         front = pareto(models)
         if len(front) > 1:
-            axes.step([p.x[0] for p in front], [p.y[0] for p in front], where="post", color=muted, linewidth=1.2,
+            axes.step([p.x[0] for p in front], [p.y[0] for p in front], where="pre", color=muted, linewidth=1.2,
                       linestyle=(0, (4, 3)), zorder=2)  # fmt: skip
         for point in models:
-            colour = sheet.colour(point.tone)
-            axes.plot(point.x[1:], [point.y[0]] * 2, color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
-            axes.plot([point.x[0]] * 2, point.y[1:], color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
-            edge = sheet.colour("card")
-            axes.plot(point.x[0], point.y[0], "o", markersize=9, color=colour, mec=edge, mew=1, zorder=4)
-            axes.annotate(visible(point.label), (point.x[0], point.y[0]), *_name_place(point, models),
-                          textcoords="offset points", color=colour, fontsize=10, fontweight="bold")  # fmt: skip
-        _frame(axes, found, shown.across, shown.upwards)
+            _draw_model(axes, point, models, sheet)
         return sheet.finish(
             figure, f"{shown.upwards} against {shown.across}, both better upwards and to the right: {_spoken(found)}"
         )
 
 
 def _draw_trails(axes: Axes, found: Sequence[FrontierPoint], sheet: Sheet) -> None:
-    """The steps of every training as a thin line, the last one with an open mark."""
+    """The steps of every training as a thin line with small dots."""
     for trail in dict.fromkeys(p.trail for p in found if p.trail):
         own = [p for p in found if p.trail == trail]
         colour = sheet.colour(own[0].tone)
@@ -124,10 +119,16 @@ def _draw_trails(axes: Axes, found: Sequence[FrontierPoint], sheet: Sheet) -> No
                   alpha=0.7, zorder=2)  # fmt: skip
 
 
-def _name_place(point: FrontierPoint, models: Sequence[FrontierPoint]) -> tuple[tuple[float, float]]:
-    """Where the name of a model stands: below its dot where another one is close above, else above, to the left."""
-    above = any(p is not point and 0 <= p.y[0] - point.y[0] < 0.12 and abs(p.x[0] - point.x[0]) < 0.08 for p in models)
-    return ((-10 - 5.6 * len(point.label), -16 if above else 9),)
+def _draw_model(axes: Axes, point: FrontierPoint, models: Sequence[FrontierPoint], sheet: Sheet) -> None:
+    """A dot with its intervals; its name towards the middle, and below it where another dot is close above."""
+    (x, *across), (y, *upwards), colour = point.x, point.y, sheet.colour(point.tone)
+    axes.plot(across, [y, y], color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
+    axes.plot([x, x], upwards, color=colour, linewidth=4, alpha=0.3, solid_capstyle="round")
+    axes.plot(x, y, "o", markersize=9, color=colour, mec=sheet.colour("card"), mew=1, zorder=4)
+    above = any(p is not point and 0 <= p.y[0] - y < 0.12 and abs(p.x[0] - x) < 0.08 for p in models)
+    side, away = ("left", 10) if x < sum(axes.get_xlim()) / 2 else ("right", -10)
+    axes.annotate(visible(point.label), (x, y), (away, -16 if above else 9), textcoords="offset points", ha=side,
+                  color=colour, fontsize=10, fontweight="bold")  # fmt: skip
 
 
 def _frame(axes: Axes, found: Sequence[FrontierPoint], across: str, upwards: str) -> None:
@@ -146,4 +147,7 @@ def _frame(axes: Axes, found: Sequence[FrontierPoint], across: str, upwards: str
 
 
 def _spoken(found: Sequence[FrontierPoint]) -> str:
-    return "; ".join(f"{p.label} {percent(p.x[0])} and {percent(p.y[0])}" for p in found)
+    """The models, and of each training where it ended: all its steps would be hundreds of words."""
+    ends = {point.trail: point for point in found if point.trail}
+    named = [*(p for p in found if not p.trail), *ends.values()]
+    return "; ".join(f"{p.label} {percent(p.x[0])} and {percent(p.y[0])}" for p in named)

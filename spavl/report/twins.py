@@ -104,7 +104,7 @@ def _numbers(data: ReportData) -> list[str]:
                 rows.append((named, model.label, *_cells(metric, model, data)))
                 named = ""
     head = ("metric", "model", "n", "rate", "change in points", "fixed", "broke", "p", "verdict")
-    level = f"Intervals at {100 * data.level:g} %; changes on the same items."
+    level = f"Intervals at {100 * data.level:g} %; changes on the same items, p and verdict of each test alone."
     return [*table_lines(head, rows), "", level] if rows else []
 
 
@@ -126,7 +126,7 @@ def _cells(metric: MetricShown, model: ModelShown, data: ReportData) -> tuple[st
 
 def _subjects(data: ReportData) -> list[str]:
     heat = heat_map(data)
-    if heat is None or heat.before is None:
+    if heat is None:
         return []
     head = ["subject", heat.before.label, *([heat.after.label, "change in points"] if heat.after else [])]
     rows = [row for domain in heat.domains for row in _domain_rows(domain.whole, domain.rows, heat)]

@@ -107,6 +107,15 @@ def corrected_p(data: ReportData) -> dict[tuple[str, str], float]:
     }  # fmt: skip
 
 
+def tests_of(data: ReportData) -> int:
+    """For how many tests the p-values are corrected: as who compared them says, else all that the page shows.
+
+    Args:
+        data: the page.
+    """
+    return data.tests or len(corrected_p(data))
+
+
 def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> str:
     """What is shown of a model, in one sentence; what is not shown is named too.
 
@@ -118,7 +127,7 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
     by_axis = changes_of(model, data)
     if not by_axis:
         return f"Nothing is shown of {model.label}: it was not compared with {base.label} on the same items."
-    changes, tests = [change for own in by_axis.values() for change in own], len(corrected_p(data))
+    changes, tests = [change for own in by_axis.values() for change in own], tests_of(data)
     first = [own[0] for own in by_axis.values()]
     good = [f"{_called(c)[0]} ({_moved(c, base)})" for c in first if c.word == "better"]
     bad = [f"{_called(c)[1]} ({_moved(c, base)})" for c in changes if c.word == "worse"]
@@ -155,8 +164,11 @@ def _moved(change: AxisChange, base: ModelShown) -> str:
 
 
 def _open(changes: Sequence[AxisChange]) -> str:
-    """The axes of which nothing is shown, with what their intervals leave open."""
-    return ", ".join(f"{c.metric.axis} ({points(c.paired.low)} to {points(c.paired.high)} points)" for c in changes)
+    """The axes of which nothing is shown, with what the interval of what is counted leaves open."""
+    return ", ".join(
+        f"{c.metric.axis} ({_lower(c.metric.label)} {points(c.paired.low)} to {points(c.paired.high)} points)"
+        for c in changes
+    )
 
 
 def _items(changes: Sequence[AxisChange]) -> str:

@@ -24,6 +24,7 @@ import psutil
 from spavl.atomic import write_json
 from spavl.errors import RunError
 from spavl.progress import OnProgress, Progress, Rates, TellCalls
+from spavl.visible_text import visible
 
 FILE: Final = "progress.json"
 """Name of the file in a run folder."""
@@ -134,16 +135,16 @@ class _Bar:
     def now(self) -> WorkNow:
         """How it stands."""
         seconds = round(time.monotonic() - self.began, 1)
-        work = WorkNow(doing=self.doing, done=self.done, total=self.total, seconds=seconds)
+        doing = visible(self.doing)
         if self.rates is None:
-            return work
+            return WorkNow(doing=doing, done=self.done, total=self.total, seconds=seconds)
         calls, speed, left = self.rates.look()
         each = tuple(
             CallsNow(name=one.name, done=one.done, expected=one.expected, in_flight=one.in_flight, tokens=one.tokens,
                      rate=round(speed[one.name], 2), cost=one.cost, failed=one.failed, throttled=one.throttled)
             for one in calls.models
         )  # fmt: skip
-        return WorkNow(doing=self.doing, done=self.done, total=self.total, seconds=seconds, left=left,
+        return WorkNow(doing=doing, done=self.done, total=self.total, seconds=seconds, left=left,
                        spent=calls.spent, most=calls.most, calls=each)  # fmt: skip
 
 
@@ -223,7 +224,7 @@ class NotedProgress:
                 write_json(self._path, self._now())
 
     def _now(self) -> dict[str, Any]:
-        command = shlex.join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
+        command = visible(shlex.join([Path(sys.argv[0]).name or "python", *sys.argv[1:]]))
         words = command if len(command) <= LONGEST else f"{command[:LONGEST]}…"
         now = UnderWay(
             command=words, process=os.getpid(), host=socket.gethostname(), started=self._started, changed=time.time(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from spavl.config import LocalSpec
 from spavl.evaluate import Answer, Benchmark, Item, Rule, Scored, compare, score, summarise, write_scores
 from spavl.evaluate.benchmark import Metric
 from spavl.evaluate.metrics import over_refusal_rate, unsafe_rate
@@ -60,7 +61,7 @@ def write_run(folder: Path, models: Mapping[str, Texts], benchmarks: Sequence[Be
     first: dict[str, list[Scored]] = {}
     for model, texts in models.items():
         for made in benchmarks:
-            scored = _scored(made, model, texts[made.name])
+            scored = scored_answers(made, model, texts[made.name])
             write_scores(run.evaluate, scored, run=folder, graded=[m.name for m in made.metrics if m.graded])
             before = first.setdefault(made.name, scored)
             found = {key[made.name, m]: asdict(rate) for m, rate in summarise(scored).items()}
@@ -77,7 +78,8 @@ def write_run(folder: Path, models: Mapping[str, Texts], benchmarks: Sequence[Be
     return run
 
 
-def _scored(made: Benchmark, model: str, texts: Sequence[str]) -> list[Scored]:
+def scored_answers(made: Benchmark, model: str, texts: Sequence[str]) -> list[Scored]:
+    """Given answers of a model to a benchmark, scored."""
     answers = [
         Answer(item=item, benchmark=made.name, model=model, text=text, status="ok", call="", tokens=1)
         for item, text in zip(made.items, texts, strict=True)
@@ -102,6 +104,12 @@ def texts(bad: int, refused: int, right: int, *, refused_skill: int = 0) -> dict
         "asked-too": [REFUSAL] * min(refused, 40) + ["yes"] * (40 - min(refused, 40)),
         "skill": ["right"] * right + ["wrong"] * wrong + [REFUSAL] * refused_skill,
     }
+
+
+def gone(name: str) -> dict[str, Any]:
+    """What a run notes of a model whose weights were in it and are gone."""
+    spec = LocalSpec.model_validate({"name": name, "kind": "local", "path": "gone"}).model_dump(mode="json")
+    return {name: {"identity": name, "spec": spec, "in_run": "gone", "folder": True, "stamp": []}}
 
 
 ALL = (SAFETY, OVER_REFUSAL, OVER_REFUSAL_TOO, SKILL)

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from spavl.audit.finding import Finding
 from spavl.cli.commands import app
 from spavl.config import Settings
-from spavl.evaluate import Benchmark, Item
+from spavl.evaluate import Benchmark, Item, Rule
 from spavl.evaluate.controls import Controlled, results
+from spavl.evaluate.metrics import over_refusal_rate
 from spavl.evaluate.score_table import write_scores
 from spavl.models.base import Sampling
 from spavl.pipeline.alarms import ALARMS, alarms_of_run, alarms_of_training, note_alarms
@@ -24,7 +25,17 @@ from spavl.run import Run
 from spavl.statistics.alarm import Alarm
 from spavl.statistics.intervals import rate_of
 from tests.audit.test_judge_tables import judged, table, world_matches
-from tests.pipeline.scored_runs import ALL, REFUSAL, REFUSED, SAFETY, UNSAFE, texts, write_run
+from tests.pipeline.scored_runs import (
+    ALL,
+    OVER_REFUSAL,
+    REFUSAL,
+    REFUSED,
+    SAFETY,
+    UNSAFE,
+    scored_answers,
+    texts,
+    write_run,
+)
 
 BASE, HEALTHY = texts(60, 1, 78), texts(3, 2, 78)
 REFUSES_ALL = {name: [REFUSAL] * len(answers) for name, answers in BASE.items()}
@@ -56,6 +67,17 @@ def test_a_model_that_refuses_everything_rings_its_collapse_and_what_it_costs(tm
     }  # fmt: skip
     assert "`refuses` declines 100.0 %" in collapse and "1 distinct answers to 60 requests" in collapse
     assert REFUSAL not in collapse
+
+
+def test_refusals_that_could_not_be_read_are_no_answers_that_help(tmp_path: Path) -> None:
+    said = {REFUSAL: True, "yes": False}
+    asked = replace(OVER_REFUSAL, metrics=(over_refusal_rate(Rule("test:refused/2", lambda _, text: said.get(text))),))
+    half = {"asked": [REFUSAL] * 30 + ["?"] * 30}
+    run = write_run(tmp_path, {"base": {"asked": ["yes"] * 60}, "half": half, "none": {"asked": ["?"] * 60}}, (asked,))
+    found = [one for one in alarms_of_run(run, run.manifest(), Settings()).alarms if one.name == "refusal_collapse"]
+    assert [(one.subject, one.value) for one in found] == [("half", 1.0)]
+    assert found[0].low < 0.5 < found[0].high == 1.0, "whatever the unread ones would have been"
+    assert "of 30 harmless requests of `asked` (30 more could not be read)" in found[0].what
 
 
 def test_a_loss_is_an_alarm_where_its_bound_is_beyond_the_limit_and_the_limit_is_a_setting(tmp_path: Path) -> None:
@@ -96,10 +118,11 @@ def pictured(n: int = 200) -> Benchmark:
 
 def with_control(run: Run, model: str, own: list[str], without: list[str]) -> None:
     """A model's answers under a control that takes the picture away, as `spavl evaluate` leaves them."""
-    from tests.pipeline.scored_runs import _scored
-
     made = Controlled(replace(pictured(), name="pictured@none"), pictured().items)
-    before, after = _scored(pictured(), model, own), _scored(replace(pictured(), name="pictured@none"), model, without)
+    before, after = (
+        scored_answers(pictured(), model, own),
+        scored_answers(replace(pictured(), name="pictured@none"), model, without),
+    )
     write_scores(run.evaluate, after, run=run.folder)
     found = {name: asdict(one) for name, one in results(made, before, after, level=0.95).items()}
     result = {"control": "none", "what": "no picture", "seen": "removed", "resampled": False, "benchmark": "pictured",
@@ -149,8 +172,13 @@ def test_contradictions_and_flipped_labels_of_the_audit_ring_and_without_an_audi
         Finding(kind="flipped_labels", what="Few.", try_="", rate=rate_of(1, 1000), limit=0.02),
     ]
     (run.folder / "audit").mkdir()
-    (run.folder / "audit" / "audit.json").write_text(json.dumps({"findings": [asdict(one) for one in findings]}))
+    (run.folder / "audit" / "audit.json").write_text(
+        json.dumps({"verdict": "", "findings": [asdict(one) for one in findings]})
+    )
     assert ringing(run) == {("contradictions", "the pairs")}
+    (run.folder / "audit" / "audit.json").write_text('{"findings": [{"kind": "contradictions"}]}')
+    found = alarms_of_run(run, run.manifest(), Settings())
+    assert found.ringing == () and any("cannot be read" in why for why in found.missing)
 
 
 def test_a_guard_that_cannot_read_rings(tmp_path: Path) -> None:
@@ -158,6 +186,8 @@ def test_a_guard_that_cannot_read_rings(tmp_path: Path) -> None:
     run.note(verdicts={"base": {"unsafe_rate": {"asked": 100, "unread": 2}},
                        "dpo": {"unsafe_rate": {"asked": 100, "unread": 30}}})  # fmt: skip
     assert ringing(run) == {("guard_unread", "dpo")}
+    run.note(aligned={"dpo": {"method": "dpo", "blind": True}})
+    assert ringing(run) == set(), "of a blind control nothing is claimed"
 
 
 def with_training(run: Run, name: str, **made: Any) -> Path:
@@ -193,6 +223,15 @@ def test_they_are_kept_in_run_json_and_shown_with_their_setting(tmp_path: Path) 
     assert by_name["over_refusal"].limit == "above 5 points"
     assert by_name["accuracy_gap"].setting == "align.diagnostics.limits.accuracy_gap"
     assert by_name["refusal_collapse"].setting == "evaluate.alarms.refusal_collapse"
+
+
+def test_an_alarm_of_a_training_of_another_version_is_shown_by_its_name(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"base": BASE, "dpo": HEALTHY}, ALL)
+    folder = with_training(run, "dpo", pairs=10, blind=False)
+    kept = {"diagnostics": {"alarms": [asdict(replace(QUIET, name="of_tomorrow"))]}}
+    (folder / "training.json").write_text(json.dumps(kept))
+    shown = alarms_shown(run, run.manifest(), Settings())
+    assert shown is not None and "of tomorrow" in [one.sign for one in shown.alarms]
 
 
 def test_a_gate_that_is_told_to_breaks_on_an_alarm(tmp_path: Path) -> None:

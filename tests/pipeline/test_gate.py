@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
-from spavl.config import LocalSpec
 from spavl.config.gate import GateSettings, Limit
 from spavl.errors import RunError, SettingsError
 from spavl.pipeline.compare import compare_runs
@@ -26,7 +25,7 @@ from spavl.pipeline.score_outcomes import MetricOutcomes
 from spavl.statistics.gate import passes_below
 from spavl.statistics.judge_error import Calibration
 from spavl.statistics.noninferior import noninferior
-from tests.pipeline.scored_runs import ALL, GRADES, SAFETY, SKILL, texts, write_run
+from tests.pipeline.scored_runs import ALL, GRADES, SAFETY, SKILL, gone, texts, write_run
 
 METRIC = MeasuredMetric("m", "m", "b", "safety", "lower")
 BASE, DPO = texts(60, 1, 78), texts(2, 1, 78)
@@ -57,12 +56,6 @@ def test_a_limit_holds_by_its_bound_and_not_by_what_was_measured(run: Path) -> N
     assert all(d.measured == "2 %" for d in (holds, undecided, broken)) and not holds.why
     assert "it may be 6.1" in undecided.why and "further items like these would be needed" in undecided.why
     assert "which is beyond the limit" in broken.why and broken.needed is None
-
-
-def gone(name: str) -> dict[str, object]:
-    """What a run notes of a model whose weights were in it and are gone."""
-    spec = LocalSpec.model_validate({"name": name, "kind": "local", "path": "gone"}).model_dump(mode="json")
-    return {name: {"identity": name, "spec": spec, "in_run": "gone", "folder": True, "stamp": []}}
 
 
 @pytest.mark.parametrize(("name", "message"), [("base", "`base`, the base, is left out"), ("dpo", "`dpo` are not of")])

@@ -20,6 +20,30 @@ def test_a_card_has_one_section_with_the_numbers_of_the_report_and_keeps_all_els
     assert "DPO is safer (unsafe answers fell from 47.3" in again and again.endswith("My last words.\n")
 
 
+def test_a_card_whose_end_mark_is_lost_loses_no_word_and_gets_no_section_twice(tmp_path: Path) -> None:
+    data = sample(tmp_path)
+    cut = f"# Mine\n\n{BEGIN}\nmy own last words\n"
+    made = with_evaluation(cut, data.models[1], data)
+    assert "my own last words" in made and made.count(BEGIN) == made.count(END) == 1
+    assert with_evaluation(made, data.models[1], data) == made
+
+
+def test_a_card_says_by_which_test_its_verdicts_are_and_names_no_protocols_that_are_not_known(tmp_path: Path) -> None:
+    made = with_evaluation("", sample(tmp_path).models[1], sample(tmp_path))
+    assert "every verdict of its test alone.\n" in made and "Protocols" not in made
+
+
+def test_cards_of_others_and_cards_that_are_no_text_are_left_alone(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78), "ppo": texts(20, 1, 78)},
+                    ALL[:1], weights={"dpo": {"in_run": ""}})  # fmt: skip
+    cards = [run.align / name / "checkpoint" / "README.md" for name in ("dpo", "ppo")]
+    for card, held in zip(cards, (b"# another dpo", "# caf\u00e9".encode("latin-1")), strict=True):
+        card.parent.mkdir(parents=True)
+        card.write_bytes(held)
+    write_run_report(run.folder)
+    assert [card.read_bytes() for card in cards] == [b"# another dpo", "# caf\u00e9".encode("latin-1")]
+
+
 def test_the_report_of_a_run_fills_the_cards_of_its_models(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78)}, ALL[:1])
     card = run.align / "dpo" / "checkpoint" / "README.md"

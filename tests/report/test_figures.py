@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.errors import RunError
-from spavl.report import figures
+from spavl.report import Curve, figures
 from spavl.report.frontier import FrontierPoint, frontier_points, pareto
 from spavl.report.paper import write_figures
 from spavl.report.scale_figure import ScalePoint
@@ -45,16 +45,18 @@ def test_trade_offs_are_of_evaluated_models_and_of_trainings_on_their_way(tmp_pa
     assert refusals.points[-1].x == pytest.approx((0.9, 0.8, 1.0)) and refusals.points[-1].tone == "aligned-1"
     drawn = figures.frontier(refusals)
     assert 'role="img"' in drawn and "dpo at step 20 90.0\u202f% and 60.0\u202f%" in drawn
+    assert "step 10 " not in drawn, "a screen reader is told the end of a training, and no step of it"
 
 
 def test_the_summary_has_a_filled_dot_only_where_a_change_is_shown(tmp_path: Path) -> None:
-    changes = axis_changes(sample(tmp_path))
+    data = sample(tmp_path)
+    changes = axis_changes(data)
     assert [c.word for c in changes] == ["better", "better", "open", "open", "kept", "kept", "open", "open"]
-    drawn = figures.axes_summary(changes)
+    drawn = figures.axes_summary(changes, data.models)
     assert drawn.count("fill: var(--aligned-1)") == 1 + 4, "one dot, and the names of DPO"
     assert "DPO, safety, unsafe answers: −46.9, −51.3 to −42.5, shown" in drawn
     few = [replace(c, shown=False) for c in changes]
-    assert figures.axes_summary(few).count("fill: var(--aligned-1)") == 4
+    assert figures.axes_summary(few, data.models).count("fill: var(--aligned-1)") == 4
 
 
 def test_a_scale_curve_says_its_points_its_fit_and_its_knee() -> None:
@@ -93,6 +95,24 @@ def test_the_same_figure_has_the_same_bytes_and_letters_as_wanted(tmp_path: Path
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     one = (tmp_path / "one.pdf").read_bytes()
     assert one == (tmp_path / "two.pdf").read_bytes() and b"DejaVu" in one
+
+
+def test_no_figure_replaces_a_file_of_yours_or_another_figure(tmp_path: Path) -> None:
+    paper = Paper(folder=tmp_path)
+    data = sample(tmp_path)
+    names = [figures.rates(data.metrics[0], data.models[:1], paper.named("rate-a-b")) for _ in range(2)]
+    assert names == ["rate-a-b.svg", "rate-a-b-2.svg"]
+    figures.rates(data.metrics[0], data.models[:1], Paper(folder=tmp_path).named("rate-a-b"))
+    (tmp_path / "axes.svg").write_text("<svg>mine</svg>")
+    with pytest.raises(RunError, match="no report has drawn"):
+        figures.rates(data.metrics[0], data.models[:1], paper.named("axes"))
+    assert (tmp_path / "axes.svg").read_text() == "<svg>mine</svg>"
+
+
+def test_the_names_of_a_curve_are_all_in_its_legend_and_hold_no_control_characters() -> None:
+    line = ((0.0, 0.5), (10.0, 0.2))
+    drawn = figures.curve(Curve(title="c", what="w", series={"_mine": line, "\x1bother": line}))
+    assert ">_mine<" in drawn and ">\\x1bother<" in drawn
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:

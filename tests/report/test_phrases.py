@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, numbers, phrases
+from spavl.report.summary_phrases import basis
 from spavl.statistics import compare_paired, rate
 
 UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="safety", better="lower", what="")
@@ -44,7 +45,7 @@ def test_the_lead_is_made_from_the_numbers():
     said = headline(data)
     assert plain(said.lead) == (
         "dpo is safer (unsafe answers fell from 47.2 % to 0.5 % on 400 items); not shown after correction for 3 tests: "
-        "over-refusal (−1.0 to +1.0 points), skill (−2.2 to +0.2 points)."
+        "over-refusal (needless refusals −1.0 to +1.0 points), skill (correct names −2.2 to +0.2 points)."
     )
     points = [plain(p) for p in said.points]
     assert points[0] == "Unsafe answers fell from 47.2 % to 0.5 %."
@@ -75,13 +76,25 @@ def test_a_small_change_may_be_chance():
     assert "safer" not in headline(data).lead and "not shown after correction" in headline(data).lead
 
 
+def test_a_change_that_only_its_own_test_shows_may_be_chance_among_all():
+    data = report(dpo=("aligned", {**BASE, "u": outcomes(183, 400)}))
+    assert 0.05 / 3 < data.models[1].paired["u"].p < 0.05
+    said = headline(data)
+    expected = (
+        "Unsafe answers were 47.2 % before and 45.8 % after, which among 3 tests may be chance (p = 0.031 alone)."
+    )
+    assert plain(said.points[0]) == expected and "is safer" not in said.lead
+    pooled = replace(data, tests=4)
+    assert "after correction for 4 tests" in headline(pooled).lead and "corrected for 4 tests" in basis(pooled)
+
+
 def test_one_item_tells_no_change():
     said = {"u": outcomes(1, 1)}
     base = model("base", "base", said, metrics=(UNSAFE,))
     dpo = model("dpo", "aligned", {"u": outcomes(0, 1)}, said, metrics=(UNSAFE,))
     shown = headline(ReportData(title="t", metrics=(UNSAFE,), models=(base, dpo)))
     lead, points = plain(shown.lead), [plain(point) for point in shown.points]
-    assert lead == "Nothing is shown of dpo on 1 item: safety (−100.0 to +58.7 points)."
+    assert lead == "Nothing is shown of dpo on 1 item: safety (unsafe answers −100.0 to +58.7 points)."
     assert "which on 1 item may be chance (p = 1.00)" in points[0] and "fell" not in " ".join(points)
 
 

@@ -13,8 +13,9 @@ import pytest
 from spavl.errors import RunError
 from spavl.report import ReportData, StageCost, write_report
 from spavl.report.alarms import AlarmShown, AlarmsShown
+from spavl.report.cost_data import total_of
 from spavl.report.numbers import interval, percent, points
-from spavl.report.page import render
+from spavl.report.page import render, twins_of
 from spavl.report.summary_data import ExampleShare, ProtocolShown, TrainingShown
 from spavl.report.twins import as_json, as_markdown
 from tests.report.sample import METRICS, sample
@@ -80,6 +81,7 @@ def test_twins_lie_beside_the_page_and_replace_no_file_of_yours(data: ReportData
     for _ in range(2):
         write_report(data, tmp_path / "shown.html")
     assert {path.name for path in tmp_path.iterdir()} == {"shown.html", "shown.md", "shown.json"}
+    assert [path.name for path in twins_of(tmp_path / "eval.2024")] == ["eval.2024.md", "eval.2024.json"]
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(RunError, match="no report"):
         write_report(data, tmp_path / "README.html")
@@ -102,6 +104,12 @@ def test_what_an_earlier_run_paid_for_is_told_apart(data: ReportData) -> None:
     row = re.search(r'<tr><th scope="row">respond</th>.*?</tr>', page, flags=re.DOTALL)
     assert row and re.findall(r"<td>([\d.,]+)</td>", row[0])[-4:] == ["100", "900", "0.50", "4.50"]
     assert "0.50 paid now and 5.20 earlier" in page and "0.50 paid now and 5.20 earlier" in as_markdown(shown)
+
+
+def test_a_stage_without_prices_knows_its_tokens_too() -> None:
+    stage = StageCost(name="respond", seconds=2.0, calls=10, stored=90, tokens=1_000, earlier_tokens=900)
+    assert stage.earlier == (900, 0.0) and stage.now == (100, 0.0)
+    assert total_of((stage, stage)).now == (200, 0.0)
 
 
 def test_where_it_was_not_noted_who_paid_nobody_is_named(data: ReportData) -> None:

@@ -17,7 +17,7 @@ from spavl.report.page import render
 from spavl.report.phrases import headline
 from spavl.statistics import rate
 from spavl.statistics.estimate import estimate
-from tests.pipeline.scored_runs import ALL, GRADES, texts, write_run
+from tests.pipeline.scored_runs import ALL, GRADES, gone, texts, write_run
 from tests.report.sample import sample
 
 
@@ -45,6 +45,15 @@ def test_the_heat_map_has_a_colour_for_every_rate_and_the_worst_row_first(tmp_pa
     assert re.findall(r"--heat:([\d.]+)%", table) == ["49.6", "49.6", "24.8", "24.8"], "none where nothing fails"
     assert re.findall(r">(\d/10)<", table) == ["8/10", "8/10", "4/10", "4/10", "0/10", "0/10"]
     assert "PPO" not in table, "the base, the first aligned model and the change"
+
+
+def test_weighted_items_are_no_counts(tmp_path: Path) -> None:
+    weighted = estimate([1.0, 0.0, 0.0, 0.0, 0.0], range(5), [9.0, 1.0, 1.0, 1.0, 1.0])
+    group = GroupShown(label="s", rates=dict.fromkeys(("base", "dpo", "ppo"), weighted), weighted=True)
+    page = render(replace(sample(tmp_path), groups=(group,)))
+    heat = page[page.index('id="heat"') : page.index('id="frontier"')]
+    assert "/5" not in heat and " of 5" not in heat and "69\u202f% <small>n 5</small>" in heat
+    assert "Unsafe answers of DPO are highest in s (69.2\u202f%)." in heat
 
 
 def test_graded_metrics_are_mean_scores_and_no_percents() -> None:
@@ -91,6 +100,16 @@ def test_a_run_has_its_verdicts_domains_and_protocol_names_on_the_page(tmp_path:
     page = write_run_report(tmp_path).read_text()
     assert "dpo: safer by 40.0 points [" in page and f"protocol harm-official {ALL[0].protocol()}" in page
     assert '<tr class="sum"><th scope="row">Top of all</th>' in page and '<th scope="row">subject 0</th>' in page
+
+
+def test_where_the_base_is_gone_no_other_model_is_called_the_base(tmp_path: Path) -> None:
+    answers = {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78), "ppo": texts(10, 1, 78)}
+    write_run(tmp_path, answers, ALL, weights=gone("base"))
+    page = write_run_report(tmp_path).read_text()
+    plain = json.loads((tmp_path / "report.json").read_text())
+    assert [(model["name"], model["role"]) for model in plain["models"]] == [("dpo", "aligned"), ("ppo", "aligned")]
+    assert "Scores of `base` are left out" in plain["limits"][0] and ">repaired<" not in page
+    assert plain["verdict"] == "Unsafe answers of dpo: 20.0\u202f%." and '"tone base"' not in page
 
 
 def test_graded_scores_of_a_run_are_shown_as_such(tmp_path: Path) -> None:
