@@ -225,7 +225,7 @@ def test_work_under_way_is_shown_with_its_calls_and_a_dead_command_is_not(runs: 
     work = WorkNow(
         doing="respond", done=1_203, total=9_000, seconds=60.0, left=240.0, spent=1.5, most=4.0, calls=(calls,)
     )
-    now = UnderWay(command=f"spavl build {SCRIPT}", process=os.getpid(), host=socket.gethostname(), started=1.0,
+    now = UnderWay(command=f"spavl build {SCRIPT}", process=os.getpid(), host=socket.gethostname(), started=time.time(),
                    changed=time.time(), work=(work,))  # fmt: skip
     from dataclasses import asdict
 
