@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from spavl.errors import DataError, SpavlError
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
@@ -221,7 +224,7 @@ def _read_row(run: Run, key: str, place: str) -> RunRow:
         return _row_of(run, manifest, key=key, place=place, title=str(title) if title else name)
     except SpavlError as error:
         return RunRow(key=key, place=place, title=name, problem=error.what)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return RunRow(key=key, place=place, title=name, problem="run.json is damaged")
 
 
@@ -229,12 +232,13 @@ def _row_of(run: Run, manifest: Mapping[str, Any], *, key: str, place: str, titl
     counts = manifest.get("counts", {})
     stages = [one for one in manifest.get("stages", ()) if one["name"] in counts]
     pictures = counts.get("collect", {}).get("made")
+    pictures = None if pictures is None else int(pictures)
     made_pairs = [one for one in stages if one["name"] in ("pair", "labels", "balance")]
-    pairs = counts[made_pairs[-1]["name"]].get(made_pairs[-1]["kept"], 0) if made_pairs else None
+    pairs = int(counts[made_pairs[-1]["name"]].get(made_pairs[-1]["kept"], 0)) if made_pairs else None
     return RunRow(
         key=key, place=place, title=title, stage=_reached(run, manifest), pairs=pairs, pictures=pictures,
         trained=tuple(manifest.get("aligned", {})), headlines=tuple(headlines(manifest)),
-        started=manifest.get("started", ""), changed=manifest.get("changed", ""),
+        started=str(manifest.get("started", "")), changed=str(manifest.get("changed", "")),
         cost=sum(float(one.get("cost") or 0) for one in manifest.get("spent", {}).values()),
         alarms=sum(bool(one["rings"]) for one in manifest.get("alarms", {}).get("measured", ())),
         has_report=run.report.is_file(),
@@ -276,9 +280,18 @@ def headlines(manifest: Mapping[str, Any]) -> Iterator[Headline]:
         paired = manifest.get("paired", {}).get(looking[-1], {}).get(known.key) if looking else None
         yield Headline(
             axis=known.axis, label=manifest["metrics"][known.key]["label"], better=known.better, graded=known.graded,
-            base=Rate(**models[base][known.key]), aligned=None if after is None else Rate(**after),
+            base=_rate(models[base][known.key]), aligned=None if after is None else _rate(after),
             improved=None if paired is None else improvement(PairedComparison(**paired), known.better),
         )  # fmt: skip
+
+
+def _rate(said: Any) -> Rate:
+    return _checked_rate().validate_python(said)
+
+
+@cache
+def _checked_rate() -> TypeAdapter[Rate]:
+    return TypeAdapter(Rate)
 
 
 def improvement(paired: PairedComparison, better: str) -> bool | None:

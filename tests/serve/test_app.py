@@ -242,6 +242,38 @@ def test_work_under_way_is_shown_with_its_calls_and_a_dead_command_is_not(runs: 
     assert "Nothing works in this run now" in page.get(address).text
 
 
+DAMAGES = [
+    ("run.json", {"changed": 3, "started": None}), ("run.json", {"aligned": {"dpo": 3}}),
+    ("run.json", {"counts": {"pair": {"pair": "many"}}}), ("run.json", {"models": {"base": {"unsafe": 3}}}),
+    ("run.json", {"alarms": {"measured": [{"rings": True}]}}), ("run.json", {"seconds": {"build": "long"}}),
+    ("run.json", {"again": 3, "spent": []}), ("align/dpo/training.json", {"seconds": "x"}),
+    ("align/dpo/metrics.jsonl", {"step": 10**400, "loss": 1}),
+    ("align/dpo/metrics.jsonl", {"step": 9, "loss": -1e308}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "said"), DAMAGES)
+def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
+    tmp_path: Path, file: str, said: dict[str, object]
+) -> None:
+    run = scored(tmp_path / "runs/first")
+    scored(tmp_path / "runs/second")
+    if file == "run.json":
+        run.note(**said)
+    else:
+        before = '{"step": 8, "loss": 1e308}\n' if file.endswith("jsonl") else ""
+        (run.folder / file).write_text(before + json.dumps(said))
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page = browser(found)
+        assert page.get("/").status_code == 200 and page.get("/compare").status_code == 200
+        broken, whole = key(found, "first"), key(found, "second")
+        for address in (f"/runs/{broken}", f"/runs/{broken}/live", f"/runs/{broken}/verdicts"):
+            answer = page.get(address)
+            assert answer.status_code == 200 or (answer.status_code == 503 and "damaged" in answer.text)
+        assert page.get("/compare", params={"a": whole, "b": broken}).status_code in (200, 503)
+        assert page.get(f"/runs/{whole}").status_code == 200
+
+
 def test_a_folder_that_is_a_run_opens_that_run(tmp_path: Path) -> None:
     run = scored(tmp_path / "alone")
     with served(run.folder, tmp_path / "cache") as found:
