@@ -147,9 +147,7 @@ def _refusals(app: FastAPI, shell: Shell) -> None:
         return HTMLResponse(shell.notice(error.what, error.try_), 503)
 
     @app.exception_handler(Exception)
-    async def unforeseen(
-        request: Request, error: Exception
-    ) -> Response:  # beyond the guard
+    async def unforeseen(request: Request, error: Exception) -> Response:  # beyond the guard
         what, try_ = "This page cannot be shown.", f"The terminal of `{shell.command}` says why."
         return HTMLResponse(shell.notice(what, try_), 500, {**HEADERS, "Cache-Control": "no-store"})
 
