@@ -117,7 +117,9 @@ def _add_entrance(app: FastAPI, served: Served, cookies: Cookies) -> None:
         runs, studies = served.catalogue.runs(), served.catalogue.studies()
         if len(runs) == 1 and runs[0].place == ".":
             return RedirectResponse(f"/runs/{runs[0].key}", 303)
-        return HTMLResponse(render("runs.html.j2", runs=runs, studies=studies, root=served.catalogue.root.resolve()))
+        own = {one.key: [row for row in runs if one.key in row.studies] for one in studies}
+        root = served.catalogue.root.resolve()
+        return HTMLResponse(render("runs.html.j2", runs=runs, studies=studies, own=own, root=root))
 
     @app.get("/compare")
     def compare(a: str = "", b: str = "", base: str = "") -> Response:

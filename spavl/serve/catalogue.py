@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import blake2b
@@ -18,7 +18,7 @@ from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.rows import brief
 from spavl.run import Run
 from spavl.run.under_way import UnderWay, under_way
-from spavl.serve.studies import STUDY, StudyRow, study_row
+from spavl.serve.studies import STUDY, StudyRow, place_of, study_row
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -84,8 +84,8 @@ class RunRow:
     """Alarms that ring."""
     has_report: bool = False
     """Whether there is a report page."""
-    study: str = ""
-    """Key of the study in whose folder it lies; empty: it is of none."""
+    studies: Sequence[str] = ()
+    """Keys of the studies that it is a training of."""
     now: UnderWay | None = None
     """What works in it now."""
 
@@ -108,18 +108,16 @@ class Catalogue:
     def runs(self) -> list[RunRow]:
         """A row for each run, the one that was written last first."""
         lying = list(_folders(self.root))
-        studies = {folder: self._key(folder) for folder, kind in lying if kind == "study"}
+        studies = self._studies(lying)
         found = [
-            replace(self._row(folder), study=next((studies[one] for one in folder.parents if one in studies), ""))
+            replace(self._row(folder), studies=[one.key for one in studies if place_of(folder.resolve()) in one.runs])
             for folder, kind in lying if kind == "run"
         ]  # fmt: skip
         return sorted(found, key=lambda row: (row.now is not None, row.changed), reverse=True)
 
     def studies(self) -> list[StudyRow]:
         """A row for each study, the one that was written last first."""
-        found = [study_row(folder, self._key(folder), self._place(folder))
-                 for folder, kind in _folders(self.root) if kind == "study"]  # fmt: skip
-        return sorted(found, key=lambda row: row.changed, reverse=True)
+        return sorted(self._studies(_folders(self.root)), key=lambda row: row.changed, reverse=True)
 
     def folder(self, key: str) -> Path:
         """The folder of a run or study.
@@ -159,6 +157,9 @@ class Catalogue:
             DataError: there is none of that key.
         """
         return self._row(self.folder(key))
+
+    def _studies(self, lying: Iterable[tuple[Path, str]]) -> list[StudyRow]:
+        return [study_row(folder, self._key(folder), self._place(folder)) for folder, kind in lying if kind == "study"]
 
     def _key(self, folder: Path) -> str:
         place = self._place(folder)

@@ -34,9 +34,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (root / "broken/run.json").write_text("{")
     (root / "odd").mkdir()
     (root / "odd/run.json").write_text('{"format": "5", "stages": 3}')
-    scored(root / "scale/runs/one")
-    (root / "scale/study.json").write_text('{"kind": "scale", "title": "How much is enough", "trainings": [{}, {}]}')
-    (root / "scale/study.html").write_text("<p>the study</p>")
+    scored(root / "studies/runs/one")  # as `spavl study` lays them, named from the folder that it was called in
+    said = {"kind": "scale", "trainings": [{"run": "studies/runs/one"}, {}], "bases": [{"run": "studies/runs/base"}, 3]}
+    for name in ("scale", "mix"):
+        (root / "studies" / name).mkdir()
+        (root / "studies" / name / "study.json").write_text(json.dumps({**said, "title": f"How much {name}"}))
+    (root / "studies/scale/study.html").write_text("<p>the study</p>")
     with served(root, tmp_path_factory.mktemp("cache")) as found:
         yield found
 
@@ -156,7 +159,7 @@ def test_what_may_do_harm_is_closed_until_it_is_opened(runs: Served, page: TestC
 
 def test_a_stored_page_runs_no_script_and_fetches_nothing(runs: Served, page: TestClient) -> None:
     for place, name, words in (("first", "report", "the report"), ("first", "audit", "an audit"),
-                               ("scale", "study", "the study")):  # fmt: skip
+                               ("studies/scale", "study", "the study")):  # fmt: skip
         answer = page.get(f"/runs/{key(runs, place)}/pages/{name}")
         policy = answer.headers["content-security-policy"]
         assert words in answer.text and "sandbox" in policy and "default-src 'none'" in policy
@@ -182,9 +185,10 @@ def test_a_picture_is_encoded_anew_and_one_outside_the_run_folder_is_never_opene
 
 def test_the_list_shows_runs_studies_and_what_cannot_be_read(runs: Served, page: TestClient) -> None:
     text = page.get("/").text
-    assert "6 runs and 1 study" in text and text.count(">cannot be read<") == 2
+    assert "6 runs and 2 studies" in text and text.count(">cannot be read<") == 2
     assert "60 pairs" in text and "1 alarm" in text and 'pages/study"' in text and "2 trainings" in text
-    assert "How much is enough" in text and text.count('<li class="card run go') == 5, "a study's runs stand under it"
+    assert "How much scale" in text and text.count('<li class="card run go') == 5, "a study's runs stand under it"
+    assert text.count("<summary>1 run</summary>") == 2, "under each study that has it"
     assert re.search(r'100\.0\s%</span> <span [^>]*>→</span>.* <b class="better">10\.0', text)
     assert "First run" in text and "deep/er/second" in text
     for place, why in (("broken", "run.json cannot be read"), ("odd", "run.json is damaged")):
@@ -272,6 +276,16 @@ def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
             assert answer.status_code == 200 or (answer.status_code == 503 and "damaged" in answer.text)
         assert page.get("/compare", params={"a": whole, "b": broken}).status_code in (200, 503)
         assert page.get(f"/runs/{whole}").status_code == 200
+
+
+def test_a_training_that_was_killed_is_not_under_way_for_ever(tmp_path: Path) -> None:
+    run = scored(tmp_path / "alone")
+    with served(run.folder, tmp_path / "cache") as found:
+        (row,), page = found.catalogue.runs(), browser(found)
+        assert "under way" in page.get(f"/runs/{row.key}").text
+        os.utime(run.folder / "align/dpo/metrics.jsonl", (1.0, 1.0))
+        text = page.get(f"/runs/{row.key}").text
+        assert "not finished" in text and "under way" not in text
 
 
 def test_a_folder_that_is_a_run_opens_that_run(tmp_path: Path) -> None:
