@@ -22,7 +22,7 @@ from spavl.tables.kept import KeptDatabase, make_database
 
 CACHE: Final = Path(".spavl/serve")
 """Folder of the indexes, in the current one; deleted at any time, they are made anew."""
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of the columns; an index of another version is made anew."""
 HELD: Final = 4
 """Indexes that are open at a time."""
