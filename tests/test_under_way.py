@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from spavl.progress import Calls, ModelCalls, NoProgress
@@ -81,6 +83,24 @@ def test_a_command_of_another_machine_is_gone_when_it_writes_no_more(tmp_path: P
     assert under_way(tmp_path) is not None
     (tmp_path / FILE).write_text(json.dumps({**said, "changed": time.time() - 600}))
     assert under_way(tmp_path) is None
+
+
+def test_a_process_that_began_after_the_command_is_another_one_of_the_same_number(tmp_path: Path) -> None:
+    said = {"command": "spavl build", "process": os.getpid(), "host": socket.gethostname(), "work": [], "changed": 1.0}
+    for started, is_alive in ((time.time(), True), (psutil.Process().create_time() - 3600, False)):
+        (tmp_path / FILE).write_text(json.dumps({**said, "started": started}))
+        assert (under_way(tmp_path) is not None) == is_alive
+
+
+@pytest.mark.parametrize("wrong", [
+    '"done": "many"', '"done": null', '"seconds": NaN', '"left": Infinity', '"calls": [3]', '"doing": 3',
+])  # fmt: skip
+def test_work_whose_numbers_are_none_is_nothing_under_way(tmp_path: Path, wrong: str) -> None:
+    right = '"doing": "ask", "done": 3, "total": 9, "seconds": 1.5, "left": null, "calls": []'
+    said = f'"command": "x", "process": {os.getpid()}, "host": "elsewhere", "started": 1.0, "changed": {time.time()}'
+    for work, is_read in ((right, True), (f"{right}, {wrong}", False)):
+        (tmp_path / FILE).write_text(f'{{{said}, "work": [{{{work}}}]}}')
+        assert (under_way(tmp_path) is not None) == is_read
 
 
 @pytest.mark.parametrize("text", ["", "3", "[]", "{}", '{"work": 1}', '{"work": [{}]}', "\0", '{"work": []}'])

@@ -5,10 +5,11 @@ python -m bench.studying.serve --json FILE
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -39,6 +40,8 @@ from spavl.taxonomy import load_taxonomy
 
 PAIRS: Final = 100_000
 """Pairs of the planted run."""
+STEPS: Final = 6_000
+"""Steps of its training."""
 PICTURES: Final = 64
 """Pictures of a slice; each has three questions, each question twelve answers and a pair."""
 TYPES: Final = ("easy_question", "hard_question", "hard_statement")
@@ -73,6 +76,7 @@ def planted_run(folder: Path, pairs: int = PAIRS) -> Run:
     counts = {"collect": {"made": slices * PICTURES}, "pair": {"pair": 3 * slices * PICTURES}}
     write_json(folder / "run.json", {"format": FORMAT, "stages": stages, "counts": counts, "changed": "2026-01-01"})
     write_text(folder / "settings.yaml", "report:\n  title: Planted\n")
+    _write_log(found)
     return found
 
 
@@ -179,6 +183,18 @@ def _write_audit(found: Run, slices: int) -> None:
     write_batches(found.folder / "audit" / "findings.parquet", table.schema, [table])
 
 
+def _write_log(found: Run) -> None:
+    """The log of a training that is under way."""
+    noise = random.Random(1)
+    lines = (
+        {"step": step, "loss": noise.random(), "margin": noise.random(), "accuracy": noise.random(),
+         "grad_norm": noise.random(), "learning_rate": 1e-6}
+        for step in range(STEPS)
+    )  # fmt: skip
+    (found.align / "dpo").mkdir(parents=True)
+    write_text(found.align / "dpo" / "metrics.jsonl", "".join(f"{json.dumps(line)}\n" for line in lines))
+
+
 VIEWS: Final = {
     "first page": "",
     "filter by subcategory": "subcategory=weapon",
@@ -197,10 +213,12 @@ VIEWS: Final = {
 """Query string of each view."""
 
 
-def _timed(browser: TestClient, address: str) -> list[tuple[float, float]]:
-    """Milliseconds of each answer, and those of them that a processor worked."""
+def _timed(browser: TestClient, address: str, *, forget: Callable[[], None] | None = None) -> list[tuple[float, float]]:
+    """Milliseconds of each answer, and those that a processor worked; `forget` is called before each."""
     taken = []
     for _ in range(AGAIN):
+        if forget:
+            forget()
         start, worked = time.perf_counter(), time.process_time()
         answer = browser.get(address)
         taken.append((1000 * (time.perf_counter() - start), 1000 * (time.process_time() - worked)))
@@ -224,13 +242,17 @@ def measures() -> list[Measure]:
         (pair,) = index.rows("SELECT pair_id FROM pairs WHERE number = 70000")
         browser = TestClient(create_app(served), base_url="http://localhost")
         browser.get("/", params={"token": served.token})
-        rows = [_measure(name, _timed(browser, f"/runs/{row.key}/pairs?{said}")) for name, said in VIEWS.items()]
-        one = _timed(browser, f"/runs/{row.key}/pair?id={pair['pair_id']}")
-        whole = _timed(browser, f"/runs/{row.key}")
+        at = f"/runs/{row.key}"
+        forget = index.columns.cache_clear
+        rows = [_measure(name, _timed(browser, f"{at}/pairs?{said}", forget=forget)) for name, said in VIEWS.items()]
+        rows += [_measure(name, _timed(browser, f"{at}{path}")) for name, path in (
+            ("further page of a frequent word", "/pairs?text=word77&after=9000.9000"),
+            ("a pair with all its answers", f"/pair?id={pair['pair_id']}"),
+            ("overview of the run", ""), ("a training as it stands", "/live/part"),
+        )]  # fmt: skip
         served.indexes.close()
     how = f"{row.pairs:,} pairs, 12 answers and two verdicts to each; once for a run, in the background; {size:.0f} MB"
-    return [*rows, _measure("a pair with all its answers", one), _measure("overview of the run", whole),
-            Measure("index made", seconds, None, "s", "lower", how)]  # fmt: skip
+    return [*rows, Measure("index made", seconds, None, "s", "lower", how)]
 
 
 def _measure(name: str, taken: list[tuple[float, float]]) -> Measure:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from spavl.report.data import Curve
 from spavl.run import Run
 
+Rows = Sequence[Mapping[str, Any]]
+"""Lines of a log."""
 CURVES = (
     ("metrics.jsonl", "loss", "Training loss", "mean over the pairs of a step", False),
     ("metrics.jsonl", "margin", "Margin", "gain of the chosen answer over that of the rejected one, times β", False),
@@ -32,18 +34,20 @@ def curves_of(run: Run) -> Iterator[Curve]:
     Args:
         run: the run folder.
     """
+    files = dict.fromkeys(file for file, *_ in CURVES)
+    logs = {file: {log.parent.name: list(log_lines(log)) for log in sorted(run.align.glob(f"*/{file}"))}
+            for file in files}  # fmt: skip
     for file, key, title, what, percent in CURVES:
-        series = {log.parent.name: _points(log, key) for log in sorted(run.align.glob(f"*/{file}"))}
+        series = {name: _points(rows, key) for name, rows in logs[file].items()}
         series = {name: points for name, points in series.items() if len(points) > 1}
         if series:
-            bands = {name: _bands(run.align / name / file, key) for name in series}
+            bands = {name: _bands(logs[file][name], key) for name in series}
             bands = {name: band for name, band in bands.items() if len(band) > 1}
             yield Curve(title=title, what=what, series=series, percent=percent, bands=bands)
 
 
-def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
+def _points(rows: Rows, key: str) -> tuple[tuple[float, float], ...]:
     """(step, value) of the lines that hold the key; a round of PPO counts as a step, and its loss is not shown."""
-    rows = list(log_lines(log))
     steps = "round" if rows and "round" in rows[0] else "step"
     if steps == "round" and key == "loss":
         return ()
@@ -51,9 +55,9 @@ def _points(log: Path, key: str) -> tuple[tuple[float, float], ...]:
     return tuple((float(at), float(value)) for at, value in found if _is_finite(at) and _is_finite(value))
 
 
-def _bands(log: Path, key: str) -> tuple[tuple[float, float, float], ...]:
+def _bands(rows: Rows, key: str) -> tuple[tuple[float, float, float], ...]:
     """(step, lower bound, upper bound) of the lines that hold an interval of the key."""
-    found = ((row.get("step"), row.get(f"{key}_low"), row.get(f"{key}_high")) for row in log_lines(log))
+    found = ((row.get("step"), row.get(f"{key}_low"), row.get(f"{key}_high")) for row in rows)
     return tuple(
         (float(at), float(low), float(high))
         for at, low, high in found

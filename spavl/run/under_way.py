@@ -6,7 +6,6 @@ that is no more. Nothing is read back by the command: it is for watching alone.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import socket
@@ -16,10 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, final
 
 import psutil
+from pydantic import FiniteFloat, TypeAdapter
 
 from spavl.atomic import write_json
 from spavl.errors import RunError
@@ -34,6 +35,8 @@ STALE: Final = 120.0
 """Seconds without a write after which a command on another machine counts as gone."""
 LONGEST: Final = 120
 """Most characters of the command."""
+BEGUN: Final = 60.0
+"""Seconds for which a process may seem to have begun after its command did: clocks are set meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,11 @@ class CallsNow:
     """Most replies that there will be."""
     in_flight: int
     """Calls in flight."""
-    rate: float
+    rate: FiniteFloat
     """Replies a second, of late."""
     tokens: int
     """Tokens of prompts and answers."""
-    cost: float | None
+    cost: FiniteFloat | None
     """What the calls cost, in the currency of the prices; None where the price is not known."""
     failed: int
     """Calls that brought no answer."""
@@ -70,13 +73,13 @@ class WorkNow:
     """Units done."""
     total: int
     """Units in all; 0: not known yet."""
-    seconds: float
+    seconds: FiniteFloat
     """Seconds since it began."""
-    left: float | None = None
+    left: FiniteFloat | None = None
     """Seconds to go, by the rates of its calls; None where nothing is known."""
-    spent: float = 0.0
+    spent: FiniteFloat = 0.0
     """What the whole command has spent, in the currency of the prices."""
-    most: float | None = None
+    most: FiniteFloat | None = None
     """Its ceiling of cost."""
     calls: tuple[CallsNow, ...] = ()
     """Of each model that it asks."""
@@ -92,9 +95,9 @@ class UnderWay:
     """Its number on its machine."""
     host: str
     """Name of the machine."""
-    started: float
+    started: FiniteFloat
     """When it began, in seconds since 1970."""
-    changed: float
+    changed: FiniteFloat
     """When this was written, in seconds since 1970."""
     work: tuple[WorkNow, ...]
     """What is under way, the innermost last."""
@@ -102,9 +105,19 @@ class UnderWay:
     @property
     def is_alive(self) -> bool:
         """Whether the command still works, as far as can be told from here."""
-        if self.host == socket.gethostname():
-            return psutil.pid_exists(self.process)
-        return time.time() - self.changed < STALE
+        if self.host != socket.gethostname():
+            return time.time() - self.changed < STALE
+        try:  # numbers of processes are given again: one that began later is another
+            return psutil.Process(self.process).create_time() < self.started + BEGUN
+        except psutil.AccessDenied:
+            return True
+        except psutil.NoSuchProcess:
+            return False
+
+
+@cache
+def _checked() -> TypeAdapter[UnderWay]:
+    return TypeAdapter(UnderWay)
 
 
 def under_way(folder: Path) -> UnderWay | None:
@@ -114,11 +127,9 @@ def under_way(folder: Path) -> UnderWay | None:
         folder: the run folder.
     """
     try:
-        read = json.loads((folder / FILE).read_text("utf-8"))
-        work = tuple(WorkNow(**{**one, "calls": tuple(CallsNow(**c) for c in one["calls"])}) for one in read["work"])
-        found = UnderWay(**{**read, "work": work})
+        found = _checked().validate_json((folder / FILE).read_bytes())
         return found if found.is_alive else None
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+    except (OSError, ValueError, OverflowError):
         return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -72,6 +74,16 @@ class Served:
         return run, row
 
 
+@contextmanager
+def _read(run: Run) -> Iterator[None]:
+    """Whatever a file of a run holds where something else belongs, what is said is that it is damaged."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError("run.json, or a log of a training, is damaged", where=str(run.folder),
+                       try_="Its other pages may still open.") from error  # fmt: skip
+
+
 def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:
     """The app.
 
@@ -105,7 +117,9 @@ def _add_entrance(app: FastAPI, served: Served, cookies: Cookies) -> None:
         runs, studies = served.catalogue.runs(), served.catalogue.studies()
         if len(runs) == 1 and runs[0].place == ".":
             return RedirectResponse(f"/runs/{runs[0].key}", 303)
-        return HTMLResponse(render("runs.html.j2", runs=runs, studies=studies, root=served.catalogue.root.resolve()))
+        own = {one.key: [row for row in runs if one.key in row.studies] for one in studies}
+        root = served.catalogue.root.resolve()
+        return HTMLResponse(render("runs.html.j2", runs=runs, studies=studies, own=own, root=root))
 
     @app.get("/compare")
     def compare(a: str = "", b: str = "", base: str = "") -> Response:
@@ -114,7 +128,8 @@ def _add_entrance(app: FastAPI, served: Served, cookies: Cookies) -> None:
         found, why = None, ""
         if first and second:
             try:
-                found = two_runs(first[0], second[0], base=base)
+                with _read(first[0]), _read(second[0]):
+                    found = two_runs(first[0], second[0], base=base)
             except SpavlError as error:
                 why = error.what
         return HTMLResponse(render("compare.html.j2", runs=runs, a=a, b=b, base=base, found=found, why=why,
@@ -125,7 +140,8 @@ def _add_run(app: FastAPI, served: Served) -> None:
     @app.get("/runs/{key}")
     def overview(key: str) -> Response:
         run, row = served.run(key)
-        return HTMLResponse(render("run.html.j2", page="run", row=row, run=overview_of(run, row)))
+        with _read(run):
+            return HTMLResponse(render("run.html.j2", page="run", row=row, run=overview_of(run, row)))
 
     @app.get("/runs/{key}/verdicts")
     def verdicts(key: str) -> Response:
@@ -133,7 +149,8 @@ def _add_run(app: FastAPI, served: Served) -> None:
         found: tuple[str, ...] = ()
         why = ""
         try:
-            found = verdicts_of(run)
+            with _read(run):
+                found = verdicts_of(run)
         except SpavlError as error:
             why = error.what
         return HTMLResponse(render("verdicts.html.j2", verdicts=found, why=why))
@@ -142,7 +159,8 @@ def _add_run(app: FastAPI, served: Served) -> None:
 def _add_live(app: FastAPI, served: Served) -> None:
     def shown(template: str, key: str) -> Response:
         run, row = served.run(key)
-        return HTMLResponse(render(template, page="live", row=row, live=live_state(run)))
+        with _read(run):
+            return HTMLResponse(render(template, page="live", row=row, live=live_state(run)))
 
     @app.get("/runs/{key}/live")
     def live(key: str) -> Response:
@@ -196,8 +214,9 @@ def _add_pairs(app: FastAPI, served: Served) -> None:
 
 def _display(run: Run) -> dict[str, str]:
     """Names of the taxonomy as people read them."""
-    shown: dict[str, str] = run.manifest().get("coverage", {}).get("display", {})
-    return shown
+    with _read(run):
+        shown: dict[str, str] = run.manifest().get("coverage", {}).get("display", {})
+        return shown
 
 
 def _add_files(app: FastAPI, served: Served) -> None:

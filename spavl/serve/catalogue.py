@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from spavl.errors import DataError, SpavlError
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
 from spavl.rows import brief
 from spavl.run import Run
 from spavl.run.under_way import UnderWay, under_way
-from spavl.serve.studies import STUDY, StudyRow, study_row
+from spavl.serve.studies import STUDY, StudyRow, place_of, study_row
 from spavl.statistics.intervals import LEVEL, Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -81,8 +84,8 @@ class RunRow:
     """Alarms that ring."""
     has_report: bool = False
     """Whether there is a report page."""
-    study: str = ""
-    """Key of the study in whose folder it lies; empty: it is of none."""
+    studies: Sequence[str] = ()
+    """Keys of the studies that it is a training of."""
     now: UnderWay | None = None
     """What works in it now."""
 
@@ -105,18 +108,16 @@ class Catalogue:
     def runs(self) -> list[RunRow]:
         """A row for each run, the one that was written last first."""
         lying = list(_folders(self.root))
-        studies = {folder: self._key(folder) for folder, kind in lying if kind == "study"}
+        studies = self._studies(lying)
         found = [
-            replace(self._row(folder), study=next((studies[one] for one in folder.parents if one in studies), ""))
+            replace(self._row(folder), studies=[one.key for one in studies if place_of(folder.resolve()) in one.runs])
             for folder, kind in lying if kind == "run"
         ]  # fmt: skip
         return sorted(found, key=lambda row: (row.now is not None, row.changed), reverse=True)
 
     def studies(self) -> list[StudyRow]:
         """A row for each study, the one that was written last first."""
-        found = [study_row(folder, self._key(folder), self._place(folder))
-                 for folder, kind in _folders(self.root) if kind == "study"]  # fmt: skip
-        return sorted(found, key=lambda row: row.changed, reverse=True)
+        return sorted(self._studies(_folders(self.root)), key=lambda row: row.changed, reverse=True)
 
     def folder(self, key: str) -> Path:
         """The folder of a run or study.
@@ -156,6 +157,9 @@ class Catalogue:
             DataError: there is none of that key.
         """
         return self._row(self.folder(key))
+
+    def _studies(self, lying: Iterable[tuple[Path, str]]) -> list[StudyRow]:
+        return [study_row(folder, self._key(folder), self._place(folder)) for folder, kind in lying if kind == "study"]
 
     def _key(self, folder: Path) -> str:
         place = self._place(folder)
@@ -221,7 +225,7 @@ def _read_row(run: Run, key: str, place: str) -> RunRow:
         return _row_of(run, manifest, key=key, place=place, title=str(title) if title else name)
     except SpavlError as error:
         return RunRow(key=key, place=place, title=name, problem=error.what)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return RunRow(key=key, place=place, title=name, problem="run.json is damaged")
 
 
@@ -229,12 +233,13 @@ def _row_of(run: Run, manifest: Mapping[str, Any], *, key: str, place: str, titl
     counts = manifest.get("counts", {})
     stages = [one for one in manifest.get("stages", ()) if one["name"] in counts]
     pictures = counts.get("collect", {}).get("made")
+    pictures = None if pictures is None else int(pictures)
     made_pairs = [one for one in stages if one["name"] in ("pair", "labels", "balance")]
-    pairs = counts[made_pairs[-1]["name"]].get(made_pairs[-1]["kept"], 0) if made_pairs else None
+    pairs = int(counts[made_pairs[-1]["name"]].get(made_pairs[-1]["kept"], 0)) if made_pairs else None
     return RunRow(
         key=key, place=place, title=title, stage=_reached(run, manifest), pairs=pairs, pictures=pictures,
         trained=tuple(manifest.get("aligned", {})), headlines=tuple(headlines(manifest)),
-        started=manifest.get("started", ""), changed=manifest.get("changed", ""),
+        started=str(manifest.get("started", "")), changed=str(manifest.get("changed", "")),
         cost=sum(float(one.get("cost") or 0) for one in manifest.get("spent", {}).values()),
         alarms=sum(bool(one["rings"]) for one in manifest.get("alarms", {}).get("measured", ())),
         has_report=run.report.is_file(),
@@ -276,9 +281,18 @@ def headlines(manifest: Mapping[str, Any]) -> Iterator[Headline]:
         paired = manifest.get("paired", {}).get(looking[-1], {}).get(known.key) if looking else None
         yield Headline(
             axis=known.axis, label=manifest["metrics"][known.key]["label"], better=known.better, graded=known.graded,
-            base=Rate(**models[base][known.key]), aligned=None if after is None else Rate(**after),
+            base=_rate(models[base][known.key]), aligned=None if after is None else _rate(after),
             improved=None if paired is None else improvement(PairedComparison(**paired), known.better),
         )  # fmt: skip
+
+
+def _rate(said: Any) -> Rate:
+    return _checked_rate().validate_python(said)
+
+
+@cache
+def _checked_rate() -> TypeAdapter[Rate]:
+    return TypeAdapter(Rate)
 
 
 def improvement(paired: PairedComparison, better: str) -> bool | None:

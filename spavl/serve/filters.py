@@ -138,36 +138,6 @@ class PairFilter:
             values.append(self.text)
         return " AND ".join(parts), values
 
-    def after(self, cursor: Cursor | None, *, back: bool = False) -> tuple[str, list[Any]]:
-        """The condition in SQL that a pair comes after a place, and the values of its `?`.
-
-        Args:
-            cursor: the place; None: the beginning.
-            back: whether pairs before it are wanted, from there backwards.
-        """
-        if cursor is None:
-            return "true", []
-        _, column, direction = SORTS[self.sort]
-        ahead = ">" if (direction > 0) != back else "<"
-        beyond = "<" if back else ">"
-        if column == "number":
-            return f"number {beyond} ?", [cursor.number]
-        return f"({column} {ahead} ? OR ({column} = ? AND number {beyond} ?))", [
-            cursor.value,
-            cursor.value,
-            cursor.number,
-        ]
-
-    def order(self, *, back: bool = False) -> str:
-        """What pairs are ordered by, in SQL.
-
-        Args:
-            back: whether from the end.
-        """
-        _, column, direction = SORTS[self.sort]
-        first = "ASC" if (direction > 0) != back else "DESC"
-        return f"{column} {first}, number {'DESC' if back else 'ASC'}"
-
     def cursor_of(self, pair: Mapping[str, Any]) -> Cursor:
         """The place of a pair.
 

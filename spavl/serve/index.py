@@ -22,7 +22,7 @@ from spavl.tables.kept import KeptDatabase, make_database
 
 CACHE: Final = Path(".spavl/serve")
 """Folder of the indexes, in the current one; deleted at any time, they are made anew."""
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of the columns; an index of another version is made anew."""
 HELD: Final = 4
 """Indexes that are open at a time."""
@@ -79,6 +79,7 @@ class Indexes:
     _open: dict[Path, KeptDatabase] = field(default_factory=dict)
     _making: dict[Path, threading.Thread] = field(default_factory=dict)
     _failed: dict[Path, SpavlError] = field(default_factory=dict)
+    _remade: set[Path] = field(default_factory=set)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, run: Run, key: str, *, wait: float | None = None) -> KeptDatabase | None:
@@ -98,8 +99,8 @@ class Indexes:
                 return self._open[path]
             if path in self._failed:
                 raise self._failed.pop(path)
-            if path.is_file():
-                return self._opened(path)
+            if path.is_file() and (found := self._opened(path)):
+                return found
             if path not in self._making:
                 self._making[path] = threading.Thread(target=self._make, args=(run, path), daemon=True)
                 self._making[path].start()
@@ -114,8 +115,16 @@ class Indexes:
                 one.close()
             self._open.clear()
 
-    def _opened(self, path: Path) -> KeptDatabase:
-        made = self._open[path] = KeptDatabase(path)
+    def _opened(self, path: Path) -> KeptDatabase | None:
+        """An index that is kept; one that is damaged is removed, so that it is made anew, once."""
+        try:
+            made = self._open[path] = KeptDatabase(path)
+        except RunError:
+            if path in self._remade:
+                raise
+            self._remade.add(path)
+            path.unlink(missing_ok=True)
+            return None
         while len(self._open) > HELD:  # whoever still asks it holds it, until the answer is there
             del self._open[next(iter(self._open))]
         return made

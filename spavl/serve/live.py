@@ -103,8 +103,17 @@ def _training(log: Path) -> TrainingNow | None:
         name=log.parent.name, at=f"{unit} {last.get(unit, '?')}", numbers=_numbers(last, SHOWN),
         panel=[(PANEL[name], f"{100 * value:.1f} %") for name, value in panel.items()
                if name in PANEL and isinstance(value, int | float)],
-        is_new=time.time() - _written(log) < FRESH,
+        is_new=is_new(log),
     )  # fmt: skip
+
+
+def is_new(log: Path) -> bool:
+    """Whether a line of a training's log was written in the last minutes.
+
+    Args:
+        log: `metrics.jsonl` of the training.
+    """
+    return time.time() - _written(log) < FRESH
 
 
 def _numbers(line: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, str]]:

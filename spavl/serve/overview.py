@@ -21,6 +21,7 @@ from spavl.report.data import Step
 from spavl.run import Run
 from spavl.serve.catalogue import RunRow, improvement
 from spavl.serve.charts import Chart, chart_of
+from spavl.serve.live import is_new
 from spavl.statistics.intervals import Rate
 from spavl.statistics.paired import PairedComparison
 
@@ -75,7 +76,9 @@ class TrainingRow:
     steps: int | None
     """Steps, or rounds."""
     seconds: float | None
-    """How long it took."""
+    """How long it took; None where it has not ended."""
+    is_new: bool
+    """Whether its log was written to in the last minutes."""
     why: str
     """Why its last weights, or earlier ones, were kept."""
     alarms: Sequence[str]
@@ -196,7 +199,8 @@ def _trainings(run: Run, manifest: Mapping[str, Any]) -> Iterator[TrainingRow]:
         yield TrainingRow(
             name=name, method=f"{str(made.get('method') or said.get('method') or '').upper()}{blind}",
             pairs=made.get("pairs", said.get("pairs")), steps=said.get("steps"), seconds=said.get("seconds"),
-            why=str(said.get("why", "")), alarms=_ringing(said.get("diagnostics")),
+            is_new=is_new(run.align / name / "metrics.jsonl"), why=str(said.get("why", "")),
+            alarms=_ringing(said.get("diagnostics")),
         )  # fmt: skip
 
 

@@ -69,6 +69,12 @@ class PairDetails:
     others: Sequence[Mapping[str, Any]]
     """Rows of other pairs about its picture."""
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether anything on its page is closed."""
+        return self.shown.is_closed or any(one.closed for one in self.answers) or any(
+            one["harmful"] for one in self.others)  # fmt: skip
+
 
 def pair_details(run: Run, index: KeptDatabase, shown: PairShown) -> PairDetails:
     """A pair with all that is known of it.

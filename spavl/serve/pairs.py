@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from spavl.errors import DataError
 from spavl.pipeline.report_tables import may_harm
 from spavl.rows import brief
@@ -87,35 +89,57 @@ def page_of(
         before: the place that it ends before, in place of `after`; None: none.
         size: most pairs.
     """
-    back = before is not None
-    where, values = wanted.where()
-    beyond, place = wanted.after(before if back else after, back=back)
-    columns = ", ".join(dict.fromkeys(("number", SORTS[wanted.sort][1])))
-    hits = index.rows(  # one look at every pair: the filter is the dear part
-        f"WITH hits AS MATERIALIZED (SELECT {columns} FROM pairs WHERE {where}) "
-        "SELECT number, total, count(*) OVER () AS ahead FROM hits, (SELECT count(*) AS total FROM hits) "
-        f"WHERE {beyond} ORDER BY {wanted.order(back=back)} LIMIT {size}",
-        [*values, *place],
-    )
-    if not hits and place:  # the place lies beyond the end
-        return page_of(index, wanted, size=size)
-    if not hits:
-        return PairPage(pairs=[], total=0, all_pairs=_all(index), before=0, next=None, previous=None)
-    total, ahead = hits[0]["total"], hits[0]["ahead"]
-    pairs = _pairs(index, [row["number"] for row in (reversed(hits) if back else hits)])
-    earlier = ahead - len(pairs) if back else total - ahead
+    found = _Hits.of(index, wanted)
+    total = len(found.numbers)
+    if before is not None:
+        end = found.place(before)
+        start = max(end - size, 0)
+    else:
+        start = 0 if after is None else found.place(after, beyond=True)
+        end = start + size
+    if not start < min(end, total):  # the place lies beyond the end
+        start, end = 0, size
+    pairs = _pairs(index, found.numbers[start:end].tolist())
     return PairPage(
-        pairs=pairs, total=total, all_pairs=_all(index), before=earlier,
-        next=wanted.cursor_of(pairs[-1].row) if earlier + len(pairs) < total else None,
-        previous=wanted.cursor_of(pairs[0].row) if earlier else None,
+        pairs=pairs, total=total, all_pairs=_all(index), before=start,
+        next=wanted.cursor_of(pairs[-1].row) if start + len(pairs) < total else None,
+        previous=wanted.cursor_of(pairs[0].row) if start else None,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """The pairs that a filter leaves, in order: two numbers each, of which the index keeps those of the last filters.
+
+    All pages of a filter, and the neighbours of its pairs, are found by one look at every pair.
+    """
+
+    keys: np.ndarray[Any, Any]
+    numbers: np.ndarray[Any, Any]
+    direction: int
+
+    @classmethod
+    def of(cls, index: KeptDatabase, wanted: PairFilter) -> _Hits:
+        where, values = wanted.where()
+        _, column, direction = SORTS[wanted.sort]
+        order = f"{column} {'ASC' if direction > 0 else 'DESC'}, number"
+        found = index.columns(
+            f"SELECT {column} AS key, number FROM pairs WHERE {where} ORDER BY {order}", tuple(values)
+        )
+        return cls(found[0] * direction, found[1], direction)
+
+    def place(self, at: Cursor, *, beyond: bool = False) -> int:
+        """How many come before a place; with `beyond` also that which is at it."""
+        first, last = (int(np.searchsorted(self.keys, at.value * self.direction, side)) for side in ("left", "right"))
+        return first + int(np.searchsorted(self.numbers[first:last], at.number, "right" if beyond else "left"))
 
 
 def _pairs(index: KeptDatabase, numbers: Sequence[int]) -> list[PairShown]:
     """Pairs by their numbers, in this order."""
-    listed = ", ".join(map(str, numbers))
-    rows = index.rows(  # by the bounds DuckDB passes over what lies outside of them
-        f"SELECT {_COLUMNS} FROM pairs WHERE number BETWEEN {min(numbers)} AND {max(numbers)} AND number IN ({listed})"
+    if not numbers:
+        return []
+    rows = index.rows(  # a join reads the texts of these rows alone, where `IN` reads those of all rows between them
+        f"SELECT {_COLUMNS} FROM pairs SEMI JOIN (SELECT unnest(?::BIGINT[]) AS number) USING (number)", [list(numbers)]
     )
     by_number = {row["number"]: row for row in rows}
     return [PairShown.of(by_number[number]) for number in numbers]
@@ -150,16 +174,15 @@ def neighbours(index: KeptDatabase, wanted: PairFilter, pair: PairShown) -> tupl
         wanted: the filter.
         pair: need not be among them.
     """
-    where, values = wanted.where()
-    found = []
-    for back in (True, False):
-        beyond, place = wanted.after(wanted.cursor_of(pair.row), back=back)
-        rows = index.rows(
-            f"SELECT pair_id FROM pairs WHERE {where} AND {beyond} ORDER BY {wanted.order(back=back)} LIMIT 1",
-            [*values, *place],
-        )
-        found.append(rows[0]["pair_id"] if rows else None)
-    return found[0], found[1]
+    found, at = _Hits.of(index, wanted), wanted.cursor_of(pair.row)
+    before, after = found.place(at) - 1, found.place(at, beyond=True)
+    ids = [_id(index, int(found.numbers[n])) if 0 <= n < len(found.numbers) else None for n in (before, after)]
+    return ids[0], ids[1]
+
+
+def _id(index: KeptDatabase, number: int) -> str:
+    (found,) = index.rows("SELECT pair_id FROM pairs WHERE number = ?", [number])
+    return str(found["pair_id"])
 
 
 def facets_of(index: KeptDatabase) -> dict[str, list[tuple[str, int]]]:

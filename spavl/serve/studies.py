@@ -28,6 +28,8 @@ class StudyRow:
     """What is studied, such as `scale`; empty where the file does not say."""
     trainings: int
     """Distinct trainings that it speaks of."""
+    runs: frozenset[tuple[str, ...]]
+    """Run folders of these, and of its models before training: each as `place_of` has it."""
     changed: str
     """When `study.json` was last written, UTC."""
     has_page: bool
@@ -47,12 +49,23 @@ def study_row(folder: Path, key: str, place: str) -> StudyRow:
     except (OSError, ValueError):
         said = {}
     said = said if isinstance(said, dict) else {}
-    listed = said.get("trainings")
+    listed, bases = (said.get(name) if isinstance(said.get(name), list) else [] for name in ("trainings", "bases"))
+    named = [one.get("run") for one in (*listed, *bases) if isinstance(one, dict)]
     return StudyRow(
         key=key, place=place, title=str(said.get("title") or folder.resolve().name), kind=str(said.get("kind", "")),
-        changed=_changed(folder / STUDY), trainings=len(listed) if isinstance(listed, list) else 0,
+        changed=_changed(folder / STUDY), trainings=len(listed),
+        runs=frozenset(place_of(Path(one)) for one in named if isinstance(one, str) and one),
         has_page=(folder / PAGE).is_file(),
     )  # fmt: skip
+
+
+def place_of(folder: Path) -> tuple[str, ...]:
+    """What a run folder of a study is known by, wherever the study was run from: its name and that of its parent.
+
+    Args:
+        folder: of the run, as `study.json` or the disk has it.
+    """
+    return folder.parts[-2:]
 
 
 def _changed(path: Path) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from spavl.atomic import atomic_write, remove_abandoned
 from spavl.errors import RunError
 from spavl.tables.query import MEMORY
 
 if TYPE_CHECKING:
+    import numpy as np
     from duckdb import DuckDBPyConnection
+
+KEPT: Final = 4
+"""Answers of `columns` that are kept."""
+GROUP: Final = 16_384
+"""Rows of a row group: groups are read side by side, and those whose bounds leave a query out are not read."""
 
 
 def make_database(path: Path, statements: Sequence[str], parameters: Mapping[str, Any]) -> None:
@@ -32,8 +39,11 @@ def make_database(path: Path, statements: Sequence[str], parameters: Mapping[str
     remove_abandoned(path)
     with atomic_write(path, what="The index of the tables") as tmp, TemporaryDirectory() as spill:
         try:
-            with duckdb.connect(str(tmp), config={"memory_limit": MEMORY, "temp_directory": spill}) as database:
+            with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as database:
                 database.execute("SET enable_progress_bar = false")
+                file = str(tmp).replace("'", "''")
+                database.execute(f"ATTACH '{file}' AS made (ROW_GROUP_SIZE {GROUP})")
+                database.execute("USE made")
                 for statement in statements:
                     named = {name: value for name, value in parameters.items() if f"${name}" in statement}
                     database.execute(statement, named or None)
@@ -59,6 +69,8 @@ class KeptDatabase:
 
         self._path = path
         self._spill = TemporaryDirectory(ignore_cleanup_errors=True)
+        self.columns = lru_cache(KEPT)(self._columns)
+        """What `_columns` gives; the database never changes, so that the last answers are kept."""
         try:
             self._database: DuckDBPyConnection = duckdb.connect(
                 str(path), read_only=True, config={"memory_limit": MEMORY, "temp_directory": self._spill.name}
@@ -97,6 +109,24 @@ class KeptDatabase:
                 found = cursor.execute(sql, list(parameters))
                 names = [one[0] for one in found.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise self._damaged(error) from error
+
+    def _columns(self, sql: str, parameters: tuple[Any, ...] = ()) -> tuple[np.ndarray[Any, Any], ...]:
+        """The columns that a query returns, which nobody may write to.
+
+        Args:
+            sql: the query, of numbers alone; `?` stands for a parameter.
+            parameters: values of its `?`, in order.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        import duckdb
+
+        try:
+            with self._database.cursor() as cursor:
+                return tuple(cursor.execute(sql, list(parameters)).fetchnumpy().values())
         except duckdb.Error as error:
             raise self._damaged(error) from error
 

@@ -139,11 +139,17 @@ def _stranger(request: Request, shell: Shell, admits: Callable[[Request], bool])
 def _refusals(app: FastAPI, shell: Shell) -> None:
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        return HTMLResponse(shell.notice(str(error), f"Open the address that `{shell.command}` printed."), error.status)
+        try_ = f"Open the address that `{shell.command}` printed." if error.status == 403 else ""
+        return HTMLResponse(shell.notice(str(error), try_), error.status)
 
     @app.exception_handler(SpavlError)
     async def unusable(request: Request, error: SpavlError) -> Response:
         return HTMLResponse(shell.notice(error.what, error.try_), 503)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:  # beyond the guard
+        what, try_ = "This page cannot be shown.", f"The terminal of `{shell.command}` says why."
+        return HTMLResponse(shell.notice(what, try_), 500, {**HEADERS, "Cache-Control": "no-store"})
 
     @app.exception_handler(405)
     async def no_such_way(request: Request, error: Exception) -> Response:

@@ -34,9 +34,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (root / "broken/run.json").write_text("{")
     (root / "odd").mkdir()
     (root / "odd/run.json").write_text('{"format": "5", "stages": 3}')
-    scored(root / "scale/runs/one")
-    (root / "scale/study.json").write_text('{"kind": "scale", "title": "How much is enough", "trainings": [{}, {}]}')
-    (root / "scale/study.html").write_text("<p>the study</p>")
+    scored(root / "studies/runs/one")  # as `spavl study` lays them, named from the folder that it was called in
+    said = {"kind": "scale", "trainings": [{"run": "studies/runs/one"}, {}], "bases": [{"run": "studies/runs/base"}, 3]}
+    for name in ("scale", "mix"):
+        (root / "studies" / name).mkdir()
+        (root / "studies" / name / "study.json").write_text(json.dumps({**said, "title": f"How much {name}"}))
+    (root / "studies/scale/study.html").write_text("<p>the study</p>")
     with served(root, tmp_path_factory.mktemp("cache")) as found:
         yield found
 
@@ -156,7 +159,7 @@ def test_what_may_do_harm_is_closed_until_it_is_opened(runs: Served, page: TestC
 
 def test_a_stored_page_runs_no_script_and_fetches_nothing(runs: Served, page: TestClient) -> None:
     for place, name, words in (("first", "report", "the report"), ("first", "audit", "an audit"),
-                               ("scale", "study", "the study")):  # fmt: skip
+                               ("studies/scale", "study", "the study")):  # fmt: skip
         answer = page.get(f"/runs/{key(runs, place)}/pages/{name}")
         policy = answer.headers["content-security-policy"]
         assert words in answer.text and "sandbox" in policy and "default-src 'none'" in policy
@@ -182,9 +185,10 @@ def test_a_picture_is_encoded_anew_and_one_outside_the_run_folder_is_never_opene
 
 def test_the_list_shows_runs_studies_and_what_cannot_be_read(runs: Served, page: TestClient) -> None:
     text = page.get("/").text
-    assert "6 runs and 1 study" in text and text.count(">cannot be read<") == 2
+    assert "6 runs and 2 studies" in text and text.count(">cannot be read<") == 2
     assert "60 pairs" in text and "1 alarm" in text and 'pages/study"' in text and "2 trainings" in text
-    assert "How much is enough" in text and text.count('<li class="card run go') == 5, "a study's runs stand under it"
+    assert "How much scale" in text and text.count('<li class="card run go') == 5, "a study's runs stand under it"
+    assert text.count("<summary>1 run</summary>") == 2, "under each study that has it"
     assert re.search(r'100\.0\s%</span> <span [^>]*>→</span>.* <b class="better">10\.0', text)
     assert "First run" in text and "deep/er/second" in text
     for place, why in (("broken", "run.json cannot be read"), ("odd", "run.json is damaged")):
@@ -225,7 +229,7 @@ def test_work_under_way_is_shown_with_its_calls_and_a_dead_command_is_not(runs: 
     work = WorkNow(
         doing="respond", done=1_203, total=9_000, seconds=60.0, left=240.0, spent=1.5, most=4.0, calls=(calls,)
     )
-    now = UnderWay(command=f"spavl build {SCRIPT}", process=os.getpid(), host=socket.gethostname(), started=1.0,
+    now = UnderWay(command=f"spavl build {SCRIPT}", process=os.getpid(), host=socket.gethostname(), started=time.time(),
                    changed=time.time(), work=(work,))  # fmt: skip
     from dataclasses import asdict
 
@@ -240,6 +244,48 @@ def test_work_under_way_is_shown_with_its_calls_and_a_dead_command_is_not(runs: 
     assert "Nothing works in this run now" in page.get(address).text
     (run.folder / FILE).write_text('{"work": [3]}')
     assert "Nothing works in this run now" in page.get(address).text
+
+
+DAMAGES = [
+    ("run.json", {"changed": 3, "started": None}), ("run.json", {"aligned": {"dpo": 3}}),
+    ("run.json", {"counts": {"pair": {"pair": "many"}}}), ("run.json", {"models": {"base": {"unsafe": 3}}}),
+    ("run.json", {"alarms": {"measured": [{"rings": True}]}}), ("run.json", {"seconds": {"build": "long"}}),
+    ("run.json", {"again": 3, "spent": []}), ("align/dpo/training.json", {"seconds": "x"}),
+    ("align/dpo/metrics.jsonl", {"step": 10**400, "loss": 1}),
+    ("align/dpo/metrics.jsonl", {"step": 9, "loss": -1e308}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "said"), DAMAGES)
+def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
+    tmp_path: Path, file: str, said: dict[str, object]
+) -> None:
+    run = scored(tmp_path / "runs/first")
+    scored(tmp_path / "runs/second")
+    if file == "run.json":
+        run.note(**said)
+    else:
+        before = '{"step": 8, "loss": 1e308}\n' if file.endswith("jsonl") else ""
+        (run.folder / file).write_text(before + json.dumps(said))
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page = browser(found)
+        assert page.get("/").status_code == 200 and page.get("/compare").status_code == 200
+        broken, whole = key(found, "first"), key(found, "second")
+        for address in (f"/runs/{broken}", f"/runs/{broken}/live", f"/runs/{broken}/verdicts"):
+            answer = page.get(address)
+            assert answer.status_code == 200 or (answer.status_code == 503 and "damaged" in answer.text)
+        assert page.get("/compare", params={"a": whole, "b": broken}).status_code in (200, 503)
+        assert page.get(f"/runs/{whole}").status_code == 200
+
+
+def test_a_training_that_was_killed_is_not_under_way_for_ever(tmp_path: Path) -> None:
+    run = scored(tmp_path / "alone")
+    with served(run.folder, tmp_path / "cache") as found:
+        (row,), page = found.catalogue.runs(), browser(found)
+        assert "under way" in page.get(f"/runs/{row.key}").text
+        os.utime(run.folder / "align/dpo/metrics.jsonl", (1.0, 1.0))
+        text = page.get(f"/runs/{row.key}").text
+        assert "not finished" in text and "under way" not in text
 
 
 def test_a_folder_that_is_a_run_opens_that_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -140,6 +141,25 @@ def test_an_index_is_kept_made_anew_when_a_table_changed_and_the_run_folder_is_n
     changed = again.of(run, "first")
     assert changed is not None and facets_of(changed).keys() == facets_of(kept).keys() - {"finding"}
     again.close()
+
+
+def test_a_page_that_closes_anything_can_be_opened(run: Run, index: KeptDatabase) -> None:
+    shown = next(one for one in page_of(index, PairFilter(flags={"benign": "yes"})).pairs)
+    bare = replace(shown, chosen_closed=False, rejected_closed=False)
+    found = replace(pair_details(run, index, shown), shown=bare, others=())
+    assert not bare.is_closed and found.is_closed, "an answer of a third model is closed"
+    harmless = replace(found, answers=[one for one in found.answers if not one.closed])
+    assert not harmless.is_closed and replace(harmless, others=[{"harmful": True}]).is_closed
+
+
+def test_a_damaged_index_is_made_anew(run: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        indexes = Indexes(tmp_path)
+        found = indexes.of(run, "first")
+        assert found is not None and page_of(found, PairFilter()).total == 60
+        indexes.close()
+        (path,) = tmp_path.glob("*.duckdb")
+        path.write_bytes(b"another thing")
 
 
 def test_a_damaged_table_is_a_sentence_each_time_and_a_run_without_pairs_too(tmp_path: Path) -> None:

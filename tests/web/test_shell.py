@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from spavl.errors import DataError
 from spavl.pictures import Picture
 from spavl.web.pages import static_of
-from spavl.web.shell import Shell, framed_app, picture_answer
+from spavl.web.shell import Refused, Shell, framed_app, picture_answer
 
 
 def client(*, forms: bool, admits: bool = True) -> TestClient:
@@ -28,7 +28,15 @@ def client(*, forms: bool, admits: bool = True) -> TestClient:
     def picture() -> Response:
         return picture_answer(lambda: Picture("x", None))
 
-    return TestClient(app, base_url="http://localhost")
+    @app.get("/refused/{status}")
+    def refused(status: int) -> Response:
+        raise Refused("Not this.", status)
+
+    @app.get("/unforeseen")
+    def unforeseen() -> Response:
+        raise ZeroDivisionError("a secret of the server")
+
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
 def test_an_app_without_forms_takes_none_and_one_with_forms_only_its_own() -> None:
@@ -45,6 +53,18 @@ def test_a_stranger_gets_static_files_alone_and_every_answer_has_the_headers() -
         answer = refused.get(path)
         assert answer.status_code == status and "script-src 'self'" in answer.headers["content-security-policy"]
     assert "`spavl show-off` printed" in refused.get("/").text
+
+
+def test_only_who_may_not_see_a_page_is_told_to_open_the_printed_address() -> None:
+    seen = client(forms=False)
+    assert "printed" in seen.get("/refused/403").text and "printed" not in seen.get("/refused/404").text
+
+
+def test_an_unforeseen_error_is_a_page_with_the_headers_of_every_other() -> None:
+    answer = client(forms=False).get("/unforeseen")
+    assert answer.status_code == 500 and "cannot be shown" in answer.text and "secret" not in answer.text
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_errors_are_sentences_and_a_missing_picture_a_drawing() -> None:
