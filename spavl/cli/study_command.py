@@ -47,7 +47,8 @@ def study(
     done = [_do(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
             for settings, file in opened]  # fmt: skip
     if check and not json_out:
-        say(f"\nNothing was trained or asked.\nNext:   `{shlex.join(['spavl', 'study', *words])}`")
+        again = ["spavl", "study", *words, *(["--allow-code"] if allow_code else [])]
+        say(f"\nNothing was trained or asked.\nNext:   `{shlex.join(again)}`")
     if json_out:
         shown = [said for said, _ in done]
         print_json(shown if len(shown) > 1 else shown[0])

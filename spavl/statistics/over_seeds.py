@@ -273,9 +273,9 @@ def crossed(values: np.ndarray, member: np.ndarray, level: float) -> Variances:
     sums = own.mean(axis=0)
     degrees = degrees_of_freedom(excess_kurtosis(sums), count)
     items = max(mean_square_error(sums) ** 2 * widening(degrees, level), float((parts.mean(axis=0) ** 2).sum()))
-    spread = float((values**2).mean() - values.mean() ** 2)
-    if count == 1:  # how items of one cluster go together cannot be seen: they count as one item
-        items = spread
+    spread = float(((values - values.mean()) ** 2).mean())
+    if count == 1:  # how items of one cluster go together cannot be seen: they count as one item, of any outcome
+        items = 1.0
     if seeds < 2:
         return Variances(items, 0.0, 0.0, seeds, 0.0)
     totals = own.sum(axis=1)

@@ -30,7 +30,7 @@ UNREAD = 0.25
 
 Interval = tuple[float, float, float]
 """(estimate, lower bound, upper bound)."""
-Why = Literal["", "sizes", "no change", "seeds", "unread", "misfit", "no bend", "beyond", "before"]
+Why = Literal["", "sizes", "no change", "seeds", "unread", "misfit", "no bend", "beyond", "before", "correction"]
 """Why a knee is not identifiable; empty: it is."""
 REASONS: dict[Why, str] = {
     "": "",
@@ -42,6 +42,7 @@ REASONS: dict[Why, str] = {
     "no bend": "a pure power law, which has no knee, fits as well",
     "beyond": "it may lie beyond the largest size",
     "before": "it may lie before the smallest size",
+    "correction": "what tells it is not shown any more after correction for all claims of the study",
 }
 """Each reason in words."""
 

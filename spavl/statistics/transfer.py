@@ -114,8 +114,10 @@ def gap(seen: Runs, heldout: Runs, clusters: Mapping[str, Hashable], *, level: f
 
 def leave_one_out(
     by_domain: Mapping[str, tuple[Runs, Runs]], clusters: Mapping[str, Hashable], *, level: float = LEVEL
-) -> LeaveOneOut:
+) -> LeaveOneOut | None:
     """What it costs a domain to be left out of training, on the same items, over all domains that were left out.
+
+    None with fewer than two domains that have readable verdicts.
 
     Domains are a sample: the interval of the mean carries how they differ (random effects, with the t distribution),
     and the one of a new domain adds the spread between them. Trainings on all domains are the same ones in each
@@ -126,16 +128,13 @@ def leave_one_out(
         clusters: cluster by item id; an item left out is its own cluster.
         level: confidence level.
 
-    Raises:
-        ValueError: there are fewer than two domains with readable verdicts.
-
     Source: Paule & Mandel 1982; Hartung & Knapp 2001; prediction interval of Higgins, Thompson & Spiegelhalter 2009.
     """
     found = {name: pooled_difference(*runs, clusters, level=level) for name, runs in by_domain.items()}
     by_domain = {name: runs for name, runs in by_domain.items() if found[name].difference is not None}
     found = {name: found[name] for name in by_domain}
     if len(found) < 2:
-        raise ValueError("leaving domains out in turn needs at least two of them with verdicts")
+        return None
     values = np.array([one.difference for one in found.values()], dtype=float)
     errors = np.array([one.error for one in found.values()])
     between, weights = _between(values, errors, np.ones((len(values), 1)))

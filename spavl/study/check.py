@@ -124,8 +124,8 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
 
 
 def _scores(align: AlignSettings) -> bool:
-    """Whether a training needs its pairs scored by the model before training."""
-    return align.method == "dpo" and align.loss.has_reference
+    """Whether the reference cache keeps what the model before training says of a training's pairs."""
+    return align.method == "dpo" and align.loss.has_reference and align.reference.mode != "live"
 
 
 def _distinct(trainings: Sequence[PlannedTraining]) -> int:
@@ -249,7 +249,7 @@ def _preflight(plan: StudyPlan, one: PlannedTraining, progress: Progress) -> Pre
         return None
     from spavl.align.preflight.prepare import prepare
 
-    path, reading = plan.source.pairs_at(one.dataset)
+    path, reading = plan.source.pairs_at(one.dataset, one.settings.align)
     table = open_pairs(path, cache=Path(one.settings.align.machine.pairs_cache), reading=reading)
     align = one.settings.align
     return prepare(select(table, one.numbers), align, progress, reference=False).report

@@ -22,7 +22,7 @@ YEAR = 365.25
 def drifts(study: Path, results: Sequence[Result], *, level: float) -> list[DriftShown]:
     """Every metric of a longitudinal study by period, with the trend of every model.
 
-    P-values of all trends of the study are corrected together (Holm).
+    P-values of all trends of the study are corrected together (Holm), but those of metrics that only describe.
 
     Args:
         study: the study's folder.
@@ -34,8 +34,9 @@ def drifts(study: Path, results: Sequence[Result], *, level: float) -> list[Drif
     """
     trends = {(one.metric, one.arm): _trend(study, one, level)
               for one in {(one.metric, one.arm): one for one in results}.values()}  # fmt: skip
-    found = [key for key, trend in trends.items() if trend is not None]
-    p_values = dict(zip(found, holm([trend.p for trend in trends.values() if trend is not None]), strict=True))
+    directed = {one.metric for one in results if one.better != "neither"}
+    tested = {key: trend.p for key, trend in trends.items() if trend is not None and key[0] in directed}
+    p_values = dict(zip(tested, holm(list(tested.values())), strict=True))
     sentences = {key: _sentence(key[1], trend, p_values.get(key, 1.0), level) for key, trend in trends.items()}
     return [_drift(list(own), sentences) for _, own in groupby(results, key=lambda one: one.metric)]
 
@@ -70,5 +71,9 @@ def _sentence(model: str, found: Drift | None, p: float, level: float) -> str:
     if found is None:
         return f"{model}: a trend needs items of at least {LEAST_DATES} dates."
     said = f"{points(found.slope)} points a year ({points(found.low)} to {points(found.high)})"
-    shown = "" if p <= 1 - level else ": no trend is shown"
-    return f"{model}, over {found.dates} dates: {said}{shown}."
+    if p <= 1 - level:
+        return f"{model}, over {found.dates} dates: {said}."
+    several = "; the interval excludes none, but not after correction for all trends of the study"
+    return (
+        f"{model}, over {found.dates} dates: {said}: no trend is shown{several if found.low * found.high > 0 else ''}."
+    )

@@ -143,19 +143,21 @@ def findings(
     Args:
         claims: of the study.
         comparisons: of all metrics, in the order of the metrics.
-        others: findings of the study that no comparison decides, with p-values that are corrected with the rest here.
+        others: findings of the study that no comparison decides; p-values of those that could be tested are corrected
+            with the rest here.
         level: confidence level; 1 − level is the share of studies in which any claim may be wrongly confirmed.
         margin: least gain that is worth a claim, as a share.
     """
     deciding = {claim.name: _deciding(claim, comparisons) for claim in claims}
     flat = [one for own in deciding.values() for one in own]
-    p_values = holm([*(one.found.p for one in flat), *(one.p for one in others)])
-    corrected = dict(zip(map(id, (*flat, *others)), p_values, strict=True))
+    tested = [one for one in others if one.difference is not None]
+    p_values = holm([*(one.found.p for one in flat), *(one.p for one in tested)])
+    corrected = dict(zip(map(id, (*flat, *tested)), p_values, strict=True))
     decided = [
         _finding(claim, [(one, corrected[id(one)]) for one in deciding[claim.name]], comparisons, level, margin)
         for claim in claims
     ]
-    return [*decided, *(_with_p(one, corrected[id(one)], level) for one in others)]
+    return [*decided, *(_with_p(one, corrected.get(id(one), one.p), level) for one in others)]
 
 
 def _with_p(found: Finding, p: float, level: float) -> Finding:

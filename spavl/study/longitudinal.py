@@ -17,6 +17,7 @@ from spavl.pipeline.measured_metrics import measured_metrics
 from spavl.pipeline.session import Session
 from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
+from spavl.report.page import check_report_packages
 from spavl.run import Run
 from spavl.study.cohorts import by_cohort
 from spavl.study.page import FACTS, SETTINGS, write_page
@@ -114,9 +115,11 @@ def run_longitudinal(
         allow_code: run Python classes of the user's own.
 
     Raises:
+        MissingExtra: the packages of the extra `report` are not installed; nothing was asked.
         DataError: no item says when it joined its benchmark; nothing was asked.
         SpavlError: the models cannot be asked.
     """
+    check_report_packages()
     folder = folder_of(study, file)
     settings = settings_of(study, file).model_copy(update={"out": str(folder / RUN)})
     with Session(settings, progress or NoProgress(), allow_code=allow_code) as session:

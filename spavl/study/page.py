@@ -118,6 +118,9 @@ def _of_trainings(shown: StudyShown, study: Path, settings: StudySettings, resul
         label, law = next(((label, law) for label, axis, law in laws if axis == "safety"), ("", None))
         knees = [knee_finding(law, label)]
     found = findings(claims, compared, knees, level=level)
+    if knees and law is not None and found[-1].verdict != knees[0].verdict:
+        law = replace(law, identifiable=False, why="correction")
+        made = [replace(one, law=_law(label, law)) if one.label == label else one for one in made]
     measures = corrected(made, level)
     heads = [one.sentences[0] for one in transfers] or ([_headline(found[0])] if found else [lead(measures)])
     return replace(shown, measures=tuple(measures), claims=tuple(map(_claim, found)), transfers=tuple(transfers),

@@ -150,6 +150,7 @@ def plan_study(source: StudySource, name: str, folder: Path, progress: Progress 
     check_training_packages()
     arms = arms_of(source)
     refuse_names_of_bases(arms)
+    refuse_seeds(source.study, arms)
     planner = _Planner(source)
     rows: list[tuple[Arm, int, str]] = []
     total = len(arms) * len(source.study.seeds)
@@ -170,8 +171,8 @@ class _Planner:
         self.trainings: dict[str, PlannedTraining] = {}
         self._identities: dict[tuple[str, str | None], str] = {}
         self._items: dict[str, str | None] = {}
-        self._drawn: dict[tuple[ArmPairs, int], np.ndarray] = {}
-        self._opened: dict[DatasetChoice | None, PreferenceDataset] = {}
+        self._drawn: dict[tuple[ArmPairs, int, bool], np.ndarray] = {}
+        self._opened: dict[tuple[DatasetChoice | None, bool], PreferenceDataset] = {}
 
     def add(self, arm: Arm, seed: int) -> str:
         """Plan the training of an arm with a seed. Returns its id."""
@@ -212,7 +213,7 @@ class _Planner:
         return replace(arm, pairs=ArmPairs(dataset=choice))
 
     def _plan(self, arm: Arm, seed: int, align: AlignSettings, *, reward: str = "", for_ppo: bool = False) -> str:
-        table, numbers = self._pairs(arm, seed)
+        table, numbers = self._pairs(arm, seed, align)
         record = self._record(table, numbers, align, reward)
         settings = self._with(align, record.id)
         self.trainings.setdefault(record.id, PlannedTraining(
@@ -221,13 +222,13 @@ class _Planner:
         ))  # fmt: skip
         return record.id
 
-    def _pairs(self, arm: Arm, seed: int) -> tuple[PairTable, np.ndarray]:
-        choice, key = arm.pairs.dataset, (arm.pairs, seed)
-        if choice not in self._opened:
-            self._opened[choice] = self.source.dataset(choice)
+    def _pairs(self, arm: Arm, seed: int, align: AlignSettings) -> tuple[PairTable, np.ndarray]:
+        read, key = (arm.pairs.dataset, align.reads_unpaired), (arm.pairs, seed, align.reads_unpaired)
+        if read not in self._opened:
+            self._opened[read] = self.source.dataset(arm.pairs.dataset, align)
         if key not in self._drawn:
-            self._drawn[key] = draw(self._opened[choice].rows, arm.pairs, seed)
-        return self._opened[choice].pairs, self._drawn[key]
+            self._drawn[key] = draw(self._opened[read].rows, arm.pairs, seed)
+        return self._opened[read].pairs, self._drawn[key]
 
     def _record(self, table: PairTable, numbers: np.ndarray, align: AlignSettings, reward: str) -> TrainingRecord:
         from spavl.align.training.record import TrainingRecord
@@ -263,6 +264,28 @@ class _Planner:
         return self.source.settings.model_copy(update={"align": align, "out": str(out)})
 
 
+def refuse_seeds(study: StudySettings, arms: Sequence[Arm]) -> None:
+    """Refuse a seed beside the study's own: trainings of one seed would count as several.
+
+    Args:
+        study: its settings.
+        arms: its arms.
+
+    Raises:
+        SettingsError: `changed`, the reward models of all arms, an arm or its reward model name a seed.
+    """
+    trees = {
+        "`changed` of the study, below `align`": nested(study.changed).get("align"),
+        "`reward` of the study": nested(study.reward),
+        **{f"arm `{arm.name}` of the study": arm.align for arm in arms},
+        **{f"the reward model of arm `{arm.name}`": arm.reward for arm in arms},
+    }
+    for where, tree in trees.items():
+        if isinstance(tree, Mapping) and "seed" in tree:
+            what = "A `seed` is named, and every arm is trained with each of the study's `seeds`"
+            raise SettingsError(what, where=where, try_="take it out: trainings of one seed would count as several")
+
+
 def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
     """The align settings of an arm.
 
@@ -275,12 +298,8 @@ def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
         seed: of the training.
 
     Raises:
-        SettingsError: the arm's changes are no settings, or name a seed.
+        SettingsError: the arm's changes are no settings.
     """
-    if "seed" in arm.align:
-        raise SettingsError("An arm names a `seed`, and is trained with each of the study's `seeds`",
-                            where=f"arm `{arm.name}` of the study",
-                            try_="take it out: trainings of one seed would count as several")  # fmt: skip
     return _validated(merge(_defaults(settings, seed), dict(arm.align)), arm)
 
 

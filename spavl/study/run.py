@@ -214,7 +214,7 @@ def _tell(progress: Progress, what: str, one: Made) -> None:
 
 
 def _task(plan: StudyPlan, one: PlannedTraining) -> TrainingTask:
-    path, reading = plan.source.pairs_at(one.dataset)
+    path, reading = plan.source.pairs_at(one.dataset, one.settings.align)
     return TrainingTask(
         id=one.id, settings=one.settings, world=_world(plan), allow_code=plan.source.allow_code, pairs=path,
         reading=reading, numbers=one.numbers, name=one.name, for_ppo=one.for_ppo,

@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from spavl.config import Settings, load_settings
+from spavl.config import AlignSettings, Settings, load_settings
 from spavl.config.include import include
 from spavl.config.load import merge, read_yaml
 from spavl.config.study import SHIPPED, DatasetChoice, StudyCommon, StudySettings, nested
@@ -48,30 +48,32 @@ class StudySource:
         """Whether there are pairs to choose from."""
         return self.study.pairs is not None or self.run.dataset.is_dir()
 
-    def dataset(self, choice: DatasetChoice | None = None) -> PreferenceDataset:
+    def dataset(self, choice: DatasetChoice | None = None, align: AlignSettings | None = None) -> PreferenceDataset:
         """The pairs that an arm chooses from, opened.
 
         Args:
             choice: the arm's dataset; None: the study's.
+            align: of a training, which tells whether it reads single answers; None: that of the run.
 
         Raises:
             DataError: there is no dataset, or it holds pairs of held-out subcategories.
         """
-        path, reading = self.pairs_at(choice)
+        path, reading = self.pairs_at(choice, align)
         opened = open_dataset(path, cache=Path(self.settings.align.machine.pairs_cache), reading=reading)
         refuse_heldout(self.run, opened.pairs)
         return opened
 
-    def pairs_at(self, choice: DatasetChoice | None = None) -> tuple[str, Reading]:
+    def pairs_at(self, choice: DatasetChoice | None = None, align: AlignSettings | None = None) -> tuple[str, Reading]:
         """Where the pairs of an arm are, and how they are read.
 
         Args:
             choice: the arm's dataset; None: the study's.
+            align: of a training, which tells whether it reads single answers; None: that of the run.
 
         Raises:
             DataError: it is the run's own, which has none yet.
         """
-        data, unpaired = self.settings.align.data, self.settings.align.reads_unpaired
+        data, unpaired = self.settings.align.data, (align or self.settings.align).reads_unpaired
         if choice is not None and choice.path is not None:
             return choice.path, Reading(data.thought, choice.form, choice.prefer, unpaired=unpaired)
         if self.study.pairs is not None:
@@ -137,10 +139,10 @@ def settings_of(study: StudyCommon, file: Path) -> Settings:
     if study.run is not None:
         run = Run(Path(study.run)).found()
         tree, where = merge(run.settings_before(), {"out": study.run}), str(run.folder / "settings.yaml")
-        tree.get("align", {}).get("saving", {}).pop("merged", None)  # a run says all settings, whoever set them
         if not run.settings_before():
             raise RunError("This run has no settings.yaml, so it is not known how it was made", where=str(run.folder),
                            try_="name the `settings` file in place of `run`")  # fmt: skip
+        _forget_merged(tree)
     else:
         assert study.settings is not None, "a study names its run or the run's settings"
         tree, where = _settings_tree(study.settings, file)
@@ -151,6 +153,14 @@ def settings_of(study: StudyCommon, file: Path) -> Settings:
         also = f", with `changed` of {file}" if changed else ""
         raise SettingsError(error.what, where=where + also, try_=error.try_) from None
     return settings
+
+
+def _forget_merged(tree: dict[str, Any]) -> None:
+    """Take out whether adapters are merged: a run says all settings, whoever set them."""
+    align = tree.get("align")
+    saving = align.get("saving") if isinstance(align, dict) else None
+    if isinstance(saving, dict):
+        saving.pop("merged", None)
 
 
 def _settings_tree(named: str, file: Path) -> tuple[dict[str, Any], str]:

@@ -45,10 +45,8 @@ def transfer(
         return None
     first, clusters = arms[every].first, arms[every].clusters
     groups = _groups(arms, left_out, arms[every], _subcategories(study, arms[every]))
-    try:
-        found = leave_one_out({name: (one.trained, one.left_out) for name, one in groups.items()}, clusters,
-                              level=level)  # fmt: skip
-    except ValueError:
+    found = leave_one_out({name: (one.trained, one.left_out) for name, one in groups.items()}, clusters, level=level)
+    if found is None:
         return None
     return TransferShown(
         label=first.label_of_metric, benchmark=first.benchmark, better=first.better, sentences=_sentences(found, level),

@@ -119,6 +119,24 @@ def test_items_of_one_picture_are_as_unknown_with_several_seeds_as_with_one() ->
     assert changed.p > 0.3 and changed.low < -0.3
 
 
+@pytest.mark.parametrize("changed", [1, 5, 9, 10])
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_items_of_one_picture_show_nothing_however_many_change(changed: int, seeds: int) -> None:
+    rows = np.tile(np.arange(10) < changed, (seeds, 1)).astype(float)
+    found = pooled_difference(runs(np.zeros((seeds, 10))), runs(rows), {str(n): "picture" for n in range(10)})
+    assert found.p > 0.3 and found.low < 0 and found.high > 0.9 * changed / 10
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_graded_outcomes_of_one_picture_are_one_item(value: float, seeds: int) -> None:
+    """Their spread is rounding alone, of either sign."""
+    for count in range(1, 12):
+        table = np.full((seeds, count), value)
+        found = pooled(runs(table), {str(n): "picture" for n in range(count)})
+        assert found.value == pytest.approx(value) and found.high - found.low > 0.6
+
+
 def test_two_arms_without_a_change_do_not_show_that_there_is_none() -> None:
     same = runs(np.zeros((3, 50)))
     found = pooled_difference(same, same, {})

@@ -56,6 +56,11 @@ def test_a_check_without_a_dataset_says_what_makes_one(study: Path, build: str, 
     assert said in error.value.try_ and ("`build: true`" in error.value.try_) == (build == "false")
 
 
+def test_what_to_run_after_a_check_has_its_leave_to_run_code(study: Path) -> None:
+    done = CliRunner().invoke(app, ["study", str(study), "--check", "--allow-code"], env={"COLUMNS": "400"})
+    assert f"Next:   `spavl study {study} --allow-code`" in done.output
+
+
 def test_what_to_run_after_a_check_has_its_overrides(study: Path) -> None:
     words = ["study", str(study), "seeds=[2, 3]", f"title={'long ' * 60}".strip(), "--check"]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "900"}, catch_exceptions=False)

@@ -91,7 +91,8 @@ def test_p_values_are_corrected_for_all_claims_of_the_study() -> None:
 def test_a_finding_of_another_kind_is_corrected_with_the_claims_and_corrects_them() -> None:
     claim = Claim(name="all", claim="Safer", better="all", than=("some",), axis="safety")
     compared = compare([claim], metric({"all": 0.1, "some": 0.6}))
-    knee = Finding(name="knee", claim="There is a knee", verdict="confirmed", sentence="Knee at n = 5.", p=0.03)
+    knee = Finding(name="knee", claim="There is a knee", verdict="confirmed", sentence="Knee at n = 5.",
+                   difference=-0.2, p=0.03)  # fmt: skip
     alone, (safer, other) = findings([], [], [knee]), findings([claim], compared, [knee])
     assert alone == [knee] and other == knee, "the other p is smaller, and Holm corrects the smallest alone"
     assert safer.p == pytest.approx(2 * findings([claim], compared)[0].p)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from spavl.errors import RunError
+from spavl.study import laws, page
+from spavl.study.findings import compare
 from spavl.study.page import study_shown, write_page
 from tests.study import planted
 
@@ -85,9 +88,24 @@ def test_a_study_of_which_one_arm_is_left_says_that_nothing_was_compared(tmp_pat
     assert study_shown(one).lead == "Unsafe answers: there was nothing to compare."
 
 
-def test_the_knee_is_corrected_together_with_the_other_claim(study):
-    more, knee = study_shown(study).claims
-    assert (more.verdict, knee.verdict) == ("confirmed", "not shown") and "knee" in knee.claim
+def test_the_knee_is_corrected_together_with_the_other_claim(study, monkeypatch):
+    """A knee that is shown alone, at p = 0.04, is not drawn where the other claim is as uncertain."""
+    law = laws.law_of
+
+    def bent(*given, **more):
+        return replace(law(*given, **more), identifiable=True, why="", p_no_change=0.04, p_no_bend=0.04)
+
+    monkeypatch.setattr(page, "law_of", bent)
+    shown = study_shown(study)
+    assert shown.claims[1].verdict == "confirmed" and shown.measures[0].law.knee is not None
+    monkeypatch.setattr(page, "compare", lambda *given, **more: [uncertain(one) for one in compare(*given, **more)])
+    shown = study_shown(study)
+    assert shown.claims[1].verdict == "not shown" and "p = 0.080" in shown.claims[1].sentence
+    assert shown.measures[0].law.knee is None and "after correction" in shown.measures[0].law.sentences[0]
+
+
+def uncertain(comparison):
+    return replace(comparison, found=replace(comparison.found, p=0.2))
 
 
 def test_one_seed_is_said_to_say_nothing_of_training_again(study, tmp_path):

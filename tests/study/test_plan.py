@@ -12,6 +12,7 @@ import yaml
 from spavl.config import Settings
 from spavl.config.study import load_study
 from spavl.errors import DataError, SettingsError
+from spavl.run import Run
 from spavl.study.arms import arms_of, measured_bags
 from spavl.study.plan import StudyPlan
 from spavl.study.run import prepare_study
@@ -82,7 +83,7 @@ def test_references_are_cached_and_adapters_not_merged_unless_the_settings_say_s
 
 def test_a_run_says_that_adapters_are_merged_without_anyone_having_set_it(place: Path) -> None:
     run = Path("runs/merged")
-    run.mkdir(parents=True)
+    Run(run).open().note(stages=[])
     settings = open_source(load_study(write_study(place, kind="scale", sizes=[6, 12])), place / "study.yaml").settings
     (run / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     for changed, merged in ({}, False), ({"align.saving.merged": True}, True):
@@ -156,6 +157,22 @@ def test_single_answers_are_read_where_the_runs_loss_reads_them(place: Path) -> 
         plan({})
 
 
+def test_single_answers_are_read_by_the_arms_that_train_on_them(place: Path) -> None:
+    """Whatever the run's own loss is."""
+    rows = [{"prompt": f"request {n}", "completion": "an answer", "label": n % 2 == 0} for n in range(8)]
+    (place / "single.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    kto, sigmoid = {"loss.kind": "kto", "loss.sft_anchor": 0.0}, {"loss.kind": "sigmoid"}
+
+    def plan(arms: dict[str, Any], changed: dict[str, Any]) -> StudyPlan:
+        path = write_study(place, kind="method", seeds=[1], arms=arms, changed=changed)
+        return prepare_study(load_study(path, ["pairs=single.jsonl"]), path)
+
+    of_arms = plan({"low": {**kto, "loss.beta": 0.1}, "high": {**kto, "loss.beta": 0.4}}, {})
+    assert [len(one.numbers) for one in of_arms.trainings.values()] == [8, 8]
+    with pytest.raises(DataError, match="single answers with labels"):
+        plan({"kto": kto, "dpo": sigmoid}, {"align.loss.kind": "kto", "align.loss.sft_anchor": 0.0})
+
+
 def test_a_grid_has_all_combinations_and_a_place_on_its_axis_where_it_has_one(place: Path) -> None:
     one_axis = arms_of(source(place, kind="grid", axes={"loss.beta": [0.1, 0.2]}))
     assert [(arm.name, arm.value) for arm in one_axis] == [("beta=0.1", 0.1), ("beta=0.2", 0.2)]
@@ -196,7 +213,13 @@ def test_bags_of_measured_safety_groups_are_as_in_the_paper(
         ({"kind": "method", "arms": {"a": {}, "b": {}}, "rewards": {"c": {}}}, "`c`, which is no arm"),
         ({"kind": "method", "arms": {"a": {}, "b": {"loss.betta": 1}}}, "`loss.betta` is not a setting"),
         ({"kind": "freeze", "modes": {"a": {}, "b": {"vision": "half"}}}, "`freeze.vision`"),
-        ({"kind": "grid", "axes": {"seed": [1, 2]}}, "An arm names a `seed`"),
+        ({"kind": "grid", "axes": {"seed": [1, 2]}}, "A `seed` is named"),
+        ({"kind": "scale", "sizes": [6, 12], "changed": {"align.seed": 1}}, "`changed` of the study, below `align`"),
+        ({"kind": "scale", "sizes": [6, 12], "reward": {"seed": 1}}, "`reward` of the study"),
+        (
+            {"kind": "method", "arms": {"a": {}, "b": {"loss.beta": 1}}, "rewards": {"b": {"seed": 1}}},
+            "the reward model of arm `b`",
+        ),
     ],
 )
 def test_a_study_that_cannot_be_is_a_sentence(tree: dict[str, Any], said: str, place: Path) -> None:

@@ -103,6 +103,9 @@ def test_only_losses_with_a_reference_have_pairs_scored(made: StudyMade) -> None
     arms = {"dpo": {"loss.beta": 0.4}, "simpo": {"loss.kind": "simpo", "loss.beta": 2.0, "loss.sft_anchor": 0.0}}
     checked = check_study(planned(Path.cwd(), "losses", kind="method", arms=arms, size=8, seeds=[1]))
     assert (checked.left, checked.scored, checked.distinct_scored) == (2, 8, 8)
+    live = planned(Path.cwd(), "live", kind="method", arms={"a": {}, "b": {"loss.beta": 0.4}}, size=8, seeds=[1],
+                   changed={"align.reference.mode": "live"})  # fmt: skip
+    assert check_study(live).scored == 0
 
 
 def test_pairs_are_scored_once_for_each_model(made: StudyMade) -> None:

@@ -36,7 +36,7 @@ def test_every_beginning_of_the_order_is_spread_evenly(count: int, first: float)
     taken = order[: max(1, round(first * count))]
     halves = np.sum(taken < 2 ** ((count - 1).bit_length() - 1)) if count > 1 else 1
     expected = len(taken) * (2 ** ((count - 1).bit_length() - 1)) / count if count > 1 else 1
-    assert abs(halves - expected) <= 2
+    assert abs(halves - expected) <= 1 + np.log2(count) / 4
 
 
 @settings(max_examples=25)

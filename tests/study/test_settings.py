@@ -10,6 +10,7 @@ import yaml
 
 from spavl.config.study import KINDS, FreezeStudy, ScaleStudy, load_study, nested
 from spavl.errors import RunError, SettingsError
+from spavl.run import Run
 from spavl.study.source import open_source
 
 SHIPPED = sorted((Path(__file__).parents[2] / "settings" / "studies").glob("*.yaml"))
@@ -90,6 +91,18 @@ def test_settings_that_are_not_there_are_said_with_those_that_ship(tmp_path: Pat
     with pytest.raises(SettingsError, match="no settings file") as error:
         open_source(load_study(path), path)
     assert "demo" in error.value.try_
+
+
+def test_settings_of_a_run_that_are_empty_are_defaults_and_those_that_are_none_are_said(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    Run(run).open().note(stages=[])
+    path = written(tmp_path, kind="scale", run=str(run), sizes=[1, 2])
+    for align in "", "{saving: }":
+        (run / "settings.yaml").write_text(f"seed: 1\nalign: {align}\n")
+        assert open_source(load_study(path), path).settings.align.saving.merged is True
+    (run / "settings.yaml").write_text("seed: 1\nalign: 3\n")
+    with pytest.raises(SettingsError, match="`align"):
+        open_source(load_study(path), path)
 
 
 def test_a_run_that_is_not_there_is_said(tmp_path: Path) -> None:

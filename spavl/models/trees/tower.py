@@ -132,7 +132,7 @@ def tower_fingerprint(model: Any, family: Family, dtype: str) -> str:
         family.max_pixels,
         dtype,
         next(tower.parameters()).device.type,
-        [spavl.__version__, transformers.__version__, PIL.__version__],
+        [spavl.__version__, torch.__version__, transformers.__version__, PIL.__version__],
     ]
     digest.update(json.dumps(form, sort_keys=True, default=str).encode())
     for name, weight in [*tower.named_parameters(), *tower.named_buffers()]:
