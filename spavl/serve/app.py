@@ -79,7 +79,7 @@ def _read(run: Run) -> Iterator[None]:
     """Whatever a file of a run holds where something else belongs, what is said is that it is damaged."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise RunError("run.json, or a log of a training, is damaged", where=str(run.folder),
                        try_="Its other pages may still open.") from error  # fmt: skip
 

@@ -225,7 +225,7 @@ def _read_row(run: Run, key: str, place: str) -> RunRow:
         return _row_of(run, manifest, key=key, place=place, title=str(title) if title else name)
     except SpavlError as error:
         return RunRow(key=key, place=place, title=name, problem=error.what)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return RunRow(key=key, place=place, title=name, problem="run.json is damaged")
 
 

@@ -256,6 +256,26 @@ DAMAGES = [
 ]  # fmt: skip
 
 
+NESTED = "[" * 100_000
+"""JSON that is nested more deeply than it can be read."""
+
+
+@pytest.mark.parametrize("file", ["run.json", "align/dpo/training.json",
+                                  "align/dpo/metrics.jsonl", "audit/audit.json", "study.json"])  # fmt: skip
+def test_a_file_that_is_nested_too_deeply_takes_down_no_page(tmp_path: Path, file: str) -> None:
+    run = scored(tmp_path / "runs/first")
+    scored(tmp_path / "runs/second")
+    (run.folder / file).parent.mkdir(exist_ok=True)
+    (run.folder.parent / file if file == "study.json" else run.folder / file).write_text(NESTED)
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page = browser(found)
+        assert page.get("/").status_code == 200 and page.get("/compare").status_code == 200
+        nested, whole = key(found, "first"), key(found, "second")
+        for address in (f"/runs/{nested}", f"/runs/{nested}/live", f"/runs/{nested}/verdicts"):
+            assert page.get(address).status_code in (200, 503)
+        assert page.get("/compare", params={"a": whole, "b": whole}).status_code == 200
+
+
 @pytest.mark.parametrize(("file", "said"), DAMAGES)
 def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
     tmp_path: Path, file: str, said: dict[str, object]
