@@ -215,8 +215,8 @@ def _add_pairs(app: FastAPI, served: Served) -> None:
 def _display(run: Run) -> dict[str, str]:
     """Names of the taxonomy as people read them."""
     with _read(run):
-        shown: dict[str, str] = run.manifest().get("coverage", {}).get("display", {})
-        return shown
+        shown = run.manifest().get("coverage", {}).get("display", {})
+        return {name: str(said) for name, said in shown.items()}
 
 
 def _add_files(app: FastAPI, served: Served) -> None:

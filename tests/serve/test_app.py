@@ -298,6 +298,22 @@ def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
         assert page.get(f"/runs/{whole}").status_code == 200
 
 
+@pytest.mark.parametrize("said", [3, ["x"], None, {"weapon": 3, "violence": ["x"]}])
+def test_names_of_the_taxonomy_that_are_damaged_are_said_on_the_pages_of_pairs(tmp_path: Path, said: object) -> None:
+    run = built(tmp_path / "runs/first", 3)
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page, first = browser(found), key(found, "first")
+        listed = ready(page, f"/runs/{first}/pairs")
+        pair_id = re.findall(r"id=([^\"&]+)\"", listed)[0].replace("%2F", "/")
+        run.note(coverage={"display": said})
+        for address, asked in (("pairs", {"domain": "x"}), ("pairs", {}), ("pair", {"id": pair_id})):
+            answer = page.get(f"/runs/{first}/{address}", params=asked)
+            if isinstance(said, dict):
+                assert answer.status_code == 200
+            else:
+                assert answer.status_code == 503 and "damaged" in answer.text
+
+
 def test_a_training_that_was_killed_is_not_under_way_for_ever(tmp_path: Path) -> None:
     run = scored(tmp_path / "alone")
     with served(run.folder, tmp_path / "cache") as found:
