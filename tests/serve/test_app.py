@@ -196,6 +196,18 @@ def test_the_list_shows_runs_studies_and_what_cannot_be_read(runs: Served, page:
         assert broken.status_code == 503 and why in broken.text
 
 
+def test_a_run_below_the_folder_of_a_study_stands_under_it_though_its_file_names_none(tmp_path: Path) -> None:
+    for place in ("studies/long", "studies/longer"):
+        scored(tmp_path / place / "run")
+    for place, said in (("long", {"kind": "longitudinal", "trainings": []}), ("other", {"trainings": []})):
+        (tmp_path / "studies" / place).mkdir(exist_ok=True)
+        (tmp_path / "studies" / place / "study.json").write_text(json.dumps(said))
+    with served(tmp_path, tmp_path / "cache") as found:
+        assert {row.place: list(row.studies) for row in found.catalogue.runs()} == {
+            "studies/long/run": [key(found, "studies/long")], "studies/longer/run": [],
+        }  # fmt: skip
+
+
 def test_one_run_shows_its_funnel_scores_training_cost_and_settings(runs: Served, page: TestClient) -> None:
     first = key(runs, "first")
     text = page.get(f"/runs/{first}").text
