@@ -326,6 +326,20 @@ def test_names_of_the_taxonomy_that_are_damaged_are_said_on_the_pages_of_pairs(t
                 assert answer.status_code == 503 and "damaged" in answer.text
 
 
+def test_what_is_damaged_of_two_runs_names_both_and_the_terminal_says_once_where_it_was_met(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = scored(tmp_path / "runs/first"), scored(tmp_path / "runs/second")
+    first.note(counts={"pair": {"pair": 3}}, stages=[{"name": "pair", "kept": "pair"}])
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page, keys = browser(found), [key(found, name) for name in ("first", "second")]
+        for _ in range(2):
+            text = page.get("/compare", params={"a": keys[0], "b": keys[1]}).text
+            assert "of `first` or `second` is damaged" in text
+    (said,) = caplog.messages
+    assert "compared.py" in said and "KeyError" in said and second.manifest()["models"]
+
+
 def test_a_training_that_was_killed_is_not_under_way_for_ever(tmp_path: Path) -> None:
     run = scored(tmp_path / "alone")
     with served(run.folder, tmp_path / "cache") as found:
