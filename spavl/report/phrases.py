@@ -63,7 +63,8 @@ def _moved(
     if paired is None:
         return f"were {said(before)} before and {said(after)} after, which were not compared on the same items"
     if max(paired.p, corrected or 0.0) < 1 - data.level:
-        return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}"
+        own = " by its own test" if corrected is None and tests_of(data) > 1 else ""
+        return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}{own}"
     alone = paired.p < 1 - data.level
     among = f"among {tests_of(data)} tests" if alone else f"on {plural(paired.n, 'item')}"
     p = f"{p_value(paired.p)}{' alone' if alone else ''}"
@@ -150,7 +151,13 @@ def _built(data: ReportData) -> str:
 
 
 def _sentence(metric: MetricShown, base: ModelShown, other: ModelShown, data: ReportData) -> str:
-    paired, corrected = other.paired.get(metric.name), corrected_p(data).get((other.name, metric.name))
+    """What happened to a metric, by its corrected test where the page has any.
+
+    A comparison that was left out of the correction then shows nothing, as in the lead; a metric without a better
+    direction is never corrected, and its sentence says so.
+    """
+    paired, known = other.paired.get(metric.name), corrected_p(data)
+    corrected = known.get((other.name, metric.name), 1.0) if known and metric.better != "neither" else None
     said = change(metric, base.rates[metric.name], other.rates[metric.name], paired, data, corrected=corrected)
     return f"{said}."
 

@@ -88,6 +88,27 @@ def test_a_change_that_only_its_own_test_shows_may_be_chance_among_all():
     assert "after correction for 4 tests" in headline(pooled).lead and "corrected for 4 tests" in basis(pooled)
 
 
+def test_a_change_whose_test_was_not_corrected_where_others_were_is_not_said_to_have_happened():
+    much = {**BASE, "u": outcomes(150, 400)}
+    data = report(left_out=("aligned", much), dpo=("aligned", much))
+    base, left_out, dpo = data.models
+    data = replace(data, models=(base, left_out, replace(dpo, corrected={"u": 0.001})), tests=12)
+    said = headline(data)
+    assert "not shown" in said.lead.lower() and plain(said.points[0]) == (
+        "Unsafe answers were 47.2 % before and 37.5 % after, which among 12 tests may be chance (p < 0.001 alone)."
+    )
+    assert "dpo: unsafe answers fell from 47.2 % to 37.5 %." in [plain(point) for point in said.points]
+
+
+def test_a_change_of_a_metric_without_a_better_direction_is_said_to_be_by_its_own_test():
+    looked_at = replace(UNSAFE, name="s", label="Long answers", better="neither")
+    data = report(dpo=("aligned", {**BASE, "s": outcomes(100, 400)}))
+    said = headline(replace(data, metrics=(UNSAFE, REFUSED, looked_at)))
+    assert "Long answers fell from 96.0 % to 25.0 % by its own test." in [plain(point) for point in said.points]
+    alone = headline(replace(data, metrics=(UNSAFE, looked_at)))
+    assert "Long answers fell from 96.0 % to 25.0 %." in [plain(point) for point in alone.points], "nothing to correct"
+
+
 def test_one_item_tells_no_change():
     said = {"u": outcomes(1, 1)}
     base = model("base", "base", said, metrics=(UNSAFE,))
