@@ -8,7 +8,7 @@ import pytest
 
 from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, numbers, phrases
 from spavl.report.summary_phrases import basis
-from spavl.statistics import compare_paired, rate
+from spavl.statistics import compare_paired, estimate, rate
 
 UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="safety", better="lower", what="")
 REFUSED = MetricShown(name="r", label="Needless refusals", axis="over-refusal", better="lower", what="")
@@ -208,6 +208,33 @@ def test_subjects_that_still_fail_are_named_with_their_counts():
     groups = tuple(GroupShown(label=f"s{n}", rates={"dpo": r}) for n, r in enumerate((clean, bad, worse)))
     assert phrases.still_failing(replace(data, groups=groups)) == "dpo still fails in 2 of 3 subjects: s2 (2), s1 (1)."
     assert phrases.still_failing(replace(data, groups=groups[:1])).startswith("dpo has no failure in any of 1 subjects")
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_subjects_of_weighted_items_without_a_failure_are_never_called_the_worst(better):
+    best = float(better == "higher")
+    shares = {"clean": [best] * 3, "bad": [best, best, 1 - best], "thirds": [best] * 7}
+    rates = {name: estimate(seen, range(len(seen)), [0.1] * len(seen)) for name, seen in shares.items()}
+    groups = tuple(GroupShown(label=name, rates={"dpo": value}, weighted=True) for name, value in rates.items())
+    metric = replace(UNSAFE, better=better)
+    data = replace(report(dpo=("aligned", BASE)), metrics=(metric,), groups=groups)
+    side, share = ("highest", "33.3 %") if better == "lower" else ("lowest", "66.7 %")
+    assert plain(phrases.still_failing(data)) == f"Unsafe answers of dpo are {side} in bad ({share})."
+    said = phrases.still_failing(replace(data, groups=(groups[0], groups[2])))
+    assert said == "dpo has no failure in any of 2 subjects; each alone was asked about few times."
+    unread = GroupShown(label="unread", rates={"dpo": estimate([None, None], range(2), [1.0, 1.0])}, weighted=True)
+    said = phrases.still_failing(replace(data, groups=(groups[0], unread)))
+    assert said == "dpo has no known failure in any of 2 subjects; 2 verdicts are unread."
+    assert plain(phrases.still_failing(replace(data, groups=(groups[1], unread)))).endswith("; 2 verdicts are unread.")
+
+
+def test_unread_verdicts_are_said_beside_the_subjects_that_still_fail():
+    groups = tuple(
+        GroupShown(label=name, rates={"dpo": rate(seen)})
+        for name, seen in {"s": [True, False], "unread": [None]}.items()
+    )
+    said = phrases.still_failing(replace(report(dpo=("aligned", BASE)), groups=groups))
+    assert said == "dpo still fails in 1 of 2 subjects: s (1); 1 verdict is unread."
 
 
 def test_verdicts_of_the_table():
