@@ -110,7 +110,7 @@ def test_a_run_folder_of_this_version_opens_again(tmp_path: Path) -> None:
     assert Run(tmp_path).open().manifest()["seed"] == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"3", b'"x"', b"\xff", b"null"])
+@pytest.mark.parametrize("data", [b"[" * 100_000, b"", b"{", b"[1]", b"3", b'"x"', b"\xff", b"null"])
 def test_a_broken_run_json_is_a_sentence(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(data)
     with pytest.raises(RunError, match=r"run\.json") as error:

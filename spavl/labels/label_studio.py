@@ -117,7 +117,7 @@ def holds_tasks(path: Path) -> bool:
     """
     try:
         rows = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return False
     return isinstance(rows, list) and all(
         isinstance(row, dict) and row.keys() == {"data"} and isinstance(row["data"], dict) and "item_id" in row["data"]

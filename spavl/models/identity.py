@@ -291,7 +291,7 @@ def base_named_in(adapter: Path) -> str:
     """
     try:
         config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return ""
     return str(config.get("base_model_name_or_path") or "") if isinstance(config, dict) else ""
 

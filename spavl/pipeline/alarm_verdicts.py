@@ -138,5 +138,5 @@ def training_alarms(folder: Path) -> list[Alarm]:
     try:
         kept = json.loads((folder / "training.json").read_text("utf-8"))["diagnostics"]["alarms"]
         return [Alarm(**one) for one in kept]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError):
         return []

@@ -118,5 +118,5 @@ def read_audit(folder: Path) -> dict[str, Any]:
         return dict(json.loads((folder / FILE).read_text("utf-8")))
     except FileNotFoundError:
         raise RunError("There is no audit here", where=str(folder), try_="run `spavl audit`") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise RunError(f"This audit cannot be read: {error}", where=str(folder), try_="run `spavl audit`") from error

@@ -74,7 +74,7 @@ def log_lines(log: Path) -> Iterator[dict[str, Any]]:
     for line in log.read_text("utf-8", "replace").splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (RecursionError, ValueError):
             continue
         if isinstance(row, dict):
             yield row

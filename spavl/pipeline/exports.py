@@ -283,7 +283,7 @@ def _said(audit: Path) -> Mapping[str, Any]:
     """What a file of that name says, if it is an audit: any program may have one."""
     try:
         said = json.loads(audit.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -121,7 +121,7 @@ def read_qualification(path: Path) -> Qualification | None:
         return None
     try:
         return _qualification(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"The qualification of a guard cannot be read: {error}", where=str(path),
                        try_="run `spavl qualify` again") from error  # fmt: skip
 

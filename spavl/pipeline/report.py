@@ -93,12 +93,21 @@ def _write_cards(run: Run, data: ReportData) -> None:
     weights = run.manifest().get("weights", {})
     for model in (one for one in data.models if one.role == "aligned"):
         made = run.align / model.name
-        if model.name in weights and (run.folder / weights[model.name].get("in_run", "")).parent != made:
+        trained = [made / kind for kind in ("checkpoint", "adapter")]
+        if model.name in weights and not _is_one_of(trained, weights[model.name], run):
             continue  # another model of that name was measured
-        for kind in ("checkpoint", "adapter"):
-            card = made / kind / "README.md"
+        for card in (folder / "README.md" for folder in trained):
             if card.is_file() and os.access(card, os.W_OK):
                 _fill_card(card, model, data)
+
+
+def _is_one_of(trained: Sequence[Path], noted: Mapping[str, Any], run: Run) -> bool:
+    """Whether the weights that were measured are of these folders, which may lie on another disk behind a link."""
+    inside, named = noted.get("in_run"), noted.get("spec", {}).get("path")
+    if not inside and not named:
+        return False  # asked through a server: nothing says whose weights it holds
+    measured = run.folder / inside if inside else Path(named)
+    return measured.resolve() in [folder.resolve() for folder in trained]
 
 
 def _fill_card(card: Path, model: ModelShown, data: ReportData) -> None:

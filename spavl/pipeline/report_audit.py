@@ -31,7 +31,7 @@ def audit_summary(folder: Path) -> AuditSummary | None:
         found = json.loads(path.read_text("utf-8"))
         findings = tuple(_finding(one) for one in found["findings"])
         return AuditSummary(verdict=found["verdict"], findings=findings)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"The audit cannot be read: {error}", where=str(path), try_="run `spavl audit` again") from error
 
 

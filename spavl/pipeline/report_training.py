@@ -58,7 +58,7 @@ def trainings_shown(run: Run) -> Iterator[TrainingShown]:
 def _read(file: Path) -> dict[str, Any]:
     try:
         made = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return made if isinstance(made, dict) else {}
 

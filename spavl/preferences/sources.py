@@ -165,7 +165,7 @@ def _splits(folder: Path) -> list[str]:
     """Names of the splits of a saved dataset; none where it is one split alone."""
     try:
         found = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError):
         return []
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 

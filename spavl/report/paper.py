@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from spavl.atomic import atomic_write
 from spavl.errors import RunError
 from spavl.report import figures
 from spavl.report.data import ReportData
@@ -12,7 +14,7 @@ from spavl.report.frontier import frontier_points
 from spavl.report.heat import heat_map
 from spavl.report.heat_figure import heat_figure
 from spavl.report.page import measured
-from spavl.report.sheet import Font, Paper
+from spavl.report.sheet import Font, Paper, check_own
 from spavl.report.verdict import axis_changes
 
 
@@ -33,9 +35,16 @@ def write_figures(data: ReportData, folder: Path, *, width_mm: float, font: Font
     except OSError as error:
         raise RunError(f"The folder cannot be made: {error.strerror}", where=str(folder),
                        try_="name another with `--figures`") from error  # fmt: skip
-    paper = Paper(folder=folder, width_mm=width_mm, font=font)
-    drawn = [*_of_models(data, paper), *_of_dataset(data, paper)]
-    return [path for name in drawn for path in (folder / name, (folder / name).with_suffix(".pdf"))]
+    with TemporaryDirectory() as drawn_in:
+        paper = Paper(folder=Path(drawn_in), width_mm=width_mm, font=font)
+        drawn = [*_of_models(data, paper), *_of_dataset(data, paper)]
+        files = [file for name in drawn for file in (folder / name, (folder / name).with_suffix(".pdf"))]
+        for file in files:  # all of them first, so that all are replaced or none
+            check_own(file)
+        for file in files:
+            with atomic_write(file, what="The figure") as path:
+                path.write_bytes((paper.folder / file.name).read_bytes())
+    return files
 
 
 def _of_models(data: ReportData, paper: Paper) -> list[str]:

@@ -63,7 +63,8 @@ def _moved(
     if paired is None:
         return f"were {said(before)} before and {said(after)} after, which were not compared on the same items"
     if max(paired.p, corrected or 0.0) < 1 - data.level:
-        return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}"
+        own = " by its own test" if corrected is None and tests_of(data) > 1 else ""
+        return f"{'rose' if moved > 0 else 'fell'} from {said(before)} to {said(after)}{own}"
     alone = paired.p < 1 - data.level
     among = f"among {tests_of(data)} tests" if alone else f"on {plural(paired.n, 'item')}"
     p = f"{p_value(paired.p)}{' alone' if alone else ''}"
@@ -150,7 +151,13 @@ def _built(data: ReportData) -> str:
 
 
 def _sentence(metric: MetricShown, base: ModelShown, other: ModelShown, data: ReportData) -> str:
-    paired, corrected = other.paired.get(metric.name), corrected_p(data).get((other.name, metric.name))
+    """What happened to a metric, by its corrected test where the page has any.
+
+    A comparison that was left out of the correction then shows nothing, as in the lead; a metric without a better
+    direction is never corrected, and its sentence says so.
+    """
+    paired, known = other.paired.get(metric.name), corrected_p(data)
+    corrected = known.get((other.name, metric.name), 1.0) if known and metric.better != "neither" else None
     said = change(metric, base.rates[metric.name], other.rates[metric.name], paired, data, corrected=corrected)
     return f"{said}."
 
@@ -226,31 +233,39 @@ def still_failing(data: ReportData) -> str:
     if main.better == "neither":
         return ""
     asked = [(g.label, g.rates[name]) for g in data.groups if name in g.rates]
-    if main.graded or any(group.weighted for group in data.groups):
-        return _worst_rates(asked, aligned[0].label, main)
+    unread = sum(value.unreadable for _, value in asked)
+    among_unread = f"{plural(unread, 'verdict')} {'is' if unread == 1 else 'are'} unread" if unread else ""
+    rates_alone = main.graded or any(group.weighted for group in data.groups)
+    worst = (_worst_rates if rates_alone else _most_failures)(asked, aligned[0].label, main)
+    if worst:
+        return f"{worst}; {among_unread}." if unread else f"{worst}."
+    aside = among_unread or "each alone was asked about few times"
+    return f"{aligned[0].label} has no {'known ' if unread else ''}failure in any of {len(asked)} subjects; {aside}."
+
+
+def _most_failures(asked: Sequence[tuple[str, Rate]], model: str, main: MetricShown) -> str:
+    """In which subjects most answers fail; empty where none does."""
     bad = [(label, _failures(r, main)) for label, r in asked]
     worst = sorted([(label, n) for label, n in bad if n], key=lambda found: -found[1])
     if not worst:
-        unread = sum(value.unreadable for _, value in asked)
-        aside = f"{count(unread)} verdicts are unread" if unread else "each alone was asked about few times"
-        return (
-            f"{aligned[0].label} has no {'known ' if unread else ''}failure in any of {len(asked)} subjects; {aside}."
-        )
+        return ""
     named = ", ".join(f"{label} ({n})" for label, n in worst[:5])
     most = ", most in" if len(worst) > 5 else ":"
-    return f"{aligned[0].label} still fails in {len(worst)} of {len(asked)} subjects{most} {named}."
+    return f"{model} still fails in {len(worst)} of {len(asked)} subjects{most} {named}"
 
 
 def _worst_rates(asked: Sequence[tuple[str, Rate]], model: str, main: MetricShown) -> str:
     """In which subjects the rate is worst; scores and weighted items have no single failures that could be counted."""
+    best = 1.0 if main.better == "higher" else 0.0
     known = [(label, value.value) for label, value in asked if value.value is not None]
-    worst = sorted(known, key=lambda one: one[1], reverse=main.better == "lower")[:5]
+    failing = [(label, share) for label, share in known if abs(share - best) > 1e-9]  # sums of weights are rounded
+    worst = sorted(failing, key=lambda one: one[1], reverse=main.better == "lower")[:5]
     if not worst:
         return ""
     side = "lowest" if main.better == "higher" else "highest"
     said = score if main.graded else percent
     whose = f"{model} scores" if main.graded else f"{main.label} of {model} are"
-    return f"{whose} {side} in {', '.join(f'{label} ({said(value)})' for label, value in worst)}."
+    return f"{whose} {side} in {', '.join(f'{label} ({said(value)})' for label, value in worst)}"
 
 
 def _failures(value: Rate, metric: MetricShown) -> int:

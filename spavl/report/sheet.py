@@ -177,7 +177,7 @@ class Paper(Sheet):
                 warnings.simplefilter("ignore")  # of letters that no font has: they are drawn as boxes
                 figure.savefig(buffer, format=kind, metadata=metadata)
             file = self.folder / f"{self.name}.{kind}"
-            _check_own(file)
+            check_own(file)
             with atomic_write(file, what="The figure") as path:
                 path.write_bytes(buffer.getvalue())
         return f"{self.name}.svg"
@@ -187,11 +187,25 @@ PAGE = Sheet()
 """The page."""
 
 
-def _check_own(file: Path) -> None:
-    """Refuse to replace a file that is no figure of a report, such as one that you drew yourself."""
-    if file.is_file() and CREATOR.encode() not in file.read_bytes():
-        raise RunError("The figure would replace this file, which no report has drawn", where=str(file),
-                       try_="name another folder with `--figures`")  # fmt: skip
+def check_own(file: Path) -> None:
+    """Refuse to replace a file that is no figure of a report, such as one that you drew yourself.
+
+    Args:
+        file: in whose place a figure would come.
+
+    Raises:
+        RunError: it is no figure of a report, as far as it says, or cannot be read.
+    """
+    try:
+        own = not file.is_file() or CREATOR.encode() in file.read_bytes()
+    except OSError as error:
+        raise RunError(f"The figure would replace this file, which cannot be read: {error.strerror}", where=str(file),
+                       try_="name another folder with `--figures`") from error  # fmt: skip
+    if not own:
+        raise RunError(
+            "The figure would replace this file, which does not say that a report has drawn it", where=str(file),
+            try_="name another folder with `--figures`, or remove the file: figures of older versions do not say so",
+        )  # fmt: skip
 
 
 def canvas(*, height: float, left: float, right: float, bottom: float = 24, top: float = 4) -> tuple[Figure, Axes]:

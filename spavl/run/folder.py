@@ -155,7 +155,7 @@ class Run:
             return {}
         try:
             read = json.loads(self._manifest.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, RecursionError, ValueError) as error:
             raise RunError(f"run.json cannot be read: {error}", where=str(self._manifest), try_="delete it") from error
         if not isinstance(read, dict):
             raise RunError("run.json is not the manifest of a run", where=str(self._manifest), try_="delete it")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -26,6 +28,7 @@ from spavl.serve.pair import pair_details
 from spavl.serve.pairs import facets_of, neighbours, page_of, pair_at
 from spavl.serve.picture import picture_of
 from spavl.tables.kept import KeptDatabase
+from spavl.visible_text import visible
 from spavl.web.access import is_same
 from spavl.web.shell import Cookies, Refused, Shell, framed_app, picture_answer
 
@@ -36,6 +39,9 @@ STORED_PAGE: Final = {
 """Headers of a page that was written before: whatever it holds, it runs no script and fetches nothing."""
 PATIENCE: Final = 0.2
 """Seconds that a request waits for an index that is being made, before it says so."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +81,25 @@ class Served:
 
 
 @contextmanager
-def _read(run: Run) -> Iterator[None]:
-    """Whatever a file of a run holds where something else belongs, what is said is that it is damaged."""
+def _read(*runs: Run) -> Iterator[None]:
+    """Whatever a file of these runs holds where something else belongs, what is said is that it is damaged.
+
+    The terminal says where the program failed, for it may as well be a fault of its own.
+    """
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise RunError("run.json, or a log of a training, is damaged", where=str(run.folder),
-                       try_="Its other pages may still open.") from error  # fmt: skip
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        names = " or ".join(f"`{run.folder.resolve().name}`" for run in runs)
+        _tell(names, f"{type(error).__name__}: {error}", str(traceback.extract_tb(error.__traceback__)[-1]))
+        raise RunError(f"run.json, progress.json, or a log of a training, of {names} is damaged",
+                       where=" or ".join(str(run.folder) for run in runs),
+                       try_="Other pages may still open; the terminal says what was met.") from error  # fmt: skip
+
+
+@lru_cache(256)
+def _tell(names: str, what: str, place: str) -> None:
+    """Log why a page of a run cannot be shown: once, for the live page is read every other second."""
+    _log.warning("%s", visible(f"A page of {names} cannot be shown: {what} at {place}"))
 
 
 def create_app(served: Served, *, host: str = "127.0.0.1") -> FastAPI:
@@ -128,7 +146,7 @@ def _add_entrance(app: FastAPI, served: Served, cookies: Cookies) -> None:
         found, why = None, ""
         if first and second:
             try:
-                with _read(first[0]), _read(second[0]):
+                with _read(first[0], second[0]):
                     found = two_runs(first[0], second[0], base=base)
             except SpavlError as error:
                 why = error.what
@@ -215,8 +233,8 @@ def _add_pairs(app: FastAPI, served: Served) -> None:
 def _display(run: Run) -> dict[str, str]:
     """Names of the taxonomy as people read them."""
     with _read(run):
-        shown: dict[str, str] = run.manifest().get("coverage", {}).get("display", {})
-        return shown
+        shown = run.manifest().get("coverage", {}).get("display", {})
+        return {name: str(said) for name, said in shown.items()}
 
 
 def _add_files(app: FastAPI, served: Served) -> None:

@@ -85,7 +85,7 @@ class RunRow:
     has_report: bool = False
     """Whether there is a report page."""
     studies: Sequence[str] = ()
-    """Keys of the studies that it is a training of."""
+    """Keys of the studies that it belongs to."""
     now: UnderWay | None = None
     """What works in it now."""
 
@@ -110,7 +110,7 @@ class Catalogue:
         lying = list(_folders(self.root))
         studies = self._studies(lying)
         found = [
-            replace(self._row(folder), studies=[one.key for one in studies if place_of(folder.resolve()) in one.runs])
+            replace(self._row(folder), studies=[one.key for one in studies if self._is_of(folder, one)])
             for folder, kind in lying if kind == "run"
         ]  # fmt: skip
         return sorted(found, key=lambda row: (row.now is not None, row.changed), reverse=True)
@@ -157,6 +157,10 @@ class Catalogue:
             DataError: there is none of that key.
         """
         return self._row(self.folder(key))
+
+    def _is_of(self, folder: Path, study: StudyRow) -> bool:
+        """Whether a run is one of a study: named in its file, or below its folder, as that of a longitudinal study."""
+        return place_of(folder.resolve()) in study.runs or folder.is_relative_to(self.root / study.place)
 
     def _studies(self, lying: Iterable[tuple[Path, str]]) -> list[StudyRow]:
         return [study_row(folder, self._key(folder), self._place(folder)) for folder, kind in lying if kind == "study"]
@@ -225,7 +229,7 @@ def _read_row(run: Run, key: str, place: str) -> RunRow:
         return _row_of(run, manifest, key=key, place=place, title=str(title) if title else name)
     except SpavlError as error:
         return RunRow(key=key, place=place, title=name, problem=error.what)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return RunRow(key=key, place=place, title=name, problem="run.json is damaged")
 
 

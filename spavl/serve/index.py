@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from spavl.errors import RunError, SpavlError
 from spavl.pipeline.audit_files import FINDINGS, FOLDER
 from spavl.run import Run
-from spavl.tables.kept import KeptDatabase, make_database
+from spavl.tables.kept import DamagedDatabase, KeptDatabase, make_database
 
 CACHE: Final = Path(".spavl/serve")
 """Folder of the indexes, in the current one; deleted at any time, they are made anew."""
@@ -81,6 +82,7 @@ class Indexes:
     _failed: dict[Path, SpavlError] = field(default_factory=dict)
     _remade: set[Path] = field(default_factory=set)
     _guard: threading.Lock = field(default_factory=threading.Lock)
+    _spill: TemporaryDirectory[str] | None = None
 
     def of(self, run: Run, key: str, *, wait: float | None = None) -> KeptDatabase | None:
         """The index of a run's pairs; None while it is being made.
@@ -114,12 +116,16 @@ class Indexes:
             for one in self._open.values():
                 one.close()
             self._open.clear()
+            if self._spill is not None:
+                self._spill.cleanup()
+                self._spill = None
 
     def _opened(self, path: Path) -> KeptDatabase | None:
         """An index that is kept; one that is damaged is removed, so that it is made anew, once."""
+        self._spill = self._spill or TemporaryDirectory(ignore_cleanup_errors=True)
         try:
-            made = self._open[path] = KeptDatabase(path)
-        except RunError:
+            made = self._open[path] = KeptDatabase(path, spill=Path(self._spill.name, path.stem))
+        except DamagedDatabase:
             if path in self._remade:
                 raise
             self._remade.add(path)

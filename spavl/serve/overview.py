@@ -214,7 +214,7 @@ def _plain(path: Path) -> dict[str, Any]:
     """A mapping of a JSON file; empty where there is none, or it is another thing."""
     try:
         read = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
 

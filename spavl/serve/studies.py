@@ -46,7 +46,7 @@ def study_row(folder: Path, key: str, place: str) -> StudyRow:
     """
     try:
         said: Any = json.loads((folder / STUDY).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         said = {}
     said = said if isinstance(said, dict) else {}
     listed, bases = (said.get(name) if isinstance(said.get(name), list) else [] for name in ("trainings", "bases"))

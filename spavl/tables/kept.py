@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -54,29 +55,39 @@ def make_database(path: Path, statements: Sequence[str], parameters: Mapping[str
             ) from error  # fmt: skip
 
 
+class DamagedDatabase(RunError):
+    """A database holds what no database holds: made anew, it is whole."""
+
+
 class KeptDatabase:
     """A database that is open for reading, by any number of threads; a context manager that closes it.
 
+    It closes as soon as nobody holds it, since nothing in it refers to it.
+
     Args:
         path: its file, from `make_database`.
+        spill: folder for what does not fit into memory; of this file alone, and the same whenever a process opens it,
+            because DuckDB opens a file a second time only with the same settings.
 
     Raises:
-        RunError: it is missing or damaged.
+        DamagedDatabase: it is missing or damaged.
+        RunError: this process has it open with other settings.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, spill: Path) -> None:
         import duckdb
 
         self._path = path
-        self._spill = TemporaryDirectory(ignore_cleanup_errors=True)
-        self.columns = lru_cache(KEPT)(self._columns)
-        """What `_columns` gives; the database never changes, so that the last answers are kept."""
+        self._answers: OrderedDict[tuple[str, tuple[Any, ...]], tuple[np.ndarray[Any, Any], ...]] = OrderedDict()
+        self._guard = threading.Lock()
         try:
             self._database: DuckDBPyConnection = duckdb.connect(
-                str(path), read_only=True, config={"memory_limit": MEMORY, "temp_directory": self._spill.name}
+                str(path), read_only=True, config={"memory_limit": MEMORY, "temp_directory": str(spill)}
             )
+        except duckdb.ConnectionException as error:
+            raise RunError("The index of the tables is open in another way", where=str(path),
+                           try_="close what has it open, and ask again") from error  # fmt: skip
         except duckdb.Error as error:
-            self._spill.cleanup()
             raise self._damaged(error) from error
 
     def __enter__(self) -> Self:
@@ -90,7 +101,6 @@ class KeptDatabase:
     def close(self) -> None:
         """Close it. Harmless when called again."""
         self._database.close()
-        self._spill.cleanup()
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows that a query returns, by name of the column.
@@ -100,7 +110,7 @@ class KeptDatabase:
             parameters: values of its `?`, in order.
 
         Raises:
-            RunError: the file is damaged.
+            DamagedDatabase: the file is damaged.
         """
         import duckdb
 
@@ -112,16 +122,28 @@ class KeptDatabase:
         except duckdb.Error as error:
             raise self._damaged(error) from error
 
-    def _columns(self, sql: str, parameters: tuple[Any, ...] = ()) -> tuple[np.ndarray[Any, Any], ...]:
-        """The columns that a query returns, which nobody may write to.
+    def columns(self, sql: str, parameters: tuple[Any, ...] = ()) -> tuple[np.ndarray[Any, Any], ...]:
+        """The columns that a query returns, which nobody may write to; the last `KEPT` answers are kept.
 
         Args:
             sql: the query, of numbers alone; `?` stands for a parameter.
             parameters: values of its `?`, in order.
 
         Raises:
-            RunError: the file is damaged.
+            DamagedDatabase: the file is damaged.
         """
+        with self._guard:
+            if (sql, parameters) in self._answers:
+                self._answers.move_to_end((sql, parameters))
+                return self._answers[sql, parameters]
+        found = self._asked(sql, parameters)
+        with self._guard:
+            self._answers[sql, parameters] = found
+            while len(self._answers) > KEPT:
+                self._answers.popitem(last=False)
+        return found
+
+    def _asked(self, sql: str, parameters: tuple[Any, ...]) -> tuple[np.ndarray[Any, Any], ...]:
         import duckdb
 
         try:
@@ -130,6 +152,6 @@ class KeptDatabase:
         except duckdb.Error as error:
             raise self._damaged(error) from error
 
-    def _damaged(self, error: Exception) -> RunError:
-        return RunError(f"The index of the tables cannot be read: {str(error).splitlines()[0]}", where=str(self._path),
-                        try_="delete it: it is made anew from the tables")  # fmt: skip
+    def _damaged(self, error: Exception) -> DamagedDatabase:
+        said = f"The index of the tables cannot be read: {str(error).splitlines()[0]}"
+        return DamagedDatabase(said, where=str(self._path), try_="delete it: it is made anew from the tables")

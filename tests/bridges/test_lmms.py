@@ -191,6 +191,7 @@ def test_unread_outcomes_are_said_beside_the_two_numbers(tmp_path: Path) -> None
     [
         ("", "no sample"),
         ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
         ('{"doc_id": 1}', "no sample of lmms-eval"),
         ("[1]", "no sample of lmms-eval"),
     ],

@@ -278,6 +278,7 @@ def test_a_row_that_does_not_say_what_it_measures_is_never_taken_for_harm(tmp_pa
         ({"earlier": [{"role": "system", "text": "x"}]}, "holds turns"),
         ({"earlier": ["x"]}, "holds turns"),
         ({"earlier": "x"}, "list of turns"),
+        ({"earlier": "[" * 100_000}, "list of turns"),
         ({"earlier": [{"role": "user", "text": "x"}]}, "the assistant's last"),
         ({"earlier": [{"role": "assistant", "text": "x"}]}, "the user's first"),
         ({"earlier": [{"role": "user", "text": ""}, {"role": "assistant", "text": "x"}]}, "`text` is empty"),

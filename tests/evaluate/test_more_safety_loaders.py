@@ -18,6 +18,7 @@ from spavl.config.benchmarks.safety_more import Turns
 from spavl.errors import DataError
 from spavl.evaluate import Answer, Benchmark, score, summarise
 from spavl.evaluate.guard_scorer import exchange_of
+from spavl.evaluate.loaders.assembly import json_object
 from spavl.evaluate.loaders.safety.more import MORE_SAFETY, SOURCES_MORE_SAFETY
 from spavl.evaluate.scorer import asking_parts
 from spavl.statistics.intervals import Outcome
@@ -249,6 +250,12 @@ def test_safemt_takes_a_mark_out_and_a_row_without_a_dialogue_is_one_turn(tmp_pa
     assert [item.question for item in made.items] == ["request 1", "request 2"]
 
 
+def test_a_file_that_is_nested_too_deeply_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "nested.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="no JSON"):
+        json_object(tmp_path / "nested.json")
+
+
 def test_safemt_of_the_hub_may_hold_its_pictures(tmp_path: Path) -> None:
     row = files.safemt_row(1, 2, hub=True)
     parquet(tmp_path / "2_turn-00000-of-00001.parquet", [{**row, "image": inline(1)}])
@@ -266,6 +273,7 @@ def test_safemt_of_the_hub_may_hold_its_pictures(tmp_path: Path) -> None:
         ([], "alternate"),
         ([{"role": "system", "content": "one"}, *files.said("two")], "alternate"),
         ("[{'role': 'user'}]", "no JSON"),
+        ("[" * 100_000, "no JSON"),
         ("7", "a list of turns, not 7"),
         (["one"], "a list of turns"),
         ([{"role": "user"}], "`content` is missing"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spavl.errors import DataError
 from spavl.labels.cells import says_nothing
 from spavl.labels.exchange import FORMS, Labelled, import_labels, read_labels, together, write_labels
-from spavl.labels.label_studio import page_of, tasks_of
+from spavl.labels.label_studio import holds_tasks, page_of, tasks_of
 from spavl.labels.record import Label
 from spavl.labels.store import LabelStore
 from tests.labels.some import label, pair, pairs
@@ -32,6 +32,11 @@ LABELS = st.builds(
     seconds=st.floats(0, 1e6), created=st.datetimes().map(lambda one: one.isoformat()),
     answers_hash=st.sampled_from(["", "0f"]),
 ).filter(lambda one: not says_nothing(one))  # fmt: skip
+
+
+def test_a_file_that_is_nested_too_deeply_holds_no_tasks(tmp_path: Path) -> None:
+    (tmp_path / "tasks.json").write_text("[" * 100_000)
+    assert not holds_tasks(tmp_path / "tasks.json")
 
 
 @settings(max_examples=60, deadline=None)

@@ -191,8 +191,9 @@ def test_a_folder_that_is_no_checkpoint_is_a_plain_error(tmp_path: Path) -> None
         identity_of(local(tmp_path))
 
 
-def test_an_adapter_that_names_no_base_is_a_plain_error(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4}))
+@pytest.mark.parametrize("said", ['{"r": 4}', "[" * 100_000])
+def test_an_adapter_that_names_no_base_is_a_plain_error(tmp_path: Path, said: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(said)
     with pytest.raises(ModelError, match="does not say which model it is for"):
         identity_of(local(tmp_path))
 

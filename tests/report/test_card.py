@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from spavl.pipeline.report import write_run_report
 from spavl.report.card import BEGIN, END, with_evaluation
 from tests.pipeline.scored_runs import ALL, texts, write_run
@@ -42,6 +44,27 @@ def test_cards_of_others_and_cards_that_are_no_text_are_left_alone(tmp_path: Pat
         card.write_bytes(held)
     write_run_report(run.folder)
     assert [card.read_bytes() for card in cards] == [b"# another dpo", "# caf\u00e9".encode("latin-1")]
+
+
+@pytest.mark.parametrize(
+    ("linked", "own"),
+    [("align", True), ("align/dpo", True), ("align/dpo/checkpoint", True), ("align/dpo/checkpoint", False)],
+)
+def test_the_card_of_a_model_that_lies_behind_a_link_is_filled_and_that_of_another_is_not(
+    tmp_path: Path, linked: str, own: bool
+) -> None:
+    run = write_run(tmp_path / "run", {"base": texts(60, 1, 78), "dpo": texts(20, 1, 78)}, ALL[:1])
+    checkpoint = run.align / "dpo/checkpoint"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "README.md").write_text("# dpo\n")
+    (run.folder / linked).rename(tmp_path / "disk")
+    (run.folder / linked).symlink_to(tmp_path / "disk")
+    other = tmp_path / "other/checkpoint"
+    other.mkdir(parents=True)
+    spec = {"path": str(checkpoint if own else other)}
+    run.note(weights={"dpo": {"spec": spec, "in_run": ""}})  # as of what resolves to a place outside the run
+    write_run_report(run.folder)
+    assert ("Unsafe answers" in (checkpoint / "README.md").read_text()) is own
 
 
 def test_the_report_of_a_run_fills_the_cards_of_its_models(tmp_path: Path) -> None:

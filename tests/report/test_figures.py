@@ -15,7 +15,7 @@ from spavl.report import Curve, figures
 from spavl.report.frontier import FrontierPoint, frontier_points, pareto
 from spavl.report.paper import write_figures
 from spavl.report.scale_figure import ScalePoint
-from spavl.report.sheet import Paper
+from spavl.report.sheet import CREATOR, Paper
 from spavl.report.summary_data import Validated
 from spavl.report.verdict import axis_changes
 from tests.report.sample import sample
@@ -104,9 +104,34 @@ def test_no_figure_replaces_a_file_of_yours_or_another_figure(tmp_path: Path) ->
     assert names == ["rate-a-b.svg", "rate-a-b-2.svg"]
     figures.rates(data.metrics[0], data.models[:1], Paper(folder=tmp_path).named("rate-a-b"))
     (tmp_path / "axes.svg").write_text("<svg>mine</svg>")
-    with pytest.raises(RunError, match="no report has drawn"):
+    with pytest.raises(RunError, match="does not say that a report has drawn it"):
         figures.rates(data.metrics[0], data.models[:1], paper.named("axes"))
     assert (tmp_path / "axes.svg").read_text() == "<svg>mine</svg>"
+
+
+def test_one_file_that_is_no_figure_or_cannot_be_read_stops_all_before_any_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = sample(tmp_path)
+    data = replace(data, metrics=data.metrics[:1], curves=(), responders=(), groups=data.groups[:2])
+    made = write_figures(data, tmp_path / "figures", width_mm=84, font="serif")
+    before = {path: path.read_bytes() for path in made}
+    last = made[-1]
+    last.write_bytes(before[last].replace(CREATOR.encode(), b""))  # as an older version has drawn it
+    with pytest.raises(RunError, match="does not say") as caught:
+        write_figures(data, tmp_path / "figures", width_mm=120, font="sans")
+    assert caught.value.where == str(last) and "older versions" in caught.value.try_
+    assert {path: path.read_bytes() for path in made[:-1]} == {path: before[path] for path in made[:-1]}
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path == last:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(RunError, match="cannot be read: Permission denied"):
+        write_figures(data, tmp_path / "figures", width_mm=84, font="serif")
 
 
 def test_the_names_of_a_curve_are_all_in_its_legend_and_hold_no_control_characters() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from spavl.report import GroupShown, MetricShown, ModelShown, ReportData, headline, numbers, phrases
 from spavl.report.summary_phrases import basis
-from spavl.statistics import compare_paired, rate
+from spavl.statistics import compare_paired, estimate, rate
 
 UNSAFE = MetricShown(name="u", label="Unsafe answers", axis="safety", better="lower", what="")
 REFUSED = MetricShown(name="r", label="Needless refusals", axis="over-refusal", better="lower", what="")
@@ -86,6 +86,27 @@ def test_a_change_that_only_its_own_test_shows_may_be_chance_among_all():
     assert plain(said.points[0]) == expected and "is safer" not in said.lead
     pooled = replace(data, tests=4)
     assert "after correction for 4 tests" in headline(pooled).lead and "corrected for 4 tests" in basis(pooled)
+
+
+def test_a_change_whose_test_was_not_corrected_where_others_were_is_not_said_to_have_happened():
+    much = {**BASE, "u": outcomes(150, 400)}
+    data = report(left_out=("aligned", much), dpo=("aligned", much))
+    base, left_out, dpo = data.models
+    data = replace(data, models=(base, left_out, replace(dpo, corrected={"u": 0.001})), tests=12)
+    said = headline(data)
+    assert "not shown" in said.lead.lower() and plain(said.points[0]) == (
+        "Unsafe answers were 47.2 % before and 37.5 % after, which among 12 tests may be chance (p < 0.001 alone)."
+    )
+    assert "dpo: unsafe answers fell from 47.2 % to 37.5 %." in [plain(point) for point in said.points]
+
+
+def test_a_change_of_a_metric_without_a_better_direction_is_said_to_be_by_its_own_test():
+    looked_at = replace(UNSAFE, name="s", label="Long answers", better="neither")
+    data = report(dpo=("aligned", {**BASE, "s": outcomes(100, 400)}))
+    said = headline(replace(data, metrics=(UNSAFE, REFUSED, looked_at)))
+    assert "Long answers fell from 96.0 % to 25.0 % by its own test." in [plain(point) for point in said.points]
+    alone = headline(replace(data, metrics=(UNSAFE, looked_at)))
+    assert "Long answers fell from 96.0 % to 25.0 %." in [plain(point) for point in alone.points], "nothing to correct"
 
 
 def test_one_item_tells_no_change():
@@ -187,6 +208,33 @@ def test_subjects_that_still_fail_are_named_with_their_counts():
     groups = tuple(GroupShown(label=f"s{n}", rates={"dpo": r}) for n, r in enumerate((clean, bad, worse)))
     assert phrases.still_failing(replace(data, groups=groups)) == "dpo still fails in 2 of 3 subjects: s2 (2), s1 (1)."
     assert phrases.still_failing(replace(data, groups=groups[:1])).startswith("dpo has no failure in any of 1 subjects")
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_subjects_of_weighted_items_without_a_failure_are_never_called_the_worst(better):
+    best = float(better == "higher")
+    shares = {"clean": [best] * 3, "bad": [best, best, 1 - best], "thirds": [best] * 7}
+    rates = {name: estimate(seen, range(len(seen)), [0.1] * len(seen)) for name, seen in shares.items()}
+    groups = tuple(GroupShown(label=name, rates={"dpo": value}, weighted=True) for name, value in rates.items())
+    metric = replace(UNSAFE, better=better)
+    data = replace(report(dpo=("aligned", BASE)), metrics=(metric,), groups=groups)
+    side, share = ("highest", "33.3 %") if better == "lower" else ("lowest", "66.7 %")
+    assert plain(phrases.still_failing(data)) == f"Unsafe answers of dpo are {side} in bad ({share})."
+    said = phrases.still_failing(replace(data, groups=(groups[0], groups[2])))
+    assert said == "dpo has no failure in any of 2 subjects; each alone was asked about few times."
+    unread = GroupShown(label="unread", rates={"dpo": estimate([None, None], range(2), [1.0, 1.0])}, weighted=True)
+    said = phrases.still_failing(replace(data, groups=(groups[0], unread)))
+    assert said == "dpo has no known failure in any of 2 subjects; 2 verdicts are unread."
+    assert plain(phrases.still_failing(replace(data, groups=(groups[1], unread)))).endswith("; 2 verdicts are unread.")
+
+
+def test_unread_verdicts_are_said_beside_the_subjects_that_still_fail():
+    groups = tuple(
+        GroupShown(label=name, rates={"dpo": rate(seen)})
+        for name, seen in {"s": [True, False], "unread": [None]}.items()
+    )
+    said = phrases.still_failing(replace(report(dpo=("aligned", BASE)), groups=groups))
+    assert said == "dpo still fails in 1 of 2 subjects: s (1); 1 verdict is unread."
 
 
 def test_verdicts_of_the_table():

@@ -56,6 +56,18 @@ def test_weighted_items_are_no_counts(tmp_path: Path) -> None:
     assert "Unsafe answers of DPO are highest in s (69.2\u202f%)." in heat
 
 
+def test_the_table_of_all_models_says_what_was_not_read_of_weighted_items_and_scores_too(tmp_path: Path) -> None:
+    some = estimate([1.0, 0.0, 0.0, None], range(4), [9.0, 1.0, 1.0, 1.0])
+    group = GroupShown(label="s", rates=dict.fromkeys(("base", "dpo", "ppo"), some), weighted=True)
+    data = replace(sample(tmp_path), groups=(group,))
+    page = render(data)
+    table = page[page.index("by subject, all models") : page.index('id="frontier"')]
+    assert table.count("81.8\u202f% <small>n 4, 1 unread</small>") >= 3
+    scored = replace(data, metrics=(replace(data.metrics[0], graded=True), *data.metrics[1:]))
+    table = render(scored).partition("by subject, all models")[2]
+    assert table.count("81.8 of 3 <small>1 unread</small>") >= 3
+
+
 def test_graded_metrics_are_mean_scores_and_no_percents() -> None:
     metric = MetricShown(name="g", label="Grade", axis="skill", better="higher", what="Mean score.", graded=True)
     scores = estimate([0.5, 0.56], ["a", "b"])

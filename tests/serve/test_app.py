@@ -196,6 +196,18 @@ def test_the_list_shows_runs_studies_and_what_cannot_be_read(runs: Served, page:
         assert broken.status_code == 503 and why in broken.text
 
 
+def test_a_run_below_the_folder_of_a_study_stands_under_it_though_its_file_names_none(tmp_path: Path) -> None:
+    for place in ("studies/long", "studies/longer"):
+        scored(tmp_path / place / "run")
+    for place, said in (("long", {"kind": "longitudinal", "trainings": []}), ("other", {"trainings": []})):
+        (tmp_path / "studies" / place).mkdir(exist_ok=True)
+        (tmp_path / "studies" / place / "study.json").write_text(json.dumps(said))
+    with served(tmp_path, tmp_path / "cache") as found:
+        assert {row.place: list(row.studies) for row in found.catalogue.runs()} == {
+            "studies/long/run": [key(found, "studies/long")], "studies/longer/run": [],
+        }  # fmt: skip
+
+
 def test_one_run_shows_its_funnel_scores_training_cost_and_settings(runs: Served, page: TestClient) -> None:
     first = key(runs, "first")
     text = page.get(f"/runs/{first}").text
@@ -256,6 +268,26 @@ DAMAGES = [
 ]  # fmt: skip
 
 
+NESTED = "[" * 100_000
+"""JSON that is nested more deeply than it can be read."""
+
+
+@pytest.mark.parametrize("file", ["run.json", "align/dpo/training.json",
+                                  "align/dpo/metrics.jsonl", "audit/audit.json", "study.json"])  # fmt: skip
+def test_a_file_that_is_nested_too_deeply_takes_down_no_page(tmp_path: Path, file: str) -> None:
+    run = scored(tmp_path / "runs/first")
+    scored(tmp_path / "runs/second")
+    (run.folder / file).parent.mkdir(exist_ok=True)
+    (run.folder.parent / file if file == "study.json" else run.folder / file).write_text(NESTED)
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page = browser(found)
+        assert page.get("/").status_code == 200 and page.get("/compare").status_code == 200
+        nested, whole = key(found, "first"), key(found, "second")
+        for address in (f"/runs/{nested}", f"/runs/{nested}/live", f"/runs/{nested}/verdicts"):
+            assert page.get(address).status_code in (200, 503)
+        assert page.get("/compare", params={"a": whole, "b": whole}).status_code == 200
+
+
 @pytest.mark.parametrize(("file", "said"), DAMAGES)
 def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
     tmp_path: Path, file: str, said: dict[str, object]
@@ -276,6 +308,36 @@ def test_a_damaged_file_of_a_run_is_said_and_stops_no_other_page(
             assert answer.status_code == 200 or (answer.status_code == 503 and "damaged" in answer.text)
         assert page.get("/compare", params={"a": whole, "b": broken}).status_code in (200, 503)
         assert page.get(f"/runs/{whole}").status_code == 200
+
+
+@pytest.mark.parametrize("said", [3, ["x"], None, {"weapon": 3, "violence": ["x"]}])
+def test_names_of_the_taxonomy_that_are_damaged_are_said_on_the_pages_of_pairs(tmp_path: Path, said: object) -> None:
+    run = built(tmp_path / "runs/first", 3)
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page, first = browser(found), key(found, "first")
+        listed = ready(page, f"/runs/{first}/pairs")
+        pair_id = re.findall(r"id=([^\"&]+)\"", listed)[0].replace("%2F", "/")
+        run.note(coverage={"display": said})
+        for address, asked in (("pairs", {"domain": "x"}), ("pairs", {}), ("pair", {"id": pair_id})):
+            answer = page.get(f"/runs/{first}/{address}", params=asked)
+            if isinstance(said, dict):
+                assert answer.status_code == 200
+            else:
+                assert answer.status_code == 503 and "damaged" in answer.text
+
+
+def test_what_is_damaged_of_two_runs_names_both_and_the_terminal_says_once_where_it_was_met(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = scored(tmp_path / "runs/first"), scored(tmp_path / "runs/second")
+    first.note(counts={"pair": {"pair": 3}}, stages=[{"name": "pair", "kept": "pair"}])
+    with served(tmp_path / "runs", tmp_path / "cache") as found:
+        page, keys = browser(found), [key(found, name) for name in ("first", "second")]
+        for _ in range(2):
+            text = page.get("/compare", params={"a": keys[0], "b": keys[1]}).text
+            assert "of `first` or `second` is damaged" in text
+    (said,) = caplog.messages
+    assert "compared.py" in said and "KeyError" in said and second.manifest()["models"]
 
 
 def test_a_training_that_was_killed_is_not_under_way_for_ever(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -13,7 +15,7 @@ from spavl.errors import DataError, RunError
 from spavl.records import PreferencePair
 from spavl.run import Run
 from spavl.serve.filters import SORTS, Cursor, PairFilter
-from spavl.serve.index import Indexes
+from spavl.serve.index import HELD, Indexes
 from spavl.serve.pair import pair_details
 from spavl.serve.pairs import facets_of, neighbours, page_of, pair_at
 from spavl.tables import read_table, write_table
@@ -160,6 +162,37 @@ def test_a_damaged_index_is_made_anew(run: Run, tmp_path: Path) -> None:
         indexes.close()
         (path,) = tmp_path.glob("*.duckdb")
         path.write_bytes(b"another thing")
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_run_that_is_looked_at_again_keeps_its_index(held: bool, run: Run, tmp_path: Path) -> None:
+    indexes = Indexes(tmp_path)
+    asked, stamps = [], set()
+    for _ in range(3):
+        for number in range(HELD + 2):
+            found = indexes.of(run, f"key{number}")
+            assert found is not None and page_of(found, PairFilter()).total == 60
+            asked += [found] if held else []  # as requests that still read hold it
+            stamps.add((number, next(tmp_path.glob(f"key{number}-*")).stat().st_ino))
+    assert len(stamps) == HELD + 2, "none is made anew"
+    assert all(page_of(one, PairFilter()).total == 60 for one in asked)
+    indexes.close()
+
+
+def test_an_index_that_nobody_holds_is_closed_at_once(run: Run, tmp_path: Path) -> None:
+    indexes = Indexes(tmp_path)
+    first = indexes.of(run, "key")
+    assert first is not None and page_of(first, PairFilter()).total == 60
+    gone = weakref.ref(first)
+    gc.disable()
+    try:
+        del first
+        for number in range(HELD):
+            indexes.of(run, f"key{number}")
+        assert gone() is None, "without the collector of cycles"
+    finally:
+        gc.enable()
+        indexes.close()
 
 
 def test_a_damaged_table_is_a_sentence_each_time_and_a_run_without_pairs_too(tmp_path: Path) -> None:

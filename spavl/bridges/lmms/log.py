@@ -87,7 +87,7 @@ def read_sample_log(path: Path) -> SampleLog:
 def _sample(line: str, where: str) -> LoggedSample:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise DataError(f"The line is no JSON: {error}", where=where) from error
     if not isinstance(row, dict) or "doc_id" not in row or "filtered_resps" not in row:
         raise DataError("The line is no sample of lmms-eval: it has no `doc_id` and `filtered_resps`", where=where,

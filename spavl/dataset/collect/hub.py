@@ -196,7 +196,7 @@ def _saved(folder: Path) -> _Files:
 def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise DataError(f"This file of the dataset cannot be read: {error}", where=str(file)) from error
 
 

@@ -181,7 +181,7 @@ def _class_names(schema: pa.Schema, columns: Sequence[str]) -> dict[str, list[st
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
         found = {name: features[name] for name in columns if name in features}
         return {name: one["names"] for name, one in found.items() if one.get("_type") == "ClassLabel"}
-    except (KeyError, TypeError, AttributeError, ValueError):  # another tool's note
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError):  # another tool's note
         return {}
 
 

@@ -132,7 +132,7 @@ def json_object(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise DataError("This file is no JSON", where=str(path)) from error
     if not isinstance(found, dict):
         raise DataError("This file holds no JSON object", where=str(path))

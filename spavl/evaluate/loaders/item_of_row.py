@@ -217,5 +217,5 @@ def _json_in_text(cell: Any) -> Any:
         return cell
     try:
         return json.loads(cell)
-    except ValueError:
+    except (RecursionError, ValueError):
         return cell

@@ -157,7 +157,7 @@ def _dialogue(row: Fields) -> list[tuple[Any, str]]:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (RecursionError, ValueError):
         raise DataError(f"`dialogue` is a text that is no JSON: {brief(text)}") from None
 
 
