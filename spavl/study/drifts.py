@@ -37,7 +37,7 @@ def drifts(study: Path, results: Sequence[Result], *, level: float) -> list[Drif
     directed = {one.metric for one in results if one.better != "neither"}
     tested = {key: trend.p for key, trend in trends.items() if trend is not None and key[0] in directed}
     p_values = dict(zip(tested, holm(list(tested.values())), strict=True))
-    sentences = {key: _sentence(key[1], trend, p_values.get(key, 1.0), level) for key, trend in trends.items()}
+    sentences = {key: _sentence(key[1], trend, p_values.get(key), level) for key, trend in trends.items()}
     return [_drift(list(own), sentences) for _, own in groupby(results, key=lambda one: one.metric)]
 
 
@@ -66,14 +66,15 @@ def _trend(study: Path, result: Result, level: float) -> Drift | None:
     return drift(years, [[one.outcomes] for one in outcomes.values()], clusters, level=level)
 
 
-def _sentence(model: str, found: Drift | None, p: float, level: float) -> str:
-    """Whether a trend is shown, by its corrected p-value."""
+def _sentence(model: str, found: Drift | None, p: float | None, level: float) -> str:
+    """Whether a trend is shown, by its corrected p-value; None: that is not tested."""
     if found is None:
         return f"{model}: a trend needs items of at least {LEAST_DATES} dates."
-    said = f"{points(found.slope)} points a year ({points(found.low)} to {points(found.high)})"
+    change = f"{points(found.slope)} points a year ({points(found.low)} to {points(found.high)})"
+    said = f"{model}, over {found.dates} dates: {change}"
+    if p is None:
+        return f"{said}; what only describes is not tested."
     if p <= 1 - level:
-        return f"{model}, over {found.dates} dates: {said}."
+        return f"{said}."
     several = "; the interval excludes none, but not after correction for all trends of the study"
-    return (
-        f"{model}, over {found.dates} dates: {said}: no trend is shown{several if found.low * found.high > 0 else ''}."
-    )
+    return f"{said}: no trend is shown{several if found.low * found.high > 0 else ''}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,9 @@ def test_trends_are_corrected_for_all_of_the_study(study, tmp_path, monkeypatch)
     write_results(made.folder, [one for one in made.results if one.arm == "steady"])
     (alone,) = study_shown(made.folder).drifts
     assert ["no trend is shown" in model.sentence for model in alone.models] == [False]
+    write_results(made.folder, [replace(one, better="neither") for one in made.results])
+    (described,) = study_shown(made.folder).drifts
+    assert all("what only describes is not tested" in model.sentence for model in described.models)
 
 
 def test_a_study_without_a_dated_item_that_counts_is_a_sentence(study, tmp_path, monkeypatch):
