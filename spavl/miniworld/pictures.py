@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -23,6 +24,8 @@ INK: Final = 3
 """Width of a pictogram's cell in pixels; a cue's cell is 2 wide."""
 NOISE: Final = 10
 """Largest change of a pixel's channel by noise, out of 255."""
+KEPT: Final = 8_192
+"""Pictures that stay in memory as files, at 5 kB each: a study evaluates many models on the same thousands."""
 
 CUE_BITMAPS: Final[dict[str, tuple[str, ...]]] = {
     "flame": ("..#..", ".##..", ".###.", "#####", ".###."),
@@ -99,6 +102,14 @@ def draw(scene: Scene) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(picture, np.int16) + shift, 0, 255).astype(np.uint8))
 
 
+@lru_cache(KEPT)
+def _encoded(scene: Scene) -> bytes:
+    """The scene as a PNG file."""
+    encoded = BytesIO()
+    draw(scene).save(encoded, "PNG", optimize=False)
+    return encoded.getvalue()
+
+
 def _stamp(brush: ImageDraw.ImageDraw, bitmap: tuple[str, ...], at: tuple[int, int], cell: int, ink: Colour) -> None:
     for row, line in enumerate(bitmap):
         for column, mark in enumerate(line):
@@ -120,9 +131,8 @@ def write(scenes: Iterable[Scene], folder: Path) -> list[Path]:
     for scene in scenes:
         path = folder / f"{scene.id}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        encoded = BytesIO()
-        draw(scene).save(encoded, "PNG", optimize=False)
-        if not path.exists() or path.read_bytes() != encoded.getvalue():
-            path.write_bytes(encoded.getvalue())
+        encoded = _encoded(scene)
+        if not path.exists() or path.read_bytes() != encoded:
+            path.write_bytes(encoded)
         paths.append(path)
     return paths

@@ -76,7 +76,7 @@ def _label(axes: Axes, points: Sequence[ScalePoint], across: str) -> None:
     axes.set_xlabel(across)
     high = max((one.high for one in points), default=1.0)
     axes.set_ylim(0, min(1.0, 1.15 * high) or 1.0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
 
 
 def _described(

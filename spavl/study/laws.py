@@ -47,11 +47,14 @@ def law_of(
 def curve_of(law: ScalingFit) -> list[tuple[float, float, float, float]]:
     """(pairs, rate, lower bound, upper bound) along the curve, from the smallest size to `BEYOND` times the largest.
 
-    Where nothing is seen to change it ends at the largest: a flat piece says nothing of what comes after it.
+    Where nothing is seen to change it ends at the largest: a flat piece says nothing of what comes after it. A curve on
+    which the rates do not lie is not drawn.
 
     Args:
         law: the fit.
     """
+    if law.why == "misfit":
+        return []
     positive = law.measured.sizes[law.measured.sizes > 0]
     most = positive.max() if law.why == "no change" else BEYOND * positive.max()
     sizes = np.geomspace(positive.min(), most, CURVE)
@@ -76,7 +79,8 @@ def knee_sentence(law: ScalingFit) -> str:
 def law_sentences(label: str, law: ScalingFit) -> list[str]:
     """What the law says: the knee, what each step of sizes is worth, and what is to be expected beyond.
 
-    Where nothing is seen to change there are no steps to speak of: only the whole range, and nothing beyond it.
+    Where nothing is seen to change there are no steps to speak of: only the whole range, and nothing beyond it. A curve
+    on which the rates do not lie says nothing of any step.
 
     Args:
         label: what is counted, a plural.
@@ -84,6 +88,8 @@ def law_sentences(label: str, law: ScalingFit) -> list[str]:
     """
     sizes = [float(size) for size in law.measured.sizes]
     said = [knee_sentence(law)]
+    if law.why == "misfit":
+        return [*said, "What more pairs were worth is in the table of numbers: it is read off no curve."]
     if law.why == "no change":
         least, most = float(law.measured.sizes[law.measured.sizes > 0].min()), sizes[-1]
         return [*said, f"{_size(least)} → {_size(most)} pairs is worth {interval(*law.gain(least, most))}."]
@@ -102,7 +108,8 @@ def knee_finding(law: ScalingFit | None, label: str, *, margin: float = MARGIN) 
     """The claim that there is a knee, after which more pairs bring little; its p-value is not corrected yet.
 
     Confirmed where its interval lies within the sizes that were measured. Refuted where rates that are the same at all
-    sizes fit as well, and the whole range is shown to be worth less than the margin; else not shown.
+    sizes fit as well, and the whole range is shown to be worth less than the margin; else not shown. Where the rates lie
+    on no such curve there is nothing to test.
 
     Args:
         law: the fit of the metric that decides; None: there was none.
@@ -112,6 +119,9 @@ def knee_finding(law: ScalingFit | None, label: str, *, margin: float = MARGIN) 
     claim = "The gain has a knee, after which more pairs bring little"
     if law is None:
         said = "No law could be fitted: it needs a metric of safety at two sizes or more."
+        return Finding(name="knee", claim=claim, verdict="not shown", sentence=said)
+    if law.why == "misfit":
+        said = f"{label}: {knee_sentence(law)}"
         return Finding(name="knee", claim=claim, verdict="not shown", sentence=said)
     sizes = law.measured.sizes[law.measured.sizes > 0]
     change = law.gain(float(sizes.min()), float(sizes.max()))

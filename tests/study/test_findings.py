@@ -189,6 +189,14 @@ def test_a_law_says_where_the_knee_is_and_what_each_step_is_worth() -> None:
     assert all(low <= value <= high for _, value, low, high in points_of_curve)
 
 
+def test_of_rates_that_lie_on_no_curve_no_curve_says_anything() -> None:
+    law = law_of(metric(dict(zip(SIZES, (0.5, 0.1, 0.6, 0.1, 0.5), strict=True))), SIZES)
+    assert law is not None and law.why == "misfit"
+    assert not any("worth −" in one or "worth +" in one for one in law_sentences("Unsafe answers", law))
+    found = knee_finding(law, "Unsafe answers")
+    assert (found.verdict, found.difference, curve_of(law)) == ("not shown", None, [])
+
+
 def test_a_flat_law_has_no_knee_and_is_refuted_only_where_nothing_larger_is_left() -> None:
     law = law_of(metric(dict.fromkeys(SIZES, 0.3)), SIZES)
     assert law is not None and law.why == "no change"
