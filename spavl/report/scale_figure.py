@@ -51,7 +51,8 @@ def scale_figure(
             axes.plot(at, [one.value for one in band], color=colour, linewidth=1.8)
         for one in points:
             axes.plot([one.at, one.at], [one.low, one.high], color=colour, linewidth=2.2, alpha=0.5, zorder=2)
-            axes.plot(one.at, one.value, "o", color=colour, mec=sheet.colour("card"), mew=1, markersize=7, zorder=3)
+            axes.plot(one.at, one.value, "o", color=colour, mec=sheet.colour("card"), mew=1, markersize=7, zorder=3,
+                      clip_on=False)  # fmt: skip
         if knee:
             axes.axvspan(knee[1], knee[2], color=muted, alpha=0.12, linewidth=0, zorder=0)
             axes.axvline(knee[0], color=muted, linewidth=1.2, linestyle=(0, (3, 3)), zorder=1)

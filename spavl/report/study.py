@@ -53,7 +53,8 @@ def _view(shown: StudyShown, *, figures: bool = True) -> dict[str, Any]:
     drawn = [(measure, Markup(_figure(measure, shown)) if figures else "") for measure in ordered]
     return {
         "study": shown, "first": drawn[:FIRST], "rest": drawn[FIRST:], "spent": spent(shown.trainings),
-        "seeds": len({one.seed for one in shown.trainings}), "curves": any(one.law and one.law.curve for one in ordered),
+        "seeds": len({one.seed for one in shown.trainings}),
+        "curves": any(one.law and one.law.curve for one in ordered),
         "bases": any(arm.is_base for measure in ordered for arm in measure.arms),
         "against": ", ".join(dict.fromkeys(m.against for m in ordered if m.against)),
     }  # fmt: skip

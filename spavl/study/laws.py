@@ -108,8 +108,8 @@ def knee_finding(law: ScalingFit | None, label: str, *, margin: float = MARGIN) 
     """The claim that there is a knee, after which more pairs bring little; its p-value is not corrected yet.
 
     Confirmed where its interval lies within the sizes that were measured. Refuted where rates that are the same at all
-    sizes fit as well, and the whole range is shown to be worth less than the margin; else not shown. Where the rates lie
-    on no such curve there is nothing to test.
+    sizes fit as well, and the whole range is shown to be worth less than the margin; else not shown. Where the rates
+    lie on no such curve there is nothing to test.
 
     Args:
         law: the fit of the metric that decides; None: there was none.
