@@ -134,7 +134,8 @@ class PairFilter:
             values.append(self.finding)
         parts += [f"({FLAGS[name][1][choice]})" for name, choice in self.flags.items()]
         if self.text:
-            parts.append("contains(words, lower(?))")
+            # what `contains` finds, which DuckDB looks for letter by letter in up to three times the time
+            parts.append("regexp_matches(words, '(' || regexp_escape(lower(?)) || ')')")
             values.append(self.text)
         return " AND ".join(parts), values
 

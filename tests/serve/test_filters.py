@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+import duckdb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,15 @@ def test_the_address_of_a_filter_is_read_back_as_that_filter(wanted: PairFilter)
 
 
 NAMES = st.sampled_from([*FACETS, *FLAGS, "finding", "text", "sort"])
+
+
+@given(text=WORDS.filter(bool), before=WORDS, after=WORDS)
+def test_letters_are_looked_for_as_they_stand_whatever_they_mean_elsewhere(text: str, before: str, after: str) -> None:
+    where, values = PairFilter(text=text).where()
+    for words in before + text + after, before:
+        sql = f"SELECT {where}, contains(words, lower(?)) FROM (SELECT lower(?) AS words)"
+        found, plain = duckdb.execute(sql, [*values, text, words]).fetchall()[0]
+        assert found == plain
 
 
 @given(st.dictionaries(NAMES | WORDS, WORDS, max_size=5))

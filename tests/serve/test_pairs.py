@@ -49,6 +49,7 @@ FOUND: dict[str, tuple[dict[str, str], Callable[[PreferencePair], bool]]] = {
     "orders": ({"orders": "differ"}, lambda one: one.verdict_ab != one.verdict_ba),
     "text": ({"text": "ANSWER 1"}, lambda one: "answer 1" in one.chosen),
     "no wildcard": ({"text": "answer %"}, lambda one: False),
+    "no pattern": ({"text": "answer .|."}, lambda one: False),
     "two": ({"type": "easy_question", "heldout": "no"},
             lambda one: one.query.question_type == "easy_question" and not one.query.image.heldout),
 }  # fmt: skip
