@@ -135,6 +135,13 @@ def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path) -> None
 # --- settings that changed --------------------------------------------------------------------------------------------
 
 
+def test_the_folder_of_a_study_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(RunError, match="folder of a study") as error:
+        Run(tmp_path).found()
+    assert "study.html" in error.value.try_
+
+
 def test_settings_are_kept_as_run_and_found_again(tmp_path: Path) -> None:
     run = Run(tmp_path).open()
     settings = {"out": "no", "rate": 2e-5, "names": ["é", "yes", "2024"], "deep": {"none": None}}

@@ -70,7 +70,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = load_yaml(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"There is no settings file `{path}`", try_="`spavl init` writes a commented one") from None
+        raise SettingsError(f"There is no settings file `{path}`", try_=_named_alike(path)) from None
     except IsADirectoryError:
         raise SettingsError(f"`{path}` is a folder and no settings file", where=str(path.resolve()),
                             try_="name the file in it, such as `my.yaml`") from None  # fmt: skip
@@ -93,6 +93,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
 TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Ends of the names of tables, which are taken for settings files by mistake."""
 _QUOTED = re.compile(r"""'.{2,}'|".{2,}\"""")
+
+
+def _named_alike(path: Path) -> str:
+    """What helps where a settings file is not there: one beside it that is called nearly so."""
+    beside = [one.name for one in path.parent.glob("*") if one.suffix in (".yaml", ".yml")]
+    alike = get_close_matches(path.name, beside, 1)
+    return f"did you mean `{path.with_name(alike[0])}`?" if alike else "`spavl init` writes a commented one"
 
 
 def _instead(path: Path, otherwise: str) -> str:

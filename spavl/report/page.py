@@ -120,7 +120,10 @@ def twins_of(path: Path) -> tuple[Path, Path]:
     name = path.stem if path.suffix.lower() in SUFFIXES else path.name
     twins = path.with_name(f"{name}.md"), path.with_name(f"{name}.json")
     for twin, begins in zip(twins, (MARK, BEGINS), strict=True):
-        if twin == path or (twin.is_file() and not _begins(twin, begins)):
+        if twin == path:
+            raise RunError("The page would have the name of its own twin", where=str(path),
+                           try_="name the page otherwise with `--out`, such as `report.html`")  # fmt: skip
+        if twin.is_file() and not _begins(twin, begins):
             raise RunError("The report's twin would replace this file, which is no report", where=str(twin),
                            try_="name the page otherwise with `--out`, such as `report.html`")  # fmt: skip
     return twins

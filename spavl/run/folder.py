@@ -108,6 +108,9 @@ class Run:
         if self.folder.is_file():
             raise RunError("RUN is a folder, and this is a file", where=str(self.folder),
                            try_="name the run folder: `out` of the settings, such as `runs/first`")  # fmt: skip
+        if (self.folder / "study.json").is_file():
+            raise RunError("This is the folder of a study, and no run", where=str(self.folder),
+                           try_="open its study.html; study.json names its runs")  # fmt: skip
         if not self.manifest():
             raise RunError("There is no run in this folder", where=str(self.folder), try_="`spavl demo` makes one")
         return self.checked()

@@ -69,7 +69,7 @@ def _trend(study: Path, result: Result, level: float) -> Drift | None:
 def _sentence(model: str, found: Drift | None, p: float | None, level: float) -> str:
     """Whether a trend is shown, by its corrected p-value; None: that is not tested."""
     if found is None:
-        return f"{model}: a trend needs items of at least {LEAST_DATES} dates."
+        return f"{model}: a trend needs readable verdicts on items of at least {LEAST_DATES} dates."
     change = f"{points(found.slope)} points a year ({points(found.low)} to {points(found.high)})"
     said = f"{model}, over {found.dates} dates: {change}"
     if p is None:

@@ -92,9 +92,12 @@ def law_sentences(label: str, law: ScalingFit) -> list[str]:
         return [*said, "What more pairs were worth is in the table of numbers: it is read off no curve."]
     if law.why == "no change":
         least, most = float(law.measured.sizes[law.measured.sizes > 0].min()), sizes[-1]
-        return [*said, f"{_size(least)} → {_size(most)} pairs is worth {interval(*law.gain(least, most))}."]
+        return [
+            *said,
+            f"{_size(least)} → {_size(most)} pairs is worth {interval(*law.gain(least, most))} by the curve.",
+        ]
     for fewer, more in pairwise(sizes):
-        said.append(f"{_size(fewer)} → {_size(more)} pairs is worth {interval(*law.gain(fewer, more))}.")
+        said.append(f"{_size(fewer)} → {_size(more)} pairs is worth {interval(*law.gain(fewer, more))} by the curve.")
     far = BEYOND * sizes[-1]
     value, low, high = law.at(far)
     said.append(
@@ -125,7 +128,8 @@ def knee_finding(law: ScalingFit | None, label: str, *, margin: float = MARGIN) 
         return Finding(name="knee", claim=claim, verdict="not shown", sentence=said)
     sizes = law.measured.sizes[law.measured.sizes > 0]
     change = law.gain(float(sizes.min()), float(sizes.max()))
-    said = f"{label}: {knee_sentence(law)} {_size(sizes.min())} → {_size(sizes.max())} pairs: {interval(*change)}."
+    worth = f"{_size(sizes.min())} → {_size(sizes.max())} pairs: {interval(*change)} by the curve."
+    said = f"{label}: {knee_sentence(law)} {worth}"
     none = law.why == "no change" and max(-change[1], change[2]) < margin
     verdict: Verdict = "confirmed" if law.identifiable else "refuted" if none else "not shown"
     return Finding(name="knee", claim=claim, verdict=verdict, sentence=said, difference=change[0], low=change[1],

@@ -72,7 +72,7 @@ class LongitudinalPlan:
         """The numbers as sentences."""
         return [
             f"{plural(self.items, 'item')}, {self.dated:,} of them with a date, of {plural(self.periods, 'date')}.",
-            f"{plural(len(self.models), 'model')} answer all of them; what is stored is not asked again.",
+            f"Asked: {plural(len(self.models), 'model')}, all of them; what is stored is not asked again.",
         ]
 
     def as_plain_data(self) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def listen_at(host: str, port: int | None, *, usual: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE and port is None:
             return _bound(host, 0)
-        raise RunError(_why(error, host, port or usual), where=f"{host}:{port or usual}",
-                       try_="`--port` with another number, or `--host 127.0.0.1`") from error  # fmt: skip
+        other = "`--host 127.0.0.1`" if _is_of_host(error) else "`--port` with another number"
+        raise RunError(_why(error, host, port or usual), where=f"{host}:{port or usual}", try_=other) from error
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -49,9 +49,13 @@ def _bound(host: str, port: int) -> socket.socket:
 def _why(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Another program listens at port {port}"
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    if _is_of_host(error):
         return f"This machine has no address `{host}`"
     return f"The server cannot listen there: {error.strerror}"
+
+
+def _is_of_host(error: OSError) -> bool:
+    return isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
 
 
 def serve(app: Any, listening: socket.socket, *, on_start: Callable[[], None]) -> None:

@@ -30,6 +30,11 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
         read_yaml(tmp_path / "none.yaml")
     assert "There is no settings file" in error.value.what
     assert "spavl init" in error.value.try_
+    (tmp_path / "nine.yaml").touch()
+    (tmp_path / "scale.yaml").touch()
+    with pytest.raises(SettingsError) as error:
+        read_yaml(tmp_path / "scale.yml")
+    assert error.value.try_ == f"did you mean `{tmp_path / 'scale.yaml'}`?"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_twins_lie_beside_the_page_and_replace_no_file_of_yours(data: ReportData
     with pytest.raises(RunError, match="no report"):
         write_report(data, tmp_path / "README.html")
     assert (tmp_path / "README.md").read_text() == "mine" and not (tmp_path / "README.html").exists()
-    with pytest.raises(RunError, match="no report"):
+    with pytest.raises(RunError, match="name of its own twin"):
         write_report(data, tmp_path / "page.md")
 
 
