@@ -35,7 +35,12 @@ def study(
         bool, typer.Option("--allow-code", help="Run Python classes of your own that the settings name.")
     ] = False,
 ) -> None:
-    """Train and evaluate many variants that differ in one thing: data scale, sources, questions, freezing, methods."""
+    """Train and evaluate many variants that differ in one thing; one table and one page say what came out.
+
+    `kind` in the file is what differs: scale, sources, questions, freeze, method, families, datasets, mix, grid or
+    transfer; longitudinal trains nothing. Overrides are keys of the file, such as `seeds=[1,2]` or
+    `changed.align.loss.beta=0.2`. settings/studies has a file of every kind, docs/studies a page.
+    """
     from spavl.cli.terminal import err, print_json, say
     from spavl.cli.terminal import out as console
     from spavl.config.study import load_study

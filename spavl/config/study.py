@@ -69,7 +69,7 @@ class StudyCommon(Section):
     """Overrides of these settings for every arm, such as `{align.loss.beta: 0.2}`."""
     reward: Tree = {}
     """Overrides of `align` for the reward models that arms with `method: ppo` train first. What an arm itself changes
-    does not count for its reward model, but for the model that is aligned."""
+    counts for the model that is aligned, and for its reward model only where it is the model or `ppo`."""
     pairs: str | None = None
     """Preference pairs in place of the run's own: a file or folder in one of the public forms."""
     build: bool = False

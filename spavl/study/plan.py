@@ -306,6 +306,8 @@ def arm_settings(settings: Settings, arm: Arm, seed: int) -> AlignSettings:
 def reward_settings(settings: Settings, arm: Arm, seed: int, changed: Mapping[str, Any]) -> AlignSettings:
     """The align settings of the reward model of an arm with PPO.
 
+    Those of PPO are the arm's: a reward model is not trained where PPO would find its prompts too long.
+
     Args:
         settings: of the run.
         arm: the arm.
@@ -315,8 +317,8 @@ def reward_settings(settings: Settings, arm: Arm, seed: int, changed: Mapping[st
     Raises:
         SettingsError: its changes are no settings.
     """
-    of_arm = {key: arm.align[key] for key in ("model", "revision") if key in arm.align}
-    tree = merge({**_defaults(settings, seed), **of_arm, "method": "reward"}, {"reward": {"pairs": None}})
+    of_arm = {key: arm.align[key] for key in ("model", "revision", "ppo") if key in arm.align}
+    tree = merge(merge(_defaults(settings, seed), of_arm), {"method": "reward", "reward": {"pairs": None}})
     return _validated(merge(merge(tree, dict(changed)), dict(arm.reward)), arm)
 
 

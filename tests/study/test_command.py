@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spavl.cli.commands import app
+from spavl.config.study import KINDS
 from spavl.errors import DataError, SettingsError
 from tests.study.samples import write_study
 
@@ -30,6 +31,11 @@ def test_a_study_is_run_and_checked(study: Path) -> None:
     plain = json.loads(checked.stdout)
     assert (plain["wanted"], plain["left"], plain["training"]["basis"]) == (4, 2, "by the trainings that are finished")
     assert plain["arms"][0] == {"label": "4 pairs", "pairs": 4, "trainings": 2, "left": 1}
+
+
+def test_the_help_names_every_kind() -> None:
+    shown = CliRunner().invoke(app, ["study", "--help"], env={"COLUMNS": "200"}).output
+    assert [kind for kind in KINDS if kind not in shown] == []
 
 
 def test_what_fails_gives_status_3(study: Path) -> None:

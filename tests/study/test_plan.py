@@ -102,6 +102,7 @@ def test_arms_with_ppo_share_a_reward_model_that_is_trained_before_them(place: P
     assert [one.settings.align.batching.pairs for one in rewards] == [2, 8]
     ppo, rloo, other = (plan.trainings[trained[name, 1]] for name in ("ppo", "rloo", "other"))
     assert ppo.reward == rloo.reward == rewards[0].id != other.reward
+    assert plan.trainings[ppo.reward].settings.align.ppo == ppo.settings.align.ppo
     assert ppo.settings.align.reward.folder == str(rewards[0].made)
     assert [arm.name for arm, _ in plan.arms_of(rewards[0].id)] == ["ppo", "rloo"]
 
