@@ -145,7 +145,7 @@ class Run:
             return None
         return Lock(
             self.folder / "run", where=str(self.folder), what="The run folder is being worked on by",
-            try_="wait until that command has ended, or name another folder with `--out`",
+            try_="wait until that command has ended, or name another folder with `--out` (of a study: `trainings=DIR`)",
         )  # fmt: skip
 
     def manifest(self) -> dict[str, Any]:

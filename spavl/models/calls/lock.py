@@ -86,5 +86,6 @@ def lock_store(path: Path) -> Lock:
     """
     return Lock(
         path, what="The call store is being written by",
-        try_="Wait until that run has ended, or give this one a store of its own: `store=FILE`.",
+        try_="Wait until that run has ended, or give this one a store of its own: `store=FILE` (`changed.store=FILE` of a "
+        "study).",
     )  # fmt: skip
