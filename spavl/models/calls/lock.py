@@ -86,6 +86,6 @@ def lock_store(path: Path) -> Lock:
     """
     return Lock(
         path, what="The call store is being written by",
-        try_="Wait until that run has ended, or give this one a store of its own: `store=FILE` (`changed.store=FILE` of a "
-        "study).",
+        try_="Wait until that run has ended, or give this one a store of its own: `store=FILE` (of a study: "
+        "`changed.store=FILE`).",
     )  # fmt: skip
