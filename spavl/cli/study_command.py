@@ -136,6 +136,9 @@ def _print_study(made: StudyMade) -> None:
         say(f"{plural(len(made.failed), 'training')} not made; the same command again tries again.")
     if made.lost:
         say(f"{plural(made.lost, 'call')} failed; the same command again asks for what failed.")
+    if made.page is None:
+        say(f"No training has a result, so the earlier results and page in {made.folder} are left as they were.")
+        return
     say(f"Results: {made.folder / 'results.parquet'}\nNext:   open {made.page}")
 
 

@@ -75,3 +75,22 @@ def test_a_mistake_in_the_second_file_stops_the_first(study: Path) -> None:
 
 def test_a_study_file_has_to_be_named(study: Path) -> None:
     assert CliRunner().invoke(app, ["study", "seeds=[1]"]).exit_code == 2
+
+
+def test_a_study_of_which_nothing_is_made_leaves_earlier_results_as_they_are(study: Path) -> None:
+    CliRunner().invoke(app, ["study", str(study)], catch_exceptions=False)
+    files = ["study.yaml", "study.json", "results.parquet", "study.html", "study.md"]
+    before = [Path("studies/study", name).read_bytes() for name in files]
+    words = ["study", str(study), "changed={align.data.max_tokens: 1}"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 3 and "2 trainings not made" in done.output
+    assert "the earlier results and page in studies/study are left as they were." in done.output
+    assert [Path("studies/study", name).read_bytes() for name in files] == before
+
+
+def test_a_folder_of_trainings_that_is_a_file_is_refused_before_any_work(study: Path) -> None:
+    Path("mine.md").write_text("notes")
+    for folder in ("mine.md", "mine.md/runs"):
+        with pytest.raises(SettingsError, match="is a file, and trainings need a folder"):
+            CliRunner().invoke(app, ["study", str(study), f"trainings={folder}", "--check"], catch_exceptions=False)
+    assert not Path("studies").exists()
