@@ -12,6 +12,7 @@ import numpy as np
 
 from spavl.amounts import duration, size
 from spavl.config import AlignSettings
+from spavl.errors import RunError
 from spavl.models.identity import find_checkpoint
 from spavl.pipeline.evaluate import base_of
 from spavl.plural import plural
@@ -215,11 +216,20 @@ def _evaluation(plan: StudyPlan, left: Sequence[PlannedTraining]) -> Cost:
         return Cost(amount=0.0, basis="all are evaluated")
     runs = [one.folder for one in plan.trainings.values()]
     runs += [Path(base.settings.out) for base in plan.bases.values()]
-    found = [seconds for run in runs for name, seconds in Run(run).manifest().get("seconds", {}).items()
+    found = [seconds for run in runs for name, seconds in _noted_seconds(Run(run)).items()
              if name in (f"evaluate {MODEL}", "evaluate base") and seconds > 1]  # fmt: skip
     if not found:
         return Cost(amount=None, basis="nothing of this study was evaluated yet")
     return Cost(amount=float(np.median(found)) * len(left), basis="by what was evaluated")
+
+
+def _noted_seconds(run: Run) -> Mapping[str, float]:
+    """Seconds of what was done in a run, by name; none where its run.json is damaged."""
+    try:
+        found: Mapping[str, float] = run.manifest().get("seconds", {})
+    except RunError:
+        return {}
+    return found
 
 
 def _disk(left: Sequence[PlannedTraining], past: Sequence[_Past], report: PreflightReport | None) -> Cost:

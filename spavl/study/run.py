@@ -102,8 +102,8 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
     """Train and evaluate what a study needs and is not there, and write its table of results.
 
     It can be run again after anything: finished trainings are kept, a stopped one goes on, and what failed is tried
-    again. A training that cannot be made is told in the results, and the others go on. Where no training has a result,
-    the earlier results of the folder stay as they are.
+    again. A training that cannot be made, or whose scores cannot be read, is told in the results, and the others go
+    on. Where no training has a result, the earlier results of the folder stay as they are.
 
     Args:
         plan: from `prepare_study`.
@@ -116,7 +116,10 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
     lock = _locked(plan.folder)
     try:
         made = _make_all(plan, progress)
-        results = gather(plan, made)
+        results, unreadable = gather(plan, made)
+        for one, why in unreadable.items():
+            made[one] = replace(made[one], status="failed", why=why)
+            _tell(progress, _label(plan, one), made[one])
         facts = _facts(plan, made, time.perf_counter() - began)
         page = _write(plan, results, facts)
     finally:
@@ -193,8 +196,11 @@ def is_done(plan: StudyPlan, one: PlannedTraining) -> bool:
     if not one.is_finished or one.for_ppo:
         return one.is_finished
     arm, _ = plan.arms_of(one.id)[0]
-    asked = asked_of(Run(Path(plan.bases[arm.name].settings.out)))
-    return bool(asked) and is_evaluated(Run(one.folder), ("base", one.name), asked)
+    try:
+        asked = asked_of(Run(Path(plan.bases[arm.name].settings.out)))
+        return bool(asked) and is_evaluated(Run(one.folder), ("base", one.name), asked)
+    except RunError:  # a run.json is damaged, which whoever makes the training is told
+        return False
 
 
 def _make_wave(plan: StudyPlan, trainings: Sequence[PlannedTraining], progress: Progress) -> dict[str, Made]:
@@ -203,9 +209,7 @@ def _make_wave(plan: StudyPlan, trainings: Sequence[PlannedTraining], progress: 
     tasks = [_task(plan, one) for one in trainings]
     for one in _runner(plan, tasks, progress)(tasks):
         made[one.id] = one
-        arm, seed = plan.arms_of(one.id)[0]
-        of_reward = ", reward model" if plan.trainings[one.id].for_ppo else ""
-        _tell(progress, f"{len(made)} of {len(tasks)}: {arm.label}, seed {seed}{of_reward}", one)
+        _tell(progress, f"{len(made)} of {len(tasks)}: {_label(plan, one.id)}", one)
     _take_in(Path(plan.source.settings.store))
     return made
 
@@ -228,6 +232,14 @@ def _runner(
     if plan.study.at_once > 1 and len(tasks) > 1:
         return lambda tasks: in_processes(longest_first(tasks), plan.study.at_once)
     return lambda tasks: (make_training(task, progress) for task in tasks)
+
+
+def _label(plan: StudyPlan, made: str) -> str:
+    """What a training or a model before training is called, by its id."""
+    if made not in plan.trainings:
+        return next(base.label for base in _bases(plan) if base.arm == made)
+    arm, seed = plan.arms_of(made)[0]
+    return f"{arm.label}, seed {seed}{', reward model' if plan.trainings[made].for_ppo else ''}"
 
 
 def _tell(progress: Progress, what: str, one: Made) -> None:

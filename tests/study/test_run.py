@@ -138,6 +138,25 @@ def test_a_training_that_fails_is_said_and_the_others_go_on(place: Path) -> None
     assert [(one["for"][0][0], one["status"]) for one in facts["trainings"]][1] == ("too-short", "failed")
 
 
+@pytest.mark.parametrize("file", ["evaluate/model/*.parquet", "run.json"])
+def test_a_damaged_file_of_one_training_is_told_and_the_others_have_results(place: Path, file: str) -> None:
+    plan = planned(place, "damaged", kind="scale", sizes=[4, 8], seeds=[6])
+    run_study(plan)
+    damaged = next(list(plan.trainings.values())[1].folder.glob(file))
+    damaged.write_text("junk")
+    lines = Lines()
+    found = run_study(plan, lines)
+    assert [one.id for one in found.failed] == [list(plan.trainings)[1]]
+    assert str(damaged) in found.failed[0].why and "delete" in found.failed[0].why
+    assert any("8 pairs, seed 6: not made." in line for line in lines.lines)
+    assert {one.arm for one in read_results(found.folder)} == {"base", "4"}
+    assert str(damaged) in (found.folder / "study.md").read_text()
+    assert check_study(plan).distinct == 2
+    damaged.unlink()
+    again = run_study(plan)
+    assert (again.failed, {one.arm for one in again.results}) == ([], {"base", "4", "8"})
+
+
 def test_a_study_that_is_worked_on_is_left_alone(made: StudyMade) -> None:
     from spavl.study.run import _locked
 
