@@ -40,10 +40,12 @@ def study(
     from spavl.cli.terminal import out as console
     from spavl.config.study import load_study
     from spavl.progress import TerminalProgress
+    from spavl.study.folder import refuse_folders
 
     files, overrides = _files_and_overrides(words)
     progress = TerminalProgress(err if json_out else console)
     opened = [(load_study(file, overrides), file) for file in files]  # all mistakes before any work
+    refuse_folders(opened)
     done = [_do(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
             for settings, file in opened]  # fmt: skip
     if check and not json_out:

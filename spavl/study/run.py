@@ -23,6 +23,7 @@ from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
 from spavl.report.page import check_report_packages
 from spavl.run import Run
+from spavl.study.folder import file_from, refuse_folder
 from spavl.study.gather import gather, seconds_of
 from spavl.study.page import FACTS, SETTINGS, write_page
 from spavl.study.plan import WORLD, PlannedBase, PlannedTraining, StudyPlan, plan_study, waves
@@ -86,11 +87,12 @@ def prepare_study(
         build: whether the dataset may be built now.
 
     Raises:
-        SettingsError: `trainings` is no folder.
+        SettingsError: `trainings` is no folder, or the study's folder holds what is not the study's.
         SpavlError: the study cannot be planned.
     """
     check_report_packages()
     refuse_trainings(study, file)
+    refuse_folder(study, file)
     source = open_source(study, file, allow_code=allow_code)
     if build:
         build_pairs(source, progress or NoProgress())
@@ -275,7 +277,8 @@ def _facts(plan: StudyPlan, made: dict[str, Made], seconds: float) -> dict[str, 
     """What `study.json` holds."""
     return {
         "name": plan.name, "kind": plan.study.kind, "title": plan.study.title, "made_by": f"spavl {spavl.__version__}",
-        "run": str(plan.source.run.folder), "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
+        "file": file_from(plan.folder, plan.source.file), "run": str(plan.source.run.folder),
+        "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
         "arms": [
             {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value,
              "base": plan.bases[arm.name].arm, "without": list(arm.pairs.without)}

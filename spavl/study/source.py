@@ -35,6 +35,8 @@ class StudySource:
     """Settings of the study."""
     settings: Settings
     """Settings of the run, as the study changes them."""
+    file: Path
+    """File of the study."""
     allow_code: bool = False
     """Run Python classes of the user's own."""
 
@@ -138,7 +140,7 @@ def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -
         SettingsError: there are no such settings, or a change of them is wrong.
         RunError: there is no such run.
     """
-    return StudySource(study, settings_of(study, file), allow_code)
+    return StudySource(study, settings_of(study, file), file, allow_code)
 
 
 def settings_of(study: StudyCommon, file: Path) -> Settings:

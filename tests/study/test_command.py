@@ -94,3 +94,42 @@ def test_a_folder_of_trainings_that_is_a_file_is_refused_before_any_work(study: 
         with pytest.raises(SettingsError, match="is a file, and trainings need a folder"):
             CliRunner().invoke(app, ["study", str(study), f"trainings={folder}", "--check"], catch_exceptions=False)
     assert not Path("studies").exists()
+
+
+def test_two_files_of_one_folder_are_refused_before_any_work(study: Path) -> None:
+    Path("sub").mkdir()
+    Path("sub/study.yaml").write_text(study.read_text())
+    for more in ([], ["--check"]):
+        with pytest.raises(SettingsError, match="would write their results into one folder"):
+            CliRunner().invoke(app, ["study", str(study), "sub/study.yaml", *more], catch_exceptions=False)
+    assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "holds", "said"),
+    [
+        ("run.json", "{}", "is that of a run"),
+        ("study.html", "<p>mine</p>", "that no study has written"),
+        ("study.json", '{"kind": "grid"}', "a study of kind `grid`, and this one is of kind `scale`"),
+        ("study.json", '{"kind": "scale", "file": "../other.yaml"}', "the study of another file"),
+    ],
+)
+def test_a_folder_that_is_not_the_studys_own_is_refused(study: Path, file: str, holds: str, said: str) -> None:
+    Path("other.yaml").write_text(study.read_text())
+    Path("mine").mkdir()
+    Path("mine", file).write_text(holds)
+    for more in ([], ["--check"]):
+        with pytest.raises(SettingsError, match=said):
+            CliRunner().invoke(app, ["study", str(study), "out=mine", *more], catch_exceptions=False)
+    assert [path.name for path in Path("mine").iterdir()] == [file]
+
+
+def test_other_settings_of_the_same_study_take_its_place(study: Path) -> None:
+    for seeds in ("seeds=[1]", "seeds=[2]"):
+        done = CliRunner().invoke(app, ["study", str(study), seeds], catch_exceptions=False)
+        assert done.exit_code == 0
+    facts = json.loads(Path("studies/study/study.json").read_text())
+    assert (facts["file"], facts["seeds"]) == ("../../study.yaml", [2])
+    moved = study.rename("moved.yaml")
+    words = ["study", str(moved), "out=studies/study", "--check"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
