@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,18 @@ def test_a_training_that_fails_is_said_and_the_others_go_on(place: Path) -> None
     assert any("too-short, seed 1: not made." in line for line in lines.lines)
     facts = json.loads((found.folder / "study.json").read_text())
     assert [(one["for"][0][0], one["status"]) for one in facts["trainings"]][1] == ("too-short", "failed")
+
+
+def test_a_check_counts_no_finished_training_where_the_model_before_training_is_gone(place: Path) -> None:
+    plan = planned(place, "baseless", kind="scale", sizes=[4, 8], seeds=[7], trainings="baseless")
+    run_study(plan)
+    for folder in Path("baseless").glob("base-*"):
+        shutil.rmtree(folder)
+    checked = check_study(plan)
+    assert (checked.left, checked.training.amount) == (0, 0.0)
+    assert checked.evaluation.basis == "only models before training are left, and stored answers are not asked again"
+    again = run_study(plan)
+    assert (again.reused, again.failed) == (2, [])
 
 
 @pytest.mark.parametrize("file", ["evaluate/model/*.parquet", "run.json"])
