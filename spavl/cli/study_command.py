@@ -45,10 +45,12 @@ def study(
     from spavl.cli.terminal import out as console
     from spavl.config.study import load_study
     from spavl.progress import TerminalProgress
+    from spavl.study.folder import refuse_folders
 
     files, overrides = _files_and_overrides(words)
     progress = TerminalProgress(err if json_out else console)
     opened = [(load_study(file, overrides), file) for file in files]  # all mistakes before any work
+    refuse_folders(opened)
     done = [_do(settings, file, progress, check=check, allow_code=allow_code, quiet=json_out)
             for settings, file in opened]  # fmt: skip
     if check and not json_out:
@@ -141,6 +143,9 @@ def _print_study(made: StudyMade) -> None:
         say(f"{plural(len(made.failed), 'training')} not made; the same command again tries again.")
     if made.lost:
         say(f"{plural(made.lost, 'call')} failed; the same command again asks for what failed.")
+    if made.page is None:
+        say(f"No training has a result, so the earlier results and page in {made.folder} are left as they were.")
+        return
     say(f"Results: {made.folder / 'results.parquet'}\nNext:   open {made.page}")
 
 

@@ -12,14 +12,16 @@ import numpy as np
 
 from spavl.amounts import duration, size
 from spavl.config import AlignSettings
+from spavl.errors import RunError
 from spavl.models.identity import find_checkpoint
 from spavl.pipeline.evaluate import base_of
 from spavl.plural import plural
 from spavl.preferences.table import open_pairs, select
 from spavl.progress import NoProgress, Progress
 from spavl.run import Run
-from spavl.study.plan import MODEL, PlannedTraining, StudyPlan
+from spavl.study.plan import MODEL, PlannedBase, PlannedTraining, StudyPlan
 from spavl.study.run import is_done
+from spavl.study.training import asked_of, is_evaluated
 
 if TYPE_CHECKING:
     from spavl.align.preflight.checks import PreflightReport
@@ -107,7 +109,7 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
         DataError: the preflight finds pairs that cannot be trained on.
         ModelError: the model cannot be opened.
     """
-    left = [one for one in plan.trainings.values() if not is_done(plan, one)]
+    left = [one for one in plan.trainings.values() if not (is_done(plan, one) or _waits_for_base(plan, one))]
     untrained = [one for one in left if not one.is_finished]
     past = list(_past(Path(plan.study.trainings)))
     report = None
@@ -121,6 +123,17 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
         disk=_disk(untrained, past, report), scored=sum(len(one.numbers) for one in of_pairs),
         distinct_scored=_distinct(of_pairs),
     )  # fmt: skip
+
+
+def _waits_for_base(plan: StudyPlan, one: PlannedTraining) -> bool:
+    """Whether a training is finished and evaluated, and only its model before training is to be evaluated again."""
+    arm, _ = plan.arms_of(one.id)[0]
+    try:
+        asked = asked_of(Run(one.folder))
+        evaluated = bool(asked) and is_evaluated(Run(one.folder), ("base", one.name), asked)
+        return one.is_finished and evaluated and not _is_asked(plan.bases[arm.name])
+    except RunError:
+        return False
 
 
 def _scores(align: AlignSettings) -> bool:
@@ -211,15 +224,31 @@ def _seconds(past: Sequence[_Past], passes: float) -> float | None:
 
 
 def _evaluation(plan: StudyPlan, left: Sequence[PlannedTraining]) -> Cost:
+    if not left and not all(map(_is_asked, plan.bases.values())):
+        return Cost(amount=None, basis="only models before training are left, and stored answers are not asked again")
     if not left:
         return Cost(amount=0.0, basis="all are evaluated")
     runs = [one.folder for one in plan.trainings.values()]
     runs += [Path(base.settings.out) for base in plan.bases.values()]
-    found = [seconds for run in runs for name, seconds in Run(run).manifest().get("seconds", {}).items()
+    found = [seconds for run in runs for name, seconds in _noted(run, "seconds").items()
              if name in (f"evaluate {MODEL}", "evaluate base") and seconds > 1]  # fmt: skip
     if not found:
         return Cost(amount=None, basis="nothing of this study was evaluated yet")
     return Cost(amount=float(np.median(found)) * len(left), basis="by what was evaluated")
+
+
+def _is_asked(base: PlannedBase) -> bool:
+    """Whether a model before training was asked any benchmark."""
+    return bool(_noted(Path(base.settings.out), "benchmarks"))
+
+
+def _noted(run: Path, what: str) -> Mapping[str, Any]:
+    """What the run.json of a run folder holds by a name; nothing where it is damaged."""
+    try:
+        found: Mapping[str, Any] = Run(run).manifest().get(what, {})
+    except RunError:
+        return {}
+    return found
 
 
 def _disk(left: Sequence[PlannedTraining], past: Sequence[_Past], report: PreflightReport | None) -> Cost:

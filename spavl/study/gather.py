@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spavl.errors import RunError
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
+from spavl.pipeline.score_outcomes import outcomes_of
 from spavl.run import Run
 from spavl.statistics.intervals import Rate
 from spavl.study.plan import PlannedTraining, StudyPlan
@@ -17,6 +19,8 @@ from spavl.study.results import Result
 from spavl.study.training import Made
 from spavl.tables.query import literal, query
 
+AGAIN = "delete that file, then the same command again: it is evaluated again, and stored answers are not asked again"
+"""What to do where the scores of a training are damaged."""
 BASE_MODEL = "base"
 """Name of the model before training in the run folder of every training."""
 
@@ -25,23 +29,30 @@ BASE_MODEL = "base"
 class _Model:
     """Where the scores of one row's model are, and what stands in its rows beside them."""
 
+    id: str
     run: Run
     name: str
     facts: Mapping[str, Any]
 
 
-def gather(plan: StudyPlan, made: Mapping[str, Made]) -> list[Result]:
+def gather(plan: StudyPlan, made: Mapping[str, Made]) -> tuple[list[Result], dict[str, str]]:
     """All results of a study: of the models before training, then arm by arm and seed by seed.
+
+    Returns them, and by id why the scores of a training cannot be read, which has no results then.
 
     Args:
         plan: of the study.
         made: what became of its trainings, by id; those that were not made have no results.
     """
     found: list[Result] = []
+    unreadable: dict[str, str] = {}
     subsets: dict[tuple[str, str], str] = {}
     for model in (*_bases(plan, made), *_trained(plan, made)):
-        found += _results(plan, model, subsets)
-    return found
+        try:
+            found += list(_results(plan, model, subsets))
+        except RunError as error:
+            unreadable[model.id] = RunError(error.what, where=error.where, try_=AGAIN).render()
+    return found, unreadable
 
 
 def seconds_of(training: PlannedTraining) -> float | None:
@@ -62,7 +73,7 @@ def _bases(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
         if made[base.arm].status != "failed":
             facts = {"arm": base.arm, "label": base.label, "value": None, "base": base.arm, "seed": None, "pairs": 0,
                      "training": "", "seconds": None, "reused": made[base.arm].status == "reused"}  # fmt: skip
-            yield _Model(run=Run(Path(base.settings.out)), name=BASE_MODEL, facts=facts)
+            yield _Model(id=base.arm, run=Run(Path(base.settings.out)), name=BASE_MODEL, facts=facts)
 
 
 def _trained(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
@@ -77,7 +88,7 @@ def _trained(plan: StudyPlan, made: Mapping[str, Made]) -> Iterator[_Model]:
             "reused": training in listed or made[training].status == "reused",
         }  # fmt: skip
         listed.add(training)
-        yield _Model(run=Run(one.folder), name=one.name, facts=facts)
+        yield _Model(id=training, run=Run(one.folder), name=one.name, facts=facts)
 
 
 def _results(plan: StudyPlan, model: _Model, subsets: dict[tuple[str, str], str]) -> Iterator[Result]:
@@ -87,6 +98,7 @@ def _results(plan: StudyPlan, model: _Model, subsets: dict[tuple[str, str], str]
     for metric in measured_metrics(manifest):
         if metric.key not in rates:
             continue
+        outcomes_of(model.run.evaluate / model.name / f"{metric.benchmark}.parquet", metric)  # the page reads them
         said, rate = manifest["metrics"][metric.key], Rate(**rates[metric.key])
         key = (metric.key, said["protocol"])
         if key not in subsets:

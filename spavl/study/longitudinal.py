@@ -20,6 +20,7 @@ from spavl.progress import NoProgress, Progress
 from spavl.report.page import check_report_packages
 from spavl.run import Run
 from spavl.study.cohorts import by_cohort
+from spavl.study.folder import file_from, refuse_folder
 from spavl.study.page import FACTS, SETTINGS, write_page
 from spavl.study.results import Result, write_results
 from spavl.study.source import folder_of, settings_of
@@ -89,9 +90,11 @@ def plan_longitudinal(study: LongitudinalStudy, file: Path, *, allow_code: bool 
         allow_code: run Python classes of the user's own.
 
     Raises:
+        SettingsError: the study's folder holds what is not the study's.
         DataError: no item says when it joined its benchmark.
         SpavlError: the benchmarks cannot be opened.
     """
+    refuse_folder(study, file)
     folder = folder_of(study, file)
     settings = settings_of(study, file).model_copy(update={"out": str(folder / RUN)})
     with Session(settings, NoProgress(), allow_code=allow_code, look_only=True) as session:
@@ -116,10 +119,12 @@ def run_longitudinal(
 
     Raises:
         MissingExtra: the packages of the extra `report` are not installed; nothing was asked.
+        SettingsError: the study's folder holds what is not the study's; nothing was asked.
         DataError: no item says when it joined its benchmark; nothing was asked.
         SpavlError: the models cannot be asked.
     """
     check_report_packages()
+    refuse_folder(study, file)
     folder = folder_of(study, file)
     settings = settings_of(study, file).model_copy(update={"out": str(folder / RUN)})
     with Session(settings, progress or NoProgress(), allow_code=allow_code) as session:
@@ -131,7 +136,8 @@ def run_longitudinal(
     given = study.model_dump(mode="json", exclude_unset=True)
     write_text(folder / SETTINGS, yaml.safe_dump(given, sort_keys=False, allow_unicode=True))
     write_results(folder, results)
-    facts = {"name": folder.resolve().name, "kind": study.kind, "title": study.title, "trainings": []}
+    facts = {"name": folder.resolve().name, "kind": study.kind, "title": study.title, "trainings": [],
+             "file": file_from(folder, file)}  # fmt: skip
     write_json(folder / FACTS, {**facts, "asked": asked, "stored": stored, "lost": scores.failed})
     page = write_page(folder, level=settings.evaluate.level)
     return LongitudinalMade(folder=folder, results=results, asked=asked, stored=stored, lost=scores.failed, page=page)

@@ -147,12 +147,16 @@ def _law(label: str, law: ScalingFit) -> LawShown:
 
 def _places(study: Path, results: Sequence[Result]) -> dict[str, float | None]:
     """Place on the axis of every arm that was planned, those of which nothing was made among them."""
-    planned = {arm["name"]: arm.get("value") for arm in _plan(study).get("arms", ())}
+    planned = {arm["name"]: arm.get("value") for arm in facts_in(study).get("arms", ())}
     return planned or {one.arm: one.value for one in results if not one.is_base}
 
 
-def _plan(study: Path) -> dict[str, Any]:
-    """What `study.json` says; nothing where it is missing or damaged."""
+def facts_in(study: Path) -> dict[str, Any]:
+    """What `study.json` says; nothing where it is missing or damaged.
+
+    Args:
+        study: the study's folder.
+    """
     try:
         found = json.loads((study / FACTS).read_text("utf-8"))
     except (OSError, ValueError):
@@ -162,11 +166,11 @@ def _plan(study: Path) -> dict[str, Any]:
 
 def _left_out(study: Path) -> dict[str, list[str]]:
     """Subcategories that an arm was not trained on, by its name."""
-    return {arm["name"]: arm["without"] for arm in _plan(study).get("arms", ()) if arm.get("without")}
+    return {arm["name"]: arm["without"] for arm in facts_in(study).get("arms", ()) if arm.get("without")}
 
 
 def _failures(study: Path) -> tuple[tuple[str, str], ...]:
-    said = _plan(study)
+    said = facts_in(study)
     failed = [one for one in said.get("trainings", ()) if one["status"] == "failed"]
     bases = [(one["label"], one["why"]) for one in said.get("bases", ()) if one.get("status") == "failed"]
     return (*bases, *((", ".join(f"{arm}, seed {seed}" for arm, seed in one["for"]), one["why"]) for one in failed))

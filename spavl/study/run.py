@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,12 +23,13 @@ from spavl.plural import plural
 from spavl.progress import NoProgress, Progress
 from spavl.report.page import check_report_packages
 from spavl.run import Run
+from spavl.study.folder import file_from, refuse_folder
 from spavl.study.gather import gather, seconds_of
 from spavl.study.page import FACTS, SETTINGS, write_page
 from spavl.study.plan import WORLD, PlannedBase, PlannedTraining, StudyPlan, plan_study, waves
 from spavl.study.processes import in_processes
-from spavl.study.results import Result, write_results
-from spavl.study.source import build_pairs, folder_of, open_source
+from spavl.study.results import Result, read_results, write_results
+from spavl.study.source import build_pairs, folder_of, open_source, refuse_trainings
 from spavl.study.training import Made, TrainingTask, asked_of, is_evaluated, longest_first, make_training
 
 
@@ -43,8 +43,11 @@ class StudyMade:
     """All rows of the table of results."""
     made: Sequence[Made]
     """What became of every training, models before training among them."""
-    page: Path
-    """The study's page; where no training was made, the file that says why."""
+    facts: Mapping[str, Any]
+    """What was made, as `study.json` has it."""
+    page: Path | None
+    """The study's page, or where no training was made, the file that says why; None: nothing was written, for no
+    training has a result and the folder holds earlier ones."""
 
     @property
     def folder(self) -> Path:
@@ -67,9 +70,8 @@ class StudyMade:
         return sum(one.lost for one in self.made)
 
     def as_plain_data(self) -> dict[str, Any]:
-        """What `study.json` holds, with all results, as JSON has them."""
-        facts = json.loads((self.folder / FACTS).read_text("utf-8"))
-        return {**facts, "results": [asdict(one) for one in self.results]}
+        """What was made, as `study.json` has it, with all results."""
+        return {**self.facts, "results": [asdict(one) for one in self.results]}
 
 
 def prepare_study(
@@ -85,9 +87,12 @@ def prepare_study(
         build: whether the dataset may be built now.
 
     Raises:
+        SettingsError: `trainings` is no folder, or the study's folder holds what is not the study's.
         SpavlError: the study cannot be planned.
     """
     check_report_packages()
+    refuse_trainings(study, file)
+    refuse_folder(study, file)
     source = open_source(study, file, allow_code=allow_code)
     if build:
         build_pairs(source, progress or NoProgress())
@@ -99,7 +104,8 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
     """Train and evaluate what a study needs and is not there, and write its table of results.
 
     It can be run again after anything: finished trainings are kept, a stopped one goes on, and what failed is tried
-    again. A training that cannot be made is told in the results, and the others go on.
+    again. A training that cannot be made, or whose scores cannot be read, is told in the results, and the others go
+    on. Where no training has a result, the earlier results of the folder stay as they are.
 
     Args:
         plan: from `prepare_study`.
@@ -111,17 +117,40 @@ def run_study(plan: StudyPlan, progress: Progress | None = None) -> StudyMade:
     progress, began = progress or NoProgress(), time.perf_counter()
     lock = _locked(plan.folder)
     try:
-        write_text(plan.folder / SETTINGS, _settings_text(plan))
         made = _make_all(plan, progress)
-        results = gather(plan, made)
-        write_results(plan.folder, results)
-        write_json(plan.folder / FACTS, _facts(plan, made, time.perf_counter() - began))
-        some = any(not one.is_base for one in results)
-        level = plan.source.settings.evaluate.level
-        page = write_page(plan.folder, level=level) if some else plan.folder / FACTS  # there is nothing to show
+        results, unreadable = gather(plan, made)
+        for one, why in unreadable.items():
+            made[one] = replace(made[one], status="failed", why=why)
+            _tell(progress, _label(plan, one), made[one])
+        facts = _facts(plan, made, time.perf_counter() - began)
+        page = _write(plan, results, facts)
     finally:
         lock.release()
-    return StudyMade(plan=plan, results=results, made=list(made.values()), page=page)
+    return StudyMade(plan=plan, results=results, made=list(made.values()), facts=facts, page=page)
+
+
+def _write(plan: StudyPlan, results: Sequence[Result], facts: Mapping[str, Any]) -> Path | None:
+    """Write the files of a study's folder, unless that would put no result in the place of earlier ones."""
+    some = _has_trained(results)
+    if not some and _holds_results(plan.folder):
+        return None
+    write_text(plan.folder / SETTINGS, _settings_text(plan))
+    write_results(plan.folder, results)
+    write_json(plan.folder / FACTS, facts)
+    level = plan.source.settings.evaluate.level
+    return write_page(plan.folder, level=level) if some else plan.folder / FACTS  # there is nothing to show
+
+
+def _has_trained(results: Sequence[Result]) -> bool:
+    return any(not one.is_base for one in results)
+
+
+def _holds_results(folder: Path) -> bool:
+    """Whether a study's folder holds results of trainings, of an earlier run."""
+    try:
+        return _has_trained(read_results(folder))
+    except RunError:  # there are none, or they are damaged
+        return False
 
 
 def _locked(folder: Path) -> Lock:
@@ -169,8 +198,11 @@ def is_done(plan: StudyPlan, one: PlannedTraining) -> bool:
     if not one.is_finished or one.for_ppo:
         return one.is_finished
     arm, _ = plan.arms_of(one.id)[0]
-    asked = asked_of(Run(Path(plan.bases[arm.name].settings.out)))
-    return bool(asked) and is_evaluated(Run(one.folder), ("base", one.name), asked)
+    try:
+        asked = asked_of(Run(Path(plan.bases[arm.name].settings.out)))
+        return bool(asked) and is_evaluated(Run(one.folder), ("base", one.name), asked)
+    except RunError:  # a run.json is damaged, which whoever makes the training is told
+        return False
 
 
 def _make_wave(plan: StudyPlan, trainings: Sequence[PlannedTraining], progress: Progress) -> dict[str, Made]:
@@ -179,9 +211,7 @@ def _make_wave(plan: StudyPlan, trainings: Sequence[PlannedTraining], progress: 
     tasks = [_task(plan, one) for one in trainings]
     for one in _runner(plan, tasks, progress)(tasks):
         made[one.id] = one
-        arm, seed = plan.arms_of(one.id)[0]
-        of_reward = ", reward model" if plan.trainings[one.id].for_ppo else ""
-        _tell(progress, f"{len(made)} of {len(tasks)}: {arm.label}, seed {seed}{of_reward}", one)
+        _tell(progress, f"{len(made)} of {len(tasks)}: {_label(plan, one.id)}", one)
     _take_in(Path(plan.source.settings.store))
     return made
 
@@ -204,6 +234,14 @@ def _runner(
     if plan.study.at_once > 1 and len(tasks) > 1:
         return lambda tasks: in_processes(longest_first(tasks), plan.study.at_once)
     return lambda tasks: (make_training(task, progress) for task in tasks)
+
+
+def _label(plan: StudyPlan, made: str) -> str:
+    """What a training or a model before training is called, by its id."""
+    if made not in plan.trainings:
+        return next(base.label for base in _bases(plan) if base.arm == made)
+    arm, seed = plan.arms_of(made)[0]
+    return f"{arm.label}, seed {seed}{', reward model' if plan.trainings[made].for_ppo else ''}"
 
 
 def _tell(progress: Progress, what: str, one: Made) -> None:
@@ -239,7 +277,8 @@ def _facts(plan: StudyPlan, made: dict[str, Made], seconds: float) -> dict[str, 
     """What `study.json` holds."""
     return {
         "name": plan.name, "kind": plan.study.kind, "title": plan.study.title, "made_by": f"spavl {spavl.__version__}",
-        "run": str(plan.source.run.folder), "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
+        "file": file_from(plan.folder, plan.source.file), "run": str(plan.source.run.folder),
+        "seeds": list(plan.study.seeds), "seconds": round(seconds, 1),
         "arms": [
             {"name": arm.name, "label": arm.label, "what": arm.what, "value": arm.value,
              "base": plan.bases[arm.name].arm, "without": list(arm.pairs.without)}

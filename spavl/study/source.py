@@ -35,6 +35,8 @@ class StudySource:
     """Settings of the study."""
     settings: Settings
     """Settings of the run, as the study changes them."""
+    file: Path
+    """File of the study."""
     allow_code: bool = False
     """Run Python classes of the user's own."""
 
@@ -110,6 +112,22 @@ def folder_of(study: StudyCommon, file: Path) -> Path:
     return Path(study.out) if study.out is not None else Path("studies") / file.stem
 
 
+def refuse_trainings(study: StudySettings, file: Path) -> None:
+    """Refuse a folder of trainings that is a file, or below one.
+
+    Args:
+        study: settings of the study.
+        file: the study's file.
+
+    Raises:
+        SettingsError: `trainings` is no folder.
+    """
+    folder = Path(study.trainings)
+    if found := next((one for one in (folder, *folder.parents) if one.is_file()), None):
+        raise SettingsError(f"`{found}` is a file, and trainings need a folder", where=f"`trainings` of {file}",
+                            try_="name a folder, such as `trainings=studies/runs`")  # fmt: skip
+
+
 def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -> StudySource:
     """The run that a study is about, with its settings as the study changes them.
 
@@ -122,7 +140,7 @@ def open_source(study: StudySettings, file: Path, *, allow_code: bool = False) -
         SettingsError: there are no such settings, or a change of them is wrong.
         RunError: there is no such run.
     """
-    return StudySource(study, settings_of(study, file), allow_code)
+    return StudySource(study, settings_of(study, file), file, allow_code)
 
 
 def settings_of(study: StudyCommon, file: Path) -> Settings:

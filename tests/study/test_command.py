@@ -81,3 +81,61 @@ def test_a_mistake_in_the_second_file_stops_the_first(study: Path) -> None:
 
 def test_a_study_file_has_to_be_named(study: Path) -> None:
     assert CliRunner().invoke(app, ["study", "seeds=[1]"]).exit_code == 2
+
+
+def test_a_study_of_which_nothing_is_made_leaves_earlier_results_as_they_are(study: Path) -> None:
+    CliRunner().invoke(app, ["study", str(study)], catch_exceptions=False)
+    files = ["study.yaml", "study.json", "results.parquet", "study.html", "study.md"]
+    before = [Path("studies/study", name).read_bytes() for name in files]
+    words = ["study", str(study), "changed={align.data.max_tokens: 1}"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 3 and "2 trainings not made" in done.output
+    assert "the earlier results and page in studies/study are left as they were." in done.output
+    assert [Path("studies/study", name).read_bytes() for name in files] == before
+
+
+def test_a_folder_of_trainings_that_is_a_file_is_refused_before_any_work(study: Path) -> None:
+    Path("mine.md").write_text("notes")
+    for folder in ("mine.md", "mine.md/runs"):
+        with pytest.raises(SettingsError, match="is a file, and trainings need a folder"):
+            CliRunner().invoke(app, ["study", str(study), f"trainings={folder}", "--check"], catch_exceptions=False)
+    assert not Path("studies").exists()
+
+
+def test_two_files_of_one_folder_are_refused_before_any_work(study: Path) -> None:
+    Path("sub").mkdir()
+    Path("sub/study.yaml").write_text(study.read_text())
+    for more in ([], ["--check"]):
+        with pytest.raises(SettingsError, match="would write their results into one folder"):
+            CliRunner().invoke(app, ["study", str(study), "sub/study.yaml", *more], catch_exceptions=False)
+    assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "holds", "said"),
+    [
+        ("run.json", "{}", "is that of a run"),
+        ("study.html", "<p>mine</p>", "that no study has written"),
+        ("study.json", '{"kind": "grid"}', "a study of kind `grid`, and this one is of kind `scale`"),
+        ("study.json", '{"kind": "scale", "file": "../other.yaml"}', "the study of another file"),
+    ],
+)
+def test_a_folder_that_is_not_the_studys_own_is_refused(study: Path, file: str, holds: str, said: str) -> None:
+    Path("other.yaml").write_text(study.read_text())
+    Path("mine").mkdir()
+    Path("mine", file).write_text(holds)
+    for more in ([], ["--check"]):
+        with pytest.raises(SettingsError, match=said):
+            CliRunner().invoke(app, ["study", str(study), "out=mine", *more], catch_exceptions=False)
+    assert [path.name for path in Path("mine").iterdir()] == [file]
+
+
+def test_other_settings_of_the_same_study_take_its_place(study: Path) -> None:
+    for seeds in ("seeds=[1]", "seeds=[2]"):
+        done = CliRunner().invoke(app, ["study", str(study), seeds], catch_exceptions=False)
+        assert done.exit_code == 0
+    facts = json.loads(Path("studies/study/study.json").read_text())
+    assert (facts["file"], facts["seeds"]) == ("../../study.yaml", [2])
+    moved = study.rename("moved.yaml")
+    words = ["study", str(moved), "out=studies/study", "--check"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,37 @@ def test_a_training_that_fails_is_said_and_the_others_go_on(place: Path) -> None
     assert any("too-short, seed 1: not made." in line for line in lines.lines)
     facts = json.loads((found.folder / "study.json").read_text())
     assert [(one["for"][0][0], one["status"]) for one in facts["trainings"]][1] == ("too-short", "failed")
+
+
+def test_a_check_counts_no_finished_training_where_the_model_before_training_is_gone(place: Path) -> None:
+    plan = planned(place, "baseless", kind="scale", sizes=[4, 8], seeds=[7], trainings="baseless")
+    run_study(plan)
+    for folder in Path("baseless").glob("base-*"):
+        shutil.rmtree(folder)
+    checked = check_study(plan)
+    assert (checked.left, checked.training.amount) == (0, 0.0)
+    assert checked.evaluation.basis == "only models before training are left, and stored answers are not asked again"
+    again = run_study(plan)
+    assert (again.reused, again.failed) == (2, [])
+
+
+@pytest.mark.parametrize("file", ["evaluate/model/*.parquet", "run.json"])
+def test_a_damaged_file_of_one_training_is_told_and_the_others_have_results(place: Path, file: str) -> None:
+    plan = planned(place, "damaged", kind="scale", sizes=[4, 8], seeds=[6])
+    run_study(plan)
+    damaged = next(list(plan.trainings.values())[1].folder.glob(file))
+    damaged.write_text("junk")
+    lines = Lines()
+    found = run_study(plan, lines)
+    assert [one.id for one in found.failed] == [list(plan.trainings)[1]]
+    assert str(damaged) in found.failed[0].why and "delete" in found.failed[0].why
+    assert any("8 pairs, seed 6: not made." in line for line in lines.lines)
+    assert {one.arm for one in read_results(found.folder)} == {"base", "4"}
+    assert str(damaged) in (found.folder / "study.md").read_text()
+    assert check_study(plan).distinct == 2
+    damaged.unlink()
+    again = run_study(plan)
+    assert (again.failed, {one.arm for one in again.results}) == ([], {"base", "4", "8"})
 
 
 def test_a_study_that_is_worked_on_is_left_alone(made: StudyMade) -> None:
