@@ -168,7 +168,7 @@ def _plain(metric: MetricShown, model: ModelShown) -> str:
 
 
 def _fixed(paired: PairedComparison) -> str:
-    return f"it fixed {count(paired.fixed)} answers and broke {count(paired.broken)} ({p_value(paired.p)})"
+    return f"it fixed {plural(paired.fixed, 'answer')} and broke {count(paired.broken)} ({p_value(paired.p)})"
 
 
 def _control(control: ModelShown, aligned: ModelShown, data: ReportData) -> Iterable[str]:

@@ -148,3 +148,12 @@ def test_a_run_that_was_built_and_not_evaluated_has_a_report(tmp_path: Path) -> 
     (tmp_path / "run.json").write_text(json.dumps({**manifest, "stages": stages, "counts": counts}))
     page = write_run_report(tmp_path).read_text()
     assert "40 pictures became 154 pairs." in page and "nothing was evaluated yet" in page and "206" in page
+
+
+def test_one_answer_that_was_fixed_is_one_answer(tmp_path: Path) -> None:
+    data = sample(tmp_path)
+    base, first, *others = data.models
+    main = data.metrics[0].name
+    one = replace(first, paired={**first.paired, main: replace(first.paired[main], fixed=1)})
+    points = headline(replace(data, models=(base, one, *others))).points
+    assert any("it fixed 1 answer and broke" in said for said in points)
