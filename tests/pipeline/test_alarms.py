@@ -305,3 +305,14 @@ def test_without_the_bases_tables_no_cost_is_made_up(tmp_path: Path) -> None:
     found = alarms_of_run(run, run.manifest(), Settings())
     assert "`base` is not looked at: some of its tables of scores are not there." in found.missing
     assert {one.name for one in found.alarms} == {"refusal_collapse"}
+
+
+@pytest.mark.parametrize(("kept", "broken"), [("{ damaged", True), ("[]", True), ("{}", False)])
+def test_a_training_file_that_cannot_be_read_is_not_a_training_without_signs(
+    tmp_path: Path, kept: str, broken: bool
+) -> None:
+    run = write_run(tmp_path, {"base": BASE, "dpo": HEALTHY}, ALL)
+    (with_training(run, "dpo", pairs=10, blind=False) / "training.json").write_text(kept)
+    missing = " ".join(alarms_of_run(run, run.manifest(), Settings()).missing)
+    assert ("its `training.json` cannot be read" in missing) == broken
+    assert ("measured no signs of its own" in missing) != broken
