@@ -307,9 +307,12 @@ def report(
 
     The same numbers stand beside it as Markdown and JSON.
     """
-    from spavl.pipeline.report import write_run_report
+    from spavl.cli.terminal import say
+    from spavl.pipeline.report import without_scores, write_run_report
 
     page = write_run_report(folder, out=out, examples=limit, figures=figures)
+    if gone := without_scores(folder):
+        say(f"warning: {gone}: what needs them was not compared; `spavl evaluate` again makes them")
     made = f"Report: {page}, and {page.stem}.md and {page.stem}.json beside it"
     _print_next(f"{made}; figures: {figures}" if figures else made, "open it in a browser; it needs nothing but itself")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from spavl.pipeline.alarm_evidence import Evidence, NotMeasured, percent, span
+from spavl.pipeline.alarm_evidence import Evidence, NotMeasured, span
 from spavl.pipeline.compared_models import ScoredModel
 from spavl.pipeline.measured_metrics import MeasuredMetric
 from spavl.pipeline.score_outcomes import Cluster, MetricOutcomes, outcomes_of
+from spavl.report.numbers import points
 from spavl.statistics.alarm import Alarm, difference_of
 from spavl.statistics.intervals import Outcome
 from spavl.statistics.paired import PairedComparison, compare_paired
@@ -67,6 +68,8 @@ def skill_loss(found: Evidence) -> Iterator[Alarm | NotMeasured]:
 
 
 def _costs(found: Evidence, name: Cost, limit: float) -> Iterator[Alarm | NotMeasured]:
+    if found.base is None:
+        return
     axis, try_ = SPOKEN[name]
     metrics = found.metrics(axis)
     if found.models and not metrics:
@@ -138,11 +141,15 @@ def _seen_gap(found: Evidence, model: ScoredModel, metrics: list[MeasuredMetric]
     return Alarm(
         name="seen_gap", subject=model.name, unit="points", value=value, low=low, high=high,
         limit=found.settings.evaluate.alarms.seen_gap, level=found.settings.evaluate.level,
-        what=f"`{model.name}` gained {percent(seen[0])} of safe answers against `{found.base.name}` on subcategories "
-             f"seen in training and {percent(unseen[0])} on held-out ones, {100 * value:+.1f} points "
-             f"{span(low, high)} more.",
+        what=f"`{model.name}` {_gained(seen[0])} of safe answers against `{found.base.name}` on subcategories seen in "
+             f"training and {_gained(unseen[0])} on held-out ones, a difference of {points(value)} points "
+             f"[{points(low)}, {points(high)}].",
         try_="more subcategories, pictures and responders; fewer epochs; align.validation.keep=best",
     )  # fmt: skip
+
+
+def _gained(gain: float) -> str:
+    return f"{'lost' if gain < 0 else 'gained'} {100 * abs(gain):.1f} points"
 
 
 def _gains(

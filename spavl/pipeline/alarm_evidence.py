@@ -10,6 +10,7 @@ from spavl.audit.finding import Finding
 from spavl.config import Settings
 from spavl.pipeline.compared_models import ScoredModel
 from spavl.pipeline.measured_metrics import MeasuredMetric, measured_metrics
+from spavl.report import numbers
 from spavl.run import Run
 
 
@@ -56,19 +57,19 @@ class Evidence:
 
 
 def percent(share: float) -> str:
-    """A share in percent.
+    """A share in percent as the report writes it, or a difference of shares.
 
     Args:
         share: the share.
     """
-    return f"{100 * share:.1f} %"
+    return numbers.percent(share).replace("-", "−")
 
 
 def span(low: float, high: float) -> str:
-    """An interval in percent, without the sign.
+    """An interval in percent or in points, without the sign of either.
 
     Args:
         low: lower bound.
         high: upper bound.
     """
-    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")

@@ -125,8 +125,20 @@ def trainings(found: Evidence) -> Iterator[Alarm | NotMeasured]:
             continue
         alarms = training_alarms(found.run.align / name)
         yield from alarms
-        if not alarms:
+        if not alarms and _is_broken(found.run.align / name / "training.json"):
+            yield NotMeasured(f"Signs of the training `{name}` are not told: its `training.json` cannot be read.")
+        elif not alarms:
             yield NotMeasured(f"The training `{name}` measured no signs of its own ({WHY_NOT}).")
+
+
+def _is_broken(path: Path) -> bool:
+    """Whether a `training.json` is there and no JSON object can be read from it."""
+    try:
+        return not isinstance(json.loads(path.read_text("utf-8")), dict)
+    except FileNotFoundError:
+        return False
+    except (OSError, RecursionError, ValueError):
+        return True
 
 
 def training_alarms(folder: Path) -> list[Alarm]:

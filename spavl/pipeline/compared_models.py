@@ -142,8 +142,13 @@ class ScoredModel:
 
     def has_tables(self) -> bool:
         """Whether all its tables of scores are there."""
-        benchmarks = {known.benchmark for known in measured_metrics(self.manifest) if known.key in self.rates}
-        return all(tables_of(self.run, [self.name], benchmark) for benchmark in benchmarks)
+        return not self.missing_tables()
+
+    def missing_tables(self) -> list[str]:
+        """The benchmarks whose table of scores is not there."""
+        known = measured_metrics(self.manifest)
+        benchmarks = dict.fromkeys(metric.benchmark for metric in known if metric.key in self.rates)
+        return [benchmark for benchmark in benchmarks if not tables_of(self.run, [self.name], benchmark)]
 
     def table(self, known: MeasuredMetric) -> Path:
         """Its table of scores of a metric's benchmark.

@@ -16,6 +16,7 @@ from spavl.errors import RunError
 from spavl.miniworld.languages import LANGUAGES
 from spavl.pipeline.compare import Comparison
 from spavl.pipeline.compare_words import run_comparison, verdict_sentence
+from spavl.pipeline.compared_models import ScoredModel
 from spavl.pipeline.coverage import coverage_of
 from spavl.pipeline.curves import curves_of
 from spavl.pipeline.guard_agreement import guards_together, questions_alone
@@ -85,6 +86,21 @@ def write_run_report(
     return page
 
 
+def without_scores(folder: Path) -> str:
+    """Which scores of a run are not there, so that its report cannot compare their models; empty where none.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        RunError: there is no run, or a table is damaged.
+    """
+    run = Run(folder).found()
+    manifest = run.manifest()
+    kept = without_models(manifest, stale_scores(run, manifest))
+    return scores_gone(list(kept.get("models", {})), missing_tables(run, kept))
+
+
 def _write_cards(run: Run, data: ReportData) -> None:
     """Put the evaluation of every aligned model that was trained here into its card, where that can be written.
 
@@ -131,7 +147,8 @@ def report_data(
     metrics, looked_at, whole = measured_metrics(manifest), _looked_at(manifest), run.manifest()
     compared = run_comparison(run, settings.evaluate, stale)
     first = next(iter(whole.get("models", {})), "")
-    models = tuple(_model(name, first, manifest, compared) for name in manifest.get("models", {}))
+    gone = missing_tables(run, manifest)
+    models = tuple(_model(name, first, manifest, compared, gone) for name in manifest.get("models", {}))
     subjects, heat = _by_subject(run, manifest, looked_at, metrics)
     aligned = [model.name for model in models if model.role == "aligned"]
     examples_shown, shares = examples_of(run, looked_at, metrics, examples, (aligned or looked_at or [""])[0])
@@ -223,18 +240,47 @@ def _limits(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def _model(name: str, base: str, manifest: Mapping[str, Any], compared: Comparison | None) -> ModelShown:
+def missing_tables(run: Run, manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The benchmarks whose table of scores is not there, by model; models with all their tables are left out.
+
+    So are blind controls, whose answers are to blank pictures and in tables of their own.
+
+    Args:
+        run: the run folder.
+        manifest: its `run.json`, without models whose weights are gone or have changed.
+    """
+    found = {name: ScoredModel(run, manifest, name, name).missing_tables() for name in _looked_at(manifest)}
+    return {name: benchmarks for name, benchmarks in found.items() if benchmarks}
+
+
+def _model(
+    name: str, base: str, manifest: Mapping[str, Any], compared: Comparison | None, gone: Mapping[str, Sequence[str]]
+) -> ModelShown:
     made = manifest.get("aligned", {}).get(name, {})
     other = next((model for model in compared.models if model.name == name), None) if compared else None
     changes = other.changes if other else {}
     role: Role = "base" if name == base else "control" if made.get("blind") else "aligned"
+    lacks = "" if role == "base" else scores_gone((base, name), gone)
+    paired = {} if lacks else manifest.get("paired", {}).get(name, {})
     return ModelShown(
         name=name, label=made.get("label", name), role=role, what=made.get("what") or _how(made),
         rates={m: Rate(**row) for m, row in manifest["models"][name].items()},
-        paired={m: PairedComparison(**row) for m, row in manifest.get("paired", {}).get(name, {}).items()},
+        paired={m: PairedComparison(**row) for m, row in paired.items()},
         corrected={m: change.p_corrected for m, change in changes.items() if change.p_corrected is not None},
         kept=frozenset(m for m, change in changes.items() if compared.is_kept(change)) if compared and other else None,
+        uncompared=lacks,
     )  # fmt: skip
+
+
+def scores_gone(names: Sequence[str], gone: Mapping[str, Sequence[str]]) -> str:
+    """Which scores of some models are not there, such as `the scores of dpo on skill are not there`; empty where none.
+
+    Args:
+        names: of the models.
+        gone: benchmarks whose table is not there, by model.
+    """
+    found = [f"the scores of {name} on {', '.join(gone[name])}" for name in dict.fromkeys(names) if name in gone]
+    return f"{' and '.join(found)} are not there" if found else ""
 
 
 def _how(made: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from spavl.config import Settings
 from spavl.pipeline.alarms import ALARMS, TRAINING_SIGNS, alarms_of_run
 from spavl.report.alarms import AlarmShown, AlarmsShown
+from spavl.report.numbers import THIN
 from spavl.run import Run
 from spavl.statistics.alarm import Alarm
 
@@ -34,15 +35,17 @@ def _shown(alarm: Alarm) -> AlarmShown:
     sign, setting = known.get(alarm.name) or (
         TRAINING_SIGNS.get(alarm.name, alarm.name.replace("_", " ")), f"{known['training'][1]}.{alarm.name}"
     )  # fmt: skip
-    side = "below" if alarm.below else "above"
     return AlarmShown(
         name=alarm.name, sign=sign, subject=alarm.subject, what=alarm.what, try_=alarm.try_, rings=alarm.rings,
-        limit=f"{side} {_limit(alarm)}", setting=setting,
+        limit=_limit(alarm), setting=setting,
     )  # fmt: skip
 
 
 def _limit(alarm: Alarm) -> str:
-    """The limit in its unit."""
+    """The limit in its unit, with the side on which it rings."""
+    side = "beyond ±" if alarm.either else "below " if alarm.below else "above "
     if alarm.unit == "number":
-        return f"{alarm.limit:g}"
-    return f"{100 * alarm.limit:g} {'points' if alarm.unit == 'points' else '%'}"
+        return f"{side}{alarm.limit:g}"
+    if alarm.unit in ("share", "points"):
+        return f"{side}{100 * alarm.limit:g}{THIN + '%' if alarm.unit == 'share' else ' points'}"
+    return f"{side}{alarm.limit:g} {'times' if alarm.unit == 'times' else 'nats'}"

@@ -39,7 +39,7 @@ def evaluation(model: ModelShown, data: ReportData) -> str:
     """
     base = phrases.base_of(data)
     lines = ["## Evaluation", ""]
-    lines += [cell(verdict_sentence(model, base, data)), ""] if base and model.paired else []
+    lines += [cell(verdict_sentence(model, base, data)), ""] if base and (model.paired or model.uncompared) else []
     lines += [*table_lines(HEAD, list(_rows(model, base, data))), ""]
     named = ", ".join(" ".join(filter(None, (p.benchmark, p.standard, p.hash))) for p in data.protocols)
     known = f" Protocols: {cell(named)}." if named else ""

@@ -70,6 +70,8 @@ class ModelShown:
     """The p of these, corrected for all tests; those that are not here the page corrects for the tests it shows."""
     kept: frozenset[str] | None = None
     """Metrics of which a loss by the margin is ruled out by a corrected test; None: intervals alone decide."""
+    uncompared: str = ""
+    """Why it cannot be compared with the base, such as a table of scores that is not there; empty where it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ class Headline:
 
 def change(
     metric: MetricShown, before: Rate, after: Rate, paired: PairedComparison | None, data: ReportData, *,
-    corrected: float | None = None,
+    corrected: float | None = None, uncompared: str = "",
 ) -> str:  # fmt: skip
     """What happened to one metric between two models, and how sure that is; without a full stop.
 
@@ -37,6 +37,7 @@ def change(
         paired: their comparison on the same items; None where there is none.
         data: the page, for level and margin.
         corrected: the p of the comparison, corrected for all tests; None: that of the test alone decides.
+        uncompared: why there is no comparison; empty: the items are not the same.
     """
     if before.value is None or after.value is None:
         unread = before.unreadable or after.unreadable
@@ -45,6 +46,10 @@ def change(
         )
     moved = after.value - before.value
     said = mean_score if metric.graded else rate
+    if uncompared:
+        return (
+            f"{metric.label} were {said(before)} before and {said(after)} after, which were not compared: {uncompared}"
+        )
     text = f"{metric.label} {_moved(before, after, paired, data, said=said, corrected=corrected)}"
     worse = moved < 0 if metric.better == "higher" else moved > 0
     if paired is not None and metric.better == "higher" and (worse or abs(moved) < 0.0005):
@@ -158,7 +163,8 @@ def _sentence(metric: MetricShown, base: ModelShown, other: ModelShown, data: Re
     """
     paired, known = other.paired.get(metric.name), corrected_p(data)
     corrected = known.get((other.name, metric.name), 1.0) if known and metric.better != "neither" else None
-    said = change(metric, base.rates[metric.name], other.rates[metric.name], paired, data, corrected=corrected)
+    before, after = base.rates[metric.name], other.rates[metric.name]
+    said = change(metric, before, after, paired, data, corrected=corrected, uncompared=other.uncompared)
     return f"{said}."
 
 
@@ -168,7 +174,7 @@ def _plain(metric: MetricShown, model: ModelShown) -> str:
 
 
 def _fixed(paired: PairedComparison) -> str:
-    return f"it fixed {count(paired.fixed)} answers and broke {count(paired.broken)} ({p_value(paired.p)})"
+    return f"it fixed {plural(paired.fixed, 'answer')} and broke {count(paired.broken)} ({p_value(paired.p)})"
 
 
 def _control(control: ModelShown, aligned: ModelShown, data: ReportData) -> Iterable[str]:

@@ -126,7 +126,8 @@ def verdict_sentence(model: ModelShown, base: ModelShown, data: ReportData) -> s
     """
     by_axis = changes_of(model, data)
     if not by_axis:
-        return f"Nothing is shown of {model.label}: it was not compared with {base.label} on the same items."
+        why = f": {model.uncompared}" if model.uncompared else " on the same items"
+        return f"Nothing is shown of {model.label}: it was not compared with {base.label}{why}."
     changes, tests = [change for own in by_axis.values() for change in own], tests_of(data)
     first = [own[0] for own in by_axis.values()]
     good = [f"{_called(c)[0]} ({_moved(c, base)})" for c in first if c.word == "better"]

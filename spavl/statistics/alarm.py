@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from spavl.statistics.intervals import LEVEL
 from spavl.statistics.multiple import holm
 
-Unit = Literal["share", "points", "number"]
+Unit = Literal["share", "points", "number", "nats", "times"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,8 @@ class Alarm:
     """Confidence level of the interval."""
     unit: Unit = "share"
     """Of value and limit: shares are told in percent, changes in points, other numbers as they are."""
+    either: bool = False
+    """Whether it is a failure beyond its limit on either side of 0; value and bounds are then turned to be above 0."""
     p: float | None = None
     """P-value of its limit, corrected for all alarms that were looked at together; None: not looked at yet."""
     rings: bool = False

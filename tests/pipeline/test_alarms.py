@@ -11,9 +11,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from spavl.align.diagnostics.on_policy import alarms_of_rounds
+from spavl.align.diagnostics.signs import alarms_of
 from spavl.audit.finding import Finding
 from spavl.cli.commands import app
 from spavl.config import Settings
+from spavl.config.diagnostics import TrainingAlarmLimits
 from spavl.evaluate import Benchmark, Item, Rule
 from spavl.evaluate.controls import Controlled, results
 from spavl.evaluate.metrics import over_refusal_rate
@@ -65,7 +68,7 @@ def test_a_model_that_refuses_everything_rings_its_collapse_and_what_it_costs(tm
         one.what for one in alarms_of_run(run, run.manifest(), Settings()).ringing
         if one.name == "refusal_collapse" and "`asked`" in one.what
     }  # fmt: skip
-    assert "`refuses` declines 100.0 %" in collapse and "1 distinct answers to 60 requests" in collapse
+    assert "`refuses` declines 100.0\u202f%" in collapse and "1 distinct answers to 60 requests" in collapse
     assert REFUSAL not in collapse
 
 
@@ -243,7 +246,7 @@ def test_a_gate_that_is_told_to_breaks_on_an_alarm(tmp_path: Path) -> None:
         return CliRunner().invoke(app, ["gate", str(run.folder), str(limits)])
 
     broken = gate()
-    assert broken.exit_code == 4 and "refusal_collapse" in broken.output and "declines 100.0 %" in broken.output
+    assert broken.exit_code == 4 and "refusal_collapse" in broken.output and "declines 100.0\u202f%" in broken.output
     healthy = gate(model="dpo")
     assert healthy.exit_code == 0, healthy.output
     assert gate(alarms="pass", limits=[{"metric": "unsafe_rate", "upper": 0.2}], model="dpo").exit_code == 0
@@ -266,3 +269,50 @@ def test_a_model_whose_tables_are_gone_is_named_and_no_alarm_is_made_up(tmp_path
     found = alarms_of_run(run, run.manifest(), Settings())
     assert "`dpo` is not looked at: some of its tables of scores are not there." in found.missing
     assert not any(alarm.subject == "dpo" for alarm in found.alarms)
+
+
+def test_sentences_of_alarms_have_the_units_and_signs_of_their_limits(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"base": BASE, "dpo": HEALTHY}, ALL)
+    rows = [{"length": 12.0 + place / 9, "kl": 0.3 + place / 90, "commonest": 0.1, "reward": 0.0} for place in range(8)]
+    margins = {"length_correlation": -0.47, "length_correlation_low": -0.62, "length_correlation_high": -0.29}
+    limits = TrainingAlarmLimits()
+    made = [*alarms_of_rounds(rows, [], "dpo", limits), *alarms_of(margins, "dpo", limits)]
+    folder = with_training(run, "dpo", pairs=10, blind=False)
+    kept = {"diagnostics": {"alarms": [asdict(alarm) for alarm in made]}}
+    (folder / "training.json").write_text(json.dumps(kept))
+    shown = alarms_shown(run, run.manifest(), Settings())
+    assert shown is not None
+    by_name = {one.name: one for one in shown.alarms}
+    assert by_name["kl_divergence"].limit == "above 50 nats"
+    assert by_name["length_growth"].limit == "above 1.5 times"
+    assert by_name["length_correlation"].limit == "beyond ±0.4"
+    assert "lengths: −0.47 [−0.62, −0.29]" in by_name["length_correlation"].what
+    assert "10.0\u202f% [10.0, 10.0]" in by_name["repeated_answers"].what
+    assert by_name["repeated_answers"].limit == "above 50\u202f%"
+
+
+def test_safety_that_was_lost_is_not_said_to_be_gained(tmp_path: Path) -> None:
+    base, aligned = ["good"] * 100, ["bad" if place % 2 else "good" for place in range(100)]
+    made = seen_and_held_out("harm", heldout=True)
+    run = write_run(tmp_path, {"base": {"harm": base}, "dpo": {"harm": aligned}}, [made])
+    (gap,) = [a.what for a in alarms_of_run(run, run.manifest(), Settings()).alarms if a.name == "seen_gap"]
+    assert "`dpo` lost 100.0 points of safe answers" in gap and "a difference of −100.0 points" in gap
+
+
+def test_without_the_bases_tables_no_cost_is_made_up(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"base": BASE, "dpo": HEALTHY}, ALL)
+    (run.evaluate / "base" / "harm.parquet").unlink()
+    found = alarms_of_run(run, run.manifest(), Settings())
+    assert "`base` is not looked at: some of its tables of scores are not there." in found.missing
+    assert {one.name for one in found.alarms} == {"refusal_collapse"}
+
+
+@pytest.mark.parametrize(("kept", "broken"), [("{ damaged", True), ("[]", True), ("{}", False)])
+def test_a_training_file_that_cannot_be_read_is_not_a_training_without_signs(
+    tmp_path: Path, kept: str, broken: bool
+) -> None:
+    run = write_run(tmp_path, {"base": BASE, "dpo": HEALTHY}, ALL)
+    (with_training(run, "dpo", pairs=10, blind=False) / "training.json").write_text(kept)
+    missing = " ".join(alarms_of_run(run, run.manifest(), Settings()).missing)
+    assert ("its `training.json` cannot be read" in missing) == broken
+    assert ("measured no signs of its own" in missing) != broken

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from spavl.cli.commands import app
 from spavl.errors import RunError
 from spavl.pipeline.report import write_run_report
 from spavl.report import Curve, GroupShown, MetricShown, ModelShown, ReportData, Step
@@ -148,3 +150,37 @@ def test_a_run_that_was_built_and_not_evaluated_has_a_report(tmp_path: Path) -> 
     (tmp_path / "run.json").write_text(json.dumps({**manifest, "stages": stages, "counts": counts}))
     page = write_run_report(tmp_path).read_text()
     assert "40 pictures became 154 pairs." in page and "nothing was evaluated yet" in page and "206" in page
+
+
+def test_a_model_whose_table_of_scores_is_gone_was_not_compared_and_is_not_said_to_be_unsure(tmp_path: Path) -> None:
+    answers = {"base": texts(60, 1, 78), "dpo": texts(3, 1, 78), "ppo": texts(10, 1, 78)}
+    run = write_run(tmp_path, answers, ALL)
+    assert "warning" not in CliRunner().invoke(app, ["report", str(tmp_path)]).output
+    (run.evaluate / "dpo" / "harm.parquet").unlink()
+    said = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert said.exit_code == 0
+    assert said.output.splitlines()[0].startswith("warning: the scores of dpo on harm are not there: ")
+    lead = "Nothing is shown of dpo: it was not compared with base: the scores of dpo on harm are not there."
+    page = (tmp_path / "report.md").read_text("utf-8")
+    assert lead in page and "may be chance" not in page and "not shown" not in page
+    assert "ppo: safer by" in page and "before and 3.0\u202f% after, which were not compared: the scores of dpo" in page
+
+
+@pytest.mark.parametrize("models", [("base",), ("dpo",)])
+def test_where_the_only_comparison_lacks_its_scores_none_is_made_up(tmp_path: Path, models: tuple[str, ...]) -> None:
+    run = write_run(tmp_path, {"base": texts(60, 1, 78), "dpo": texts(3, 1, 78)}, ALL)
+    for name in models:
+        (run.evaluate / name / "harm.parquet").unlink()
+    write_run_report(tmp_path)
+    page = (tmp_path / "report.md").read_text("utf-8")
+    assert f"Nothing is shown of dpo: it was not compared with base: the scores of {models[0]} on harm" in page
+    assert "better |" not in page
+
+
+def test_one_answer_that_was_fixed_is_one_answer(tmp_path: Path) -> None:
+    data = sample(tmp_path)
+    base, first, *others = data.models
+    main = data.metrics[0].name
+    one = replace(first, paired={**first.paired, main: replace(first.paired[main], fixed=1)})
+    points = headline(replace(data, models=(base, one, *others))).points
+    assert any("it fixed 1 answer and broke" in said for said in points)

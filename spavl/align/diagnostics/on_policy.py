@@ -10,9 +10,10 @@ from typing import Any, Final, final
 import numpy as np
 from scipy.special import stdtrit
 
+from spavl.align.diagnostics.words import number_span, percent, percent_span
 from spavl.align.validation.selection import ValidationResult
 from spavl.config.diagnostics import DiagnosticsSettings, TrainingAlarmLimits
-from spavl.statistics.alarm import Alarm, difference_of, rung
+from spavl.statistics.alarm import Alarm, Unit, difference_of, rung
 from spavl.statistics.intervals import LEVEL, wilson
 
 Rows = Sequence[Mapping[str, float]]
@@ -30,6 +31,8 @@ TRY: Final = {
                         "refusal for everything",
 }  # fmt: skip
 """What to do, by alarm."""
+UNITS: Final[Mapping[str, Unit]] = {"length_growth": "times", "kl_divergence": "nats"}
+"""Of alarms that are no shares."""
 
 
 def alarms_of_rounds(
@@ -53,7 +56,7 @@ def alarms_of_rounds(
     return [
         Alarm(
             name=name, subject=subject, what=f"`{subject}` {what}.", try_=TRY[name], value=value, low=low, high=high,
-            limit=dict(limits)[name], below=name == "safety_gain",
+            limit=dict(limits)[name], below=name == "safety_gain", unit=UNITS.get(name, "share"),
         )
         for name, what, (value, low, high) in filter(None, found)
     ]  # fmt: skip
@@ -68,14 +71,16 @@ def _length_growth(first: Rows, last: Rows) -> Sign:
     value, low, high = (math.exp(one) for one in difference_of(after, before))
     what = (
         f"writes answers of {math.exp(after[0]):.1f} tokens in the last {len(last)} rounds and of"
-        f" {math.exp(before[0]):.1f} in the first, {value:.2f} [{low:.2f}, {high:.2f}] times as long"
+        f" {math.exp(before[0]):.1f} in the first, {number_span(value, low, high)} times as long"
     )
     return "length_growth", what, (value, low, high)
 
 
 def _divergence(last: Rows) -> Sign:
     value, low, high = _mean([row["kl"] for row in last])
-    what = f"is {value:.1f} [{low:.1f}, {high:.1f}] nats an answer from the reference in the last {len(last)} rounds"
+    what = (
+        f"is {number_span(value, low, high, digits=1)} nats an answer from the reference in the last {len(last)} rounds"
+    )
     return "kl_divergence", what, (value, low, high)
 
 
@@ -84,7 +89,7 @@ def _repeated(last: Rows) -> Sign | None:
         return None
     value, low, high = _mean([row["commonest"] for row in last])
     what = (
-        f"gives one and the same answer in {value:.1%} [{low:.1%}, {high:.1%}] of the answers of the last {len(last)} "
+        f"gives one and the same answer in {percent_span(value, low, high)} of the answers of the last {len(last)} "
         "rounds"
     )
     return "repeated_answers", what, (value, low, high)
@@ -99,8 +104,9 @@ def _safety_gain(first: Rows, last: Rows, results: Sequence[ValidationResult]) -
     fall = difference_of(before, after)
     value, low, high = (one / before[0] for one in fall)
     what = (
-        f"has a reward that rose by {risen[0]:.2f} [{risen[1]:.2f}, {risen[2]:.2f}], and an unsafe rate in validation "
-        f"that went from {before[0]:.1%} to {after[0]:.1%}: a fall by {value:.1%} [{low:.1%}, {high:.1%}] of itself"
+        f"has a reward that rose by {number_span(*risen)}, and an unsafe rate in validation "
+        f"that went from {percent(before[0])} to {percent(after[0])}: a fall by {percent_span(value, low, high)} of "
+        "itself"
     )
     return "safety_gain", what, (value, low, high)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from spavl.align.diagnostics.margins import Margins, MeasuredMargins
 from spavl.align.diagnostics.sample import LEAST, DiagnosticSample
+from spavl.align.diagnostics.words import number, number_span, percent, percent_span
 from spavl.config.diagnostics import DiagnosticsSettings, TrainingAlarmLimits
 from spavl.statistics.alarm import Alarm, Unit, difference_of
 from spavl.statistics.intervals import clustered_rate
@@ -42,8 +43,8 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
     TrainingSign(
         "picture_share",
         lambda row: f"loses {_of(row, 'picture_share')} of the size of its margin where a pair shows another pair's"
-                    f" picture (mean margin {row['margin_own']:.2f}, with another's {row['margin_swapped']:.2f}, with a"
-                    f" grey one {row['margin_blank']:.2f})",
+                    f" picture (mean margin {number(row['margin_own'])}, with another's"
+                    f" {number(row['margin_swapped'])}, with a grey one {number(row['margin_blank'])})",
         "see whether questions alone tell which answer is better (`spavl audit --probe necessity`); else train with "
         "align.loss.image_conditional=1, and the projector",
         below=True,
@@ -64,8 +65,8 @@ SIGNS: Final[tuple[TrainingSign, ...]] = (
     ),
     TrainingSign(
         "accuracy_gap",
-        lambda row: f"ranks {row['accuracy_trained']:.1%} of trained pairs rightly and"
-                    f" {row['accuracy_measured']:.1%} of held-out ones, a gap of {_of(row, 'accuracy_gap')}",
+        lambda row: f"ranks {percent(row['accuracy_trained'])} of trained pairs rightly and"
+                    f" {percent(row['accuracy_measured'])} of held-out ones, a gap of {_of(row, 'accuracy_gap')}",
         "more pairs or fewer epochs; align.validation.keep=best takes the step with the lowest held-out loss",
     ),
 )  # fmt: skip
@@ -126,7 +127,7 @@ def _alarm(sign: TrainingSign, row: Row, subject: str, limit: float) -> Alarm:
         value, low, high = -value, -high, -low
     return Alarm(
         name=sign.name, subject=subject, what=f"`{subject}` {sign.says(row)}.", try_=sign.try_, value=value, low=low,
-        high=high, limit=limit, below=sign.below, unit=sign.unit,
+        high=high, limit=limit, below=sign.below, unit=sign.unit, either=sign.either,
     )  # fmt: skip
 
 
@@ -170,8 +171,8 @@ def _named(name: str, found: Interval) -> dict[str, float]:
 
 
 def _of(row: Row, name: str) -> str:
-    return f"{row[name]:.1%} [{row[f'{name}_low']:.1%}, {row[f'{name}_high']:.1%}]"
+    return percent_span(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _plain(row: Row, name: str) -> str:
-    return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"
+    return number_span(row[name], row[f"{name}_low"], row[f"{name}_high"])
