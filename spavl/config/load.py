@@ -97,8 +97,8 @@ _QUOTED = re.compile(r"""'.{2,}'|".{2,}\"""")
 
 def _named_alike(path: Path) -> str:
     """What helps where a settings file is not there: one beside it that is called nearly so."""
-    beside = [one.name for one in path.parent.glob("*") if one.suffix in (".yaml", ".yml")]
-    alike = get_close_matches(path.name, beside, 1)
+    known = [one.name for one in path.parent.glob("*") if one.suffix in (".yaml", ".yml")]
+    alike = get_close_matches(path.name, known, 1)
     return f"did you mean `{path.with_name(alike[0])}`?" if alike else "`spavl init` writes a commented one"
 
 
