@@ -159,7 +159,7 @@ def facts_in(study: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((study / FACTS).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
